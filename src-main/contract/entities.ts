@@ -1,0 +1,253 @@
+import { z } from 'zod';
+import { plainErrorSchema } from './errors.ts';
+import { precisionSchema, trainConfigSchema } from './training.ts';
+
+/** Identifiers are short random strings; times are ISO 8601 in UTC; sizes are bytes. */
+const id = z.string().min(1);
+const time = z.string();
+
+export const modelSchema = z.object({
+  id,
+  name: z.string(),
+  /** Absolute folder with config.json, safetensors and tokenizer.json. */
+  folder: z.string(),
+  /** True where the folder is a copy inside the data folder, false where it is used in place. */
+  copied: z.boolean(),
+  /** Hugging Face `model_type`, for example `llama`. */
+  family: z.string(),
+  /** Parameters counted from the tensors' shapes; tied tensors once. */
+  parameters: z.number().int(),
+  /** Dtype of most tensors as stored, for example `F32`. */
+  dtype: z.string(),
+  sizeBytes: z.number().int(),
+  /** Positions the model was made for. */
+  contextLength: z.number().int(),
+  vocabularySize: z.number().int(),
+  hiddenSize: z.number().int(),
+  intermediateSize: z.number().int(),
+  layers: z.number().int(),
+  heads: z.number().int(),
+  keyValueHeads: z.number().int(),
+  /** SHA-256 over the weights' content. */
+  contentHash: z.string(),
+  /** Null where it can be trained; else why it cannot. */
+  unusable: plainErrorSchema.nullable(),
+  createdAt: time,
+});
+export type Model = z.infer<typeof modelSchema>;
+
+export const datasetFormats = ['gsm8k', 'alpaca', 'prompt_completion', 'chat', 'text'] as const;
+export const datasetFormatSchema = z.enum(datasetFormats);
+export type DatasetFormat = z.infer<typeof datasetFormatSchema>;
+
+export const datasetSchema = z.object({
+  id,
+  name: z.string(),
+  /** Where it came from. */
+  sourcePath: z.string(),
+  /** The studio's own copy, named by content hash, relative to the data folder. */
+  file: z.string(),
+  format: datasetFormatSchema,
+  /** Usable rows. */
+  rows: z.number().int(),
+  sizeBytes: z.number().int(),
+  contentHash: z.string(),
+  /** Mean and greatest number of characters of prompt and answer. */
+  statistics: z.object({
+    promptCharactersMean: z.number(),
+    promptCharactersMax: z.number().int(),
+    answerCharactersMean: z.number(),
+    answerCharactersMax: z.number().int(),
+    duplicateRows: z.number().int(),
+  }),
+  createdAt: time,
+});
+export type Dataset = z.infer<typeof datasetSchema>;
+
+/** One row as it will be trained: the prompt is context, the answer is what the model learns to say. */
+export const exampleSchema = z.object({ prompt: z.string(), answer: z.string() });
+export type Example = z.infer<typeof exampleSchema>;
+
+export const runStates = ['queued', 'running', 'stopped', 'done', 'failed', 'interrupted'] as const;
+export const runStateSchema = z.enum(runStates);
+export type RunState = z.infer<typeof runStateSchema>;
+
+/** What a run was trained on, fixed when it starts. */
+export const dataContractSchema = z.object({
+  datasetHash: z.string(),
+  rows: z.number().int(),
+  trainRows: z.number().int(),
+  heldOutRows: z.number().int(),
+  /** Rows longer than the context, cut to it. */
+  truncatedRows: z.number().int(),
+  /** Rows whose answer was cut away entirely: left out of training. */
+  droppedRows: z.number().int(),
+  /** Tokens in one pass, and how many of them are trained on (labels). */
+  tokens: z.number().int(),
+  trainedTokens: z.number().int(),
+});
+export type DataContract = z.infer<typeof dataContractSchema>;
+
+export const environmentSchema = z.object({
+  studio: z.string(),
+  tensorflow: z.string(),
+  node: z.string(),
+  device: z.string(),
+  cores: z.number().int(),
+  memoryBytes: z.number().int(),
+});
+export type Environment = z.infer<typeof environmentSchema>;
+
+export const runSchema = z.object({
+  id,
+  name: z.string(),
+  project: z.string(),
+  modelId: id,
+  modelName: z.string(),
+  datasetId: id,
+  datasetName: z.string(),
+  config: trainConfigSchema,
+  state: runStateSchema,
+  /** Trainable parameters counted from the graph's variables; null before the start. */
+  trainable: z.number().int().nullable(),
+  /** Frozen numbers beyond the base, as the paper counts them. */
+  frozenExtra: z.number().int().nullable(),
+  step: z.number().int(),
+  totalSteps: z.number().int().nullable(),
+  /** Last training loss and last held-out loss, nats per trained token. */
+  lastLoss: z.number().nullable(),
+  lastHeldOutLoss: z.number().nullable(),
+  dataContract: dataContractSchema.nullable(),
+  environment: environmentSchema.nullable(),
+  error: plainErrorSchema.nullable(),
+  /** True where a complete checkpoint exists that `resume` can start from. */
+  resumable: z.boolean(),
+  createdAt: time,
+  startedAt: time.nullable(),
+  endedAt: time.nullable(),
+});
+export type Run = z.infer<typeof runSchema>;
+
+/** One optimiser step. */
+export const stepMetricSchema = z.object({
+  step: z.number().int(),
+  /** Mean negative log-likelihood per trained token of the step, nats. */
+  loss: z.number(),
+  lr: z.number(),
+  /** Global L2 norm of the gradients before clipping. */
+  gradNorm: z.number(),
+  /** Non-padding tokens per second. */
+  tokensPerSecond: z.number(),
+});
+export type StepMetric = z.infer<typeof stepMetricSchema>;
+
+export const evalMetricSchema = z.object({
+  step: z.number().int(),
+  /** Mean held-out negative log-likelihood per trained token, nats. */
+  loss: z.number(),
+  rows: z.number().int(),
+  tokens: z.number().int(),
+});
+export type EvalMetric = z.infer<typeof evalMetricSchema>;
+
+export const curvesSchema = z.object({
+  steps: z.array(stepMetricSchema),
+  evals: z.array(evalMetricSchema),
+});
+export type Curves = z.infer<typeof curvesSchema>;
+
+export const benchmarkNames = ['perplexity', 'gsm8k'] as const;
+export const benchmarkNameSchema = z.enum(benchmarkNames);
+export type BenchmarkName = z.infer<typeof benchmarkNameSchema>;
+
+/** One graded item, in the order of the benchmark's file. */
+export const evaluationItemSchema = z.object({
+  index: z.number().int(),
+  /** Right or wrong; null for perplexity. */
+  correct: z.boolean().nullable(),
+  /** Mean negative log-likelihood per answer token; null where nothing was scored. */
+  loss: z.number().nullable(),
+  tokens: z.number().int(),
+  output: z.string().nullable(),
+  answer: z.string().nullable(),
+  target: z.string().nullable(),
+});
+export type EvaluationItem = z.infer<typeof evaluationItemSchema>;
+
+export const evaluationSchema = z.object({
+  id,
+  benchmark: benchmarkNameSchema,
+  /** Version of prompts and grading: scores of different versions are not compared. */
+  version: z.string(),
+  project: z.string(),
+  modelId: id,
+  modelName: z.string(),
+  /** Null: the base model without adapter. */
+  runId: id.nullable(),
+  /** `base`, the run's name, or the adapter folder. */
+  subject: z.string(),
+  dataPath: z.string(),
+  dataHash: z.string(),
+  shots: z.number().int(),
+  seed: z.number().int(),
+  precision: precisionSchema,
+  n: z.number().int(),
+  /** Accuracy 0..1 (gsm8k), or perplexity per answer token. */
+  score: z.number(),
+  metric: z.enum(['accuracy', 'perplexity']),
+  /** 95 % interval of the score. */
+  interval: z.tuple([z.number(), z.number()]),
+  createdAt: time,
+});
+export type Evaluation = z.infer<typeof evaluationSchema>;
+
+/** Two subjects on the same items. `difference` is b - a in the metric's unit. */
+export const comparisonSchema = z.object({
+  benchmark: benchmarkNameSchema,
+  metric: z.enum(['accuracy', 'mean_loss']),
+  a: z.string(),
+  b: z.string(),
+  n: z.number().int(),
+  scoreA: z.number(),
+  scoreB: z.number(),
+  difference: z.number(),
+  interval: z.tuple([z.number(), z.number()]),
+  test: z.enum(['mcnemar_exact', 'wilcoxon_signed_rank']),
+  pValue: z.number(),
+  /** p after Holm's correction over all pairs of the same call. */
+  pAdjusted: z.number(),
+  verdict: z.enum(['a_better', 'b_better', 'cannot_tell']),
+  /** The verdict as a sentence that names data, items and uncertainty. */
+  sentence: z.string(),
+});
+export type Comparison = z.infer<typeof comparisonSchema>;
+
+export const exportRecordSchema = z.object({
+  id,
+  runId: id,
+  format: z.enum(['peft']),
+  folder: z.string(),
+  files: z.array(z.object({ name: z.string(), sizeBytes: z.number().int(), sha256: z.string() })),
+  /** Greatest absolute logit difference between the trained state and the exported files read back. */
+  certificate: z.object({
+    equal: z.boolean(),
+    maxLogitDifference: z.number(),
+    tolerance: z.number(),
+    tokens: z.number().int(),
+  }),
+  createdAt: time,
+});
+export type ExportRecord = z.infer<typeof exportRecordSchema>;
+
+export const doctorReportSchema = z.object({
+  ok: z.boolean(),
+  checks: z.array(
+    z.object({
+      name: z.string(),
+      status: z.enum(['ok', 'warning', 'missing']),
+      detail: z.string(),
+      remedy: z.string().nullable(),
+    }),
+  ),
+});
+export type DoctorReport = z.infer<typeof doctorReportSchema>;

@@ -1,0 +1,89 @@
+import { z } from 'zod';
+
+/**
+ * Every failure a person or a script can meet, by a stable code. Codes are part of the command line's
+ * interface (`{"error":{code,message,remedy}}`), so they are added to, never renamed.
+ */
+export const errorCodes = [
+  'usage', // the call itself is wrong: unknown option, value out of range
+  'not_found', // a named model, dataset, run or file does not exist
+  'name_taken',
+  'model_invalid', // a model folder that is damaged or incomplete
+  'model_unsupported', // intact, but an architecture or option the engine does not have
+  'tokenizer_mismatch', // tokenizer and config.json disagree
+  'dataset_invalid',
+  'dataset_empty',
+  'adapter_invalid',
+  'config_invalid', // options that cannot go together for this model
+  'loss_not_finite',
+  'out_of_memory',
+  'disk_full',
+  'home_locked', // another studio process owns the data folder
+  'store_from_future', // database written by a newer version
+  'runtime_missing', // no TensorFlow: `doctor --fix` repairs
+  'engine_died',
+  'cancelled',
+  'internal',
+] as const;
+
+export const errorCodeSchema = z.enum(errorCodes);
+export type ErrorCode = z.infer<typeof errorCodeSchema>;
+
+/** The one plain, cloneable form in which an error crosses a process or network boundary. */
+export const plainErrorSchema = z.object({
+  code: errorCodeSchema,
+  /** What happened, with the offending value and the limit. */
+  message: z.string(),
+  /** What to do about it. */
+  remedy: z.string(),
+});
+export type PlainError = z.infer<typeof plainErrorSchema>;
+
+/** An error with a stable code, what happened (with the value) and what to do about it. */
+export class StudioError extends Error {
+  override readonly name = 'StudioError';
+  readonly code: ErrorCode;
+  readonly remedy: string;
+
+  constructor(code: ErrorCode, message: string, remedy: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.remedy = remedy;
+  }
+
+  toPlain(): PlainError {
+    return { code: this.code, message: this.message, remedy: this.remedy };
+  }
+
+  static fromPlain(plain: PlainError): StudioError {
+    return new StudioError(plain.code, plain.message, plain.remedy);
+  }
+}
+
+/**
+ * The plain form of anything that was thrown. System errors with a well-known cause (full disk, missing file)
+ * get their own code; everything else is `internal` with the original message kept.
+ */
+export function toPlainError(thrown: unknown): PlainError {
+  if (thrown instanceof StudioError) return thrown.toPlain();
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const systemCode =
+    typeof thrown === 'object' && thrown !== null && 'code' in thrown ? String(thrown.code) : '';
+  if (systemCode === 'ENOSPC' || systemCode === 'SQLITE_FULL' || systemCode === 'EDQUOT')
+    return {
+      code: 'disk_full',
+      message: `The disk is full: ${message}`,
+      remedy: 'Free some space, or choose another data folder with --home DIR, then try again.',
+    };
+  if (systemCode === 'ENOENT')
+    return {
+      code: 'not_found',
+      message: `File or folder not found: ${message}`,
+      remedy: 'Check the path and try again.',
+    };
+  return {
+    code: 'internal',
+    message,
+    remedy: 'This is a defect of the studio: please report it with the log.',
+  };
+}

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { evalMetricSchema, evaluationSchema, runSchema, stepMetricSchema } from './entities.ts';
+
+/** What the core tells everybody who listens, in one ordered stream. */
+export const studioEventSchema = z.discriminatedUnion('type', [
+  /** A run was created or its state changed. */
+  z.object({ type: z.literal('run'), run: runSchema }),
+  z.object({ type: z.literal('run.removed'), runId: z.string() }),
+  /** Steps of a running run, batched. */
+  z.object({ type: z.literal('run.steps'), runId: z.string(), steps: z.array(stepMetricSchema) }),
+  z.object({ type: z.literal('run.eval'), runId: z.string(), metric: evalMetricSchema }),
+  /** A line of a job's log. */
+  z.object({ type: z.literal('run.log'), runId: z.string(), line: z.string() }),
+  z.object({ type: z.literal('models.changed') }),
+  z.object({ type: z.literal('datasets.changed') }),
+  z.object({ type: z.literal('evaluation'), evaluation: evaluationSchema }),
+  /** Progress of anything that takes more than a second; `total` null where unknown. */
+  z.object({
+    type: z.literal('progress'),
+    task: z.string(),
+    label: z.string(),
+    done: z.number(),
+    total: z.number().nullable(),
+  }),
+]);
+export type StudioEvent = z.infer<typeof studioEventSchema>;
+
+/**
+ * An event with its place in the stream. `epoch` changes when the core restarts; a client that sees a gap in
+ * `sequence` or a new epoch reloads its lists and curves.
+ */
+export const sequencedEventSchema = z.object({
+  epoch: z.string(),
+  sequence: z.number().int(),
+  event: studioEventSchema,
+});
+export type SequencedEvent = z.infer<typeof sequencedEventSchema>;

@@ -1,0 +1,159 @@
+import { z } from 'zod';
+import {
+  benchmarkNameSchema,
+  comparisonSchema,
+  curvesSchema,
+  datasetFormatSchema,
+  datasetSchema,
+  doctorReportSchema,
+  evaluationItemSchema,
+  evaluationSchema,
+  exampleSchema,
+  exportRecordSchema,
+  modelSchema,
+  runSchema,
+} from './entities.ts';
+import { precisionSchema, trainConfigSchema } from './training.ts';
+
+/** A model, dataset or run: by id or by name. */
+const reference = z.string().min(1);
+const nothing = z.object({});
+
+/**
+ * Every call the renderer, the browser and the command line can make: name, input and output.
+ * A procedure goes in here first; the compiler then names every host and service that lacks it.
+ */
+export const procedures = {
+  'studio.info': {
+    input: nothing,
+    output: z.object({ version: z.string(), home: z.string(), project: z.string() }),
+  },
+  'studio.doctor': { input: nothing, output: doctorReportSchema },
+
+  'models.list': { input: nothing, output: z.array(modelSchema) },
+  'models.get': { input: z.object({ model: reference }), output: modelSchema },
+  'models.add': {
+    input: z.object({ folder: z.string(), name: z.string().optional(), copy: z.boolean().default(false) }),
+    output: modelSchema,
+  },
+  'models.remove': { input: z.object({ model: reference }), output: nothing },
+
+  'datasets.list': { input: nothing, output: z.array(datasetSchema) },
+  'datasets.get': { input: z.object({ dataset: reference }), output: datasetSchema },
+  'datasets.add': {
+    input: z.object({
+      path: z.string(),
+      name: z.string().optional(),
+      format: z.union([z.literal('auto'), datasetFormatSchema]).default('auto'),
+    }),
+    output: datasetSchema,
+  },
+  'datasets.rows': {
+    input: z.object({
+      dataset: reference,
+      offset: z.number().int().min(0).default(0),
+      limit: z.number().int().min(1).max(500).default(20),
+    }),
+    output: z.array(exampleSchema),
+  },
+  'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },
+
+  'runs.list': { input: nothing, output: z.array(runSchema) },
+  'runs.get': { input: z.object({ run: reference }), output: runSchema },
+  'runs.curves': { input: z.object({ run: reference }), output: curvesSchema },
+  'runs.start': {
+    input: z.object({
+      name: z.string().min(1).max(100),
+      model: reference,
+      dataset: reference,
+      config: trainConfigSchema,
+    }),
+    output: runSchema,
+  },
+  'runs.resume': { input: z.object({ run: reference }), output: runSchema },
+  /** Stops after the current step; `save` keeps a checkpoint that can be resumed. */
+  'runs.stop': { input: z.object({ run: reference, save: z.boolean().default(true) }), output: runSchema },
+  'runs.remove': { input: z.object({ run: reference }), output: nothing },
+
+  'evaluations.list': { input: nothing, output: z.array(evaluationSchema) },
+  'evaluations.items': {
+    input: z.object({ evaluation: reference }),
+    output: z.array(evaluationItemSchema),
+  },
+  'evaluations.start': {
+    input: z.object({
+      model: reference,
+      /** A run or a PEFT adapter folder; null: the base model. */
+      adapter: reference.nullable().default(null),
+      benchmark: benchmarkNameSchema,
+      /** Data file; null: the run's held-out rows (perplexity only). */
+      path: z.string().nullable().default(null),
+      limit: z.number().int().min(1).nullable().default(null),
+      shots: z.number().int().min(0).max(20).default(0),
+      maxTokens: z.number().int().min(1).max(4096).default(256),
+      seed: z.number().int().min(0).default(0),
+      precision: precisionSchema.default('f32'),
+    }),
+    output: evaluationSchema,
+  },
+  'evaluations.compare': {
+    input: z.object({
+      runs: z.array(reference).min(2),
+      benchmark: benchmarkNameSchema,
+      path: z.string().nullable().default(null),
+      limit: z.number().int().min(1).nullable().default(null),
+      shots: z.number().int().min(0).max(20).default(0),
+      maxTokens: z.number().int().min(1).max(4096).default(256),
+    }),
+    output: z.object({ evaluations: z.array(evaluationSchema), comparisons: z.array(comparisonSchema) }),
+  },
+
+  'generate.text': {
+    input: z.object({
+      model: reference,
+      adapter: reference.nullable().default(null),
+      prompt: z.string(),
+      maxTokens: z.number().int().min(1).max(8192).default(128),
+      temperature: z.number().min(0).max(10).default(0),
+      topP: z.number().gt(0).max(1).default(1),
+      seed: z.number().int().min(0).default(0),
+      precision: precisionSchema.default('f32'),
+    }),
+    output: z.object({
+      text: z.string(),
+      tokens: z.array(z.number().int()),
+      tokensPerSecond: z.number(),
+    }),
+  },
+  'generate.logits': {
+    input: z.object({
+      model: reference,
+      adapter: reference.nullable().default(null),
+      ids: z.array(z.number().int().min(0)).min(1),
+      out: z.string(),
+      precision: precisionSchema.default('f32'),
+    }),
+    output: z.object({ file: z.string(), tokens: z.number().int(), vocabulary: z.number().int() }),
+  },
+
+  'exports.list': { input: nothing, output: z.array(exportRecordSchema) },
+  'exports.create': {
+    input: z.object({ run: reference, format: z.enum(['peft']).default('peft'), folder: z.string() }),
+    output: exportRecordSchema,
+  },
+} as const;
+
+export type ProcedureName = keyof typeof procedures;
+/** What a caller passes: values with a default may be absent. */
+export type ProcedureInput<N extends ProcedureName> = z.input<(typeof procedures)[N]['input']>;
+/** What a handler receives after validation. */
+export type ProcedureParsedInput<N extends ProcedureName> = z.output<(typeof procedures)[N]['input']>;
+export type ProcedureOutput<N extends ProcedureName> = z.output<(typeof procedures)[N]['output']>;
+
+/** One handler per procedure; `signal` aborts long work when the caller cancels. */
+export type ProcedureHandlers = {
+  [N in ProcedureName]: (
+    input: ProcedureParsedInput<N>,
+    context: { signal: AbortSignal },
+  ) => Promise<ProcedureOutput<N>>;
+};

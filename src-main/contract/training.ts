@@ -1,0 +1,97 @@
+import { z } from 'zod';
+
+/** Adapter methods the studio knows. `full` trains every base parameter. */
+export const methods = ['full', 'lora', 'dora', 'hydralora', 'moelora', 'idlora'] as const;
+export const methodSchema = z.enum(methods);
+export type Method = z.infer<typeof methodSchema>;
+
+/** The seven linear modules of a decoder layer, in the order of the forward pass (Hugging Face names). */
+export const targetModules = [
+  'q_proj',
+  'k_proj',
+  'v_proj',
+  'o_proj',
+  'gate_proj',
+  'up_proj',
+  'down_proj',
+] as const;
+export const targetModuleSchema = z.enum(targetModules);
+export type TargetModule = z.infer<typeof targetModuleSchema>;
+
+export const pivotStrategySchema = z.enum(['pmrc', 'serial', 'random']);
+export type PivotStrategy = z.infer<typeof pivotStrategySchema>;
+export const routerKindSchema = z.enum(['input', 'pivot']);
+export type RouterKind = z.infer<typeof routerKindSchema>;
+export const precisionSchema = z.enum(['f32', 'bf16']);
+export type Precision = z.infer<typeof precisionSchema>;
+export const scheduleSchema = z.enum(['constant', 'linear', 'cosine']);
+export type Schedule = z.infer<typeof scheduleSchema>;
+
+/** What is attached to the base model: method, rank and the method's own options (names as in PEFT). */
+export const adapterConfigSchema = z.object({
+  method: methodSchema,
+  /** Rank r of the update. */
+  rank: z.number().int().min(1).max(65536),
+  /** lora_alpha; the update is scaled by alpha / rank. */
+  alpha: z.number().positive(),
+  /** Dropout on the adapter's input (LoRA) or on the pivot activations x_i (ID-LoRA), 0 to below 1. */
+  dropout: z.number().min(0).lt(1).default(0),
+  targets: z
+    .array(targetModuleSchema)
+    .min(1)
+    .default([...targetModules]),
+  /** ID-LoRA: number of clusters k. */
+  clusters: z.number().int().min(1).max(64).default(4),
+  /** ID-LoRA: boosting s; s divides rank and every d_out. */
+  boost: z.number().int().min(1).max(64).default(2),
+  /** ID-LoRA: how the frozen rows are chosen. */
+  pivots: pivotStrategySchema.default('pmrc'),
+  /** ID-LoRA: router on the module's input (reproduces the paper's Table 6) or on the pivot activations. */
+  router: routerKindSchema.default('input'),
+  /** ID-LoRA, input router: softmax over the clusters. */
+  routerSoftmax: z.boolean().default(true),
+  /** HydraLoRA: number of B heads. */
+  heads: z.number().int().min(1).max(64).default(3),
+  /** MoELoRA: number of experts. */
+  experts: z.number().int().min(1).max(64).default(4),
+});
+export type AdapterConfig = z.infer<typeof adapterConfigSchema>;
+
+/** Everything that decides what a training run computes. Two runs with equal values and data are equal. */
+export const trainConfigSchema = z.object({
+  adapter: adapterConfigSchema,
+  /** Peak learning rate. */
+  learningRate: z.number().positive().max(10).default(2e-4),
+  schedule: scheduleSchema.default('linear'),
+  /** Optimiser steps over which the rate rises linearly from 0. */
+  warmupSteps: z.number().int().min(0).default(0),
+  /** Passes over the training rows; ignored where maxSteps is set. */
+  epochs: z.number().positive().default(1),
+  /** Optimiser steps; null: from epochs. */
+  maxSteps: z.number().int().min(1).nullable().default(null),
+  /** Rows in one forward pass. */
+  batch: z.number().int().min(1).default(4),
+  /** Forward passes per optimiser step. */
+  accumulate: z.number().int().min(1).default(1),
+  /** Longest row in tokens; longer rows are cut and counted. */
+  context: z.number().int().min(8).default(256),
+  seed: z.number().int().min(0).max(0x7fffffff).default(0),
+  precision: precisionSchema.default('f32'),
+  weightDecay: z.number().min(0).default(0),
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.999),
+  epsilon: z.number().positive().default(1e-8),
+  /** Largest global gradient norm; null: no clipping. */
+  clipNorm: z.number().positive().nullable().default(1),
+  /** Fraction of rows held out for the evaluation loss, chosen by seed. */
+  heldOutFraction: z.number().min(0).max(0.5).default(0.02),
+  /** At most this many held-out rows are scored at each evaluation. */
+  heldOutRows: z.number().int().min(0).default(64),
+  /** Steps between evaluations; 0: only at the end. */
+  evalEvery: z.number().int().min(0).default(0),
+  /** Steps between checkpoints; 0: only at the end. */
+  checkpointEvery: z.number().int().min(0).default(50),
+});
+export type TrainConfig = z.infer<typeof trainConfigSchema>;
+/** A TrainConfig as typed in by a person: everything with a default may be absent. */
+export type TrainConfigInput = z.input<typeof trainConfigSchema>;

@@ -1,0 +1,163 @@
+import type { PlainError } from '../../contract/errors.ts';
+import type { EvalMetric, StepMetric } from '../../contract/entities.ts';
+import type { Precision, TrainConfig } from '../../contract/training.ts';
+
+/**
+ * The messages between a service and an engine process (Node child process, structured clone).
+ * One engine process runs one request at a time. Bulk data goes through files: token files in, checkpoints and
+ * safetensors out; only ids and scalars travel here.
+ */
+
+/** A base model, with an adapter or without. */
+export interface ModelReference {
+  /** Hugging Face folder. */
+  folder: string;
+  precision: Precision;
+  /** Folder with adapter_config.json and adapter_model.safetensors, or null for the base model. */
+  adapterFolder: string | null;
+}
+
+export interface TrainRequest {
+  kind: 'train';
+  modelFolder: string;
+  /** Training rows, in file order (formats/tokenFile.ts). */
+  trainFile: string;
+  /** Held-out rows, or null. */
+  heldOutFile: string | null;
+  config: TrainConfig;
+  /** Checkpoints go to `<checkpointFolder>/<step>/`; complete or absent. */
+  checkpointFolder: string;
+  /** Pivots are cached here by weight hash. */
+  cacheFolder: string;
+  /** Checkpoint to continue from, or null. */
+  resumeFrom: string | null;
+}
+
+export interface GenerateRequest {
+  kind: 'generate';
+  model: ModelReference;
+  prompts: readonly (readonly number[])[];
+  maxTokens: number;
+  /** 0: greedy. */
+  temperature: number;
+  topP: number;
+  seed: number;
+  /** Decoding of a row ends before the first of these strings in its text. */
+  stop: readonly string[];
+  /** Token ids that end a row; they are not part of the output. Empty: the model's own. */
+  endIds: readonly number[];
+  /** Rows decoded together. */
+  batch: number;
+}
+
+export interface ScoreRequest {
+  kind: 'score';
+  model: ModelReference;
+  /** Rows whose trained tokens are scored. */
+  tokenFile: string;
+  batch: number;
+}
+
+export interface LogitsRequest {
+  kind: 'logits';
+  model: ModelReference;
+  ids: readonly number[];
+  /** A safetensors file with one f32 tensor `logits` [T, V]. */
+  outFile: string;
+}
+
+export interface ProbeRequest {
+  kind: 'probe';
+}
+
+/** Writes a checkpoint's adapter as a PEFT folder (layout of method.md). */
+export interface ExportRequest {
+  kind: 'export';
+  modelFolder: string;
+  checkpoint: string;
+  outFolder: string;
+}
+
+export type EngineRequest =
+  TrainRequest | GenerateRequest | ScoreRequest | LogitsRequest | ProbeRequest | ExportRequest;
+
+export interface TrainResult {
+  /** `done`: all steps; `stopped`: a stop was asked for. */
+  outcome: 'done' | 'stopped';
+  step: number;
+  lastLoss: number;
+  /** The last complete checkpoint, or null where a stop without saving came before the first. */
+  checkpoint: string | null;
+}
+
+export interface GeneratedRow {
+  ids: number[];
+  text: string;
+  /** Why it ended. */
+  end: 'stop' | 'end_id' | 'length' | 'context';
+}
+
+export interface GenerateResult {
+  rows: GeneratedRow[];
+  /** New tokens of all rows per second of decoding, without the prompts. */
+  tokensPerSecond: number;
+}
+
+export interface ScoreResult {
+  /** One entry a row, in file order: sum of -log p over the trained tokens (nats), and their number. */
+  rows: { lossSum: number; tokens: number; greedy: boolean }[];
+}
+
+export interface LogitsResult {
+  tokens: number;
+  vocabulary: number;
+}
+
+export interface ProbeResult {
+  tensorflow: string;
+  binding: string;
+  devices: string[];
+}
+
+export interface ExportResult {
+  files: string[];
+}
+
+/** The answer of each kind of request. */
+export interface EngineResults {
+  train: TrainResult;
+  generate: GenerateResult;
+  score: ScoreResult;
+  logits: LogitsResult;
+  probe: ProbeResult;
+  export: ExportResult;
+}
+
+export type EngineEvent =
+  | {
+      type: 'start';
+      trainable: number;
+      frozenExtra: number;
+      base: number;
+      totalSteps: number;
+      /** First step to run: 1, or one after the checkpoint's. */
+      firstStep: number;
+    }
+  | ({ type: 'step' } & StepMetric)
+  | ({ type: 'eval' } & EvalMetric)
+  | { type: 'checkpoint'; step: number; folder: string }
+  | { type: 'progress'; label: string; done: number; total: number | null }
+  | { type: 'log'; line: string };
+
+/** Service to engine. */
+export type EngineInbound =
+  | { type: 'request'; request: EngineRequest }
+  /** Train: stop after the current step, with a checkpoint or without. Others: abandon. */
+  | { type: 'stop'; save: boolean };
+
+/** Engine to service. */
+export type EngineOutbound =
+  | { type: 'ready' }
+  | { type: 'event'; event: EngineEvent }
+  | { type: 'result'; result: EngineResults[keyof EngineResults] }
+  | { type: 'error'; error: PlainError };
