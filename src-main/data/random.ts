@@ -1,0 +1,46 @@
+/** A seeded stream of numbers: equal seeds give equal streams on every machine. */
+export interface Random {
+  /** Uniform in [0, 1), 32 bits. */
+  next(): number;
+  /** Uniform integer in [0, limit). */
+  integer(limit: number): number;
+  /** A shuffled copy (Fisher-Yates). */
+  shuffle<T>(items: readonly T[]): T[];
+}
+
+/** The sfc32 generator (Chris Doty-Humphrey's PractRand), seeded through splitmix32. */
+export function createRandom(seed: number): Random {
+  let mix = seed >>> 0;
+  const word = () => {
+    mix = (mix + 0x9e3779b9) >>> 0;
+    let z = mix;
+    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+    return (z ^ (z >>> 15)) >>> 0;
+  };
+  let [a, b, c, counter] = [word(), word(), word(), 1];
+  const next32 = () => {
+    const result = (a + b + counter) >>> 0;
+    counter = (counter + 1) >>> 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) >>> 0;
+    c = ((c << 21) | (c >>> 11)) >>> 0;
+    c = (c + result) >>> 0;
+    return result;
+  };
+  for (let i = 0; i < 12; i++) next32();
+  const next = () => next32() / 2 ** 32;
+  const integer = (limit: number) => Math.floor(next() * limit);
+  return {
+    next,
+    integer,
+    shuffle<T>(items: readonly T[]): T[] {
+      const result = [...items];
+      for (let i = result.length - 1; i > 0; i--) {
+        const j = integer(i + 1);
+        [result[i], result[j]] = [result[j]!, result[i]!];
+      }
+      return result;
+    },
+  };
+}

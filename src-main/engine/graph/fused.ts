@@ -1,0 +1,94 @@
+import { gradients } from './gradients.ts';
+import type { Graph, Tensor } from './graph.ts';
+
+/**
+ * Runs elementwise work as one XLA-compiled function, shared by all calls of the same kind and shapes.
+ *
+ * Measured reason: TensorFlow runs elementwise chains op by op, each through memory; compiled they are one loop
+ * (0.775 -> 0.61 s for a training step of 8 layers on two cores). Matrix products stay outside: XLA's CPU products
+ * are slower than oneDNN's.
+ *
+ * The gradient is derived by reverse mode inside a second function that takes the inputs and the upstream gradients
+ * and recomputes what it needs, so nothing but the inputs is kept between forward and backward.
+ *
+ * @param kind name of the function; `body` must be a pure function of its inputs for each kind
+ */
+export function fused(
+  kind: string,
+  inputs: readonly Tensor[],
+  body: (inputs: readonly Tensor[]) => readonly Tensor[],
+): Tensor[] {
+  const graph = inputs[0]!.graph;
+  if (!graph.fusion || graph.body.functionName !== null) return [...body(inputs)];
+  const values = callCompiled(graph, kind, inputs, body);
+  return graph.withGradient(inputs, values, (upstream, wanted) => {
+    const arriving = upstream.filter((g) => g !== null);
+    const mask = (flags: readonly boolean[]) => flags.map((flag) => (flag ? '1' : '0')).join('');
+    const results = callCompiled(
+      graph,
+      `${kind}_gradient_${mask(upstream.map((g) => g !== null))}_${mask(wanted)}`,
+      [...inputs, ...arriving],
+      (all) => {
+        const again = all.slice(0, inputs.length);
+        const outputs = body(again).filter((_, i) => upstream[i] !== null);
+        const targets = again.filter((_, i) => wanted[i]);
+        return gradients(outputs, all.slice(inputs.length), targets).map((gradient, i) => {
+          if (!gradient) throw new Error(`${kind}: its outputs do not depend on wanted input ${i}`);
+          return gradient;
+        });
+      },
+    );
+    let next = 0;
+    return wanted.map((isWanted) => (isWanted ? results[next++]! : null));
+  });
+}
+
+/** One output: the common case of `fused`. */
+export function fusedOne(
+  kind: string,
+  inputs: readonly Tensor[],
+  body: (inputs: readonly Tensor[]) => Tensor,
+): Tensor {
+  return fused(kind, inputs, (all) => [body(all)])[0]!;
+}
+
+function callCompiled(
+  graph: Graph,
+  kind: string,
+  inputs: readonly Tensor[],
+  body: (inputs: readonly Tensor[]) => readonly Tensor[],
+): Tensor[] {
+  const shapes = inputs.map((input) => `${input.dtype}${input.shape.join('x')}`).join(' ');
+  const definition = compiledFunctions(graph).get(`${kind} ${shapes}`) ?? define();
+  return graph.addOperation({
+    op: 'StatefulPartitionedCall',
+    inputs,
+    attributes: {
+      Tin: { kind: 'types', value: inputs.map((input) => input.dtype) },
+      Tout: { kind: 'types', value: definition.outputs.map((output) => output.dtype) },
+      f: { kind: 'function', value: definition.name },
+      _XlaMustCompile: { kind: 'bool', value: true },
+    },
+    outputs: definition.outputs,
+  });
+
+  function define() {
+    const name = `${kind}_${graph.functions.size}`;
+    const outputs = graph.defineFunction(name, inputs, (all) => [...body(all)], {
+      _XlaMustCompile: { kind: 'bool', value: true },
+      _noinline: { kind: 'bool', value: true },
+    });
+    const made = { name, outputs };
+    compiledFunctions(graph).set(`${kind} ${shapes}`, made);
+    return made;
+  }
+}
+
+type Compiled = Map<string, { name: string; outputs: Pick<Tensor, 'shape' | 'dtype'>[] }>;
+const byGraph = new WeakMap<Graph, Compiled>();
+
+function compiledFunctions(graph: Graph): Compiled {
+  const known = byGraph.get(graph) ?? new Map();
+  byGraph.set(graph, known);
+  return known;
+}

@@ -1,0 +1,89 @@
+import { typeAttribute, type Tensor } from '../graph.ts';
+import { sumToShape } from './elementwise.ts';
+
+/**
+ * Matrix product op(x) op(y), where op transposes if asked.
+ * @param x [m, k] (or [k, m] with transposeX)
+ * @param y [k, n] (or [n, k] with transposeY)
+ * @returns [m, n]
+ */
+export function matmul(
+  x: Tensor,
+  y: Tensor,
+  options: { transposeX?: boolean; transposeY?: boolean } = {},
+): Tensor {
+  const { transposeX = false, transposeY = false } = options;
+  const [m, k] = transposeX ? [x.shape[1]!, x.shape[0]!] : [x.shape[0]!, x.shape[1]!];
+  const [kOfY, n] = transposeY ? [y.shape[1]!, y.shape[0]!] : [y.shape[0]!, y.shape[1]!];
+  if (x.shape.length !== 2 || y.shape.length !== 2 || k !== kOfY || x.dtype !== y.dtype)
+    throw new Error(`matmul: ${x.dtype}[${x.shape.join()}] with ${y.dtype}[${y.shape.join()}]`);
+  const [out] = x.graph.addOperation({
+    op: 'MatMul',
+    inputs: [x, y],
+    attributes: {
+      ...typeAttribute(x.dtype),
+      transpose_a: { kind: 'bool', value: transposeX },
+      transpose_b: { kind: 'bool', value: transposeY },
+    },
+    outputs: [{ shape: [m, n], dtype: x.dtype }],
+    gradient: ([dz], wanted) => [
+      wanted[0]
+        ? transposeX
+          ? matmul(y, dz!, { transposeX: transposeY, transposeY: true })
+          : matmul(dz!, y, { transposeY: !transposeY })
+        : null,
+      wanted[1]
+        ? transposeY
+          ? matmul(dz!, x, { transposeX: true, transposeY: transposeX })
+          : matmul(x, dz!, { transposeX: !transposeX })
+        : null,
+    ],
+  });
+  return out!;
+}
+
+/**
+ * Batched matrix product over the last two axes; leading axes broadcast.
+ * @param x [..., m, k] (or [..., k, m] with transposeX)
+ * @param y [..., k, n] (or [..., n, k] with transposeY)
+ */
+export function batchMatmul(
+  x: Tensor,
+  y: Tensor,
+  options: { transposeX?: boolean; transposeY?: boolean } = {},
+): Tensor {
+  const { transposeX = false, transposeY = false } = options;
+  const [rx, ry] = [x.shape.length, y.shape.length];
+  const m = x.shape[transposeX ? rx - 1 : rx - 2]!;
+  const n = y.shape[transposeY ? ry - 2 : ry - 1]!;
+  const lead = rx >= ry ? x.shape.slice(0, -2) : y.shape.slice(0, -2);
+  const [out] = x.graph.addOperation({
+    op: 'BatchMatMulV2',
+    inputs: [x, y],
+    attributes: {
+      ...typeAttribute(x.dtype),
+      adj_x: { kind: 'bool', value: transposeX },
+      adj_y: { kind: 'bool', value: transposeY },
+    },
+    outputs: [{ shape: [...lead, m, n], dtype: x.dtype }],
+    gradient: ([dz], wanted) => [
+      wanted[0]
+        ? sumToShape(
+            transposeX
+              ? batchMatmul(y, dz!, { transposeX: transposeY, transposeY: true })
+              : batchMatmul(dz!, y, { transposeY: !transposeY }),
+            x.shape,
+          )
+        : null,
+      wanted[1]
+        ? sumToShape(
+            transposeY
+              ? batchMatmul(dz!, x, { transposeX: true, transposeY: transposeX })
+              : batchMatmul(x, dz!, { transposeX: !transposeX }),
+            y.shape,
+          )
+        : null,
+    ],
+  });
+  return out!;
+}

@@ -1,0 +1,66 @@
+import { elementCount } from '../dtype.ts';
+import { typeAttribute, type Attribute, type Shape, type Tensor } from '../graph.ts';
+import { scale } from './elementwise.ts';
+import { broadcastTo, reshape } from './layout.ts';
+
+function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): Shape {
+  return keepDims
+    ? shape.map((size, i) => (axes.includes(i) ? 1 : size))
+    : shape.filter((_, i) => !axes.includes(i));
+}
+
+function reduce(
+  op: string,
+  x: Tensor,
+  axes: readonly number[],
+  keepDims: boolean,
+  gradient: ((dy: Tensor) => Tensor) | null,
+): Tensor {
+  const positive = axes.map((axis) => (axis < 0 ? axis + x.shape.length : axis));
+  const attributes: Record<string, Attribute> = {
+    ...typeAttribute(x.dtype),
+    ...typeAttribute('i32', 'Tidx'),
+    keep_dims: { kind: 'bool', value: keepDims },
+  };
+  const [out] = x.graph.addOperation({
+    op,
+    inputs: [x, x.graph.constant(positive, 'i32')],
+    attributes,
+    outputs: [{ shape: reducedShape(x.shape, positive, keepDims), dtype: x.dtype }],
+    gradient: gradient && (([dy]) => [gradient(reshape(dy!, reducedShape(x.shape, positive, true))), null]),
+  });
+  return out!;
+}
+
+/** Sum over axes (negative ones count from the end). */
+export function sum(x: Tensor, axes: readonly number[], keepDims = false): Tensor {
+  return reduce('Sum', x, axes, keepDims, (dy) => broadcastTo(dy, x.shape));
+}
+
+/** Mean over axes. */
+export function mean(x: Tensor, axes: readonly number[], keepDims = false): Tensor {
+  return reduce('Mean', x, axes, keepDims, (dy) =>
+    broadcastTo(scale(dy, elementCount(dy.shape) / elementCount(x.shape)), x.shape),
+  );
+}
+
+/** Greatest value over axes; no gradient. */
+export function max(x: Tensor, axes: readonly number[], keepDims = false): Tensor {
+  return reduce('Max', x, axes, keepDims, null);
+}
+
+/** Index of the greatest value along one axis, as i32. */
+export function argMax(x: Tensor, axis: number): Tensor {
+  const positive = axis < 0 ? axis + x.shape.length : axis;
+  const [out] = x.graph.addOperation({
+    op: 'ArgMax',
+    inputs: [x, x.graph.constant(positive, 'i32')],
+    attributes: {
+      ...typeAttribute(x.dtype),
+      ...typeAttribute('i32', 'Tidx'),
+      ...typeAttribute('i32', 'output_type'),
+    },
+    outputs: [{ shape: reducedShape(x.shape, [positive], false), dtype: 'i32' }],
+  });
+  return out!;
+}

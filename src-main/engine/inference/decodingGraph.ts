@@ -1,0 +1,116 @@
+import type { Tensor } from '../graph/graph.ts';
+import { add, cast, maximum, scalarLike, subtract } from '../graph/ops/elementwise.ts';
+import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
+import { matmul } from '../graph/ops/linear.ts';
+import { argMax } from '../graph/ops/reduce.ts';
+import { Session, type Entry, type Tensorflow } from '../graph/session.ts';
+import { assignSlice, assignVariable, createVariable, fill, readVariable } from '../graph/variables.ts';
+import { cachedAttention } from '../model/attention.ts';
+import { decoderHidden } from '../model/decoder.ts';
+import type { ModelGraph } from '../model/modelGraph.ts';
+import { rotaryTable } from '../model/rotary.ts';
+
+export interface DecodingGraph {
+  session: Session;
+  batch: number;
+  /** KV cache positions a row has. */
+  slots: number;
+  /** Tokens that one prefill call takes. */
+  prefillTokens: number;
+  assignment: ReturnType<ModelGraph['assignment']>;
+}
+
+/**
+ * Builds and opens a session that decodes with a KV cache. Rows of a batch are aligned at their ends: a shorter prompt starts
+ * at a later slot (`rowStart`), and slots before it are never seen. Entries:
+ *
+ * - `clear`: zeroes the cache (slots not yet written must at least be finite).
+ * - `prefill`, `decode`: ids [batch * n], firstSlot, rowStart -> `next` [batch], the most likely token after the last one;
+ *   n is prefillTokens and 1.
+ * - `prefillLogits`, `decodeLogits`: the same with `logits` [batch * vocabulary] instead.
+ */
+export async function openDecodingGraph(
+  tf: Tensorflow,
+  model: ModelGraph,
+  options: { batch: number; slots: number; prefillTokens: number },
+): Promise<DecodingGraph> {
+  const { graph, config, dtype } = model;
+  const { batch, slots, prefillTokens } = options;
+  const shape = [batch, config.keyValueHeads, slots, config.headDim];
+  const caches = Array.from({ length: config.layers }, (_, layer) => ({
+    k: createVariable(graph, `cache.${layer}.k`, shape, dtype),
+    v: createVariable(graph, `cache.${layer}.v`, shape, dtype),
+  }));
+  const firstSlot = graph.placeholder('first_slot', [], 'i32');
+  const rowStart = graph.placeholder('row_start', [batch], 'i32');
+  const firstSlotWide = cast(firstSlot, 'f32');
+  const rowStartWide = cast(rowStart, 'f32');
+
+  const forward = (name: string, tokens: number) => {
+    const ids = graph.placeholder(`${name}_ids`, [batch * tokens], 'i32');
+    const columns = graph.constant(
+      Float32Array.from({ length: tokens }, (_, i) => i),
+      'f32',
+      [1, tokens],
+    );
+    const fromStart = subtract(add(columns, firstSlotWide), reshape(rowStartWide, [batch, 1]));
+    const positions = maximum(fromStart, scalarLike(fromStart, 0));
+    const blockOf = (last: Tensor | number) =>
+      concat(
+        [0, 0, last, 0].map((at) => (typeof at === 'number' ? graph.constant([at], 'i32') : at)),
+        0,
+      );
+    const begin = blockOf(reshape(firstSlot, [1]));
+    const end = concat(
+      [
+        graph.constant([batch, config.keyValueHeads], 'i32'),
+        reshape(add(firstSlot, graph.constant(tokens, 'i32')), [1]),
+        graph.constant([config.headDim], 'i32'),
+      ],
+      0,
+    );
+    const hidden = decoderHidden(
+      {
+        config,
+        dtype,
+        weight: model.weight,
+        linear: (site, x) => model.linear(site, x, null),
+        attend(layer, q, k, v) {
+          const cache = caches[layer]!;
+          const written = [assignSlice(cache.k, begin, end, k), assignSlice(cache.v, begin, end, v)];
+          const [cachedK, cachedV] = graph.after(written, () => [
+            readVariable(cache.k),
+            readVariable(cache.v),
+          ]);
+          return cachedAttention(q, cachedK!, cachedV!, firstSlotWide, rowStartWide, config);
+        },
+      },
+      ids,
+      { batch, tokens },
+      rotaryTable(config, positions),
+    );
+    const last = sliceAxis(reshape(hidden, [batch, tokens, config.hiddenSize]), 1, tokens - 1, 1);
+    const logits = cast(
+      matmul(reshape(last, [batch, config.hiddenSize]), model.headWeight(), { transposeY: true }),
+      'f32',
+    );
+    const inputs = { ids, firstSlot, rowStart };
+    return {
+      [name]: { inputs, outputs: { next: argMax(logits, 1) } },
+      [`${name}Logits`]: { inputs, outputs: { logits } },
+    };
+  };
+
+  const entries: Record<string, Entry> = { ...forward('prefill', prefillTokens), ...forward('decode', 1) };
+  const cleared = caches
+    .flatMap(({ k, v }) => [k, v])
+    .map((variable) => assignVariable(variable, fill(graph, shape, 0, dtype)));
+  entries['clear'] = {
+    inputs: {},
+    outputs: { done: graph.after(cleared, () => graph.constant(1, 'i32')) },
+  };
+  const assignment = model.assignment();
+  entries['assign'] = assignment.entry;
+  const session = await Session.open(tf, graph, entries);
+  return { session, batch, slots, prefillTokens, assignment };
+}

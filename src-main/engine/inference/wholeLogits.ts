@@ -1,0 +1,37 @@
+import { cast } from '../graph/ops/elementwise.ts';
+import { sliceAxis } from '../graph/ops/layout.ts';
+import { matmul } from '../graph/ops/linear.ts';
+import { Session, type Tensorflow } from '../graph/session.ts';
+import type { ModelGraph } from '../model/modelGraph.ts';
+import { wholeRowsHidden } from '../model/wholeRows.ts';
+
+/** Positions whose logits are fetched together. */
+const rowsPerFetch = 64;
+
+/**
+ * Logits of every position of one sequence, in pieces of at most 64 positions.
+ * @returns session to close, its assignment, and a reader of the piece that begins at a position
+ */
+export async function openLogitsGraph(tf: Tensorflow, model: ModelGraph, tokens: number) {
+  const ids = model.graph.placeholder('ids', [tokens], 'i32');
+  const hidden = wholeRowsHidden(model, ids, { batch: 1, tokens }, null);
+  const pieces = Array.from({ length: Math.ceil(tokens / rowsPerFetch) }, (_, i) => {
+    const begin = i * rowsPerFetch;
+    const part = sliceAxis(hidden, 0, begin, Math.min(rowsPerFetch, tokens - begin));
+    return cast(matmul(part, model.headWeight(), { transposeY: true }), 'f32');
+  });
+  const assignment = model.assignment();
+  const session = await Session.open(tf, model.graph, {
+    assign: assignment.entry,
+    ...Object.fromEntries(pieces.map((logits, i) => [`piece${i}`, { inputs: { ids }, outputs: { logits } }])),
+  });
+  return {
+    session,
+    assignment,
+    /** Yields [rows * vocabulary] arrays, in order. */
+    *read(sequence: Int32Array): Generator<Float32Array> {
+      for (let i = 0; i < pieces.length; i++)
+        yield session.run(`piece${i}`, { ids: sequence })['logits'] as Float32Array;
+    },
+  };
+}

@@ -1,0 +1,166 @@
+import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import type { DType } from '../graph/dtype.ts';
+import { fusedOne } from '../graph/fused.ts';
+import type { Graph, Tensor } from '../graph/graph.ts';
+import {
+  addAll,
+  cast,
+  less,
+  lessEqual,
+  logicalAnd,
+  multiply,
+  scale,
+  scalarLike,
+  select,
+  subtract,
+} from '../graph/ops/elementwise.ts';
+import { concat, reshape, sliceAxis, transpose } from '../graph/ops/layout.ts';
+import { batchMatmul } from '../graph/ops/linear.ts';
+import { softmax } from '../graph/ops/neural.ts';
+import { rootMeanSquare } from './norm.ts';
+import { applyRotary, type RotaryTable } from './rotary.ts';
+
+/** A value that is the sum of several tensors of the same shape (or broadcast to it), not yet added up. */
+export type Terms = readonly Tensor[];
+
+/** Added to scores that must not be seen. Finite, so that a row that sees nothing stays finite. */
+const hidden = -1e30;
+
+/** Queries are handled in blocks of this many, so that a block multiplies only the keys it can see. */
+const queryBlock = 128;
+
+export interface HeadLayout {
+  batch: number;
+  tokens: number;
+  heads: number;
+}
+
+/**
+ * Adds up a projection, splits it into heads, normalises (Qwen3) and rotates it.
+ * @param terms addends of [batch * tokens, heads * headDim]
+ * @returns [batch, heads, tokens, headDim] in the compute type
+ */
+export function splitHeads(
+  terms: Terms,
+  layout: HeadLayout,
+  config: DecoderConfig,
+  dtype: DType,
+  options: { rotary: RotaryTable | null; gain: Tensor | null },
+): Tensor {
+  const { batch, tokens, heads } = layout;
+  const { rotary, gain } = options;
+  const extra = [...(rotary ? [rotary.cos, rotary.sin] : []), ...(gain ? [gain] : [])];
+  const kind = `heads_${terms.length}${rotary ? '_rotary' : ''}${gain ? '_norm' : ''}_${batch}x${heads}`;
+  return fusedOne(kind, [...terms, ...extra], (all) => {
+    const total = addAll(all.slice(0, terms.length).map((term) => cast(term, 'f32')));
+    let x = reshape(total, [batch, tokens, heads, config.headDim]);
+    if (gain) x = multiply(rootMeanSquare(x, config.rmsEpsilon), cast(all.at(-1)!, 'f32'));
+    if (rotary) x = applyRotary(x, { cos: all[terms.length]!, sin: all[terms.length + 1]! });
+    return transpose(cast(x, dtype), [0, 2, 1, 3]);
+  });
+}
+
+/**
+ * Causal self-attention of a batch of whole rows (training, scoring): softmax(q k^T / sqrt(d) + mask) v.
+ * @param q [batch, heads, tokens, d]
+ * @param k, v [batch, keyValueHeads, tokens, d]
+ * @returns [batch * tokens, heads * d]
+ */
+export function causalAttention(q: Tensor, k: Tensor, v: Tensor, config: DecoderConfig): Tensor {
+  const [batch, heads, tokens, d] = q.shape as [number, number, number, number];
+  const keyHeads = k.shape[1]!;
+  const group = heads / keyHeads;
+  const grouped = reshape(q, [batch, keyHeads, group, tokens, d]);
+  const blocks: Tensor[] = [];
+  for (let begin = 0; begin < tokens; begin += queryBlock) {
+    const rows = Math.min(queryBlock, tokens - begin);
+    const firstKey = config.slidingWindow === null ? 0 : Math.max(0, begin - config.slidingWindow + 1);
+    const columns = begin + rows - firstKey;
+    const query = reshape(sliceAxis(grouped, 3, begin, rows), [batch, keyHeads, group * rows, d]);
+    const scores = batchMatmul(query, sliceAxis(k, 2, firstKey, columns), { transposeY: true });
+    const weights = fusedOne(`attention_weights_${begin}`, [scores], ([raw]) => {
+      const graph = raw!.graph;
+      const visible = visibleKeys(
+        positionRange(graph, begin, rows, [1, 1, 1, rows, 1]),
+        positionRange(graph, firstKey, columns, [1, 1, 1, 1, columns]),
+        config.slidingWindow,
+      );
+      const shaped = reshape(scale(cast(raw!, 'f32'), 1 / Math.sqrt(d)), [
+        batch,
+        keyHeads,
+        group,
+        rows,
+        columns,
+      ]);
+      const p = softmax(select(visible, shaped, scalarLike(shaped, hidden)));
+      return cast(reshape(p, raw!.shape), raw!.dtype);
+    });
+    const out = batchMatmul(weights, sliceAxis(v, 2, firstKey, columns));
+    blocks.push(reshape(out, [batch, keyHeads, group, rows, d]));
+  }
+  return fusedOne(`join_heads_${batch}x${heads}`, blocks, (all) =>
+    reshape(transpose(reshape(concat(all, 3), [batch, heads, tokens, d]), [0, 2, 1, 3]), [
+      batch * tokens,
+      heads * d,
+    ]),
+  );
+}
+
+/**
+ * Attention of new tokens over a KV cache.
+ * @param q [batch, heads, tokens, d], the new tokens
+ * @param cachedK, cachedV [batch, keyValueHeads, slots, d], the new tokens included
+ * @param firstSlot f32 scalar: the slot of the first new token
+ * @param rowStart f32 [batch]: slots before it are padding of that row
+ * @returns [batch * tokens, heads * d]
+ */
+export function cachedAttention(
+  q: Tensor,
+  cachedK: Tensor,
+  cachedV: Tensor,
+  firstSlot: Tensor,
+  rowStart: Tensor,
+  config: DecoderConfig,
+): Tensor {
+  const [batch, heads, tokens, d] = q.shape as [number, number, number, number];
+  const keyHeads = cachedK.shape[1]!;
+  const slots = cachedK.shape[2]!;
+  const group = heads / keyHeads;
+  const query = reshape(q, [batch, keyHeads, group * tokens, d]);
+  const scores = batchMatmul(query, cachedK, { transposeY: true });
+  const weights = fusedOne('cached_weights', [scores, firstSlot, rowStart], ([raw, first, start]) => {
+    const graph = raw!.graph;
+    const rows = addAll([positionRange(graph, 0, tokens, [1, 1, 1, tokens, 1]), first!]);
+    const columns = positionRange(graph, 0, slots, [1, 1, 1, 1, slots]);
+    const begun = lessEqual(reshape(start!, [batch, 1, 1, 1, 1]), columns);
+    const visible = logicalAnd(visibleKeys(rows, columns, config.slidingWindow), begun);
+    const shaped = reshape(scale(cast(raw!, 'f32'), 1 / Math.sqrt(d)), [
+      batch,
+      keyHeads,
+      group,
+      tokens,
+      slots,
+    ]);
+    const p = softmax(select(visible, shaped, scalarLike(shaped, hidden)));
+    return cast(reshape(p, raw!.shape), raw!.dtype);
+  });
+  const out = reshape(batchMatmul(weights, cachedV), [batch, heads, tokens, d]);
+  return reshape(transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * d]);
+}
+
+/** Key j is visible from query i where j <= i and, with a window w, i - j < w. */
+function visibleKeys(queries: Tensor, keys: Tensor, window: number | null): Tensor {
+  const causal = lessEqual(keys, queries);
+  if (window === null) return causal;
+  const distance = subtract(queries, keys);
+  return logicalAnd(causal, less(distance, scalarLike(distance, window)));
+}
+
+/** begin, begin + 1, ... as f32 (integer arithmetic would run on the host when there is a GPU). */
+function positionRange(graph: Graph, begin: number, count: number, shape: readonly number[]): Tensor {
+  return graph.constant(
+    Float32Array.from({ length: count }, (_, i) => begin + i),
+    'f32',
+    shape,
+  );
+}

@@ -1,0 +1,79 @@
+import type { TargetModule } from '../../contract/training.ts';
+import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import type { DType } from '../graph/dtype.ts';
+import { fusedOne } from '../graph/fused.ts';
+import type { Tensor } from '../graph/graph.ts';
+import { addAll, cast, multiply, sigmoid } from '../graph/ops/elementwise.ts';
+import { gather } from '../graph/ops/layout.ts';
+import { splitHeads, type Terms } from './attention.ts';
+import { residualNorm } from './norm.ts';
+import type { RotaryTable } from './rotary.ts';
+
+/** One linear module of the decoder. */
+export interface LinearSite {
+  layer: number;
+  module: TargetModule;
+}
+
+/** What the decoder needs from its surroundings: weights, the linear modules (adapted or not), attention. */
+export interface DecoderParts {
+  config: DecoderConfig;
+  dtype: DType;
+  /** The value of a Hugging Face tensor, in the compute type. */
+  weight(name: string): Tensor;
+  /** y = W x + b and whatever an adapter adds, as addends of [rows, dOut]. */
+  linear(site: LinearSite, x: Tensor): Terms;
+  /**
+   * Attention of layer `layer`.
+   * @param q [batch, heads, tokens, d]; k, v [batch, keyValueHeads, tokens, d]
+   * @returns [batch * tokens, heads * d]
+   */
+  attend(layer: number, q: Tensor, k: Tensor, v: Tensor): Tensor;
+}
+
+/**
+ * Llama-type decoder (Llama, Mistral, Qwen2, Qwen3), from token ids to the normalised output of the last layer.
+ *
+ * @param ids i32 [batch * tokens]
+ * @returns [batch * tokens, hidden] in the compute type
+ */
+export function decoderHidden(
+  parts: DecoderParts,
+  ids: Tensor,
+  layout: { batch: number; tokens: number },
+  rotary: RotaryTable,
+): Tensor {
+  const { config, dtype, weight } = parts;
+  const normed = (terms: Terms, name: string) => residualNorm(terms, weight(name), config.rmsEpsilon, dtype);
+  let stream: Terms = [gather(weight('model.embed_tokens.weight'), ids, 0)];
+  for (let layer = 0; layer < config.layers; layer++) {
+    const at = `model.layers.${layer}`;
+    const linear = (module: TargetModule, x: Tensor) => parts.linear({ layer, module }, x);
+    const heads = (terms: Terms, count: number, rotate: boolean, gain: string | null) =>
+      splitHeads(terms, { ...layout, heads: count }, config, dtype, {
+        rotary: rotate ? rotary : null,
+        gain: gain && config.queryKeyNorm ? weight(`${at}.self_attn.${gain}.weight`) : null,
+      });
+
+    const input = normed(stream, `${at}.input_layernorm.weight`);
+    const q = heads(linear('q_proj', input.normed), config.heads, true, 'q_norm');
+    const k = heads(linear('k_proj', input.normed), config.keyValueHeads, true, 'k_norm');
+    const v = heads(linear('v_proj', input.normed), config.keyValueHeads, false, null);
+    const attended = linear('o_proj', parts.attend(layer, q, k, v));
+
+    const middle = normed([input.sum, ...attended], `${at}.post_attention_layernorm.weight`);
+    const gated = swiglu(linear('gate_proj', middle.normed), linear('up_proj', middle.normed), dtype);
+    stream = [middle.sum, ...linear('down_proj', gated)];
+  }
+  return normed(stream, 'model.norm.weight').normed;
+}
+
+/** silu(gate) * up (Shazeer 2020). */
+function swiglu(gate: Terms, up: Terms, dtype: DType): Tensor {
+  return fusedOne(`swiglu_${gate.length}_${up.length}`, [...gate, ...up], (all) => {
+    const wide = all.map((term) => cast(term, 'f32'));
+    const g = addAll(wide.slice(0, gate.length));
+    const u = addAll(wide.slice(gate.length));
+    return cast(multiply(multiply(g, sigmoid(g)), u), dtype);
+  });
+}

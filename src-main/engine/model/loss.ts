@@ -1,0 +1,122 @@
+import { elementCount } from '../graph/dtype.ts';
+import type { Tensor } from '../graph/graph.ts';
+import {
+  addAll,
+  cast,
+  equal,
+  greaterEqual,
+  maximum,
+  multiply,
+  scalarLike,
+} from '../graph/ops/elementwise.ts';
+import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
+import { matmul } from '../graph/ops/linear.ts';
+import { sparseCrossEntropy } from '../graph/ops/neural.ts';
+import { argMax, sum } from '../graph/ops/reduce.ts';
+
+/** Logits are made for so many elements at a time (f32: 128 MiB), never for the whole batch. */
+const logitElements = 32 * 1024 * 1024;
+
+function rowsPerChunk(rows: number, vocabulary: number): number {
+  return Math.max(1, Math.min(rows, Math.floor(logitElements / vocabulary)));
+}
+
+interface Chunk {
+  hidden: Tensor;
+  labels: Tensor;
+  /** 1 where a label exists, f32. */
+  weights: Tensor;
+}
+
+function chunkOf(hidden: Tensor, labels: Tensor, begin: number, rows: number): Chunk {
+  const chunk = sliceAxis(labels, 0, begin, rows);
+  return {
+    hidden: sliceAxis(hidden, 0, begin, rows),
+    labels: maximum(chunk, scalarLike(chunk, 0)),
+    weights: cast(greaterEqual(chunk, scalarLike(chunk, 0)), 'f32'),
+  };
+}
+
+/**
+ * Next-token loss for training: L = sum over labelled positions of -log softmax(W h)_label, and its gradient.
+ *
+ * Chunks run one after the other, each with its gradient at once, so that one chunk's logits exist at a time.
+ *
+ * @param hidden h [rows, size], compute type
+ * @param head W [vocabulary, size], frozen
+ * @param labels i32 [rows]; -1: no label
+ * @param lossScale f32 scalar c; multiplied in before rounding to the compute type
+ * @returns L (f32 scalar) and d(c L)/dh [rows, size]
+ */
+export function trainingLoss(
+  hidden: Tensor,
+  head: Tensor,
+  labels: Tensor,
+  lossScale: Tensor,
+): { lossSum: Tensor; hiddenGradient: Tensor } {
+  const graph = hidden.graph;
+  const [rows, vocabulary] = [hidden.shape[0]!, head.shape[0]!];
+  const step = rowsPerChunk(rows, vocabulary);
+  const losses: Tensor[] = [];
+  const gradients: Tensor[] = [];
+  for (let begin = 0; begin < rows; begin += step) {
+    const previous = gradients.at(-1);
+    graph.after(previous ? [previous] : [], () => {
+      const chunk = chunkOf(hidden, labels, begin, Math.min(step, rows - begin));
+      const logits = cast(matmul(chunk.hidden, head, { transposeY: true }), 'f32');
+      const { loss, backprop } = sparseCrossEntropy(logits, chunk.labels);
+      losses.push(sum(multiply(loss, chunk.weights), [0]));
+      const scales = multiply(chunk.weights, lossScale);
+      const masked = multiply(backprop, reshape(scales, [scales.shape[0]!, 1]));
+      gradients.push(matmul(cast(masked, hidden.dtype), head));
+    });
+  }
+  return { lossSum: addAll(losses), hiddenGradient: concat(gradients, 0) };
+}
+
+/**
+ * Scores of labelled positions, without gradient.
+ * @returns per position: `loss` = -log p(label), 0 where there is no label; `missed` = 1 where the label is not the
+ * most likely token; both f32 [rows]
+ */
+export function positionScores(
+  hidden: Tensor,
+  head: Tensor,
+  labels: Tensor,
+): { loss: Tensor; missed: Tensor } {
+  const graph = hidden.graph;
+  const rows = hidden.shape[0]!;
+  const step = rowsPerChunk(rows, head.shape[0]!);
+  const parts: { loss: Tensor; missed: Tensor }[] = [];
+  for (let begin = 0; begin < rows; begin += step) {
+    const previous = parts.at(-1);
+    parts.push(
+      graph.after(previous ? [previous.loss, previous.missed] : [], () => {
+        const chunk = chunkOf(hidden, labels, begin, Math.min(step, rows - begin));
+        const logits = cast(matmul(chunk.hidden, head, { transposeY: true }), 'f32');
+        const { loss } = sparseCrossEntropy(logits, chunk.labels);
+        const hit = cast(equal(argMax(logits, 1), chunk.labels), 'f32');
+        const one = scalarLike(hit, 1);
+        return {
+          loss: multiply(loss, chunk.weights),
+          missed: multiply(addAll([one, multiply(hit, scalarLike(hit, -1))]), chunk.weights),
+        };
+      }),
+    );
+  }
+  return {
+    loss: concat(
+      parts.map((part) => part.loss),
+      0,
+    ),
+    missed: concat(
+      parts.map((part) => part.missed),
+      0,
+    ),
+  };
+}
+
+/** Sums of [batch * tokens] values per row of the batch. */
+export function sumPerRow(values: Tensor, batch: number): Tensor {
+  return sum(reshape(values, [batch, elementCount(values.shape) / batch]), [1]);
+}

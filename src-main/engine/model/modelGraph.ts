@@ -1,0 +1,261 @@
+import { StudioError } from '../../contract/errors.ts';
+import type { AdapterConfig, Precision, TargetModule } from '../../contract/training.ts';
+import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import type { AdapterMethod, LinearShape, ParameterSpec } from '../adapters/method.ts';
+import { adapterMethod } from '../adapters/registry.ts';
+import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
+import { Graph, type Tensor } from '../graph/graph.ts';
+import { add, cast, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
+import { matmul } from '../graph/ops/linear.ts';
+import { statelessUniform } from '../graph/ops/random.ts';
+import type { Entry, HostArray, Session } from '../graph/session.ts';
+import {
+  assignByIndex,
+  createVariable,
+  readVariable,
+  type StoredDType,
+  type Variable,
+} from '../graph/variables.ts';
+import type { Terms } from './attention.ts';
+import type { LinearSite } from './decoder.ts';
+
+/** Where weights come from: a Hugging Face folder (formats/weightFolder.ts) or memory. */
+export interface WeightSource {
+  /** Null where the tensor does not exist. */
+  info(name: string): { dtype: string; shape: readonly number[] } | null;
+  read(name: string): Uint8Array;
+}
+
+/** A parameter of an adapted module in the session. */
+export interface AdapterParameter {
+  site: LinearSite;
+  shape: LinearShape;
+  spec: ParameterSpec;
+  variable: Variable;
+}
+
+/** Sub-module of a decoder layer that holds a linear module, as Hugging Face names it. */
+export function modulePath({ layer, module }: LinearSite): string {
+  const parent = ['gate_proj', 'up_proj', 'down_proj'].includes(module) ? 'mlp' : 'self_attn';
+  return `model.layers.${layer}.${parent}.${module}`;
+}
+
+/** [dOut, dIn] of a linear module. */
+export function linearShape(config: DecoderConfig, module: TargetModule): LinearShape {
+  const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim } = config;
+  switch (module) {
+    case 'q_proj':
+      return { dIn: hiddenSize, dOut: heads * headDim };
+    case 'k_proj':
+    case 'v_proj':
+      return { dIn: hiddenSize, dOut: keyValueHeads * headDim };
+    case 'o_proj':
+      return { dIn: heads * headDim, dOut: hiddenSize };
+    case 'gate_proj':
+    case 'up_proj':
+      return { dIn: hiddenSize, dOut: intermediateSize };
+    case 'down_proj':
+      return { dIn: intermediateSize, dOut: hiddenSize };
+    default:
+      throw new Error(`unknown module ${String(module satisfies never)}`);
+  }
+}
+
+const storedTypes: Record<string, StoredDType> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
+
+/**
+ * A base model and its adapter inside one graph: their variables, how they are read, and how values get into them.
+ * Training, scoring and decoding build their calls on it.
+ */
+export class ModelGraph {
+  readonly graph: Graph;
+  readonly config: DecoderConfig;
+  readonly adapter: AdapterConfig | null;
+  /** Compute type: weights and activations. Adapter parameters are f32 masters. */
+  readonly dtype: DType;
+  readonly adapterParameters: AdapterParameter[] = [];
+  /** The values of trainable parameters, with respect to which training differentiates. */
+  readonly trainable = new Map<Variable, Tensor>();
+
+  readonly #source: WeightSource;
+  readonly #method: AdapterMethod | null;
+  readonly #weights = new Map<string, { variable: Variable; value: Tensor; stored: StoredDType }>();
+  readonly #parameters = new Map<string, AdapterParameter>();
+  readonly #values = new Map<Variable, Tensor>();
+
+  constructor(options: {
+    config: DecoderConfig;
+    source: WeightSource;
+    precision: Precision;
+    adapter: AdapterConfig | null;
+    fusion: boolean;
+  }) {
+    this.graph = new Graph({ fusion: options.fusion });
+    this.config = options.config;
+    this.adapter = options.adapter;
+    this.dtype = options.precision;
+    this.#source = options.source;
+    this.#method = options.adapter && adapterMethod(options.adapter.method);
+    if (options.adapter) this.#declareParameters(options.adapter);
+  }
+
+  /** The weight of a Hugging Face tensor, in the compute type. */
+  readonly weight = (name: string): Tensor => {
+    const known = this.#weights.get(name);
+    if (known) return known.value;
+    const info = this.#source.info(name);
+    const stored = info && storedTypes[info.dtype];
+    if (!info || !stored)
+      throw new StudioError(
+        'model_invalid',
+        info
+          ? `Tensor ${name} is stored as ${info.dtype}, which is not a floating-point weight.`
+          : `The model has no tensor ${name}.`,
+        'Download the model again, in safetensors with F32, BF16 or F16 weights.',
+      );
+    const variable = createVariable(this.graph, name, info.shape, this.dtype);
+    const value = readVariable(variable);
+    this.#weights.set(name, { variable, value, stored });
+    return value;
+  };
+
+  /** The output head's weight [vocabulary, hidden]. */
+  headWeight(): Tensor {
+    return this.weight(this.config.tieEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+  }
+
+  /**
+   * A linear module with bias and adapter.
+   * @param dropoutSeed i32 [2] in training; null: no dropout
+   */
+  linear(site: LinearSite, x: Tensor, dropoutSeed: Tensor | null): Terms {
+    const path = modulePath(site);
+    const weight = this.weight(`${path}.weight`);
+    const base = matmul(x, weight, { transposeY: true });
+    const bias = this.#hasBias(site.module) ? [this.weight(`${path}.bias`)] : [];
+    if (!this.#method || !this.adapter?.targets.includes(site.module)) return [base, ...bias];
+    const terms = this.#method.apply({
+      config: this.adapter,
+      shape: linearShape(this.config, site.module),
+      x,
+      base,
+      weight,
+      parameter: (suffix) => this.#parameterValue(`${path}.${suffix}`),
+      dropout: (value) => this.#dropout(value, site, dropoutSeed),
+    });
+    return [...terms, ...bias];
+  }
+
+  /** Numbers that training changes; counted from the variables. */
+  trainableCount(): number {
+    return this.adapterParameters
+      .filter(({ spec }) => spec.trainable)
+      .reduce((total, { variable }) => total + elementCount(variable.shape), 0);
+  }
+
+  /** Frozen numbers beyond the base, as the paper counts them. */
+  frozenExtraCount(): number {
+    const { adapter } = this;
+    if (!adapter || !this.#method) return 0;
+    const perLayer = adapter.targets.map((module) =>
+      this.#method!.frozenExtra(linearShape(this.config, module), adapter),
+    );
+    return this.config.layers * perLayer.reduce((total, count) => total + count, 0);
+  }
+
+  /** Base parameters in the graph; a tied head counts once. */
+  baseCount(): number {
+    return [...this.#weights.values()].reduce((n, { variable }) => n + elementCount(variable.shape), 0);
+  }
+
+  /**
+   * The entry that sets variables: weights, adapter parameters and whatever the caller adds. Call it last, when all variables are
+   * declared. @returns the entry and a function that assigns one variable through an open session
+   */
+  assignment(more: readonly Variable[] = []): {
+    entry: Entry;
+    assign(session: Session, variable: Variable, bytes: Uint8Array): void;
+    loadWeights(session: Session, onProgress?: (done: number, total: number) => void): void;
+  } {
+    const targets = [
+      ...[...this.#weights.values()].map(({ variable, stored }) => ({ variable, stored })),
+      ...[...this.adapterParameters.map(({ variable }) => variable), ...more].map((variable) => ({
+        variable,
+        stored: variable.dtype as StoredDType,
+      })),
+    ];
+    const index = this.graph.placeholder('assign_index', [], 'i32');
+    const words = this.graph.placeholder('assign_words', [-1], 'i32');
+    const done = assignByIndex(this.graph, targets, index, words);
+    const indexOf = new Map(targets.map(({ variable }, i) => [variable, i]));
+    const assign = (session: Session, variable: Variable, bytes: Uint8Array) => {
+      const i = indexOf.get(variable)!;
+      const expected = elementCount(variable.shape) * bytesPerElement[targets[i]!.stored];
+      if (bytes.byteLength !== expected)
+        throw new Error(`${variable.name}: ${bytes.byteLength} bytes given, ${expected} expected`);
+      session.run('assign', { index: Int32Array.of(i), words: asWords(bytes) });
+    };
+    const loadWeights = (session: Session, onProgress?: (done: number, total: number) => void) => {
+      let count = 0;
+      for (const [name, { variable }] of this.#weights) {
+        assign(session, variable, this.#source.read(name));
+        onProgress?.(++count, this.#weights.size);
+      }
+    };
+    return { entry: { inputs: { index, words }, outputs: { done } }, assign, loadWeights };
+  }
+
+  #declareParameters(adapter: AdapterConfig): void {
+    for (let layer = 0; layer < this.config.layers; layer++)
+      for (const module of adapter.targets) {
+        const site = { layer, module };
+        const shape = linearShape(this.config, module);
+        for (const spec of this.#method!.parameters(shape, adapter)) {
+          const name = `${modulePath(site)}.${spec.suffix}`;
+          const variable = createVariable(this.graph, name, spec.shape, spec.dtype);
+          const parameter = { site, shape, spec, variable };
+          this.adapterParameters.push(parameter);
+          this.#parameters.set(name, parameter);
+        }
+      }
+  }
+
+  #parameterValue(name: string): Tensor {
+    const { variable, spec } = this.#parameters.get(name)!;
+    const value = this.#values.get(variable) ?? readVariable(variable);
+    this.#values.set(variable, value);
+    if (spec.trainable) this.trainable.set(variable, value);
+    return spec.dtype === 'f32' ? cast(value, this.dtype) : value;
+  }
+
+  #hasBias(module: TargetModule): boolean {
+    const { queryKeyValueBias, outputBias, mlpBias } = this.config;
+    if (module === 'o_proj') return outputBias;
+    return ['q_proj', 'k_proj', 'v_proj'].includes(module) ? queryKeyValueBias : mlpBias;
+  }
+
+  /** value * keep / (1 - p), keep drawn per element from (seed, module). */
+  #dropout(value: Tensor, site: LinearSite, seed: Tensor | null): Tensor {
+    const p = this.adapter?.dropout ?? 0;
+    if (!seed || p === 0) return value;
+    const offset = 1 + site.layer * 7 + this.adapter!.targets.indexOf(site.module);
+    const siteSeed = add(seed, this.graph.constant([offset * 65537, 0], 'i32'));
+    const uniform = statelessUniform(siteSeed, value.shape);
+    const keep = cast(greaterEqual(uniform, scalarLike(uniform, p)), value.dtype);
+    return multiply(value, multiply(keep, scalarLike(value, 1 / (1 - p))));
+  }
+}
+
+/** Bytes as 32-bit words; a trailing half word is padded with zeros. */
+export function asWords(bytes: Uint8Array): Int32Array {
+  if (bytes.byteLength % 4 === 0 && bytes.byteOffset % 4 === 0)
+    return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  const copy = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
+  copy.set(bytes);
+  return new Int32Array(copy.buffer);
+}
+
+/** The bytes of an array that came out of a session. */
+export function hostBytes(values: HostArray): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}

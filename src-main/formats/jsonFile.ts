@@ -1,0 +1,20 @@
+import { readFileSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { StudioError, type ErrorCode } from '../contract/errors.ts';
+
+/** Reads a JSON object from a file of at most `maxBytes`. @throws StudioError with `code` where it is none */
+export function readJsonObject(path: string, maxBytes: number, code: ErrorCode): Record<string, unknown> {
+  const fail = (what: string) =>
+    new StudioError(code, `${basename(path)} ${what}.`, `Check ${path}, or copy or download it again.`);
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (!stats?.isFile()) throw fail('does not exist');
+  if (stats.size > maxBytes) throw fail(`has ${stats.size} bytes; at most ${maxBytes} are read`);
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw fail(`is not JSON (${error instanceof Error ? error.message : String(error)})`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw fail('is not a JSON object');
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, lstatSync, openSync, readSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { StudioError } from '../contract/errors.ts';
+import { readJsonObject } from './jsonFile.ts';
+import { SafetensorsFile, type TensorInfo } from './safetensors.ts';
+
+const indexName = 'model.safetensors.index.json';
+const singleName = 'model.safetensors';
+
+/** The safetensors weights of a Hugging Face folder, one file or shards, read tensor by tensor. */
+export class WeightFolder {
+  readonly folder: string;
+  readonly #shards: SafetensorsFile[];
+  readonly #byName = new Map<string, SafetensorsFile>();
+
+  /** @throws StudioError model_invalid: no weights, a missing, truncated or contradictory shard */
+  constructor(folder: string) {
+    this.folder = folder;
+    this.#shards = [];
+    try {
+      for (const name of shardNames(folder)) this.#shards.push(openShard(folder, name));
+      for (const shard of this.#shards)
+        for (const name of shard.tensors.keys()) {
+          if (this.#byName.has(name))
+            throw invalid(`Tensor ${name} is stored twice, the second time in ${basename(shard.path)}.`);
+          this.#byName.set(name, shard);
+        }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  get names(): string[] {
+    return [...this.#byName.keys()];
+  }
+
+  /** Bytes of all shards. */
+  get sizeBytes(): number {
+    return this.#shards.reduce((total, shard) => total + statSync(shard.path).size, 0);
+  }
+
+  /** Null where the tensor does not exist. */
+  info(name: string): TensorInfo | null {
+    return this.#byName.get(name)?.tensors.get(name) ?? null;
+  }
+
+  read(name: string): Uint8Array {
+    const shard = this.#byName.get(name);
+    if (!shard) throw invalid(`The model has no tensor ${name}.`);
+    return shard.read(name);
+  }
+
+  /** SHA-256 over the shards' bytes, in the order of their names. */
+  contentHash(onProgress?: (doneBytes: number, totalBytes: number) => void): string {
+    const hash = createHash('sha256');
+    const total = this.sizeBytes;
+    const buffer = Buffer.alloc(4 * 1024 * 1024);
+    let done = 0;
+    for (const shard of this.#shards) {
+      const fd = openSync(shard.path, 'r');
+      try {
+        for (let got = readSync(fd, buffer); got > 0; got = readSync(fd, buffer)) {
+          hash.update(buffer.subarray(0, got));
+          done += got;
+          onProgress?.(done, total);
+        }
+      } finally {
+        closeSync(fd);
+      }
+    }
+    return hash.digest('hex');
+  }
+
+  close(): void {
+    for (const shard of this.#shards) shard.close();
+  }
+}
+
+function invalid(message: string): StudioError {
+  return new StudioError('model_invalid', message, 'Download or copy the model folder again.');
+}
+
+function shardNames(folder: string): string[] {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new StudioError(
+      'not_found',
+      `There is no folder ${folder}.`,
+      'Choose the folder that holds config.json and the weights.',
+    );
+  if (!existsSync(join(folder, indexName))) {
+    if (existsSync(join(folder, singleName))) return [singleName];
+    throw new StudioError(
+      'model_invalid',
+      `${folder} has neither ${singleName} nor ${indexName}.`,
+      'Choose a model in safetensors format; pickled .bin weights are never read.',
+    );
+  }
+  const index = readJsonObject(join(folder, indexName), 64 * 1024 * 1024, 'model_invalid');
+  const map = index['weight_map'];
+  if (typeof map !== 'object' || map === null) throw invalid(`${indexName} has no weight_map.`);
+  const names = new Set(Object.values(map));
+  return [...names].map(checkShardName).sort();
+}
+
+function checkShardName(name: unknown): string {
+  if (typeof name !== 'string' || !/^[\w][\w.-]*\.safetensors$/.test(name))
+    throw invalid(`${indexName} names the shard ${JSON.stringify(name)}, which is not a file of the folder.`);
+  return name;
+}
+
+function openShard(folder: string, name: string): SafetensorsFile {
+  const path = join(folder, name);
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (!stats) throw invalid(`The shard ${name} is missing in ${folder}.`);
+  // The Hugging Face cache links each file to a blob: a link is fine as long as it ends at a file.
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) throw invalid(`${path} is not a file.`);
+  return new SafetensorsFile(path, 'model_invalid');
+}
