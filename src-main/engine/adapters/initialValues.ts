@@ -1,0 +1,108 @@
+import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { StudioError } from '../../contract/errors.ts';
+import type { AdapterConfig } from '../../contract/training.ts';
+import { createRandom } from '../../data/random.ts';
+import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts';
+import { elementCount } from '../graph/dtype.ts';
+import { hostBytes, modulePath, type AdapterParameter, type WeightSource } from '../model/modelGraph.ts';
+import { seedFrom } from '../seeds.ts';
+import { choosePivots } from './pivots/pivots.ts';
+
+/**
+ * The value a parameter has before training. Random ones depend on the seed and the parameter's name only, so that one module's
+ * start is the same whichever others are adapted.
+ * @param cacheFolder pivots are kept here by weight hash; null: not kept
+ */
+export function initialValue(
+  parameter: AdapterParameter,
+  adapter: AdapterConfig,
+  source: WeightSource,
+  seed: number,
+  cacheFolder: string | null,
+): Uint8Array {
+  const { spec, variable } = parameter;
+  const count = elementCount(variable.shape);
+  switch (spec.initial.kind) {
+    case 'zeros':
+      return new Uint8Array(count * 4);
+    case 'uniform': {
+      const random = createRandom(seedFrom(seed, 'initial', variable.name));
+      const { bound } = spec.initial;
+      return hostBytes(Float32Array.from({ length: count }, () => (2 * random.next() - 1) * bound));
+    }
+    case 'pivots':
+      return hostBytes(pivotsOf(parameter, adapter, source, seed, cacheFolder));
+    default:
+      throw new Error(`unknown start ${JSON.stringify(spec.initial satisfies never)}`);
+  }
+}
+
+function pivotsOf(
+  parameter: AdapterParameter,
+  adapter: AdapterConfig,
+  source: WeightSource,
+  seed: number,
+  cacheFolder: string | null,
+): Int32Array {
+  const { dIn, dOut } = parameter.shape;
+  const { pivots: strategy, clusters, rank } = adapter;
+  const name = `${modulePath(parameter.site)}.weight`;
+  const bytes = source.read(name);
+  const pivotSeed = seedFrom(seed, 'pivots', name);
+  const rows = strategy === 'pmrc' ? asFloat32(bytes, source.info(name)!.dtype) : new Float32Array(0);
+  const compute = () => choosePivots(strategy, rows, dOut, dIn, { clusters, rank, seed: pivotSeed });
+  if (strategy !== 'pmrc' || !cacheFolder) return compute();
+  const key = createHash('sha256')
+    .update(bytes)
+    .update(`pmrc 1 ${clusters} ${rank} ${pivotSeed}`)
+    .digest('hex');
+  const path = join(cacheFolder, 'pivots', `${key}.safetensors`);
+  const cached = readCachedPivots(path, clusters * rank, dOut);
+  if (cached) return cached;
+  const pivots = compute();
+  writeSafetensors(path, [{ name: 'pivots', dtype: 'I32', shape: [pivots.length], data: hostBytes(pivots) }]);
+  return pivots;
+}
+
+/** Null where there is no usable cache file: it is only a cache. */
+function readCachedPivots(path: string, count: number, rows: number): Int32Array | null {
+  if (!existsSync(path)) return null;
+  try {
+    const file = new SafetensorsFile(path, 'internal');
+    try {
+      const pivots = new Int32Array(file.read('pivots').buffer);
+      return pivots.length === count && pivots.every((row) => row >= 0 && row < rows) ? pivots : null;
+    } finally {
+      file.close();
+    }
+  } catch {
+    return null;
+  }
+}
+
+/** Stored weights as f32. */
+export function asFloat32(bytes: Uint8Array, dtype: string): Float32Array {
+  if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+  if (dtype === 'BF16') {
+    const words = Uint32Array.from(halves, (half) => half << 16);
+    return new Float32Array(words.buffer);
+  }
+  if (dtype === 'F16') return Float32Array.from(halves, halfToNumber);
+  throw new StudioError(
+    'model_invalid',
+    `Weights stored as ${dtype} cannot be read.`,
+    'Convert them to F32, BF16 or F16.',
+  );
+}
+
+function halfToNumber(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}

@@ -1,0 +1,68 @@
+import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';
+import { checkWeights } from '../../formats/decoderWeights.ts';
+import { openAdapterFolder } from '../../formats/peftAdapter.ts';
+import { WeightFolder } from '../../formats/weightFolder.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { checkNoForeignTensors, storedValue } from '../adapters/storedValues.ts';
+import type { Session } from '../graph/session.ts';
+import { ModelGraph } from '../model/modelGraph.ts';
+import type { EngineEvent, ModelReference } from '../process/protocol.ts';
+
+export interface OpenModel {
+  model: ModelGraph;
+  /** Loads weights and adapter into a session built on the model. */
+  load(session: Session, assignment: ReturnType<ModelGraph['assignment']>): void;
+  close(): void;
+}
+
+/**
+ * Opens a base model, with an adapter folder or without, for scoring or decoding.
+ * @throws StudioError as the readers of the folders do
+ */
+export function openModel(
+  reference: ModelReference,
+  fusion: boolean,
+  emit: (event: EngineEvent) => void,
+): OpenModel {
+  const config = readDecoderConfig(reference.folder);
+  const weights = new WeightFolder(reference.folder);
+  const adapter = reference.adapterFolder === null ? null : openAdapterFolder(reference.adapterFolder);
+  const close = () => {
+    weights.close();
+    adapter?.tensors.close();
+  };
+  try {
+    checkWeights(config, weights);
+    const model = new ModelGraph({
+      config,
+      source: weights,
+      precision: reference.precision,
+      adapter: adapter?.config ?? null,
+      fusion,
+    });
+    if (adapter) {
+      checkNoForeignTensors(model.adapterParameters, adapter);
+      if (adapter.baseSha256 !== null && adapter.baseSha256 !== weights.contentHash())
+        throw new StudioError(
+          'adapter_invalid',
+          `The adapter's pivots refer to base weights ${adapter.baseSha256.slice(0, 12)}…, not to those of ${reference.folder}.`,
+          'Choose the base model that the adapter was trained on.',
+        );
+    }
+    return {
+      model,
+      close,
+      load(session, assignment) {
+        assignment.loadWeights(session, (done, total) =>
+          emit({ type: 'progress', label: 'Loading weights', done, total }),
+        );
+        if (adapter)
+          for (const parameter of model.adapterParameters)
+            assignment.assign(session, parameter.variable, storedValue(parameter, adapter));
+      },
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}

@@ -1,0 +1,54 @@
+import { TokenFileReader } from '../../formats/tokenFile.ts';
+import { Session } from '../graph/session.ts';
+import { positionScores, sumPerRow } from '../model/loss.ts';
+import { wholeRowsHidden } from '../model/wholeRows.ts';
+import type { JobContext } from '../process/jobs.ts';
+import type { ScoreRequest, ScoreResult } from '../process/protocol.ts';
+import { layOutBatch, paddedLength } from '../training/batches.ts';
+import { openModel } from './openModel.ts';
+
+/** Log-likelihood of the labelled tokens of every row of a token file. */
+export async function score(request: ScoreRequest, context: JobContext): Promise<ScoreResult> {
+  const file = new TokenFileReader(request.tokenFile);
+  const opened = openModel(request.model, context.fusion, context.emit);
+  let session: Session | null = null;
+  try {
+    const { model } = opened;
+    const batch = Math.max(1, Math.min(request.batch, file.rowCount));
+    const tokens = paddedLength([file], model.config.contextLength);
+    const ids = model.graph.placeholder('ids', [batch * tokens], 'i32');
+    const labels = model.graph.placeholder('labels', [batch * tokens], 'i32');
+    const hidden = wholeRowsHidden(model, ids, { batch, tokens }, null);
+    const scores = positionScores(hidden, model.headWeight(), labels);
+    const assignment = model.assignment();
+    session = await Session.open(context.tf, model.graph, {
+      assign: assignment.entry,
+      score: {
+        inputs: { ids, labels },
+        outputs: { loss: sumPerRow(scores.loss, batch), missed: sumPerRow(scores.missed, batch) },
+      },
+    });
+    opened.load(session, assignment);
+
+    const rows: ScoreResult['rows'] = [];
+    for (let first = 0; first < file.rowCount; first += batch) {
+      await context.throwIfStopped();
+      const taken = Array.from({ length: Math.min(batch, file.rowCount - first) }, (_, i) =>
+        file.row(first + i),
+      );
+      const laid = layOutBatch(taken, batch, tokens);
+      const out = session.run('score', { ids: laid.ids, labels: laid.labels });
+      taken.forEach((row, i) => {
+        let labelled = 0;
+        for (let t = 1; t < Math.min(row.ids.length, tokens); t++) labelled += row.trained[t]!;
+        rows.push({ lossSum: out['loss']![i]!, tokens: labelled, greedy: out['missed']![i] === 0 });
+      });
+      context.emit({ type: 'progress', label: 'Scoring', done: rows.length, total: file.rowCount });
+    }
+    return { rows };
+  } finally {
+    session?.close();
+    opened.close();
+    file.close();
+  }
+}

@@ -1,0 +1,122 @@
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { StudioError } from '../../contract/errors.ts';
+import { checkWeights } from '../../formats/decoderWeights.ts';
+import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';
+import { openAdapterFolder, writeAdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
+import { WeightFolder } from '../../formats/weightFolder.ts';
+import type { Tensorflow } from '../graph/session.ts';
+import { generate } from '../inference/generate.ts';
+import { logits } from '../inference/logits.ts';
+import { score } from '../inference/score.ts';
+import { loadTensorflow } from '../runtime/loadTensorflow.ts';
+import { train } from '../training/trainer.ts';
+import type {
+  EngineEvent,
+  EngineRequest,
+  EngineResults,
+  ExportRequest,
+  ExportResult,
+  TrainRequest,
+} from './protocol.ts';
+
+/** What every job of the engine gets. */
+export interface JobContext {
+  tf: Tensorflow;
+  /** Elementwise work as XLA functions; worth their compilation from some model size on. */
+  fusion: boolean;
+  emit(event: EngineEvent): void;
+  /** Lets waiting messages in. @throws StudioError cancelled once a stop was asked for */
+  throwIfStopped(): Promise<void>;
+}
+
+/** The stop message, once it has come. */
+export interface StopSignal {
+  requested: { save: boolean } | null;
+}
+
+/** Runs one request in this process. */
+export async function runEngineRequest(
+  request: EngineRequest,
+  emit: (event: EngineEvent) => void,
+  stop: StopSignal,
+): Promise<EngineResults[EngineRequest['kind']]> {
+  const runtime = loadTensorflow();
+  const context: JobContext = {
+    tf: runtime.tf,
+    fusion: false,
+    emit,
+    async throwIfStopped() {
+      await setImmediate();
+      if (stop.requested) throw new StudioError('cancelled', 'The job was cancelled.', 'Start it again.');
+    },
+  };
+  switch (request.kind) {
+    case 'train':
+      return runTraining(request, context, stop);
+    case 'generate':
+      return generate(request, withFusion(context, request.model.folder));
+    case 'score':
+      return score(request, withFusion(context, request.model.folder));
+    case 'logits':
+      return logits(request, withFusion(context, request.model.folder));
+    case 'export':
+      return exportAdapter(request);
+    case 'probe':
+      return { tensorflow: runtime.version, binding: runtime.binding, devices: runtime.devices };
+    default:
+      throw new Error(`unknown request ${JSON.stringify(request satisfies never)}`);
+  }
+}
+
+/** Models narrower than this compute a step faster than XLA's calls save; compiling would only cost seconds. */
+const fusionFromHiddenSize = 512;
+
+function withFusion(context: JobContext, folder: string): JobContext {
+  return { ...context, fusion: readDecoderConfig(folder).hiddenSize >= fusionFromHiddenSize };
+}
+
+async function runTraining(request: TrainRequest, context: JobContext, stop: StopSignal) {
+  const decoder = readDecoderConfig(request.modelFolder);
+  const weights = new WeightFolder(request.modelFolder);
+  try {
+    checkWeights(decoder, weights);
+  } finally {
+    weights.close();
+  }
+  return train(request, decoder, {
+    tf: context.tf,
+    fusion: decoder.hiddenSize >= fusionFromHiddenSize,
+    emit: context.emit,
+    async stopRequested() {
+      await setImmediate();
+      return stop.requested;
+    },
+  });
+}
+
+/** A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts. */
+function exportAdapter(request: ExportRequest): ExportResult {
+  const adapter = openAdapterFolder(join(request.checkpoint, 'adapter'));
+  const weights = new WeightFolder(request.modelFolder);
+  try {
+    const prefix = 'base_model.model.';
+    const tensors: AdapterTensor[] = [...adapter.tensors.tensors.values()].map((info) => {
+      const name = info.name.slice(prefix.length);
+      // A module path ends with `_proj`; what follows is the suffix.
+      const cut = name.indexOf('_proj.') + '_proj'.length;
+      return {
+        modulePath: name.slice(0, cut),
+        suffix: name.slice(cut + 1),
+        dtype: info.dtype,
+        shape: info.shape,
+        data: () => adapter.tensors.read(info.name),
+      };
+    });
+    const base = { name: request.modelFolder, sha256: adapter.baseSha256 ?? weights.contentHash() };
+    return { files: writeAdapterFolder(request.outFolder, adapter.config, base, tensors) };
+  } finally {
+    weights.close();
+    adapter.tensors.close();
+  }
+}

@@ -1,0 +1,52 @@
+import { createRequire } from 'node:module';
+import util from 'node:util';
+import { StudioError } from '../../contract/errors.ts';
+import type { Tensorflow } from '../graph/session.ts';
+
+export interface Runtime {
+  tf: Tensorflow;
+  /** Version of the TensorFlow library. */
+  version: string;
+  /** Version of the npm package that binds it. */
+  binding: string;
+  /** `cpu` or `gpu`. */
+  devices: string[];
+}
+
+let loaded: Runtime | null = null;
+
+/**
+ * Loads tfjs-node-gpu once per process.
+ * @throws StudioError runtime_missing where the binding or the library is not there
+ */
+export function loadTensorflow(): Runtime {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Runtime {
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+  process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
+  // tfjs-node calls these two, which Node 23 removed.
+  const legacy = util as { isNullOrUndefined?: unknown; isArray?: unknown };
+  legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+  legacy.isArray ??= Array.isArray;
+  const require = createRequire(import.meta.url);
+  try {
+    const tf = require('@tensorflow/tfjs-node-gpu') as Tensorflow;
+    const backend = tf.backend() as unknown as { binding: { TF_Version: string }; isUsingGpuDevice: boolean };
+    return {
+      tf,
+      version: backend.binding.TF_Version,
+      binding: tf.version['tfjs-node'] ?? tf.version.tfjs ?? 'unknown',
+      devices: [backend.isUsingGpuDevice ? 'gpu' : 'cpu'],
+    };
+  } catch (error) {
+    throw new StudioError(
+      'runtime_missing',
+      `TensorFlow cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+      'Run `npm run -s studio -- doctor --fix`; it provides the library and says what it does.',
+      { cause: error },
+    );
+  }
+}
