@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+import { withLock } from './lock.mjs';
+import { ensureNode, nodeProgram } from './node24.mjs';
+import { ensurePackages, packagesReady } from './packages.mjs';
+import { projectFolder, runtimeFolder } from './paths.mjs';
+import { say, SetupError } from './report.mjs';
+import { ensureSqlite, sqliteReady } from './sqlite.mjs';
+import { ensureTensorflow, tensorflowFailure, tensorflowReady } from './tensorflow.mjs';
+
+function ready() {
+  return packagesReady() && nodeProgram() && sqliteReady() && (tensorflowReady() || tensorflowFailure());
+}
+
+/**
+ * Provides everything the studio needs on this machine: npm packages, Node 24, the SQLite binding, TensorFlow. What is there is not
+ * looked at twice; an interrupted set-up goes on where it was.
+ * @returns {Promise<string>} the Node that runs the studio
+ */
+export async function ensureAll() {
+  if (!ready()) {
+    const startedAt = Date.now();
+    // npm packages belong to the checkout, the rest to the user: one lock for each.
+    await withLock(join(projectFolder, '.setup.lock'), ensurePackages);
+    await withLock(join(runtimeFolder, '.setup.lock'), async () => {
+      await ensureNode();
+      await ensureSqlite();
+      await ensureTensorflow();
+    });
+    say(`ready after ${Math.round((Date.now() - startedAt) / 1000)} s`);
+  }
+  return nodeProgram();
+}
+
+/** Like ensureAll, for command-line entries: a failure is printed with its remedy and ends the process. */
+export async function ensureOrExit() {
+  try {
+    return await ensureAll();
+  } catch (error) {
+    say(error.message);
+    say(error instanceof SetupError ? error.remedy : (error.stack ?? ''));
+    process.exit(1);
+  }
+}

@@ -1,0 +1,25 @@
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The checkout. */
+export const projectFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** What set-up provides for all checkouts of this user: Node, TensorFlow, compiled bindings. */
+export const runtimeFolder =
+  process.env.ID_LORA_STUDIO_RUNTIME ??
+  (process.platform === 'win32'
+    ? join(process.env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'id-lora-studio', 'runtime')
+    : join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'id-lora-studio', 'runtime'));
+
+export const platformKey = `${process.platform}-${process.arch}`;
+
+/** Pinned versions of what npm's lockfile does not cover. */
+export const versions = {
+  node: '24.21.0',
+  tensorflow: '2.21.0',
+  /** Raised when the way of compiling the bindings changes. */
+  bindings: '1',
+};
+
+export const modulesFolder = join(projectFolder, 'node_modules');

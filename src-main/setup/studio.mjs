@@ -1,0 +1,14 @@
+// `npm run -s studio -- ...`: the command line, after set-up.
+import { join } from 'node:path';
+import { ensureOrExit } from './ensure.mjs';
+import { launch, studioEnvironment } from './launch.mjs';
+import { projectFolder } from './paths.mjs';
+
+const node = await ensureOrExit();
+process.exit(
+  await launch(
+    node,
+    [join(projectFolder, 'src-main', 'cli.ts'), ...process.argv.slice(2)],
+    studioEnvironment(node),
+  ),
+);

@@ -1,0 +1,14 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const projectFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+export const fixtures = join(projectFolder, 'tests', 'fixtures');
+export const recorded = join(projectFolder, 'tests', 'parity', 'recorded');
+
+const shared = join(projectFolder, '..', 'shared', 'data');
+/** A path in the shared test data, which users do not have. */
+export const sharedData = (...parts: string[]): string => join(shared, ...parts);
+export const hasSharedData = existsSync(shared);
+/** For test names: why a test was skipped. */
+export const sharedNote = hasSharedData ? '' : ' (skipped: needs ../shared/data)';
