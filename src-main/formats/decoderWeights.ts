@@ -30,13 +30,6 @@ export function expectedWeights(config: DecoderConfig): Map<string, readonly num
   return shapes;
 }
 
-/** Parameters of a decoder, tied ones once. */
-export function parameterCount(config: DecoderConfig): number {
-  let total = 0;
-  for (const shape of expectedWeights(config).values()) total += shape.reduce((n, size) => n * size, 1);
-  return total;
-}
-
 /** @throws StudioError model_invalid: a tensor is missing, has another shape than config.json says or is no float */
 export function checkWeights(config: DecoderConfig, weights: WeightFolder): void {
   const fail = (message: string) =>

@@ -1,3 +1,4 @@
+import { moduleSize } from '../../budget/modelShape.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig, Precision, TargetModule } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
@@ -38,27 +39,6 @@ export interface AdapterParameter {
 export function modulePath({ layer, module }: LinearSite): string {
   const parent = ['gate_proj', 'up_proj', 'down_proj'].includes(module) ? 'mlp' : 'self_attn';
   return `model.layers.${layer}.${parent}.${module}`;
-}
-
-/** [dOut, dIn] of a linear module. */
-export function linearShape(config: DecoderConfig, module: TargetModule): LinearShape {
-  const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim } = config;
-  switch (module) {
-    case 'q_proj':
-      return { dIn: hiddenSize, dOut: heads * headDim };
-    case 'k_proj':
-    case 'v_proj':
-      return { dIn: hiddenSize, dOut: keyValueHeads * headDim };
-    case 'o_proj':
-      return { dIn: heads * headDim, dOut: hiddenSize };
-    case 'gate_proj':
-    case 'up_proj':
-      return { dIn: hiddenSize, dOut: intermediateSize };
-    case 'down_proj':
-      return { dIn: intermediateSize, dOut: hiddenSize };
-    default:
-      throw new Error(`unknown module ${String(module satisfies never)}`);
-  }
 }
 
 const storedTypes: Record<string, StoredDType> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
@@ -136,7 +116,7 @@ export class ModelGraph {
     if (!this.#method || !this.adapter?.targets.includes(site.module)) return [base, ...bias];
     const terms = this.#method.apply({
       config: this.adapter,
-      shape: linearShape(this.config, site.module),
+      shape: moduleSize(this.config, site.module),
       x,
       base,
       weight,
@@ -158,7 +138,7 @@ export class ModelGraph {
     const { adapter } = this;
     if (!adapter || !this.#method) return 0;
     const perLayer = adapter.targets.map((module) =>
-      this.#method!.frozenExtra(linearShape(this.config, module), adapter),
+      this.#method!.frozenExtra(moduleSize(this.config, module), adapter),
     );
     return this.config.layers * perLayer.reduce((total, count) => total + count, 0);
   }
@@ -209,7 +189,7 @@ export class ModelGraph {
     for (let layer = 0; layer < this.config.layers; layer++)
       for (const module of adapter.targets) {
         const site = { layer, module };
-        const shape = linearShape(this.config, module);
+        const shape = moduleSize(this.config, module);
         for (const spec of this.#method!.parameters(shape, adapter)) {
           const name = `${modulePath(site)}.${spec.suffix}`;
           const variable = createVariable(this.graph, name, spec.shape, spec.dtype);

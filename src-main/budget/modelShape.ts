@@ -1,0 +1,99 @@
+import type { TargetModule } from '../contract/training.ts';
+
+/** The sizes of a decoder that decide its parameter counts. */
+export interface ModelShape {
+  hiddenSize: number;
+  intermediateSize: number;
+  layers: number;
+  heads: number;
+  keyValueHeads: number;
+  headDim: number;
+  vocabularySize: number;
+  /** The output head shares the embedding's weight. */
+  tieEmbeddings: boolean;
+  queryKeyValueBias: boolean;
+  outputBias: boolean;
+  mlpBias: boolean;
+  /** RMSNorm on each head of q and k (Qwen3). */
+  queryKeyNorm: boolean;
+}
+
+/** W of a linear module is [dOut, dIn]. */
+export function moduleSize(shape: ModelShape, module: TargetModule): { dIn: number; dOut: number } {
+  const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim } = shape;
+  switch (module) {
+    case 'q_proj':
+      return { dIn: hiddenSize, dOut: heads * headDim };
+    case 'k_proj':
+    case 'v_proj':
+      return { dIn: hiddenSize, dOut: keyValueHeads * headDim };
+    case 'o_proj':
+      return { dIn: heads * headDim, dOut: hiddenSize };
+    case 'gate_proj':
+    case 'up_proj':
+      return { dIn: hiddenSize, dOut: intermediateSize };
+    case 'down_proj':
+      return { dIn: intermediateSize, dOut: hiddenSize };
+    default:
+      throw new Error(`unknown module ${String(module satisfies never)}`);
+  }
+}
+
+/** Parameters of the base model; a tied head counts once. */
+export function baseParameters(shape: ModelShape): number {
+  const { hiddenSize: h, intermediateSize: i, headDim } = shape;
+  const q = shape.heads * headDim;
+  const kv = shape.keyValueHeads * headDim;
+  const attention = h * q + 2 * h * kv + q * h;
+  const biases =
+    (shape.queryKeyValueBias ? q + 2 * kv : 0) + (shape.outputBias ? h : 0) + (shape.mlpBias ? 2 * i + h : 0);
+  const norms = 2 * h + (shape.queryKeyNorm ? 2 * headDim : 0);
+  const embeddings = shape.vocabularySize * h * (shape.tieEmbeddings ? 1 : 2);
+  return embeddings + shape.layers * (attention + 3 * h * i + biases + norms) + h;
+}
+
+/** Configurations of known models, without weights. */
+export const presets: Readonly<Record<string, ModelShape>> = {
+  'llama-3-8b': preset([4096, 14336, 32, 32, 8, 128, 128256]),
+  'mistral-7b': preset([4096, 14336, 32, 32, 8, 128, 32000]),
+  'llama-3.2-1b': preset([2048, 8192, 16, 32, 8, 64, 128256], { tieEmbeddings: true }),
+  'llama-3.2-3b': preset([3072, 8192, 28, 24, 8, 128, 128256], { tieEmbeddings: true }),
+  'qwen2.5-0.5b': qwen2([896, 4864, 24, 14, 2, 64, 151936], true),
+  'qwen2.5-1.5b': qwen2([1536, 8960, 28, 12, 2, 128, 151936], true),
+  'qwen2.5-3b': qwen2([2048, 11008, 36, 16, 2, 128, 151936], true),
+  'qwen2.5-7b': qwen2([3584, 18944, 28, 28, 4, 128, 152064], false),
+  'qwen3-0.6b': qwen3([1024, 3072, 28, 16, 8, 128, 151936], true),
+  'qwen3-1.7b': qwen3([2048, 6144, 28, 16, 8, 128, 151936], true),
+  'qwen3-4b': qwen3([2560, 9728, 36, 32, 8, 128, 151936], true),
+  'qwen3-8b': qwen3([4096, 12288, 36, 32, 8, 128, 151936], false),
+};
+
+type Sizes = readonly [number, number, number, number, number, number, number];
+
+/** Sizes: hidden, intermediate, layers, heads, key/value heads, head, vocabulary. */
+function preset(sizes: Sizes, rest: Partial<ModelShape> = {}): ModelShape {
+  const [hiddenSize, intermediateSize, layers, heads, keyValueHeads, headDim, vocabularySize] = sizes;
+  return {
+    hiddenSize,
+    intermediateSize,
+    layers,
+    heads,
+    keyValueHeads,
+    headDim,
+    vocabularySize,
+    tieEmbeddings: false,
+    queryKeyValueBias: false,
+    outputBias: false,
+    mlpBias: false,
+    queryKeyNorm: false,
+    ...rest,
+  };
+}
+
+function qwen2(sizes: Sizes, tieEmbeddings: boolean): ModelShape {
+  return preset(sizes, { tieEmbeddings, queryKeyValueBias: true });
+}
+
+function qwen3(sizes: Sizes, tieEmbeddings: boolean): ModelShape {
+  return preset(sizes, { tieEmbeddings, queryKeyNorm: true });
+}

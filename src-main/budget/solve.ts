@@ -1,0 +1,44 @@
+import { moduleCount, countParameters, largestRank, type AdapterSize, type ParameterCount } from './count.ts';
+import { baseParameters, moduleSize, type ModelShape } from './modelShape.ts';
+
+export interface Solution {
+  rank: number;
+  count: ParameterCount;
+  /** Budget that stays unused. */
+  remainder: number;
+}
+
+/**
+ * The greatest rank whose trainable parameters stay within a budget; all else as given.
+ * @returns null where even the smallest rank (or full fine-tuning) exceeds it, with the least possible count
+ */
+export function solveRank(
+  shape: ModelShape,
+  adapter: Omit<AdapterSize, 'rank'>,
+  maxTrainable: number,
+): { solution: Solution } | { solution: null; least: number } {
+  if (adapter.method === 'full') {
+    const base = baseParameters(shape);
+    if (base > maxTrainable) return { solution: null, least: base };
+    const count = countParameters(shape, { ...adapter, rank: 1 });
+    return { solution: { rank: 0, count, remainder: maxTrainable - base } };
+  }
+  const step = adapter.method === 'idlora' ? adapter.boost : 1;
+  const most = largestRank(shape, adapter);
+  const trainable = (rank: number) =>
+    adapter.targets.reduce(
+      (sum, module) => sum + moduleCount(moduleSize(shape, module), { ...adapter, rank }).trainable,
+      0,
+    ) * shape.layers;
+  if (most < step || trainable(step) > maxTrainable) return { solution: null, least: trainable(step) };
+  // Every method's count grows with the rank: bisect over multiples of the step.
+  let [low, high] = [1, Math.floor(most / step)];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (trainable(middle * step) <= maxTrainable) low = middle;
+    else high = middle - 1;
+  }
+  const rank = low * step;
+  const count = countParameters(shape, { ...adapter, rank });
+  return { solution: { rank, count, remainder: maxTrainable - count.trainable } };
+}

@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import { checkAdapter, countParameters, type AdapterSize } from '../../src-main/budget/count.ts';
+import { baseParameters, presets } from '../../src-main/budget/modelShape.ts';
+import { solveRank } from '../../src-main/budget/solve.ts';
+import { expectedWeights } from '../../src-main/formats/decoderWeights.ts';
+import { methods, targetModules, type Method } from '../../src-main/contract/training.ts';
+
+const llama8b = presets['llama-3-8b']!;
+
+function adapter(method: Method, rank: number, rest: Partial<AdapterSize> = {}): AdapterSize {
+  return {
+    method,
+    rank,
+    targets: [...targetModules],
+    clusters: 4,
+    boost: 2,
+    router: 'input',
+    heads: 3,
+    experts: 4,
+    ...rest,
+  };
+}
+
+describe('base parameters', () => {
+  it.each([
+    ['llama-3-8b', 8_030_261_248],
+    ['mistral-7b', 7_241_732_096],
+    ['llama-3.2-1b', 1_235_814_400],
+    ['llama-3.2-3b', 3_212_749_824],
+    ['qwen2.5-0.5b', 494_032_768],
+    ['qwen2.5-1.5b', 1_543_714_304],
+    ['qwen2.5-3b', 3_085_938_688],
+    ['qwen2.5-7b', 7_615_616_512],
+    ['qwen3-0.6b', 596_049_920],
+    ['qwen3-1.7b', 1_720_574_976],
+    ['qwen3-4b', 4_022_468_096],
+    ['qwen3-8b', 8_190_735_360],
+  ])('%s has the published %i', (name, expected) => {
+    expect(baseParameters(presets[name]!)).toBe(expected);
+  });
+
+  it('are the sum of the tensors that a folder of the configuration has', () => {
+    for (const shape of Object.values(presets)) {
+      const config = {
+        ...shape,
+        family: 'llama',
+        contextLength: 1,
+        rmsEpsilon: 1e-6,
+        ropeTheta: 1e4,
+        ropeScaling: null,
+        slidingWindow: null,
+        bosId: null,
+        eosIds: [],
+        padId: null,
+      } as const;
+      const counted = [...expectedWeights(config).values()].map((dims) =>
+        dims.reduce((n, size) => n * size, 1),
+      );
+      expect(counted.reduce((a, b) => a + b, 0)).toBe(baseParameters(shape));
+    }
+  });
+});
+
+describe('trainable parameters on LLaMA-3-8B (Table 6, millions)', () => {
+  const ranks = [8, 16, 32, 64, 128];
+  it.each<[Method, string[]]>([
+    ['lora', ['21.0', '41.9', '83.9', '167.8', '335.5']],
+    ['dora', ['22.3', '43.3', '85.3', '169.1', '336.9']],
+    ['hydralora', ['46.7', '89.7', '175.7', '347.7', '691.6']],
+    ['moelora', ['88.9', '172.8', '340.5', '676.1', '1347.2']],
+    // The paper prints 10.4 for rank 16: it cuts 10.49.
+    ['idlora', ['7.7', '10.5', '16.0', '27.0', '49.0']],
+  ])('%s', (method, expected) => {
+    const counts = ranks.map((rank) => countParameters(llama8b, adapter(method, rank)).trainable / 1e6);
+    expect(counts.map((millions) => millions.toFixed(1))).toEqual(expected);
+  });
+
+  it('ID-LoRA of rank 128: 0.56 % as the paper counts, 0.61 % of the base', () => {
+    const count = countParameters(llama8b, adapter('idlora', 128));
+    expect(count.trainable).toBe(49_020_928);
+    expect(count.percentPaper.toFixed(2)).toBe('0.56');
+    expect(count.percentBase.toFixed(2)).toBe('0.61');
+    expect(1 - count.trainable / countParameters(llama8b, adapter('lora', 32)).trainable).toBeCloseTo(
+      0.416,
+      3,
+    );
+  });
+});
+
+describe('impossible combinations name the nearest possible ones', () => {
+  const tiny = {
+    ...llama8b,
+    hiddenSize: 64,
+    intermediateSize: 172,
+    heads: 8,
+    keyValueHeads: 4,
+    headDim: 8,
+    layers: 5,
+    vocabularySize: 512,
+    tieEmbeddings: true,
+  };
+  it('k r beyond the rows of a module', () => {
+    expect(() => checkAdapter(tiny, adapter('idlora', 16))).toThrow(
+      /4 x 16 = 64 different rows of k_proj, which has 32/,
+    );
+    expect(() => checkAdapter(tiny, adapter('idlora', 8))).not.toThrow();
+  });
+  it('s not dividing the rank or an output', () => {
+    expect(() => checkAdapter(tiny, adapter('idlora', 7))).toThrow(/rank 7 is no multiple of 2/);
+    expect(() => checkAdapter(tiny, adapter('idlora', 6, { boost: 3 }))).toThrow(
+      /Boost 3 does not divide the 64 outputs/,
+    );
+  });
+  it('a rank beyond a side of the matrix', () => {
+    expect(() => checkAdapter(tiny, adapter('lora', 33))).toThrow(/larger than the smallest side .* 32/);
+  });
+});
+
+it('the solver equals brute force over all ranks', () => {
+  const shape = presets['qwen2.5-0.5b']!;
+  for (const method of methods.filter((name) => name !== 'full'))
+    for (const budget of [100_000, 700_001, 4_000_000, 9_999_999]) {
+      const fits: number[] = [];
+      for (let rank = 1; rank <= 128; rank++)
+        try {
+          if (countParameters(shape, adapter(method, rank)).trainable <= budget) fits.push(rank);
+        } catch {
+          // impossible rank
+        }
+      const found = solveRank(shape, adapter(method, 1), budget);
+      expect(found.solution?.rank ?? null, `${method} ${budget}`).toBe(fits.at(-1) ?? null);
+      if (found.solution) expect(found.solution.remainder).toBe(budget - found.solution.count.trainable);
+    }
+});
