@@ -1,0 +1,64 @@
+import type { DataContract, Example } from '../contract/entities.ts';
+import { StudioError } from '../contract/errors.ts';
+import type { TokenRow } from '../formats/tokenFile.ts';
+import type { Tokenizer } from '../formats/tokenizer.ts';
+
+/** What happened to rows when they became tokens. */
+export type TokenCounts = Pick<DataContract, 'truncatedRows' | 'droppedRows' | 'tokens' | 'trainedTokens'>;
+
+/**
+ * A row's tokens. Prompt and answer are tokenised as one text and cut where the prompt's own tokens end, as lm-evaluation-harness
+ * pairs context and continuation; trailing spaces of the prompt belong to the answer, since tokens carry leading spaces.
+ * @param end append the end token as a label
+ */
+export function tokeniseExample(tokenizer: Tokenizer, example: Example, end: boolean): TokenRow {
+  const trimmed = example.prompt.trimEnd();
+  const ids = tokenizer.encode(example.prompt + example.answer, { specialTokens: true });
+  const promptLength =
+    trimmed === ''
+      ? Math.min(1, tokenizer.encode('', { specialTokens: true }).length)
+      : tokenizer.encode(trimmed, { specialTokens: true }).length;
+  if (end && tokenizer.eosId !== null) ids.push(tokenizer.eosId);
+  return {
+    ids: Int32Array.from(ids),
+    trained: Uint8Array.from(ids, (_, i) => (i >= promptLength ? 1 : 0)),
+  };
+}
+
+/**
+ * Tokenises examples for training: rows longer than `context` are cut at the end, rows whose answer is cut away altogether are left out.
+ * @throws StudioError dataset_invalid where no row keeps an answer; the message blames the context, with the numbers
+ */
+export async function tokeniseExamples(
+  tokenizer: Tokenizer,
+  examples: AsyncIterable<Example> | Iterable<Example>,
+  context: number,
+): Promise<{ rows: TokenRow[]; counts: TokenCounts }> {
+  const rows: TokenRow[] = [];
+  const counts: TokenCounts = { truncatedRows: 0, droppedRows: 0, tokens: 0, trainedTokens: 0 };
+  let [shortestPrompt, seen] = [Infinity, 0];
+  for await (const example of examples) {
+    seen++;
+    const whole = tokeniseExample(tokenizer, example, true);
+    const cut = whole.ids.length > context;
+    const row = cut ? { ids: whole.ids.slice(0, context), trained: whole.trained.slice(0, context) } : whole;
+    // The first token is never predicted.
+    const labels = row.trained.subarray(1).reduce((total, flag) => total + flag, 0);
+    if (labels === 0) {
+      counts.droppedRows++;
+      shortestPrompt = Math.min(shortestPrompt, whole.trained.indexOf(1));
+      continue;
+    }
+    if (cut) counts.truncatedRows++;
+    counts.tokens += row.ids.length;
+    counts.trainedTokens += labels;
+    rows.push(row);
+  }
+  if (rows.length === 0)
+    throw new StudioError(
+      'dataset_invalid',
+      `With a context of ${context} tokens all ${seen} rows lose their whole answer: the shortest prompt alone has ${shortestPrompt} tokens.`,
+      `Set the context to more than ${shortestPrompt} tokens, or shorten the prompts.`,
+    );
+  return { rows, counts };
+}

@@ -1,0 +1,136 @@
+import type { BenchmarkName, Comparison, EvaluationItem } from '../contract/entities.ts';
+import { StudioError } from '../contract/errors.ts';
+import { bootstrapInterval, holm, mcNemarExact, wilcoxonSignedRank } from './statistics.ts';
+
+/** A subject's graded items. */
+export interface Graded {
+  name: string;
+  items: readonly EvaluationItem[];
+}
+
+/** Below this accuracy of both, a benchmark says nothing about the difference of two models. */
+const beyondReach = 0.02;
+const significance = 0.05;
+const bootstrapSeed = 20_260_101;
+
+/**
+ * Compares every pair of subjects on the same items: accuracy by McNemar's exact test, answer loss by Wilcoxon's signed-rank test (the paper's test),
+ * p values corrected by Holm over the pairs, difference with a paired bootstrap interval.
+ * @throws StudioError usage where the subjects were graded on different items
+ */
+export function compareSubjects(
+  benchmark: BenchmarkName,
+  data: string,
+  subjects: readonly Graded[],
+): Comparison[] {
+  const pairs = subjects.flatMap((a, i) => subjects.slice(i + 1).map((b) => [a, b] as const));
+  const raw = pairs.map(([a, b]) => {
+    checkSameItems(a, b);
+    return benchmark === 'perplexity' ? compareLoss(a, b) : compareAccuracy(a, b);
+  });
+  const adjusted = holm(raw.map(({ pValue }) => pValue));
+  return raw.map((result, i) => {
+    const [a, b] = pairs[i]!;
+    const pAdjusted = adjusted[i]!;
+    const lowerIsBetter = benchmark === 'perplexity';
+    const bWins = lowerIsBetter ? result.difference < 0 : result.difference > 0;
+    const verdict = pAdjusted >= significance ? 'cannot_tell' : bWins ? 'b_better' : 'a_better';
+    const comparison = { benchmark, a: a.name, b: b.name, ...result, pAdjusted, verdict } as const;
+    return { ...comparison, sentence: sentence(comparison, data, pairs.length) };
+  });
+}
+
+function checkSameItems(a: Graded, b: Graded): void {
+  const key = ({ items }: Graded) => items.map((item) => `${item.index}:${item.target ?? ''}`).join('|');
+  if (key(a) !== key(b))
+    throw new StudioError(
+      'usage',
+      `${a.name} and ${b.name} were not graded on the same items (${a.items.length} and ${b.items.length}).`,
+      'Evaluate both with the same data, limit and shots.',
+    );
+}
+
+type Raw = Pick<
+  Comparison,
+  'metric' | 'n' | 'scoreA' | 'scoreB' | 'difference' | 'interval' | 'test' | 'pValue'
+>;
+
+function compareAccuracy(a: Graded, b: Graded): Raw {
+  const right = (graded: Graded) => graded.items.map((item) => (item.correct ? 1 : 0));
+  const [rightA, rightB] = [right(a), right(b)];
+  const n = rightA.length;
+  let [onlyA, onlyB, sumA, sumB] = [0, 0, 0, 0];
+  rightA.forEach((value, i) => {
+    const other = rightB[i]!;
+    sumA += value;
+    sumB += other;
+    if (value > other) onlyA++;
+    if (other > value) onlyB++;
+  });
+  return {
+    metric: 'accuracy',
+    n,
+    scoreA: sumA / n,
+    scoreB: sumB / n,
+    difference: (sumB - sumA) / n,
+    interval: pairedInterval(rightA, rightB),
+    test: 'mcnemar_exact',
+    pValue: mcNemarExact(onlyA, onlyB),
+  };
+}
+
+function compareLoss(a: Graded, b: Graded): Raw {
+  const losses = (graded: Graded) => graded.items.map((item) => item.loss ?? 0);
+  const [lossA, lossB] = [losses(a), losses(b)];
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return {
+    metric: 'mean_loss',
+    n: lossA.length,
+    scoreA: mean(lossA),
+    scoreB: mean(lossB),
+    difference: mean(lossB) - mean(lossA),
+    interval: pairedInterval(lossA, lossB),
+    test: 'wilcoxon_signed_rank',
+    pValue: wilcoxonSignedRank(lossB.map((value, i) => value - lossA[i]!)),
+  };
+}
+
+function pairedInterval(a: readonly number[], b: readonly number[]): [number, number] {
+  return bootstrapInterval(
+    a.length,
+    (indices) => {
+      let total = 0;
+      for (const i of indices) total += b[i]! - a[i]!;
+      return total / indices.length;
+    },
+    { seed: bootstrapSeed },
+  );
+}
+
+function sentence(c: Omit<Comparison, 'sentence'>, data: string, pairs: number): string {
+  const isLoss = c.metric === 'mean_loss';
+  const show = (value: number) =>
+    isLoss ? `${value.toFixed(3)} nats per token` : `${(100 * value).toFixed(1)} %`;
+  const difference = isLoss
+    ? `${signed(c.difference, 3)} nats (95 % interval ${signed(c.interval[0], 3)} to ${signed(c.interval[1], 3)})`
+    : `${signed(100 * c.difference, 1)} points (95 % interval ${signed(100 * c.interval[0], 1)} to ${signed(100 * c.interval[1], 1)})`;
+  const test = c.test === 'mcnemar_exact' ? "McNemar's exact test" : "Wilcoxon's signed-rank test";
+  const correction = pairs > 1 ? `, Holm over ${pairs} pairs` : '';
+  const basis = `on ${c.n} items of ${data}: ${show(c.scoreB)} against ${show(c.scoreA)}, difference ${difference}; ${test}, p = ${c.pAdjusted.toPrecision(2)}${correction}; one seed each`;
+  if (!isLoss && c.scoreA < beyondReach && c.scoreB < beyondReach)
+    return `This benchmark is beyond both models: accuracy is near 0, so it cannot tell ${c.a} and ${c.b} apart (${basis}).`;
+  switch (c.verdict) {
+    case 'b_better':
+      return `${c.b} is better than ${c.a} ${basis}.`;
+    case 'a_better':
+      return `${c.b} is worse than ${c.a} ${basis}.`;
+    case 'cannot_tell':
+      return `Cannot tell ${c.b} and ${c.a} apart ${basis}.`;
+    default:
+      throw new Error(`unknown verdict ${String(c.verdict satisfies never)}`);
+  }
+}
+
+function signed(value: number, digits: number): string {
+  return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`;
+}
