@@ -1,0 +1,38 @@
+import { toPlainError } from '../../contract/errors.ts';
+import type { EngineInbound, EngineOutbound } from './protocol.ts';
+import type { StopSignal } from './jobs.ts';
+
+/**
+ * Entry of an engine process: takes one request at a time from its parent and answers with events and a result. While TensorFlow
+ * computes, nothing else runs here; jobs let messages in between steps. Without a parent it ends.
+ */
+const send = (message: EngineOutbound) => {
+  if (process.connected) process.send!(message);
+};
+
+let stop: StopSignal = { requested: null };
+
+process.on('message', (message: EngineInbound) => {
+  if (message.type === 'stop') {
+    stop.requested = { save: message.save };
+    return;
+  }
+  const signal: StopSignal = { requested: null };
+  stop = signal;
+  void import('./jobs.ts')
+    .then(({ runEngineRequest }) =>
+      runEngineRequest(message.request, (event) => send({ type: 'event', event }), signal),
+    )
+    .then(
+      (result) => send({ type: 'result', result }),
+      (error: unknown) => {
+        console.error(error);
+        send({ type: 'error', error: toPlainError(error) });
+      },
+    );
+});
+process.on('disconnect', () => process.exit(0));
+// Ctrl+C in a terminal reaches the whole group: the parent decides what happens to the job.
+process.on('SIGINT', () => undefined);
+
+send({ type: 'ready' });

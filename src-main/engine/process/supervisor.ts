@@ -1,0 +1,135 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { StudioError } from '../../contract/errors.ts';
+import type { EngineEvent, EngineInbound, EngineOutbound, EngineRequest, EngineResults } from './protocol.ts';
+
+export interface EngineRunOptions {
+  onEvent?: (event: EngineEvent) => void;
+  /** Lines that the process prints (TensorFlow's warnings, stack traces). */
+  onLog?: (line: string) => void;
+  /** Aborting kills the process. */
+  signal?: AbortSignal;
+}
+
+export interface EngineJob<K extends EngineRequest['kind']> {
+  /** Ends with the result, or a StudioError: the job's own, `engine_died`, `out_of_memory` or `cancelled`. */
+  result: Promise<EngineResults[K]>;
+  /** Asks a training job to stop after the current step; others are abandoned. */
+  stop(options: { save: boolean }): void;
+}
+
+/** Starts engine processes. Each job gets one of its own: it may crash or be killed, and nothing else is lost. */
+export interface EngineHost {
+  start<R extends EngineRequest>(request: R, options?: EngineRunOptions): EngineJob<R['kind']>;
+  /** Kills all running jobs. */
+  close(): void;
+}
+
+/** How many of the last lines of a dead process go into its error. */
+const keptLines = 8;
+
+/** @param entry module that the process runs; tests give their own */
+export function createEngineHost(
+  options: { nodePath?: string; entry?: string; env?: NodeJS.ProcessEnv } = {},
+): EngineHost {
+  const entry = options.entry ?? fileURLToPath(new URL('./child.ts', import.meta.url));
+  const running = new Set<ChildProcess>();
+  return {
+    start(request, runOptions = {}) {
+      const child = fork(entry, [], {
+        execPath: options.nodePath ?? process.execPath,
+        serialization: 'advanced',
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        env: { ...process.env, ...options.env },
+      });
+      running.add(child);
+      child.once('exit', () => running.delete(child));
+      const send = (message: EngineInbound) => {
+        if (child.connected) child.send(message);
+      };
+      return {
+        result: follow(child, request, runOptions, send),
+        stop: ({ save }) => send({ type: 'stop', save }),
+      };
+    },
+    close() {
+      for (const child of running) child.kill('SIGKILL');
+    },
+  };
+}
+
+function follow<R extends EngineRequest>(
+  child: ChildProcess,
+  request: R,
+  { onEvent, onLog, signal }: EngineRunOptions,
+  send: (message: EngineInbound) => void,
+): Promise<EngineResults[R['kind']]> {
+  const lastLines: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    let rest = '';
+    stream?.setEncoding('utf8').on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines.filter((text) => text.trim() !== '')) {
+        lastLines.push(line);
+        if (lastLines.length > keptLines) lastLines.shift();
+        onLog?.(line);
+      }
+    });
+  }
+  return new Promise((resolve, reject) => {
+    const abort = () => child.kill('SIGKILL');
+    signal?.addEventListener('abort', abort, { once: true });
+    if (signal?.aborted) abort();
+    const settle = (action: () => void) => {
+      signal?.removeEventListener('abort', abort);
+      action();
+      // The answer is complete: the process has nothing left to do.
+      if (child.connected) child.disconnect();
+    };
+    child.on('message', (message: EngineOutbound) => {
+      switch (message.type) {
+        case 'ready':
+          send({ type: 'request', request });
+          break;
+        case 'event':
+          onEvent?.(message.event);
+          break;
+        case 'result':
+          settle(() => resolve(message.result as EngineResults[R['kind']]));
+          break;
+        case 'error':
+          settle(() => reject(StudioError.fromPlain(message.error)));
+          break;
+        default:
+          throw new Error(`unknown engine message ${JSON.stringify(message satisfies never)}`);
+      }
+    });
+    child.once('error', (error) => settle(() => reject(error)));
+    child.once('exit', (code, exitSignal) =>
+      settle(() => reject(deathOf(code, exitSignal, signal?.aborted ?? false, lastLines))),
+    );
+  });
+}
+
+function deathOf(
+  code: number | null,
+  signal: NodeJS.Signals | null,
+  aborted: boolean,
+  lastLines: readonly string[],
+): StudioError {
+  if (aborted) return new StudioError('cancelled', 'The job was cancelled.', 'Start it again.');
+  const said = lastLines.length > 0 ? ` It last said: ${lastLines.join(' | ').slice(-600)}` : '';
+  const saidOutOfMemory = /out of memory|OOM when allocating|bad_alloc|ResourceExhausted/i.test(said);
+  if (signal === 'SIGKILL' || code === 137 || saidOutOfMemory)
+    return new StudioError(
+      'out_of_memory',
+      `The engine process was killed, most likely for want of memory.${said}`,
+      'Use a smaller batch with more accumulation, a shorter context or bf16; the last checkpoint is intact.',
+    );
+  return new StudioError(
+    'engine_died',
+    `The engine process ended unexpectedly (${signal ?? `code ${code}`}).${said}`,
+    'Resume from the last checkpoint; if it happens again, report it with the log.',
+  );
+}

@@ -1,0 +1,38 @@
+import { randomBytes } from 'node:crypto';
+import type { EngineHost } from '../engine/process/supervisor.ts';
+import type { StudioEvent } from '../contract/events.ts';
+import { StudioError } from '../contract/errors.ts';
+import type { ReadableDatabase, WritableDatabase } from '../store/database.ts';
+import type { HomePaths } from './homePaths.ts';
+
+/** What every service is made from. */
+export interface ServiceContext {
+  paths: HomePaths;
+  project: string;
+  /** For reading, beside whoever writes. */
+  database: ReadableDatabase;
+  /** @throws StudioError where the data folder was opened for reading only */
+  writable(): WritableDatabase;
+  engine: EngineHost;
+  emit(event: StudioEvent): void;
+}
+
+export function newId(): string {
+  return randomBytes(8).toString('hex');
+}
+
+/** A name that is free, from a wish: `name`, `name-2`, `name-3` ... */
+export function freeName(wish: string, taken: (name: string) => boolean): string {
+  if (!taken(wish)) return wish;
+  for (let n = 2; ; n++) if (!taken(`${wish}-${n}`)) return `${wish}-${n}`;
+}
+
+export function missing(kind: string, reference: string, known: readonly string[]): StudioError {
+  return new StudioError(
+    'not_found',
+    `There is no ${kind} "${reference}".`,
+    known.length > 0
+      ? `Known: ${known.slice(0, 20).join(', ')}${known.length > 20 ? ', …' : ''}.`
+      : `There is no ${kind} yet: add one first.`,
+  );
+}

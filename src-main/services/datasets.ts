@@ -1,0 +1,96 @@
+import { existsSync, rmSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
+import { StudioError } from '../contract/errors.ts';
+import { importDataset, readExamples } from '../data/importDataset.ts';
+import { datasets } from '../store/library.ts';
+import { listRuns } from '../store/runs.ts';
+import { freeName, missing, newId, type ServiceContext } from './context.ts';
+
+export interface DatasetService {
+  list(): Dataset[];
+  get(reference: string): Dataset;
+  /** A name or id of the library, or a file, which is then imported. */
+  getOrAdd(reference: string): Promise<Dataset>;
+  add(options: { path: string; name?: string | undefined; format: DatasetFormat | 'auto' }): Promise<Dataset>;
+  /** Absolute path of the studio's copy. */
+  file(dataset: Dataset): string;
+  rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
+  remove(reference: string): void;
+}
+
+export function createDatasetService(context: ServiceContext): DatasetService {
+  const { paths, database, emit } = context;
+
+  const get = (reference: string): Dataset => {
+    const found = datasets.find(database, reference);
+    if (!found)
+      throw missing(
+        'dataset',
+        reference,
+        datasets.list(database).map(({ name }) => name),
+      );
+    return found;
+  };
+  const file = (dataset: Dataset) => join(paths.datasets, dataset.file);
+
+  const add: DatasetService['add'] = async ({ path: given, name, format }) => {
+    const path = resolve(given);
+    const known = datasets.list(database);
+    if (name !== undefined && known.some((dataset) => dataset.name === name))
+      throw new StudioError('name_taken', `There is already a dataset "${name}".`, 'Choose another name.');
+    const database_ = context.writable();
+    const id = newId();
+    const imported = await importDataset({
+      path,
+      format,
+      folder: paths.datasets,
+      onProgress: (rows) =>
+        emit({ type: 'progress', task: `dataset ${id}`, label: 'Reading rows', done: rows, total: null }),
+    });
+    const same = known.find(
+      (dataset) => dataset.contentHash === imported.contentHash && dataset.sourcePath === path,
+    );
+    if (same && name === undefined) return same;
+    const wish = name ?? basename(path).replace(/\.(jsonl?|json)$/i, '');
+    const dataset: Dataset = {
+      id,
+      name: freeName(wish, (candidate) => known.some((other) => other.name === candidate)),
+      sourcePath: path,
+      ...imported,
+      createdAt: new Date().toISOString(),
+    };
+    datasets.insert(database_, dataset);
+    emit({ type: 'datasets.changed' });
+    return dataset;
+  };
+
+  return {
+    list: () => datasets.list(database),
+    get,
+    getOrAdd: async (reference) =>
+      datasets.find(database, reference) ??
+      (existsSync(reference) ? add({ path: reference, format: 'auto' }) : get(reference)),
+    add,
+    file,
+    async rows(reference, range) {
+      const result: Example[] = [];
+      for await (const example of readExamples(file(get(reference)), range)) result.push(example);
+      return result;
+    },
+    remove(reference) {
+      const dataset = get(reference);
+      const used = listRuns(database, context.project).filter((run) => run.datasetId === dataset.id);
+      if (used.length > 0)
+        throw new StudioError(
+          'config_invalid',
+          `The dataset "${dataset.name}" is used by ${used.length} runs, for example "${used[0]!.name}".`,
+          'Remove these runs first.',
+        );
+      datasets.remove(context.writable(), dataset.id);
+      const shared = datasets.list(database).some((other) => other.file === dataset.file);
+      if (!shared) rmSync(file(dataset), { force: true });
+      emit({ type: 'datasets.changed' });
+    },
+  };
+}

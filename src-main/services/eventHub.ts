@@ -1,0 +1,42 @@
+import { randomBytes } from 'node:crypto';
+import type { SequencedEvent, StudioEvent } from '../contract/events.ts';
+
+export interface EventHub {
+  epoch: string;
+  emit(event: StudioEvent): void;
+  /**
+   * Calls `listener` with all events after a place in the stream, then with new ones.
+   * @param after place the listener has seen, or null for only new ones. Where it lies in another epoch or is no longer
+   * kept, only new events come; the gap in the numbers tells the listener to reload.
+   * @returns unsubscribe
+   */
+  subscribe(
+    after: { epoch: string; sequence: number } | null,
+    listener: (event: SequencedEvent) => void,
+  ): () => void;
+}
+
+/** Events kept for listeners that come back after a reload or a lost connection. */
+const kept = 5000;
+
+export function createEventHub(): EventHub {
+  const epoch = randomBytes(6).toString('hex');
+  const listeners = new Set<(event: SequencedEvent) => void>();
+  const recent: SequencedEvent[] = [];
+  let sequence = 0;
+  return {
+    epoch,
+    emit(event) {
+      const sequenced = { epoch, sequence: ++sequence, event };
+      recent.push(sequenced);
+      if (recent.length > kept) recent.shift();
+      for (const listener of listeners) listener(sequenced);
+    },
+    subscribe(after, listener) {
+      if (after?.epoch === epoch)
+        for (const event of recent) if (event.sequence > after.sequence) listener(event);
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}

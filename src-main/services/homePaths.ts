@@ -1,0 +1,37 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/** The data folder's layout. */
+export interface HomePaths {
+  home: string;
+  database: string;
+  models: string;
+  datasets: string;
+  cache: string;
+  runCheckpoints(runId: string): string;
+  runFolder(runId: string): string;
+}
+
+/** `--home`, ID_LORA_STUDIO_HOME, or the platform's place for user data. */
+export function defaultHome(): string {
+  const { env } = process;
+  if (env['ID_LORA_STUDIO_HOME']) return env['ID_LORA_STUDIO_HOME'];
+  if (process.platform === 'win32')
+    return join(env['APPDATA'] ?? join(homedir(), 'AppData', 'Roaming'), 'id-lora-studio');
+  if (process.platform === 'darwin')
+    return join(homedir(), 'Library', 'Application Support', 'id-lora-studio');
+  return join(env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'id-lora-studio');
+}
+
+export function homePaths(home: string): HomePaths {
+  const runFolder = (runId: string) => join(home, 'runs', runId);
+  return {
+    home,
+    database: join(home, 'studio.db'),
+    models: join(home, 'models'),
+    datasets: join(home, 'datasets'),
+    cache: join(home, 'cache'),
+    runFolder,
+    runCheckpoints: (runId) => join(runFolder(runId), 'checkpoints'),
+  };
+}

@@ -1,0 +1,78 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { StudioError } from '../contract/errors.ts';
+import { initialTables } from './migrations/0001-initial-tables.ts';
+
+/** A handle that may only read. */
+export interface ReadableDatabase {
+  readonly readable: Sqlite.Database;
+}
+
+/** A handle that may write, too; there is one per data folder. */
+export interface WritableDatabase extends ReadableDatabase {
+  readonly writable: Sqlite.Database;
+}
+
+export interface Migration {
+  /** 1, 2, 3 ... without gaps: the database's user_version after it. */
+  version: number;
+  apply(database: Sqlite.Database): void;
+}
+
+/** In order. A migration that has shipped is never edited. */
+export const migrations: readonly Migration[] = [initialTables];
+
+/**
+ * Opens the database for writing, makes or upgrades it.
+ *
+ * WAL with synchronous FULL: a commit survives a power loss (NORMAL may lose the last ones); metrics are written in batches, so that this
+ * costs nothing that matters.
+ * @throws StudioError store_from_future
+ */
+export function openWritable(path: string, list: readonly Migration[] = migrations): WritableDatabase {
+  mkdirSync(dirname(path), { recursive: true });
+  const database = new Sqlite(path);
+  try {
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = FULL');
+    database.pragma('foreign_keys = ON');
+    migrate(database, list);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  return { readable: database, writable: database };
+}
+
+/** Opens an existing database for reading, beside whoever writes. */
+export function openReadable(path: string): ReadableDatabase {
+  const database = new Sqlite(path, { readonly: true, fileMustExist: true });
+  checkVersion(versionOf(database), migrations.length);
+  return { readable: database };
+}
+
+function versionOf(database: Sqlite.Database): number {
+  return database.pragma('user_version', { simple: true }) as number;
+}
+
+function checkVersion(found: number, known: number): void {
+  if (found > known)
+    throw new StudioError(
+      'store_from_future',
+      `The data folder was written by a newer studio (schema ${found}, this one knows ${known}).`,
+      'Update the studio, or choose another data folder with --home DIR.',
+    );
+}
+
+function migrate(database: Sqlite.Database, list: readonly Migration[]): void {
+  list.forEach((migration, i) => {
+    if (migration.version !== i + 1) throw new Error(`migration ${migration.version} is out of order`);
+  });
+  checkVersion(versionOf(database), list.length);
+  for (const migration of list.slice(versionOf(database)))
+    database.transaction(() => {
+      migration.apply(database);
+      database.pragma(`user_version = ${migration.version}`);
+    })();
+}

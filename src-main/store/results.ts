@@ -1,0 +1,78 @@
+import {
+  evaluationItemSchema,
+  evaluationSchema,
+  exportRecordSchema,
+  type Evaluation,
+  type EvaluationItem,
+  type ExportRecord,
+} from '../contract/entities.ts';
+import type { ReadableDatabase, WritableDatabase } from './database.ts';
+
+const entityOf = (row: unknown): unknown => JSON.parse((row as { entity: string }).entity);
+
+/** Newest first. */
+export function listEvaluations({ readable }: ReadableDatabase, project: string): Evaluation[] {
+  return readable
+    .prepare('SELECT entity FROM evaluations WHERE project = ? ORDER BY created_at DESC, rowid DESC')
+    .all(project)
+    .map((row) => evaluationSchema.parse(entityOf(row)));
+}
+
+/** The evaluation with the same subject, data and settings, if there is one. */
+export function findEvaluation(
+  { readable }: ReadableDatabase,
+  project: string,
+  key: string,
+): Evaluation | null {
+  const row = readable
+    .prepare(
+      'SELECT entity FROM evaluations WHERE project = ? AND cache_key = ? ORDER BY created_at DESC LIMIT 1',
+    )
+    .get(project, key);
+  return row === undefined ? null : evaluationSchema.parse(entityOf(row));
+}
+
+export function insertEvaluation(
+  { writable }: WritableDatabase,
+  evaluation: Evaluation,
+  key: string,
+  items: readonly EvaluationItem[],
+): void {
+  writable.transaction(() => {
+    writable
+      .prepare(
+        'INSERT INTO evaluations (id, project, run_id, cache_key, created_at, entity) VALUES (?, ?, ?, ?, ?, ?)',
+      )
+      .run(
+        evaluation.id,
+        evaluation.project,
+        evaluation.runId,
+        key,
+        evaluation.createdAt,
+        JSON.stringify(evaluation),
+      );
+    const insert = writable.prepare('INSERT INTO evaluation_items VALUES (?, ?, ?)');
+    items.forEach((item, position) => insert.run(evaluation.id, position, JSON.stringify(item)));
+  })();
+}
+
+export function evaluationItems({ readable }: ReadableDatabase, evaluationId: string): EvaluationItem[] {
+  return readable
+    .prepare('SELECT entity FROM evaluation_items WHERE evaluation_id = ? ORDER BY position')
+    .all(evaluationId)
+    .map((row) => evaluationItemSchema.parse(entityOf(row)));
+}
+
+/** Newest first. */
+export function listExports({ readable }: ReadableDatabase): ExportRecord[] {
+  return readable
+    .prepare('SELECT entity FROM exports ORDER BY created_at DESC, rowid DESC')
+    .all()
+    .map((row) => exportRecordSchema.parse(entityOf(row)));
+}
+
+export function insertExport({ writable }: WritableDatabase, record: ExportRecord): void {
+  writable
+    .prepare('INSERT INTO exports (id, run_id, created_at, entity) VALUES (?, ?, ?, ?)')
+    .run(record.id, record.runId, record.createdAt, JSON.stringify(record));
+}

@@ -1,0 +1,88 @@
+import { runSchema, type Curves, type EvalMetric, type Run, type StepMetric } from '../contract/entities.ts';
+import type { ReadableDatabase, WritableDatabase } from './database.ts';
+
+const read = (row: unknown): Run => runSchema.parse(JSON.parse((row as { entity: string }).entity));
+
+/** Makes the project if it does not exist yet. */
+export function ensureProject({ writable }: WritableDatabase, name: string): void {
+  writable
+    .prepare('INSERT INTO projects (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING')
+    .run(name, new Date().toISOString());
+}
+
+/** Newest first. */
+export function listRuns({ readable }: ReadableDatabase, project: string): Run[] {
+  return readable
+    .prepare('SELECT entity FROM runs WHERE project = ? ORDER BY created_at DESC, rowid DESC')
+    .all(project)
+    .map(read);
+}
+
+/** By id, else by name within the project. */
+export function findRun({ readable }: ReadableDatabase, project: string, reference: string): Run | null {
+  const row = readable
+    .prepare(
+      'SELECT entity FROM runs WHERE project = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1',
+    )
+    .get(project, reference, reference, reference);
+  return row === undefined ? null : read(row);
+}
+
+export function insertRun({ writable }: WritableDatabase, run: Run): void {
+  writable
+    .prepare('INSERT INTO runs (id, project, name, state, created_at, entity) VALUES (?, ?, ?, ?, ?, ?)')
+    .run(run.id, run.project, run.name, run.state, run.createdAt, JSON.stringify(run));
+}
+
+export function updateRun({ writable }: WritableDatabase, run: Run): void {
+  writable
+    .prepare('UPDATE runs SET state = ?, entity = ? WHERE id = ?')
+    .run(run.state, JSON.stringify(run), run.id);
+}
+
+/** Removes a run with its metrics, evaluations and exports. */
+export function removeRun({ writable }: WritableDatabase, id: string): void {
+  writable.prepare('DELETE FROM runs WHERE id = ?').run(id);
+}
+
+/** Runs of all projects in a state. */
+export function runsInState({ readable }: ReadableDatabase, state: Run['state']): Run[] {
+  return readable.prepare('SELECT entity FROM runs WHERE state = ?').all(state).map(read);
+}
+
+/** Writes metrics in one transaction; those of a repeated step (after a resume) replace the old ones. */
+export function writeMetrics(
+  { writable }: WritableDatabase,
+  runId: string,
+  metrics: { steps: readonly StepMetric[]; evals: readonly EvalMetric[]; logs: readonly string[] },
+): void {
+  const step = writable.prepare('INSERT OR REPLACE INTO step_metrics VALUES (?, ?, ?, ?, ?, ?)');
+  const evaluation = writable.prepare('INSERT OR REPLACE INTO eval_metrics VALUES (?, ?, ?, ?, ?)');
+  const log = writable.prepare('INSERT INTO run_logs (run_id, line) VALUES (?, ?)');
+  writable.transaction(() => {
+    for (const m of metrics.steps) step.run(runId, m.step, m.loss, m.lr, m.gradNorm, m.tokensPerSecond);
+    for (const m of metrics.evals) evaluation.run(runId, m.step, m.loss, m.rows, m.tokens);
+    for (const line of metrics.logs) log.run(runId, line);
+  })();
+}
+
+/** Forgets metrics after a step: a run resumed from there writes them anew. */
+export function dropMetricsAfter({ writable }: WritableDatabase, runId: string, step: number): void {
+  writable.transaction(() => {
+    writable.prepare('DELETE FROM step_metrics WHERE run_id = ? AND step > ?').run(runId, step);
+    writable.prepare('DELETE FROM eval_metrics WHERE run_id = ? AND step > ?').run(runId, step);
+  })();
+}
+
+export function readCurves({ readable }: ReadableDatabase, runId: string): Curves {
+  return {
+    steps: readable
+      .prepare(
+        'SELECT step, loss, lr, grad_norm AS gradNorm, tokens_per_second AS tokensPerSecond FROM step_metrics WHERE run_id = ? ORDER BY step',
+      )
+      .all(runId) as StepMetric[],
+    evals: readable
+      .prepare('SELECT step, loss, rows, tokens FROM eval_metrics WHERE run_id = ? ORDER BY step')
+      .all(runId) as EvalMetric[],
+  };
+}
