@@ -3,6 +3,8 @@ import type { SequencedEvent, StudioEvent } from '../contract/events.ts';
 
 export interface EventHub {
   epoch: string;
+  /** Number of the last event. */
+  lastSequence(): number;
   emit(event: StudioEvent): void;
   /**
    * Calls `listener` with all events after a place in the stream, then with new ones.
@@ -26,6 +28,7 @@ export function createEventHub(): EventHub {
   let sequence = 0;
   return {
     epoch,
+    lastSequence: () => sequence,
     emit(event) {
       const sequenced = { epoch, sequence: ++sequence, event };
       recent.push(sequenced);

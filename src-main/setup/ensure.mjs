@@ -4,15 +4,14 @@ import { ensureNode, nodeProgram } from './node24.mjs';
 import { ensurePackages, packagesReady } from './packages.mjs';
 import { projectFolder, runtimeFolder } from './paths.mjs';
 import { say, SetupError } from './report.mjs';
-import { ensureSqlite, sqliteReady } from './sqlite.mjs';
 import { ensureTensorflow, tensorflowFailure, tensorflowReady } from './tensorflow.mjs';
 
 function ready() {
-  return packagesReady() && nodeProgram() && sqliteReady() && (tensorflowReady() || tensorflowFailure());
+  return packagesReady() && nodeProgram() && (tensorflowReady() || tensorflowFailure());
 }
 
 /**
- * Provides everything the studio needs on this machine: npm packages, Node 24, the SQLite binding, TensorFlow. What is there is not
+ * Provides everything the studio needs on this machine: npm packages (better-sqlite3 brings its binary), Node 24, TensorFlow. What is there is not
  * looked at twice; an interrupted set-up goes on where it was.
  * @returns {Promise<string>} the Node that runs the studio
  */
@@ -23,7 +22,6 @@ export async function ensureAll() {
     await withLock(join(projectFolder, '.setup.lock'), ensurePackages);
     await withLock(join(runtimeFolder, '.setup.lock'), async () => {
       await ensureNode();
-      await ensureSqlite();
       await ensureTensorflow();
     });
     say(`ready after ${Math.round((Date.now() - startedAt) / 1000)} s`);

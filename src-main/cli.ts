@@ -1,0 +1,100 @@
+import { toPlainError } from './contract/errors.ts';
+import { usageError } from './cli/arguments.ts';
+import { budgetCommand } from './cli/budgetCommand.ts';
+import type { CommandContext } from './cli/commandContext.ts';
+import { demoCommand } from './cli/demoCommand.ts';
+import { doctorCommand } from './cli/doctorCommand.ts';
+import { compareCommand, evalCommand } from './cli/evaluationCommands.ts';
+import { datasetsCommand, modelsCommand, runsCommand } from './cli/libraryCommands.ts';
+import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
+import { serveCommand } from './cli/serveCommand.ts';
+import { trainCommand } from './cli/trainCommand.ts';
+
+/** The command line: `npm run -s studio -- <command>`. */
+const commands: Record<string, (args: readonly string[], context: CommandContext) => Promise<void>> = {
+  doctor: doctorCommand,
+  budget: budgetCommand,
+  models: modelsCommand,
+  datasets: datasetsCommand,
+  train: trainCommand,
+  runs: runsCommand,
+  eval: evalCommand,
+  compare: compareCommand,
+  generate: generateCommand,
+  logits: logitsCommand,
+  export: exportCommand,
+  serve: serveCommand,
+  demo: demoCommand,
+};
+
+const help = `ID-LoRA Studio
+
+  doctor [--fix]                                   what is there, what is missing; repairs
+  budget --model PRESET-or-FOLDER [--method lora,idlora --rank R]   trainable parameters
+  budget --model M --solve 4000000                 greatest rank of each method within a budget
+  models add FOLDER [--name N --copy] | list | show N | remove N
+  datasets add FILE [--name N --format auto] | list | show N | remove N
+  train --model M --data D --method idlora --rank 8 [--name RUN --lr 2e-4 --epochs 1 --max-steps N --batch 4
+        --accumulate 1 --context 256 --seed 0 --precision f32|bf16 --targets all --alpha 16 --dropout 0
+        --clusters 4 --boost 2 --pivots pmrc|serial|random --router input|pivot --schedule linear --warmup 0
+        --weight-decay 0 --clip-norm 1 --held-out 0.02 --eval-every N --checkpoint-every N]
+  train --resume RUN
+  runs list | show RUN | remove RUN
+  eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N]
+  compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]
+  generate --model M [--adapter A] --prompt TEXT [--max-tokens N --temperature T --top-p P --seed S]
+  logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors
+  export RUN --format peft --out DIR
+  serve [--host 127.0.0.1 --port 0]                the studio in a browser
+  demo                                             LoRA against ID-LoRA, start to end
+
+Everywhere: --home DIR (data folder), --project NAME, --json (one JSON document on stdout).
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+`;
+
+async function main(args: readonly string[]): Promise<void> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === 'help' || rest.includes('--help')) {
+    process.stdout.write(help);
+    return;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!command)
+    throw usageError(`There is no command "${name}"; there are ${Object.keys(commands).join(', ')}.`);
+  await command(rest, interruptible());
+}
+
+/** First Ctrl+C: the command's listener, if it has one; second: everything ends. */
+function interruptible(): CommandContext {
+  const controller = new AbortController();
+  let listener: (() => void) | null = null;
+  const interrupt = () => {
+    const first = listener;
+    listener = null;
+    if (first) first();
+    else {
+      controller.abort();
+      setTimeout(() => process.exit(130), 500).unref();
+    }
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  return {
+    signal: controller.signal,
+    onInterrupt: (given) => {
+      listener = given;
+    },
+  };
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  const plain = toPlainError(error);
+  if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: plain })}\n`);
+  else process.stderr.write(`Error: ${plain.message}\n${plain.remedy}\n`);
+  if (plain.code === 'internal' && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+  process.exitCode = plain.code === 'usage' ? 2 : 1;
+}
+// Idle handles (an engine that still winds down) must not keep a finished command alive.
+process.exit();

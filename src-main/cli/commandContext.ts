@@ -1,0 +1,50 @@
+import { resolve } from 'node:path';
+import { createCore, type Core } from '../core/createCore.ts';
+import { defaultHome } from '../services/homePaths.ts';
+import { text, type Values } from './arguments.ts';
+import { createOutput, type Output } from './output.ts';
+
+/** What a command gets besides its arguments. */
+export interface CommandContext {
+  /** Aborted by the second Ctrl+C. */
+  signal: AbortSignal;
+  /** Called at the first Ctrl+C; without a listener it ends the process. */
+  onInterrupt(listener: () => void): void;
+}
+
+export function homeOf(values: Values): string {
+  return resolve(text(values, 'home') ?? defaultHome());
+}
+
+/** Runs `work` with a core on the data folder that the options name, and closes it. */
+export async function withCore(
+  _command: CommandContext,
+  values: Values,
+  mode: 'read' | 'write',
+  work: (core: Core, output: Output) => Promise<void>,
+): Promise<void> {
+  const output = createOutput(values['json'] === true);
+  const core = createCore({ home: homeOf(values), project: text(values, 'project') ?? 'default', mode });
+  const unsubscribe = core.events.subscribe(null, createProgressPrinter(output));
+  try {
+    await work(core, output);
+  } finally {
+    unsubscribe();
+    core.close();
+  }
+}
+
+/** Prints the progress of long work, at most once a second for each label. */
+function createProgressPrinter(output: Output): Parameters<Core['events']['subscribe']>[1] {
+  const last = new Map<string, number>();
+  return ({ event }) => {
+    if (event.type !== 'progress') return;
+    const now = Date.now();
+    const since = now - (last.get(event.label) ?? now - 1001);
+    const isEnd = event.done === event.total;
+    if (!last.has(event.label)) last.set(event.label, now);
+    if (since < 1000 || (isEnd && since < 500)) return;
+    last.set(event.label, now);
+    output.progress(`${event.label}: ${event.done}${event.total === null ? '' : ` of ${event.total}`}`);
+  };
+}

@@ -1,0 +1,136 @@
+import {
+  benchmarkNames,
+  benchmarkNameSchema,
+  type BenchmarkName,
+  type Evaluation,
+} from '../contract/entities.ts';
+import { procedures } from '../contract/procedures.ts';
+import {
+  check,
+  list,
+  number,
+  parseCommand,
+  requiredText,
+  text,
+  usageError,
+  type Values,
+} from './arguments.ts';
+import { withCore, type CommandContext } from './commandContext.ts';
+import { formatScore, formatTable } from './output.ts';
+
+const benchmarkOptions = {
+  benchmark: { type: 'string' },
+  path: { type: 'string' },
+  limit: { type: 'string' },
+  shots: { type: 'string' },
+  'max-tokens': { type: 'string' },
+  seed: { type: 'string' },
+  precision: { type: 'string' },
+} as const;
+
+function benchmarkSettings(values: Values) {
+  return {
+    path: text(values, 'path'),
+    limit: number(values, 'limit'),
+    shots: number(values, 'shots'),
+    maxTokens: number(values, 'max-tokens'),
+  };
+}
+
+function benchmarksOf(values: Values): BenchmarkName[] {
+  return (list(values, 'benchmark') ?? ['perplexity']).map((name) => {
+    const parsed = benchmarkNameSchema.safeParse(name);
+    if (!parsed.success)
+      throw usageError(`There is no benchmark "${name}"; there are ${benchmarkNames.join(', ')}.`);
+    return parsed.data;
+  });
+}
+
+const optionOf = (path: string) => `--${path.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** eval --model M [--adapter A] --benchmark gsm8k,perplexity [--path DATA --limit N --shots N] */
+export async function evalCommand(args: readonly string[], command: CommandContext): Promise<void> {
+  const { values } = parseCommand(args, {
+    ...benchmarkOptions,
+    model: { type: 'string' },
+    adapter: { type: 'string' },
+  });
+  const inputs = benchmarksOf(values).map((benchmark) =>
+    check(
+      procedures['evaluations.start'].input,
+      {
+        model: requiredText(values, 'model'),
+        adapter: text(values, 'adapter'),
+        benchmark,
+        ...benchmarkSettings(values),
+        seed: number(values, 'seed'),
+        precision: text(values, 'precision'),
+      },
+      optionOf,
+    ),
+  );
+  await withCore(command, values, 'write', async ({ evaluations }, output) => {
+    const done: Evaluation[] = [];
+    for (const input of inputs) done.push(await evaluations.start(input, command.signal));
+    output.result(
+      {
+        benchmarks: done.map(
+          ({ id, benchmark, version, shots, n, score, interval, dataPath, subject, seed }) => ({
+            benchmark,
+            version,
+            shots,
+            n,
+            score,
+            interval,
+            subject,
+            data: dataPath,
+            seed,
+            items: evaluations.items(id),
+          }),
+        ),
+      },
+      () => describe(done),
+    );
+  });
+}
+
+/** One line per evaluation, and what must be said about it. */
+export function describe(done: readonly Evaluation[]): string {
+  const table = formatTable(
+    ['benchmark', 'subject', 'n', 'shots', 'score [95 %]', 'data'],
+    done.map((e) => [
+      e.benchmark,
+      e.subject,
+      String(e.n),
+      String(e.shots),
+      formatScore(e.metric, e.score, e.interval),
+      e.dataPath,
+    ]),
+  );
+  const poor = done.some((e) => e.metric === 'accuracy' && e.score < 0.02);
+  return poor ? `${table}\nAccuracy is near 0: this benchmark is beyond the model.` : table;
+}
+
+/** compare RUN RUN2 ... --benchmark B */
+export async function compareCommand(args: readonly string[], command: CommandContext): Promise<void> {
+  const { values, positionals } = parseCommand(args, benchmarkOptions);
+  if (positionals.length < 2) throw usageError('compare needs at least two runs.');
+  const inputs = benchmarksOf(values).map((benchmark) =>
+    check(
+      procedures['evaluations.compare'].input,
+      { runs: positionals, benchmark, ...benchmarkSettings(values) },
+      optionOf,
+    ),
+  );
+  await withCore(command, values, 'write', async ({ evaluations }, output) => {
+    const done = [];
+    for (const input of inputs) done.push(await evaluations.compare(input, command.signal));
+    const all = {
+      evaluations: done.flatMap((result) => result.evaluations),
+      comparisons: done.flatMap((result) => result.comparisons),
+    };
+    output.result(all, () =>
+      [describe(all.evaluations), '', ...all.comparisons.map(({ sentence }) => sentence)].join('\n'),
+    );
+  });
+}

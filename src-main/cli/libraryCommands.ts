@@ -1,0 +1,180 @@
+import { z } from 'zod';
+import { datasetFormatSchema } from '../contract/entities.ts';
+import { check, parseCommand, text, usageError } from './arguments.ts';
+import { type CommandContext, withCore } from './commandContext.ts';
+import { formatBytes, formatCount, formatTable } from './output.ts';
+
+/** models add FOLDER [--name N --copy], models list, models show N, models remove N */
+export async function modelsCommand(
+  [action, ...args]: readonly string[],
+  command: CommandContext,
+): Promise<void> {
+  const { values, positionals } = parseCommand(args, { name: { type: 'string' }, copy: { type: 'boolean' } });
+  const reading = action === 'list' || action === 'show';
+  await withCore(command, values, reading ? 'read' : 'write', async ({ models }, output) => {
+    switch (action) {
+      case 'add': {
+        const model = models.add({
+          folder: only(positionals, 'models add FOLDER'),
+          name: text(values, 'name'),
+          copy: values['copy'] === true,
+        });
+        output.result(
+          model,
+          () => `Added the model "${model.name}" (${formatCount(model.parameters)} parameters).`,
+        );
+        return;
+      }
+      case 'list': {
+        const all = models.list();
+        output.result(all, () =>
+          all.length === 0
+            ? 'No models yet. Add one with: models add FOLDER'
+            : formatTable(
+                ['name', 'family', 'parameters', 'dtype', 'context', 'size', 'folder'],
+                all.map((m) => [
+                  m.name,
+                  m.family,
+                  formatCount(m.parameters),
+                  m.dtype,
+                  formatCount(m.contextLength),
+                  formatBytes(m.sizeBytes),
+                  m.folder,
+                ]),
+              ),
+        );
+        return;
+      }
+      case 'show': {
+        const model = models.get(only(positionals, 'models show NAME'));
+        output.result(model, () => JSON.stringify(model, null, 2));
+        return;
+      }
+      case 'remove': {
+        const name = only(positionals, 'models remove NAME');
+        models.remove(name);
+        output.result({ removed: name }, () => `Removed the model "${name}".`);
+        return;
+      }
+      default:
+        throw usageError(`models: unknown action "${action ?? ''}"; there are add, list, show and remove.`);
+    }
+  });
+}
+
+/** datasets add PATH [--name N --format auto], datasets list, datasets show N, datasets remove N */
+export async function datasetsCommand(
+  [action, ...args]: readonly string[],
+  command: CommandContext,
+): Promise<void> {
+  const { values, positionals } = parseCommand(args, {
+    name: { type: 'string' },
+    format: { type: 'string' },
+  });
+  const reading = action === 'list' || action === 'show';
+  await withCore(command, values, reading ? 'read' : 'write', async ({ datasets }, output) => {
+    switch (action) {
+      case 'add': {
+        const format = check(
+          z.union([z.literal('auto'), datasetFormatSchema]),
+          text(values, 'format') ?? 'auto',
+          () => '--format',
+        );
+        const path = only(positionals, 'datasets add PATH');
+        const dataset = await datasets.add({ path, name: text(values, 'name'), format });
+        output.result(
+          dataset,
+          () =>
+            `Added the dataset "${dataset.name}": ${formatCount(dataset.rows)} rows, format ${dataset.format}.`,
+        );
+        return;
+      }
+      case 'list': {
+        const all = datasets.list();
+        output.result(all, () =>
+          all.length === 0
+            ? 'No datasets yet. Add one with: datasets add FILE'
+            : formatTable(
+                ['name', 'format', 'rows', 'duplicates', 'size', 'source'],
+                all.map((d) => [
+                  d.name,
+                  d.format,
+                  formatCount(d.rows),
+                  formatCount(d.statistics.duplicateRows),
+                  formatBytes(d.sizeBytes),
+                  d.sourcePath,
+                ]),
+              ),
+        );
+        return;
+      }
+      case 'show': {
+        const dataset = datasets.get(only(positionals, 'datasets show NAME'));
+        const sample = await datasets.rows(dataset.id, { offset: 0, limit: 3 });
+        output.result({ ...dataset, sample }, () => JSON.stringify({ ...dataset, sample }, null, 2));
+        return;
+      }
+      case 'remove': {
+        const name = only(positionals, 'datasets remove NAME');
+        datasets.remove(name);
+        output.result({ removed: name }, () => `Removed the dataset "${name}".`);
+        return;
+      }
+      default:
+        throw usageError(`datasets: unknown action "${action ?? ''}"; there are add, list, show and remove.`);
+    }
+  });
+}
+
+/** runs list, runs show RUN, runs remove RUN */
+export async function runsCommand(
+  [action, ...args]: readonly string[],
+  command: CommandContext,
+): Promise<void> {
+  const { values, positionals } = parseCommand(args, {});
+  await withCore(command, values, action === 'remove' ? 'write' : 'read', async ({ runs }, output) => {
+    switch (action) {
+      case 'list': {
+        const all = runs.list();
+        output.result(all, () =>
+          all.length === 0
+            ? 'No runs yet. Start one with: train --model M --data D --method idlora --rank 8 --name RUN'
+            : formatTable(
+                ['name', 'state', 'method', 'rank', 'trainable', 'step', 'loss', 'model', 'data'],
+                all.map((run) => [
+                  run.name,
+                  run.state,
+                  run.config.adapter.method,
+                  String(run.config.adapter.rank),
+                  run.trainable === null ? '–' : formatCount(run.trainable),
+                  `${run.step}/${run.totalSteps ?? '?'}`,
+                  run.lastLoss?.toFixed(4) ?? '–',
+                  run.modelName,
+                  run.datasetName,
+                ]),
+              ),
+        );
+        return;
+      }
+      case 'show': {
+        const run = runs.get(only(positionals, 'runs show RUN'));
+        const shown = { ...run, curves: runs.curves(run.id) };
+        output.result(shown, () => JSON.stringify(shown, null, 2));
+        return;
+      }
+      case 'remove': {
+        const name = only(positionals, 'runs remove RUN');
+        runs.remove(name);
+        output.result({ removed: name }, () => `Removed the run "${name}".`);
+        return;
+      }
+      default:
+        throw usageError(`runs: unknown action "${action ?? ''}"; there are list, show and remove.`);
+    }
+  });
+}
+
+function only(positionals: readonly string[], usage: string): string {
+  if (positionals.length !== 1) throw usageError(`Usage: ${usage}`);
+  return positionals[0]!;
+}

@@ -1,0 +1,18 @@
+import { parseCommand, number, text, usageError } from './arguments.ts';
+import { withCore, type CommandContext } from './commandContext.ts';
+import { startHttpHost } from '../core/httpHost.ts';
+
+/** serve [--host 127.0.0.1 --port 0]: runs until Ctrl+C. */
+export async function serveCommand(args: readonly string[], command: CommandContext): Promise<void> {
+  const { values } = parseCommand(args, { host: { type: 'string' }, port: { type: 'string' } });
+  const port = number(values, 'port') ?? 0;
+  if (!Number.isInteger(port) || port < 0 || port > 65535)
+    throw usageError(`--port ${port} is no port (0 to 65535).`);
+  await withCore(command, values, 'write', async (core, output) => {
+    const host = await startHttpHost(core, { host: text(values, 'host') ?? '127.0.0.1', port });
+    output.result({ url: host.url }, () => `The studio is at ${host.url}`);
+    await new Promise<void>((resolve) => command.onInterrupt(resolve));
+    output.progress('Closing.');
+    await host.close();
+  });
+}

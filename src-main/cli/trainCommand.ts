@@ -1,0 +1,96 @@
+import type { Run } from '../contract/entities.ts';
+import { StudioError } from '../contract/errors.ts';
+import type { EngineEvent } from '../engine/process/protocol.ts';
+import {
+  parseCommand,
+  requiredText,
+  text,
+  trainConfigFrom,
+  trainOptions,
+  trainValuesFrom,
+} from './arguments.ts';
+import { withCore, type CommandContext } from './commandContext.ts';
+import { formatCount, type Output } from './output.ts';
+
+/** train --model M --data D --method idlora --rank 8 ... --name RUN; train --resume RUN */
+export async function trainCommand(args: readonly string[], command: CommandContext): Promise<void> {
+  const { values } = parseCommand(args, {
+    ...trainOptions,
+    model: { type: 'string' },
+    data: { type: 'string' },
+    name: { type: 'string' },
+    resume: { type: 'string' },
+  });
+  const resumed = text(values, 'resume');
+  const config = resumed === undefined ? trainConfigFrom(values) : null;
+  await withCore(command, values, 'write', async ({ runs }, output) => {
+    const watch = createWatcher(output);
+    const { run, ended } = config
+      ? await runs.start(
+          {
+            name: text(values, 'name') ?? `${config.adapter.method}-${Date.now().toString(36)}`,
+            model: requiredText(values, 'model'),
+            dataset: requiredText(values, 'data'),
+            config,
+          },
+          watch,
+        )
+      : await runs.resume(resumed!, watch, trainValuesFrom(values));
+    command.onInterrupt(() => {
+      output.progress('Stopping after this step, with a checkpoint (Ctrl+C again: at once, without) ...');
+      void runs.stop(run.id, { save: true });
+    });
+    const final = await ended;
+    if (final.error) throw StudioError.fromPlain(final.error);
+    report(final, output);
+  });
+}
+
+function report(run: Run, output: Output): void {
+  const { name, state, step, trainable, lastLoss, lastHeldOutLoss } = run;
+  if (output.json)
+    output.line({ event: 'done', run: name, state, step, trainable, lastLoss, lastHeldOutLoss });
+  else {
+    const heldOut = lastHeldOutLoss === null ? '' : `, held-out loss ${lastHeldOutLoss.toFixed(4)}`;
+    output.result(
+      null,
+      () =>
+        `Run "${name}" ${state} at step ${step}: loss ${lastLoss?.toFixed(4) ?? '–'} nats per token${heldOut}.`,
+    );
+  }
+}
+
+/** Prints a run's events: JSON lines, or short text. */
+export function createWatcher(output: Output): (event: EngineEvent) => void {
+  let printed = 0;
+  let total = 0;
+  return (event) => {
+    if (output.json) {
+      if (['start', 'step', 'eval', 'checkpoint'].includes(event.type)) {
+        const { type, ...rest } = event;
+        output.line({ event: type, ...rest });
+      }
+      return;
+    }
+    switch (event.type) {
+      case 'start':
+        total = event.totalSteps;
+        output.progress(
+          `${formatCount(event.trainable)} trainable parameters (${((100 * event.trainable) / event.base).toFixed(2)} % of the base), steps ${event.firstStep} to ${total}`,
+        );
+        break;
+      case 'step':
+        if (Date.now() - printed < 1000 && event.step !== total) break;
+        printed = Date.now();
+        output.progress(
+          `step ${event.step}/${total}  loss ${event.loss.toFixed(4)}  lr ${event.lr.toExponential(2)}  gradient norm ${event.gradNorm.toFixed(3)}  ${Math.round(event.tokensPerSecond)} tokens/s`,
+        );
+        break;
+      case 'eval':
+        output.progress(`step ${event.step}  held-out loss ${event.loss.toFixed(4)} (${event.rows} rows)`);
+        break;
+      default:
+        break;
+    }
+  };
+}

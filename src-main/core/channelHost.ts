@@ -1,0 +1,54 @@
+import type { ProcedureHandlers } from '../contract/procedures.ts';
+import { clientMessageSchema, type CoreMessage } from '../contract/transport.ts';
+import type { EventHub } from '../services/eventHub.ts';
+import { dispatch } from './dispatch.ts';
+
+/** What a channel needs to be served: one client at its other end. */
+export interface Channel {
+  send(message: CoreMessage): void;
+}
+
+/**
+ * Serves one client over a message channel (a child process of the Electron shell, a WebSocket).
+ * @returns `receive` for each message of the client (invalid ones are dropped), `close` when it has gone
+ */
+export function serveChannel(
+  handlers: ProcedureHandlers,
+  events: EventHub,
+  channel: Channel,
+): { receive(message: unknown): void; close(): void } {
+  const calls = new Map<number, AbortController>();
+  let unsubscribe: (() => void) | null = null;
+  return {
+    receive(raw) {
+      const parsed = clientMessageSchema.safeParse(raw);
+      if (!parsed.success) return;
+      const message = parsed.data;
+      switch (message.kind) {
+        case 'call': {
+          const controller = new AbortController();
+          calls.set(message.id, controller);
+          void dispatch(handlers, message.name, message.input, controller.signal).then((reply) => {
+            calls.delete(message.id);
+            channel.send({ kind: 'reply', id: message.id, reply });
+          });
+          break;
+        }
+        case 'cancel':
+          calls.get(message.id)?.abort();
+          break;
+        case 'subscribe':
+          unsubscribe?.();
+          channel.send({ kind: 'subscribed', epoch: events.epoch, sequence: events.lastSequence() });
+          unsubscribe = events.subscribe(message.after, (event) => channel.send({ kind: 'event', event }));
+          break;
+        default:
+          throw new Error(`unknown message ${JSON.stringify(message satisfies never)}`);
+      }
+    },
+    close() {
+      unsubscribe?.();
+      for (const controller of calls.values()) controller.abort();
+    },
+  };
+}

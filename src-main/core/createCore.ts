@@ -1,0 +1,165 @@
+import { existsSync } from 'node:fs';
+import type { ProcedureHandlers } from '../contract/procedures.ts';
+import { StudioError } from '../contract/errors.ts';
+import { createEngineHost, type EngineHost } from '../engine/process/supervisor.ts';
+import type { ServiceContext } from '../services/context.ts';
+import { createDatasetService, type DatasetService } from '../services/datasets.ts';
+import { examine } from '../services/doctor.ts';
+import { createEvaluationService, type EvaluationService } from '../services/evaluations.ts';
+import { createEventHub, type EventHub } from '../services/eventHub.ts';
+import { createExportService, type ExportService } from '../services/exports.ts';
+import { createGenerationService, type GenerationService } from '../services/generation.ts';
+import { homePaths } from '../services/homePaths.ts';
+import { createModelService, type ModelService } from '../services/models.ts';
+import { createRunService, type RunService } from '../services/runs.ts';
+import { studioVersion } from '../services/version.ts';
+import {
+  openReadable,
+  openWritable,
+  type ReadableDatabase,
+  type WritableDatabase,
+} from '../store/database.ts';
+import { lockHome } from '../store/homeLock.ts';
+import { ensureProject } from '../store/runs.ts';
+
+/** The studio without a face: services over one data folder. */
+export interface Core {
+  home: string;
+  project: string;
+  events: EventHub;
+  models: ModelService;
+  datasets: DatasetService;
+  runs: RunService;
+  evaluations: EvaluationService;
+  exports: ExportService;
+  generation: GenerationService;
+  /** What callers reach through a host. */
+  handlers: ProcedureHandlers;
+  /** Kills running engines and gives the data folder back. */
+  close(): void;
+}
+
+/**
+ * Composes the core.
+ * @param options.mode `write`: the one owner of the data folder; `read`: beside an owner
+ * @throws StudioError home_locked, store_from_future
+ */
+export function createCore(options: {
+  home: string;
+  project: string;
+  mode: 'write' | 'read';
+  engine?: EngineHost;
+}): Core {
+  const { home, project, mode } = options;
+  const paths = homePaths(home);
+  const engine = options.engine ?? createEngineHost();
+  const events = createEventHub();
+  const opened = open(paths.database, mode, home);
+  const context: ServiceContext = {
+    paths,
+    project,
+    database: opened.database,
+    writable: opened.writable,
+    engine,
+    emit: events.emit,
+  };
+  if (mode === 'write') ensureProject(context.writable(), project);
+  const models = createModelService(context);
+  const datasets = createDatasetService(context);
+  const runs = createRunService(context, models, datasets);
+  const evaluations = createEvaluationService(context, models, datasets, runs);
+  const exports = createExportService(context, models, runs);
+  const generation = createGenerationService(context, models, runs);
+  if (mode === 'write') runs.recover();
+
+  const handlers: ProcedureHandlers = {
+    'studio.info': async () => ({ version: studioVersion, home, project }),
+    'studio.doctor': () => examine(home, engine),
+    'models.list': async () => models.list(),
+    'models.get': async ({ model }) => models.get(model),
+    'models.add': async (input) => models.add(input),
+    'models.remove': async ({ model }) => {
+      models.remove(model);
+      return {};
+    },
+    'datasets.list': async () => datasets.list(),
+    'datasets.get': async ({ dataset }) => datasets.get(dataset),
+    'datasets.add': (input) => datasets.add(input),
+    'datasets.rows': ({ dataset, ...range }) => datasets.rows(dataset, range),
+    'datasets.remove': async ({ dataset }) => {
+      datasets.remove(dataset);
+      return {};
+    },
+    'runs.list': async () => runs.list(),
+    'runs.get': async ({ run }) => runs.get(run),
+    'runs.curves': async ({ run }) => runs.curves(run),
+    'runs.start': async (input) => (await runs.start(input)).run,
+    'runs.resume': async ({ run }) => (await runs.resume(run)).run,
+    'runs.stop': ({ run, save }) => runs.stop(run, { save }),
+    'runs.remove': async ({ run }) => {
+      runs.remove(run);
+      return {};
+    },
+    'evaluations.list': async () => evaluations.list(),
+    'evaluations.items': async ({ evaluation }) => evaluations.items(evaluation),
+    'evaluations.start': (input, { signal }) => evaluations.start(input, signal),
+    'evaluations.compare': (input, { signal }) => evaluations.compare(input, signal),
+    'generate.text': (input, { signal }) => generation.text(input, signal),
+    'generate.logits': (input, { signal }) => generation.logits(input, signal),
+    'exports.list': async () => exports.list(),
+    'exports.create': (input, { signal }) => exports.create(input, signal),
+  };
+  return {
+    home,
+    project,
+    events,
+    models,
+    datasets,
+    runs,
+    evaluations,
+    exports,
+    generation,
+    handlers,
+    close() {
+      engine.close();
+      opened.close();
+    },
+  };
+}
+
+function open(
+  path: string,
+  mode: 'write' | 'read',
+  home: string,
+): { database: ReadableDatabase; writable: () => WritableDatabase; close: () => void } {
+  // A data folder that does not exist yet is made, whoever asks first.
+  if (mode === 'write' || !existsSync(path)) {
+    const unlock = lockHome(home);
+    try {
+      const database = openWritable(path);
+      return {
+        database,
+        writable: () => database,
+        close() {
+          database.writable.close();
+          unlock();
+        },
+      };
+    } catch (error) {
+      unlock();
+      throw error;
+    }
+  }
+  const database = openReadable(path);
+  return {
+    database,
+    writable() {
+      throw new StudioError(
+        'internal',
+        'The data folder was opened for reading only.',
+        'Report this defect.',
+      );
+    },
+    close: () => database.readable.close(),
+  };
+}

@@ -1,0 +1,206 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createReadStream, statSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { Core } from './createCore.ts';
+import { serveChannel } from './channelHost.ts';
+import { dispatch } from './dispatch.ts';
+
+const rendererFolder = fileURLToPath(new URL('../../out/renderer/', import.meta.url));
+const maxBodyBytes = 4 * 1024 * 1024;
+const cookieName = 'studio_token';
+
+const contentTypes: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.woff2': 'font/woff2',
+  '.json': 'application/json',
+};
+
+const securityHeaders = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+};
+
+export interface HttpHost {
+  /** Address with the token. */
+  url: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves the studio to a browser: the built page, `POST /rpc/<procedure>`, and a WebSocket `/channel` for events.
+ *
+ * Whoever has the token (128 bits, in the printed address) may use it; it is traded for a cookie at the first visit. Requests
+ * whose Host or Origin is not this server's are refused, which stops other web pages and rebound names.
+ */
+export async function startHttpHost(core: Core, options: { host: string; port: number }): Promise<HttpHost> {
+  const token = randomBytes(16).toString('hex');
+  const server = createServer((request, response) => {
+    for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
+    handle(core, token, hosts(), request, response).catch((error: unknown) => {
+      console.error(error);
+      if (!response.headersSent) response.writeHead(500).end();
+    });
+  });
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: maxBodyBytes });
+  server.on('upgrade', (request, socket, head) => {
+    const refused = refusal(request, token, hosts());
+    if (refused !== null || pathOf(request) !== '/channel') {
+      socket.end(`HTTP/1.1 ${refused ?? 404} Refused\r\nConnection: close\r\n\r\n`);
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (webSocket) => serveSocket(core, webSocket));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const shownHost = options.host === '0.0.0.0' || options.host === '::' ? 'localhost' : options.host;
+
+  function hosts(): Set<string> {
+    const names = new Set([options.host, shownHost, 'localhost', '127.0.0.1', '[::1]']);
+    return new Set([...names].map((name) => `${name}:${port}`));
+  }
+  return {
+    url: `http://${shownHost}:${port}/?token=${token}`,
+    close: () =>
+      new Promise((resolve) => {
+        for (const client of sockets.clients) client.terminate();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function pathOf(request: IncomingMessage): string {
+  return new URL(request.url ?? '/', 'http://studio').pathname;
+}
+
+/** Null where the request may pass, else the status of the refusal. */
+function refusal(request: IncomingMessage, token: string, hosts: ReadonlySet<string>): number | null {
+  if (!hosts.has(request.headers.host ?? '')) return 403;
+  const { origin } = request.headers;
+  if (origin !== undefined && !hosts.has(origin.replace(/^https?:\/\//, ''))) return 403;
+  const cookie = /(?:^|;\s*)studio_token=([0-9a-f]+)/.exec(request.headers.cookie ?? '')?.[1];
+  const bearer = /^Bearer ([0-9a-f]+)$/.exec(request.headers.authorization ?? '')?.[1];
+  return isToken(cookie ?? bearer, token) ? null : 401;
+}
+
+function isToken(given: string | null | undefined, token: string): boolean {
+  return given?.length === token.length && timingSafeEqual(Buffer.from(given), Buffer.from(token));
+}
+
+async function handle(
+  core: Core,
+  token: string,
+  hosts: ReadonlySet<string>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://studio');
+  const given = url.searchParams.get('token');
+  if (given !== null && hosts.has(request.headers.host ?? '') && isToken(given, token)) {
+    response.setHeader('Set-Cookie', `${cookieName}=${token}; HttpOnly; SameSite=Strict; Path=/`);
+    response.writeHead(303, { Location: '/' }).end();
+    return;
+  }
+  const refused = refusal(request, token, hosts);
+  if (refused !== null) {
+    const words =
+      refused === 401 ? 'Open the address that the studio printed: it carries the token.' : 'Refused.';
+    response.writeHead(refused, { 'Content-Type': 'text/plain; charset=utf-8' }).end(words);
+    return;
+  }
+  if (url.pathname.startsWith('/rpc/')) {
+    await handleCall(core, url.pathname.slice('/rpc/'.length), request, response);
+    return;
+  }
+  sendFile(url.pathname, request, response);
+}
+
+async function handleCall(
+  core: Core,
+  name: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (request.method !== 'POST' || !request.headers['content-type']?.startsWith('application/json')) {
+    response.writeHead(405).end();
+    return;
+  }
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > maxBodyBytes) {
+      response.writeHead(413, { Connection: 'close' }).end();
+      return;
+    }
+    parts.push(part);
+  }
+  let input: unknown;
+  try {
+    input = JSON.parse(Buffer.concat(parts).toString('utf8'));
+  } catch {
+    response.writeHead(400).end();
+    return;
+  }
+  const controller = new AbortController();
+  // A client that goes away cancels its call.
+  response.on('close', () => controller.abort());
+  const reply = await dispatch(core.handlers, decodeURIComponent(name), input, controller.signal);
+  response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(reply));
+}
+
+/** A file of the built page; unknown paths are pages of it (deep links). */
+function sendFile(path: string, request: IncomingMessage, response: ServerResponse): void {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.writeHead(405).end();
+    return;
+  }
+  const wanted = normalize(join(rendererFolder, decodeURIComponent(path)));
+  const isInside = wanted.startsWith(rendererFolder);
+  const isFile = isInside && statSync(wanted, { throwIfNoEntry: false })?.isFile() === true;
+  const file = isFile ? wanted : join(rendererFolder, 'index.html');
+  if ((!isFile && extname(path) !== '') || !statSync(file, { throwIfNoEntry: false })) {
+    response
+      .writeHead(404, { 'Content-Type': 'text/plain' })
+      .end('Not found. Is the page built (npm run build)?');
+    return;
+  }
+  response.setHeader('Content-Type', contentTypes[extname(file)] ?? 'application/octet-stream');
+  response.setHeader(
+    'Cache-Control',
+    file.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-store',
+  );
+  if (request.method === 'HEAD') response.end();
+  else createReadStream(file).pipe(response);
+}
+
+function serveSocket(core: Core, socket: WebSocket): void {
+  const served = serveChannel(core.handlers, core.events, {
+    send: (message) => {
+      if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
+    },
+  });
+  socket.on('message', (data) => {
+    try {
+      served.receive(JSON.parse(String(data)));
+    } catch {
+      socket.close(1003);
+    }
+  });
+  socket.on('close', () => served.close());
+}

@@ -1,0 +1,28 @@
+import { toPlainError } from '../contract/errors.ts';
+import { defaultHome } from '../services/homePaths.ts';
+import { serveChannel } from './channelHost.ts';
+import { createCore } from './createCore.ts';
+
+/** Entry of the core as a child process of the Electron shell: one client, over the process channel. */
+const send = (message: unknown) => {
+  if (process.connected) process.send!(message);
+};
+
+try {
+  const core = createCore({
+    home: defaultHome(),
+    project: process.env['ID_LORA_STUDIO_PROJECT'] ?? 'default',
+    mode: 'write',
+  });
+  const served = serveChannel(core.handlers, core.events, { send });
+  process.on('message', (message) => served.receive(message));
+  process.on('disconnect', () => {
+    served.close();
+    core.close();
+    process.exit(0);
+  });
+  send({ kind: 'ready' });
+} catch (error) {
+  send({ kind: 'failed', error: toPlainError(error) });
+  process.exitCode = 1;
+}
