@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import { fusedOne } from '../../../src-main/engine/graph/fused.ts';
+import { gradients } from '../../../src-main/engine/graph/gradients.ts';
+import { Graph, type Tensor } from '../../../src-main/engine/graph/graph.ts';
+import * as elementwise from '../../../src-main/engine/graph/ops/elementwise.ts';
+import * as layout from '../../../src-main/engine/graph/ops/layout.ts';
+import { batchMatmul, matmul } from '../../../src-main/engine/graph/ops/linear.ts';
+import { softmax } from '../../../src-main/engine/graph/ops/neural.ts';
+import { mean, sum } from '../../../src-main/engine/graph/ops/reduce.ts';
+import { Session } from '../../../src-main/engine/graph/session.ts';
+import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
+import { createRandom } from '../../../src-main/data/random.ts';
+
+const { tf } = loadTensorflow();
+const {
+  add,
+  cast,
+  divide,
+  exp,
+  log,
+  multiply,
+  negate,
+  rsqrt,
+  select,
+  sigmoid,
+  sqrt,
+  square,
+  subtract,
+  less,
+  scalarLike,
+} = elementwise;
+
+type Function = (x: Tensor, y: Tensor) => Tensor;
+
+/** Operations with the shapes of their two inputs. Inputs are in [0.5, 1.5), where all of them are smooth. */
+const cases: [string, number[], number[], Function][] = [
+  ['add with broadcasting', [2, 3], [3], add],
+  ['subtract', [2, 3], [2, 1], subtract],
+  ['multiply with broadcasting', [4, 1, 3], [2, 1], multiply],
+  ['divide', [2, 3], [1, 3], divide],
+  ['exp and log', [5], [5], (x, y) => add(exp(x), log(y))],
+  ['square, sqrt, rsqrt', [4], [4], (x, y) => add(square(x), multiply(sqrt(x), rsqrt(y)))],
+  ['sigmoid and negate', [4], [4], (x, y) => sigmoid(subtract(negate(x), y))],
+  ['select', [2, 3], [2, 3], (x, y) => select(less(x, scalarLike(x, 1)), multiply(x, y), square(y))],
+  ['matmul', [2, 3], [3, 4], (x, y) => matmul(x, y)],
+  ['matmul, x transposed', [3, 2], [3, 4], (x, y) => matmul(x, y, { transposeX: true })],
+  ['matmul, y transposed', [2, 3], [4, 3], (x, y) => matmul(x, y, { transposeY: true })],
+  ['matmul, both transposed', [3, 2], [4, 3], (x, y) => matmul(x, y, { transposeX: true, transposeY: true })],
+  ['batched matmul', [2, 3, 4], [2, 4, 2], (x, y) => batchMatmul(x, y)],
+  [
+    'batched matmul, broadcast and transposed',
+    [2, 2, 3, 4],
+    [1, 2, 5, 4],
+    (x, y) => batchMatmul(x, y, { transposeY: true }),
+  ],
+  ['batched matmul, x transposed', [2, 4, 3], [2, 4, 2], (x, y) => batchMatmul(x, y, { transposeX: true })],
+  ['sum and mean', [2, 3, 4], [2, 4], (x, y) => multiply(sum(x, [1]), mean(y, [0], true))],
+  ['softmax', [3, 4], [3, 4], (x, y) => multiply(softmax(x), y)],
+  [
+    'slice, pad and concat',
+    [3, 4],
+    [3, 2],
+    (x, y) => layout.concat([layout.sliceAxis(x, 1, 1, 2), layout.padAxis(y, 1, 1, 0)], 1),
+  ],
+  [
+    'transpose and reshape',
+    [2, 3],
+    [6],
+    (x, y) => multiply(layout.reshape(layout.transpose(x, [1, 0]), [6]), y),
+  ],
+  ['a value used twice', [3], [3], (x, y) => add(multiply(x, y), multiply(x, x))],
+];
+
+describe.each([
+  ['plain', false],
+  ['compiled by XLA', true],
+])('gradients equal finite differences, %s', (_label, fusion) => {
+  it.each(cases)('%s', async (_name, xShape, yShape, f) => {
+    const graph = new Graph({ fusion });
+    const x = graph.placeholder('x', xShape, 'f32');
+    const y = graph.placeholder('y', yShape, 'f32');
+    const z = fusedOne('case', [x, y], ([a, b]) => f(a!, b!));
+    const weights = graph.constant(
+      Float32Array.from({ length: z.shape.reduce((n, s) => n * s, 1) }, (_, i) => Math.sin(i + 1)),
+      'f32',
+      z.shape,
+    );
+    const loss = sum(multiply(z, weights), [...z.shape.keys()]);
+    const [dx, dy] = gradients([loss], [graph.constant(1)], [x, y]);
+    const session = await Session.open(tf, graph, {
+      f: { inputs: { x, y }, outputs: { loss, dx: dx!, dy: dy! } },
+    });
+    const random = createRandom(7);
+    const values = [xShape, yShape].map((shape) =>
+      Float32Array.from({ length: shape.reduce((n, s) => n * s, 1) }, () => 0.5 + random.next()),
+    );
+    const at = () => session.run('f', { x: values[0]!, y: values[1]! });
+    const exact = at();
+    [exact['dx']!, exact['dy']!].forEach((gradient, which) => {
+      gradient.forEach((value, i) => {
+        const original = values[which]![i]!;
+        const step = 5e-3;
+        values[which]![i] = original + step;
+        const above = at()['loss']![0]!;
+        values[which]![i] = original - step;
+        const below = at()['loss']![0]!;
+        values[which]![i] = original;
+        expect(Math.abs((above - below) / (2 * step) - value)).toBeLessThan(5e-3 * (1 + Math.abs(value)));
+      });
+    });
+    session.close();
+  });
+});
+
+it('makes no gradient of a value that nobody asked for', () => {
+  const graph = new Graph({ fusion: false });
+  const x = graph.placeholder('x', [2, 3], 'f32');
+  const frozen = graph.placeholder('frozen', [4, 3], 'f32');
+  const loss = sum(matmul(x, frozen, { transposeY: true }), [0, 1]);
+  const before = graph.main.nodes.filter(({ op }) => op === 'MatMul').length;
+  gradients([loss], [graph.constant(1)], [x]);
+  expect(graph.main.nodes.filter(({ op }) => op === 'MatMul').length).toBe(before + 1);
+});
+
+it('casts keep gradients in the type of the value', () => {
+  const graph = new Graph({ fusion: false });
+  const x = graph.placeholder('x', [2], 'f32');
+  const loss = sum(cast(multiply(cast(x, 'bf16'), cast(x, 'bf16')), 'f32'), [0]);
+  expect(gradients([loss], [graph.constant(1)], [x])[0]!.dtype).toBe('f32');
+});
+
+it('refuses shapes that do not fit, naming them', () => {
+  const graph = new Graph({ fusion: false });
+  const a = graph.placeholder('a', [2, 3], 'f32');
+  const b = graph.placeholder('b', [2, 4], 'f32');
+  expect(() => add(a, b)).toThrow('[2,3] and [2,4]');
+  expect(() => matmul(a, b)).toThrow('f32[2,3] with f32[2,4]');
+  expect(() => layout.reshape(a, [4, 2])).toThrow('[2,3]');
+  expect(() => layout.sliceAxis(a, 1, 2, 2)).toThrow('outside axis 1');
+});

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { createRandom } from '../../../src-main/data/random.ts';
+import { generate } from '../../../src-main/engine/inference/generate.ts';
+import { sampleToken } from '../../../src-main/engine/inference/sampling.ts';
+import type { GenerateRequest } from '../../../src-main/engine/process/protocol.ts';
+import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
+import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
+import { tinyLlama } from '../../support/trainingRun.ts';
+
+const context = {
+  tf: loadTensorflow().tf,
+  fusion: false,
+  emit: () => undefined,
+  throwIfStopped: async () => undefined,
+};
+const request = (rest: Partial<GenerateRequest>): GenerateRequest => ({
+  kind: 'generate',
+  model: { folder: tinyLlama, precision: 'f32', adapterFolder: null },
+  prompts: [],
+  maxTokens: 12,
+  temperature: 0,
+  topP: 1,
+  seed: 1,
+  stop: [],
+  endIds: [],
+  batch: 8,
+  ...rest,
+});
+
+describe.skipIf(!hasSharedData)(`stories260K${sharedNote}`, () => {
+  const model = { folder: sharedData('stories260K-hf'), precision: 'f32', adapterFolder: null } as const;
+  const expected = hasSharedData
+    ? (JSON.parse(readFileSync(sharedData('stories260K-hf', 'expected_greedy.json'), 'utf8')) as {
+        prompt_ids: number[];
+        greedy_ids: number[];
+        text: string;
+      })
+    : { prompt_ids: [], greedy_ids: [], text: '' };
+
+  it('greedy text equals the recorded one', async () => {
+    const { rows } = await generate(
+      request({ model, prompts: [expected.prompt_ids], maxTokens: 190 }),
+      context,
+    );
+    expect([...expected.prompt_ids, ...rows[0]!.ids]).toEqual(expected.greedy_ids);
+    expect(`Once upon a time${rows[0]!.text}`).toBe(expected.text);
+  });
+
+  it('a stop string ends a row before it', async () => {
+    const { rows } = await generate(
+      request({ model, prompts: [expected.prompt_ids], maxTokens: 100, stop: ['girl'] }),
+      context,
+    );
+    expect(rows[0]).toMatchObject({ text: ', there was a little ', end: 'stop' });
+  });
+
+  it('a full context ends a row', async () => {
+    const prompt = [...expected.greedy_ids, ...expected.greedy_ids, ...expected.greedy_ids].slice(0, 505);
+    const { rows } = await generate(request({ model, prompts: [prompt], maxTokens: 100 }), context);
+    expect(rows[0]!.ids.length).toBeLessThanOrEqual(7);
+    expect(['context', 'end_id']).toContain(rows[0]!.end);
+  });
+});
+
+it('prompts of different lengths decode in one batch as they do alone', async () => {
+  const prompts = [
+    [1, 5, 9],
+    [1, 70, 71, 72, 73, 74, 75, 76],
+    [1, 40],
+    Array.from({ length: 70 }, (_, i) => 3 + (i % 90)),
+  ];
+  const together = await generate(request({ prompts }), context);
+  for (const [i, prompt] of prompts.entries()) {
+    const alone = await generate(request({ prompts: [prompt] }), context);
+    expect(together.rows[i]!.ids, `prompt ${i}`).toEqual(alone.rows[0]!.ids);
+  }
+});
+
+it('sampling depends on the seed only, not on the batch', async () => {
+  const prompts = [
+    [1, 5, 9],
+    [1, 70, 71, 72],
+  ];
+  const sampled = request({ prompts, temperature: 1.2, topP: 0.9 });
+  const first = await generate(sampled, context);
+  expect((await generate(sampled, context)).rows).toEqual(first.rows);
+  expect((await generate({ ...sampled, batch: 1 }, context)).rows).toEqual(first.rows);
+  expect((await generate({ ...sampled, seed: 2 }, context)).rows).not.toEqual(first.rows);
+});
+
+it('refuses prompts that leave no room', async () => {
+  await expect(
+    generate(request({ prompts: [Array(96).fill(5) as number[]] }), context),
+  ).rejects.toMatchObject({
+    code: 'usage',
+    message: expect.stringContaining("model's context of 96") as string,
+  });
+});
+
+it('sampled tokens follow the distribution, and the nucleus cuts its tail', () => {
+  const random = createRandom(2);
+  const logits = [Math.log(0.5), Math.log(0.3), Math.log(0.2)];
+  const counts = [0, 0, 0];
+  for (let i = 0; i < 20_000; i++) counts[sampleToken(logits, 1, 1, random)]!++;
+  [0.5, 0.3, 0.2].forEach((p, i) => expect(counts[i]! / 20_000).toBeCloseTo(p, 1));
+  for (let i = 0; i < 1000; i++) expect(sampleToken(logits, 1, 0.6, random)).not.toBe(2);
+});

@@ -1,0 +1,74 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
+import { createRandom } from '../../src-main/data/random.ts';
+import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
+import { train } from '../../src-main/engine/training/trainer.ts';
+import type { EngineEvent, TrainResult } from '../../src-main/engine/process/protocol.ts';
+import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
+import { writeTokenFile } from '../../src-main/formats/tokenFile.ts';
+import { fixtures } from './paths.ts';
+
+export const tinyLlama = join(fixtures, 'tiny-llama');
+
+export function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'id-lora-test-'));
+}
+
+/** Rows of random tokens with a masked prompt, of different lengths. */
+export function writeRandomRows(path: string, rows: number, seed: number): void {
+  const random = createRandom(seed);
+  writeTokenFile(
+    path,
+    Array.from({ length: rows }, () => {
+      const length = 8 + random.integer(20);
+      const prompt = 2 + random.integer(4);
+      return {
+        ids: Int32Array.from({ length }, (_, i) => (i === 0 ? 1 : 3 + random.integer(98))),
+        trained: Uint8Array.from({ length }, (_, i) => (i >= prompt ? 1 : 0)),
+      };
+    }),
+  );
+}
+
+/** Trains an adapter on tiny-llama in this process. */
+export async function trainTiny(options: {
+  config: TrainConfigInput;
+  folder: string;
+  resumeFrom?: string | null;
+  /** Asks to stop, with a checkpoint, once this step is done. */
+  stopAfter?: number;
+  fusion?: boolean;
+}): Promise<{ result: TrainResult; events: EngineEvent[] }> {
+  const { config, folder, resumeFrom = null, stopAfter = Infinity, fusion = false } = options;
+  const trainFile = join(folder, 'train.tokens');
+  const heldOutFile = join(folder, 'heldout.tokens');
+  writeRandomRows(trainFile, 13, 1);
+  writeRandomRows(heldOutFile, 5, 2);
+  const events: EngineEvent[] = [];
+  let lastStep = 0;
+  const result = await train(
+    {
+      kind: 'train',
+      modelFolder: tinyLlama,
+      trainFile,
+      heldOutFile,
+      config: trainConfigSchema.parse(config),
+      checkpointFolder: join(folder, 'checkpoints'),
+      cacheFolder: join(folder, 'cache'),
+      resumeFrom,
+    },
+    readDecoderConfig(tinyLlama),
+    {
+      tf: loadTensorflow().tf,
+      fusion,
+      emit(event) {
+        events.push(event);
+        if (event.type === 'step') lastStep = event.step;
+      },
+      stopRequested: async () => (lastStep >= stopAfter ? { save: true } : null),
+    },
+  );
+  return { result, events };
+}
