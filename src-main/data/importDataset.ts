@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
-  createReadStream,
   existsSync,
   fsyncSync,
   mkdirSync,
@@ -12,11 +11,11 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { syncFolder } from '../formats/atomicFile.ts';
 import { describeFormats, detectFormat, toExample } from './formats.ts';
+import { readLines } from './lines.ts';
 import { readRawRows } from './rows.ts';
 
 export type ImportedDataset = Pick<
@@ -103,16 +102,11 @@ export async function* readExamples(
   range: { offset?: number; limit?: number } = {},
 ): AsyncGenerator<Example> {
   const { offset = 0, limit = Infinity } = range;
-  const stream = createReadStream(path, 'utf8');
-  const lines = createInterface({ input: stream, crlfDelay: Infinity });
   let index = 0;
-  try {
-    for await (const line of lines) {
-      if (index >= offset + limit) return;
-      if (index++ >= offset) yield JSON.parse(line) as Example;
-    }
-  } finally {
-    lines.close();
-    stream.destroy();
+  if (limit <= 0) return;
+  for await (const { text } of readLines(path, Infinity)) {
+    if (index++ < offset) continue;
+    yield JSON.parse(text) as Example;
+    if (index >= offset + limit) return;
   }
 }

@@ -1,10 +1,10 @@
 import { createReadStream, openSync, closeSync, readSync, statSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { basename } from 'node:path';
 import { StudioError } from '../contract/errors.ts';
+import { LineError, readLines } from './lines.ts';
 
-/** Longest line of a JSONL file, characters. */
-const maxLineCharacters = 64 * 1024 * 1024;
+/** Longest line of a JSONL file. */
+const maxLineBytes = 64 * 1024 * 1024;
 /** Largest JSON array that is parsed whole. */
 const maxArrayBytes = 512 * 1024 * 1024;
 
@@ -23,7 +23,7 @@ export async function* readRawRows(path: string): AsyncGenerator<RawRow> {
   if (!stats?.isFile())
     throw new StudioError('not_found', `There is no file ${path}.`, 'Choose a JSON or JSONL file.');
   if (stats.size === 0) throw emptyDataset(path);
-  const rows = firstCharacter(path) === '[' ? readArray(path, stats.size) : readLines(path);
+  const rows = firstCharacter(path) === '[' ? readArray(path, stats.size) : readJsonLines(path);
   let count = 0;
   for await (const row of rows) {
     count++;
@@ -58,16 +58,14 @@ function firstCharacter(path: string): string {
   }
 }
 
-async function* readLines(path: string): AsyncGenerator<RawRow> {
-  const lines = createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Infinity });
-  let number = 0;
-  for await (const line of lines) {
-    number++;
-    if (line.length > maxLineCharacters)
-      throw invalidRow(path, number, `has ${line.length} characters; at most ${maxLineCharacters} are read`);
-    const text = number === 1 ? line.replace(/^\uFEFF/, '') : line;
-    if (text.trim() === '') continue;
-    yield { number, value: asObject(path, number, parse(path, number, text)) };
+async function* readJsonLines(path: string): AsyncGenerator<RawRow> {
+  try {
+    for await (const { number, text } of readLines(path, maxLineBytes)) {
+      if (text.trim() === '') continue;
+      yield { number, value: asObject(path, number, parse(path, number, text)) };
+    }
+  } catch (error) {
+    throw error instanceof LineError ? invalidRow(path, error.number, error.message) : error;
   }
 }
 
