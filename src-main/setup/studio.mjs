@@ -2,9 +2,11 @@
 import { join } from 'node:path';
 import { ensureOrExit } from './ensure.mjs';
 import { launch, studioEnvironment } from './launch.mjs';
+import { ensurePage } from './page.mjs';
 import { projectFolder } from './paths.mjs';
 
 const node = await ensureOrExit();
+if (process.argv[2] === 'serve') await ensurePage(node);
 process.exit(
   await launch(
     node,
