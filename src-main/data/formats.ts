@@ -14,6 +14,9 @@ interface FormatReader {
   expects: string;
 }
 
+/** Names of the answer beside "prompt". */
+const answerFields = ['completion', 'response', 'answer'];
+
 /** In the order in which they are tried. */
 const readers: Record<DatasetFormat, FormatReader> = {
   /** GSM8K; prompt as lm-evaluation-harness writes it. */
@@ -30,10 +33,16 @@ const readers: Record<DatasetFormat, FormatReader> = {
       withAnswer(alpacaPrompt(text(row, 'instruction'), optionalText(row, 'input')), text(row, 'output')),
   },
   prompt_completion: {
-    expects: '"prompt" and "completion" (or "response")',
-    matches: (row) => 'prompt' in row && ('completion' in row || 'response' in row),
+    expects: '"prompt" and "completion" (or "response", "answer")',
+    matches: (row) => 'prompt' in row && answerFields.some((field) => field in row),
     toExample: (row) =>
-      withAnswer(text(row, 'prompt'), text(row, 'completion' in row ? 'completion' : 'response')),
+      withAnswer(
+        text(row, 'prompt'),
+        text(
+          row,
+          answerFields.find((field) => field in row)!,
+        ),
+      ),
   },
   /** The last assistant turn is the answer, everything before it the prompt. */
   chat: {
@@ -123,7 +132,7 @@ function chatExample(row: Record<string, unknown>): Example | null {
     return { role: roleNames[role] ?? role, content: text(entry, 'content' in entry ? 'content' : 'value') };
   });
   const last = messages.findLastIndex(({ role }) => role === 'assistant');
-  if (last < 0) return null;
+  if (last < 0) throw new Error('has no assistant turn to learn from');
   const prompt = messages
     .slice(0, last)
     .map(({ role, content }) => `${role}: ${content}\n`)

@@ -10,13 +10,13 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { syncFolder } from '../formats/atomicFile.ts';
 import { describeFormats, detectFormat, toExample } from './formats.ts';
 import { readLines } from './lines.ts';
-import { readRawRows } from './rows.ts';
+import { readRawRows, type RawRow } from './rows.ts';
 
 export type ImportedDataset = Pick<
   Dataset,
@@ -45,7 +45,7 @@ export async function importDataset(options: {
   let rows = 0;
   try {
     for await (const raw of readRawRows(path)) {
-      format ??= detectOrThrow(raw.value);
+      format ??= detectOrThrow(path, raw);
       const example = toExample(path, raw, format);
       const line = `${JSON.stringify(example)}\n`;
       writeSync(fd, line);
@@ -59,12 +59,10 @@ export async function importDataset(options: {
       if (rows % 1000 === 0) onProgress?.(rows);
     }
     fsyncSync(fd);
-    closeSync(fd);
     const contentHash = hash.digest('hex');
     const file = `${contentHash}.jsonl`;
     const final = join(folder, file);
-    if (existsSync(final)) rmSync(temporary);
-    else renameSync(temporary, final);
+    if (!existsSync(final)) renameSync(temporary, final);
     syncFolder(folder);
     return {
       file,
@@ -80,18 +78,19 @@ export async function importDataset(options: {
         duplicateRows: rows - seen.size,
       },
     };
-  } catch (error) {
+  } finally {
+    closeSync(fd);
+    // After a failure; a finished file has its final name by now.
     rmSync(temporary, { force: true });
-    throw error;
   }
 }
 
-function detectOrThrow(row: Record<string, unknown>): DatasetFormat {
-  const format = detectFormat(row);
+function detectOrThrow(path: string, { number, value }: RawRow): DatasetFormat {
+  const format = detectFormat(value);
   if (format) return format;
   throw new StudioError(
     'dataset_invalid',
-    `The first row has the fields ${Object.keys(row).slice(0, 10).join(', ') || '(none)'}, which fit no known format.`,
+    `${basename(path)}, row ${number} has the fields ${Object.keys(value).slice(0, 10).join(', ') || '(none)'}, which fit no known format.`,
     `Known formats are ${describeFormats()}. Rename the fields, or choose the format yourself.`,
   );
 }

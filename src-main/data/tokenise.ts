@@ -54,6 +54,8 @@ export async function tokeniseExamples(
     counts.trainedTokens += labels;
     rows.push(row);
   }
+  if (seen === 0)
+    throw new StudioError('dataset_empty', 'There are no rows to tokenise.', 'Choose a dataset with rows.');
   if (rows.length === 0)
     throw new StudioError(
       'dataset_invalid',

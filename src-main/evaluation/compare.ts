@@ -5,6 +5,8 @@ import { bootstrapInterval, holm, mcNemarExact, wilcoxonSignedRank } from './sta
 /** A subject's graded items. */
 export interface Graded {
   name: string;
+  /** Hash of the data it was graded on. */
+  dataHash: string;
   items: readonly EvaluationItem[];
 }
 
@@ -41,7 +43,11 @@ export function compareSubjects(
 }
 
 function checkSameItems(a: Graded, b: Graded): void {
-  const key = ({ items }: Graded) => items.map((item) => `${item.index}:${item.target ?? ''}`).join('|');
+  const key = ({ items, dataHash }: Graded) =>
+    [
+      dataHash,
+      ...items.map(({ index, target, loss, tokens }) => [index, target, loss === null ? 0 : tokens]),
+    ].join('|');
   if (key(a) !== key(b))
     throw new StudioError(
       'usage',
@@ -80,7 +86,16 @@ function compareAccuracy(a: Graded, b: Graded): Raw {
 }
 
 function compareLoss(a: Graded, b: Graded): Raw {
-  const losses = (graded: Graded) => graded.items.map((item) => item.loss ?? 0);
+  const losses = (graded: Graded) =>
+    graded.items.map(({ loss, index }) => {
+      if (loss === null || !Number.isFinite(loss))
+        throw new StudioError(
+          'loss_not_finite',
+          `${graded.name} has no finite loss on item ${index}: it cannot be compared.`,
+          'Train it again with a lower learning rate.',
+        );
+      return loss;
+    });
   const [lossA, lossB] = [losses(a), losses(b)];
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return {
@@ -117,7 +132,7 @@ function sentence(c: Omit<Comparison, 'sentence'>, data: string, pairs: number):
   const test = c.test === 'mcnemar_exact' ? "McNemar's exact test" : "Wilcoxon's signed-rank test";
   const correction = pairs > 1 ? `, Holm over ${pairs} pairs` : '';
   const basis = `on ${c.n} items of ${data}: ${show(c.scoreB)} against ${show(c.scoreA)}, difference ${difference}; ${test}, p = ${c.pAdjusted.toPrecision(2)}${correction}; one seed each`;
-  if (!isLoss && c.scoreA < beyondReach && c.scoreB < beyondReach)
+  if (c.verdict === 'cannot_tell' && !isLoss && c.scoreA < beyondReach && c.scoreB < beyondReach)
     return `This benchmark is beyond both models: accuracy is near 0, so it cannot tell ${c.a} and ${c.b} apart (${basis}).`;
   switch (c.verdict) {
     case 'b_better':

@@ -56,11 +56,11 @@ export function mcNemarExact(onlyA: number, onlyB: number): number {
 }
 
 /**
- * Wilcoxon's signed-rank test, two-sided, zero differences dropped. Exact up to 25 differences without ties, else the normal approximation
- * with tie correction and without continuity correction (scipy.stats.wilcoxon's method="auto" and correction=False, with its
- * limit of 50 lowered since the approximation is good from 25 on).
+ * Wilcoxon's signed-rank test, two-sided, zero differences dropped. Exact up to 50 differences without ties, else the normal approximation
+ * with tie correction and without continuity correction (as scipy.stats.wilcoxon with method="auto" and correction=False).
  */
 export function wilcoxonSignedRank(differences: readonly number[]): number {
+  if (!differences.every(Number.isFinite)) throw new Error('wilcoxonSignedRank: a difference is not finite');
   const nonZero = differences.filter((d) => d !== 0);
   const n = nonZero.length;
   if (n === 0) return 1;
@@ -78,7 +78,7 @@ export function wilcoxonSignedRank(differences: readonly number[]): number {
   nonZero.forEach((d, i) => {
     if (d > 0) positive += ranks[i]!;
   });
-  if (n <= 25 && tieTerm === 0) return exactSignedRank(positive, n);
+  if (n <= 50 && tieTerm === 0) return exactSignedRank(positive, n);
   const mean = (n * (n + 1)) / 4;
   const variance = (n * (n + 1) * (2 * n + 1)) / 24 - tieTerm / 48;
   return 2 * normalTail(Math.abs(positive - mean) / Math.sqrt(variance));

@@ -84,6 +84,12 @@ export function createEvaluationService(
     };
     const run = isPerplexity ? perplexity : gsm8k;
     const outcome = await run(subject, data, settings, { signal, onEvent });
+    if (!Number.isFinite(outcome.score))
+      throw new StudioError(
+        'loss_not_finite',
+        `The ${settings.benchmark} of ${subject.name} is ${outcome.score}: its losses are not finite.`,
+        'Train it again with a lower learning rate, or evaluate an earlier checkpoint.',
+      );
     const evaluation: Evaluation = {
       id: newId(),
       benchmark: settings.benchmark,
@@ -266,6 +272,7 @@ export function createEvaluationService(
       }
       const graded = evaluations.map((evaluation) => ({
         name: evaluation.subject,
+        dataHash: evaluation.dataHash,
         items: evaluationItems(database, evaluation.id),
       }));
       const comparisons = compareSubjects(settings.benchmark, basename(evaluations[0]!.dataPath), graded);
