@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { StudioError } from '../contract/errors.ts';
 import type { DecoderConfig } from './decoderConfig.ts';
+import { readDecoderConfig } from './huggingFaceConfig.ts';
 import { readJsonObject } from './jsonFile.ts';
 
 /** Text to ids and back, as the model folder's tokenizer.json defines it. */
@@ -48,6 +49,15 @@ export function loadTokenizer(folder: string): Tokenizer {
     bosId: idOf('bos_token'),
     eosId: idOf('eos_token'),
   };
+}
+
+/**
+ * The tokenizer of a model folder, with the model's own end id where the tokenizer's configuration names none: an answer must
+ * end with a token that generation stops at.
+ */
+export function loadModelTokenizer(folder: string): Tokenizer {
+  const tokenizer = loadTokenizer(folder);
+  return { ...tokenizer, eosId: tokenizer.eosId ?? readDecoderConfig(folder).eosIds[0] ?? null };
 }
 
 function largestId(json: Record<string, unknown>): number {

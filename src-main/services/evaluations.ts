@@ -22,7 +22,7 @@ import {
 } from '../evaluation/gsm8k.ts';
 import { bootstrapInterval, wilsonInterval } from '../evaluation/statistics.ts';
 import type { Example } from '../contract/entities.ts';
-import { loadTokenizer } from '../formats/tokenizer.ts';
+import { loadModelTokenizer } from '../formats/tokenizer.ts';
 import { writeTokenFile } from '../formats/tokenFile.ts';
 import { evaluationItems, findEvaluation, insertEvaluation, listEvaluations } from '../store/results.ts';
 import { ensureProject } from '../store/runs.ts';
@@ -164,7 +164,7 @@ export function createEvaluationService(
       examples.push(example);
       if (examples.length === settings.limit) break;
     }
-    const tokenizer = loadTokenizer(subject.model.folder);
+    const tokenizer = loadModelTokenizer(subject.model.folder);
     const { rows } = await tokeniseExamples(tokenizer, examples, subject.model.contextLength);
     const tokenFile = join(context.paths.cache, 'tokens', `${newId()}.score`);
     writeTokenFile(tokenFile, rows);
@@ -208,7 +208,7 @@ export function createEvaluationService(
       if (items.length === settings.limit) break;
     }
     const prefix = settings.shots > 0 ? await shotsFor(data.file!, settings) : '';
-    const tokenizer = loadTokenizer(subject.model.folder);
+    const tokenizer = loadModelTokenizer(subject.model.folder);
     const room = subject.model.contextLength - 1;
     const prompts = items.map(({ prompt }) =>
       // lm-evaluation-harness cuts prompts from the left to leave room for the answer.

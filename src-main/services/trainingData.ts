@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataContract, Dataset, Example, Model } from '../contract/entities.ts';
+import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import { readExamples } from '../data/importDataset.ts';
 import { splitRows } from '../data/split.ts';
 import { tokeniseExamples } from '../data/tokenise.ts';
 import { readJsonObject } from '../formats/jsonFile.ts';
 import { writeFileAtomic } from '../formats/atomicFile.ts';
-import { loadTokenizer } from '../formats/tokenizer.ts';
+import { loadModelTokenizer } from '../formats/tokenizer.ts';
 import { writeTokenFile } from '../formats/tokenFile.ts';
 
 export interface TrainingData {
@@ -37,7 +38,7 @@ export async function prepareTrainingData(options: {
         'tokens 1',
         dataset.contentHash,
         model.contentHash,
-        loadTokenizer(model.folder).vocabularySize,
+        loadModelTokenizer(model.folder).eosId,
         context,
         config.seed,
         config.heldOutFraction,
@@ -46,7 +47,7 @@ export async function prepareTrainingData(options: {
     .digest('hex');
   const path = (part: string) => join(cacheFolder, 'tokens', `${key}.${part}`);
   if (!existsSync(path('json'))) {
-    const tokenizer = loadTokenizer(model.folder);
+    const tokenizer = loadModelTokenizer(model.folder);
     const split = splitRows(dataset.rows, config.heldOutFraction, config.seed);
     const train = await tokeniseExamples(tokenizer, chosen(datasetFile, split.train), context);
     writeTokenFile(path('train'), train.rows);

@@ -106,7 +106,8 @@ function follow<R extends EngineRequest>(
       }
     });
     child.once('error', (error) => settle(() => reject(error)));
-    child.once('exit', (code, exitSignal) =>
+    // Not 'exit': the last lines of a dying process arrive after it.
+    child.once('close', (code, exitSignal) =>
       settle(() => reject(deathOf(code, exitSignal, signal?.aborted ?? false, lastLines))),
     );
   });

@@ -1,0 +1,181 @@
+import { request } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import WebSocket from 'ws';
+import type { CoreMessage, Reply } from '../../src-main/contract/transport.ts';
+import { serveChannel } from '../../src-main/core/channelHost.ts';
+import type { Core } from '../../src-main/core/createCore.ts';
+import { startHttpHost, type HttpHost } from '../../src-main/core/httpHost.ts';
+import { openTestCore } from '../support/core.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
+
+let core: Core;
+let host: HttpHost;
+let origin: string;
+let token: string;
+
+beforeAll(async () => {
+  ({ core } = openTestCore());
+  host = await startHttpHost(core, { host: '127.0.0.1', port: 0 });
+  const url = new URL(host.url);
+  origin = url.origin;
+  token = url.searchParams.get('token')!;
+});
+afterAll(async () => {
+  await host.close();
+  core.close();
+});
+
+/** A raw request, since fetch does not let one set Host and Origin. */
+function raw(
+  path: string,
+  options: { method?: string; headers?: Record<string, string>; body?: string },
+): Promise<{ status: number; headers: Record<string, unknown>; body: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      `${origin}${path}`,
+      { method: options.method ?? 'GET', headers: options.headers ?? {} },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+        response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body }));
+      },
+    );
+    sent.on('error', reject);
+    sent.end(options.body);
+  });
+}
+
+const json = { 'Content-Type': 'application/json' };
+
+async function callHttp(name: string, input: unknown): Promise<Reply> {
+  const { body } = await raw(`/rpc/${name}`, {
+    method: 'POST',
+    headers: { ...json, Authorization: `Bearer ${token}` },
+    body: JSON.stringify(input),
+  });
+  return JSON.parse(body) as Reply;
+}
+
+function callChannel(name: string, input: unknown): Promise<Reply> {
+  return new Promise((resolve) => {
+    const served = serveChannel(core.handlers, core.events, {
+      send: (message) => {
+        if (message.kind === 'reply') resolve(message.reply);
+      },
+    });
+    served.receive({ kind: 'call', id: 1, name, input });
+  });
+}
+
+describe.each([
+  ['HTTP', callHttp],
+  ['channel', callChannel],
+])('calls over %s', (_name, call) => {
+  it('returns values, fills in defaults', async () => {
+    expect(await call('studio.info', {})).toMatchObject({ ok: true, value: { project: 'default' } });
+    expect(await call('models.add', { folder: tinyLlama })).toMatchObject({
+      ok: true,
+      value: { family: 'llama' },
+    });
+  });
+  it('returns errors in the one form', async () => {
+    expect(await call('models.get', { model: 'nope' })).toMatchObject({
+      ok: false,
+      error: { code: 'not_found' },
+    });
+    expect(await call('models.get', { model: 7 })).toMatchObject({ ok: false, error: { code: 'usage' } });
+    expect(await call('constructor', {})).toMatchObject({ ok: false, error: { code: 'usage' } });
+  });
+});
+
+it.each([
+  ['no token', {}, 401],
+  ['a wrong token', { Authorization: `Bearer ${'0'.repeat(32)}` }, 401],
+  ['another Host (DNS rebinding)', { Host: 'evil.example' }, 403],
+  ['another Origin', { Origin: 'https://evil.example' }, 403],
+])('refuses %s', async (_name, headers, status) => {
+  const authorised = 'Authorization' in headers || status === 401 ? {} : { Authorization: `Bearer ${token}` };
+  const answer = await raw('/rpc/studio.info', {
+    method: 'POST',
+    headers: { ...json, ...authorised, ...headers } as Record<string, string>,
+    body: '{}',
+  });
+  expect(answer.status).toBe(status);
+});
+
+it('trades the token for a cookie, and sets a strict policy', async () => {
+  const first = await raw(`/?token=${token}`, {});
+  expect(first.status).toBe(303);
+  expect(first.headers['location']).toBe('/');
+  expect(String(first.headers['set-cookie'])).toMatch(/HttpOnly; SameSite=Strict/);
+  const policy = String(first.headers['content-security-policy']);
+  expect(policy).toContain("script-src 'self'");
+  expect(policy).not.toMatch(/script-src[^;]*unsafe/);
+});
+
+it.each(['/../package.json', '/%2e%2e/package.json', '/..%2f..%2fpackage.json'])(
+  'does not serve files outside the page: %s',
+  async (path) => {
+    const { status, body } = await raw(path, { headers: { Authorization: `Bearer ${token}` } });
+    expect(body).not.toContain('"dependencies"');
+    expect([200, 404]).toContain(status);
+  },
+);
+
+it('refuses bodies that are too large or no JSON', async () => {
+  const headers = { ...json, Authorization: `Bearer ${token}` };
+  expect(
+    (
+      await raw('/rpc/studio.info', { method: 'POST', headers, body: 'x'.repeat(5_000_000) }).catch(() => ({
+        status: 413,
+      }))
+    ).status,
+  ).toBe(413);
+  expect((await raw('/rpc/studio.info', { method: 'POST', headers, body: '{' })).status).toBe(400);
+  expect((await raw('/rpc/studio.info', { headers })).status).toBe(405);
+});
+
+it('streams events over a WebSocket and replays those that a client missed', async () => {
+  const open = async (after: { epoch: string; sequence: number } | null) => {
+    const socket = new WebSocket(`${origin.replace('http', 'ws')}/channel`, {
+      headers: { Cookie: `studio_token=${token}` },
+    });
+    const messages: CoreMessage[] = [];
+    socket.on('message', (data: Buffer) => messages.push(JSON.parse(data.toString()) as CoreMessage));
+    await new Promise((resolve) => socket.once('open', resolve));
+    socket.send(JSON.stringify({ kind: 'subscribe', after }));
+    const until = async (count: number) => {
+      while (messages.length < count) await new Promise((resolve) => setTimeout(resolve, 10));
+      return messages;
+    };
+    return { socket, until };
+  };
+  const first = await open(null);
+  await first.until(1);
+  core.events.emit({ type: 'models.changed' });
+  const [subscribed, event] = await first.until(2);
+  if (subscribed?.kind !== 'subscribed' || event?.kind !== 'event') throw new Error('unexpected messages');
+  expect(event.event).toEqual({
+    epoch: subscribed.epoch,
+    sequence: subscribed.sequence + 1,
+    event: { type: 'models.changed' },
+  });
+  first.socket.terminate();
+  core.events.emit({ type: 'datasets.changed' });
+  const second = await open({ epoch: event.event.epoch, sequence: event.event.sequence });
+  const replayed = (await second.until(2))[1];
+  expect(replayed).toMatchObject({
+    kind: 'event',
+    event: { sequence: event.event.sequence + 1, event: { type: 'datasets.changed' } },
+  });
+  second.socket.terminate();
+});
+
+it('refuses a WebSocket without the token', async () => {
+  const socket = new WebSocket(`${origin.replace('http', 'ws')}/channel`);
+  const status = await new Promise((resolve) => {
+    socket.on('unexpected-response', (_request, response) => resolve(response.statusCode));
+    socket.on('error', () => resolve('error'));
+  });
+  expect([401, 'error']).toContain(status);
+});

@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { createEngineHost } from '../../../src-main/engine/process/supervisor.ts';
+import { temporaryFolder } from '../../support/trainingRun.ts';
+
+/** An engine whose process does what the script says when its request comes. */
+function engineThat(script: string) {
+  const entry = join(temporaryFolder(), 'engine.mjs');
+  writeFileSync(
+    entry,
+    `process.on('message', (m) => { if (m.type === 'request') { ${script} } });\nprocess.send({ type: 'ready' });\n`,
+  );
+  return createEngineHost({ entry });
+}
+
+it('passes events, log lines and the result', async () => {
+  const events: unknown[] = [];
+  const lines: string[] = [];
+  const host = engineThat(
+    `console.error('a warning'); process.send({ type: 'event', event: { type: 'log', line: 'x' } }); setTimeout(() => process.send({ type: 'result', result: { tensorflow: '1', binding: '2', devices: [] } }), 100);`,
+  );
+  const result = await host.start(
+    { kind: 'probe' },
+    { onEvent: (event) => events.push(event), onLog: (line) => lines.push(line) },
+  ).result;
+  expect(result).toEqual({ tensorflow: '1', binding: '2', devices: [] });
+  expect(events).toEqual([{ type: 'log', line: 'x' }]);
+  expect(lines).toEqual(['a warning']);
+});
+
+it.each([
+  ['a crash', "console.error('boom'); process.abort();", 'engine_died', /SIGABRT.*boom/],
+  ['an exit', 'process.exit(3);', 'engine_died', /code 3/],
+  [
+    'a kill, as by the out-of-memory killer',
+    "process.kill(process.pid, 'SIGKILL');",
+    'out_of_memory',
+    /memory/,
+  ],
+  [
+    "TensorFlow's allocation failure",
+    "console.error('OOM when allocating tensor'); setTimeout(() => process.abort(), 50);",
+    'out_of_memory',
+    /OOM when allocating/,
+  ],
+])('reports %s within two seconds, with a remedy', async (_name, script, code, message) => {
+  const startedAt = Date.now();
+  await expect(engineThat(script).start({ kind: 'probe' }).result).rejects.toMatchObject({
+    code,
+    message: expect.stringMatching(message) as string,
+    remedy: expect.stringMatching(/checkpoint/) as string,
+  });
+  expect(Date.now() - startedAt).toBeLessThan(2000);
+});
+
+it("passes the job's own error on", async () => {
+  const host = engineThat(
+    `process.send({ type: 'error', error: { code: 'model_invalid', message: 'm', remedy: 'r' } });`,
+  );
+  await expect(host.start({ kind: 'probe' }).result).rejects.toMatchObject({
+    code: 'model_invalid',
+    remedy: 'r',
+  });
+});
+
+it('kills a job that is cancelled, even one that never answers', async () => {
+  const controller = new AbortController();
+  const job = engineThat('for (;;);').start({ kind: 'probe' }, { signal: controller.signal });
+  setTimeout(() => controller.abort(), 300);
+  await expect(job.result).rejects.toMatchObject({ code: 'cancelled' });
+});
