@@ -54,7 +54,11 @@ export async function prepareTrainingData(options: {
     let heldOutRows = 0;
     if (split.heldOut.length > 0) {
       const heldOut = await tokeniseExamples(tokenizer, chosen(datasetFile, split.heldOut), context).catch(
-        () => null,
+        (error: unknown) => {
+          // Training can do without held-out rows: all of them may be too long for the context.
+          if (error instanceof StudioError && error.code === 'dataset_invalid') return null;
+          throw error;
+        },
       );
       if (heldOut) heldOutRows = writeTokenFile(path('heldout'), heldOut.rows);
     }

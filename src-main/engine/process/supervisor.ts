@@ -25,6 +25,9 @@ export interface EngineHost {
   close(): void;
 }
 
+/** Lines of the stack that a native crash prints: they would push out what led to it. */
+const nativeFrame = /^\s*\d+: (0x)?[0-9a-f]+|^-----/;
+
 /** How many of the last lines of a dead process go into its error. */
 const keptLines = 8;
 
@@ -71,7 +74,7 @@ function follow<R extends EngineRequest>(
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines.filter((text) => text.trim() !== '')) {
-        lastLines.push(line);
+        if (!nativeFrame.test(line)) lastLines.push(line);
         if (lastLines.length > keptLines) lastLines.shift();
         onLog?.(line);
       }
