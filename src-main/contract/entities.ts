@@ -28,6 +28,17 @@ export const modelSchema = z.object({
   layers: z.number().int(),
   heads: z.number().int(),
   keyValueHeads: z.number().int(),
+  /** What else decides parameter counts; absent on models that were added before it was kept. */
+  architecture: z
+    .object({
+      headDim: z.number().int(),
+      tieEmbeddings: z.boolean(),
+      queryKeyValueBias: z.boolean(),
+      outputBias: z.boolean(),
+      mlpBias: z.boolean(),
+      queryKeyNorm: z.boolean(),
+    })
+    .optional(),
   /** SHA-256 over the weights' content. */
   contentHash: z.string(),
   /** Null where it can be trained; else why it cannot. */

@@ -47,8 +47,8 @@ export function serveChannel(
       }
     },
     close() {
+      // Calls go on: a client that reloads or loses its connection has not cancelled its evaluation.
       unsubscribe?.();
-      for (const controller of calls.values()) controller.abort();
     },
   };
 }

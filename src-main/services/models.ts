@@ -108,6 +108,20 @@ function describe(folder: string, onProgress: (done: number, total: number) => v
       layers: config.layers,
       heads: config.heads,
       keyValueHeads: config.keyValueHeads,
+      headDim: config.headDim,
+      tieEmbeddings: config.tieEmbeddings,
+      queryKeyValueBias: config.queryKeyValueBias,
+      outputBias: config.outputBias,
+      mlpBias: config.mlpBias,
+      queryKeyNorm: config.queryKeyNorm,
+      architecture: {
+        headDim: config.headDim,
+        tieEmbeddings: config.tieEmbeddings,
+        queryKeyValueBias: config.queryKeyValueBias,
+        outputBias: config.outputBias,
+        mlpBias: config.mlpBias,
+        queryKeyNorm: config.queryKeyNorm,
+      },
       contentHash: weights.contentHash(onProgress),
     };
   } finally {
