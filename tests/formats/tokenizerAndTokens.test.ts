@@ -1,0 +1,86 @@
+import { readFileSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { tokeniseExample, tokeniseExamples } from '../../src-main/data/tokenise.ts';
+import { TokenFileReader, writeTokenFile } from '../../src-main/formats/tokenFile.ts';
+import { loadModelTokenizer, loadTokenizer } from '../../src-main/formats/tokenizer.ts';
+import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
+import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+
+describe.skipIf(!hasSharedData)(`tokenizers of real models${sharedNote}`, () => {
+  it('stories260K: ids and text of the recorded story', () => {
+    const folder = sharedData('stories260K-hf');
+    const expected = JSON.parse(readFileSync(join(folder, 'expected_greedy.json'), 'utf8')) as {
+      prompt: string;
+      prompt_ids: number[];
+      greedy_ids: number[];
+      text: string;
+    };
+    const tokenizer = loadTokenizer(folder);
+    expect(tokenizer.encode(expected.prompt, { specialTokens: true })).toEqual(expected.prompt_ids);
+    expect(tokenizer.decode(expected.greedy_ids)).toBe(expected.text);
+    expect(tokenizer).toMatchObject({ vocabularySize: 512, bosId: 1, eosId: 2 });
+  });
+
+  it.each(['gpt2', 'gpt-neox-20b', 'phi-3-mini', 'mistral', 'torchtune-tiny-llama3-like'])(
+    '%s: text comes back',
+    (name) => {
+      const tokenizer = loadTokenizer(sharedData('tokenizers', name));
+      const text = 'Natalia sold 48/2 = 24 clips in May: é, 漢字, 🙂.';
+      const ids = tokenizer.encode(text, { specialTokens: false });
+      expect(Math.max(...ids)).toBeLessThan(tokenizer.vocabularySize);
+      expect(tokenizer.decode(ids).trim()).toBe(text);
+    },
+  );
+});
+
+const tokenizer = loadModelTokenizer(tinyLlama);
+
+describe('examples as tokens', () => {
+  it('only the answer and the end token are labels', () => {
+    const row = tokeniseExample(tokenizer, { prompt: 'ab:', answer: ' c' }, true);
+    expect([...row.ids]).toEqual([1, ...tokenizer.encode('ab: c', { specialTokens: false }), 2]);
+    expect([...row.trained]).toEqual([0, 0, 0, 0, 1, 1, 1]);
+  });
+  it("a prompt's trailing space belongs to the answer", () => {
+    const spaced = tokeniseExample(tokenizer, { prompt: 'ab: ', answer: 'c' }, true);
+    expect(spaced).toEqual(tokeniseExample(tokenizer, { prompt: 'ab:', answer: ' c' }, true));
+  });
+  it('without prompt everything but the beginning is a label', () => {
+    expect([...tokeniseExample(tokenizer, { prompt: '', answer: 'ab' }, true).trained]).toEqual([0, 1, 1, 1]);
+  });
+  it('counts what the context cuts, and leaves out rows without a label', async () => {
+    const { rows, counts } = await tokeniseExamples(
+      tokenizer,
+      [
+        { prompt: 'ab', answer: 'cd' },
+        { prompt: 'abcd', answer: 'efghij' },
+        { prompt: 'abcdefgh', answer: 'i' },
+      ],
+      8,
+    );
+    expect(rows.map(({ ids }) => ids.length)).toEqual([6, 8]);
+    expect(counts).toEqual({ truncatedRows: 1, droppedRows: 1, tokens: 14, trainedTokens: 6 });
+  });
+});
+
+describe('token files', () => {
+  const rows = [
+    { ids: Int32Array.of(1, 0, 7), trained: Uint8Array.of(0, 1, 1) },
+    { ids: Int32Array.of(5), trained: Uint8Array.of(0) },
+  ];
+  it('give back rows and labels, id 0 included', () => {
+    const path = join(temporaryFolder(), 'rows');
+    writeTokenFile(path, rows);
+    const file = new TokenFileReader(path);
+    expect(file.rowCount).toBe(2);
+    expect([file.row(1), file.row(0)]).toEqual([rows[1], rows[0]]);
+    file.close();
+  });
+  it('that are cut are refused', () => {
+    const path = join(temporaryFolder(), 'rows');
+    writeTokenFile(path, rows);
+    truncateSync(path, 20);
+    expect(() => new TokenFileReader(path)).toThrow(/not a complete token file \(20 bytes\)/);
+  });
+});
