@@ -1,0 +1,261 @@
+import { spawn } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { SafetensorsFile } from '../../src-main/formats/safetensors.ts';
+import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { projectFolder } from '../support/paths.ts';
+import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+
+interface Result {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** The real command line in a process of its own, as scripts use it (after set-up). */
+function studio(args: readonly string[], options: { interruptAt?: RegExp } = {}): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(projectFolder, 'src-main', 'cli.ts'), ...args], {
+      stdio: 'pipe',
+    });
+    const result = { stdout: '', stderr: '' };
+    let interrupted = false;
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      result.stdout += chunk;
+      if (!interrupted && options.interruptAt?.test(result.stdout)) {
+        interrupted = true;
+        child.kill('SIGINT');
+      }
+    });
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (result.stderr += chunk));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, ...result }));
+  });
+}
+
+const home = temporaryFolder();
+const data = join(home, 'sums.jsonl');
+const run = (...args: string[]) => studio([...args, '--home', home]);
+const json = (result: Result): unknown => JSON.parse(result.stdout);
+const tiny = ['--batch', '4', '--context', '64', '--lr', '1e-2', '--held-out', '0.2'];
+
+beforeAll(() => writeGeneratedDataset(data, 60, 1));
+
+describe('as design says', () => {
+  it('doctor', async () => {
+    const result = await run('doctor', '--json');
+    expect(result.code).toBe(0);
+    expect(json(result)).toMatchObject({ ok: true });
+  });
+
+  it('budget of a preset and of a folder, counted and solved', async () => {
+    const counted = await run(
+      'budget',
+      '--model',
+      'llama-3-8b',
+      '--method',
+      'lora,idlora',
+      '--rank',
+      '128',
+      '--json',
+    );
+    expect(json(counted)).toMatchObject({
+      model: 'llama-3-8b',
+      methods: [
+        { method: 'lora', rank: 128, trainable: 335_544_320, frozenExtra: 0, base: 8_030_261_248 },
+        { method: 'idlora', rank: 128, trainable: 49_020_928, perModule: expect.any(Array) as unknown },
+      ],
+    });
+    const solved = await run('budget', '--model', tinyLlama, '--solve', '4000', '--method', 'lora', '--json');
+    expect(json(solved)).toMatchObject({
+      methods: [{ method: 'lora', rank: 2, trainable: 2880, remainder: 1120 }],
+    });
+  });
+
+  it('train prints one JSON line an event; eval, compare, generate, logits and export one document', async () => {
+    for (const [name, method] of [
+      ['a', ['--method', 'lora']],
+      ['b', ['--method', 'idlora', '--clusters', '3']],
+    ] as const) {
+      const trained = await run(
+        'train',
+        '--model',
+        tinyLlama,
+        '--data',
+        data,
+        ...method,
+        '--rank',
+        '4',
+        '--max-steps',
+        '6',
+        ...tiny,
+        '--name',
+        name,
+        '--json',
+      );
+      expect(trained.code).toBe(0);
+      const lines = trained.stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { event: string });
+      expect(lines.map(({ event }) => event)).toEqual([
+        'start',
+        ...Array<string>(6).fill('step'),
+        'eval',
+        'checkpoint',
+        'done',
+      ]);
+      expect(lines[0]).toMatchObject({ trainable: expect.any(Number) as number, totalSteps: 6 });
+      expect(lines[1]).toMatchObject({
+        step: 1,
+        loss: expect.any(Number) as number,
+        gradNorm: expect.any(Number) as number,
+        tokensPerSecond: expect.any(Number) as number,
+      });
+    }
+    const evaluated = json(
+      await run(
+        'eval',
+        '--model',
+        'tiny-llama',
+        '--adapter',
+        'a',
+        '--benchmark',
+        'perplexity,gsm8k',
+        '--path',
+        data,
+        '--limit',
+        '5',
+        '--max-tokens',
+        '8',
+        '--json',
+      ),
+    );
+    expect(evaluated).toMatchObject({
+      benchmarks: [
+        { benchmark: 'perplexity', n: 5 },
+        {
+          benchmark: 'gsm8k',
+          n: 5,
+          shots: 0,
+          items: [{ index: 0, target: expect.any(String) as string }, {}, {}, {}, {}],
+        },
+      ],
+    });
+    const compared = json(await run('compare', 'a', 'b', '--benchmark', 'perplexity', '--json'));
+    expect(compared).toMatchObject({ comparisons: [{ a: 'a', b: 'b', n: 12 }] });
+    const generated = json(
+      await run(
+        'generate',
+        '--model',
+        'tiny-llama',
+        '--adapter',
+        'b',
+        '--prompt',
+        'What',
+        '--max-tokens',
+        '4',
+        '--json',
+      ),
+    );
+    expect(generated).toMatchObject({
+      text: expect.any(String) as string,
+      tokensPerSecond: expect.any(Number) as number,
+    });
+    const out = join(home, 'logits.safetensors');
+    expect(
+      json(await run('logits', '--model', tinyLlama, '--ids', '1,2,3', '--out', out, '--json')),
+    ).toMatchObject({ tokens: 3, vocabulary: 101 });
+    const file = new SafetensorsFile(out, 'internal');
+    expect(file.tensors.get('logits')).toMatchObject({ dtype: 'F32', shape: [3, 101] });
+    file.close();
+    const exported = json(await run('export', 'b', '--format', 'peft', '--out', join(home, 'out'), '--json'));
+    expect(exported).toMatchObject({ certificate: { equal: true } });
+    expect(existsSync(join(home, 'out', 'adapter_model.safetensors'))).toBe(true);
+    expect(json(await run('runs', 'list', '--json'))).toMatchObject([{ name: 'b' }, { name: 'a' }]);
+  });
+
+  it('Ctrl+C stops with a checkpoint, and --resume goes on to the end', async () => {
+    const args = [
+      'train',
+      '--model',
+      tinyLlama,
+      '--data',
+      data,
+      '--method',
+      'lora',
+      '--rank',
+      '4',
+      '--max-steps',
+      '300',
+      ...tiny,
+      '--name',
+      'long',
+      '--json',
+      '--home',
+      home,
+    ];
+    const stopped = await studio(args, { interruptAt: /"step":5,/ });
+    expect(stopped.code).toBe(0);
+    const last = JSON.parse(stopped.stdout.trim().split('\n').at(-1)!) as { state: string; step: number };
+    expect(last.state).toBe('stopped');
+    expect(last.step).toBeLessThan(300);
+    const resumed = await run('train', '--resume', 'long', '--max-steps', String(last.step + 3), '--json');
+    const lines = resumed.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+    expect(lines[0]).toMatchObject({ event: 'start', firstStep: last.step + 1 });
+    expect(lines.at(-1)).toMatchObject({ event: 'done', state: 'done', step: last.step + 3 });
+  });
+});
+
+describe('refuses, with exit codes and the one error form', () => {
+  it.each<[string[], number, string, RegExp]>([
+    [['nosuch'], 2, 'usage', /no command "nosuch"/],
+    [['train', '--rank', 'x', '--model', 'm', '--data', 'd'], 2, 'usage', /--rank "x" is not a number/],
+    [['train', '--method', 'vera', '--model', 'm', '--data', 'd'], 2, 'usage', /--method "vera"/],
+    [['train', '--lr=-1', '--model', 'm', '--data', 'd'], 2, 'usage', /--lr -1/],
+    [['train', '--nosuch', '1'], 2, 'usage', /--nosuch/],
+    [['train', '--data', 'd', '--method', 'lora'], 2, 'usage', /--model is missing/],
+    [['budget', '--model', 'nosuch', '--rank', '4'], 2, 'usage', /"nosuch" is no preset/],
+    [['export', 'a', '--format', 'gguf', '--out', 'x'], 2, 'usage', /no export format "gguf"/],
+    [['eval', '--model', 'm', '--benchmark', 'nosuch'], 2, 'usage', /no benchmark "nosuch"/],
+    [['models', 'show', 'nosuch'], 1, 'not_found', /no model "nosuch"/],
+    [['models', 'add', '/no/such/folder'], 1, 'not_found', /no folder/],
+    [['train', '--resume', 'nosuch'], 1, 'not_found', /no run "nosuch"/],
+    [
+      ['train', '--model', tinyLlama, '--data', data, '--method', 'idlora', '--rank', '16'],
+      1,
+      'config_invalid',
+      /64 different rows of .*which has/,
+    ],
+    [
+      ['budget', '--model', tinyLlama, '--method', 'idlora', '--rank', '5'],
+      1,
+      'config_invalid',
+      /rank 5 is no multiple of 2/,
+    ],
+  ])('%j', async (args, code, errorCode, message) => {
+    const result = await run(...args, '--json');
+    expect(result.code).toBe(code);
+    expect(json(result)).toMatchObject({
+      error: {
+        code: errorCode,
+        message: expect.stringMatching(message) as string,
+        remedy: expect.stringMatching(/.{10}/) as string,
+      },
+    });
+  });
+
+  it('a second studio on the same data folder, while lists can still be read', async () => {
+    const locked = temporaryFolder();
+    writeFileSync(join(locked, 'studio.lock'), String(process.pid));
+    const refused = await studio(['models', 'add', tinyLlama, '--home', locked, '--json']);
+    expect(json(refused)).toMatchObject({
+      error: { code: 'home_locked', message: expect.stringContaining(String(process.pid)) as string },
+    });
+    expect(refused.code).toBe(1);
+  });
+});
