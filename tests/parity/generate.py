@@ -112,6 +112,38 @@ class IdLoraLinear(torch.nn.Module):
         return self.base(h) + self.scale * update
 
 
+class RoutedLinear(torch.nn.Module):
+    """HydraLoRA (one A) and MoELoRA (an A for each expert): dense softmax router on the input."""
+
+    def __init__(self, base, r, count, alpha, shared_a, generator):
+        super().__init__()
+        self.base, self.scale, self.shared_a = base, alpha / r, shared_a
+        d_out, d_in = base.weight.shape
+        make = lambda *shape: torch.nn.Parameter(torch.randn(*shape, generator=generator) * 0.1)
+        self.A = torch.nn.ParameterList(make(r, d_in) for _ in range(1 if shared_a else count))
+        self.B = torch.nn.ParameterList(make(d_out, r) for _ in range(count))
+        self.R = make(count, d_in)
+
+    def forward(self, h):
+        gates = (h @ self.R.T).softmax(-1)
+        update = 0
+        for i, up in enumerate(self.B):
+            update = update + gates[..., i : i + 1] * (h @ self.A[0 if self.shared_a else i].T @ up.T)
+        return self.base(h) + self.scale * update
+
+
+def routed_names(key, module):
+    if module.shared_a:
+        yield f"{key}.hydralora_A.weight", module.A[0]
+    else:
+        for i, p in enumerate(module.A):
+            yield f"{key}.moelora_A.{i}.weight", p
+    prefix = "hydralora" if module.shared_a else "moelora"
+    for i, p in enumerate(module.B):
+        yield f"{key}.{prefix}_B.{i}.weight", p
+    yield f"{key}.{prefix}_router.weight", module.R
+
+
 def batch(config):
     generator = torch.Generator().manual_seed(7)
     lengths, prompts = [24, 17, 9], [6, 9, 3]
@@ -134,23 +166,30 @@ def with_method(case):
     generator = torch.Generator().manual_seed(11)
     for p in model.parameters():
         p.requires_grad_(False)
-    if case["method"] == "lora":
-        peft = get_peft_model(model, LoraConfig(r=case["r"], lora_alpha=case["alpha"], lora_dropout=0.0, target_modules=TARGETS))
+    if case["method"] in ("lora", "dora"):
+        peft = get_peft_model(model, LoraConfig(r=case["r"], lora_alpha=case["alpha"], lora_dropout=0.0, target_modules=TARGETS, use_dora=case["method"] == "dora"))
         named = {}
         for name, p in peft.named_parameters():
             if "lora_" in name:
                 with torch.no_grad():
-                    p.copy_(torch.randn(p.shape, generator=generator) * 0.1)
-                named[name.replace(".default", "")] = p
+                    noise = torch.randn(p.shape, generator=generator) * 0.1
+                    p.copy_(p * (1 + noise) if "magnitude" in name else noise)
+                # PEFT's file has the magnitude without ".weight".
+                named[name.replace(".default", "").replace("magnitude_vector.weight", "magnitude_vector")] = p
         return peft, named, {}
     named, fixed = {}, {}
     for layer_index, layer in enumerate(model.model.layers):
         for target in TARGETS:
             parent = layer.mlp if target in ("gate_proj", "up_proj", "down_proj") else layer.self_attn
-            module = IdLoraLinear(getattr(parent, target), case["r"], case["k"], case["s"], case["alpha"], case["router"], case["softmax"], generator)
-            setattr(parent, target, module)
             where = "mlp" if parent is layer.mlp else "self_attn"
             key = f"base_model.model.model.layers.{layer_index}.{where}.{target}"
+            if case["method"] != "idlora":
+                module = RoutedLinear(getattr(parent, target), case["r"], case["count"], case["alpha"], case["method"] == "hydralora", generator)
+                setattr(parent, target, module)
+                named.update(routed_names(key, module))
+                continue
+            module = IdLoraLinear(getattr(parent, target), case["r"], case["k"], case["s"], case["alpha"], case["router"], case["softmax"], generator)
+            setattr(parent, target, module)
             named[f"{key}.idlora_B.weight"], named[f"{key}.idlora_router.weight"] = module.B, module.R
             fixed[f"{key}.idlora_pivots"] = module.pivots
     return model, named, fixed
@@ -159,8 +198,12 @@ def with_method(case):
 def adapter_config(case):
     common = {"r": case["r"], "lora_alpha": case["alpha"], "lora_dropout": 0.0, "target_modules": TARGETS, "bias": "none",
               "task_type": "CAUSAL_LM", "base_model_name_or_path": "tiny-llama"}
-    if case["method"] == "lora":
-        return {"peft_type": "LORA", **common}
+    if case["method"] in ("lora", "dora"):
+        return {"peft_type": "LORA", **common, "use_dora": case["method"] == "dora"}
+    if case["method"] == "hydralora":
+        return {"peft_type": "HYDRALORA", **common, "num_heads": case["count"]}
+    if case["method"] == "moelora":
+        return {"peft_type": "MOELORA", **common, "num_experts": case["count"]}
     return {"peft_type": "IDLORA", **common, "num_clusters": case["k"], "boost": case["s"], "router": case["router"],
             "router_softmax": case["softmax"], "pivots": "random"}
 
@@ -180,9 +223,9 @@ def record(case, config):
     save_file({"logits": logits[0].detach().contiguous(), **gradients}, folder / "values.safetensors", metadata={"format": "pt"})
     summary = {"loss": loss.item(), "rows": [ids[i, :n].tolist() for i, n in enumerate(lengths)], "prompts": prompts}
     if case.get("curve"):
-        optimiser = torch.optim.AdamW(named.values(), lr=1e-2, weight_decay=0.01)
+        optimiser = torch.optim.AdamW(named.values(), lr=2e-3, weight_decay=0.01)
         losses, norms = [], []
-        for _ in range(40):
+        for _ in range(100):
             optimiser.zero_grad()
             loss, _ = loss_of(model, ids, labels, mask)
             loss.backward()
@@ -226,6 +269,9 @@ CASES = [
     {"name": "idlora-pivot-s2", "method": "idlora", "r": 4, "k": 3, "s": 2, "alpha": 8, "router": "pivot", "softmax": False},
     {"name": "idlora-linear-s1", "method": "idlora", "r": 4, "k": 2, "s": 1, "alpha": 4, "router": "input", "softmax": False},
     {"name": "idlora-input-s4", "method": "idlora", "r": 4, "k": 4, "s": 4, "alpha": 8, "router": "input", "softmax": True},
+    {"name": "dora", "method": "dora", "r": 4, "alpha": 8, "curve": True},
+    {"name": "hydralora", "method": "hydralora", "r": 4, "alpha": 8, "count": 3, "curve": True},
+    {"name": "moelora", "method": "moelora", "r": 2, "alpha": 4, "count": 4, "curve": True},
 ]
 
 

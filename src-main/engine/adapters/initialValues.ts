@@ -32,6 +32,18 @@ export function initialValue(
       const { bound } = spec.initial;
       return hostBytes(Float32Array.from({ length: count }, () => (2 * random.next() - 1) * bound));
     }
+    case 'rowNorms': {
+      const { dIn, dOut } = parameter.shape;
+      const name = `${modulePath(parameter.site)}.weight`;
+      const rows = asFloat32(source.read(name), source.info(name)!.dtype);
+      return hostBytes(
+        Float32Array.from({ length: dOut }, (_, row) => {
+          let total = 0;
+          for (let i = row * dIn; i < (row + 1) * dIn; i++) total += rows[i]! * rows[i]!;
+          return Math.sqrt(total);
+        }),
+      );
+    }
     case 'pivots':
       return hostBytes(pivotsOf(parameter, adapter, source, seed, cacheFolder));
     default:

@@ -13,6 +13,8 @@ export type Initial =
   | { kind: 'zeros' }
   /** Uniform in [-bound, bound). */
   | { kind: 'uniform'; bound: number }
+  /** The L2 norm of each row of W. */
+  | { kind: 'rowNorms' }
   /** Row indices of W, from adapters/pivots. */
   | { kind: 'pivots' };
 

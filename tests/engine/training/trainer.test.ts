@@ -119,8 +119,8 @@ it('refuses to resume with another configuration', async () => {
 it('refuses methods that this engine does not have, by name', async () => {
   await expect(
     trainTiny({
-      config: { ...lora, adapter: { method: 'dora', rank: 4, alpha: 8 } },
+      config: { ...lora, adapter: { method: 'full', rank: 4, alpha: 8 } },
       folder: temporaryFolder(),
     }),
-  ).rejects.toMatchObject({ code: 'config_invalid', message: expect.stringContaining('"dora"') as string });
+  ).rejects.toMatchObject({ code: 'config_invalid', message: expect.stringContaining('"full"') as string });
 });
