@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, Qwen2Config, Qwen3Config
 
 HERE = pathlib.Path(__file__).parent
 OUT = HERE / "recorded"
@@ -80,8 +80,36 @@ def make_tiny_llama():
     return config
 
 
-def load_tiny():
-    return AutoModelForCausalLM.from_pretrained(FIXTURES / "tiny-llama", dtype=torch.float32, attn_implementation="eager")
+SMALL = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=101,
+             max_position_embeddings=96, bos_token_id=1, eos_token_id=2, attn_implementation="eager")
+FAMILIES = {
+    "tiny-mistral": MistralConfig(**SMALL, sliding_window=7, rope_theta=10000.0),
+    "tiny-qwen2": Qwen2Config(**SMALL, tie_word_embeddings=True, rms_norm_eps=1e-6),
+    "tiny-qwen3": Qwen3Config(**SMALL, head_dim=12, tie_word_embeddings=False, rms_norm_eps=1e-6),
+    "tiny-llama-rope": LlamaConfig(**SMALL, rope_parameters={"rope_theta": 500.0, "rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0,
+                                   "high_freq_factor": 4.0, "original_max_position_embeddings": 24}, attention_bias=True, mlp_bias=True),
+    "tiny-llama-yarn": LlamaConfig(**SMALL, rope_parameters={"rope_theta": 500.0, "rope_type": "yarn", "factor": 4.0,
+                                   "original_max_position_embeddings": 24}),
+    "tiny-llama-linear": LlamaConfig(**SMALL, rope_parameters={"rope_theta": 500.0, "rope_type": "linear", "factor": 3.0}),
+}
+
+
+def make_family(name, config):
+    torch.manual_seed(5)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    with torch.no_grad():
+        for parameter_name, p in model.named_parameters():
+            p.copy_(1 + 0.2 * torch.randn_like(p) if "norm" in parameter_name else torch.randn_like(p) * 0.2)
+    target = FIXTURES / name
+    shutil.rmtree(target, ignore_errors=True)
+    model.save_pretrained(target)
+    shutil.copy(FIXTURES / "tiny-llama" / "tokenizer.json", target)
+    shutil.copy(FIXTURES / "tiny-llama" / "tokenizer_config.json", target)
+    (target / "generation_config.json").unlink(missing_ok=True)
+
+
+def load_tiny(name="tiny-llama"):
+    return AutoModelForCausalLM.from_pretrained(FIXTURES / name, dtype=torch.float32, attn_implementation="eager")
 
 
 class IdLoraLinear(torch.nn.Module):
@@ -162,7 +190,7 @@ def loss_of(model, ids, labels, mask):
 
 
 def with_method(case):
-    model = load_tiny()
+    model = load_tiny(case.get("model", "tiny-llama"))
     generator = torch.Generator().manual_seed(11)
     for p in model.parameters():
         p.requires_grad_(False)
@@ -221,7 +249,7 @@ def record(case, config):
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in named.items()}
     save_file({"logits": logits[0].detach().contiguous(), **gradients}, folder / "values.safetensors", metadata={"format": "pt"})
-    summary = {"loss": loss.item(), "rows": [ids[i, :n].tolist() for i, n in enumerate(lengths)], "prompts": prompts}
+    summary = {"model": case.get("model", "tiny-llama"), "loss": loss.item(), "rows": [ids[i, :n].tolist() for i, n in enumerate(lengths)], "prompts": prompts}
     if case.get("curve"):
         optimiser = torch.optim.AdamW(named.values(), lr=2e-3, weight_decay=0.01)
         losses, norms = [], []
@@ -272,6 +300,8 @@ CASES = [
     {"name": "dora", "method": "dora", "r": 4, "alpha": 8, "curve": True},
     {"name": "hydralora", "method": "hydralora", "r": 4, "alpha": 8, "count": 3, "curve": True},
     {"name": "moelora", "method": "moelora", "r": 2, "alpha": 4, "count": 4, "curve": True},
+    *({"name": f"lora-{name}", "model": name, "method": "lora", "r": 2, "alpha": 4} for name in FAMILIES),
+    *({"name": f"idlora-{name}", "model": name, "method": "idlora", "r": 4, "k": 2, "s": 2, "alpha": 8, "router": "input", "softmax": True} for name in ("tiny-qwen2", "tiny-qwen3", "tiny-llama-rope")),
 ]
 
 
@@ -293,6 +323,8 @@ if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     FIXTURES.mkdir(exist_ok=True)
     tiny = make_tiny_llama()
+    for name, family in FAMILIES.items():
+        make_family(name, family)
     for case in CASES:
         record(case, tiny)
     record_clusters()

@@ -18,6 +18,8 @@ import { fixtures, hasSharedData, recorded, sharedData, sharedNote } from '../su
 const { tf } = loadTensorflow();
 
 interface Summary {
+  /** Fixture folder of the base model. */
+  model: string;
   loss: number;
   rows: number[][];
   prompts: number[];
@@ -49,10 +51,10 @@ async function openCase(name: string, options: { fusion: boolean; accumulate?: n
   const folder = join(recorded, name);
   const summary = JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as Summary;
   const values = new SafetensorsFile(join(folder, 'values.safetensors'), 'internal');
-  const source = new WeightFolder(join(fixtures, 'tiny-llama'));
+  const source = new WeightFolder(join(fixtures, summary.model));
   const adapter = openAdapterFolder(join(folder, 'adapter'));
   const model = new ModelGraph({
-    config: readDecoderConfig(join(fixtures, 'tiny-llama')),
+    config: readDecoderConfig(join(fixtures, summary.model)),
     source,
     precision: 'f32',
     adapter: adapter.config,
@@ -91,11 +93,24 @@ const cases = [
   'idlora-input-s4',
 ];
 
+/** Other families and configurations: sliding window, biases, q/k norms, tied embeddings, rope scaling. */
+const families = [
+  'lora-tiny-mistral',
+  'lora-tiny-qwen2',
+  'lora-tiny-qwen3',
+  'lora-tiny-llama-rope',
+  'lora-tiny-llama-yarn',
+  'lora-tiny-llama-linear',
+  'idlora-tiny-qwen2',
+  'idlora-tiny-qwen3',
+  'idlora-tiny-llama-rope',
+];
+
 describe.each([
   ['plain', false],
   ['XLA functions', true],
 ])('against PyTorch, %s graph', (_label, fusion) => {
-  it.each(cases)('%s: loss and every adapter gradient', async (name) => {
+  it.each(fusion ? cases : [...cases, ...families])('%s: loss and every adapter gradient', async (name) => {
     const { summary, values, model, graph, rows, layout } = await openCase(name, { fusion });
     const batch = layOutBatch(rows, layout.batch, layout.tokens);
     const out = graph.session.run('gradients', {
@@ -193,11 +208,11 @@ async function logitsOf(folder: string, ids: number[], adapterFolder: string | n
   return Float32Array.from(pieces.flatMap((piece) => [...piece]));
 }
 
-it.each(cases)('%s: logits with the adapter, loaded from its folder', async (name) => {
+it.each([...cases, ...families])('%s: logits with the adapter, loaded from its folder', async (name) => {
   const folder = join(recorded, name);
-  const { rows } = JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as Summary;
+  const { rows, model } = JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as Summary;
   const values = new SafetensorsFile(join(folder, 'values.safetensors'), 'internal');
-  const actual = await logitsOf(join(fixtures, 'tiny-llama'), rows[0]!, join(folder, 'adapter'));
+  const actual = await logitsOf(join(fixtures, model), rows[0]!, join(folder, 'adapter'));
   // PyTorch computes explicit A_i = W[S_i]; we gather from the base output.
   expect(maxDifference(actual, floats(values, 'logits'))).toBeLessThan(1e-4);
 });
