@@ -1,84 +1,7 @@
 import svelte from 'eslint-plugin-svelte';
 import globals from 'globals';
 import tseslint from 'typescript-eslint';
-
-/**
- * What a folder of the main side may import from its siblings (design: pure things below, composition above). Written as the
- * folders that it must not import.
- */
-const forbidden = {
-  contract: [
-    'budget',
-    'core',
-    'cli',
-    'data',
-    'engine',
-    'evaluation',
-    'formats',
-    'services',
-    'setup',
-    'shell',
-    'store',
-  ],
-  budget: ['core', 'cli', 'data', 'engine', 'evaluation', 'formats', 'services', 'setup', 'shell', 'store'],
-  formats: ['core', 'cli', 'data', 'engine', 'evaluation', 'services', 'setup', 'shell', 'store'],
-  data: ['core', 'cli', 'engine', 'evaluation', 'services', 'setup', 'shell', 'store'],
-  evaluation: ['core', 'cli', 'engine', 'services', 'setup', 'shell', 'store'],
-  store: ['core', 'cli', 'data', 'engine', 'evaluation', 'formats', 'services', 'setup', 'shell'],
-  engine: ['core', 'cli', 'evaluation', 'services', 'setup', 'shell', 'store'],
-  'engine/graph': [
-    'model',
-    'adapters',
-    'training',
-    'inference',
-    'process',
-    'formats',
-    'contract',
-    'budget',
-    'data',
-  ],
-  services: [
-    'core',
-    'cli',
-    'setup',
-    'shell',
-    'engine/graph',
-    'engine/model',
-    'engine/adapters',
-    'engine/training',
-    'engine/inference',
-    'engine/runtime',
-  ],
-  shell: ['budget', 'core', 'cli', 'data', 'engine', 'evaluation', 'formats', 'services', 'setup', 'store'],
-};
-
-const importRules = Object.entries(forbidden).map(([folder, targets]) => ({
-  files: [`src-main/${folder}/**/*.ts`],
-  rules: {
-    'no-restricted-imports': [
-      'error',
-      {
-        patterns: [
-          {
-            regex: `^\\.{1,2}/(.*/)?(${targets.join('|')})/`,
-            message: `src-main/${folder} must not depend on this folder (see the import rules in eslint.config.js).`,
-          },
-          ...(folder === 'contract' || folder === 'budget'
-            ? [{ regex: '^(?!zod$)[^.]', message: `${folder} imports nothing but a schema library.` }]
-            : []),
-          ...(folder.startsWith('engine')
-            ? [
-                {
-                  regex: '^(electron|better-sqlite3)$',
-                  message: 'The engine knows no store and no Electron.',
-                },
-              ]
-            : []),
-        ],
-      },
-    ],
-  },
-}));
+import { importRule } from './eslint.importRules.js';
 
 export default tseslint.config(
   { ignores: ['node_modules/', 'out/', 'dist/', 'tests/fixtures/'] },
@@ -107,27 +30,17 @@ export default tseslint.config(
       ],
     },
   },
-  ...importRules,
+  {
+    files: ['src-main/**/*.{ts,mts,mjs}', 'src-renderer/**/*.{ts,svelte}'],
+    plugins: { studio: { rules: { imports: importRule } } },
+    rules: { 'studio/imports': 'error' },
+  },
   {
     files: ['src-renderer/**/*.{ts,svelte}'],
     languageOptions: { globals: globals.browser },
-    rules: {
-      'no-restricted-imports': [
-        'error',
-        {
-          patterns: [
-            {
-              regex: 'src-main/(?!(contract|budget)/)',
-              message: 'The page imports only contract and budget from the main side.',
-            },
-            { regex: '^(node:|electron$)', message: 'The page runs in a sandbox.' },
-          ],
-        },
-      ],
-    },
   },
   {
-    files: ['src-renderer/**/*.svelte'],
+    files: ['src-renderer/**/*.svelte', 'src-renderer/**/*.svelte.ts'],
     languageOptions: { parserOptions: { parser: tseslint.parser } },
   },
 );

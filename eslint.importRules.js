@@ -1,0 +1,119 @@
+import { isBuiltin } from 'node:module';
+import { dirname, relative, resolve, sep } from 'node:path';
+
+const main = (...names) => names.map((name) => `src-main/${name}`);
+
+/**
+ * What each part may import besides itself: other parts (folders or single files), and packages (`node` stands for Node's own modules).
+ * What is not named is refused. A folder inside another has its own line where less is allowed to it.
+ */
+const parts = {
+  'src-main/contract': { parts: [], packages: ['zod'] },
+  'src-main/budget': { parts: main('contract'), packages: ['zod'] },
+  'src-main/formats': {
+    parts: main('contract', 'budget'),
+    packages: ['node', 'zod', '@huggingface/tokenizers'],
+  },
+  'src-main/data': {
+    parts: main('contract', 'budget', 'formats'),
+    packages: ['node', 'zod', '@huggingface/tokenizers'],
+  },
+  'src-main/evaluation': { parts: main('contract', 'budget', 'formats', 'data'), packages: ['node', 'zod'] },
+  'src-main/store': { parts: main('contract', 'budget'), packages: ['node', 'zod', 'better-sqlite3'] },
+  'src-main/engine': { parts: main('contract', 'budget', 'formats', 'data'), packages: ['node', 'zod'] },
+  // Only this one loads TensorFlow.
+  'src-main/engine/runtime': {
+    parts: main('contract', 'engine/graph'),
+    packages: ['node', '@tensorflow/tfjs-node-gpu'],
+  },
+  // Operations and gradients: no model, no adapter, no file format.
+  'src-main/engine/graph': {
+    parts: main('engine/runtime'),
+    packages: ['node', '@tensorflow/tfjs-node-gpu'],
+  },
+  // A service that reached into the engine would load TensorFlow into the core, which must outlive it.
+  'src-main/services': {
+    parts: main(
+      'contract',
+      'budget',
+      'formats',
+      'data',
+      'evaluation',
+      'store',
+      'engine/process/protocol.ts',
+      'engine/process/supervisor.ts',
+    ),
+    packages: ['node', 'zod'],
+  },
+  'src-main/core': { parts: ['src-main'], packages: ['node', 'zod', 'ws'] },
+  'src-main/cli': { parts: ['src-main'], packages: ['node', 'zod'] },
+  'src-main/cli.ts': { parts: ['src-main'], packages: ['node', 'zod'] },
+  'src-main/shell': { parts: main('contract'), packages: ['node', 'zod', 'electron'] },
+  // Runs before any package is installed.
+  'src-main/setup': { parts: [], packages: ['node'] },
+  'src-renderer': {
+    parts: main('contract', 'budget'),
+    packages: [
+      'zod',
+      'svelte',
+      'bits-ui',
+      'echarts',
+      '@fontsource-variable/inter',
+      '@fontsource-variable/jetbrains-mono',
+    ],
+  },
+};
+
+const isWithin = (path, folder) => path === folder || path.startsWith(`${folder}/`);
+
+/** The part that a path of the project belongs to, the innermost one; null outside all parts. */
+function partOf(path) {
+  const names = Object.keys(parts).filter((name) => isWithin(path, name));
+  return names.sort((a, b) => b.length - a.length)[0] ?? null;
+}
+
+function packageName(specifier) {
+  if (isBuiltin(specifier)) return 'node';
+  const [scope, name] = specifier.split('/');
+  return scope.startsWith('@') ? `${scope}/${name}` : scope;
+}
+
+/** Why a module may not import `specifier`, or null. @param {string} path of the module, from the project's folder, with slashes */
+function refusal(path, specifier) {
+  const part = partOf(path);
+  if (part === null) return `${path} belongs to no part: give its folder a line`;
+  const may = parts[part];
+  if (!specifier.startsWith('.')) {
+    const name = packageName(specifier);
+    if (may.packages.includes(name)) return null;
+    return `${part} must not import ${name === 'node' ? "Node's own modules" : `the package ${name}`}`;
+  }
+  const target = relative('.', resolve(dirname(path), specifier.replace(/\?.*$/, ''))).replaceAll(sep, '/');
+  if (!/^(src-main|src-renderer|tests)\//.test(target)) return null;
+  if ([part, ...may.parts].some((name) => isWithin(target, name))) return null;
+  return `${part} must not import ${partOf(target) ?? target}`;
+}
+
+/** The import rules as a rule of the linter, for every way in which one module can name another. */
+export const importRule = {
+  meta: { type: 'problem', schema: [] },
+  create(context) {
+    const path = relative(context.cwd, context.filename).replaceAll(sep, '/');
+    const check = (node) => {
+      if (typeof node?.value !== 'string') return;
+      const reason = refusal(path, node.value);
+      if (reason)
+        context.report({ node, message: `${reason} (the import rules are in eslint.importRules.js).` });
+    };
+    const checkSource = (node) => check(node.source);
+    return {
+      ImportDeclaration: checkSource,
+      ExportNamedDeclaration: checkSource,
+      ExportAllDeclaration: checkSource,
+      ImportExpression: checkSource,
+      TSImportType: checkSource,
+      TSExternalModuleReference: (node) => check(node.expression),
+      'CallExpression[callee.name="require"]': (node) => check(node.arguments[0]),
+    };
+  },
+};

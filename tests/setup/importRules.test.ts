@@ -1,0 +1,168 @@
+import { dirname, join, relative } from 'node:path';
+import { ESLint } from 'eslint';
+import tseslint from 'typescript-eslint';
+import { describe, expect, it } from 'vitest';
+import { projectFolder } from '../support/paths.ts';
+
+/**
+ * The project's own linter on modules that do not exist: the rules look at a module's place and at what it imports, not at types, so
+ * the checks that need a TypeScript program are off.
+ */
+const linter = new ESLint({
+  cwd: projectFolder,
+  overrideConfig: [{ files: ['**/*.ts'], ...tseslint.configs.disableTypeChecked }],
+  ruleFilter: ({ ruleId }) => ruleId === 'studio/imports',
+});
+
+/** What the linter says about one module of one line. A module that cannot be parsed would be a mistake of this test. */
+async function complaints(path: string, code: string): Promise<string[]> {
+  const filePath = join(projectFolder, path);
+  const [result] = await linter.lintText(
+    path.endsWith('.svelte') ? `<script lang="ts">${code}</script>` : code,
+    {
+      filePath,
+    },
+  );
+  if (!result || result.fatalErrorCount > 0 || result.messages.some(({ ruleId }) => ruleId === null))
+    throw new Error(`${path} was not linted: ${JSON.stringify(result?.messages)}`);
+  return result.messages.map(({ message }) => message);
+}
+
+/** A module of each part of the main side, and packages that only some parts may use. */
+const targets = {
+  contract: 'src-main/contract/entities.ts',
+  budget: 'src-main/budget/count.ts',
+  formats: 'src-main/formats/safetensors.ts',
+  data: 'src-main/data/rows.ts',
+  evaluation: 'src-main/evaluation/gsm8k.ts',
+  store: 'src-main/store/database.ts',
+  runtime: 'src-main/engine/runtime/loadTensorflow.ts',
+  graph: 'src-main/engine/graph/ops/linear.ts',
+  model: 'src-main/engine/model/decoder.ts',
+  adapters: 'src-main/engine/adapters/lora.ts',
+  training: 'src-main/engine/training/trainer.ts',
+  inference: 'src-main/engine/inference/generate.ts',
+  supervisor: 'src-main/engine/process/supervisor.ts',
+  jobs: 'src-main/engine/process/jobs.ts',
+  services: 'src-main/services/runs.ts',
+  core: 'src-main/core/createCore.ts',
+  commands: 'src-main/cli/trainCommand.ts',
+  entry: 'src-main/cli.ts',
+  shell: 'src-main/shell/window.ts',
+  setup: 'src-main/setup/tensorflow.mjs',
+  page: 'src-renderer/state/pace.ts',
+  zod: 'zod',
+  sqlite: 'better-sqlite3',
+  electron: 'electron',
+  files: 'node:fs',
+} as const;
+type Target = keyof typeof targets;
+
+const all = Object.keys(targets) as Target[];
+const except = (...kept: Target[]) => all.filter((target) => !kept.includes(target));
+
+/** `target` as a module at `from` names it. */
+function specifier(from: string, target: Target): string {
+  const path = targets[target];
+  if (!path.startsWith('src-')) return path;
+  const way = relative(dirname(from), path);
+  return way.startsWith('.') ? way : `./${way}`;
+}
+
+/** The targets that a module at `from` is refused. */
+async function refusals(from: string, candidates: readonly Target[]): Promise<Target[]> {
+  const refused: Target[] = [];
+  for (const target of candidates)
+    if ((await complaints(from, `import '${specifier(from, target)}';`)).length > 0) refused.push(target);
+  return refused;
+}
+
+const world = ['store', 'services', 'core', 'commands', 'entry', 'shell', 'setup', 'page'] as const;
+const engineInside = ['runtime', 'graph', 'model', 'adapters', 'training', 'inference', 'jobs'] as const;
+
+/** What the design refuses to each part. */
+const refused: [from: string, targets: readonly Target[]][] = [
+  ['src-main/contract/new.ts', except('contract', 'zod')],
+  ['src-main/budget/new.ts', except('contract', 'budget', 'zod')],
+  ['src-main/budget/deeper/new.ts', except('contract', 'budget', 'zod')],
+  ['src-main/formats/new.ts', ['evaluation', ...engineInside, ...world, 'electron', 'sqlite']],
+  ['src-main/data/new.ts', ['evaluation', ...engineInside, ...world, 'electron', 'sqlite']],
+  ['src-main/evaluation/new.ts', [...engineInside, ...world, 'electron', 'sqlite']],
+  [
+    'src-main/store/new.ts',
+    [...engineInside, 'services', 'core', 'commands', 'entry', 'shell', 'page', 'electron'],
+  ],
+  ['src-main/engine/new.ts', ['evaluation', ...world, 'electron', 'sqlite']],
+  ['src-main/engine/model/new.ts', ['evaluation', ...world, 'electron', 'sqlite']],
+  ['src-main/engine/training/deeper/new.ts', ['evaluation', ...world, 'electron', 'sqlite']],
+  ['src-main/engine/graph/new.ts', except('graph', 'runtime', 'zod', 'files')],
+  ['src-main/engine/graph/ops/new.ts', except('graph', 'runtime', 'zod', 'files')],
+  [
+    'src-main/services/new.ts',
+    [...engineInside, 'core', 'commands', 'entry', 'shell', 'setup', 'page', 'electron'],
+  ],
+  ['src-main/services/demo/new.ts', [...engineInside, 'core', 'commands', 'entry', 'shell', 'setup', 'page']],
+  ['src-main/shell/new.ts', except('shell', 'contract', 'core', 'electron', 'files', 'zod')],
+  ['src-renderer/new.ts', except('contract', 'budget', 'page', 'zod')],
+  ['src-renderer/features/train/New.svelte', except('contract', 'budget', 'page', 'zod')],
+];
+
+/** What each part lives on: a rule that refuses it would be switched off soon. */
+const granted: [from: string, targets: readonly Target[]][] = [
+  ['src-main/contract/new.ts', ['contract', 'zod']],
+  ['src-main/budget/new.ts', ['contract', 'budget', 'zod']],
+  ['src-main/formats/new.ts', ['contract', 'budget', 'files']],
+  ['src-main/data/new.ts', ['contract', 'formats', 'files']],
+  ['src-main/evaluation/new.ts', ['contract', 'data', 'formats']],
+  ['src-main/store/new.ts', ['contract', 'sqlite', 'files']],
+  ['src-main/engine/model/new.ts', ['contract', 'budget', 'formats', 'data', 'graph', 'adapters', 'files']],
+  ['src-main/engine/graph/ops/new.ts', ['graph', 'runtime', 'files']],
+  [
+    'src-main/services/new.ts',
+    ['contract', 'budget', 'formats', 'data', 'evaluation', 'store', 'supervisor', 'files'],
+  ],
+  ['src-main/shell/new.ts', ['contract', 'electron', 'files']],
+  ['src-main/core/new.ts', except('page', 'electron', 'sqlite')],
+  ['src-main/cli/new.ts', except('page', 'electron', 'sqlite')],
+  ['src-main/cli.ts', except('page', 'electron', 'sqlite')],
+  ['src-renderer/features/train/new.ts', ['contract', 'budget', 'page', 'zod']],
+  ['src-renderer/features/train/New.svelte', ['contract', 'budget', 'page', 'zod']],
+];
+
+describe('the linter refuses what the design refuses', () => {
+  it.each(refused)('%s', async (from, targets) => {
+    expect(await refusals(from, targets)).toEqual(targets);
+  });
+
+  const forms = {
+    'import of a type': (path: string) => `import type { A } from '${path}';\nexport type B = A;`,
+    're-export': (path: string) => `export { a } from '${path}';`,
+    're-export of everything': (path: string) => `export * from '${path}';`,
+    'import at run time': (path: string) => `await import('${path}');`,
+    'type of an import': (path: string) => `export type B = import('${path}').A;`,
+  };
+  it.each(Object.entries(forms))('as %s', async (_, code) => {
+    for (const [from, target] of [
+      ['src-main/contract/new.ts', 'files'],
+      ['src-main/budget/new.ts', 'formats'],
+      ['src-main/engine/graph/new.ts', 'model'],
+      ['src-main/engine/training/new.ts', 'store'],
+      ['src-main/services/new.ts', 'training'],
+      ['src-main/shell/new.ts', 'services'],
+      ['src-renderer/new.ts', 'services'],
+    ] as const)
+      expect(await complaints(from, code(specifier(from, target))), `${from} -> ${target}`).not.toEqual([]);
+  });
+});
+
+it('a folder without rules is refused everything, and complaints say where the rules are', async () => {
+  expect(await complaints('src-main/novelty/new.ts', `import '../contract/errors.ts';`)).toEqual([
+    expect.stringContaining('eslint.importRules.js'),
+  ]);
+});
+
+describe('the linter grants what each part lives on', () => {
+  it.each(granted)('%s', async (from, targets) => {
+    expect(await refusals(from, targets)).toEqual([]);
+  });
+});
