@@ -135,6 +135,8 @@ export function createRunService(
         )
         .finally(() => active.delete(run.id));
       active.set(run.id, { job, ended });
+      // Whoever started the run need not wait for it: a failure to record its end must not end the core.
+      ended.catch((error: unknown) => console.error(error));
       return { run, ended };
     } catch (error) {
       save({ ...run, state: 'failed', error: toPlainError(error), endedAt: new Date().toISOString() });
@@ -283,7 +285,19 @@ function createRecorder(
     [steps, evals, logs] = [[], [], []];
   };
   const flushSoon = () => {
-    timer ??= setTimeout(flush, flushEveryMs);
+    timer ??= setTimeout(() => {
+      try {
+        flush();
+      } catch (error) {
+        // A full disk, say: the metrics stay in memory and are tried again with the next ones.
+        timer = null;
+        context.emit({
+          type: 'run.log',
+          runId: run.id,
+          line: `Metrics not written yet: ${toPlainError(error).message}`,
+        });
+      }
+    }, flushEveryMs);
   };
 
   return {
@@ -336,7 +350,11 @@ function createRecorder(
       return run;
     },
     fail(error: unknown): Run {
-      flush();
+      try {
+        flush();
+      } catch (flushError) {
+        console.error(flushError);
+      }
       run = save({ ...run, state: 'failed', error: toPlainError(error), endedAt: new Date().toISOString() });
       return run;
     },
