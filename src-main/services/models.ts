@@ -108,12 +108,6 @@ function describe(folder: string, onProgress: (done: number, total: number) => v
       layers: config.layers,
       heads: config.heads,
       keyValueHeads: config.keyValueHeads,
-      headDim: config.headDim,
-      tieEmbeddings: config.tieEmbeddings,
-      queryKeyValueBias: config.queryKeyValueBias,
-      outputBias: config.outputBias,
-      mlpBias: config.mlpBias,
-      queryKeyNorm: config.queryKeyNorm,
       architecture: {
         headDim: config.headDim,
         tieEmbeddings: config.tieEmbeddings,

@@ -1,0 +1,79 @@
+import type { Dataset, Evaluation, Model, Run } from '../../../src-main/contract/entities.ts';
+
+export interface NextStep {
+  /** Where on the way to a verdict this is. */
+  position: string;
+  title: string;
+  text: string;
+  action: string;
+  href: string;
+}
+
+/** What a person should do next, from what there is: model, data, one run of each method, comparison. */
+export function nextStep(state: {
+  models: readonly Model[];
+  datasets: readonly Dataset[];
+  runs: readonly Run[];
+  evaluations: readonly Evaluation[];
+}): NextStep {
+  const usable = state.models.filter(({ unusable }) => !unusable);
+  const done = state.runs.filter((run) => run.state === 'done');
+  const active = state.runs.find((run) => run.state === 'running' || run.state === 'queued');
+  if (usable.length === 0)
+    return {
+      position: 'Step 1 of 4',
+      title: 'Add a base model',
+      text: 'A Hugging Face folder on this machine: config.json, safetensors weights and tokenizer.json. Nothing is uploaded.',
+      action: 'Add a model',
+      href: '/models',
+    };
+  if (state.datasets.length === 0)
+    return {
+      position: 'Step 2 of 4',
+      title: 'Add a dataset',
+      text: 'A JSON or JSONL file of prompts and answers: GSM8K, Alpaca, chat and plain text are recognised.',
+      action: 'Add a dataset',
+      href: '/data',
+    };
+  if (active)
+    return {
+      position: 'Training',
+      title: `${active.name} is training`,
+      text: 'It goes on when you leave this page. Watch the held-out loss: it says when more steps no longer help.',
+      action: 'Watch the run',
+      href: `/train/runs/${active.id}`,
+    };
+  if (done.length === 0)
+    return {
+      position: 'Step 3 of 4',
+      title: 'Train a first adapter',
+      text: 'LoRA and ID-LoRA can be trained here. The form shows the trainable parameters before anything starts.',
+      action: 'Configure a run',
+      href: '/train',
+    };
+  const compared = new Set(state.evaluations.map(({ runId }) => runId).filter(Boolean));
+  const [newest, other] = done;
+  if (!other)
+    return {
+      position: 'Step 4 of 4',
+      title: 'Train a second run to compare with',
+      text: `${newest!.name} is done. A second method on the same data and seed makes a fair comparison.`,
+      action: 'Configure a run',
+      href: '/train',
+    };
+  if (!compared.has(newest!.id) || !compared.has(other.id))
+    return {
+      position: 'Step 4 of 4',
+      title: 'Is the difference real?',
+      text: `${other.name} and ${newest!.name} are done. Compare them on the rows that both held out.`,
+      action: 'Compare them',
+      href: `/evaluate?a=${other.id}&b=${newest!.id}`,
+    };
+  return {
+    position: 'Next',
+    title: 'Try the next configuration',
+    text: 'Your last runs are compared. Change one thing at a time, and keep the seed.',
+    action: 'Configure a run',
+    href: '/train',
+  };
+}

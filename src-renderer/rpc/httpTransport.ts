@@ -1,0 +1,72 @@
+import { coreMessageSchema, replySchema, type Reply } from '../../src-main/contract/transport.ts';
+import { connectionError, type Transport, type TransportListener } from './transport.ts';
+
+/** Waits between attempts to reconnect; the last one repeats. */
+const retryDelaysMs = [250, 500, 1000, 2000, 5000];
+const remedy = 'Look whether the studio is still running where it was started; this page goes on by itself.';
+
+/** Calls by `POST /rpc/<name>`, events by the WebSocket `/channel`, both on the server that sent this page. */
+export function createHttpTransport(origin: string): Transport {
+  let listener: TransportListener | null = null;
+  let attempts = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  function open(): void {
+    clearTimeout(timer);
+    const socket = new WebSocket(`${origin.replace(/^http/, 'ws')}/channel`);
+    socket.addEventListener('open', () => {
+      attempts = 0;
+      listener?.onState({ kind: 'open' });
+      listener?.onOpen((after) => socket.send(JSON.stringify({ kind: 'subscribe', after })));
+    });
+    socket.addEventListener('message', ({ data }) => {
+      const parsed = coreMessageSchema.safeParse(JSON.parse(String(data)));
+      if (parsed.success) listener?.onMessage(parsed.data);
+    });
+    // A refused connection ends in `close` too.
+    socket.addEventListener('close', () => {
+      const delayMs = retryDelaysMs[Math.min(attempts++, retryDelaysMs.length - 1)]!;
+      listener?.onState({
+        kind: 'lost',
+        error: connectionError('The connection to the studio is lost.', remedy),
+        retryAt: Date.now() + delayMs,
+      });
+      timer = setTimeout(open, delayMs);
+    });
+  }
+
+  return {
+    retryLabel: 'Try now',
+    retry: open,
+    listen(given) {
+      listener = given;
+      open();
+    },
+    async call(name, input, signal): Promise<Reply> {
+      try {
+        const response = await fetch(`${origin}/rpc/${encodeURIComponent(name)}`, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify(input),
+          ...(signal ? { signal } : {}),
+        });
+        if (response.status === 401)
+          return failed('This address has lost its token.', 'Open the address that the studio printed.');
+        if (!response.ok) return failed(`The studio answered with status ${response.status}.`, remedy);
+        return replySchema.parse(await response.json());
+      } catch (error) {
+        if (signal?.aborted)
+          return {
+            ok: false,
+            error: { code: 'cancelled', message: 'Cancelled.', remedy: 'Start it again.' },
+          };
+        const detail = error instanceof Error ? error.message : String(error);
+        return failed(`The studio could not be reached (${detail}).`, remedy);
+      }
+    },
+  };
+}
+
+function failed(message: string, what: string): Reply {
+  return { ok: false, error: connectionError(message, what) };
+}

@@ -1,0 +1,65 @@
+import type { ShellBridge } from '../../src-main/contract/shellBridge.ts';
+import type { Reply } from '../../src-main/contract/transport.ts';
+import { connectionError, type Transport, type TransportListener } from './transport.ts';
+
+/** Calls and events as messages through the desktop shell, which owns the core's process. */
+export function createShellTransport(bridge: ShellBridge): Transport {
+  const waiting = new Map<number, (reply: Reply) => void>();
+  let listener: TransportListener | null = null;
+  let isReady = false;
+  let unsent: (() => void)[] = [];
+  // Answers to calls of this page before a reload must not meet those of the new one.
+  let nextId = Math.floor(Math.random() * 2 ** 40);
+
+  bridge.onMessage((message) => {
+    if (message.kind === 'reply') {
+      waiting.get(message.id)?.(message.reply);
+      waiting.delete(message.id);
+    } else listener?.onMessage(message);
+  });
+
+  return {
+    retryLabel: 'Restart the studio’s core',
+    retry: () => bridge.restartCore(),
+    listen(given) {
+      listener = given;
+      bridge.onCoreState((state) => {
+        isReady = state.kind === 'ready';
+        switch (state.kind) {
+          case 'starting':
+            given.onState({ kind: 'connecting' });
+            break;
+          case 'ready':
+            given.onState({ kind: 'open' });
+            given.onOpen((after) => bridge.send({ kind: 'subscribe', after }));
+            for (const send of unsent.splice(0)) send();
+            break;
+          case 'failed': {
+            unsent = [];
+            given.onState({ kind: 'lost', error: state.error, retryAt: null });
+            const reply: Reply = { ok: false, error: state.error };
+            for (const answer of waiting.values()) answer(reply);
+            waiting.clear();
+            break;
+          }
+          default:
+            throw new Error(`unknown state ${String(state satisfies never)}`);
+        }
+      });
+    },
+    call(name, input, signal) {
+      return new Promise((resolve) => {
+        const id = nextId++;
+        if (signal?.aborted) {
+          resolve({ ok: false, error: connectionError('Cancelled.', 'Start it again.') });
+          return;
+        }
+        waiting.set(id, resolve);
+        signal?.addEventListener('abort', () => bridge.send({ kind: 'cancel', id }));
+        const send = () => bridge.send({ kind: 'call', id, name, input });
+        if (isReady) send();
+        else unsent.push(send);
+      });
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import type { PlainError } from '../../src-main/contract/errors.ts';
+import type { CoreMessage, Reply } from '../../src-main/contract/transport.ts';
+import type { StreamPlace } from './eventStream.ts';
+
+export type ConnectionState =
+  | { kind: 'connecting' }
+  | { kind: 'open' }
+  /** It was open, or could not be opened; tried again by itself where `retryAt` (ms since 1970) is given. */
+  | { kind: 'lost'; error: PlainError; retryAt: number | null };
+
+export interface TransportListener {
+  /** The channel is open: answer with `subscribe`, from the place seen last. */
+  onOpen(subscribe: (after: StreamPlace | null) => void): void;
+  onMessage(message: CoreMessage): void;
+  onState(state: ConnectionState): void;
+}
+
+/** One way to the core: HTTP with a WebSocket in a browser, process messages in the desktop shell. */
+export interface Transport {
+  /** Never rejects: a failed connection is a Reply too. Aborting cancels the work where it can be cancelled. */
+  call(name: string, input: unknown, signal?: AbortSignal): Promise<Reply>;
+  /** Opens the channel for events and keeps it open. Called once. */
+  listen(listener: TransportListener): void;
+  /** Tries again now; restarts the core where this transport owns it. */
+  retry(): void;
+  /** What the button for `retry` says. */
+  retryLabel: string;
+}
+
+export function connectionError(message: string, remedy: string): PlainError {
+  return { code: 'engine_died', message, remedy };
+}

@@ -1,0 +1,192 @@
+import { getContext, setContext } from 'svelte';
+import { SvelteMap } from 'svelte/reactivity';
+import type {
+  Curves,
+  Dataset,
+  DoctorReport,
+  Evaluation,
+  Model,
+  Run,
+} from '../../src-main/contract/entities.ts';
+import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
+import type { StudioEvent } from '../../src-main/contract/events.ts';
+import type { StudioClient } from '../rpc/client.ts';
+import type { ConnectionState } from '../rpc/transport.ts';
+import { noCurves, withEval, withSteps } from './curves.ts';
+import { withStep, type Pace } from './pace.ts';
+
+export interface Progress {
+  label: string;
+  done: number;
+  total: number | null;
+}
+
+/** What the page knows of the studio: loaded once, then kept by events. */
+export class Studio {
+  readonly client: StudioClient;
+  connection: ConnectionState = $state.raw({ kind: 'connecting' });
+  /** False until the lists came for the first time. */
+  isLoaded = $state(false);
+  loadError: PlainError | null = $state.raw(null);
+  info: { version: string; home: string; project: string } | null = $state.raw(null);
+  models: Model[] = $state.raw([]);
+  datasets: Dataset[] = $state.raw([]);
+  /** Newest first. */
+  runs: Run[] = $state.raw([]);
+  evaluations: Evaluation[] = $state.raw([]);
+  doctor: DoctorReport | null = $state.raw(null);
+  /** By task: what takes longer than a second. */
+  readonly progress = new SvelteMap<string, Progress>();
+  /** By run; only of runs that some page has asked for. */
+  readonly curves = new SvelteMap<string, Curves>();
+  readonly paces = new SvelteMap<string, Pace>();
+
+  /** Events that come while lists are on their way: applied after them, or an old list would undo them. */
+  #held: StudioEvent[] | null = null;
+  /** The same for the curves of single runs. */
+  readonly #heldCurves = new Map<string, StudioEvent[]>();
+
+  constructor(client: StudioClient) {
+    this.client = client;
+    client.listen({
+      onState: (state) => (this.connection = state),
+      onReload: () => void this.#reload(),
+      onEvent: (event) => {
+        this.#held?.push(event);
+        if ('runId' in event) this.#heldCurves.get(event.runId)?.push(event);
+        this.#apply(event);
+      },
+    });
+  }
+
+  run(id: string): Run | undefined {
+    return this.runs.find((run) => run.id === id);
+  }
+
+  /** Loads a run's curves, which events then keep. @throws StudioError */
+  async loadCurves(runId: string): Promise<void> {
+    if (this.curves.has(runId)) return;
+    this.curves.set(runId, noCurves);
+    const held: StudioEvent[] = [];
+    this.#heldCurves.set(runId, held);
+    try {
+      this.curves.set(runId, await this.client.call('runs.curves', { run: runId }));
+    } catch (error) {
+      this.curves.delete(runId);
+      throw error;
+    } finally {
+      if (this.#heldCurves.get(runId) === held) this.#heldCurves.delete(runId);
+    }
+    for (const event of held) this.#apply(event);
+  }
+
+  async loadDoctor(): Promise<void> {
+    this.doctor = await this.client.call('studio.doctor', {});
+  }
+
+  async #reload(): Promise<void> {
+    const held: StudioEvent[] = [];
+    this.#held = held;
+    try {
+      const { client } = this;
+      const [info, models, datasets, runs, evaluations] = await Promise.all([
+        client.call('studio.info', {}),
+        client.call('models.list', {}),
+        client.call('datasets.list', {}),
+        client.call('runs.list', {}),
+        client.call('evaluations.list', {}),
+      ]);
+      this.info = info;
+      this.models = models;
+      this.datasets = datasets;
+      this.runs = newestFirst(runs);
+      this.evaluations = evaluations;
+      this.loadError = null;
+      this.isLoaded = true;
+      this.progress.clear();
+      const known = [...this.curves.keys()];
+      this.curves.clear();
+      await Promise.all(
+        known.filter((runId) => runs.some(({ id }) => id === runId)).map((runId) => this.loadCurves(runId)),
+      );
+    } catch (error) {
+      this.loadError = toPlainError(error);
+    } finally {
+      if (this.#held === held) this.#held = null;
+    }
+    for (const event of held) this.#apply(event);
+  }
+
+  #apply(event: StudioEvent): void {
+    switch (event.type) {
+      case 'run':
+        this.runs = newestFirst([...this.runs.filter(({ id }) => id !== event.run.id), event.run]);
+        if (event.run.state !== 'running') {
+          this.paces.delete(event.run.id);
+          this.progress.delete(`run ${event.run.id}`);
+        }
+        break;
+      case 'run.removed':
+        this.runs = this.runs.filter(({ id }) => id !== event.runId);
+        this.evaluations = this.evaluations.filter(({ runId }) => runId !== event.runId);
+        this.curves.delete(event.runId);
+        break;
+      case 'run.steps': {
+        const curves = this.curves.get(event.runId);
+        if (curves) this.curves.set(event.runId, withSteps(curves, event.steps));
+        const last = event.steps.at(-1);
+        const pace = this.paces.get(event.runId) ?? { seen: [] };
+        if (last) this.paces.set(event.runId, withStep(pace, last.step, Date.now()));
+        break;
+      }
+      case 'run.eval': {
+        const curves = this.curves.get(event.runId);
+        if (curves) this.curves.set(event.runId, withEval(curves, event.metric));
+        break;
+      }
+      case 'run.log':
+        break;
+      case 'models.changed':
+        void this.#refresh(async () => (this.models = await this.client.call('models.list', {})));
+        break;
+      case 'datasets.changed':
+        void this.#refresh(async () => (this.datasets = await this.client.call('datasets.list', {})));
+        break;
+      case 'evaluation':
+        this.evaluations = [
+          event.evaluation,
+          ...this.evaluations.filter(({ id }) => id !== event.evaluation.id),
+        ];
+        break;
+      case 'progress':
+        if (event.total !== null && event.done >= event.total) this.progress.delete(event.task);
+        else this.progress.set(event.task, event);
+        break;
+      default:
+        throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
+    }
+  }
+
+  /** A list that cannot be had now comes with the next reload: the banner says why. */
+  async #refresh(load: () => Promise<unknown>): Promise<void> {
+    try {
+      await load();
+    } catch (error) {
+      this.loadError = toPlainError(error);
+    }
+  }
+}
+
+function newestFirst(runs: readonly Run[]): Run[] {
+  return [...runs].sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
+}
+
+const key = Symbol('studio');
+
+export function provideStudio(studio: Studio): void {
+  setContext(key, studio);
+}
+
+export function useStudio(): Studio {
+  return getContext<Studio>(key);
+}

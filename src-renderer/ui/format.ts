@@ -1,0 +1,86 @@
+/** Numbers as people read them. Every function names its unit; exact values go into a title beside it. */
+
+const exact = new Intl.NumberFormat('en-US');
+
+/** 49,020,928 */
+export function count(value: number): string {
+  return exact.format(value);
+}
+
+/** 49.0 M; below ten thousand in full. */
+export function shortCount(value: number): string {
+  const size = Math.abs(value);
+  if (size < 10_000) return exact.format(value);
+  const [divisor, unit] = size < 999_500 ? [1e3, 'k'] : size < 999_500_000 ? [1e6, 'M'] : [1e9, 'B'];
+  return `${significant(value / divisor)} ${unit}`;
+}
+
+/** Bytes in decimal units, as disks are sold: 8.0 MB. */
+export function bytes(value: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let power = 0;
+  let scaled = value;
+  while (scaled >= 999.5 && power < units.length - 1) {
+    scaled /= 1000;
+    power++;
+  }
+  return `${power === 0 ? scaled : significant(scaled)} ${units[power]}`;
+}
+
+/** Three significant digits, without an exponent: 0.0512, 5.12, 512. */
+function significant(value: number): string {
+  const size = Math.abs(value);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+}
+
+/** A loss in nats. */
+export function loss(value: number | null): string {
+  return value === null ? '–' : value.toFixed(3);
+}
+
+/** A learning rate: 2.0e-4, and plain zero. */
+export function rate(value: number): string {
+  return value === 0 ? '0' : value >= 0.01 ? value.toPrecision(2) : value.toExponential(1);
+}
+
+/** A share in percent with as many digits as it needs to be told from zero. */
+export function percent(value: number): string {
+  if (value === 0) return '0 %';
+  return `${value < 0.1 ? value.toPrecision(2) : value.toFixed(value < 10 ? 2 : 1)} %`;
+}
+
+/** 45 s, 4 min, 2 h 10 min. */
+export function duration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+}
+
+/** A moment, in words for today and as a date otherwise. */
+export function moment(iso: string, now = new Date()): string {
+  const at = new Date(iso);
+  const time = at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  if (at.toDateString() === now.toDateString()) return `today ${time}`;
+  return `${at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' })} ${time}`;
+}
+
+/** Digits after the point so that an interval's half-width keeps two significant digits. */
+export function digitsFor(halfWidth: number): number {
+  if (!(halfWidth > 0)) return 1;
+  return Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(halfWidth))));
+}
+
+/** 63.5 ± 1.3 %, or 12.40 ± 0.31 for a perplexity. */
+export function score(
+  value: number,
+  interval: readonly [number, number],
+  metric: 'accuracy' | 'perplexity',
+): string {
+  const factor = metric === 'accuracy' ? 100 : 1;
+  const half = (factor * (interval[1] - interval[0])) / 2;
+  const digits = Math.min(metric === 'accuracy' ? 1 : 3, digitsFor(half));
+  return `${(factor * value).toFixed(digits)} ± ${half.toFixed(digits)}${metric === 'accuracy' ? ' %' : ''}`;
+}
