@@ -11,10 +11,8 @@ export async function doctorCommand(args: readonly string[]): Promise<void> {
   const engine = createEngineHost();
   let report = await examine(homeOf(values), engine);
   if (values['fix'] === true && !report.ok) {
-    const { ensureTensorflow } = (await import('../setup/tensorflow.mjs')) as {
-      ensureTensorflow(options: { retry: boolean }): Promise<boolean>;
-    };
-    await ensureTensorflow({ retry: true });
+    const { repairTensorflow } = await import('../setup/tensorflow.mjs');
+    await repairTensorflow();
     report = await examine(homeOf(values), engine);
   }
   output.result(report, () =>

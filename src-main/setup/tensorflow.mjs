@@ -1,107 +1,176 @@
-import { createHash } from 'node:crypto';
 import {
-  createReadStream,
   existsSync,
-  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { runProgram } from './command.mjs';
 import { compile } from './compiler.mjs';
 import { findGpu } from './gpu.mjs';
-import { modulesFolder, platformKey, runtimeFolder, versions } from './paths.mjs';
+import { withLock } from './lock.mjs';
+import { nodeProgram } from './node24.mjs';
+import { modulesFolder, platformKey, projectFolder, runtimeFolder, versions } from './paths.mjs';
 import { findPip } from './python.mjs';
 import { say, SetupError } from './report.mjs';
+import { fetchWheel, installCuda } from './wheel.mjs';
 
-/**
+/*
  * TensorFlow under @tensorflow/tfjs-node-gpu. The package's own installer fetches libtensorflow 2.9.1; the PyPI wheels bring a
  * current one whose library exports the same C API, so its binding is compiled against that.
  */
-const wheels = {
-  cpu: {
-    package: 'tensorflow-cpu',
-    bytes: 273_829_956,
-    sha256: '2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c',
-  },
-  gpu: { package: 'tensorflow', bytes: 572_000_000, sha256: null },
-};
 
 const packageFolder = join(modulesFolder, '@tensorflow', 'tfjs-node-gpu');
 const installedBinding = join(packageFolder, 'lib', 'napi-v8', 'tfjs_binding.node');
 const stateFile = join(runtimeFolder, 'tensorflow-state.json');
+const tryAgain = 'Run `npm run -s studio -- doctor --fix` to try again.';
 
+/** Whether the binding is there; whether it loads is for `doctor` to find out. */
 export function tensorflowReady() {
   return existsSync(installedBinding);
 }
 
-/** Why the last attempt failed, or null. */
+/**
+ * Why the last attempt did not reach what it was for, or null. TensorFlow can be there all the same: for the CPU instead of the GPU.
+ * @returns {{message: string, remedy: string} | null}
+ */
 export function tensorflowFailure() {
-  if (tensorflowReady() || !existsSync(stateFile)) return null;
-  return JSON.parse(readFileSync(stateFile, 'utf8'));
+  if (!existsSync(stateFile)) return null;
+  try {
+    return JSON.parse(readFileSync(stateFile, 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+function recordFailure(error) {
+  mkdirSync(runtimeFolder, { recursive: true });
+  const temporary = `${stateFile}.${process.pid}.partial`;
+  writeFileSync(temporary, JSON.stringify({ message: error.message, remedy: error.remedy ?? tryAgain }));
+  renameSync(temporary, stateFile);
 }
 
 /**
- * Provides TensorFlow and its binding. Never throws: the studio opens without, and says what is missing.
+ * Provides TensorFlow and its binding, unless that has failed before: a failure is not tried again at every start. Never throws: the
+ * studio opens without, and says what is missing.
  * @returns {Promise<boolean>} whether it is there
  */
-export async function ensureTensorflow({ retry = false } = {}) {
+export async function ensureTensorflow() {
   if (tensorflowReady()) return true;
-  // A failure is not tried again at every start; `doctor --fix` does.
-  if (!retry && tensorflowFailure()) return false;
+  return tensorflowFailure() ? false : attempt();
+}
+
+/**
+ * Puts right what is wrong with TensorFlow: missing, not to be loaded, or for the CPU where a GPU could be used. Never throws.
+ * @returns {Promise<boolean>} whether it is there
+ */
+export function repairTensorflow() {
+  return withLock(join(runtimeFolder, '.setup.lock'), async () => {
+    if (tensorflowReady()) {
+      const problem = await loadProblem(installedBinding);
+      if (!problem && (await isBestKind())) {
+        rmSync(stateFile, { force: true });
+        return true;
+      }
+      if (problem) {
+        say(`TensorFlow cannot be loaded: ${problem}`);
+        rmSync(installedBinding);
+      }
+    }
+    return attempt();
+  });
+}
+
+/** Whether no better TensorFlow than the installed one could be provided here. */
+async function isBestKind() {
+  if (platformKey !== 'linux-x64') return true;
+  const folder = realpathSync(installedBinding);
+  if (!folder.startsWith(realpathSync(runtimeFolder))) return false;
+  return folder.includes('-gpu-') || !(await findGpu()).usable;
+}
+
+async function attempt() {
   rmSync(stateFile, { force: true });
   try {
     if (platformKey === 'linux-x64') await provideFromWheel();
     else await runOwnInstaller();
-    return true;
   } catch (error) {
     say(`TensorFlow could not be provided: ${error.message}`);
-    if (
-      platformKey === 'linux-x64' &&
-      (await runOwnInstaller().then(
-        () => true,
-        () => false,
-      ))
-    )
-      return true;
-    mkdirSync(runtimeFolder, { recursive: true });
-    writeFileSync(
-      stateFile,
-      JSON.stringify({
-        message: error.message,
-        remedy: error.remedy ?? 'Run `npm run -s studio -- doctor --fix` to try again.',
-      }),
-    );
-    return false;
+    if (platformKey === 'linux-x64' && !tensorflowReady())
+      await runOwnInstaller().catch((own) => say(own.message));
+    recordFailure(error);
   }
+  return tensorflowReady();
 }
 
 async function provideFromWheel() {
   const gpu = await findGpu();
-  const kind = gpu.usable ? 'gpu' : 'cpu';
+  if (gpu.usable)
+    try {
+      await provide('gpu', gpu.reason);
+      return;
+    } catch (error) {
+      say(`TensorFlow for the GPU could not be provided: ${error.message}`);
+      // The CPU's is better than none, and keeps what is there.
+      await provide('cpu', 'without the GPU');
+      throw error;
+    }
+  await provide('cpu', `${gpu.reason}: on the CPU`);
+}
+
+/** Provides library and binding of one kind, checks that they load, and links them into the checkout. */
+async function provide(kind, reason) {
   const library = join(runtimeFolder, `tensorflow-${kind}-${versions.tensorflow}`);
-  if (!existsSync(library)) {
-    say(`providing TensorFlow ${versions.tensorflow} for the ${kind.toUpperCase()} (${gpu.reason})`);
-    await unpackWheel(kind, library);
-  }
   const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8'));
   const binding = join(
     runtimeFolder,
     `tfjs-binding-${version}-${kind}-${versions.tensorflow}-b${versions.bindings}`,
     'tfjs_binding.node',
   );
-  if (!existsSync(binding)) await buildBinding(library, binding);
+  const build = async () => {
+    if (!existsSync(library)) {
+      say(`providing TensorFlow ${versions.tensorflow} (${reason})`);
+      await unpackWheel(kind, library);
+    }
+    if (!existsSync(binding)) await buildBinding(library, binding);
+    return loadProblem(binding);
+  };
+  const wasThere = existsSync(library);
+  let problem = await build();
+  if (problem && wasThere) {
+    // What is on the disk may be damaged; what has just been unpacked would only come again.
+    say(`TensorFlow cannot be loaded and is provided anew: ${problem}`);
+    rmSync(dirname(binding), { recursive: true, force: true });
+    rmSync(library, { recursive: true, force: true });
+    problem = await build();
+  }
+  if (problem)
+    throw new SetupError(
+      `TensorFlow ${versions.tensorflow} is installed but cannot be loaded: ${problem}`,
+      'It needs a Linux with glibc 2.27 or newer and a processor with AVX. ' + tryAgain,
+    );
   mkdirSync(dirname(installedBinding), { recursive: true });
   // A link: the library is found relative to the binding's real place.
-  if (lstatSync(installedBinding, { throwIfNoEntry: false })) rmSync(installedBinding);
-  symlinkSync(binding, installedBinding);
+  const link = `${installedBinding}.${process.pid}.partial`;
+  rmSync(link, { force: true });
+  symlinkSync(binding, link);
+  renameSync(link, installedBinding);
+}
+
+/** Loads a binding in a process of its own. @returns {Promise<string | null>} what the loader says against it */
+async function loadProblem(binding) {
+  const program = nodeProgram() ?? process.execPath;
+  const load = 'process.dlopen({ exports: {} }, process.argv[1])';
+  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' };
+  const { code, output } = await runProgram(program, ['-e', load, binding], { env, timeoutMs: 120_000 });
+  if (code === 0) return null;
+  const error = /^Error: (.+)$/m.exec(output)?.[1];
+  return error ?? output.trim().split('\n').at(-1)?.slice(0, 500) ?? `its process ended with code ${code}`;
 }
 
 async function unpackWheel(kind, library) {
@@ -111,116 +180,28 @@ async function unpackWheel(kind, library) {
       'Python with pip is needed to fetch TensorFlow, and none was found.',
       'Install it (Debian and Ubuntu: apt install python3-pip), then run `npm run -s studio -- doctor --fix`.',
     );
-  const wheel = await downloadWheel(kind, pip);
+  const wheel = await fetchWheel(kind, pip);
   say('unpacking TensorFlow');
   const temporary = `${library}.${process.pid}.partial`;
   rmSync(temporary, { recursive: true, force: true });
-  const { code, output } = await runProgram(pip[0], [
-    join(modulesFolder, '..', 'src-main', 'setup', 'unpack_wheel.py'),
-    wheel,
-    temporary,
-  ]);
-  if (code !== 0)
-    throw new SetupError(
-      `The TensorFlow wheel could not be unpacked:\n${output}`,
-      'Check the free disk space (2 GB are needed).',
-    );
-  if (kind === 'gpu') await installCuda(pip, temporary);
-  rmSync(library, { recursive: true, force: true });
-  renameSync(temporary, library);
+  try {
+    const { code, output } = await runProgram(pip[0], [
+      join(projectFolder, 'src-main', 'setup', 'unpack_wheel.py'),
+      wheel,
+      temporary,
+    ]);
+    if (code !== 0)
+      throw new SetupError(
+        `The TensorFlow wheel could not be unpacked: ${output.trim().split('\n').at(-1)}`,
+        'Check the free disk space (2 GB are needed). ' + tryAgain,
+      );
+    if (kind === 'gpu') await installCuda(pip, temporary);
+    rmSync(library, { recursive: true, force: true });
+    renameSync(temporary, library);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
   rmSync(dirname(wheel), { recursive: true, force: true });
-}
-
-/** Fetches the wheel into a folder that survives an interruption; a complete wheel is not fetched again. */
-async function downloadWheel(kind, pip) {
-  const { package: name, bytes, sha256 } = wheels[kind];
-  const folder = join(runtimeFolder, 'downloads', `${name}-${versions.tensorflow}`);
-  mkdirSync(folder, { recursive: true });
-  const find = () => readdirSync(folder).find((file) => file.endsWith('.whl'));
-  for (let attempt = 1; !find(); attempt++) {
-    say(`downloading ${name} ${versions.tensorflow} (${Math.round(bytes / 1e6)} MB)`);
-    const work = join(folder, 'tmp');
-    mkdirSync(work, { recursive: true });
-    const { code, output } = await runProgram(
-      pip[0],
-      [
-        ...pip.slice(1),
-        'download',
-        '--disable-pip-version-check',
-        '--no-deps',
-        '--only-binary=:all:',
-        '--python-version=3.11',
-        '--platform=manylinux_2_27_x86_64',
-        '--platform=manylinux_2_17_x86_64',
-        '--platform=manylinux2014_x86_64',
-        '--retries=10',
-        `--dest=${folder}`,
-        `${name}==${versions.tensorflow}`,
-      ],
-      {
-        env: { ...process.env, TMPDIR: work },
-        progress: () => `downloaded ${Math.round(folderBytes(work) / 1e6)} of ${Math.round(bytes / 1e6)} MB`,
-      },
-    );
-    rmSync(work, { recursive: true, force: true });
-    if (code !== 0 && attempt === 3)
-      throw new SetupError(
-        `${name} could not be downloaded:\n${output.slice(-1500)}`,
-        'Check the connection to the Python package index, then run `npm run -s studio -- doctor --fix`.',
-      );
-  }
-  const wheel = join(folder, find());
-  if (sha256) {
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(wheel), hash);
-    if (hash.digest('hex') !== sha256) {
-      rmSync(wheel);
-      throw new SetupError(
-        `The downloaded ${name} has a wrong checksum and was removed.`,
-        'Run `npm run -s studio -- doctor --fix` to fetch it again.',
-      );
-    }
-  }
-  return wheel;
-}
-
-function folderBytes(folder) {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .reduce(
-      (total, entry) =>
-        total +
-        (statSync(join(entry.parentPath ?? entry.path, entry.name), { throwIfNoEntry: false })?.size ?? 0),
-      0,
-    );
-}
-
-/** CUDA libraries beside the library, where its RUNPATH looks for them. */
-async function installCuda(pip, library) {
-  const requirements = readFileSync(join(library, 'cuda-requirements.txt'), 'utf8')
-    .split('\n')
-    .filter(Boolean);
-  say(`installing the CUDA libraries (${requirements.length} packages, about 3 GB)`);
-  const { code, output } = await runProgram(
-    pip[0],
-    [
-      ...pip.slice(1),
-      'install',
-      '--no-deps',
-      '--only-binary=:all:',
-      '--platform=manylinux_2_27_x86_64',
-      '--platform=manylinux2014_x86_64',
-      '--target',
-      library,
-      ...requirements,
-    ],
-    { progress: () => `installed ${Math.round(folderBytes(library) / 1e6)} MB` },
-  );
-  if (code !== 0)
-    throw new SetupError(
-      `The CUDA libraries could not be installed:\n${output}`,
-      'Check the free disk space (6 GB are needed).',
-    );
 }
 
 async function buildBinding(library, target) {

@@ -43,7 +43,8 @@ export class Studio {
 
   /** Events that come while lists are on their way: applied after them, or an old list would undo them. */
   #held: StudioEvent[] | null = null;
-  /** The same for the curves of single runs. */
+  /** The same for the curves of single runs; nothing on the page shows it, so it is no SvelteMap. */
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity
   readonly #heldCurves = new Map<string, StudioEvent[]>();
 
   constructor(client: StudioClient) {

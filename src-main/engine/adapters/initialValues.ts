@@ -8,20 +8,20 @@ import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts'
 import { elementCount } from '../graph/dtype.ts';
 import { hostBytes, modulePath, type AdapterParameter, type WeightSource } from '../model/modelGraph.ts';
 import { seedFrom } from '../seeds.ts';
-import { choosePivots } from './pivots/pivots.ts';
+import type { PivotChooser } from './pivots/pivots.ts';
 
 /**
  * The value a parameter has before training. Random ones depend on the seed and the parameter's name only, so that one module's
  * start is the same whichever others are adapted.
- * @param cacheFolder pivots are kept here by weight hash; null: not kept
+ * @param pivots where pivots come from
  */
-export function initialValue(
+export async function initialValue(
   parameter: AdapterParameter,
   adapter: AdapterConfig,
   source: WeightSource,
   seed: number,
-  cacheFolder: string | null,
-): Uint8Array {
+  pivots: PivotPlace,
+): Promise<Uint8Array> {
   const { spec, variable } = parameter;
   const count = elementCount(variable.shape);
   switch (spec.initial.kind) {
@@ -45,35 +45,46 @@ export function initialValue(
       );
     }
     case 'pivots':
-      return hostBytes(pivotsOf(parameter, adapter, source, seed, cacheFolder));
+      return hostBytes(await pivotsOf(parameter, adapter, source, seed, pivots));
     default:
       throw new Error(`unknown start ${JSON.stringify(spec.initial satisfies never)}`);
   }
 }
 
-function pivotsOf(
+/** How the pivots of ID-LoRA are found. */
+export interface PivotPlace {
+  chooser: PivotChooser;
+  /** Pivots are kept here by weight hash; null: not kept. */
+  cacheFolder: string | null;
+}
+
+async function pivotsOf(
   parameter: AdapterParameter,
   adapter: AdapterConfig,
   source: WeightSource,
   seed: number,
-  cacheFolder: string | null,
-): Int32Array {
+  { chooser, cacheFolder }: PivotPlace,
+): Promise<Int32Array> {
   const { dIn, dOut } = parameter.shape;
   const { pivots: strategy, clusters, rank } = adapter;
   const name = `${modulePath(parameter.site)}.weight`;
-  const bytes = source.read(name);
   const pivotSeed = seedFrom(seed, 'pivots', name);
-  const rows = strategy === 'pmrc' ? asFloat32(bytes, source.info(name)!.dtype) : new Float32Array(0);
-  const compute = () => choosePivots(strategy, rows, dOut, dIn, { clusters, rank, seed: pivotSeed });
-  if (strategy !== 'pmrc' || !cacheFolder) return compute();
+  const bytes = strategy === 'pmrc' ? source.read(name) : new Uint8Array(0);
+  const choose = () =>
+    chooser.choose(
+      strategy,
+      { count: dOut, dimensions: dIn, values: () => asFloat32(bytes, source.info(name)!.dtype) },
+      { clusters, rank, seed: pivotSeed },
+    );
+  if (strategy !== 'pmrc' || !cacheFolder) return choose();
   const key = createHash('sha256')
     .update(bytes)
-    .update(`pmrc 1 ${clusters} ${rank} ${pivotSeed}`)
+    .update(`pmrc 2 ${clusters} ${rank} ${pivotSeed}`)
     .digest('hex');
   const path = join(cacheFolder, 'pivots', `${key}.safetensors`);
   const cached = readCachedPivots(path, clusters * rank, dOut);
   if (cached) return cached;
-  const pivots = compute();
+  const pivots = await choose();
   writeSafetensors(path, [{ name: 'pivots', dtype: 'I32', shape: [pivots.length], data: hostBytes(pivots) }]);
   return pivots;
 }

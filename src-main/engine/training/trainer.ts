@@ -7,6 +7,7 @@ import { openAdapterFolder } from '../../formats/peftAdapter.ts';
 import { TokenFileReader } from '../../formats/tokenFile.ts';
 import { WeightFolder } from '../../formats/weightFolder.ts';
 import { initialValue } from '../adapters/initialValues.ts';
+import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import { adapterTensors, storedValue } from '../adapters/storedValues.ts';
 import type { HostArray, Tensorflow } from '../graph/session.ts';
 import { hostBytes, ModelGraph } from '../model/modelGraph.ts';
@@ -65,7 +66,7 @@ export async function train(
     const fingerprint = fingerprintOf(request, baseHash, rows.rowCount);
     const start = request.resumeFrom
       ? restore(graph, model, request.resumeFrom, fingerprint)
-      : begin(graph, model, weights, request, context);
+      : await begin(graph, model, weights, request, context);
     context.emit({
       type: 'start',
       trainable: model.trainableCount(),
@@ -228,24 +229,27 @@ function evaluate(
 }
 
 /** Fresh adapter parameters and moments. */
-function begin(
+async function begin(
   graph: TrainingGraph,
   model: ModelGraph,
   weights: WeightFolder,
   request: TrainRequest,
   context: TrainContext,
-): Progress {
+): Promise<Progress> {
   const { adapter, seed } = request.config;
   graph.session.run('zero', {});
-  model.adapterParameters.forEach((parameter, i) => {
-    graph.assign(parameter.variable, initialValue(parameter, adapter, weights, seed, request.cacheFolder));
-    context.emit({
-      type: 'progress',
-      label: 'Preparing the adapter',
-      done: i + 1,
-      total: model.adapterParameters.length,
-    });
-  });
+  const chooser = new PivotChooser(context.tf);
+  try {
+    const { adapterParameters } = model;
+    for (const [i, parameter] of adapterParameters.entries()) {
+      const place = { chooser, cacheFolder: request.cacheFolder };
+      graph.assign(parameter.variable, await initialValue(parameter, adapter, weights, seed, place));
+      const label = 'Preparing the adapter';
+      context.emit({ type: 'progress', label, done: i + 1, total: adapterParameters.length });
+    }
+  } finally {
+    chooser.close();
+  }
   return { step: 0, lastLoss: NaN };
 }
 

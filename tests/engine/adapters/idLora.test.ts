@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
 import { openLogitsGraph } from '../../../src-main/engine/inference/wholeLogits.ts';
 import { initialValue } from '../../../src-main/engine/adapters/initialValues.ts';
+import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { readDecoderConfig } from '../../../src-main/formats/huggingFaceConfig.ts';
@@ -20,12 +21,14 @@ async function logits(
   const model = new ModelGraph({ config, source, precision, adapter: parsed, fusion: false });
   const graph = await openLogitsGraph(loadTensorflow().tf, model, ids.length);
   graph.assignment.loadWeights(graph.session);
+  const chooser = new PivotChooser(loadTensorflow().tf);
   for (const parameter of model.adapterParameters)
     graph.assignment.assign(
       graph.session,
       parameter.variable,
-      initialValue(parameter, parsed!, source, 3, null),
+      await initialValue(parameter, parsed!, source, 3, { chooser, cacheFolder: null }),
     );
+  chooser.close();
   const [piece] = [...graph.read(ids)];
   graph.session.close();
   source.close();

@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { assignWithMinimumSize } from '../../../src-main/engine/adapters/pivots/minimumSizeAssignment.ts';
 import { minimumSizeKMeans } from '../../../src-main/engine/adapters/pivots/minimumSizeKMeans.ts';
-import { choosePivots } from '../../../src-main/engine/adapters/pivots/pivots.ts';
+import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts';
+import { RowProducts } from '../../../src-main/engine/adapters/pivots/rowProducts.ts';
+import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { createRandom } from '../../../src-main/data/random.ts';
 import { recorded } from '../../support/paths.ts';
 
+const { tf } = loadTensorflow();
 const read = <T>(name: string): T => JSON.parse(readFileSync(join(recorded, name), 'utf8')) as T;
 
 interface AssignmentCase {
@@ -59,63 +62,65 @@ describe('assignment with a minimum cluster size', () => {
   });
 });
 
-it('clusters as well as k-means-constrained, best of many seeds each', () => {
-  const { dimensions, rows, cases } = read<{
-    dimensions: number;
-    rows: number[];
-    cases: { clusters: number; minimumSize: number; inertia: number }[];
-  }>('kmeans.json');
-  const values = Float32Array.from(rows);
-  for (const { clusters, minimumSize, inertia } of cases) {
-    const found = Array.from(
-      { length: 30 },
-      (_, seed) =>
-        minimumSizeKMeans(values, values.length / dimensions, dimensions, { clusters, minimumSize, seed })
-          .inertia,
-    );
-    expect(Math.min(...found) / inertia).toBeLessThan(1.02);
-  }
+describe('k-means with a minimum cluster size', () => {
+  it('clusters as well as k-means-constrained, best of many seeds each', async () => {
+    const { dimensions, rows, cases } = read<{
+      dimensions: number;
+      rows: number[];
+      cases: { clusters: number; minimumSize: number; inertia: number }[];
+    }>('kmeans.json');
+    const values = Float32Array.from(rows);
+    for (const { clusters, minimumSize, inertia } of cases) {
+      const engine = await RowProducts.open(tf, values.length / dimensions, dimensions, clusters);
+      const found = Array.from({ length: 30 }, (_, seed) =>
+        minimumSizeKMeans(values, engine, { minimumSize, seed }),
+      );
+      engine.close();
+      expect(Math.min(...found.map((clustering) => clustering.inertia)) / inertia).toBeLessThan(1.02);
+      for (const { cluster } of found)
+        for (let c = 0; c < clusters; c++)
+          expect(cluster.filter((x) => x === c).length).toBeGreaterThanOrEqual(minimumSize);
+    }
+  });
 });
 
 describe('pivots', () => {
   const random = createRandom(9);
   const [count, dimensions] = [40, 6];
   const rows = Float32Array.from({ length: count * dimensions }, () => random.next() - 0.5);
+  const source = { count, dimensions, values: () => rows };
   const options = { clusters: 4, rank: 5, seed: 3 };
+  const chooser = new PivotChooser(tf);
 
-  it('pmrc: r different rows of each cluster, nearest to its centroid first, the same for the same seed', () => {
-    const pivots = choosePivots('pmrc', rows, count, dimensions, options);
+  it('pmrc: r different rows of each cluster, nearest to its centroid first, the same for the same seed', async () => {
+    const pivots = await chooser.choose('pmrc', source, options);
     expect(new Set(pivots).size).toBe(20);
-    expect(choosePivots('pmrc', rows, count, dimensions, options)).toEqual(pivots);
-    const { cluster, centroids } = minimumSizeKMeans(rows, count, dimensions, {
-      clusters: 4,
-      minimumSize: 5,
-      seed: 3,
-    });
+    expect(await chooser.choose('pmrc', source, options)).toEqual(pivots);
+    const engine = await RowProducts.open(tf, count, dimensions, 4);
+    const { cluster } = minimumSizeKMeans(rows, engine, { minimumSize: 5, seed: 3 });
+    engine.close();
     for (let c = 0; c < 4; c++) {
+      const members = [...Array(count).keys()].filter((p) => cluster[p] === c);
+      const centroid = Array.from(
+        { length: dimensions },
+        (_, d) => members.reduce((sum, p) => sum + rows[p * dimensions + d]!, 0) / members.length,
+      );
       const distance = (p: number) =>
-        Math.hypot(
-          ...Array.from(
-            { length: dimensions },
-            (_, d) => rows[p * dimensions + d]! - centroids[c * dimensions + d]!,
-          ),
-        );
-      const members = [...Array(count).keys()]
-        .filter((p) => cluster[p] === c)
-        .sort((a, b) => distance(a) - distance(b));
+        Math.hypot(...centroid.map((value, d) => rows[p * dimensions + d]! - value));
+      members.sort((a, b) => distance(a) - distance(b));
       expect([...pivots.slice(c * 5, c * 5 + 5)]).toEqual(members.slice(0, 5));
     }
   });
 
-  it('serial: contiguous rows in order; random: different rows', () => {
-    expect([...choosePivots('serial', rows, count, dimensions, options)]).toEqual([...Array(20).keys()]);
-    const chosen = choosePivots('random', rows, count, dimensions, options);
+  it('serial: contiguous rows in order; random: different rows', async () => {
+    expect([...(await chooser.choose('serial', source, options))]).toEqual([...Array(20).keys()]);
+    const chosen = await chooser.choose('random', source, options);
     expect(new Set(chosen).size).toBe(20);
     expect(Math.max(...chosen)).toBeLessThan(count);
   });
 
-  it('says which rank fits where k r exceeds the rows', () => {
-    expect(() => choosePivots('pmrc', rows, count, dimensions, { clusters: 4, rank: 11, seed: 0 })).toThrow(
+  it('says which rank fits where k r exceeds the rows', async () => {
+    await expect(chooser.choose('pmrc', source, { clusters: 4, rank: 11, seed: 0 })).rejects.toThrow(
       /4 x 11 = 44 different rows of W, which has 40/,
     );
   });

@@ -1,12 +1,13 @@
 import { createRandom, type Random } from '../../../data/random.ts';
 import { assignWithMinimumSize } from './minimumSizeAssignment.ts';
+import type { RowProducts } from './rowProducts.ts';
 
 export interface Clustering {
   /** Cluster of each row. */
   cluster: Int32Array;
-  /** [clusters * dimensions] */
-  centroids: Float64Array;
-  /** Sum of squared Euclidean distances of the rows to their centroids. */
+  /** Squared Euclidean distance of each row to the centroid of its cluster. */
+  distance: Float64Array;
+  /** Sum of these distances. */
   inertia: number;
   iterations: number;
 }
@@ -16,60 +17,53 @@ export interface Clustering {
  * assignment step is optimal under the bound, until the assignment no longer changes. Deterministic by seed.
  *
  * @param rows [count * dimensions], row by row
+ * @param engine for so many rows, dimensions and clusters
  */
 export function minimumSizeKMeans(
   rows: Float32Array,
-  count: number,
-  dimensions: number,
-  options: { clusters: number; minimumSize: number; seed: number; maxIterations?: number },
+  engine: RowProducts,
+  options: { minimumSize: number; seed: number; maxIterations?: number },
 ): Clustering {
-  const { clusters, minimumSize, seed, maxIterations = 100 } = options;
+  const { minimumSize, seed, maxIterations = 100 } = options;
+  const { count, dimensions, clusters } = engine;
+  engine.set(rows);
   const norms = squaredNorms(rows, count, dimensions);
-  let centroids = seedCentroids(rows, norms, count, dimensions, clusters, createRandom(seed));
+  let centroids = seedCentroids(rows, norms, engine, createRandom(seed));
   let cluster: Int32Array = new Int32Array(count).fill(-1);
   for (let iterations = 1; ; iterations++) {
-    const costs = squaredDistances(rows, norms, centroids, count, dimensions, clusters);
+    const costs = squaredDistances(norms, centroids, engine);
     const next = assignWithMinimumSize(costs, count, clusters, minimumSize);
     const settled = next.every((c, i) => c === cluster[i]);
     cluster = next;
     if (settled || iterations === maxIterations) {
-      let inertia = 0;
-      for (let p = 0; p < count; p++) inertia += costs[p * clusters + cluster[p]!]!;
-      return { cluster, centroids, inertia, iterations };
+      const distance = Float64Array.from(cluster, (c, p) => costs[p * clusters + c]!);
+      return { cluster, distance, inertia: distance.reduce((a, b) => a + b, 0), iterations };
     }
-    centroids = meansOf(rows, cluster, count, dimensions, centroids);
+    centroids = means(engine.sums(cluster), cluster, centroids, dimensions);
   }
 }
 
 function squaredNorms(rows: Float32Array, count: number, dimensions: number): Float64Array {
-  return Float64Array.from({ length: count }, (_, p) => {
+  const norms = new Float64Array(count);
+  for (let p = 0; p < count; p++) {
     let total = 0;
     for (let d = p * dimensions; d < (p + 1) * dimensions; d++) total += rows[d]! * rows[d]!;
-    return total;
-  });
+    norms[p] = total;
+  }
+  return norms;
 }
 
 /** |row - centroid|^2 for all pairs [count * clusters], as |row|^2 - 2 row.centroid + |centroid|^2, not below 0. */
-export function squaredDistances(
-  rows: Float32Array,
-  norms: Float64Array,
-  centroids: Float64Array,
-  count: number,
-  dimensions: number,
-  clusters: number,
-): Float64Array {
+function squaredDistances(norms: Float64Array, centroids: Float32Array, engine: RowProducts): Float64Array {
+  const { count, dimensions, clusters } = engine;
+  const products = engine.products(centroids);
+  const centroidNorms = squaredNorms(centroids, clusters, dimensions);
   const costs = new Float64Array(count * clusters);
-  for (let c = 0; c < clusters; c++) {
-    const centroid = centroids.subarray(c * dimensions, (c + 1) * dimensions);
-    let centroidNorm = 0;
-    for (let d = 0; d < dimensions; d++) centroidNorm += centroid[d]! * centroid[d]!;
-    for (let p = 0; p < count; p++) {
-      let product = 0;
-      const at = p * dimensions;
-      for (let d = 0; d < dimensions; d++) product += rows[at + d]! * centroid[d]!;
-      costs[p * clusters + c] = Math.max(0, norms[p]! - 2 * product + centroidNorm);
+  for (let p = 0; p < count; p++)
+    for (let c = 0; c < clusters; c++) {
+      const at = p * clusters + c;
+      costs[at] = Math.max(0, norms[p]! - 2 * products[at]! + centroidNorms[c]!);
     }
-  }
   return costs;
 }
 
@@ -77,22 +71,23 @@ export function squaredDistances(
 function seedCentroids(
   rows: Float32Array,
   norms: Float64Array,
-  count: number,
-  dimensions: number,
-  clusters: number,
+  engine: RowProducts,
   random: Random,
-): Float64Array {
-  const centroids = new Float64Array(clusters * dimensions);
-  const nearest = new Float64Array(count).fill(Infinity);
+): Float32Array {
+  const { count, dimensions, clusters } = engine;
+  const centroids = new Float32Array(clusters * dimensions);
   let chosen = random.integer(count);
   for (let c = 0; c < clusters; c++) {
-    const centroid = Float64Array.from(rows.subarray(chosen * dimensions, (chosen + 1) * dimensions));
-    centroids.set(centroid, c * dimensions);
-    const distances = squaredDistances(rows, norms, centroid, count, dimensions, 1);
+    centroids.set(rows.subarray(chosen * dimensions, (chosen + 1) * dimensions), c * dimensions);
+    if (c === clusters - 1) break;
+    const distances = squaredDistances(norms, centroids, engine);
+    const nearest = new Float64Array(count);
     let total = 0;
     for (let p = 0; p < count; p++) {
-      nearest[p] = Math.min(nearest[p]!, distances[p]!);
-      total += nearest[p]!;
+      let least = Infinity;
+      for (let known = 0; known <= c; known++) least = Math.min(least, distances[p * clusters + known]!);
+      nearest[p] = least;
+      total += least;
     }
     let target = random.next() * total;
     chosen = 0;
@@ -102,21 +97,14 @@ function seedCentroids(
 }
 
 /** Mean of each cluster's rows; an empty cluster (possible only without a minimum) keeps its centroid. */
-function meansOf(
-  rows: Float32Array,
+function means(
+  sums: Float32Array,
   cluster: Int32Array,
-  count: number,
+  previous: Float32Array,
   dimensions: number,
-  previous: Float64Array,
-): Float64Array {
-  const clusters = previous.length / dimensions;
-  const sums = new Float64Array(previous.length);
-  const sizes = new Int32Array(clusters);
-  for (let p = 0; p < count; p++) {
-    const c = cluster[p]!;
-    sizes[c]!++;
-    for (let d = 0; d < dimensions; d++) sums[c * dimensions + d]! += rows[p * dimensions + d]!;
-  }
+): Float32Array {
+  const sizes = new Int32Array(previous.length / dimensions);
+  for (const c of cluster) sizes[c]!++;
   return sums.map((value, i) => {
     const size = sizes[Math.floor(i / dimensions)]!;
     return size === 0 ? previous[i]! : value / size;
