@@ -9,6 +9,7 @@ import App from './App.svelte';
 import { createClient } from './rpc/client.ts';
 import { createHttpTransport } from './rpc/httpTransport.ts';
 import { createShellTransport } from './rpc/shellTransport.ts';
+import { navigate } from './state/router.svelte.ts';
 
 declare global {
   interface Window {
@@ -19,6 +20,8 @@ declare global {
 
 // Compiled schemas need eval, which the content security policy forbids.
 z.config({ jitless: true });
+
+window.studioShell?.onNavigate((href) => navigate(href));
 
 const transport = window.studioShell
   ? createShellTransport(window.studioShell)

@@ -22,6 +22,7 @@ export const errorCodes = [
   'store_from_future', // database written by a newer version
   'runtime_missing', // no TensorFlow: `doctor --fix` repairs
   'engine_died',
+  'core_died', // the process that owns the data folder ended while a window was open
   'cancelled',
   'internal',
 ] as const;

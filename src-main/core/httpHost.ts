@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { contentTypes, securityHeaders } from '../contract/pageServing.ts';
 import type { Core } from './createCore.ts';
 import { serveChannel } from './channelHost.ts';
 import { dispatch } from './dispatch.ts';
@@ -12,25 +13,6 @@ import { dispatch } from './dispatch.ts';
 const rendererFolder = fileURLToPath(new URL('../../out/renderer/', import.meta.url));
 const maxBodyBytes = 4 * 1024 * 1024;
 const cookieName = 'studio_token';
-
-const contentTypes: Record<string, string> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.svg': 'image/svg+xml',
-  '.png': 'image/png',
-  '.woff2': 'font/woff2',
-  '.json': 'application/json',
-};
-
-const securityHeaders = {
-  'Content-Security-Policy':
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  'X-Content-Type-Options': 'nosniff',
-  'Referrer-Policy': 'no-referrer',
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Resource-Policy': 'same-origin',
-};
 
 export interface HttpHost {
   /** Address with the token. */

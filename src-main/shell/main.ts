@@ -1,1 +1,189 @@
-console.log('shell');
+import { join } from 'node:path';
+import type { BrowserWindow} from 'electron';
+import { app, dialog, ipcMain, Notification, powerSaveBlocker } from 'electron';
+import type { Run } from '../contract/entities.ts';
+import { shellChannels } from '../contract/shellBridge.ts';
+import { clientMessageSchema } from '../contract/transport.ts';
+import { readOptions, windowFolder } from './arguments.ts';
+import { startCoreProcess, type CoreProcess } from './coreProcess.ts';
+import { setMenu } from './menu.ts';
+import { declarePageProtocol, pageOrigin, servePage } from './pageProtocol.ts';
+import { watchRuns } from './runWatch.ts';
+import { openStudioWindow } from './studioWindow.ts';
+
+/** The folder that holds out/, src-main/ and node_modules/: this file is built to out/main/. */
+const folder = join(__dirname, '..', '..');
+const options = readOptions(process.argv, process.env);
+if (options.home !== undefined) app.setPath('userData', windowFolder(options.home));
+
+let window: BrowserWindow | null = null;
+let core: CoreProcess | null = null;
+let blocker: number | null = null;
+/** Training goes on without a window; the studio ends when it is through. */
+let isInBackground = false;
+let mayQuit = false;
+
+const runs = watchRuns({
+  onBusy(busy) {
+    if (busy && blocker === null) blocker = powerSaveBlocker.start('prevent-app-suspension');
+    if (!busy && blocker !== null) {
+      powerSaveBlocker.stop(blocker);
+      blocker = null;
+    }
+    if (!busy && isInBackground) app.quit();
+  },
+  onEnded: notify,
+});
+
+declarePageProtocol();
+if (!app.requestSingleInstanceLock()) app.exit(0);
+else {
+  app.on('second-instance', showWindow);
+  app.on('activate', showWindow);
+  // Closing the window asks what quitting asks; on a Mac the application stays.
+  app.on('window-all-closed', () => {
+    if (process.platform !== 'darwin' && !isInBackground) app.quit();
+  });
+  app.on('before-quit', (event) => {
+    if (mayQuit) return;
+    event.preventDefault();
+    void quit();
+  });
+  void app.whenReady().then(start);
+}
+
+function start(): void {
+  servePage(join(folder, 'out', 'renderer'));
+  setMenu(openPage);
+  core = startCoreProcess({
+    folder,
+    node: process.env['ID_LORA_STUDIO_NODE'] ?? 'node',
+    env: {
+      ...process.env,
+      ...(options.home === undefined ? {} : { ID_LORA_STUDIO_HOME: options.home }),
+      ...(options.project === undefined ? {} : { ID_LORA_STUDIO_PROJECT: options.project }),
+    },
+    onMessage(message) {
+      runs.see(message);
+      window?.webContents.send(shellChannels.fromCore, message);
+    },
+    onState(state) {
+      if (state.kind === 'failed') runs.forget();
+      if (state.kind === 'ready') void core?.call('runs.list', {}).then(runs.seeAll, () => undefined);
+      window?.webContents.send(shellChannels.state, state);
+    },
+  });
+  serveChannels(core);
+  showWindow();
+}
+
+/** What the page can ask of the shell. Only our own page is listened to. */
+function serveChannels(process: CoreProcess): void {
+  const isOurs = (event: Electron.IpcMainEvent | Electron.IpcMainInvokeEvent) =>
+    event.senderFrame !== null && event.senderFrame.url.startsWith(`${pageOrigin}/`);
+  ipcMain.on(shellChannels.toCore, (event, raw: unknown) => {
+    const message = clientMessageSchema.safeParse(raw);
+    if (isOurs(event) && message.success) process.send(message.data);
+  });
+  ipcMain.on(shellChannels.askState, (event) => {
+    if (isOurs(event)) event.sender.send(shellChannels.state, process.state());
+  });
+  ipcMain.on(shellChannels.restart, (event) => {
+    if (isOurs(event)) process.restart();
+  });
+  const choose = (channel: string, property: 'openDirectory' | 'openFile') =>
+    ipcMain.handle(channel, async (event, title: unknown) => {
+      if (!isOurs(event) || window === null || typeof title !== 'string') return null;
+      const chosen = await dialog.showOpenDialog(window, { title, properties: [property] });
+      return chosen.canceled ? null : (chosen.filePaths[0] ?? null);
+    });
+  choose(shellChannels.chooseFolder, 'openDirectory');
+  choose(shellChannels.chooseFile, 'openFile');
+}
+
+function showWindow(): void {
+  if (!app.isReady()) return;
+  isInBackground = false;
+  if (window) {
+    if (window.isMinimized()) window.restore();
+    window.show();
+    window.focus();
+    return;
+  }
+  const opened = openStudioWindow({
+    preload: join(folder, 'out', 'preload', 'preload.cjs'),
+    stateFolder: app.getPath('userData'),
+    icon: join(folder, 'resources', 'icons', 'icon.png'),
+  });
+  window = opened;
+  opened.on('close', (event) => {
+    if (mayQuit || isInBackground || process.platform === 'darwin' || !runs.isBusy()) return;
+    event.preventDefault();
+    void quit();
+  });
+  opened.on('closed', () => (window = null));
+}
+
+/** Shows a page of the studio, for example `/train/runs/ab12`. */
+function openPage(href: string): void {
+  showWindow();
+  const contents = window!.webContents;
+  const send = () => contents.send(shellChannels.navigate, href);
+  if (contents.isLoading()) contents.once('did-finish-load', send);
+  else send();
+}
+
+function notify(run: Run): void {
+  if (window?.isFocused() || !Notification.isSupported()) return;
+  const notification = new Notification({
+    title: run.state === 'done' ? `Run “${run.name}” is done` : `Run “${run.name}” has failed`,
+    body:
+      run.state === 'done'
+        ? `${run.step} steps, last loss ${run.lastLoss?.toPrecision(4) ?? 'unknown'} nats per token`
+        : (run.error?.message ?? 'See its page for the reason.'),
+  });
+  notification.on('click', () => openPage(`/train/runs/${run.id}`));
+  notification.show();
+}
+
+/** Ends the studio; asks first where a run would be cut short. */
+async function quit(): Promise<void> {
+  if (runs.isBusy() && core?.state().kind === 'ready') {
+    const choice = await askAboutRuns();
+    if (choice === 'cancel') return;
+    if (choice === 'background') {
+      isInBackground = true;
+      window?.close();
+      return;
+    }
+    await stopRuns(core);
+  }
+  await core?.end();
+  mayQuit = true;
+  app.quit();
+}
+
+async function askAboutRuns(): Promise<'background' | 'stop' | 'cancel'> {
+  const answers = ['background', 'stop', 'cancel'] as const;
+  const question: Electron.MessageBoxOptions = {
+    type: 'question',
+    title: 'ID-LoRA Studio',
+    message: 'A run is training.',
+    detail:
+      'It can train on without a window: the studio ends when it is through, and starting the studio again shows it. Or it keeps a checkpoint now and can be resumed later.',
+    buttons: ['Train on in the background', 'Keep a checkpoint and quit', 'Cancel'],
+    defaultId: 1,
+    cancelId: 2,
+  };
+  const { response } = await (window
+    ? dialog.showMessageBox(window, question)
+    : dialog.showMessageBox(question));
+  return answers[response] ?? 'cancel';
+}
+
+/** Stops every run with a checkpoint. */
+async function stopRuns(process: CoreProcess): Promise<void> {
+  const running = (await process.call('runs.list', {})).filter(({ state }) => state === 'running');
+  // A run that ended meanwhile refuses; it needs nothing more.
+  await Promise.allSettled(running.map(({ id }) => process.call('runs.stop', { run: id, save: true })));
+}

@@ -1,4 +1,4 @@
-import { contextBridge, ipcRenderer } from 'electron';
+import { contextBridge, ipcRenderer, webUtils } from 'electron';
 import { shellChannels, type CoreProcessState, type ShellBridge } from '../contract/shellBridge.ts';
 import type { CoreMessage } from '../contract/transport.ts';
 
@@ -15,6 +15,14 @@ const bridge: ShellBridge = {
   restartCore: () => ipcRenderer.send(shellChannels.restart),
   chooseFolder: (title) => ipcRenderer.invoke(shellChannels.chooseFolder, title) as Promise<string | null>,
   chooseFile: (title) => ipcRenderer.invoke(shellChannels.chooseFile, title) as Promise<string | null>,
+  // Electron before 29 has no webUtils: files carried their path themselves.
+  pathOfFile: (file) =>
+    (webUtils as typeof webUtils | undefined)?.getPathForFile(file) ??
+    (file as File & { path?: string }).path ??
+    '',
+  onNavigate(listener) {
+    ipcRenderer.on(shellChannels.navigate, (_event, href: string) => listener(href));
+  },
 };
 
 contextBridge.exposeInMainWorld('studioShell', bridge);

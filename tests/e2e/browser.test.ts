@@ -1,0 +1,192 @@
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { fixtures } from '../support/paths.ts';
+import { seriousProblems } from './support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { takePicture } from './support/pictures.ts';
+import { StudioPage } from './support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+
+const common = { 'Learning rate': '0.01', 'Batch size': '4', 'Context length': '64' };
+/** Pages whose address does not depend on what was trained. */
+const pages = ['/', '/models', '/data', '/train', '/train/runs', '/evaluate', '/settings'];
+
+describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  let studio: StudioPage;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    server = await startStudio();
+    browser = await launchChromium();
+    const context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
+    page = await context.newPage();
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    studio = new StudioPage(page);
+    await page.goto(server.url);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  it('leads a newcomer from an empty studio to the first model', async () => {
+    await page.getByRole('heading', { name: 'Add a base model' }).waitFor();
+    await takePicture(page, 'home-empty');
+    await page.getByRole('link', { name: 'Add a model' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Models' }).waitFor();
+    await takePicture(page, 'models-empty');
+  });
+
+  it('says at the form what is wrong with a folder without a model', async () => {
+    await studio.addModel(join(fixtures, 'nothing-here'));
+    const alert = page.getByRole('alert');
+    await alert.waitFor();
+    expect(await alert.textContent()).toContain('nothing-here');
+    await studio.addModel(fixtures);
+    await expect.poll(() => alert.textContent()).toContain('model.safetensors');
+  });
+
+  it('adds a model and a dataset and shows their rows', async () => {
+    await studio.addModel(join(fixtures, 'tiny-llama'));
+    await page.getByRole('heading', { name: 'tiny-llama' }).waitFor();
+    const file = join(server.home, 'sums.jsonl');
+    writeGeneratedDataset(file, 60, 1);
+    await studio.addDataset(file);
+    await page.getByRole('heading', { name: 'sums' }).waitFor();
+    expect(await page.getByText(/60/).count()).toBeGreaterThan(0);
+  });
+
+  it('refuses impossible values at the field, before anything starts', async () => {
+    await studio.configure({ method: 'ID-LoRA', name: 'never', fields: { Rank: '3', Boost: '2' } });
+    expect(await page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
+    expect(await page.locator('.problem').first().textContent()).toMatch(/3|even|multiple|divide/);
+    await studio.configure({ method: 'ID-LoRA', name: 'never', fields: { Rank: '4', 'Max steps': '0' } });
+    expect(await page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
+  });
+
+  it('trains LoRA, shows it live, survives a reload, stops and resumes', async () => {
+    await studio.configure({
+      method: 'LoRA',
+      name: 'lora-e2e',
+      fields: { ...common, Rank: '4', 'Max steps': '4000' },
+    });
+    await takePicture(page, 'train-configure');
+    await studio.start();
+    await studio.waitForStep(5);
+    await page.reload();
+    const stepAfterReload = await studio.shownStep();
+    await studio.waitForStep(stepAfterReload + 5);
+    expect(await page.locator('canvas').count()).toBeGreaterThanOrEqual(4);
+    await takePicture(page, 'run-live');
+
+    await page.getByRole('button', { name: 'Stop…' }).click();
+    await page.getByRole('button', { name: 'Stop and save' }).click();
+    await studio.waitForState('stopped');
+    const stopped = await studio.shownStep();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await studio.waitForStep(stopped + 1);
+    await page.getByRole('button', { name: 'Stop…' }).click();
+    await page.getByRole('button', { name: 'Stop and save' }).click();
+    await studio.waitForState('stopped');
+  });
+
+  it('trains ID-LoRA to the end; the loss falls', async () => {
+    await studio.configure({
+      method: 'ID-LoRA',
+      name: 'idlora-e2e',
+      fields: { ...common, Rank: '4', Clusters: '2', Boost: '2', 'Max steps': '200' },
+    });
+    await studio.start();
+    await studio.waitForState('done');
+    expect(await studio.lastLoss()).toBeGreaterThan(0);
+    const losses = await studio.lossCurve();
+    expect(losses).toHaveLength(200);
+    const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    expect(mean(losses.slice(-20))).toBeLessThan(mean(losses.slice(0, 20)) - 0.1);
+    await takePicture(page, 'run-done');
+  });
+
+  it('compares the two runs and gives a verdict with its uncertainty', async () => {
+    await page.getByRole('link', { name: 'Compare' }).click();
+    await page.getByRole('button', { name: 'Compare' }).click();
+    const verdict = page.getByTestId('verdict');
+    await verdict.waitFor({ timeout: 60_000 });
+    const sentence = (await verdict.textContent()) ?? '';
+    expect(sentence).toContain('lora-e2e');
+    expect(sentence).toContain('idlora-e2e');
+    expect(sentence).toMatch(/95 %|p =/);
+    await takePicture(page, 'evaluate-compare');
+  });
+
+  it(
+    'keeps every page accessible and inside a narrow window, in light and dark',
+    { timeout: 120_000 },
+    async () => {
+      await page.goto(new URL('/train/runs', server.url).href);
+      const run = await page.getByRole('link', { name: 'idlora-e2e' }).first().getAttribute('href');
+      const problems: string[] = [];
+      for (const theme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme: theme });
+        for (const path of [...pages, run!]) {
+          await page.setViewportSize({ width: 1360, height: 860 });
+          await page.goto(new URL(path, server.url).href);
+          await page.getByRole('heading', { level: 1 }).waitFor();
+          await page.waitForLoadState('networkidle');
+          for (const problem of await seriousProblems(page)) problems.push(`${theme} ${path} ${problem}`);
+          const name = `${path === '/' ? 'home' : path.startsWith('/train/runs/') ? 'run' : path.slice(1).replaceAll('/', '-')}-${theme}`;
+          await takePicture(page, name);
+          await page.setViewportSize({ width: 360, height: 780 });
+          // Charts follow the window a frame later.
+          await page.waitForTimeout(100);
+          const overflow = await page.evaluate<number>(
+            'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+          );
+          if (overflow > 0) problems.push(`${theme} ${path} is ${overflow} px wider than a window of 360 px`);
+          await takePicture(page, `${name}-narrow`);
+        }
+      }
+      await page.emulateMedia({ colorScheme: 'light' });
+      await page.setViewportSize({ width: 1360, height: 860 });
+      expect(problems).toEqual([]);
+    },
+  );
+
+  it(
+    'says that the connection is lost, and goes on by itself when the studio is back',
+    { timeout: 90_000 },
+    async () => {
+      const { port } = new URL(server.url);
+      const { home } = server;
+      await server.stop();
+      await page.getByRole('alert').filter({ hasText: 'connection' }).waitFor({ timeout: 2000 });
+      server = await startStudio({ home, port: Number(port) });
+      // A new server has a new token: the address that it prints is opened as a person would.
+      await page.goto(server.url);
+      await studio.goTo('Models');
+      await page.getByRole('link', { name: 'tiny-llama' }).first().waitFor();
+    },
+  );
+
+  it('paints something useful within 1.5 s', async () => {
+    const fresh = await page.context().newPage();
+    const begin = Date.now();
+    await fresh.goto(server.url);
+    await fresh.getByRole('heading', { level: 1 }).waitFor();
+    expect(Date.now() - begin).toBeLessThan(1500);
+    await fresh.close();
+  });
+
+  it('has logged no error in the browser but those of the lost connection', () => {
+    expect(
+      errors.filter((text) => !/ERR_CONNECTION_REFUSED|WebSocket|401|Failed to load resource/.test(text)),
+    ).toEqual([]);
+  });
+});

@@ -1,0 +1,56 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { projectFolder } from '../../support/paths.ts';
+
+export interface StudioServer {
+  /** Address with the token. */
+  url: string;
+  home: string;
+  /** Ends the process as Ctrl+C does. */
+  stop(): Promise<void>;
+}
+
+/** `serve` as a person starts it, on a data folder of its own. */
+export async function startStudio(options: { home?: string; port?: number } = {}): Promise<StudioServer> {
+  const home = options.home ?? mkdtempSync(join(tmpdir(), 'id-lora-e2e-'));
+  const port = String(options.port ?? 0);
+  const child = spawn(
+    process.execPath,
+    [join(projectFolder, 'src-main', 'cli.ts'), 'serve', '--home', home, '--port', port, '--json'],
+    { cwd: projectFolder, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  const url = await addressOf(child);
+  return {
+    url,
+    home,
+    async stop() {
+      const ended = new Promise((resolve) => child.once('close', resolve));
+      child.kill('SIGINT');
+      await ended;
+    },
+  };
+}
+
+export function removeHome(home: string): void {
+  rmSync(home, { recursive: true, force: true });
+}
+
+function addressOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let [output, errors] = ['', ''];
+    child.stdout!.on('data', (part: Buffer) => {
+      output += String(part);
+      const end = output.lastIndexOf('}');
+      if (end < 0) return;
+      try {
+        resolve((JSON.parse(output.slice(0, end + 1)) as { url: string }).url);
+      } catch {
+        // More of the document is on its way.
+      }
+    });
+    child.stderr!.on('data', (part: Buffer) => (errors += String(part)));
+    child.once('close', (code) => reject(new Error(`serve ended with ${code}: ${errors.slice(-2000)}`)));
+  });
+}

@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { fixtures } from '../support/paths.ts';
+import { temporaryFolder } from '../support/trainingRun.ts';
+import { canRunElectron, electronNote, startElectron, type ElectronStudio } from './support/electron.ts';
+import { takePicture } from './support/pictures.ts';
+import { StudioPage } from './support/studioPage.ts';
+import { removeHome } from './support/studioServer.ts';
+
+describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`, () => {
+  const home = temporaryFolder();
+  let electron: ElectronStudio;
+  let studio: StudioPage;
+
+  beforeAll(async () => {
+    electron = await startElectron(home);
+    studio = new StudioPage(electron.page);
+  });
+  afterAll(() => {
+    electron?.kill();
+    removeHome(home);
+  });
+
+  it('opens a page in a sandbox that reaches Node nowhere', async () => {
+    await electron.page.getByRole('heading', { name: 'Add a base model' }).waitFor();
+    const reach = await electron.page.evaluate(() => ({
+      require: typeof (globalThis as { require?: unknown }).require,
+      process: typeof (globalThis as { process?: unknown }).process,
+      bridge: Object.keys((globalThis as unknown as { studioShell: object }).studioShell).sort(),
+    }));
+    expect(reach.require).toBe('undefined');
+    expect(reach.process).toBe('undefined');
+    expect(reach.bridge).toEqual([
+      'chooseFile',
+      'chooseFolder',
+      'onCoreState',
+      'onMessage',
+      'onNavigate',
+      'pathOfFile',
+      'restartCore',
+      'send',
+    ]);
+  });
+
+  it('goes nowhere else', async () => {
+    await electron.page.evaluate(`location.href = 'https://example.com/'`);
+    await sleep(300);
+    expect(electron.page.url()).toBe('studio://app/');
+    // The driver waits for the navigation that was refused until it sees another.
+    await electron.page.reload();
+    const opened = await electron.page.evaluate(`window.open('file:///etc/passwd') === null`);
+    expect(opened).toBe(true);
+  });
+
+  it('takes a folder from the native dialog', async () => {
+    const folder = JSON.stringify(join(fixtures, 'tiny-llama'));
+    await electron.inShell(
+      `void (electron.dialog.showOpenDialog = async () => ({ canceled: false, filePaths: [${folder}] }))`,
+    );
+    await studio.goTo('Models');
+    await electron.page.getByRole('button', { name: 'Browse…' }).click();
+    await electron.page.getByRole('button', { name: 'Add model' }).click();
+    await electron.page.getByRole('heading', { name: 'tiny-llama' }).waitFor();
+  });
+
+  it('opens pages from its menu', async () => {
+    await electron.inShell(
+      `electron.Menu.getApplicationMenu().items.flatMap((item) => item.submenu?.items ?? []).find((item) => item.label === 'Evaluate').click()`,
+    );
+    await electron.page.getByRole('heading', { level: 1, name: 'Evaluate' }).waitFor();
+  });
+
+  it('trains, and shows it live', async () => {
+    const file = join(home, 'sums.jsonl');
+    writeGeneratedDataset(file, 60, 1);
+    await studio.addDataset(file);
+    await electron.page.getByRole('heading', { name: 'sums' }).waitFor();
+    await studio.configure({
+      method: 'ID-LoRA',
+      name: 'window-run',
+      fields: { Rank: '4', Clusters: '2', Boost: '2', 'Max steps': '20000', 'Context length': '64' },
+    });
+    await studio.start();
+    await studio.waitForStep(3);
+    await takePicture(electron.page, 'electron-run');
+    expect(
+      await electron.inShell(
+        'electron.powerSaveBlocker.isStarted(0) || electron.powerSaveBlocker.isStarted(1)',
+      ),
+    ).toBe(true);
+  });
+
+  it('says within 2 s that its core died, and starts it again with everything that was saved', async () => {
+    const pid = await electron.inShell(
+      `Number(process.mainModule.require('node:child_process').execSync('pgrep -P ' + process.pid + ' -f [c]ore/main.ts').toString().trim())`,
+    );
+    const begin = Date.now();
+    process.kill(Number(pid), 'SIGKILL');
+    await electron.page.getByRole('alert').filter({ hasText: 'core' }).waitFor({ timeout: 2000 });
+    expect(Date.now() - begin).toBeLessThan(2000);
+    await electron.page.getByRole('button', { name: 'Restart the studio’s core' }).click();
+    await studio.waitForState('interrupted');
+    await electron.page.getByRole('button', { name: 'Resume' }).click();
+    await studio.waitForState('running');
+  });
+
+  it('asks before it quits while a run trains, and keeps a checkpoint', async () => {
+    await studio.waitForStep(1);
+    await electron.inShell(`void (electron.dialog.showMessageBox = async () => ({ response: 2 }))`);
+    await electron.inShell('void electron.app.quit()');
+    await sleep(500);
+    expect(electron.process.exitCode).toBeNull();
+
+    await electron.inShell(`void (electron.dialog.showMessageBox = async () => ({ response: 1 }))`);
+    await electron.inShell('void electron.app.quit()');
+    expect(await electron.ended).toBe(0);
+    expect(existsSync(join(home, 'window', 'window.json'))).toBe(true);
+
+    electron = await startElectron(home);
+    studio = new StudioPage(electron.page);
+    await studio.goTo('Train');
+    await electron.page.getByRole('link', { name: 'History' }).click();
+    await electron.page.getByRole('link', { name: 'window-run' }).first().click();
+    await studio.waitForState('stopped');
+    await electron.page.getByRole('button', { name: 'Resume' }).waitFor();
+  });
+});
