@@ -5,6 +5,8 @@ import { bootstrapInterval, holm, mcNemarExact, wilcoxonSignedRank } from './sta
 /** A subject's graded items. */
 export interface Graded {
   name: string;
+  /** Seed that the run was trained with. */
+  seed: number;
   /** Hash of the data it was graded on. */
   dataHash: string;
   items: readonly EvaluationItem[];
@@ -13,6 +15,8 @@ export interface Graded {
 /** Below this accuracy of both, a benchmark says nothing about the difference of two models. */
 const beyondReach = 0.02;
 const significance = 0.05;
+/** With fewer items no paired test reaches the level above, and resampling them says nothing about others. */
+const fewestItems = 6;
 const bootstrapSeed = 20_260_101;
 
 /**
@@ -38,7 +42,10 @@ export function compareSubjects(
     const bWins = lowerIsBetter ? result.difference < 0 : result.difference > 0;
     const verdict = pAdjusted >= significance ? 'cannot_tell' : bWins ? 'b_better' : 'a_better';
     const comparison = { benchmark, a: a.name, b: b.name, ...result, pAdjusted, verdict } as const;
-    return { ...comparison, sentence: sentence(comparison, data, pairs.length) };
+    return {
+      ...comparison,
+      sentence: sentence(comparison, data, { pairs: pairs.length, seeds: [a.seed, b.seed] }),
+    };
   });
 }
 
@@ -122,16 +129,30 @@ function pairedInterval(a: readonly number[], b: readonly number[]): [number, nu
   );
 }
 
-function sentence(c: Omit<Comparison, 'sentence'>, data: string, pairs: number): string {
+function sentence(
+  c: Omit<Comparison, 'sentence'>,
+  data: string,
+  { pairs, seeds }: { pairs: number; seeds: readonly [number, number] },
+): string {
   const isLoss = c.metric === 'mean_loss';
   const show = (value: number) =>
     isLoss ? `${value.toFixed(3)} nats per token` : `${(100 * value).toFixed(1)} %`;
-  const difference = isLoss
-    ? `${signed(c.difference, 3)} nats (95 % interval ${signed(c.interval[0], 3)} to ${signed(c.interval[1], 3)})`
-    : `${signed(100 * c.difference, 1)} points (95 % interval ${signed(100 * c.interval[0], 1)} to ${signed(100 * c.interval[1], 1)})`;
+  const [factor, digits, unit] = isLoss ? [1, 3, 'nats'] : [100, 1, 'points'];
+  const shown = (value: number) => signed(factor * value, digits);
+  const uncertainty =
+    c.n < fewestItems
+      ? `too few items for an interval: at least ${fewestItems} are needed to show any difference`
+      : `95 % interval ${shown(c.interval[0])} to ${shown(c.interval[1])}`;
   const test = c.test === 'mcnemar_exact' ? "McNemar's exact test" : "Wilcoxon's signed-rank test";
   const correction = pairs > 1 ? `, Holm over ${pairs} pairs` : '';
-  const basis = `on ${c.n} items of ${data}: ${show(c.scoreB)} against ${show(c.scoreA)}, difference ${difference}; ${test}, p = ${c.pAdjusted.toPrecision(2)}${correction}; one seed each`;
+  const seedWords =
+    seeds[0] === seeds[1]
+      ? `one run each, seed ${seeds[0]}`
+      : `one run each, seeds ${seeds[1]} and ${seeds[0]}`;
+  const basis =
+    `on ${c.n} ${c.n === 1 ? 'item' : 'items'} of ${data}: ${show(c.scoreB)} against ${show(c.scoreA)}` +
+    `${isLoss ? ', mean over items' : ''}, difference ${shown(c.difference)} ${unit} (${uncertainty}); ` +
+    `${test}, p = ${c.pAdjusted.toPrecision(2)}${correction}; ${seedWords}`;
   if (c.verdict === 'cannot_tell' && !isLoss && c.scoreA < beyondReach && c.scoreB < beyondReach)
     return `This benchmark is beyond both models: accuracy is near 0, so it cannot tell ${c.a} and ${c.b} apart (${basis}).`;
   switch (c.verdict) {

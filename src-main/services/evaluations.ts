@@ -270,8 +270,9 @@ export function createEvaluationService(
         const subject = findSubject(context, runs, models.get(run.modelId), run.name, precision);
         evaluations.push(await evaluate(subject, { ...settings, seed: 0, precision }, signal));
       }
-      const graded = evaluations.map((evaluation) => ({
+      const graded = evaluations.map((evaluation, i) => ({
         name: evaluation.subject,
+        seed: chosen[i]!.config.seed,
         dataHash: evaluation.dataHash,
         items: evaluationItems(database, evaluation.id),
       }));

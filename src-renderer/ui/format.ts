@@ -1,3 +1,5 @@
+import type { Evaluation } from '../../src-main/contract/entities.ts';
+
 /** Numbers as people read them. Every function names its unit; exact values go into a title beside it. */
 
 const exact = new Intl.NumberFormat('en-US');
@@ -73,12 +75,17 @@ export function digitsFor(halfWidth: number): number {
   return Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(halfWidth))));
 }
 
+/** With fewer items a perplexity has no interval worth showing: it is made by resampling them. */
+export const fewestItems = 6;
+
 /** 63.5 ± 1.3 %, or 12.40 ± 0.31 for a perplexity. */
-export function score(
-  value: number,
-  interval: readonly [number, number],
-  metric: 'accuracy' | 'perplexity',
-): string {
+export function score({
+  score: value,
+  interval,
+  metric,
+  n,
+}: Pick<Evaluation, 'score' | 'interval' | 'metric' | 'n'>): string {
+  if (metric === 'perplexity' && n < fewestItems) return value.toPrecision(3);
   const factor = metric === 'accuracy' ? 100 : 1;
   const half = (factor * (interval[1] - interval[0])) / 2;
   const digits = Math.min(metric === 'accuracy' ? 1 : 3, digitsFor(half));

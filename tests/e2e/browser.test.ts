@@ -58,10 +58,10 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     await studio.addModel(join(fixtures, 'tiny-llama'));
     await page.getByRole('heading', { name: 'tiny-llama' }).waitFor();
     const file = join(server.home, 'sums.jsonl');
-    writeGeneratedDataset(file, 60, 1);
+    writeGeneratedDataset(file, 400, 1);
     await studio.addDataset(file);
     await page.getByRole('heading', { name: 'sums' }).waitFor();
-    expect(await page.getByText(/60/).count()).toBeGreaterThan(0);
+    expect(await page.getByText(/400/).count()).toBeGreaterThan(0);
   });
 
   it('refuses impossible values at the field, before anything starts', async () => {

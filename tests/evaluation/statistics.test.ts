@@ -77,6 +77,7 @@ describe('comparisons', () => {
     items(Array.from({ length: 40 }, (_, i) => ({ loss: 2 + Math.sin(i) / 10 + shift + i / 1e4 })));
   const subject = (name: string, graded: EvaluationItem[], dataHash = 'h') => ({
     name,
+    seed: name === 'id' ? 7 : 0,
     items: graded,
     dataHash,
   });
@@ -88,8 +89,14 @@ describe('comparisons', () => {
     ]);
     expect(c).toMatchObject({ verdict: 'a_better', n: 40, metric: 'mean_loss' });
     expect(c!.sentence).toMatch(
-      /^id is worse than lora on 40 items of test.jsonl: .* difference \+0.100 nats .* Wilcoxon's signed-rank test, p = /,
+      /^id is worse than lora on 40 items of test.jsonl: .* difference \+0.100 nats .* Wilcoxon's signed-rank test, p = .*; one run each, seeds 7 and 0\.$/,
     );
+  });
+  it('gives no interval where there are too few items for one', () => {
+    const few = (shift: number) => losses(shift).slice(0, 1);
+    const [c] = compareSubjects('perplexity', 'd', [subject('a', few(0)), subject('b', few(0.4))]);
+    expect(c!.verdict).toBe('cannot_tell');
+    expect(c!.sentence).toMatch(/on 1 item of d: .* \(too few items for an interval: at least 6/);
   });
   it('equal losses cannot be told apart', () => {
     const [c] = compareSubjects('perplexity', 'd', [subject('a', losses(0)), subject('b', losses(0))]);
