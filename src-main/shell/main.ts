@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { BrowserWindow} from 'electron';
+import type { BrowserWindow } from 'electron';
 import { app, dialog, ipcMain, Notification, powerSaveBlocker } from 'electron';
 import type { Run } from '../contract/entities.ts';
 import { shellChannels } from '../contract/shellBridge.ts';
