@@ -34,17 +34,18 @@ export async function withCore(
   }
 }
 
-/** Prints the progress of long work, at most once a second for each label. */
+/** Prints the progress of long work once a second for each label; what is through within a second is not mentioned. */
 function createProgressPrinter(output: Output): Parameters<Core['events']['subscribe']>[1] {
-  const last = new Map<string, number>();
+  const last = new Map<string, { at: number; done: number }>();
   return ({ event }) => {
     if (event.type !== 'progress') return;
+    const { label, done, total } = event;
     const now = Date.now();
-    const since = now - (last.get(event.label) ?? now - 1001);
-    const isEnd = event.done === event.total;
-    if (!last.has(event.label)) last.set(event.label, now);
-    if (since < 1000 || (isEnd && since < 500)) return;
-    last.set(event.label, now);
-    output.progress(`${event.label}: ${event.done}${event.total === null ? '' : ` of ${event.total}`}`);
+    const before = last.get(label);
+    const hasBegunAnew = before === undefined || done < before.done;
+    if (hasBegunAnew) last.set(label, { at: now, done });
+    if (hasBegunAnew || now - before.at < 1000) return;
+    last.set(label, { at: now, done });
+    output.progress(`${label}: ${done}${total === null ? '' : ` of ${total}`}`);
   };
 }

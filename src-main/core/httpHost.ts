@@ -14,6 +14,10 @@ const rendererFolder = fileURLToPath(new URL('../../out/renderer/', import.meta.
 const maxBodyBytes = 4 * 1024 * 1024;
 const cookieName = 'studio_token';
 
+/** Names a call, so that `POST /cancel/<name>` can end it: a page that is reloaded has not cancelled what it began. */
+const callHeader = 'x-studio-call';
+const calls = new Map<string, AbortController>();
+
 export interface HttpHost {
   /** Address with the token. */
   url: string;
@@ -109,6 +113,11 @@ async function handle(
     await handleCall(core, url.pathname.slice('/rpc/'.length), request, response);
     return;
   }
+  if (url.pathname.startsWith('/cancel/') && request.method === 'POST') {
+    calls.get(url.pathname.slice('/cancel/'.length))?.abort();
+    response.writeHead(204).end();
+    return;
+  }
   sendFile(url.pathname, request, response);
 }
 
@@ -140,9 +149,10 @@ async function handleCall(
     return;
   }
   const controller = new AbortController();
-  // A client that goes away cancels its call.
-  response.on('close', () => controller.abort());
+  const key = request.headers[callHeader];
+  if (typeof key === 'string') calls.set(key, controller);
   const reply = await dispatch(core.handlers, decodeURIComponent(name), input, controller.signal);
+  if (typeof key === 'string') calls.delete(key);
   response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(reply));
 }
 

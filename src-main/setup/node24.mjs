@@ -41,7 +41,9 @@ export async function ensureNode() {
       'Install Node 24 and start again with it.',
     );
   say(`installing Node ${versions.node} for core and engine`);
-  const temporary = `${home}.${process.pid}.partial`;
+  const temporary = `${home}.partial`;
+  // What a killed set-up left: the lock is ours, so nobody is at work on it.
+  rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });
   const { code, output } = await runNpm([
     'install',

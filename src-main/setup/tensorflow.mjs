@@ -182,7 +182,7 @@ async function unpackWheel(kind, library) {
     );
   const wheel = await fetchWheel(kind, pip);
   say('unpacking TensorFlow');
-  const temporary = `${library}.${process.pid}.partial`;
+  const temporary = `${library}.partial`;
   rmSync(temporary, { recursive: true, force: true });
   try {
     const { code, output } = await runProgram(pip[0], [

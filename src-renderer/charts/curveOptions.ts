@@ -89,6 +89,7 @@ export function lossOption(
         lineStyle: { color, width: 2 },
         itemStyle: { color },
         endLabel: endLabel('training'),
+        labelLayout: { moveOverlap: 'shiftY' },
         tooltip: { valueFormatter: digits },
       },
       {

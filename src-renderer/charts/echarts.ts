@@ -1,6 +1,7 @@
 import { LineChart } from 'echarts/charts';
 import { DataZoomComponent, GridComponent, TooltipComponent } from 'echarts/components';
 import { init, use, type ComposeOption, type ECharts } from 'echarts/core';
+import { LabelLayout } from 'echarts/features';
 import { CanvasRenderer } from 'echarts/renderers';
 import type { LineSeriesOption } from 'echarts/charts';
 import type {
@@ -10,7 +11,7 @@ import type {
 } from 'echarts/components';
 
 // Only what the page draws goes into the bundle.
-use([LineChart, GridComponent, TooltipComponent, DataZoomComponent, CanvasRenderer]);
+use([LineChart, GridComponent, TooltipComponent, DataZoomComponent, LabelLayout, CanvasRenderer]);
 
 export type ChartOption = ComposeOption<
   LineSeriesOption | GridComponentOption | TooltipComponentOption | DataZoomComponentOption

@@ -43,10 +43,13 @@ export function createHttpTransport(origin: string): Transport {
       open();
     },
     async call(name, input, signal): Promise<Reply> {
+      // Not randomUUID: a page from another machine is no secure context.
+      const key = crypto.getRandomValues(new Uint32Array(4)).join('-');
+      signal?.addEventListener('abort', () => void fetch(`${origin}/cancel/${key}`, { method: 'POST' }));
       try {
         const response = await fetch(`${origin}/rpc/${encodeURIComponent(name)}`, {
           method: 'POST',
-          headers: { 'Content-Type': 'application/json' },
+          headers: { 'Content-Type': 'application/json', 'X-Studio-Call': key },
           body: JSON.stringify(input),
           ...(signal ? { signal } : {}),
         });

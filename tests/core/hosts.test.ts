@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
+import { StudioError } from '../../src-main/contract/errors.ts';
 import type { CoreMessage, Reply } from '../../src-main/contract/transport.ts';
 import { serveChannel } from '../../src-main/core/channelHost.ts';
 import type { Core } from '../../src-main/core/createCore.ts';
@@ -101,6 +102,43 @@ it.each([
     body: '{}',
   });
   expect(answer.status).toBe(status);
+});
+
+it('ends a call only when asked to, not when its caller goes away', async () => {
+  const signals: AbortSignal[] = [];
+  const handlers = {
+    ...core.handlers,
+    'studio.doctor': (_input: object, { signal }: { signal: AbortSignal }) => {
+      signals.push(signal);
+      return new Promise<never>((_resolve, reject) =>
+        signal.addEventListener('abort', () =>
+          reject(new StudioError('cancelled', 'Cancelled.', 'Start it again.')),
+        ),
+      );
+    },
+  };
+  const second = await startHttpHost({ ...core, handlers }, { host: '127.0.0.1', port: 0 });
+  const url = new URL(second.url);
+  const headers = {
+    ...json,
+    Authorization: `Bearer ${url.searchParams.get('token')}`,
+    'X-Studio-Call': 'a-call',
+  };
+  const post = (path: string, signal?: AbortSignal) =>
+    fetch(`${url.origin}${path}`, { method: 'POST', headers, body: '{}', signal: signal ?? null });
+  const gone = new AbortController();
+  const left = post('/rpc/studio.doctor', gone.signal).catch(() => 'left');
+  await expect.poll(() => signals.length).toBe(1);
+  gone.abort();
+  expect(await left).toBe('left');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(signals[0]!.aborted).toBe(false);
+
+  const waiting = post('/rpc/studio.doctor');
+  await expect.poll(() => signals.length).toBe(2);
+  expect((await post('/cancel/a-call')).status).toBe(204);
+  expect(await (await waiting).json()).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+  await second.close();
 });
 
 it('trades the token for a cookie, and sets a strict policy', async () => {

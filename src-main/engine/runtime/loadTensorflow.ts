@@ -44,7 +44,8 @@ function load(): Runtime {
   } catch (error) {
     throw new StudioError(
       'runtime_missing',
-      `TensorFlow cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+      // The package's own advice follows in further lines; ours is the remedy.
+      `TensorFlow cannot be loaded: ${(error instanceof Error ? error.message : String(error)).split('\n')[0]}`,
       'Run `npm run -s studio -- doctor --fix`; it provides the library and says what it does.',
       { cause: error },
     );
