@@ -102,6 +102,12 @@ export const adapterOptions = {
   'router-softmax': { type: 'string' },
   heads: { type: 'string' },
   experts: { type: 'string' },
+  gate: { type: 'string' },
+  tasks: { type: 'string' },
+  rslora: { type: 'string' },
+  'rank-pattern': { type: 'string' },
+  'alpha-pattern': { type: 'string' },
+  layers: { type: 'string' },
 } as const satisfies ParseArgsConfig['options'];
 
 /** `q_proj,v_proj` or `all`. */
@@ -128,8 +134,14 @@ export function adapterFrom(values: Values): AdapterConfig {
       routerSoftmax: flag(values, 'router-softmax'),
       heads: number(values, 'heads'),
       experts: number(values, 'experts'),
+      gate: text(values, 'gate'),
+      tasks: number(values, 'tasks'),
+      rankStabilized: flag(values, 'rslora'),
+      rankPattern: pattern(values, 'rank-pattern'),
+      alphaPattern: pattern(values, 'alpha-pattern'),
+      layers: ranges(values, 'layers'),
     },
-    (path) => `--${kebab(path.split('.')[0]!)}`,
+    (path) => `--${path === 'rankStabilized' ? 'rslora' : kebab(path.split('.')[0]!)}`,
   );
 }
 
@@ -145,6 +157,13 @@ export const trainOptions = {
   context: { type: 'string' },
   seed: { type: 'string' },
   precision: { type: 'string' },
+  optimizer: { type: 'string' },
+  momentum: { type: 'string' },
+  'lora-plus-ratio': { type: 'string' },
+  packing: { type: 'string' },
+  'gradient-checkpointing': { type: 'string' },
+  'early-stopping-patience': { type: 'string' },
+  'keep-best': { type: 'string' },
   'weight-decay': { type: 'string' },
   'clip-norm': { type: 'string' },
   'held-out': { type: 'string' },
@@ -174,6 +193,13 @@ export function trainValuesFrom(values: Values): Record<string, unknown> {
     context: number(values, 'context'),
     seed: number(values, 'seed'),
     precision: text(values, 'precision'),
+    optimizer: text(values, 'optimizer'),
+    momentum: number(values, 'momentum'),
+    loraPlusRatio: number(values, 'lora-plus-ratio'),
+    packing: flag(values, 'packing'),
+    gradientCheckpointing: flag(values, 'gradient-checkpointing'),
+    earlyStoppingPatience: number(values, 'early-stopping-patience'),
+    keepBest: flag(values, 'keep-best'),
     weightDecay: number(values, 'weight-decay'),
     clipNorm: clip === 'none' ? null : number(values, 'clip-norm'),
     heldOutFraction: number(values, 'held-out'),
@@ -190,6 +216,29 @@ export function trainConfigFrom(values: Values): TrainConfig {
     { adapter: adapterFrom(values), ...trainValuesFrom(values) },
     (path) => `--${trainOptionNames[path] ?? kebab(path)}`,
   );
+}
+
+/** `q_proj=4,layers.0.mlp.up_proj=16` as { q_proj: 4, ... }. */
+function pattern(values: Values, name: string): Record<string, number> | undefined {
+  const entries = list(values, name)?.map((entry): [string, number] => {
+    const at = entry.lastIndexOf('=');
+    const value = Number(entry.slice(at + 1));
+    if (at < 1 || entry.slice(at + 1).trim() === '' || !Number.isFinite(value))
+      throw usageError(`--${name} "${entry}" is not of the form MODULE=NUMBER.`);
+    return [entry.slice(0, at), value];
+  });
+  return entries && Object.fromEntries(entries);
+}
+
+/** `0-3,7` as [0, 1, 2, 3, 7]. */
+function ranges(values: Values, name: string): number[] | undefined {
+  const numbers = list(values, name)?.flatMap((part) => {
+    const [, first, last] = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part) ?? [];
+    if (first === undefined || (last !== undefined && Number(last) < Number(first)))
+      throw usageError(`--${name} "${part}" is neither a number nor a range like 0-7.`);
+    return Array.from({ length: Number(last ?? first) - Number(first) + 1 }, (_, i) => Number(first) + i);
+  });
+  return numbers && [...new Set(numbers)].sort((a, b) => a - b);
 }
 
 function flag(values: Values, name: string): boolean | undefined {

@@ -26,6 +26,10 @@ export const precisionSchema = z.enum(['f32', 'bf16']);
 export type Precision = z.infer<typeof precisionSchema>;
 export const scheduleSchema = z.enum(['constant', 'linear', 'cosine']);
 export type Schedule = z.infer<typeof scheduleSchema>;
+export const optimizerSchema = z.enum(['adamw', 'adamw8bit', 'sgd']);
+export type Optimizer = z.infer<typeof optimizerSchema>;
+export const gateSchema = z.enum(['token', 'task']);
+export type Gate = z.infer<typeof gateSchema>;
 
 /** What is attached to the base model: method, rank and the method's own options (names as in PEFT). */
 export const adapterConfigSchema = z.object({
@@ -34,12 +38,20 @@ export const adapterConfigSchema = z.object({
   rank: z.number().int().min(1).max(65536),
   /** lora_alpha; the update is scaled by alpha / rank. */
   alpha: z.number().positive(),
+  /** rsLoRA (PEFT: use_rslora): the update is scaled by alpha / sqrt(rank) instead. */
+  rankStabilized: z.boolean().default(false),
+  /** Ranks of single modules (PEFT: rank_pattern): end of a module path, or a regular expression for it -> rank. */
+  rankPattern: z.record(z.string().min(1).max(200), z.number().int().min(1).max(65536)).default({}),
+  /** Alphas of single modules (PEFT: alpha_pattern). */
+  alphaPattern: z.record(z.string().min(1).max(200), z.number().positive()).default({}),
   /** Dropout on the adapter's input (LoRA) or on the pivot activations x_i (ID-LoRA), 0 to below 1. */
   dropout: z.number().min(0).lt(1).default(0),
   targets: z
     .array(targetModuleSchema)
     .min(1)
     .default([...targetModules]),
+  /** Layers that are adapted, from 0 (PEFT: layers_to_transform); null: all. */
+  layers: z.array(z.number().int().min(0).max(9999)).min(1).nullable().default(null),
   /** ID-LoRA: number of clusters k. */
   clusters: z.number().int().min(1).max(64).default(4),
   /** ID-LoRA: boosting s; s divides rank and every d_out. */
@@ -54,6 +66,10 @@ export const adapterConfigSchema = z.object({
   heads: z.number().int().min(1).max(64).default(3),
   /** MoELoRA: number of experts. */
   experts: z.number().int().min(1).max(64).default(4),
+  /** MoELoRA: experts are weighted per token (as the ID-LoRA paper counts it) or per task (Liu et al.). */
+  gate: gateSchema.default('token'),
+  /** MoELoRA, task gate: number of tasks. */
+  tasks: z.number().int().min(1).max(1000).default(1),
 });
 export type AdapterConfig = z.infer<typeof adapterConfigSchema>;
 
@@ -75,8 +91,18 @@ export const trainConfigSchema = z.object({
   accumulate: z.number().int().min(1).default(1),
   /** Longest row in tokens; longer rows are cut and counted. */
   context: z.number().int().min(8).default(256),
+  /** Several short rows share one row of the batch, without seeing each other. */
+  packing: z.boolean().default(false),
+  /** Activations inside a layer are computed again in the backward pass instead of being kept. */
+  gradientCheckpointing: z.boolean().default(false),
   seed: z.number().int().min(0).max(0x7fffffff).default(0),
   precision: precisionSchema.default('f32'),
+  /** `adamw8bit` keeps Adam's moments in 8 bits; `sgd` uses momentum instead of Adam's betas and epsilon. */
+  optimizer: optimizerSchema.default('adamw'),
+  /** SGD: momentum. */
+  momentum: z.number().min(0).lt(1).default(0),
+  /** LoRA+ (Hayou et al. 2024): the rate of B matrices is this many times the learning rate. */
+  loraPlusRatio: z.number().positive().max(1000).default(1),
   weightDecay: z.number().min(0).default(0),
   beta1: z.number().min(0).lt(1).default(0.9),
   beta2: z.number().min(0).lt(1).default(0.999),
@@ -91,6 +117,10 @@ export const trainConfigSchema = z.object({
   evalEvery: z.number().int().min(0).default(0),
   /** Steps between checkpoints; 0: only at the end. */
   checkpointEvery: z.number().int().min(0).default(50),
+  /** Training ends after so many evaluations without a lower held-out loss; null: never early. */
+  earlyStoppingPatience: z.number().int().min(1).nullable().default(null),
+  /** Keep the checkpoint with the lowest held-out loss, and end with it. */
+  keepBest: z.boolean().default(false),
 });
 export type TrainConfig = z.infer<typeof trainConfigSchema>;
 /** A TrainConfig as typed in by a person: everything with a default may be absent. */
