@@ -1,16 +1,15 @@
-import { StudioError } from '../contract/errors.ts';
-import type { AdapterConfig, TargetModule } from '../contract/training.ts';
+import type { TargetModule } from '../contract/training.ts';
+import { adapterSites } from './adapterSites.ts';
+import { checkSize } from './check.ts';
+import type { AdapterSize, LinearShape, ParameterSpec } from './methods/method.ts';
+import { methodDeclarations } from './methods/registry.ts';
 import { baseParameters, moduleSize, type ModelShape } from './modelShape.ts';
-
-/** The options of an adapter that decide its size. */
-export type AdapterSize = Pick<
-  AdapterConfig,
-  'method' | 'rank' | 'targets' | 'clusters' | 'boost' | 'router' | 'heads' | 'experts'
->;
 
 export interface ModuleCount {
   module: TargetModule;
+  /** Layers in which the module has this rank; one entry for each rank. */
   layers: number;
+  rank: number;
   dIn: number;
   dOut: number;
   /** In one layer. */
@@ -32,110 +31,91 @@ export interface ParameterCount {
   perModule: ModuleCount[];
 }
 
-/** Trainable parameters and frozen extra of one module (method.md's table; the paper's Tables 1, 2, 6 and 7 follow). */
-export function moduleCount(
-  size: { dIn: number; dOut: number },
-  adapter: AdapterSize,
-): { trainable: number; frozenExtra: number } {
-  const { dIn, dOut } = size;
-  const { rank: r, clusters: k, boost: s, heads, experts } = adapter;
-  switch (adapter.method) {
-    case 'full':
-      return { trainable: dIn * dOut, frozenExtra: 0 };
-    case 'lora':
-      return { trainable: r * (dIn + dOut), frozenExtra: 0 };
-    case 'dora':
-      return { trainable: r * (dIn + dOut) + dOut, frozenExtra: 0 };
-    case 'hydralora':
-      return { trainable: r * dIn + heads * r * dOut + heads * dIn, frozenExtra: 0 };
-    case 'moelora':
-      return { trainable: experts * r * (dIn + dOut) + experts * dIn, frozenExtra: 0 };
-    case 'idlora':
-      return {
-        trainable: (dOut / s) * (r / s) + (adapter.router === 'input' ? k * dIn : r),
-        frozenExtra: k * r * dIn,
-      };
-    default:
-      throw new Error(`unknown method ${String(adapter.method satisfies never)}`);
-  }
+/**
+ * Trainable parameters, frozen extra and bytes of an adapter on a model (method.md's table; the paper's Tables 1, 2, 6 and 7 follow).
+ * @throws StudioError config_invalid as checkSize does
+ */
+export function countParameters(shape: ModelShape, adapter: AdapterSize): ParameterCount {
+  checkSize(shape, adapter);
+  const base = baseParameters(shape);
+  // Full fine-tuning trains everything, embeddings and norms too, whatever the targets.
+  if (adapter.method === 'full')
+    return summary(base, { trainable: base, frozenExtra: 0, indices: 0, all: base, perModule: [] });
+  const declaration = methodDeclarations[adapter.method];
+  const perModule = modulesOf(shape, adapter);
+  const shared = declaration.sharedParameters(adapter);
+  const total = (of: (entry: (typeof perModule)[number]) => number) =>
+    perModule.reduce((sum, entry) => sum + entry.layers * of(entry), 0);
+  const trainable = total((entry) => entry.trainable) + trainableIn(shared);
+  const frozenExtra = total((entry) => entry.frozenExtra);
+  return summary(base, {
+    trainable,
+    frozenExtra,
+    indices: total((entry) => entry.indices),
+    all: base + frozenExtra + trainable,
+    perModule: perModule.map(({ indices: _, ...entry }) => entry),
+  });
 }
 
-/** @throws StudioError config_invalid as checkAdapter does */
-export function countParameters(shape: ModelShape, adapter: AdapterSize): ParameterCount {
-  checkAdapter(shape, adapter);
-  const base = baseParameters(shape);
-  const perModule = adapter.targets.map((module) => {
-    const size = moduleSize(shape, module);
-    return { module, layers: shape.layers, ...size, ...moduleCount(size, adapter) };
-  });
-  const total = (key: 'trainable' | 'frozenExtra') =>
-    perModule.reduce((sum, entry) => sum + entry.layers * entry[key], 0);
-  // Full fine-tuning trains everything, embeddings and norms too, whatever the targets.
-  const trainable = adapter.method === 'full' ? base : total('trainable');
-  const frozenExtra = total('frozenExtra');
-  const all = adapter.method === 'full' ? base : base + frozenExtra + trainable;
-  const pivotBytes =
-    adapter.method === 'idlora'
-      ? 4 * adapter.clusters * adapter.rank * shape.layers * adapter.targets.length
-      : 0;
+function summary(
+  base: number,
+  found: { trainable: number; frozenExtra: number; indices: number; all: number; perModule: ModuleCount[] },
+): ParameterCount {
+  const { trainable, frozenExtra, indices, all, perModule } = found;
   return {
     trainable,
     frozenExtra,
     base,
     percentPaper: (100 * trainable) / all,
     percentBase: (100 * trainable) / base,
-    adapterBytes: { f32: 4 * trainable + pivotBytes, bf16: 2 * trainable + pivotBytes },
+    adapterBytes: { f32: 4 * (trainable + indices), bf16: 2 * trainable + 4 * indices },
     perModule,
   };
 }
 
-/** Largest rank that every target of the model admits. */
-export function largestRank(shape: ModelShape, adapter: Omit<AdapterSize, 'rank'>): number {
-  const sizes = adapter.targets.map((module) => moduleSize(shape, module));
-  const rows = Math.min(...sizes.map(({ dOut }) => dOut));
-  const columns = Math.min(...sizes.map(({ dIn }) => dIn));
-  if (adapter.method === 'idlora') return Math.floor(rows / adapter.clusters / adapter.boost) * adapter.boost;
-  return Math.min(rows, columns);
+/** Trainable parameters of an adapter, without checks: for ranks that are multiples of the method's step. */
+export function trainableCount(shape: ModelShape, adapter: AdapterSize): number {
+  if (adapter.method === 'full') return baseParameters(shape);
+  const shared = trainableIn(methodDeclarations[adapter.method].sharedParameters(adapter));
+  return modulesOf(shape, adapter).reduce((sum, entry) => sum + entry.layers * entry.trainable, shared);
 }
 
-/**
- * Checks that an adapter's options are possible for a model.
- * @throws StudioError config_invalid with the nearest possible values
- */
-export function checkAdapter(shape: ModelShape, adapter: AdapterSize): void {
-  if (adapter.method === 'full') return;
-  const { rank, clusters, boost } = adapter;
-  const impossible = (message: string, remedy: string) => new StudioError('config_invalid', message, remedy);
-  if (adapter.method === 'idlora') {
-    if (rank % boost !== 0)
-      throw impossible(
-        `ID-LoRA cuts the rank into ${boost} equal parts (boost), but rank ${rank} is no multiple of ${boost}.`,
-        `Choose rank ${Math.max(boost, Math.floor(rank / boost) * boost)} or ${Math.ceil(rank / boost) * boost}, or boost 1.`,
-      );
-    for (const module of adapter.targets) {
-      const { dOut } = moduleSize(shape, module);
-      if (dOut % boost !== 0)
-        throw impossible(
-          `Boost ${boost} does not divide the ${dOut} outputs of ${module}.`,
-          `Choose a boost that divides ${dOut}, for example ${divisorBelow(dOut, boost)}.`,
-        );
-      if (clusters * rank > dOut)
-        throw impossible(
-          `ID-LoRA needs clusters x rank = ${clusters} x ${rank} = ${clusters * rank} different rows of ${module}, which has ${dOut}.`,
-          `Choose rank ${Math.max(boost, largestRank(shape, adapter))} or less, fewer clusters (${Math.max(1, Math.floor(dOut / rank))}), or leave out ${module}.`,
-        );
-    }
-    return;
+/** Adapted modules of equal size and rank, counted from the parameters that the method declares for one of them. */
+function modulesOf(shape: ModelShape, adapter: AdapterSize): (ModuleCount & { indices: number })[] {
+  const { method } = adapter;
+  if (method === 'full') return [];
+  const found = new Map<string, ModuleCount & { indices: number }>();
+  for (const { site, adapter: own } of adapterSites(shape.layers, adapter)) {
+    const key = `${site.module} ${own.rank}`;
+    const known = found.get(key);
+    if (known) known.layers++;
+    else
+      found.set(key, {
+        module: site.module,
+        layers: 1,
+        rank: own.rank,
+        ...moduleCount(moduleSize(shape, site.module), own),
+      });
   }
-  const most = largestRank(shape, adapter);
-  if (rank > most)
-    throw impossible(
-      `Rank ${rank} is larger than the smallest side of the chosen modules, ${most}.`,
-      `Choose rank ${most} or less.`,
-    );
+  return [...found.values()];
+
+  function moduleCount(size: LinearShape, own: AdapterSize) {
+    const declaration = methodDeclarations[method as Exclude<typeof method, 'full'>];
+    const parameters = declaration.parameters(size, own);
+    const trainable = trainableIn(parameters);
+    return {
+      ...size,
+      trainable,
+      frozenExtra: declaration.frozenExtra(size, own),
+      indices: numbersIn(parameters) - trainable,
+    };
+  }
 }
 
-function divisorBelow(value: number, limit: number): number {
-  for (let candidate = limit - 1; candidate > 1; candidate--) if (value % candidate === 0) return candidate;
-  return 1;
+function numbersIn(parameters: readonly ParameterSpec[]): number {
+  return parameters.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+}
+
+function trainableIn(parameters: readonly ParameterSpec[]): number {
+  return numbersIn(parameters.filter(({ trainable }) => trainable));
 }

@@ -1,6 +1,7 @@
 import { StudioError } from '../contract/errors.ts';
 import { methods, type Method } from '../contract/training.ts';
-import { countParameters, type AdapterSize, type ParameterCount } from './count.ts';
+import { countParameters, type ParameterCount } from './count.ts';
+import type { AdapterSize } from './methods/method.ts';
 import type { ModelShape } from './modelShape.ts';
 import { solveRank } from './solve.ts';
 

@@ -1,5 +1,8 @@
-import { moduleCount, countParameters, largestRank, type AdapterSize, type ParameterCount } from './count.ts';
-import { baseParameters, moduleSize, type ModelShape } from './modelShape.ts';
+import { largestRank } from './check.ts';
+import { countParameters, trainableCount, type ParameterCount } from './count.ts';
+import type { AdapterSize } from './methods/method.ts';
+import { methodDeclarations } from './methods/registry.ts';
+import { baseParameters, type ModelShape } from './modelShape.ts';
 
 export interface Solution {
   rank: number;
@@ -23,13 +26,9 @@ export function solveRank(
     const count = countParameters(shape, { ...adapter, rank: 1 });
     return { solution: { rank: 0, count, remainder: maxTrainable - base } };
   }
-  const step = adapter.method === 'idlora' ? adapter.boost : 1;
+  const step = methodDeclarations[adapter.method].rankStep({ ...adapter, rank: 1 });
   const most = largestRank(shape, adapter);
-  const trainable = (rank: number) =>
-    adapter.targets.reduce(
-      (sum, module) => sum + moduleCount(moduleSize(shape, module), { ...adapter, rank }).trainable,
-      0,
-    ) * shape.layers;
+  const trainable = (rank: number) => trainableCount(shape, { ...adapter, rank });
   if (most < step || trainable(step) > maxTrainable) return { solution: null, least: trainable(step) };
   // Every method's count grows with the rank: bisect over multiples of the step.
   let [low, high] = [1, Math.floor(most / step)];

@@ -31,10 +31,7 @@ export async function budgetCommand(args: readonly string[]): Promise<void> {
     if (!parsed.success) throw usageError(`There is no method "${name}"; there are ${methods.join(', ')}.`);
     return parsed.data;
   });
-  const { rank, targets, clusters, boost, router, heads, experts } = adapterFrom({
-    ...values,
-    method: 'lora',
-  });
+  const { method: _, rank, ...options } = adapterFrom({ ...values, method: 'lora' });
   const solve = number(values, 'solve');
   if (solve !== undefined && (!Number.isSafeInteger(solve) || solve < 1))
     throw usageError(`--solve ${text(values, 'solve')} must be a whole number of parameters, at least 1.`);
@@ -42,7 +39,7 @@ export async function budgetCommand(args: readonly string[]): Promise<void> {
     model,
     shapeOf(model, homeOf(values), text(values, 'project') ?? 'default'),
     wanted,
-    { targets, clusters, boost, router, heads, experts },
+    options,
     solve === undefined ? { rank } : { maxTrainable: solve },
   );
   createOutput(values['json'] === true).result(report, () => describe(report));

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { checkAdapter } from '../budget/count.ts';
+import { checkTraining } from '../budget/check.ts';
 import type { Curves, EvalMetric, Run, StepMetric } from '../contract/entities.ts';
 import { StudioError, toPlainError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
@@ -153,7 +153,7 @@ export function createRunService(
     async start({ name, model: modelReference, dataset: datasetReference, config }, watch) {
       const model = models.getOrAdd(modelReference);
       const dataset = await datasets.getOrAdd(datasetReference);
-      checkAdapter(readDecoderConfig(model.folder), config.adapter);
+      checkTraining(readDecoderConfig(model.folder), config);
       if (findRun(database, project, name))
         throw new StudioError(
           'name_taken',

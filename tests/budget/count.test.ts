@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { checkAdapter, countParameters, type AdapterSize } from '../../src-main/budget/count.ts';
+import { checkSize, checkTraining } from '../../src-main/budget/check.ts';
+import { countParameters } from '../../src-main/budget/count.ts';
+import type { AdapterSize } from '../../src-main/budget/methods/method.ts';
 import { baseParameters, presets } from '../../src-main/budget/modelShape.ts';
 import { solveRank } from '../../src-main/budget/solve.ts';
 import { expectedWeights } from '../../src-main/formats/decoderWeights.ts';
-import { methods, targetModules, type Method } from '../../src-main/contract/training.ts';
+import { methods, targetModules, trainConfigSchema, type Method } from '../../src-main/contract/training.ts';
 
 const llama8b = presets['llama-3-8b']!;
 
@@ -100,19 +102,91 @@ describe('impossible combinations name the nearest possible ones', () => {
     tieEmbeddings: true,
   };
   it('k r beyond the rows of a module', () => {
-    expect(() => checkAdapter(tiny, adapter('idlora', 16))).toThrow(
+    expect(() => checkSize(tiny, adapter('idlora', 16))).toThrow(
       /4 x 16 = 64 different rows of k_proj, which has 32/,
     );
-    expect(() => checkAdapter(tiny, adapter('idlora', 8))).not.toThrow();
+    expect(() => checkSize(tiny, adapter('idlora', 8))).not.toThrow();
   });
   it('s not dividing the rank or an output', () => {
-    expect(() => checkAdapter(tiny, adapter('idlora', 7))).toThrow(/rank 7 is no multiple of 2/);
-    expect(() => checkAdapter(tiny, adapter('idlora', 6, { boost: 3 }))).toThrow(
+    expect(() => checkSize(tiny, adapter('idlora', 7))).toThrow(/rank 7 is no multiple of 2/);
+    expect(() => checkSize(tiny, adapter('idlora', 6, { boost: 3 }))).toThrow(
       /Boost 3 does not divide the 64 outputs/,
     );
   });
+  it.each<[Partial<AdapterSize>, Method, RegExp, RegExp]>([
+    [
+      { rank: 6, boost: 4 },
+      'idlora',
+      /rank 6 is no multiple of 4 \(q_proj\)/,
+      /rank 4 or 8, or another boost \(1, 2, 3, 6\)/,
+    ],
+    [{ rank: 3, boost: 8 }, 'idlora', /no multiple of 8/, /rank 8, or another boost \(1, 3\)/],
+    [{ rank: 6, boost: 3 }, 'idlora', /Boost 3 does not divide the 64/, /both 64 and rank 6: 1, 2\./],
+    [
+      { rank: 16 },
+      'idlora',
+      /different rows of k_proj/,
+      /rank 8 or less, or at most 2 clusters, or modules without k_proj/,
+    ],
+    [{ rank: 40 }, 'idlora', /different rows of q_proj/, /rank 8 or less, or at most 1 clusters/],
+    [
+      { rank: 4, clusters: 16, boost: 4 },
+      'idlora',
+      /64 different rows of k_proj, which has 32/,
+      /at most 8 clusters/,
+    ],
+    [
+      { rank: 6, experts: 4, gate: 'task' },
+      'moelora',
+      /divides the rank among 4 experts/,
+      /rank 4 or 8, or another number of experts \(1, 2, 3, 6\)/,
+    ],
+    [
+      { rank: 8, experts: 4, gate: 'task', rankPattern: { up_proj: 3 } },
+      'moelora',
+      /rank 3 is no multiple of 4 \(up_proj\)/,
+      /rank 4, or/,
+    ],
+    [{ rank: 8, tasks: 3 }, 'moelora', /3 tasks mean nothing/, /gate task/],
+    [
+      { rank: 8, rankPattern: { k_proj: 64 } },
+      'lora',
+      /Rank 64 is larger than the smallest side of k_proj, 32/,
+      /rank 32 or less/,
+    ],
+    [{ rank: 8, rankPattern: { k_proj: 9 } }, 'idlora', /rank 9 is no multiple/, /rank 8 or 10/],
+  ])('%j with %s', (more, method, message, remedy) => {
+    const attempt = () => checkSize(tiny, adapter(method, 1, more));
+    expect(attempt).toThrow(
+      expect.objectContaining({
+        code: 'config_invalid',
+        message: expect.stringMatching(message) as string,
+        remedy: expect.stringMatching(remedy) as string,
+      }) as Error,
+    );
+  });
+  it.each([1, 2, 3, 4, 5, 8, 12, 16])('%i clusters with boost 1, 2, 4 and 8 are possible', (clusters) => {
+    const shape = presets['llama-3.2-1b']!;
+    for (const boost of [1, 2, 4, 8])
+      expect(() => checkSize(shape, adapter('idlora', 8, { clusters, boost }))).not.toThrow();
+  });
+  it('options of an adapter on full fine-tuning, and a rate for B matrices that are not there', () => {
+    const full =
+      (more: object, run: object = {}) =>
+      () =>
+        checkTraining(
+          tiny,
+          trainConfigSchema.parse({ adapter: { method: 'full', rank: 1, alpha: 1, ...more }, ...run }),
+        );
+    expect(full({})).not.toThrow();
+    expect(full({ layers: [0], dropout: 0.1 })).toThrow(/a choice of layers, dropout 0.1 cannot apply/);
+    expect(full({ rankPattern: { q_proj: 2 } })).toThrow(/a rank pattern/);
+    expect(full({ alphaPattern: { q_proj: 2 } })).toThrow(/an alpha pattern/);
+    expect(full({ rankStabilized: true })).toThrow(/rslora/);
+    expect(full({}, { loraPlusRatio: 4 })).toThrow(/LoRA\+ gives the B matrices/);
+  });
   it('a rank beyond a side of the matrix', () => {
-    expect(() => checkAdapter(tiny, adapter('lora', 33))).toThrow(/larger than the smallest side .* 32/);
+    expect(() => checkSize(tiny, adapter('lora', 33))).toThrow(/larger than the smallest side of k_proj, 32/);
   });
 });
 

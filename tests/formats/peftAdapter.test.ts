@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { adapterConfigSchema } from '../../src-main/contract/training.ts';
 import { openAdapterFolder, writeAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
+import { writeSafetensors } from '../../src-main/formats/safetensors.ts';
 import { temporaryFolder } from '../support/trainingRun.ts';
 
 const base = { name: 'base', sha256: 'ab' };
 const tensor = (suffix: string) =>
   ({
-    modulePath: 'model.layers.0.self_attn.q_proj',
-    suffix,
+    name: `model.layers.0.self_attn.q_proj.${suffix}`,
     dtype: 'F32',
     shape: [1],
     data: new Uint8Array(4),
@@ -17,7 +17,17 @@ const tensor = (suffix: string) =>
 
 it.each([
   { method: 'lora', rank: 4, alpha: 8, targets: ['q_proj', 'v_proj'] },
+  {
+    method: 'lora',
+    rank: 4,
+    alpha: 8,
+    rankStabilized: true,
+    rankPattern: { q_proj: 8 },
+    alphaPattern: { 'layers.[01].mlp.up_proj': 3.5 },
+    layers: [0, 3],
+  },
   { method: 'dora', rank: 4, alpha: 8 },
+  { method: 'moelora', rank: 8, alpha: 2, experts: 4, gate: 'task', tasks: 7, rankStabilized: true },
   { method: 'hydralora', rank: 2, alpha: 2, heads: 5 },
   { method: 'moelora', rank: 2, alpha: 2, experts: 6 },
   {
@@ -52,14 +62,76 @@ it('replaces an adapter folder as a whole and leaves nothing beside it', () => {
   expect(readdirSync(parent)).toEqual(['adapter']);
 });
 
+it("reads PEFT's spellings: one layer or a list, patterns, use_rslora, keys of defaults", () => {
+  const file = {
+    peft_type: 'LORA',
+    r: 4,
+    lora_alpha: 8,
+    target_modules: ['v_proj', 'q_proj'],
+    bias: 'none',
+    use_rslora: true,
+    rank_pattern: { '^model.layers.0.self_attn.q_proj': 2, 'layers\\.\\d+\\.self_attn\\.v_proj': 8 },
+    alpha_pattern: { q_proj: 3 },
+    exclude_modules: null,
+    layer_replication: null,
+    lora_bias: false,
+    init_lora_weights: true,
+    loftq_config: {},
+  };
+  const read = (more: object) => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify({ ...file, ...more }));
+    writeSafetensors(join(folder, 'adapter_model.safetensors'), []);
+    const adapter = openAdapterFolder(folder);
+    adapter.tensors.close();
+    return adapter.config;
+  };
+  expect(read({})).toEqual(
+    adapterConfigSchema.parse({
+      method: 'lora',
+      rank: 4,
+      alpha: 8,
+      targets: ['q_proj', 'v_proj'],
+      rankStabilized: true,
+      rankPattern: file.rank_pattern,
+      alphaPattern: file.alpha_pattern,
+    }),
+  );
+  expect(read({ layers_to_transform: 3, layers_pattern: ['layers'] }).layers).toEqual([3]);
+  expect(read({ layers_to_transform: [4, 1, 4], layers_pattern: null }).layers).toEqual([1, 4]);
+  expect(read({ layers_to_transform: [], layers_pattern: 'layers' }).layers).toBeNull();
+  expect(read({ use_dora: true }).method).toBe('dora');
+});
+
+it('a folder without tensors is named', () => {
+  const folder = temporaryFolder();
+  const config = { peft_type: 'LORA', r: 4, lora_alpha: 8, target_modules: ['q_proj'] };
+  writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify(config));
+  expect(() => openAdapterFolder(folder)).toThrow(/has no adapter_model.safetensors/);
+});
+
 describe('refuses by name', () => {
   const config = { peft_type: 'LORA', r: 4, lora_alpha: 8, target_modules: ['q_proj'], bias: 'none' };
   it.each<[object, string, RegExp]>([
     [{ ...config, peft_type: 'VERA' }, 'model_unsupported', /peft_type "VERA"/],
     [{ ...config, bias: 'all' }, 'model_unsupported', /bias "all"/],
-    [{ ...config, use_rslora: true }, 'model_unsupported', /use_rslora/],
-    [{ ...config, modules_to_save: ['lm_head'] }, 'model_unsupported', /modules_to_save lm_head/],
-    [{ ...config, rank_pattern: { x: 2 } }, 'model_unsupported', /rank_pattern/],
+    [{ ...config, modules_to_save: ['lm_head'] }, 'model_unsupported', /modules_to_save \["lm_head"\]/],
+    [
+      { ...config, rank_pattern: { '(a+)+b': 2 } },
+      'model_unsupported',
+      /rank_pattern: .*"\(a\+\)\+b" uses a repetition/,
+    ],
+    [{ ...config, alpha_pattern: { '(?=q)': 2 } }, 'model_unsupported', /alpha_pattern: .*the group \(\?=/],
+    [{ ...config, rank_pattern: { q_proj: 'a' } }, 'adapter_invalid', /rank_pattern\.q_proj: /],
+    [{ ...config, rank_pattern: { q_proj: 0 } }, 'adapter_invalid', /rank_pattern\.q_proj: /],
+    [{ ...config, layers_to_transform: [0, -1] }, 'adapter_invalid', /layers_to_transform\.0: /],
+    [{ ...config, layers_to_transform: [1], layers_pattern: 'h' }, 'model_unsupported', /layers_pattern h/],
+    [{ ...config, exclude_modules: ['k_proj'] }, 'model_unsupported', /exclude_modules \["k_proj"\]/],
+    [{ ...config, lora_bias: true }, 'model_unsupported', /lora_bias true/],
+    [{ ...config, init_lora_weights: 'pissa' }, 'model_unsupported', /init_lora_weights "pissa"/],
+    [{ ...config, target_modules: '.*_proj' }, 'model_unsupported', /one expression as target_modules/],
+    [{ ...config, peft_type: 'MOELORA', gate: 'row' }, 'adapter_invalid', /: gate: /],
+    [{ ...config, peft_type: 'MOELORA', num_tasks: 0 }, 'adapter_invalid', /: num_tasks: /],
     [{ ...config, target_modules: ['lm_head'] }, 'model_unsupported', /target modules lm_head/],
     [{ ...config, r: -1 }, 'adapter_invalid', /r: /],
   ])('%j', (content, code, message) => {

@@ -16,11 +16,10 @@ import {
 import { reshape } from '../graph/ops/layout.ts';
 import { matmul } from '../graph/ops/linear.ts';
 import { sum } from '../graph/ops/reduce.ts';
-import { lora } from './lora.ts';
-import type { AdapterMethod } from './method.ts';
+import { updateScale, type AdapterMethod } from './method.ts';
 
 /**
- * DoRA (Liu et al. 2024) as PEFT computes it: magnitude m [dOut] and direction W + s B A, s = alpha / r:
+ * DoRA (Liu et al. 2024) as PEFT computes it: magnitude m [dOut] and direction W + s B A, s = alpha / r (rsLoRA: alpha / sqrt(r)):
  *
  *   y = (m / n) (W x + s B A x),   n = ||W + s B A|| per output row, detached from the gradient
  *
@@ -30,43 +29,30 @@ import type { AdapterMethod } from './method.ts';
  *
  * n is found without forming W + s B A: n^2 = |W|^2 + 2 s rowsum((W A^T) * B) + s^2 rowsum((B A A^T) * B), in f32.
  */
-export const dora: AdapterMethod = {
-  parameters: (shape, config) => [
-    ...lora.parameters(shape, config),
-    {
-      suffix: 'lora_magnitude_vector',
-      shape: [shape.dOut],
-      dtype: 'f32',
-      trainable: true,
-      initial: { kind: 'rowNorms' },
-    },
-  ],
-  apply({ config, shape, x, base, weight, parameter, dropout }) {
-    const s = config.alpha / config.rank;
-    const [a, b] = [parameter('lora_A.weight'), parameter('lora_B.weight')];
-    const dropped = dropout(x);
-    const update = matmul(scale(matmul(dropped, a, { transposeY: true }), s), b, { transposeY: true });
-    const magnitude = parameter('lora_magnitude_vector');
-    const norm = rowNorms(weight, stopGradient(a), stopGradient(b), s);
-    const ratio = fusedOne('dora_ratio', [magnitude, norm], ([m, n]) =>
-      reshape(divide(cast(m!, 'f32'), n!), [1, shape.dOut]),
-    );
-    if (dropped === x)
-      return [
-        fusedOne('dora_scale', [base, update, ratio], ([w, u, r]) =>
-          cast(multiply(addAll([cast(w!, 'f32'), cast(u!, 'f32')]), r!), w!.dtype),
-        ),
-      ];
-    const again = matmul(dropped, weight, { transposeY: true });
-    const correction = fusedOne('dora_correct', [again, update, ratio], ([w, u, r]) =>
-      cast(
-        add(multiply(cast(w!, 'f32'), subtract(r!, scalarLike(r!, 1))), multiply(cast(u!, 'f32'), r!)),
-        w!.dtype,
+export const dora: AdapterMethod = ({ config, shape, x, base, weight, parameter, dropout }) => {
+  const s = updateScale(config);
+  const [a, b] = [parameter('lora_A.weight'), parameter('lora_B.weight')];
+  const dropped = dropout(x);
+  const update = matmul(scale(matmul(dropped, a, { transposeY: true }), s), b, { transposeY: true });
+  const magnitude = parameter('lora_magnitude_vector');
+  const norm = rowNorms(weight, stopGradient(a), stopGradient(b), s);
+  const ratio = fusedOne('dora_ratio', [magnitude, norm], ([m, n]) =>
+    reshape(divide(cast(m!, 'f32'), n!), [1, shape.dOut]),
+  );
+  if (dropped === x)
+    return [
+      fusedOne('dora_scale', [base, update, ratio], ([w, u, r]) =>
+        cast(multiply(addAll([cast(w!, 'f32'), cast(u!, 'f32')]), r!), w!.dtype),
       ),
-    );
-    return [base, correction];
-  },
-  frozenExtra: () => 0,
+    ];
+  const again = matmul(dropped, weight, { transposeY: true });
+  const correction = fusedOne('dora_correct', [again, update, ratio], ([w, u, r]) =>
+    cast(
+      add(multiply(cast(w!, 'f32'), subtract(r!, scalarLike(r!, 1))), multiply(cast(u!, 'f32'), r!)),
+      w!.dtype,
+    ),
+  );
+  return [base, correction];
 };
 
 /** ||W + s B A|| of each row [dOut], f32. */

@@ -1,12 +1,17 @@
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { modulePath } from '../../budget/adapterSites.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { AdapterConfig } from '../../contract/training.ts';
-import { createRandom } from '../../data/random.ts';
+import { createRandom, type Random } from '../../data/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
-import { hostBytes, modulePath, type AdapterParameter, type WeightSource } from '../model/modelGraph.ts';
+import {
+  hostBytes,
+  type AdapterParameter,
+  type AdapterPlace,
+  type WeightSource,
+} from '../model/modelGraph.ts';
 import { seedFrom } from '../seeds.ts';
 import type { PivotChooser } from './pivots/pivots.ts';
 
@@ -17,7 +22,6 @@ import type { PivotChooser } from './pivots/pivots.ts';
  */
 export async function initialValue(
   parameter: AdapterParameter,
-  adapter: AdapterConfig,
   source: WeightSource,
   seed: number,
   pivots: PivotPlace,
@@ -32,9 +36,15 @@ export async function initialValue(
       const { bound } = spec.initial;
       return hostBytes(Float32Array.from({ length: count }, () => (2 * random.next() - 1) * bound));
     }
+    case 'normal': {
+      const random = createRandom(seedFrom(seed, 'initial', variable.name));
+      const { deviation } = spec.initial;
+      return hostBytes(Float32Array.from({ length: count }, () => normal(random) * deviation));
+    }
     case 'rowNorms': {
-      const { dIn, dOut } = parameter.shape;
-      const name = `${modulePath(parameter.site)}.weight`;
+      const { site, shape } = parameter.place!;
+      const { dIn, dOut } = shape;
+      const name = `${modulePath(site)}.weight`;
       const rows = asFloat32(source.read(name), source.info(name)!.dtype);
       return hostBytes(
         Float32Array.from({ length: dOut }, (_, row) => {
@@ -45,7 +55,7 @@ export async function initialValue(
       );
     }
     case 'pivots':
-      return hostBytes(await pivotsOf(parameter, adapter, source, seed, pivots));
+      return hostBytes(await pivotsOf(parameter.place!, source, seed, pivots));
     default:
       throw new Error(`unknown start ${JSON.stringify(spec.initial satisfies never)}`);
   }
@@ -59,15 +69,14 @@ export interface PivotPlace {
 }
 
 async function pivotsOf(
-  parameter: AdapterParameter,
-  adapter: AdapterConfig,
+  { site, shape, adapter }: AdapterPlace,
   source: WeightSource,
   seed: number,
   { chooser, cacheFolder }: PivotPlace,
 ): Promise<Int32Array> {
-  const { dIn, dOut } = parameter.shape;
+  const { dIn, dOut } = shape;
   const { pivots: strategy, clusters, rank } = adapter;
-  const name = `${modulePath(parameter.site)}.weight`;
+  const name = `${modulePath(site)}.weight`;
   const pivotSeed = seedFrom(seed, 'pivots', name);
   const bytes = strategy === 'pmrc' ? source.read(name) : new Uint8Array(0);
   const choose = () =>
@@ -87,6 +96,11 @@ async function pivotsOf(
   const pivots = await choose();
   writeSafetensors(path, [{ name: 'pivots', dtype: 'I32', shape: [pivots.length], data: hostBytes(pivots) }]);
   return pivots;
+}
+
+/** A standard normal number (Box and Muller 1958). */
+function normal(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
 }
 
 /** Null where there is no usable cache file: it is only a cache. */

@@ -3,7 +3,7 @@ import { cast, multiply, scale } from '../graph/ops/elementwise.ts';
 import { concat, reshape } from '../graph/ops/layout.ts';
 import { matmul } from '../graph/ops/linear.ts';
 import { softmax } from '../graph/ops/neural.ts';
-import { kaimingBound, type AdapterMethod } from './method.ts';
+import { updateScale, type AdapterMethod } from './method.ts';
 
 /**
  * MoELoRA as the ID-LoRA paper counts it (Tables 6 and 7): independent LoRA experts of rank r each and a dense softmax router per
@@ -14,50 +14,21 @@ import { kaimingBound, type AdapterMethod } from './method.ts';
  * with A_i [r, dIn], B_i [dOut, r], R [experts, dIn]. (Liu et al.'s own MOELoRA differs: r is the total over experts and the
  * gate sees the task, not the token.)
  */
-export const moeLora: AdapterMethod = {
-  parameters({ dIn, dOut }, { rank, experts }) {
-    const each = Array.from({ length: experts }, (_, i) => i);
-    return [
-      ...each.map((i) => ({
-        suffix: `moelora_A.${i}.weight`,
-        shape: [rank, dIn],
-        dtype: 'f32' as const,
-        trainable: true,
-        initial: { kind: 'uniform' as const, bound: kaimingBound(dIn) },
-      })),
-      ...each.map((i) => ({
-        suffix: `moelora_B.${i}.weight`,
-        shape: [dOut, rank],
-        dtype: 'f32' as const,
-        trainable: true,
-        initial: { kind: 'zeros' as const },
-      })),
-      {
-        suffix: 'moelora_router.weight',
-        shape: [experts, dIn],
-        dtype: 'f32',
-        trainable: true,
-        initial: { kind: 'uniform', bound: kaimingBound(dIn) },
-      },
-    ];
-  },
-  apply({ config, x, base, parameter, dropout }) {
-    const { rank, experts } = config;
-    const rows = x.shape[0]!;
-    const all = (part: 'A' | 'B', axis: number) =>
-      concat(
-        Array.from({ length: experts }, (_, i) => parameter(`moelora_${part}.${i}.weight`)),
-        axis,
-      );
-    const down = matmul(dropout(x), all('A', 0), { transposeY: true });
-    const logits = matmul(x, parameter('moelora_router.weight'), { transposeY: true });
-    const factor = config.alpha / rank;
-    const gated = fusedOne(`moelora_gate_${factor}`, [down, logits], ([z, l]) => {
-      const wide = reshape(cast(z!, 'f32'), [rows, experts, rank]);
-      const gates = reshape(softmax(l!), [rows, experts, 1]);
-      return cast(reshape(scale(multiply(wide, gates), factor), [rows, experts * rank]), z!.dtype);
-    });
-    return [base, matmul(gated, all('B', 1), { transposeY: true })];
-  },
-  frozenExtra: () => 0,
+export const moeLora: AdapterMethod = ({ config, x, base, parameter, dropout }) => {
+  const { rank, experts } = config;
+  const rows = x.shape[0]!;
+  const all = (part: 'A' | 'B', axis: number) =>
+    concat(
+      Array.from({ length: experts }, (_, i) => parameter(`moelora_${part}.${i}.weight`)),
+      axis,
+    );
+  const down = matmul(dropout(x), all('A', 0), { transposeY: true });
+  const logits = matmul(x, parameter('moelora_router.weight'), { transposeY: true });
+  const factor = updateScale(config);
+  const gated = fusedOne(`moelora_gate_${factor}`, [down, logits], ([z, l]) => {
+    const wide = reshape(cast(z!, 'f32'), [rows, experts, rank]);
+    const gates = reshape(softmax(l!), [rows, experts, 1]);
+    return cast(reshape(scale(multiply(wide, gates), factor), [rows, experts * rank]), z!.dtype);
+  });
+  return [base, matmul(gated, all('B', 1), { transposeY: true })];
 };

@@ -2,7 +2,7 @@ import { StudioError } from '../../contract/errors.ts';
 import { adapterKey, type AdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
 import { elementCount } from '../graph/dtype.ts';
 import type { HostArray } from '../graph/session.ts';
-import { hostBytes, modulePath, type AdapterParameter } from '../model/modelGraph.ts';
+import { hostBytes, type AdapterParameter } from '../model/modelGraph.ts';
 import { asFloat32 } from './initialValues.ts';
 
 /**
@@ -10,8 +10,8 @@ import { asFloat32 } from './initialValues.ts';
  * @throws StudioError adapter_invalid: the tensor is missing, of another shape, or pivots are no distinct rows of W
  */
 export function storedValue(parameter: AdapterParameter, folder: AdapterFolder): Uint8Array {
-  const { spec, shape } = parameter;
-  const key = adapterKey(modulePath(parameter.site), spec.suffix);
+  const { spec, place } = parameter;
+  const key = adapterKey(parameter.variable.name);
   const fail = (what: string) =>
     new StudioError(
       'adapter_invalid',
@@ -29,14 +29,15 @@ export function storedValue(parameter: AdapterParameter, folder: AdapterFolder):
   }
   if (info.dtype !== 'I32') throw fail(`is stored as ${info.dtype}; I32 is needed`);
   const rows = new Int32Array(bytes.buffer);
-  if (rows.some((row) => row < 0 || row >= shape.dOut)) throw fail(`names rows outside 0..${shape.dOut - 1}`);
+  const { dOut } = place!.shape;
+  if (rows.some((row) => row < 0 || row >= dOut)) throw fail(`names rows outside 0..${dOut - 1}`);
   if (new Set(rows).size !== rows.length) throw fail('names a row twice');
   return bytes;
 }
 
 /** @throws StudioError adapter_invalid where the folder has tensors that no parameter of the model takes */
 export function checkNoForeignTensors(parameters: readonly AdapterParameter[], folder: AdapterFolder): void {
-  const known = new Set(parameters.map(({ site, spec }) => adapterKey(modulePath(site), spec.suffix)));
+  const known = new Set(parameters.map(({ variable }) => adapterKey(variable.name)));
   // A.weight beside pivots is the optional explicit copy of the frozen rows (method.md).
   const foreign = [...folder.tensors.tensors.keys()].filter(
     (key) => !known.has(key) && !key.endsWith('.idlora_A.weight'),
@@ -54,12 +55,11 @@ export function adapterTensors(
   parameters: readonly AdapterParameter[],
   values: Record<string, HostArray>,
 ): AdapterTensor[] {
-  return parameters.map(({ site, spec, variable }) => {
+  return parameters.map(({ spec, variable }) => {
     const value = values[variable.name]!;
     if (value.length !== elementCount(spec.shape)) throw new Error(`${variable.name} has a wrong length`);
     return {
-      modulePath: modulePath(site),
-      suffix: spec.suffix,
+      name: variable.name,
       dtype: spec.dtype === 'f32' ? 'F32' : 'I32',
       shape: spec.shape,
       data: hostBytes(value),

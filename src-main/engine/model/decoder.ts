@@ -1,3 +1,4 @@
+import type { LinearSite } from '../../budget/adapterSites.ts';
 import type { TargetModule } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import type { DType } from '../graph/dtype.ts';
@@ -8,12 +9,6 @@ import { gather } from '../graph/ops/layout.ts';
 import { splitHeads, type Terms } from './attention.ts';
 import { residualNorm } from './norm.ts';
 import type { RotaryTable } from './rotary.ts';
-
-/** One linear module of the decoder. */
-export interface LinearSite {
-  layer: number;
-  module: TargetModule;
-}
 
 /** What the decoder needs from its surroundings: weights, the linear modules (adapted or not), attention. */
 export interface DecoderParts {

@@ -1,9 +1,13 @@
+import { adapterSites, modulePath, type LinearSite } from '../../budget/adapterSites.ts';
+import { checkStructure } from '../../budget/check.ts';
+import type { LinearShape, MethodDeclaration, ParameterSpec } from '../../budget/methods/method.ts';
+import { methodDeclarations } from '../../budget/methods/registry.ts';
 import { moduleSize } from '../../budget/modelShape.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig, Precision, TargetModule } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
-import type { AdapterMethod, LinearShape, ParameterSpec } from '../adapters/method.ts';
-import { adapterMethod } from '../adapters/registry.ts';
+import type { AdapterMethod } from '../adapters/method.ts';
+import { adapterMethods } from '../adapters/registry.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Tensor } from '../graph/graph.ts';
 import { add, cast, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
@@ -18,7 +22,6 @@ import {
   type Variable,
 } from '../graph/variables.ts';
 import type { Terms } from './attention.ts';
-import type { LinearSite } from './decoder.ts';
 
 /** Where weights come from: a Hugging Face folder (formats/weightFolder.ts) or memory. */
 export interface WeightSource {
@@ -27,19 +30,25 @@ export interface WeightSource {
   read(name: string): Uint8Array;
 }
 
-/** A parameter of an adapted module in the session. */
-export interface AdapterParameter {
+/** An adapted module. */
+export interface AdapterPlace {
   site: LinearSite;
   shape: LinearShape;
+  /** The options as they hold there. */
+  adapter: AdapterConfig;
+}
+
+/** A parameter of the adapter in the session. */
+export interface AdapterParameter {
+  /** The module that it belongs to; null: all adapted modules share it. */
+  place: AdapterPlace | null;
   spec: ParameterSpec;
+  /** Named by module path and suffix. */
   variable: Variable;
 }
 
-/** Sub-module of a decoder layer that holds a linear module, as Hugging Face names it. */
-export function modulePath({ layer, module }: LinearSite): string {
-  const parent = ['gate_proj', 'up_proj', 'down_proj'].includes(module) ? 'mlp' : 'self_attn';
-  return `model.layers.${layer}.${parent}.${module}`;
-}
+/** The path of parameters that all modules share. */
+const sharedPath = 'model';
 
 const storedTypes: Record<string, StoredDType> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
 
@@ -58,7 +67,9 @@ export class ModelGraph {
   readonly trainable = new Map<Variable, Tensor>();
 
   readonly #source: WeightSource;
-  readonly #method: AdapterMethod | null;
+  readonly #method: { graph: AdapterMethod; declaration: MethodDeclaration } | null;
+  /** Adapted modules by path. */
+  readonly #places = new Map<string, AdapterPlace>();
   readonly #weights = new Map<string, { variable: Variable; value: Tensor; stored: StoredDType }>();
   readonly #parameters = new Map<string, AdapterParameter>();
   readonly #values = new Map<Variable, Tensor>();
@@ -75,7 +86,7 @@ export class ModelGraph {
     this.adapter = options.adapter;
     this.dtype = options.precision;
     this.#source = options.source;
-    this.#method = options.adapter && adapterMethod(options.adapter.method);
+    this.#method = options.adapter && methodOf(options.adapter);
     if (options.adapter) this.#declareParameters(options.adapter);
   }
 
@@ -113,10 +124,11 @@ export class ModelGraph {
     const weight = this.weight(`${path}.weight`);
     const base = matmul(x, weight, { transposeY: true });
     const bias = this.#hasBias(site.module) ? [this.weight(`${path}.bias`)] : [];
-    if (!this.#method || !this.adapter?.targets.includes(site.module)) return [base, ...bias];
-    const terms = this.#method.apply({
-      config: this.adapter,
-      shape: moduleSize(this.config, site.module),
+    const place = this.#places.get(path);
+    if (!this.#method || !place) return [base, ...bias];
+    const terms = this.#method.graph({
+      config: place.adapter,
+      shape: place.shape,
       x,
       base,
       weight,
@@ -135,12 +147,10 @@ export class ModelGraph {
 
   /** Frozen numbers beyond the base, as the paper counts them. */
   frozenExtraCount(): number {
-    const { adapter } = this;
-    if (!adapter || !this.#method) return 0;
-    const perLayer = adapter.targets.map((module) =>
-      this.#method!.frozenExtra(moduleSize(this.config, module), adapter),
+    return [...this.#places.values()].reduce(
+      (total, { shape, adapter }) => total + this.#method!.declaration.frozenExtra(shape, adapter),
+      0,
     );
-    return this.config.layers * perLayer.reduce((total, count) => total + count, 0);
   }
 
   /** Base parameters in the graph; a tied head counts once. */
@@ -185,19 +195,25 @@ export class ModelGraph {
     return { entry: { inputs: { index, words }, outputs: { done } }, assign, loadWeights };
   }
 
+  /** @throws StudioError config_invalid where the adapter does not fit the model */
   #declareParameters(adapter: AdapterConfig): void {
-    for (let layer = 0; layer < this.config.layers; layer++)
-      for (const module of adapter.targets) {
-        const site = { layer, module };
-        const shape = moduleSize(this.config, module);
-        for (const spec of this.#method!.parameters(shape, adapter)) {
-          const name = `${modulePath(site)}.${spec.suffix}`;
-          const variable = createVariable(this.graph, name, spec.shape, spec.dtype);
-          const parameter = { site, shape, spec, variable };
-          this.adapterParameters.push(parameter);
-          this.#parameters.set(name, parameter);
-        }
-      }
+    const { declaration } = this.#method!;
+    checkStructure(this.config, adapter);
+    for (const { site, adapter: own } of adapterSites(this.config.layers, adapter)) {
+      const place = { site, shape: moduleSize(this.config, site.module), adapter: own };
+      const path = modulePath(site);
+      this.#places.set(path, place);
+      for (const spec of declaration.parameters(place.shape, own)) this.#declare(path, place, spec);
+    }
+    for (const spec of declaration.sharedParameters(adapter)) this.#declare(sharedPath, null, spec);
+  }
+
+  #declare(path: string, place: AdapterPlace | null, spec: ParameterSpec): void {
+    const name = `${path}.${spec.suffix}`;
+    const variable = createVariable(this.graph, name, spec.shape, spec.dtype);
+    const parameter = { place, spec, variable };
+    this.adapterParameters.push(parameter);
+    this.#parameters.set(name, parameter);
   }
 
   #parameterValue(name: string): Tensor {
@@ -224,6 +240,16 @@ export class ModelGraph {
     const keep = cast(greaterEqual(uniform, scalarLike(uniform, p)), value.dtype);
     return multiply(value, multiply(keep, scalarLike(value, 1 / (1 - p))));
   }
+}
+
+function methodOf({ method }: AdapterConfig) {
+  if (method === 'full')
+    throw new StudioError(
+      'config_invalid',
+      'Method "full" cannot be trained by this version.',
+      `Choose one of: ${Object.keys(adapterMethods).join(', ')}.`,
+    );
+  return { graph: adapterMethods[method], declaration: methodDeclarations[method] };
 }
 
 /** Bytes as 32-bit words; a trailing half word is padded with zeros. */

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { StudioError } from '../../contract/errors.ts';
 import { checkWeights } from '../../formats/decoderWeights.ts';
 import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';
-import { openAdapterFolder, writeAdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
+import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../formats/peftAdapter.ts';
 import { WeightFolder } from '../../formats/weightFolder.ts';
 import type { Tensorflow } from '../graph/session.ts';
 import { generate } from '../inference/generate.ts';
@@ -100,19 +100,12 @@ function exportAdapter(request: ExportRequest): ExportResult {
   const adapter = openAdapterFolder(join(request.checkpoint, 'adapter'));
   const weights = new WeightFolder(request.modelFolder);
   try {
-    const prefix = 'base_model.model.';
-    const tensors: AdapterTensor[] = [...adapter.tensors.tensors.values()].map((info) => {
-      const name = info.name.slice(prefix.length);
-      // A module path ends with `_proj`; what follows is the suffix.
-      const cut = name.indexOf('_proj.') + '_proj'.length;
-      return {
-        modulePath: name.slice(0, cut),
-        suffix: name.slice(cut + 1),
-        dtype: info.dtype,
-        shape: info.shape,
-        data: () => adapter.tensors.read(info.name),
-      };
-    });
+    const tensors = [...adapter.tensors.tensors.values()].map(({ name, dtype, shape }) => ({
+      name: nameOfKey(name),
+      dtype,
+      shape,
+      data: () => adapter.tensors.read(name),
+    }));
     const base = { name: request.modelFolder, sha256: adapter.baseSha256 ?? weights.contentHash() };
     return { files: writeAdapterFolder(request.outFolder, adapter.config, base, tensors) };
   } finally {

@@ -236,14 +236,14 @@ async function begin(
   request: TrainRequest,
   context: TrainContext,
 ): Promise<Progress> {
-  const { adapter, seed } = request.config;
+  const { seed } = request.config;
   graph.session.run('zero', {});
   const chooser = new PivotChooser(context.tf);
   try {
     const { adapterParameters } = model;
     for (const [i, parameter] of adapterParameters.entries()) {
       const place = { chooser, cacheFolder: request.cacheFolder };
-      graph.assign(parameter.variable, await initialValue(parameter, adapter, weights, seed, place));
+      graph.assign(parameter.variable, await initialValue(parameter, weights, seed, place));
       const label = 'Preparing the adapter';
       context.emit({ type: 'progress', label, done: i + 1, total: adapterParameters.length });
     }

@@ -1,4 +1,5 @@
-import { checkAdapter, countParameters, type ParameterCount } from '../../../src-main/budget/count.ts';
+import { checkTraining } from '../../../src-main/budget/check.ts';
+import { countParameters, type ParameterCount } from '../../../src-main/budget/count.ts';
 import type { Dataset, Model, Run } from '../../../src-main/contract/entities.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import {
@@ -168,7 +169,7 @@ export function checkForm(
   let count: ParameterCount | null = null;
   if (model && parsed.success && form.targets.length > 0)
     try {
-      checkAdapter(modelShape(model), parsed.data.adapter);
+      checkTraining(modelShape(model), parsed.data);
       count = countParameters(modelShape(model), parsed.data.adapter);
     } catch (error) {
       if (!(error instanceof StudioError)) throw error;

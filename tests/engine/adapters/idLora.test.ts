@@ -26,7 +26,7 @@ async function logits(
     graph.assignment.assign(
       graph.session,
       parameter.variable,
-      await initialValue(parameter, parsed!, source, 3, { chooser, cacheFolder: null }),
+      await initialValue(parameter, source, 3, { chooser, cacheFolder: null }),
     );
   chooser.close();
   const [piece] = [...graph.read(ids)];

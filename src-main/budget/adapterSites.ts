@@ -1,0 +1,76 @@
+import { StudioError } from '../contract/errors.ts';
+import type { AdapterConfig, TargetModule } from '../contract/training.ts';
+import { compilePatternMap } from './modulePatterns.ts';
+
+/** One linear module of the decoder. */
+export interface LinearSite {
+  layer: number;
+  module: TargetModule;
+}
+
+/** Path of a linear module in the Hugging Face model. */
+export function modulePath({ layer, module }: LinearSite): string {
+  const parent = ['gate_proj', 'up_proj', 'down_proj'].includes(module) ? 'mlp' : 'self_attn';
+  return `model.layers.${layer}.${parent}.${module}`;
+}
+
+/** The options of an adapter that say where it is and how large it is there. */
+export type AdapterPlacement = Pick<AdapterConfig, 'rank' | 'targets'> &
+  Partial<Pick<AdapterConfig, 'alpha' | 'layers' | 'rankPattern' | 'alphaPattern'>>;
+
+/** An adapted module and the adapter's options as they hold there. */
+export interface AdapterSite<A> {
+  site: LinearSite;
+  adapter: A;
+}
+
+/**
+ * Every adapted module of a model, layer by layer in the order of `targets`, with rank and alpha as PEFT resolves them: the first key of
+ * rank_pattern (alpha_pattern) that fits the module's path, else the adapter's own. Counts, checks, parameters and graphs all start here.
+ *
+ * @param layers number of layers of the model
+ * @throws StudioError config_invalid: a layer that the model lacks, a module named twice, or a pattern that is not understood or fits no
+ * adapted module
+ */
+export function adapterSites<A extends AdapterPlacement>(layers: number, adapter: A): AdapterSite<A>[] {
+  checkPlacement(layers, adapter);
+  const patterns = {
+    rank: compilePatternMap(adapter.rankPattern ?? {}),
+    alpha: compilePatternMap(adapter.alphaPattern ?? {}),
+  };
+  const adapted = adapter.layers && new Set(adapter.layers);
+  const sites: AdapterSite<A>[] = [];
+  for (let layer = 0; layer < layers; layer++)
+    if (!adapted || adapted.has(layer))
+      for (const module of adapter.targets) {
+        const site = { layer, module };
+        const path = modulePath(site);
+        const rank = patterns.rank.find(({ fits }) => fits(path));
+        const alpha = patterns.alpha.find(({ fits }) => fits(path));
+        const own = { ...(rank && { rank: rank.value }), ...(alpha && { alpha: alpha.value }) };
+        sites.push({ site, adapter: rank || alpha ? { ...adapter, ...own } : adapter });
+      }
+  for (const [kind, entries] of Object.entries(patterns)) {
+    const unused = entries.find(({ fits }) => !sites.some(({ site }) => fits(modulePath(site))));
+    if (unused)
+      throw new StudioError(
+        'config_invalid',
+        `The ${kind} pattern "${unused.key}" fits no adapted module.`,
+        `Adapted are ${adapter.targets.join(', ')} at paths like ${modulePath(sites[0]!.site)}: correct the pattern, or leave it out.`,
+      );
+  }
+  return sites;
+}
+
+function checkPlacement(layers: number, adapter: AdapterPlacement): void {
+  const missing = adapter.layers?.find((layer) => layer >= layers);
+  if (missing !== undefined)
+    throw new StudioError(
+      'config_invalid',
+      `Layer ${missing} does not exist: the model has ${layers} layers.`,
+      `Choose layers from 0 to ${layers - 1}.`,
+    );
+  const twice = adapter.targets.find((module, i) => adapter.targets.indexOf(module) !== i);
+  if (twice !== undefined)
+    throw new StudioError('config_invalid', `The module ${twice} is named twice.`, 'Name each module once.');
+}

@@ -1,0 +1,102 @@
+import type { AdapterConfig, TrainConfig } from '../contract/training.ts';
+import { adapterSites } from './adapterSites.ts';
+import {
+  impossible,
+  type AdapterSize,
+  type CheckedModule,
+  type MethodDeclaration,
+} from './methods/method.ts';
+import { methodDeclarations } from './methods/registry.ts';
+import { moduleSize, type ModelShape } from './modelShape.ts';
+
+/** Largest rank that every target of the model admits. */
+export function largestRank(shape: ModelShape, adapter: Omit<AdapterSize, 'rank'>): number {
+  const { method } = adapter;
+  const ranks = adapter.targets.map((module) => {
+    const size = moduleSize(shape, module);
+    return method === 'full'
+      ? Math.min(size.dIn, size.dOut)
+      : methodDeclarations[method].largestRank(size, { ...adapter, rank: 1 });
+  });
+  return Math.min(...ranks);
+}
+
+/**
+ * Checks that an adapter can be built on a model, module by module with the rank it has there.
+ * @throws StudioError config_invalid with the nearest possible values
+ */
+export function checkStructure(shape: ModelShape, adapter: AdapterSize): void {
+  for (const { place, own, declaration } of distinctModules(shape, adapter)) declaration.check(place, own);
+}
+
+/**
+ * Checks that an adapter can be built and that its ranks make sense: no update has a higher rank than its weight.
+ * @throws StudioError config_invalid with the nearest possible values
+ */
+export function checkSize(shape: ModelShape, adapter: AdapterSize): void {
+  for (const { place, own, declaration } of distinctModules(shape, adapter)) {
+    declaration.check(place, own);
+    const { module, shape: size, most } = place;
+    const limit = Math.min(size.dIn, size.dOut);
+    if (own.rank > limit)
+      throw impossible(
+        `Rank ${own.rank} is larger than the smallest side of ${module}, ${limit}.`,
+        `Choose rank ${most} or less, or leave out ${module}.`,
+      );
+  }
+}
+
+/** One of the modules of each kind and rank. */
+function distinctModules(shape: ModelShape, adapter: AdapterSize) {
+  if (adapter.method === 'full') return [];
+  const declaration = methodDeclarations[adapter.method];
+  const most = largestRank(shape, adapter);
+  const found = new Map<string, { place: CheckedModule; own: AdapterSize; declaration: MethodDeclaration }>();
+  for (const { site, adapter: own } of adapterSites(shape.layers, adapter))
+    found.set(`${site.module} ${own.rank}`, {
+      place: { module: site.module, shape: moduleSize(shape, site.module), most },
+      own,
+      declaration,
+    });
+  return [...found.values()];
+}
+
+/**
+ * Checks all options of an adapter against each other and against a model. Options of other methods are ignored, so that one set of
+ * options can serve several methods; options that contradict the method itself are refused.
+ * @throws StudioError config_invalid with the nearest possible values
+ */
+export function checkAdapter(shape: ModelShape, adapter: AdapterConfig): void {
+  if (adapter.method === 'full') {
+    const { layers, rankPattern, alphaPattern, rankStabilized, dropout } = adapter;
+    const given = [
+      ...(layers ? ['a choice of layers'] : []),
+      ...(Object.keys(rankPattern).length > 0 ? ['a rank pattern'] : []),
+      ...(Object.keys(alphaPattern).length > 0 ? ['an alpha pattern'] : []),
+      ...(rankStabilized ? ['rank-stabilised scaling (rslora)'] : []),
+      ...(dropout > 0 ? [`dropout ${dropout}`] : []),
+    ];
+    if (given.length > 0)
+      throw impossible(
+        `Full fine-tuning trains every parameter and has no adapter: ${given.join(', ')} cannot apply.`,
+        'Leave it out, or choose a method with an adapter, for example lora.',
+      );
+    return;
+  }
+  // Alpha patterns decide no size: this is where they are checked.
+  adapterSites(shape.layers, adapter);
+  checkSize(shape, adapter);
+}
+
+/**
+ * Checks the options of a training run that depend on the method.
+ * @throws StudioError config_invalid with the nearest possible values
+ */
+export function checkTraining(shape: ModelShape, config: TrainConfig): void {
+  checkAdapter(shape, config.adapter);
+  if (config.adapter.method === 'full' && config.loraPlusRatio !== 1)
+    throw impossible(
+      `LoRA+ gives the B matrices a rate of their own (ratio ${config.loraPlusRatio}); full fine-tuning has none.`,
+      'Set the ratio to 1, or choose a method with an adapter, for example lora.',
+    );
+}

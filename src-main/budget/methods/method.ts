@@ -1,0 +1,119 @@
+import { StudioError } from '../../contract/errors.ts';
+import type { AdapterConfig, TargetModule } from '../../contract/training.ts';
+
+/** Size of a linear module: W is [dOut, dIn]. */
+export interface LinearShape {
+  dIn: number;
+  dOut: number;
+}
+
+/** How a parameter starts. Random ones come from the run's seed. */
+export type Initial =
+  | { kind: 'zeros' }
+  /** Uniform in [-bound, bound). */
+  | { kind: 'uniform'; bound: number }
+  /** Normal with mean 0. */
+  | { kind: 'normal'; deviation: number }
+  /** The L2 norm of each row of W. */
+  | { kind: 'rowNorms' }
+  /** Row indices of W, from engine/adapters/pivots. */
+  | { kind: 'pivots' };
+
+/** One tensor that an adapter keeps. */
+export interface ParameterSpec {
+  /** Suffix of the key in adapter_model.safetensors, for example `lora_A.weight`. */
+  suffix: string;
+  shape: readonly number[];
+  dtype: 'f32' | 'i32';
+  trainable: boolean;
+  initial: Initial;
+}
+
+/** The options of an adapter that decide its size. */
+export type AdapterSize = Pick<
+  AdapterConfig,
+  'method' | 'rank' | 'targets' | 'clusters' | 'boost' | 'router' | 'heads' | 'experts'
+> &
+  Partial<Pick<AdapterConfig, 'layers' | 'rankPattern' | 'gate' | 'tasks'>>;
+
+/**
+ * What a method stores and how files name it: all that is known of it without a graph. The parameter counts follow from the shapes.
+ * Its formula and its graph are in the file of the same name in engine/adapters.
+ */
+export interface MethodDeclaration {
+  peftType: string;
+  /** Keys of adapter_config.json with fixed values; they tell methods of the same peft_type apart. */
+  fileFlags: Readonly<Record<string, boolean>>;
+  /** Keys of adapter_config.json that hold options of the method. */
+  fileKeys: Readonly<Record<string, keyof AdapterConfig>>;
+  /** Whether its tensors refer to rows of the base weights, so that the file names their hash. */
+  refersToBase: boolean;
+  /** The parameters of one adapted module, in a stable order. */
+  parameters(shape: LinearShape, adapter: AdapterSize): ParameterSpec[];
+  /** Parameters that all adapted modules share; their keys have the path `model`. */
+  sharedParameters(adapter: AdapterSize): ParameterSpec[];
+  /** Frozen numbers per module beyond the base weight, as the paper counts them (method.md). */
+  frozenExtra(shape: LinearShape, adapter: AdapterSize): number;
+  /** The rank is a multiple of it. */
+  rankStep(adapter: AdapterSize): number;
+  /** Largest rank that makes sense for a module; below rankStep where there is none. */
+  largestRank(shape: LinearShape, adapter: AdapterSize): number;
+  /** @throws StudioError config_invalid with the nearest possible values where the method cannot be built on the module */
+  check(place: CheckedModule, adapter: AdapterSize): void;
+}
+
+/** A module whose options are checked. */
+export interface CheckedModule {
+  module: TargetModule;
+  shape: LinearShape;
+  /** Largest rank that all adapted modules admit. */
+  most: number;
+}
+
+/** Bound of PyTorch's kaiming_uniform_(a = sqrt 5) for a matrix with `fanIn` columns: 1 / sqrt(fanIn). */
+export function kaimingBound(fanIn: number): number {
+  return 1 / Math.sqrt(fanIn);
+}
+
+/** A down-projection, a router: f32, trained, kaiming-uniform over its columns. */
+export function kaimingMatrix(suffix: string, shape: readonly [number, number]): ParameterSpec {
+  const initial = { kind: 'uniform', bound: kaimingBound(shape[1]) } as const;
+  return { suffix, shape, dtype: 'f32', trainable: true, initial };
+}
+
+/** An up-projection: f32, trained, zero, so that a fresh adapter changes nothing. */
+export function zeroMatrix(suffix: string, shape: readonly [number, number]): ParameterSpec {
+  return { suffix, shape, dtype: 'f32', trainable: true, initial: { kind: 'zeros' } };
+}
+
+/** 0, 1, ... count - 1 */
+export function each<R>(count: number, make: (index: number) => R): R[] {
+  return Array.from({ length: count }, (_, i) => make(i));
+}
+
+export function impossible(message: string, remedy: string): StudioError {
+  return new StudioError('config_invalid', message, remedy);
+}
+
+/** The multiples of `step` around a rank, in words. */
+export function nearestMultiples(rank: number, step: number): string {
+  const below = Math.floor(rank / step) * step;
+  return below === 0 ? String(step) : `${below} or ${below + step}`;
+}
+
+/** Divisors of a rank that an option could be (at most 64). */
+export function divisors(rank: number): number[] {
+  return each(Math.min(rank, 64), (i) => i + 1).filter((candidate) => rank % candidate === 0);
+}
+
+/** What most methods have in common. */
+export const plainMethod = {
+  fileFlags: {},
+  fileKeys: {},
+  refersToBase: false,
+  sharedParameters: () => [],
+  frozenExtra: () => 0,
+  rankStep: () => 1,
+  largestRank: ({ dIn, dOut }: LinearShape) => Math.min(dIn, dOut),
+  check: () => undefined,
+} as const satisfies Partial<MethodDeclaration>;

@@ -1,0 +1,225 @@
+import { StudioError } from '../contract/errors.ts';
+
+/** Part of a parsed pattern. */
+type Part =
+  | { kind: 'character'; matches: (character: string) => boolean }
+  | { kind: 'begin' | 'end' }
+  | { kind: 'sequence'; parts: Part[] }
+  | { kind: 'choice'; options: Part[] }
+  | { kind: 'repeat'; part: Part; most: number; optional: boolean };
+
+/** Says whether a module path fits a pattern. */
+export type ModulePattern = (path: string) => boolean;
+
+/** Longest key, and most keys, of a pattern map: file content decides how long matching takes. */
+const maxKeyLength = 200;
+const maxKeys = 2000;
+
+/**
+ * A key of PEFT's rank_pattern and alpha_pattern. It fits a module path where Python's `re.match(rf"(.*\.)?({key})$", path)` does:
+ * the whole path, or what follows any dot of it.
+ *
+ * Keys come from adapter files of unknown origin, so that no regular expression engine gets to see them: the part of the syntax that
+ * module names need is matched here with sets of positions, without backtracking, and everything else is refused by name.
+ * Understood: letters, digits, `_`, `-`, `.` (any character), escaped punctuation, `\d`, `\w`, classes, groups with `|`, one `*`, `+` or `?`
+ * behind a part that has none inside, `^` and `$`.
+ *
+ * @throws StudioError config_invalid with what is not understood
+ */
+export function compileModulePattern(key: string): ModulePattern {
+  const part = new Parser(key).parse();
+  return (path) => {
+    const starts = new Set([0]);
+    for (let i = 0; i < path.length; i++) if (path[i] === '.') starts.add(i + 1);
+    return advance(part, path, starts).has(path.length);
+  };
+}
+
+/** One key of a pattern map. */
+export interface PatternEntry {
+  key: string;
+  value: number;
+  fits: ModulePattern;
+}
+
+/**
+ * The entries of a pattern map in order; the first whose key fits a path decides there, as in PEFT.
+ * @throws StudioError config_invalid as compileModulePattern does, or for too many keys
+ */
+export function compilePatternMap(map: Readonly<Record<string, number>>): PatternEntry[] {
+  const entries = Object.entries(map);
+  if (entries.length > maxKeys)
+    throw new StudioError(
+      'config_invalid',
+      `There are ${entries.length} patterns for single modules; at most ${maxKeys} are read.`,
+      'Join keys with groups, for example layers\\.(0|1|2)\\.self_attn\\.q_proj.',
+    );
+  return entries.map(([key, value]) => ({ key, value, fits: compileModulePattern(key) }));
+}
+
+/** Positions of `text` at which a match of `part` can end that began at one of `starts`. */
+function advance(part: Part, text: string, starts: ReadonlySet<number>): ReadonlySet<number> {
+  switch (part.kind) {
+    case 'character':
+      return new Set(
+        [...starts].filter((at) => at < text.length && part.matches(text[at]!)).map((at) => at + 1),
+      );
+    case 'begin':
+      return new Set([...starts].filter((at) => at === 0));
+    case 'end':
+      return new Set([...starts].filter((at) => at === text.length));
+    case 'sequence': {
+      let at = starts;
+      for (const next of part.parts) {
+        if (at.size === 0) break;
+        at = advance(next, text, at);
+      }
+      return at;
+    }
+    case 'choice':
+      return new Set(part.options.flatMap((option) => [...advance(option, text, starts)]));
+    case 'repeat': {
+      const reached = new Set(part.optional ? starts : []);
+      let fresh = starts;
+      for (let round = 0; round < part.most && fresh.size > 0; round++) {
+        fresh = new Set([...advance(part.part, text, fresh)].filter((at) => !reached.has(at)));
+        for (const at of fresh) reached.add(at);
+      }
+      return reached;
+    }
+    default:
+      throw new Error(`unknown part ${JSON.stringify(part satisfies never)}`);
+  }
+}
+
+/** Recursive descent over a key. */
+class Parser {
+  readonly #key: string;
+  #at = 0;
+
+  constructor(key: string) {
+    this.#key = key;
+  }
+
+  parse(): Part {
+    if (this.#key.length > maxKeyLength)
+      throw this.#refused(`more than ${maxKeyLength} characters`, `${this.#key.slice(0, 40)}...`);
+    const part = this.#choice();
+    if (this.#at < this.#key.length) throw this.#refused('an unpaired )');
+    return part;
+  }
+
+  #choice(): Part {
+    const options = [this.#sequence()];
+    while (this.#take('|')) options.push(this.#sequence());
+    return options.length === 1 ? options[0]! : { kind: 'choice', options };
+  }
+
+  #sequence(): Part {
+    const parts: Part[] = [];
+    for (let next = this.#peek(); next !== undefined && next !== '|' && next !== ')'; next = this.#peek())
+      parts.push(this.#repeated());
+    return { kind: 'sequence', parts };
+  }
+
+  #repeated(): Part {
+    const part = this.#single();
+    const sign = this.#peek();
+    if (sign === '{') throw this.#refused('a counted repetition {}');
+    if (sign !== '*' && sign !== '+' && sign !== '?') return part;
+    if (hasRepeat(part)) throw this.#refused('a repetition inside a repetition');
+    this.#at++;
+    if ('*+?'.includes(this.#peek() ?? ' ')) throw this.#refused(`the repetition ${sign}${this.#peek()}`);
+    return { kind: 'repeat', part, most: sign === '?' ? 1 : Infinity, optional: sign !== '+' };
+  }
+
+  #single(): Part {
+    const character = this.#key[this.#at++]!;
+    switch (character) {
+      case '.':
+        return { kind: 'character', matches: () => true };
+      case '^':
+        return { kind: 'begin' };
+      case '$':
+        return { kind: 'end' };
+      case '(': {
+        if (this.#take('?') && !this.#take(':')) throw this.#refused(`the group (?${this.#peek() ?? ''}`);
+        const inner = this.#choice();
+        if (!this.#take(')')) throw this.#refused('a ( without )');
+        return inner;
+      }
+      case '[':
+        return { kind: 'character', matches: this.#class() };
+      case '\\':
+        return { kind: 'character', matches: this.#escape() };
+      default:
+        if (!/[A-Za-z0-9_-]/.test(character))
+          throw this.#refused(`the character ${JSON.stringify(character)}`);
+        return { kind: 'character', matches: (other) => other === character };
+    }
+  }
+
+  /** What follows a backslash. */
+  #escape(): (character: string) => boolean {
+    const escaped = this.#key[this.#at++];
+    if (escaped === 'd') return (character) => /[0-9]/.test(character);
+    if (escaped === 'w') return (character) => /[A-Za-z0-9_]/.test(character);
+    if (escaped === undefined || /[A-Za-z0-9\s]/.test(escaped)) throw this.#refused(`\\${escaped ?? ''}`);
+    return (character) => character === escaped;
+  }
+
+  /** What follows an opening bracket. */
+  #class(): (character: string) => boolean {
+    const negated = this.#take('^');
+    const tests: ((character: string) => boolean)[] = [];
+    while (!this.#take(']')) {
+      const first = this.#key[this.#at++];
+      if (first === undefined || first === '[') throw this.#refused('an unclosed or nested class [');
+      if (first === '\\') {
+        tests.push(this.#escape());
+        continue;
+      }
+      const last = this.#key[this.#at + 1];
+      if (this.#peek() !== '-' || last === ']' || last === undefined) {
+        tests.push((character) => character === first);
+        continue;
+      }
+      this.#at += 2;
+      if (last === '\\' || last < first) throw this.#refused(`the range ${first}-${last}`);
+      tests.push((character) => character >= first && character <= last);
+    }
+    if (tests.length === 0) throw this.#refused('an empty class []');
+    return (character) => tests.some((test) => test(character)) !== negated;
+  }
+
+  #peek(): string | undefined {
+    return this.#key[this.#at];
+  }
+
+  #take(character: string): boolean {
+    if (this.#peek() !== character) return false;
+    this.#at++;
+    return true;
+  }
+
+  #refused(what: string, shown = this.#key): StudioError {
+    return new StudioError(
+      'config_invalid',
+      `The module pattern "${shown}" uses ${what}, which is not understood here.`,
+      'Use names, dots, \\d, classes [], groups (a|b) and single *, + or ?, for example layers\\.[0-3]\\.mlp\\..*_proj.',
+    );
+  }
+}
+
+function hasRepeat(part: Part): boolean {
+  switch (part.kind) {
+    case 'repeat':
+      return true;
+    case 'sequence':
+      return part.parts.some(hasRepeat);
+    case 'choice':
+      return part.options.some(hasRepeat);
+    default:
+      return false;
+  }
+}
