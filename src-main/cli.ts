@@ -36,18 +36,21 @@ const help = `ID-LoRA Studio
   datasets add FILE [--name N --format auto] | list | show N | remove N
   train --model M --data D --method idlora --rank 8 [--name RUN --lr 2e-4 --epochs 1 --max-steps N --batch 4
         --accumulate 1 --context 256 --seed 0 --precision f32|bf16 --targets all --alpha 16 --dropout 0
-        --clusters 4 --boost 2 --pivots pmrc|serial|random --router input|pivot --schedule linear --warmup 0
+        --layers 0-7,12 --rslora true --rank-pattern q_proj=16,'layers\\.[0-3]\\.mlp\\..*=4' --alpha-pattern q_proj=32
+        --clusters 4 --boost 2 --pivots pmrc|serial|random --router input|pivot --router-softmax true (idlora)
+        --heads 3 (hydralora) --experts 4 --gate token|task --tasks 1 (moelora) --schedule linear --warmup 0
         --weight-decay 0 --clip-norm 1 --held-out 0.02 --eval-every N --checkpoint-every N]
   train --resume RUN
   runs list | show RUN | remove RUN
-  eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N]
+  eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N --task N]
   compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]
-  generate --model M [--adapter A] --prompt TEXT [--max-tokens N --temperature T --top-p P --seed S]
-  logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors
+  generate --model M [--adapter A] --prompt TEXT [--max-tokens N --temperature T --top-p P --seed S --task N]
+  logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
   export RUN --format peft --out DIR
   serve [--host 127.0.0.1 --port 0]                the studio in a browser
   demo                                             LoRA against ID-LoRA, start to end
 
+Options of other methods are ignored. Rows with a number as "task" tell the task gate their task.
 Everywhere: --home DIR (data folder), --project NAME, --json (one JSON document on stdout).
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 `;

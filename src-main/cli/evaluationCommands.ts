@@ -24,6 +24,7 @@ const benchmarkOptions = {
   limit: { type: 'string' },
   shots: { type: 'string' },
   'max-tokens': { type: 'string' },
+  task: { type: 'string' },
   seed: { type: 'string' },
   precision: { type: 'string' },
 } as const;
@@ -34,6 +35,7 @@ function benchmarkSettings(values: Values) {
     limit: number(values, 'limit'),
     shots: number(values, 'shots'),
     maxTokens: number(values, 'max-tokens'),
+    task: number(values, 'task'),
   };
 }
 

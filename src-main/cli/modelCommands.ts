@@ -13,6 +13,7 @@ export async function generateCommand(args: readonly string[], command: CommandC
     'top-p': { type: 'string' },
     seed: { type: 'string' },
     precision: { type: 'string' },
+    task: { type: 'string' },
   });
   const input = check(
     procedures['generate.text'].input,
@@ -25,6 +26,7 @@ export async function generateCommand(args: readonly string[], command: CommandC
       topP: number(values, 'top-p'),
       seed: number(values, 'seed'),
       precision: text(values, 'precision'),
+      task: number(values, 'task'),
     },
     (path) => `--${path === 'maxTokens' ? 'max-tokens' : path === 'topP' ? 'top-p' : path}`,
   );
@@ -42,6 +44,7 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
     ids: { type: 'string' },
     out: { type: 'string' },
     precision: { type: 'string' },
+    task: { type: 'string' },
   });
   const ids = list(values, 'ids')?.map(Number);
   if (!ids?.length || !ids.every((id) => Number.isSafeInteger(id) && id >= 0))
@@ -54,6 +57,7 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
       ids,
       out: requiredText(values, 'out'),
       precision: text(values, 'precision'),
+      task: number(values, 'task'),
     },
     (path) => `--${path}`,
   );

@@ -76,7 +76,12 @@ export const datasetSchema = z.object({
 export type Dataset = z.infer<typeof datasetSchema>;
 
 /** One row as it will be trained: the prompt is context, the answer is what the model learns to say. */
-export const exampleSchema = z.object({ prompt: z.string(), answer: z.string() });
+export const exampleSchema = z.object({
+  prompt: z.string(),
+  answer: z.string(),
+  /** Number of the task that the row belongs to, for methods that tell tasks apart; absent: 0. */
+  task: z.number().int().min(0).max(1000).optional(),
+});
 export type Example = z.infer<typeof exampleSchema>;
 
 export const runStates = ['queued', 'running', 'stopped', 'done', 'failed', 'interrupted'] as const;

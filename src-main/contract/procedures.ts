@@ -15,6 +15,8 @@ import {
 } from './entities.ts';
 import { precisionSchema, trainConfigSchema } from './training.ts';
 
+/** Task of the input, for adapters that tell tasks apart; absent: 0. */
+const task = z.number().int().min(0).max(1000);
 /** A model, dataset or run: by id or by name. */
 const reference = z.string().min(1);
 const nothing = z.object({});
@@ -91,6 +93,8 @@ export const procedures = {
       limit: z.number().int().min(1).nullable().default(null),
       shots: z.number().int().min(0).max(20).default(0),
       maxTokens: z.number().int().min(1).max(4096).default(256),
+      /** Absent: each row's own. */
+      task: task.optional(),
       seed: z.number().int().min(0).default(0),
       precision: precisionSchema.default('f32'),
     }),
@@ -104,6 +108,8 @@ export const procedures = {
       limit: z.number().int().min(1).nullable().default(null),
       shots: z.number().int().min(0).max(20).default(0),
       maxTokens: z.number().int().min(1).max(4096).default(256),
+      /** Absent: each row's own. */
+      task: task.optional(),
     }),
     output: z.object({ evaluations: z.array(evaluationSchema), comparisons: z.array(comparisonSchema) }),
   },
@@ -116,6 +122,7 @@ export const procedures = {
       maxTokens: z.number().int().min(1).max(8192).default(128),
       temperature: z.number().min(0).max(10).default(0),
       topP: z.number().gt(0).max(1).default(1),
+      task: task.optional(),
       seed: z.number().int().min(0).default(0),
       precision: precisionSchema.default('f32'),
     }),
@@ -130,6 +137,7 @@ export const procedures = {
       model: reference,
       adapter: reference.nullable().default(null),
       ids: z.array(z.number().int().min(0)).min(1),
+      task: task.optional(),
       out: z.string(),
       precision: precisionSchema.default('f32'),
     }),

@@ -76,8 +76,8 @@ export function describeFormats(): string {
 }
 
 /**
- * A row as prompt and answer.
- * @throws StudioError dataset_invalid: fields missing or of the wrong kind, or no answer
+ * A row as prompt and answer, with the number of its task where a field `task` has one.
+ * @throws StudioError dataset_invalid: fields missing or of the wrong kind, no answer, or a task that is no whole number
  */
 export function toExample(
   path: string,
@@ -98,8 +98,20 @@ export function toExample(
     throw invalidRow(path, row.number, error instanceof Error ? error.message : String(error));
   }
   if (!example) throw invalidRow(path, row.number, 'has no answer (the field is empty)');
-  return example;
+  const task = row.value['task'];
+  // A task in words is a field of somebody else's: only a number is ours.
+  if (typeof task !== 'number') return example;
+  if (!Number.isInteger(task) || task < 0 || task > largestTask)
+    throw invalidRow(
+      path,
+      row.number,
+      `has the task ${task}; tasks are whole numbers from 0 to ${largestTask}`,
+    );
+  return { ...example, task };
 }
+
+/** As many tasks as an adapter can tell apart (contract/training.ts). */
+const largestTask = 1000;
 
 /** Stanford Alpaca's prompt, with and without input. */
 export function alpacaPrompt(instruction: string, input: string): string {

@@ -22,6 +22,7 @@ export function tokeniseExample(tokenizer: Tokenizer, example: Example, end: boo
   return {
     ids: Int32Array.from(ids),
     trained: Uint8Array.from(ids, (_, i) => (i >= promptLength ? 1 : 0)),
+    task: example.task ?? 0,
   };
 }
 
@@ -41,7 +42,9 @@ export async function tokeniseExamples(
     seen++;
     const whole = tokeniseExample(tokenizer, example, true);
     const cut = whole.ids.length > context;
-    const row = cut ? { ids: whole.ids.slice(0, context), trained: whole.trained.slice(0, context) } : whole;
+    const row = cut
+      ? { ...whole, ids: whole.ids.slice(0, context), trained: whole.trained.slice(0, context) }
+      : whole;
     // The first token is never predicted.
     const labels = row.trained.subarray(1).reduce((total, flag) => total + flag, 0);
     if (labels === 0) {

@@ -71,7 +71,10 @@ export function createEvaluationService(
       : await fileData(requirePath(settings));
     const version = isPerplexity ? perplexityVersion : gsm8kVersion;
     const { limit, shots, maxTokens, seed } = settings;
-    const decisive = isPerplexity ? [limit] : [limit, shots, maxTokens, seed];
+    const decisive = [
+      ...(isPerplexity ? [limit] : [limit, shots, maxTokens, seed]),
+      ...(settings.task === undefined ? [] : [`task ${settings.task}`]),
+    ];
     const key = createHash('sha256')
       .update(JSON.stringify([settings.benchmark, version, subject.stateHash, data.hash, decisive]))
       .digest('hex');
@@ -161,7 +164,7 @@ export function createEvaluationService(
   ): Promise<Outcome> {
     const examples: Example[] = [];
     for await (const example of data.examples()) {
-      examples.push(example);
+      examples.push(settings.task === undefined ? example : { ...example, task: settings.task });
       if (examples.length === settings.limit) break;
     }
     const tokenizer = loadModelTokenizer(subject.model.folder);
@@ -226,6 +229,7 @@ export function createEvaluationService(
         stop: gsm8kStop,
         endIds: [],
         batch,
+        task: settings.task ?? 0,
       },
       options,
     ).result;

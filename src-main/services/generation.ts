@@ -39,6 +39,7 @@ export function createGenerationService(
           stop: [],
           endIds: [],
           batch: 1,
+          task: input.task ?? 0,
         },
         { signal },
       ).result;
@@ -49,7 +50,7 @@ export function createGenerationService(
       const { reference } = findSubject(context, runs, model, input.adapter, input.precision);
       const file = resolve(input.out);
       const result = await context.engine.start(
-        { kind: 'logits', model: reference, ids: input.ids, outFile: file },
+        { kind: 'logits', model: reference, ids: input.ids, task: input.task ?? 0, outFile: file },
         { signal },
       ).result;
       return { file, ...result };

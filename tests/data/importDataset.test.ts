@@ -90,6 +90,18 @@ it.each([
   expect(example.answer).toBe(answer);
 });
 
+it('a number in the field "task" is the task of the row; words there mean something else', () => {
+  const example = (task: unknown) =>
+    toExample('x', { number: 3, value: { prompt: 'p', completion: 'c', task } }, 'prompt_completion');
+  expect(example(4)).toEqual({ prompt: 'p', answer: 'c', task: 4 });
+  for (const task of [undefined, null, 'summarise', { id: 1 }])
+    expect(example(task)).toEqual({ prompt: 'p', answer: 'c' });
+  for (const task of [-1, 1.5, 1001])
+    expect(() => example(task)).toThrow(
+      `x, row 3 has the task ${task}; tasks are whole numbers from 0 to 1000.`,
+    );
+});
+
 it('a chat without an assistant is refused with the reason', () => {
   const value = { messages: [{ role: 'user', content: 'u' }] };
   expect(() => toExample('x', { number: 3, value }, 'chat')).toThrow(

@@ -1,4 +1,4 @@
-import { readFileSync, truncateSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tokeniseExample, tokeniseExamples } from '../../src-main/data/tokenise.ts';
@@ -71,11 +71,34 @@ describe('token files', () => {
   ];
   it('give back rows and labels, id 0 included', () => {
     const path = join(temporaryFolder(), 'rows');
-    writeTokenFile(path, rows);
+    writeTokenFile(path, [rows[0]!, { ...rows[1]!, task: 7 }]);
     const file = new TokenFileReader(path);
     expect(file.rowCount).toBe(2);
-    expect([file.row(1), file.row(0)]).toEqual([rows[1], rows[0]]);
+    expect([file.row(1), file.row(0)]).toEqual([
+      { ...rows[1], task: 7 },
+      { ...rows[0], task: 0 },
+    ]);
+    expect([...file.tasks]).toEqual([0, 7]);
     file.close();
+  });
+  it('of version 1, which has no tasks, are read with task 0', () => {
+    const path = join(temporaryFolder(), 'rows');
+    const words = new Uint32Array([0x544c4449, 1, 2, 0, 0, 0, 2, 0, 3, 0, 5, 4294967289, 8]);
+    writeFileSync(path, new Uint8Array(words.buffer));
+    const file = new TokenFileReader(path);
+    expect(file.row(0)).toEqual({ ids: Int32Array.of(5, 6), trained: Uint8Array.of(1, 0), task: 0 });
+    expect(file.row(1)).toEqual({ ids: Int32Array.of(8), trained: Uint8Array.of(1), task: 0 });
+    file.close();
+  });
+  it('carry the task of an example, cut or whole', async () => {
+    const tokenizer = loadTokenizer(tinyLlama);
+    const examples = [
+      { prompt: 'ab', answer: 'cdefghijklmnop', task: 3 },
+      { prompt: 'ab', answer: 'cd' },
+    ];
+    const { rows: made, counts } = await tokeniseExamples(tokenizer, examples, 8);
+    expect(counts.truncatedRows).toBe(1);
+    expect(made.map(({ task }) => task)).toEqual([3, 0]);
   });
   it('that are cut are refused', () => {
     const path = join(temporaryFolder(), 'rows');

@@ -16,17 +16,18 @@ export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'id-lora-test-'));
 }
 
-/** Rows of random tokens with a masked prompt, of different lengths. */
-export function writeRandomRows(path: string, rows: number, seed: number): void {
+/** Rows of random tokens with a masked prompt, of different lengths; row i has task i modulo `tasks` + 1. */
+export function writeRandomRows(path: string, rows: number, seed: number, tasks = 0): void {
   const random = createRandom(seed);
   writeTokenFile(
     path,
-    Array.from({ length: rows }, () => {
+    Array.from({ length: rows }, (_, row) => {
       const length = 8 + random.integer(20);
       const prompt = 2 + random.integer(4);
       return {
         ids: Int32Array.from({ length }, (_, i) => (i === 0 ? 1 : 3 + random.integer(98))),
         trained: Uint8Array.from({ length }, (_, i) => (i >= prompt ? 1 : 0)),
+        task: row % (tasks + 1),
       };
     }),
   );
@@ -40,12 +41,14 @@ export async function trainTiny(options: {
   /** Asks to stop, with a checkpoint, once this step is done. */
   stopAfter?: number;
   fusion?: boolean;
+  /** Rows have tasks 0 to this one. */
+  tasks?: number;
 }): Promise<{ result: TrainResult; events: EngineEvent[] }> {
-  const { config, folder, resumeFrom = null, stopAfter = Infinity, fusion = false } = options;
+  const { config, folder, resumeFrom = null, stopAfter = Infinity, fusion = false, tasks = 0 } = options;
   const trainFile = join(folder, 'train.tokens');
   const heldOutFile = join(folder, 'heldout.tokens');
-  writeRandomRows(trainFile, 13, 1);
-  writeRandomRows(heldOutFile, 5, 2);
+  writeRandomRows(trainFile, 13, 1, tasks);
+  writeRandomRows(heldOutFile, 5, 2, tasks);
   const events: EngineEvent[] = [];
   let lastStep = 0;
   const result = await train(

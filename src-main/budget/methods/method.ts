@@ -48,6 +48,8 @@ export interface MethodDeclaration {
   fileKeys: Readonly<Record<string, keyof AdapterConfig>>;
   /** Whether its tensors refer to rows of the base weights, so that the file names their hash. */
   refersToBase: boolean;
+  /** Whether its graph needs to know the task of every row. */
+  readsTasks(adapter: AdapterSize): boolean;
   /** The parameters of one adapted module, in a stable order. */
   parameters(shape: LinearShape, adapter: AdapterSize): ParameterSpec[];
   /** Parameters that all adapted modules share; their keys have the path `model`. */
@@ -111,6 +113,7 @@ export const plainMethod = {
   fileFlags: {},
   fileKeys: {},
   refersToBase: false,
+  readsTasks: () => false,
   sharedParameters: () => [],
   frozenExtra: () => 0,
   rankStep: () => 1,

@@ -21,6 +21,7 @@ export const moeLora: MethodDeclaration = {
   ...plainMethod,
   peftType: 'MOELORA',
   fileKeys: { num_experts: 'experts', gate: 'gate', num_tasks: 'tasks' },
+  readsTasks: ({ gate }) => gate === 'task',
   parameters({ dIn, dOut }, { rank, experts, gate }) {
     const byTask = gate === 'task';
     const own = byTask ? rank / experts : rank;

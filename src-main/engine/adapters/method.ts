@@ -14,7 +14,9 @@ export interface AdapterCall {
   base: Tensor;
   /** W [dOut, dIn], frozen, compute type. */
   weight: Tensor;
-  /** A parameter's value; f32 ones are cast to the compute type. */
+  /** With a method that reads tasks: 1 at each row's task, else 0, [rows, tasks + 1], compute type. */
+  taskSelection: Tensor | null;
+  /** A parameter's value, the module's own or one that all modules share; f32 ones are cast to the compute type. */
   parameter(suffix: string): Tensor;
   /** Dropout with the run's probability; the identity outside training. */
   dropout(value: Tensor): Tensor;

@@ -94,7 +94,7 @@ export async function openDecodingGraph(
       matmul(reshape(last, [batch, config.hiddenSize]), model.headWeight(), { transposeY: true }),
       'f32',
     );
-    const inputs = { ids, firstSlot, rowStart };
+    const inputs = { ids, firstSlot, rowStart, ...model.rowInputs(batch * tokens) };
     return {
       [name]: { inputs, outputs: { next: argMax(logits, 1) } },
       [`${name}Logits`]: { inputs, outputs: { logits } },

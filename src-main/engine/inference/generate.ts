@@ -4,6 +4,7 @@ import { loadTokenizer, type Tokenizer } from '../../formats/tokenizer.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { GeneratedRow, GenerateRequest, GenerateResult } from '../process/protocol.ts';
 import { seedFrom } from '../seeds.ts';
+import { checkTask } from '../training/taskNumbers.ts';
 import { openDecodingGraph, type DecodingGraph } from './decodingGraph.ts';
 import { openModel } from './openModel.ts';
 import { sampleToken } from './sampling.ts';
@@ -17,6 +18,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
   let graph: DecodingGraph | null = null;
   try {
     const { contextLength, eosIds } = opened.model.config;
+    checkTask(opened.model.adapter, request.task ?? 0);
     const longest = Math.max(...request.prompts.map((prompt) => prompt.length));
     if (request.prompts.some((prompt) => prompt.length === 0))
       throw new StudioError('usage', 'A prompt has no tokens.', 'Give a prompt with text.');
@@ -175,7 +177,8 @@ async function decodeGroup(
   return (performance.now() - begun) / 1000;
 
   function feeds(ids: Int32Array, slot: number) {
-    return { ids, firstSlot: Int32Array.of(slot), rowStart: starts };
+    const tasks = new Int32Array(ids.length).fill(request.task ?? 0);
+    return { ids, firstSlot: Int32Array.of(slot), rowStart: starts, tasks };
   }
 
   function nextTokens(out: ReturnType<typeof session.run>): number[] {

@@ -3,6 +3,7 @@ import { writeSafetensors } from '../../formats/safetensors.ts';
 import { hostBytes } from '../model/modelGraph.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { LogitsRequest, LogitsResult } from '../process/protocol.ts';
+import { checkTask } from '../training/taskNumbers.ts';
 import { openModel } from './openModel.ts';
 import { openLogitsGraph } from './wholeLogits.ts';
 
@@ -18,6 +19,7 @@ export async function logits(request: LogitsRequest, context: JobContext): Promi
         `Token id ${wrong} is outside the vocabulary of ${vocabularySize}.`,
         `Give ids from 0 to ${vocabularySize - 1}.`,
       );
+    checkTask(opened.model.adapter, request.task ?? 0);
     if (request.ids.length > contextLength)
       throw new StudioError(
         'usage',
@@ -30,7 +32,7 @@ export async function logits(request: LogitsRequest, context: JobContext): Promi
       const tokens = request.ids.length;
       const values = new Float32Array(tokens * vocabularySize);
       let at = 0;
-      for (const piece of graph.read(Int32Array.from(request.ids))) {
+      for (const piece of graph.read(Int32Array.from(request.ids), request.task)) {
         values.set(piece, at);
         at += piece.length;
       }

@@ -5,6 +5,7 @@ import { wholeRowsHidden } from '../model/wholeRows.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { ScoreRequest, ScoreResult } from '../process/protocol.ts';
 import { layOutBatch, paddedLength } from '../training/batches.ts';
+import { checkTask } from '../training/taskNumbers.ts';
 import { openModel } from './openModel.ts';
 
 /** Log-likelihood of the labelled tokens of every row of a token file. */
@@ -14,6 +15,7 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
   let session: Session | null = null;
   try {
     const { model } = opened;
+    for (const task of new Set(file.tasks)) checkTask(model.adapter, task);
     const batch = Math.max(1, Math.min(request.batch, file.rowCount));
     const tokens = paddedLength([file], model.config.contextLength);
     const ids = model.graph.placeholder('ids', [batch * tokens], 'i32');
@@ -24,7 +26,7 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
     session = await Session.open(context.tf, model.graph, {
       assign: assignment.entry,
       score: {
-        inputs: { ids, labels },
+        inputs: { ids, labels, ...model.rowInputs(batch * tokens) },
         outputs: { loss: sumPerRow(scores.loss, batch), missed: sumPerRow(scores.missed, batch) },
       },
     });
@@ -37,7 +39,7 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
         file.row(first + i),
       );
       const laid = layOutBatch(taken, batch, tokens);
-      const out = session.run('score', { ids: laid.ids, labels: laid.labels });
+      const out = session.run('score', { ids: laid.ids, labels: laid.labels, tasks: laid.tasks });
       taken.forEach((row, i) => {
         let labelled = 0;
         for (let t = 1; t < Math.min(row.ids.length, tokens); t++) labelled += row.trained[t]!;

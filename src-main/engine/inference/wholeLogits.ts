@@ -23,15 +23,21 @@ export async function openLogitsGraph(tf: Tensorflow, model: ModelGraph, tokens:
   const assignment = model.assignment();
   const session = await Session.open(tf, model.graph, {
     assign: assignment.entry,
-    ...Object.fromEntries(pieces.map((logits, i) => [`piece${i}`, { inputs: { ids }, outputs: { logits } }])),
+    ...Object.fromEntries(
+      pieces.map((logits, i) => [
+        `piece${i}`,
+        { inputs: { ids, ...model.rowInputs(tokens) }, outputs: { logits } },
+      ]),
+    ),
   });
   return {
     session,
     assignment,
-    /** Yields [rows * vocabulary] arrays, in order. */
-    *read(sequence: Int32Array): Generator<Float32Array> {
+    /** Yields [rows * vocabulary] arrays, in order. @param task read only by an adapter that tells tasks apart */
+    *read(sequence: Int32Array, task = 0): Generator<Float32Array> {
+      const tasks = new Int32Array(tokens).fill(task);
       for (let i = 0; i < pieces.length; i++)
-        yield session.run(`piece${i}`, { ids: sequence })['logits'] as Float32Array;
+        yield session.run(`piece${i}`, { ids: sequence, tasks })['logits'] as Float32Array;
     },
   };
 }

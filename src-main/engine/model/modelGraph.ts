@@ -10,7 +10,8 @@ import type { AdapterMethod } from '../adapters/method.ts';
 import { adapterMethods } from '../adapters/registry.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Tensor } from '../graph/graph.ts';
-import { add, cast, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
+import { add, cast, equal, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
+import { reshape } from '../graph/ops/layout.ts';
 import { matmul } from '../graph/ops/linear.ts';
 import { statelessUniform } from '../graph/ops/random.ts';
 import type { Entry, HostArray, Session } from '../graph/session.ts';
@@ -73,6 +74,8 @@ export class ModelGraph {
   readonly #weights = new Map<string, { variable: Variable; value: Tensor; stored: StoredDType }>();
   readonly #parameters = new Map<string, AdapterParameter>();
   readonly #values = new Map<Variable, Tensor>();
+  /** By number of rows. */
+  readonly #taskInputs = new Map<number, { input: Tensor; selection: Tensor }>();
 
   constructor(options: {
     config: DecoderConfig;
@@ -132,10 +135,22 @@ export class ModelGraph {
       x,
       base,
       weight,
-      parameter: (suffix) => this.#parameterValue(`${path}.${suffix}`),
+      taskSelection: this.#tasks(x.shape[0]!)?.selection ?? null,
+      parameter: (suffix) => {
+        const own = `${path}.${suffix}`;
+        return this.#parameterValue(this.#parameters.has(own) ? own : `${sharedPath}.${suffix}`);
+      },
       dropout: (value) => this.#dropout(value, site, dropoutSeed),
     });
     return [...terms, ...bias];
+  }
+
+  /**
+   * What an entry over so many token positions takes beside its ids: `tasks`, i32 [rows], where the adapter reads them, else nothing.
+   */
+  rowInputs(rows: number): Record<string, Tensor> {
+    const tasks = this.#tasks(rows);
+    return tasks ? { tasks: tasks.input } : {};
   }
 
   /** Numbers that training changes; counted from the variables. */
@@ -222,6 +237,22 @@ export class ModelGraph {
     this.#values.set(variable, value);
     if (spec.trainable) this.trainable.set(variable, value);
     return spec.dtype === 'f32' ? cast(value, this.dtype) : value;
+  }
+
+  #tasks(rows: number): { input: Tensor; selection: Tensor } | null {
+    if (!this.adapter || !this.#method?.declaration.readsTasks(this.adapter)) return null;
+    const known = this.#taskInputs.get(rows);
+    if (known) return known;
+    const input = this.graph.placeholder(`tasks_${rows}`, [rows], 'i32');
+    const numbers = this.graph.constant(
+      Float32Array.from({ length: this.adapter.tasks + 1 }, (_, task) => task),
+      'f32',
+      [1, this.adapter.tasks + 1],
+    );
+    const selection = cast(equal(reshape(cast(input, 'f32'), [rows, 1]), numbers), this.dtype);
+    const made = { input, selection };
+    this.#taskInputs.set(rows, made);
+    return made;
   }
 
   #hasBias(module: TargetModule): boolean {

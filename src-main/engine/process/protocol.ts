@@ -48,12 +48,14 @@ export interface GenerateRequest {
   endIds: readonly number[];
   /** Rows decoded together. */
   batch: number;
+  /** Task of all prompts, for an adapter that tells tasks apart; absent: 0. */
+  task?: number;
 }
 
 export interface ScoreRequest {
   kind: 'score';
   model: ModelReference;
-  /** Rows whose trained tokens are scored. */
+  /** Rows whose trained tokens are scored, each as of its task. */
   tokenFile: string;
   batch: number;
 }
@@ -62,6 +64,8 @@ export interface LogitsRequest {
   kind: 'logits';
   model: ModelReference;
   ids: readonly number[];
+  /** Task, for an adapter that tells tasks apart; absent: 0. */
+  task?: number;
   /** A safetensors file with one f32 tensor `logits` [T, V]. */
   outFile: string;
 }

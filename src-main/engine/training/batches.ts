@@ -6,6 +6,8 @@ export interface Batch {
   ids: Int32Array;
   /** [batch * tokens]: at position t the token to predict, ids[t + 1], where that is trained on; else -1. */
   labels: Int32Array;
+  /** [batch * tokens]: the task of the row; only some methods read it. */
+  tasks: Int32Array;
   /** Labels in the batch. */
   labelled: number;
   /** Tokens of the rows, without padding. */
@@ -16,10 +18,12 @@ export interface Batch {
 export function layOutBatch(rows: readonly TokenRow[], batch: number, tokens: number): Batch {
   const ids = new Int32Array(batch * tokens);
   const labels = new Int32Array(batch * tokens).fill(-1);
-  const result: Batch = { ids, labels, labelled: 0, tokens: 0 };
+  const tasks = new Int32Array(batch * tokens);
+  const result: Batch = { ids, labels, tasks, labelled: 0, tokens: 0 };
   rows.forEach((row, r) => {
     const length = Math.min(row.ids.length, tokens);
     ids.set(row.ids.subarray(0, length), r * tokens);
+    tasks.fill(row.task ?? 0, r * tokens, (r + 1) * tokens);
     for (let t = 1; t < length; t++)
       if (row.trained[t]) {
         labels[r * tokens + t - 1] = row.ids[t]!;

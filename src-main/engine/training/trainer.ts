@@ -18,6 +18,7 @@ import { openCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { createDataOrder, type DataOrder } from './dataOrder.ts';
 import { stepRates } from './optimiser.ts';
 import { learningRate } from './schedule.ts';
+import { checkTasks } from './taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';
 
 /** What a training run needs from the process it runs in. */
@@ -55,6 +56,7 @@ export async function train(
       fusion: context.fusion,
     });
     const files = heldOut ? [rows, heldOut] : [rows];
+    checkTasks(config.adapter, files);
     const layout = { batch: config.batch, tokens: paddedLength(files, config.context) };
     graph = await openTrainingGraph(context.tf, model, config, layout);
     graph.loadWeights((done, total) =>
@@ -187,6 +189,7 @@ function optimiserStep(
   const fed = (batch: Batch, part: number) => ({
     ids: batch.ids,
     labels: batch.labels,
+    tasks: batch.tasks,
     seed: Int32Array.of(seedFrom(config.seed, 'dropout', step, part), step),
     lossScale: Float32Array.of(1 / Math.max(1, labelled)),
   });
@@ -220,7 +223,11 @@ function evaluate(
       layout.batch,
       layout.tokens,
     );
-    const scores = graph.session.run('score', { ids: batch.ids, labels: batch.labels });
+    const scores = graph.session.run('score', {
+      ids: batch.ids,
+      labels: batch.labels,
+      tasks: batch.tasks,
+    });
     for (const loss of scores['loss']!) lossSum += loss;
     labelled += batch.labelled;
   }

@@ -58,7 +58,8 @@ export async function openTrainingGraph(
     correctedRate: graph.placeholder('corrected_rate', [], 'f32'),
     correctedEpsilon: graph.placeholder('corrected_epsilon', [], 'f32'),
   };
-  const batchInputs = { ids, labels, seed, lossScale };
+  const rowInputs = { ids, labels, ...model.rowInputs(rows) };
+  const batchInputs = { ...rowInputs, seed, lossScale };
 
   const hidden = wholeRowsHidden(model, ids, layout, seed);
   const { lossSum, hiddenGradient } = trainingLoss(hidden, model.headWeight(), labels, lossScale);
@@ -113,7 +114,7 @@ export async function openTrainingGraph(
   const scoreHidden = wholeRowsHidden(model, ids, layout, null);
   const scores = positionScores(scoreHidden, model.headWeight(), labels);
   entries['score'] = {
-    inputs: { ids, labels },
+    inputs: rowInputs,
     outputs: { loss: sumPerRow(scores.loss, layout.batch), missed: sumPerRow(scores.missed, layout.batch) },
   };
   if (options.exposeGradients)
