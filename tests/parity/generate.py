@@ -251,16 +251,36 @@ def record(case, config):
     save_file({"logits": logits[0].detach().contiguous(), **gradients}, folder / "values.safetensors", metadata={"format": "pt"})
     summary = {"model": case.get("model", "tiny-llama"), "loss": loss.item(), "rows": [ids[i, :n].tolist() for i, n in enumerate(lengths)], "prompts": prompts}
     if case.get("curve"):
-        optimiser = torch.optim.AdamW(named.values(), lr=2e-3, weight_decay=0.01)
-        losses, norms = [], []
-        for _ in range(100):
-            optimiser.zero_grad()
-            loss, _ = loss_of(model, ids, labels, mask)
-            loss.backward()
-            norms.append(torch.nn.utils.clip_grad_norm_(named.values(), 1.0).item())
-            optimiser.step()
-            losses.append(loss.item())
-        summary["curve"] = {"losses": losses, "norms": norms}
+        summary["curve"] = curve(model, list(named.values()), (ids, labels, mask), 100)
+    write_json(folder / "summary.json", summary)
+
+
+def curve(model, parameters, data, steps):
+    """Losses and gradient norms (before clipping to 1) of AdamW with weight decay 0.01."""
+    optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01)
+    losses, norms = [], []
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss, _ = loss_of(model, *data)
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(parameters, 1.0).item())
+        optimiser.step()
+        losses.append(loss.item())
+    return {"losses": losses, "norms": norms}
+
+
+def record_full(name):
+    """Full fine-tuning: the gradient of every parameter (a tied head's is inside the embedding's), and a curve."""
+    folder = OUT / f"full-{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    model = load_tiny(name)
+    ids, labels, mask, lengths, prompts = batch(model.config)
+    loss, _ = loss_of(model, ids, labels, mask)
+    loss.backward()
+    save_file({key: p.grad.clone() for key, p in model.named_parameters()}, folder / "values.safetensors", metadata={"format": "pt"})
+    summary = {"model": name, "loss": loss.item(), "rows": [ids[i, :n].tolist() for i, n in enumerate(lengths)], "prompts": prompts,
+               "curve": curve(model, list(model.parameters()), (ids, labels, mask), 40)}
     write_json(folder / "summary.json", summary)
 
 
@@ -304,6 +324,9 @@ CASES = [
     *({"name": f"idlora-{name}", "model": name, "method": "idlora", "r": 4, "k": 2, "s": 2, "alpha": 8, "router": "input", "softmax": True} for name in ("tiny-qwen2", "tiny-qwen3", "tiny-llama-rope")),
 ]
 
+# Separate head; tied head and biases on q, k, v; q/k norms; biases on every linear.
+FULL = ["tiny-llama", "tiny-qwen2", "tiny-qwen3", "tiny-llama-rope"]
+
 
 def record_stories():
     """Logits of stories260K over 256 tokens, every eighth position, where the shared data are present."""
@@ -327,6 +350,8 @@ if __name__ == "__main__":
         make_family(name, family)
     for case in CASES:
         record(case, tiny)
+    for name in FULL:
+        record_full(name)
     record_clusters()
     record_assignments()
     record_stories()

@@ -13,6 +13,7 @@ import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
 import { openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
 import { SafetensorsFile } from '../../src-main/formats/safetensors.ts';
 import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
+import { floats, maxDifference, relativeError } from '../support/recordedValues.ts';
 import { fixtures, hasSharedData, recorded, sharedData, sharedNote } from '../support/paths.ts';
 
 const { tf } = loadTensorflow();
@@ -24,26 +25,6 @@ interface Summary {
   rows: number[][];
   prompts: number[];
   curve?: { losses: number[]; norms: number[] };
-}
-
-function floats(file: SafetensorsFile, name: string): Float32Array {
-  return new Float32Array(file.read(name).buffer);
-}
-
-/** |a - b| / |b| in the L2 norm. */
-function relativeError(actual: Float32Array, expected: Float32Array): number {
-  expect(actual.length).toBe(expected.length);
-  let [difference, norm] = [0, 0];
-  expected.forEach((value, i) => {
-    difference += (actual[i]! - value) ** 2;
-    norm += value ** 2;
-  });
-  return Math.sqrt(difference / norm);
-}
-
-function maxDifference(actual: Float32Array, expected: Float32Array): number {
-  expect(actual.length).toBe(expected.length);
-  return expected.reduce((most, value, i) => Math.max(most, Math.abs(actual[i]! - value)), 0);
 }
 
 /** A training session on tiny-llama with the adapter and the batch of a recorded case. */

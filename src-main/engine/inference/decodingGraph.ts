@@ -73,7 +73,7 @@ export async function openDecodingGraph(
       {
         config,
         dtype,
-        weight: model.weight,
+        weight: model.keptWeight,
         linear: (site, x) => model.linear(site, x, null),
         attend(layer, q, k, v) {
           const cache = caches[layer]!;

@@ -14,7 +14,7 @@ import type { RotaryTable } from './rotary.ts';
 export interface DecoderParts {
   config: DecoderConfig;
   dtype: DType;
-  /** The value of a Hugging Face tensor, in the compute type. */
+  /** The value of a Hugging Face tensor: embedding, norm gains. f32 where it is trained, else in the compute type. */
   weight(name: string): Tensor;
   /** y = W x + b and whatever an adapter adds, as addends of [rows, dOut]. */
   linear(site: LinearSite, x: Tensor): Terms;
@@ -40,7 +40,7 @@ export function decoderHidden(
 ): Tensor {
   const { config, dtype, weight } = parts;
   const normed = (terms: Terms, name: string) => residualNorm(terms, weight(name), config.rmsEpsilon, dtype);
-  let stream: Terms = [gather(weight('model.embed_tokens.weight'), ids, 0)];
+  let stream: Terms = [cast(gather(weight('model.embed_tokens.weight'), ids, 0), dtype)];
   for (let layer = 0; layer < config.layers; layer++) {
     const at = `model.layers.${layer}`;
     const linear = (module: TargetModule, x: Tensor) => parts.linear({ layer, module }, x);

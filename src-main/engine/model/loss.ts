@@ -1,6 +1,7 @@
 import { elementCount } from '../graph/dtype.ts';
 import type { Tensor } from '../graph/graph.ts';
 import {
+  add,
   addAll,
   cast,
   equal,
@@ -43,35 +44,43 @@ function chunkOf(hidden: Tensor, labels: Tensor, begin: number, rows: number): C
  * Chunks run one after the other, each with its gradient at once, so that one chunk's logits exist at a time.
  *
  * @param hidden h [rows, size], compute type
- * @param head W [vocabulary, size], frozen
+ * @param head W [vocabulary, size], compute type
  * @param labels i32 [rows]; -1: no label
  * @param lossScale f32 scalar c; multiplied in before rounding to the compute type
- * @returns L (f32 scalar) and d(c L)/dh [rows, size]
+ * @param options.rowsPerChunk positions whose logits exist at a time; absent: from the vocabulary
+ * @param options.headGradient whether W is trained; its gradient is summed over the chunks in f32
+ * @returns L (f32 scalar), d(c L)/dh [rows, size] and, where asked for, d(c L)/dW [vocabulary, size] in f32
  */
 export function trainingLoss(
   hidden: Tensor,
   head: Tensor,
   labels: Tensor,
   lossScale: Tensor,
-): { lossSum: Tensor; hiddenGradient: Tensor } {
+  options: { headGradient: boolean; rowsPerChunk?: number },
+): { lossSum: Tensor; hiddenGradient: Tensor; headGradient: Tensor | null } {
   const graph = hidden.graph;
   const [rows, vocabulary] = [hidden.shape[0]!, head.shape[0]!];
-  const step = rowsPerChunk(rows, vocabulary);
+  const step = options.rowsPerChunk ?? rowsPerChunk(rows, vocabulary);
   const losses: Tensor[] = [];
   const gradients: Tensor[] = [];
+  let headGradient: Tensor | null = null;
   for (let begin = 0; begin < rows; begin += step) {
-    const previous = gradients.at(-1);
-    graph.after(previous ? [previous] : [], () => {
+    const previous = [gradients.at(-1), headGradient].filter((tensor) => tensor != null);
+    graph.after(previous, () => {
       const chunk = chunkOf(hidden, labels, begin, Math.min(step, rows - begin));
       const logits = cast(matmul(chunk.hidden, head, { transposeY: true }), 'f32');
       const { loss, backprop } = sparseCrossEntropy(logits, chunk.labels);
       losses.push(sum(multiply(loss, chunk.weights), [0]));
       const scales = multiply(chunk.weights, lossScale);
       const masked = multiply(backprop, reshape(scales, [scales.shape[0]!, 1]));
-      gradients.push(matmul(cast(masked, hidden.dtype), head));
+      const logitGradient = cast(masked, hidden.dtype);
+      gradients.push(matmul(logitGradient, head));
+      if (!options.headGradient) return;
+      const part = cast(matmul(logitGradient, chunk.hidden, { transposeX: true }), 'f32');
+      headGradient = headGradient ? add(headGradient, part) : part;
     });
   }
-  return { lossSum: addAll(losses), hiddenGradient: concat(gradients, 0) };
+  return { lossSum: addAll(losses), hiddenGradient: concat(gradients, 0), headGradient };
 }
 
 /**

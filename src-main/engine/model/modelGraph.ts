@@ -53,16 +53,31 @@ const sharedPath = 'model';
 
 const storedTypes: Record<string, StoredDType> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
 
+/** A tensor of the base model in the session. */
+interface Weight {
+  variable: Variable;
+  /** The variable's value. */
+  kept: Tensor;
+  /** The same in the compute type. */
+  value: Tensor;
+  stored: StoredDType;
+}
+
 /**
  * A base model and its adapter inside one graph: their variables, how they are read, and how values get into them.
  * Training, scoring and decoding build their calls on it.
+ *
+ * With the method `full` the base is what training changes: weights are then f32 masters, cast to the compute type where they
+ * are multiplied (the arithmetic of PyTorch's autocast), and there are no adapter parameters.
  */
 export class ModelGraph {
   readonly graph: Graph;
   readonly config: DecoderConfig;
   readonly adapter: AdapterConfig | null;
-  /** Compute type: weights and activations. Adapter parameters are f32 masters. */
+  /** Compute type: weights and activations. What is trained is kept as f32 masters. */
   readonly dtype: DType;
+  /** Full fine-tuning: every weight is trainable. */
+  readonly trainsBase: boolean;
   readonly adapterParameters: AdapterParameter[] = [];
   /** The values of trainable parameters, with respect to which training differentiates. */
   readonly trainable = new Map<Variable, Tensor>();
@@ -71,7 +86,7 @@ export class ModelGraph {
   readonly #method: { graph: AdapterMethod; declaration: MethodDeclaration } | null;
   /** Adapted modules by path. */
   readonly #places = new Map<string, AdapterPlace>();
-  readonly #weights = new Map<string, { variable: Variable; value: Tensor; stored: StoredDType }>();
+  readonly #weights = new Map<string, Weight>();
   readonly #parameters = new Map<string, AdapterParameter>();
   readonly #values = new Map<Variable, Tensor>();
   /** By number of rows. */
@@ -89,14 +104,20 @@ export class ModelGraph {
     this.adapter = options.adapter;
     this.dtype = options.precision;
     this.#source = options.source;
+    this.trainsBase = options.adapter?.method === 'full';
     this.#method = options.adapter && methodOf(options.adapter);
     if (options.adapter) this.#declareParameters(options.adapter);
   }
 
   /** The weight of a Hugging Face tensor, in the compute type. */
-  readonly weight = (name: string): Tensor => {
+  readonly weight = (name: string): Tensor => this.#weight(name).value;
+
+  /** The weight as the session keeps it: f32 where it is trained, else in the compute type. */
+  readonly keptWeight = (name: string): Tensor => this.#weight(name).kept;
+
+  #weight(name: string): Weight {
     const known = this.#weights.get(name);
-    if (known) return known.value;
+    if (known) return known;
     const info = this.#source.info(name);
     const stored = info && storedTypes[info.dtype];
     if (!info || !stored)
@@ -107,15 +128,20 @@ export class ModelGraph {
           : `The model has no tensor ${name}.`,
         'Download the model again, in safetensors with F32, BF16 or F16 weights.',
       );
-    const variable = createVariable(this.graph, name, info.shape, this.dtype);
-    const value = readVariable(variable);
-    this.#weights.set(name, { variable, value, stored });
-    return value;
-  };
+    const variable = createVariable(this.graph, name, info.shape, this.trainsBase ? 'f32' : this.dtype);
+    const kept = readVariable(variable);
+    if (this.trainsBase) this.trainable.set(variable, kept);
+    const weight = { variable, kept, value: cast(kept, this.dtype), stored };
+    this.#weights.set(name, weight);
+    return weight;
+  }
 
-  /** The output head's weight [vocabulary, hidden]. */
+  /** The output head's weight [vocabulary, hidden], in the compute type and as the session keeps it. */
   headWeight(): Tensor {
-    return this.weight(this.config.tieEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+    return this.weight(this.#headName);
+  }
+  keptHeadWeight(): Tensor {
+    return this.keptWeight(this.#headName);
   }
 
   /**
@@ -155,6 +181,7 @@ export class ModelGraph {
 
   /** Numbers that training changes; counted from the variables. */
   trainableCount(): number {
+    if (this.trainsBase) return this.baseCount();
     return this.adapterParameters
       .filter(({ spec }) => spec.trainable)
       .reduce((total, { variable }) => total + elementCount(variable.shape), 0);
@@ -212,7 +239,8 @@ export class ModelGraph {
 
   /** @throws StudioError config_invalid where the adapter does not fit the model */
   #declareParameters(adapter: AdapterConfig): void {
-    const { declaration } = this.#method!;
+    if (!this.#method) return;
+    const { declaration } = this.#method;
     checkStructure(this.config, adapter);
     for (const { site, adapter: own } of adapterSites(this.config.layers, adapter)) {
       const place = { site, shape: moduleSize(this.config, site.module), adapter: own };
@@ -221,6 +249,10 @@ export class ModelGraph {
       for (const spec of declaration.parameters(place.shape, own)) this.#declare(path, place, spec);
     }
     for (const spec of declaration.sharedParameters(adapter)) this.#declare(sharedPath, null, spec);
+  }
+
+  get #headName(): string {
+    return this.config.tieEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
   }
 
   #declare(path: string, place: AdapterPlace | null, spec: ParameterSpec): void {
@@ -273,14 +305,11 @@ export class ModelGraph {
   }
 }
 
+/** Null for full fine-tuning, which has no adapter. */
 function methodOf({ method }: AdapterConfig) {
-  if (method === 'full')
-    throw new StudioError(
-      'config_invalid',
-      'Method "full" cannot be trained by this version.',
-      `Choose one of: ${Object.keys(adapterMethods).join(', ')}.`,
-    );
-  return { graph: adapterMethods[method], declaration: methodDeclarations[method] };
+  return method === 'full'
+    ? null
+    : { graph: adapterMethods[method], declaration: methodDeclarations[method] };
 }
 
 /** Bytes as 32-bit words; a trailing half word is padded with zeros. */

@@ -18,7 +18,7 @@ export function wholeRowsHidden(
   layout: { batch: number; tokens: number },
   dropoutSeed: Tensor | null,
 ): Tensor {
-  const { config, dtype, weight } = model;
+  const { config, dtype, keptWeight } = model;
   const positions = ids.graph.constant(
     Float32Array.from({ length: layout.tokens }, (_, i) => i),
     'f32',
@@ -28,7 +28,7 @@ export function wholeRowsHidden(
     {
       config,
       dtype,
-      weight,
+      weight: keptWeight,
       linear: (site, x) => model.linear(site, x, dropoutSeed),
       attend: (_layer, q, k, v) => causalAttention(q, k, v, config),
     },

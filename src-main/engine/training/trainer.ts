@@ -46,6 +46,12 @@ export async function train(
   const heldOut = request.heldOutFile ? new TokenFileReader(request.heldOutFile) : null;
   let graph: TrainingGraph | null = null;
   try {
+    if (config.adapter.method === 'full')
+      throw new StudioError(
+        'config_invalid',
+        'Method "full" cannot be trained by this version.',
+        'Choose an adapter method, for example lora.',
+      );
     if (rows.rowCount === 0)
       throw new StudioError('dataset_empty', 'There is no row to train on.', 'Choose a dataset with rows.');
     const model = new ModelGraph({

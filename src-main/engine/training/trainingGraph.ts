@@ -62,11 +62,19 @@ export async function openTrainingGraph(
   const batchInputs = { ...rowInputs, seed, lossScale };
 
   const hidden = wholeRowsHidden(model, ids, layout, seed);
-  const { lossSum, hiddenGradient } = trainingLoss(hidden, model.headWeight(), labels, lossScale);
+  const { lossSum, hiddenGradient, headGradient } = trainingLoss(
+    hidden,
+    model.headWeight(),
+    labels,
+    lossScale,
+    {
+      headGradient: model.trainsBase,
+    },
+  );
   const parameters = [...model.trainable];
   const found = gradients(
-    [hidden],
-    [hiddenGradient],
+    [hidden, ...(headGradient ? [model.keptHeadWeight()] : [])],
+    [hiddenGradient, ...(headGradient ? [headGradient] : [])],
     parameters.map(([, value]) => value),
   );
   const parts = parameters.map(([variable], i) => ({

@@ -68,6 +68,12 @@ const cases: [string, number[], number[], Function][] = [
     [6],
     (x, y) => multiply(layout.reshape(layout.transpose(x, [1, 0]), [6]), y),
   ],
+  [
+    'gather of rows, one of them three times',
+    [4, 3],
+    [5, 3],
+    (x, y) => multiply(layout.gather(x, x.graph.constant([2, 0, 2, 3, 2], 'i32'), 0), y),
+  ],
   ['a value used twice', [3], [3], (x, y) => add(multiply(x, y), multiply(x, x))],
 ];
 

@@ -105,8 +105,8 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
 
 /**
  * Entries of `x` along `axis` at `indices`: result shape x.shape[..axis] + indices.shape + x.shape[axis+1..].
- * No gradient: those who need one know a cheaper form than a scatter (embedding rows are frozen, pivots have
- * adapters/idLora.ts).
+ * Rows (axis 0) have a gradient, the sum over the places where each was taken. Other axes have none: those who need one know
+ * a cheaper form than a scatter (adapters/idLora.ts).
  */
 export function gather(x: Tensor, indices: Tensor, axis: number): Tensor {
   const [out] = x.graph.addOperation({
@@ -121,6 +121,31 @@ export function gather(x: Tensor, indices: Tensor, axis: number): Tensor {
     outputs: [
       { shape: [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)], dtype: x.dtype },
     ],
+    gradient:
+      axis === 0
+        ? ([dy], wanted) => [wanted[0] ? sumByIndex(dy!, indices, x.shape[0]!) : null, null, null]
+        : null,
+  });
+  return out!;
+}
+
+/**
+ * Sums rows that have the same index: out[i] = sum of values[j] over indices[j] = i; 0 where there is none.
+ * TensorFlow's UnsortedSegmentSum: it has kernels on the GPU, in bf16 too, and on the CPU it adds in the order of j.
+ * @param values [...indices.shape, ...rest]
+ * @param indices i32, each below `count`
+ * @returns [count, ...rest]
+ */
+export function sumByIndex(values: Tensor, indices: Tensor, count: number): Tensor {
+  const [out] = values.graph.addOperation({
+    op: 'UnsortedSegmentSum',
+    inputs: [values, indices, values.graph.constant(count, 'i32')],
+    attributes: {
+      ...typeAttribute(values.dtype),
+      ...typeAttribute(indices.dtype, 'Tindices'),
+      ...typeAttribute('i32', 'Tnumsegments'),
+    },
+    outputs: [{ shape: [count, ...values.shape.slice(indices.shape.length)], dtype: values.dtype }],
   });
   return out!;
 }
