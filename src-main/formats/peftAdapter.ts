@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { methodDeclarations } from '../budget/methods/registry.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { AdapterConfig } from '../contract/training.ts';
 import { syncFolder, writeFileAtomic } from './atomicFile.ts';
@@ -110,7 +111,7 @@ export function writeAdapterFolder(
 }
 
 function modelCard(adapter: AdapterConfig, baseName: string): string {
-  const native = adapter.method === 'lora' || adapter.method === 'dora';
+  const native = adapter.method !== 'full' && methodDeclarations[adapter.method].peftType === 'LORA';
   return [
     '---',
     'library_name: peft',

@@ -45,17 +45,16 @@ export const idLora: MethodDeclaration = {
   rankStep: ({ boost }) => boost,
   largestRank: ({ dOut }, { clusters, boost }) => Math.floor(dOut / clusters / boost) * boost,
   check({ module, shape: { dOut }, most }, { rank, clusters, boost }) {
+    const boosts = divisors(rank).filter((s) => dOut % s === 0);
     if (rank % boost !== 0)
       throw impossible(
         `ID-LoRA cuts the rank into ${boost} equal parts (boost), but rank ${rank} is no multiple of ${boost} (${module}).`,
-        `Choose rank ${nearestMultiples(rank, boost)}, or another boost (${divisors(rank).join(', ')}).`,
+        `Choose rank ${nearestMultiples(rank, boost)}, or a boost that divides ${rank} (${boosts.join(', ')}).`,
       );
     if (dOut % boost !== 0)
       throw impossible(
         `Boost ${boost} does not divide the ${dOut} outputs of ${module}.`,
-        `Choose a boost that divides both ${dOut} and rank ${rank}: ${divisors(rank)
-          .filter((s) => dOut % s === 0)
-          .join(', ')}.`,
+        `Choose a boost that divides both ${dOut} and rank ${rank} (${boosts.join(', ')}).`,
       );
     if (clusters * rank > dOut) {
       const fewer = Math.floor(dOut / rank);

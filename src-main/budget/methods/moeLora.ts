@@ -61,7 +61,7 @@ export const moeLora: MethodDeclaration = {
     if (gate === 'task' && rank % experts !== 0)
       throw impossible(
         `The task gate divides the rank among ${experts} experts, but rank ${rank} is no multiple of ${experts} (${module}).`,
-        `Choose rank ${nearestMultiples(rank, experts)}, or another number of experts (${divisors(rank).join(', ')}).`,
+        `Choose rank ${nearestMultiples(rank, experts)}, or a number of experts that divides ${rank} (${divisors(rank).join(', ')}).`,
       );
   },
 };
