@@ -11,9 +11,9 @@ type Part =
 /** Says whether a module path fits a pattern. */
 export type ModulePattern = (path: string) => boolean;
 
-/** Longest key, and most keys, of a pattern map: file content decides how long matching takes. */
+/** Longest key, and longest map with all its keys: file content decides how long matching takes. */
 const maxKeyLength = 200;
-const maxKeys = 2000;
+const maxMapLength = 64 * 1024;
 
 /**
  * A key of PEFT's rank_pattern and alpha_pattern. It fits a module path where Python's `re.match(rf"(.*\.)?({key})$", path)` does:
@@ -27,12 +27,24 @@ const maxKeys = 2000;
  * @throws StudioError config_invalid with what is not understood
  */
 export function compileModulePattern(key: string): ModulePattern {
+  const characters = plainKey.test(key) ? key.match(/\\?\.|[\w-]/g) : null;
+  if (characters) return (path) => endsWith(path, characters);
   const part = new Parser(key).parse();
   return (path) => {
     const starts = new Set([0]);
     for (let i = 0; i < path.length; i++) if (path[i] === '.') starts.add(i + 1);
     return advance(part, path, starts).has(path.length);
   };
+}
+
+/** Keys without choice or repetition: one for each module, in large maps. */
+const plainKey = /^(?:[\w-]|\\?\.){1,200}$/;
+
+/** Whether a path ends with these characters (`.`: any), and begins with them or has a dot before them. */
+function endsWith(path: string, characters: readonly string[]): boolean {
+  const begin = path.length - characters.length;
+  if (begin < 0 || (begin > 0 && path[begin - 1] !== '.')) return false;
+  return characters.every((c, i) => c === '.' || path[begin + i] === (c === '\\.' ? '.' : c));
 }
 
 /** One key of a pattern map. */
@@ -44,14 +56,15 @@ export interface PatternEntry {
 
 /**
  * The entries of a pattern map in order; the first whose key fits a path decides there, as in PEFT.
- * @throws StudioError config_invalid as compileModulePattern does, or for too many keys
+ * @throws StudioError config_invalid as compileModulePattern does, or for too long a map
  */
 export function compilePatternMap(map: Readonly<Record<string, number>>): PatternEntry[] {
   const entries = Object.entries(map);
-  if (entries.length > maxKeys)
+  const length = entries.reduce((sum, [key]) => sum + key.length, 0);
+  if (length > maxMapLength)
     throw new StudioError(
       'config_invalid',
-      `There are ${entries.length} patterns for single modules; at most ${maxKeys} are read.`,
+      `The ${entries.length} patterns for single modules have ${length} characters; at most ${maxMapLength} are read.`,
       'Join keys with groups, for example layers\\.(0|1|2)\\.self_attn\\.q_proj.',
     );
   return entries.map(([key, value]) => ({ key, value, fits: compileModulePattern(key) }));

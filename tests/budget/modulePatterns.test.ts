@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { adapterSites, modulePath } from '../../src-main/budget/adapterSites.ts';
-import { compileModulePattern } from '../../src-main/budget/modulePatterns.ts';
+import { compileModulePattern, compilePatternMap } from '../../src-main/budget/modulePatterns.ts';
 import { targetModules } from '../../src-main/contract/training.ts';
 
 const paths = Array.from({ length: 12 }, (_, layer) =>
@@ -32,6 +32,9 @@ const understood = [
   'model.layers.\\d+.(self_attn|mlp).(q|up)_proj',
   '1.self_attn.q_proj',
   '.+',
+  'layers\\.1.self_attn.q_proj',
+  'yers.1.mlp.up_proj',
+  'm',
   '(_|-|x)?proj',
   'a|',
   'down[_-]proj',
@@ -66,6 +69,19 @@ describe('module patterns', () => {
   ])('refuses %s by name', (key, reason) => {
     expect(() => compileModulePattern(key)).toThrow(reason);
     expect(() => compileModulePattern(key)).toThrow(/module pattern/);
+  });
+
+  it('a map of one key for each module of a large model is quick, one that is too long is refused', () => {
+    const keys = Array.from({ length: 126 }, (_, layer) =>
+      targetModules.map((module) => modulePath({ layer, module })),
+    ).flat();
+    const rankPattern = Object.fromEntries(keys.map((key, i) => [key, 1 + (i % 5)]));
+    const begun = performance.now();
+    const sites = adapterSites(126, { rank: 8, targets: [...targetModules], rankPattern });
+    expect(performance.now() - begun).toBeLessThan(1000);
+    expect(sites.map(({ adapter }) => adapter.rank)).toEqual(keys.map((_, i) => 1 + (i % 5)));
+    const long = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`${'.'.repeat(150)}${i}`, 1]));
+    expect(() => compilePatternMap(long)).toThrow(/The 500 patterns .* have 76390 characters; at most 65536/);
   });
 
   it('takes no longer than the path and the key are, whatever the key', () => {
