@@ -1,5 +1,6 @@
 import type { AdapterConfig, TrainConfig } from '../contract/training.ts';
 import { adapterSites } from './adapterSites.ts';
+import { checkOptions } from './checkOptions.ts';
 import {
   impossible,
   type AdapterSize,
@@ -89,14 +90,10 @@ export function checkAdapter(shape: ModelShape, adapter: AdapterConfig): void {
 }
 
 /**
- * Checks the options of a training run that depend on the method.
+ * Checks the options of a training run, those of its adapter against the model included.
  * @throws StudioError config_invalid with the nearest possible values
  */
 export function checkTraining(shape: ModelShape, config: TrainConfig): void {
   checkAdapter(shape, config.adapter);
-  if (config.adapter.method === 'full' && config.loraPlusRatio !== 1)
-    throw impossible(
-      `LoRA+ gives the B matrices a rate of their own (ratio ${config.loraPlusRatio}); full fine-tuning has none.`,
-      'Set the ratio to 1, or choose a method with an adapter, for example lora.',
-    );
+  checkOptions(config);
 }

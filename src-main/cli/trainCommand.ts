@@ -47,15 +47,32 @@ export async function trainCommand(args: readonly string[], command: CommandCont
 }
 
 function report(run: Run, output: Output): void {
-  const { name, state, step, trainable, lastLoss, lastHeldOutLoss } = run;
+  const { name, state, step, trainable, lastLoss, lastHeldOutLoss, best, skippedSteps, endReason } = run;
   if (output.json)
-    output.line({ event: 'done', run: name, state, step, trainable, lastLoss, lastHeldOutLoss });
+    output.line({
+      event: 'done',
+      run: name,
+      state,
+      outcome: endReason,
+      step,
+      trainable,
+      lastLoss,
+      lastHeldOutLoss,
+      bestStep: best?.step ?? null,
+      bestHeldOutLoss: best?.loss ?? null,
+      skippedSteps,
+    });
   else {
-    const heldOut = lastHeldOutLoss === null ? '' : `, held-out loss ${lastHeldOutLoss.toFixed(4)}`;
+    const heldOut =
+      lastHeldOutLoss === null || best === null
+        ? ''
+        : `, held-out loss ${lastHeldOutLoss.toFixed(4)} (lowest ${best.loss.toFixed(4)} at step ${best.step})`;
+    const skipped = skippedSteps === 0 ? '' : ` ${skippedSteps} steps were skipped.`;
+    const early = endReason === 'early_stopped' ? ' It ended early: the held-out loss fell no more.' : '';
     output.result(
       null,
       () =>
-        `Run "${name}" ${state} at step ${step}: loss ${lastLoss?.toFixed(4) ?? '–'} nats per token${heldOut}.`,
+        `Run "${name}" ${state} at step ${step}: loss ${lastLoss?.toFixed(4) ?? '–'} nats per token${heldOut}.${early}${skipped}`,
     );
   }
 }
@@ -66,6 +83,11 @@ export function createWatcher(output: Output): (event: EngineEvent) => void {
   let total = 0;
   return (event) => {
     if (output.json) {
+      // A skipped step has neither loss nor norm: they were not finite, and JSON has no such numbers.
+      if (event.type === 'skipped') {
+        const { type: _type, ...rest } = event;
+        output.line({ event: 'step', ...rest, skipped: true, loss: null, gradNorm: null });
+      }
       if (['start', 'step', 'eval', 'checkpoint'].includes(event.type)) {
         const { type, ...rest } = event;
         output.line({ event: type, ...rest });
@@ -85,6 +107,9 @@ export function createWatcher(output: Output): (event: EngineEvent) => void {
         output.progress(
           `step ${event.step}/${total}  loss ${event.loss.toFixed(4)}  lr ${event.lr.toExponential(2)}  gradient norm ${event.gradNorm.toFixed(3)}  ${Math.round(event.tokensPerSecond)} tokens/s`,
         );
+        break;
+      case 'skipped':
+        output.progress(`step ${event.step}/${total}  skipped: ${event.reason}`);
         break;
       case 'eval':
         output.progress(`step ${event.step}  held-out loss ${event.loss.toFixed(4)} (${event.rows} rows)`);

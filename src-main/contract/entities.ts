@@ -114,6 +114,18 @@ export const environmentSchema = z.object({
 });
 export type Environment = z.infer<typeof environmentSchema>;
 
+/** The evaluation with the lowest held-out loss. */
+export const bestEvaluationSchema = z.object({
+  step: z.number().int(),
+  /** Nats per trained token. */
+  loss: z.number(),
+});
+export type BestEvaluation = z.infer<typeof bestEvaluationSchema>;
+
+/** Why training ended: all steps, no lower held-out loss for as long as asked, or because somebody stopped it. */
+export const endReasonSchema = z.enum(['all_steps', 'early_stopped', 'stop_requested']);
+export type EndReason = z.infer<typeof endReasonSchema>;
+
 export const runSchema = z.object({
   id,
   name: z.string(),
@@ -133,6 +145,12 @@ export const runSchema = z.object({
   /** Last training loss and last held-out loss, nats per trained token. */
   lastLoss: z.number().nullable(),
   lastHeldOutLoss: z.number().nullable(),
+  /** The evaluation with the lowest held-out loss so far; null before the first. */
+  best: bestEvaluationSchema.nullable().default(null),
+  /** Steps that changed nothing because loss or gradient were not finite. */
+  skippedSteps: z.number().int().default(0),
+  /** Null while it runs, and where it failed (see `error`) or was interrupted. */
+  endReason: endReasonSchema.nullable().default(null),
   dataContract: dataContractSchema.nullable(),
   environment: environmentSchema.nullable(),
   error: plainErrorSchema.nullable(),

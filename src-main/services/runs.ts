@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { checkTraining } from '../budget/check.ts';
-import type { Curves, EvalMetric, Run, StepMetric } from '../contract/entities.ts';
+import { checkOptions } from '../budget/checkOptions.ts';
+import type { Curves, EndReason, EvalMetric, Run, StepMetric } from '../contract/entities.ts';
 import { StudioError, toPlainError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent, ProbeResult, TrainResult } from '../engine/process/protocol.ts';
@@ -43,7 +44,10 @@ export interface RunService {
   /** Stops after the current step; returns when the run has ended. */
   stop(reference: string, options: { save: boolean }): Promise<Run>;
   remove(reference: string): void;
-  /** The latest complete checkpoint of a run, or null. */
+  /**
+   * The checkpoint that stands for a run, for evaluation, generation and export: with `keepBest` the one with the lowest held-out
+   * loss, else the latest; null where there is none.
+   */
   checkpoint(run: Run): string | null;
   /** Marks runs that a dead process left running. */
   recover(): void;
@@ -76,9 +80,18 @@ export function createRunService(
       );
     return run;
   };
-  const checkpoint = (run: Run): string | null => latestCheckpoint(paths.runCheckpoints(run.id));
+  const latest = (run: Run): string | null => listCheckpoints(paths.runCheckpoints(run.id)).at(-1) ?? null;
+  const checkpoint = (run: Run): string | null => {
+    if (!run.config.keepBest) return latest(run);
+    // Among those on disk: a checkpoint is written after the evaluation, and the best so far is never removed.
+    const evaluations = readCurves(database, run.id).evals;
+    const lossOf = (folder: string) =>
+      evaluations.find(({ step }) => step === stepOf(folder))?.loss ?? Infinity;
+    const [best] = listCheckpoints(paths.runCheckpoints(run.id)).sort((a, b) => lossOf(a) - lossOf(b));
+    return best !== undefined && lossOf(best) < Infinity ? best : latest(run);
+  };
   const save = (run: Run): Run => {
-    const current = { ...run, resumable: run.state !== 'done' && checkpoint(run) !== null };
+    const current = { ...run, resumable: run.state !== 'done' && latest(run) !== null };
     updateRun(context.writable(), current);
     emit({ type: 'run', run: current });
     return current;
@@ -112,6 +125,7 @@ export function createRunService(
         dataContract: data.contract,
         environment: environmentOf(engine),
         startedAt: run.startedAt ?? new Date().toISOString(),
+        endReason: null,
         endedAt: null,
       });
       const recorder = createRecorder(context, run, save, watch);
@@ -176,6 +190,9 @@ export function createRunService(
         totalSteps: null,
         lastLoss: null,
         lastHeldOutLoss: null,
+        best: null,
+        skippedSteps: 0,
+        endReason: null,
         dataContract: null,
         environment: null,
         error: null,
@@ -198,15 +215,17 @@ export function createRunService(
           `The run "${run.name}" is running.`,
           'Wait for its end, or stop it first.',
         );
-      const from = checkpoint(run);
+      const from = latest(run);
       if (!from)
         throw new StudioError(
           'not_found',
           `The run "${run.name}" has no checkpoint to resume from.`,
           'Start a new run with the same configuration.',
         );
-      dropMetricsAfter(context.writable(), run.id, Number(from.slice(-8)));
-      return launch({ ...run, config: { ...run.config, ...changes } }, from, watch);
+      const config = { ...run.config, ...changes };
+      checkOptions(config);
+      dropMetricsAfter(context.writable(), run.id, stepOf(from));
+      return launch({ ...run, config }, from, watch);
     },
 
     async stop(reference, options) {
@@ -234,14 +253,17 @@ export function createRunService(
   };
 }
 
-/** Complete checkpoints are folders of eight digits (engine/training/checkpoint.ts). */
-function latestCheckpoint(folder: string): string | null {
-  if (!existsSync(folder)) return null;
-  const last = readdirSync(folder)
+/** Complete checkpoints, oldest first: folders of eight digits (engine/training/checkpoint.ts). */
+function listCheckpoints(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
     .filter((name) => /^\d{8}$/.test(name))
     .sort()
-    .at(-1);
-  return last === undefined ? null : join(folder, last);
+    .map((name) => join(folder, name));
+}
+
+function stepOf(checkpoint: string): number {
+  return Number(basename(checkpoint));
 }
 
 function environmentOf(engine: ProbeResult): NonNullable<Run['environment']> {
@@ -254,6 +276,12 @@ function environmentOf(engine: ProbeResult): NonNullable<Run['environment']> {
     memoryBytes: totalmem(),
   };
 }
+
+const endReasons: Record<TrainResult['outcome'], EndReason> = {
+  done: 'all_steps',
+  early_stopped: 'early_stopped',
+  stopped: 'stop_requested',
+};
 
 /** Turns the engine's events into the run's record: metrics in batches, state at once. */
 function createRecorder(
@@ -276,7 +304,7 @@ function createRecorder(
     const last = steps.at(-1);
     run = save({
       ...run,
-      step: last?.step ?? run.step,
+      step: Math.max(run.step, last?.step ?? 0),
       lastLoss: last?.loss ?? run.lastLoss,
       lastHeldOutLoss: evals.at(-1)?.loss ?? run.lastHeldOutLoss,
     });
@@ -300,6 +328,12 @@ function createRecorder(
     }, flushEveryMs);
   };
 
+  const log = (line: string) => {
+    logs.push(line);
+    context.emit({ type: 'run.log', runId: run.id, line });
+    flushSoon();
+  };
+
   return {
     onEvent(event: EngineEvent): void {
       switch (event.type) {
@@ -309,6 +343,9 @@ function createRecorder(
             trainable: event.trainable,
             frozenExtra: event.frozenExtra,
             totalSteps: event.totalSteps,
+            step: event.firstStep - 1,
+            skippedSteps: event.skippedSteps,
+            best: event.best,
           });
           break;
         case 'step': {
@@ -317,15 +354,20 @@ function createRecorder(
           flushSoon();
           break;
         }
+        case 'skipped':
+          run = { ...run, step: event.step, skippedSteps: run.skippedSteps + 1 };
+          log(`step ${event.step} skipped: ${event.reason}`);
+          break;
         case 'eval': {
           const { type: _type, ...metric } = event;
           evals.push(metric);
+          if (metric.loss < (run.best?.loss ?? Infinity))
+            run = { ...run, best: { step: metric.step, loss: metric.loss } };
           flushSoon();
           break;
         }
         case 'log':
-          logs.push(event.line);
-          flushSoon();
+          log(event.line);
           break;
         case 'progress':
           context.emit({ ...event, task: `run ${run.id}` });
@@ -338,15 +380,17 @@ function createRecorder(
       }
       watch?.(event);
     },
-    onLog(line: string): void {
-      logs.push(line);
-      context.emit({ type: 'run.log', runId: run.id, line });
-      flushSoon();
-    },
+    onLog: log,
     finish(result: TrainResult): Run {
       flush();
-      const state = result.outcome === 'done' ? 'done' : 'stopped';
-      run = save({ ...run, state, step: result.step, endedAt: new Date().toISOString() });
+      run = save({
+        ...run,
+        state: result.outcome === 'stopped' ? 'stopped' : 'done',
+        endReason: endReasons[result.outcome],
+        step: result.step,
+        best: result.best,
+        endedAt: new Date().toISOString(),
+      });
       return run;
     },
     fail(error: unknown): Run {

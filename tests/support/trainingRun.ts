@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
@@ -74,4 +74,17 @@ export async function trainTiny(options: {
     },
   );
   return { result, events };
+}
+
+/** Training losses, step by step. */
+export function lossesOf(events: readonly EngineEvent[]): number[] {
+  return events.flatMap((event) => (event.type === 'step' ? [event.loss] : []));
+}
+
+/** What a checkpoint holds, to be compared as a whole. */
+export function checkpointFiles(checkpoint: string): Record<string, string> {
+  const names = ['optimizer.safetensors', 'adapter/adapter_model.safetensors', 'adapter/adapter_config.json'];
+  return Object.fromEntries(
+    names.map((name) => [name, readFileSync(join(checkpoint, name)).toString('base64')]),
+  );
 }

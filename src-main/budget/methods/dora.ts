@@ -13,6 +13,7 @@ export const dora: MethodDeclaration = {
       dtype: 'f32',
       trainable: true,
       initial: { kind: 'rowNorms' },
+      rateGroup: 'B',
     },
   ],
 };

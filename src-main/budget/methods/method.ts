@@ -27,6 +27,11 @@ export interface ParameterSpec {
   dtype: 'f32' | 'i32';
   trainable: boolean;
   initial: Initial;
+  /**
+   * LoRA+ (Hayou et al. 2024) trains group B at a higher rate: up-projections, and DoRA's magnitudes, which PEFT's
+   * create_loraplus_optimizer puts there too. Absent: group A.
+   */
+  rateGroup?: 'B';
 }
 
 /** The options of an adapter that decide its size. */
@@ -85,7 +90,7 @@ export function kaimingMatrix(suffix: string, shape: readonly [number, number]):
 
 /** An up-projection: f32, trained, zero, so that a fresh adapter changes nothing. */
 export function zeroMatrix(suffix: string, shape: readonly [number, number]): ParameterSpec {
-  return { suffix, shape, dtype: 'f32', trainable: true, initial: { kind: 'zeros' } };
+  return { suffix, shape, dtype: 'f32', trainable: true, initial: { kind: 'zeros' }, rateGroup: 'B' };
 }
 
 /** 0, 1, ... count - 1 */

@@ -1,10 +1,26 @@
 /** Element types that the graphs use. */
-export type DType = 'f32' | 'bf16' | 'f16' | 'i32' | 'i64' | 'bool';
+export type DType = 'f32' | 'bf16' | 'f16' | 'u8' | 'i32' | 'i64' | 'bool';
 
 /** TensorFlow's DataType enum values (types.proto). */
-export const dtypeCode: Record<DType, number> = { f32: 1, i32: 3, i64: 9, bool: 10, bf16: 14, f16: 19 };
+export const dtypeCode: Record<DType, number> = {
+  f32: 1,
+  i32: 3,
+  u8: 4,
+  i64: 9,
+  bool: 10,
+  bf16: 14,
+  f16: 19,
+};
 
-export const bytesPerElement: Record<DType, number> = { f32: 4, i32: 4, i64: 8, bool: 1, bf16: 2, f16: 2 };
+export const bytesPerElement: Record<DType, number> = {
+  f32: 4,
+  bf16: 2,
+  f16: 2,
+  u8: 1,
+  i32: 4,
+  i64: 8,
+  bool: 1,
+};
 
 /** Number of elements of a shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {

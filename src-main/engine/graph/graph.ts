@@ -46,6 +46,7 @@ export type Attribute =
   | { kind: 'shapes'; value: readonly Shape[] }
   | { kind: 'functions'; value: readonly string[] }
   | { kind: 'strings'; value: readonly string[] }
+  | { kind: 'floats'; value: readonly number[] }
   | { kind: 'tensor'; dtype: DType; shape: Shape; content: Uint8Array };
 
 export interface GraphNode {
@@ -98,6 +99,8 @@ const outputNames: Record<string, string> = {
   Cos: 'y',
   Sin: 'y',
   Tanh: 'y',
+  IsFinite: 'y',
+  Abs: 'y',
   Cast: 'y',
   Transpose: 'y',
   MatMul: 'product',
@@ -283,6 +286,7 @@ function encode(values: ArrayLike<number>, dtype: DType): Uint8Array {
       return new Uint8Array(Int32Array.from(values).buffer);
     case 'i64':
       return new Uint8Array(BigInt64Array.from(Array.from(values, BigInt)).buffer);
+    case 'u8':
     case 'bool':
       return Uint8Array.from(values);
     case 'f16':

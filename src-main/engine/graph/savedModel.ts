@@ -29,6 +29,7 @@ interface ProtoClasses {
       setShapeList(v: Message[]): void;
       setFuncList(v: Message[]): void;
       setSList(v: Uint8Array[]): void;
+      setFList(v: number[]): void;
     };
   };
   NameAttrList: new () => Message & { setName(v: string): void };
@@ -210,6 +211,10 @@ function attributeMessage(attribute: Attribute): Message {
       break;
     case 'functions':
       list.setFuncList(attribute.value.map(functionReference));
+      message.setList(list);
+      break;
+    case 'floats':
+      list.setFList([...attribute.value]);
       message.setList(list);
       break;
     case 'strings':

@@ -36,11 +36,16 @@ function variableHandle(graph: Graph, name: string, shape: Shape, dtype: DType):
   return handle!;
 }
 
+/** The handle as the current body sees it: a function names the variable again, since nodes cannot reach into another body. */
+function handleOf({ graph, name, shape, dtype, handle }: Variable): Tensor {
+  return handle.body === graph.body ? handle : variableHandle(graph, name, shape, dtype);
+}
+
 /** The variable's value at this point of the execution order (see Graph.after). */
 export function readVariable(variable: Variable): Tensor {
   const [value] = variable.graph.addOperation({
     op: 'ReadVariableOp',
-    inputs: [variable.handle],
+    inputs: [handleOf(variable)],
     attributes: typeAttribute(variable.dtype, 'dtype'),
     outputs: [{ shape: variable.shape, dtype: variable.dtype }],
   });
@@ -64,7 +69,7 @@ export function assignVariable(variable: Variable, value: Tensor): string {
   return addEffect(
     variable.graph,
     'AssignVariableOp',
-    [variable.handle, value],
+    [handleOf(variable), value],
     typeAttribute(variable.dtype, 'dtype'),
   );
 }
@@ -74,7 +79,17 @@ export function assignAddVariable(variable: Variable, value: Tensor): string {
   return addEffect(
     variable.graph,
     'AssignAddVariableOp',
-    [variable.handle, value],
+    [handleOf(variable), value],
+    typeAttribute(variable.dtype, 'dtype'),
+  );
+}
+
+/** variable -= value; returns the node's name. */
+export function assignSubVariable(variable: Variable, value: Tensor): string {
+  return addEffect(
+    variable.graph,
+    'AssignSubVariableOp',
+    [handleOf(variable), value],
     typeAttribute(variable.dtype, 'dtype'),
   );
 }
@@ -91,7 +106,7 @@ export function assignSlice(variable: Variable, begin: Tensor, end: Tensor, valu
     'i32',
   );
   const masks = ['begin_mask', 'end_mask', 'ellipsis_mask', 'new_axis_mask', 'shrink_axis_mask'];
-  return addEffect(graph, 'ResourceStridedSliceAssign', [variable.handle, begin, end, strides, value], {
+  return addEffect(graph, 'ResourceStridedSliceAssign', [handleOf(variable), begin, end, strides, value], {
     ...typeAttribute(variable.dtype),
     ...typeAttribute('i32', 'Index'),
     ...Object.fromEntries(masks.map((mask) => [mask, { kind: 'int', value: 0 } satisfies Attribute])),
@@ -132,9 +147,9 @@ export function applyAdam(
     variable.graph,
     'ResourceApplyAdam',
     [
-      variable.handle,
-      moments.first.handle,
-      moments.second.handle,
+      handleOf(variable),
+      handleOf(moments.first),
+      handleOf(moments.second),
       rates.beta1Power,
       rates.beta2Power,
       rates.learningRate,
@@ -152,11 +167,11 @@ export function applyAdam(
 }
 
 /** Types in which a value may be stored in a file. */
-export type StoredDType = 'f32' | 'bf16' | 'f16' | 'i32';
+export type StoredDType = 'f32' | 'bf16' | 'f16' | 'i32' | 'u8';
 
 /**
  * Makes the values of variables assignable from the outside through one call: `index` chooses the variable, `words`
- * carries its elements as 32-bit words (two 16-bit elements each; an odd count is padded).
+ * carries its elements as 32-bit words (two 16-bit or four 8-bit elements each; a part of a word is padded).
  *
  * One `Case` over small functions instead of one call per variable: a session optimises its whole graph once for
  * every distinct set of fetches.
@@ -172,14 +187,8 @@ export function assignByIndex(
   const branches = targets.map(({ variable, stored }, i) => {
     const name = `assign_${i}`;
     graph.defineFunction(name, [{ shape: words.shape, dtype: 'i32' }], ([data]) => {
-      const handle = variableHandle(graph, variable.name, variable.shape, variable.dtype);
       const value = cast(decodeWords(data!, stored, variable.shape), variable.dtype);
-      const assigned = addEffect(
-        graph,
-        'AssignVariableOp',
-        [handle, value],
-        typeAttribute(variable.dtype, 'dtype'),
-      );
+      const assigned = assignVariable(variable, value);
       return graph.after([assigned], () => [graph.constant(i, 'i32')]);
     });
     return name;
@@ -206,6 +215,12 @@ function decodeWords(words: Tensor, stored: StoredDType, shape: Shape): Tensor {
   const sized = words.graph.withGradient([], [{ ...words, shape: [wordCount] }], () => [])[0]!;
   if (stored === 'i32') return reshape(sized, shape);
   if (stored === 'f32') return reshape(bitcast(sized, 'f32', [wordCount]), shape);
-  const flat = reshape(bitcast(sized, stored, [wordCount, 2]), [wordCount * 2]);
+  const flat = reshape(bitcast(sized, stored, [wordCount, perWord]), [wordCount * perWord]);
   return reshape(sliceAxis(flat, 0, 0, count), shape);
+}
+
+/** A u8 tensor as i32 words of four elements each, in which form it can leave a session. Its size is a multiple of four. */
+export function bytesAsWords(bytes: Tensor): Tensor {
+  const words = elementCount(bytes.shape) / 4;
+  return bitcast(reshape(bytes, [words, 4]), 'i32', [words]);
 }

@@ -1,5 +1,5 @@
 import type { PlainError } from '../../contract/errors.ts';
-import type { EvalMetric, StepMetric } from '../../contract/entities.ts';
+import type { BestEvaluation, EvalMetric, StepMetric } from '../../contract/entities.ts';
 import type { Precision, TrainConfig } from '../../contract/training.ts';
 
 /**
@@ -86,12 +86,16 @@ export type EngineRequest =
   TrainRequest | GenerateRequest | ScoreRequest | LogitsRequest | ProbeRequest | ExportRequest;
 
 export interface TrainResult {
-  /** `done`: all steps; `stopped`: a stop was asked for. */
-  outcome: 'done' | 'stopped';
+  /** `done`: all steps; `early_stopped`: the held-out loss fell no more; `stopped`: a stop was asked for. */
+  outcome: 'done' | 'early_stopped' | 'stopped';
   step: number;
-  lastLoss: number;
+  lastLoss: number | null;
   /** The last complete checkpoint, or null where a stop without saving came before the first. */
   checkpoint: string | null;
+  /** Steps that changed nothing because loss or gradient were not finite. */
+  skippedSteps: number;
+  /** The evaluation with the lowest held-out loss, or null. */
+  best: BestEvaluation | null;
 }
 
 export interface GeneratedRow {
@@ -146,8 +150,13 @@ export type EngineEvent =
       totalSteps: number;
       /** First step to run: 1, or one after the checkpoint's. */
       firstStep: number;
+      /** Steps skipped, and the best evaluation, before it. */
+      skippedSteps: number;
+      best: BestEvaluation | null;
     }
   | ({ type: 'step' } & StepMetric)
+  /** A step that changed nothing. `reason`: for example `gradient norm Infinity`. */
+  | { type: 'skipped'; step: number; lr: number; reason: string }
   | ({ type: 'eval' } & EvalMetric)
   | { type: 'checkpoint'; step: number; folder: string }
   | { type: 'progress'; label: string; done: number; total: number | null }

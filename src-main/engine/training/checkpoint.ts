@@ -7,21 +7,20 @@ import { syncFolder, writeFileAtomic } from '../../formats/atomicFile.ts';
 import { readJsonObject } from '../../formats/jsonFile.ts';
 import { writeAdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
 import { SafetensorsFile, writeSafetensors, type TensorToWrite } from '../../formats/safetensors.ts';
+import { progressSchema, type Progress } from './progress.ts';
 
 /**
- * A checkpoint is a folder `<step, 8 digits>` with `adapter/` (a PEFT folder), `optimizer.safetensors` (the moments) and `state.json`.
+ * A checkpoint is a folder `<step, 8 digits>` with `adapter/` (a PEFT folder), `optimizer.safetensors` (the optimiser's state) and
+ * `state.json` (the progress).
  * It is written under another name and renamed, so that a folder of that name is always complete.
  */
-const stateSchema = z.object({
-  step: z.number().int().min(0),
-  lastLoss: z.number(),
+const stateSchema = progressSchema.extend({
   /** Hash of what must be equal for a resumed run to continue the same computation. */
   fingerprint: z.string(),
 });
-export type CheckpointState = z.infer<typeof stateSchema>;
 
-/** How many of the latest checkpoints a run keeps. */
-const kept = 2;
+/** How many of the latest checkpoints a run keeps, besides the best one. */
+const keptLatest = 2;
 
 export function checkpointName(step: number): string {
   return String(step).padStart(8, '0');
@@ -36,22 +35,25 @@ export function listCheckpoints(folder: string): string[] {
     .map((name) => join(folder, name));
 }
 
+/** @param state `keep`: the step of a checkpoint that stays, however many later ones there are */
 export function writeCheckpoint(
   folder: string,
-  state: CheckpointState,
+  state: { progress: Progress; fingerprint: string; keep?: number | undefined },
   adapter: AdapterConfig,
   base: { name: string; sha256: string },
   parameters: readonly AdapterTensor[],
-  moments: readonly TensorToWrite[],
+  optimiser: readonly TensorToWrite[],
 ): string {
-  const final = join(folder, checkpointName(state.step));
-  const temporary = join(folder, `.${checkpointName(state.step)}.${process.pid}.partial`);
+  const { progress, fingerprint, keep } = state;
+  const name = checkpointName(progress.step);
+  const final = join(folder, name);
+  const temporary = join(folder, `.${name}.${process.pid}.partial`);
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });
   try {
     writeAdapterFolder(join(temporary, 'adapter'), adapter, base, parameters);
-    writeSafetensors(join(temporary, 'optimizer.safetensors'), moments);
-    writeFileAtomic(join(temporary, 'state.json'), `${JSON.stringify(state)}\n`);
+    writeSafetensors(join(temporary, 'optimizer.safetensors'), optimiser);
+    writeFileAtomic(join(temporary, 'state.json'), `${JSON.stringify({ ...progress, fingerprint })}\n`);
     rmSync(final, { recursive: true, force: true });
     renameSync(temporary, final);
     syncFolder(folder);
@@ -59,12 +61,18 @@ export function writeCheckpoint(
     rmSync(temporary, { recursive: true, force: true });
     throw error;
   }
-  for (const old of listCheckpoints(folder).slice(0, -kept)) rmSync(old, { recursive: true, force: true });
+  const kept = keep === undefined ? null : join(folder, checkpointName(keep));
+  for (const old of listCheckpoints(folder).slice(0, -keptLatest))
+    if (old !== kept) rmSync(old, { recursive: true, force: true });
   return final;
 }
 
 /** @throws StudioError not_found or adapter_invalid */
-export function openCheckpoint(folder: string): { state: CheckpointState; moments: SafetensorsFile } {
+export function openCheckpoint(folder: string): {
+  progress: Progress;
+  fingerprint: string;
+  optimiser: SafetensorsFile;
+} {
   const parsed = stateSchema.safeParse(
     readJsonObject(join(folder, 'state.json'), 1024 * 1024, 'adapter_invalid'),
   );
@@ -74,8 +82,10 @@ export function openCheckpoint(folder: string): { state: CheckpointState; moment
       `${join(folder, 'state.json')} is no checkpoint state.`,
       'Resume from an earlier checkpoint of the run.',
     );
+  const { fingerprint, ...progress } = parsed.data;
   return {
-    state: parsed.data,
-    moments: new SafetensorsFile(join(folder, 'optimizer.safetensors'), 'adapter_invalid'),
+    progress,
+    fingerprint,
+    optimiser: new SafetensorsFile(join(folder, 'optimizer.safetensors'), 'adapter_invalid'),
   };
 }

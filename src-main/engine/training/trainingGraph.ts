@@ -1,11 +1,13 @@
 import type { TrainConfig } from '../../contract/training.ts';
 import { gradients } from '../graph/gradients.ts';
 import type { Tensor } from '../graph/graph.ts';
-import { multiply } from '../graph/ops/elementwise.ts';
+import { isFinite, logicalAnd, multiply } from '../graph/ops/elementwise.ts';
+import { doIf } from '../graph/branch.ts';
 import { Session, type Entry, type Tensorflow } from '../graph/session.ts';
 import {
   assignAddVariable,
   assignVariable,
+  bytesAsWords,
   createVariable,
   fill,
   readVariable,
@@ -14,13 +16,22 @@ import {
 import { positionScores, sumPerRow, trainingLoss } from '../model/loss.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
 import { wholeRowsHidden } from '../model/wholeRows.ts';
-import { applyAdamW, clipFactor, createMoments, globalNorm, type Moments } from './optimiser.ts';
+import { clipFactor, globalNorm } from './gradientNorm.ts';
+import { chooseOptimiser } from './optimisers/chooseOptimiser.ts';
+import type { Optimiser } from './optimisers/optimiser.ts';
+
+/**
+ * So many variables are updated at the same time, the others after them: an optimiser may hold several f32 copies of a
+ * variable's size while it works on it.
+ */
+const updatesAtATime = 4;
 
 /** The calls of a training session and the variables that a checkpoint holds. */
 export interface TrainingGraph {
   session: Session;
-  /** Moments of each trainable variable, in the order of `trainable`. */
-  trainable: { variable: Variable; moments: Moments }[];
+  optimiser: Optimiser;
+  /** The optimiser's state of all trainable variables, f32 or u8. */
+  state: readonly Variable[];
   assign(variable: Variable, bytes: Uint8Array): void;
   loadWeights(onProgress?: (done: number, total: number) => void): void;
   /** Gradients by variable name; exists only where asked for (tests). */
@@ -30,15 +41,17 @@ export interface TrainingGraph {
 /**
  * Builds and opens the session of a training run. Its entries:
  *
- * - `zero`: moments and accumulators to zero.
- * - `step`: ids, labels -> loss sum, gradient norm; one optimiser step.
+ * - `zero`: the optimiser's state and accumulators to zero.
+ * - `step`: ids, labels -> loss sum, gradient norm, and whether the step was `applied`.
  * - `accumulate` and `apply` instead of `step` where a step has several forward passes.
  * - `score`: ids, labels -> loss sum and missed labels of each row, without dropout.
- * - `readParameters`, `readMoments`: everything a checkpoint holds.
+ * - `readParameters`, `readState`: everything a checkpoint holds; u8 comes out as words (see bytesAsWords).
  * - `gradients`: the gradients themselves (only with `exposeGradients`).
  *
  * `lossScale` is 1 / labelled tokens of the whole step, so that a step's gradient is that of the mean over its tokens however
  * they are spread over forward passes.
+ *
+ * A step whose loss or gradient norm is not finite changes neither parameters nor the optimiser's state.
  */
 export async function openTrainingGraph(
   tf: Tensorflow,
@@ -53,11 +66,9 @@ export async function openTrainingGraph(
   const labels = graph.placeholder('labels', [rows], 'i32');
   const seed = graph.placeholder('seed', [2], 'i32');
   const lossScale = graph.placeholder('loss_scale', [], 'f32');
-  const rates = {
-    learningRate: graph.placeholder('learning_rate', [], 'f32'),
-    correctedRate: graph.placeholder('corrected_rate', [], 'f32'),
-    correctedEpsilon: graph.placeholder('corrected_epsilon', [], 'f32'),
-  };
+  const optimiser = chooseOptimiser(config);
+  const scalarNames = Object.keys(optimiser.scalars(config.learningRate, 1));
+  const scalars = Object.fromEntries(scalarNames.map((name) => [name, graph.placeholder(name, [], 'f32')]));
   const rowInputs = { ids, labels, ...model.rowInputs(rows) };
   const batchInputs = { ...rowInputs, seed, lossScale };
 
@@ -79,26 +90,43 @@ export async function openTrainingGraph(
   );
   const parts = parameters.map(([variable], i) => ({
     variable,
-    moments: createMoments(graph, variable),
+    update: optimiser.attach(variable, rateFactor(variable)),
     gradient: required(found[i], variable.name),
   }));
 
   const entries: Record<string, Entry> = {};
-  const zeroed: Variable[] = parts.flatMap(({ moments }) => [moments.first, moments.second]);
-  const update = (final: readonly Tensor[]) => {
+  const state = parts.flatMap(({ update }) => update.state);
+  const zeroed = [...state];
+  const updateAll = (final: readonly Tensor[], loss: Tensor) => {
     const norm = globalNorm(final);
-    const factor = config.clipNorm === null ? null : clipFactor(norm, config.clipNorm);
-    const applied = parts.map(({ variable, moments }, i) =>
-      applyAdamW(variable, moments, factor ? multiply(final[i]!, factor) : final[i]!, rates, config),
-    );
+    const finite = logicalAnd(isFinite(norm), isFinite(loss));
+    const factor = config.clipNorm === null ? graph.constant(1) : clipFactor(norm, config.clipNorm);
+    const fed = scalarNames.map((name) => scalars[name]!);
+    const applied = doIf(graph, 'update', finite, [...final, factor, ...fed], (inputs) => {
+      const [clip, ...values] = inputs.slice(final.length);
+      const named = Object.fromEntries(scalarNames.map((name, i) => [name, values[i]!]));
+      const done: (readonly string[])[] = [];
+      for (const [i, { update }] of parts.entries())
+        done.push(
+          graph.after(done[i - updatesAtATime] ?? [], () => {
+            const gradient = inputs[i]!;
+            return update.apply(config.clipNorm === null ? gradient : multiply(gradient, clip!), named);
+          }),
+        );
+      return done.flat();
+    });
     return { norm, applied };
   };
 
   if (config.accumulate === 1) {
-    const { norm, applied } = update(parts.map(({ gradient }) => gradient));
-    // Fetched values wait for the updates: TensorFlow runs only what a fetch needs.
-    const outputs = graph.after(applied, () => ({ lossSum: same(lossSum), gradNorm: same(norm) }));
-    entries['step'] = { inputs: { ...batchInputs, ...rates }, outputs };
+    const { norm, applied } = updateAll(
+      parts.map(({ gradient }) => gradient),
+      lossSum,
+    );
+    entries['step'] = {
+      inputs: { ...batchInputs, ...scalars },
+      outputs: { lossSum: same(lossSum), gradNorm: same(norm), applied },
+    };
   } else {
     const sums = parts.map(({ variable }) =>
       createVariable(graph, `${variable.name}.gradient_sum`, variable.shape, 'f32'),
@@ -109,13 +137,18 @@ export async function openTrainingGraph(
       inputs: batchInputs,
       outputs: graph.after(added, () => ({ lossSum: same(lossSum) })),
     };
-    const { norm, applied } = update(sums.map((variable) => readVariable(variable)));
-    const cleared = graph.after(applied, () =>
+    const wholeLoss = graph.placeholder('whole_loss', [], 'f32');
+    const { norm, applied } = updateAll(
+      sums.map((variable) => readVariable(variable)),
+      wholeLoss,
+    );
+    const cleared = graph.after([applied], () =>
       sums.map((variable) => assignVariable(variable, fill(graph, variable.shape, 0, 'f32'))),
     );
     entries['apply'] = {
-      inputs: rates,
-      outputs: graph.after([...applied, ...cleared], () => ({ gradNorm: same(norm) })),
+      inputs: { ...scalars, wholeLoss },
+      // Fetched values wait for the clearing: TensorFlow runs only what a fetch needs.
+      outputs: graph.after(cleared, () => ({ gradNorm: same(norm), applied: same(applied) })),
     };
   }
 
@@ -137,32 +170,40 @@ export async function openTrainingGraph(
     inputs: {},
     outputs: {
       done: graph.after(
-        zeroed.map((variable) => assignVariable(variable, fill(graph, variable.shape, 0, 'f32'))),
+        zeroed.map((variable) => assignVariable(variable, fill(graph, variable.shape, 0, variable.dtype))),
         () => graph.constant(1, 'i32'),
       ),
     },
   };
   const reads = (variables: readonly Variable[]) =>
-    Object.fromEntries(variables.map((variable) => [variable.name, readVariable(variable)]));
+    Object.fromEntries(
+      variables.map((variable) => {
+        const value = readVariable(variable);
+        return [variable.name, variable.dtype === 'u8' ? bytesAsWords(value) : value];
+      }),
+    );
   entries['readParameters'] = {
     inputs: {},
     outputs: reads(model.adapterParameters.map(({ variable }) => variable)),
   };
-  entries['readMoments'] = {
-    inputs: {},
-    outputs: reads(parts.flatMap(({ moments }) => [moments.first, moments.second])),
-  };
-  const assignment = model.assignment(parts.flatMap(({ moments }) => [moments.first, moments.second]));
+  if (state.length > 0) entries['readState'] = { inputs: {}, outputs: reads(state) };
+  const assignment = model.assignment(state);
   entries['assign'] = assignment.entry;
 
   const session = await Session.open(tf, graph, entries);
   return {
     session,
-    trainable: parts,
+    optimiser,
+    state,
     assign: (variable, bytes) => assignment.assign(session, variable, bytes),
     loadWeights: (onProgress) => assignment.loadWeights(session, onProgress),
     gradientNames: parts.map(({ variable }) => variable.name),
   };
+
+  function rateFactor(variable: Variable): number {
+    const parameter = model.adapterParameters.find((known) => known.variable === variable);
+    return parameter?.spec.rateGroup === 'B' ? config.loraPlusRatio : 1;
+  }
 
   function same(value: Tensor): Tensor {
     const [copy] = graph.addOperation({

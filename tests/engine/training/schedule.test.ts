@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createDataOrder } from '../../../src-main/engine/training/dataOrder.ts';
-import { stepRates } from '../../../src-main/engine/training/optimiser.ts';
+import { adamScalars } from '../../../src-main/engine/training/optimisers/adamW.ts';
 import { learningRate } from '../../../src-main/engine/training/schedule.ts';
 
 const peak = { learningRate: 1, warmupSteps: 2 };
@@ -14,9 +14,9 @@ it('schedules follow transformers', () => {
 });
 
 it("Adam's corrections are those of the step", () => {
-  const rates = stepRates({ beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }, 0.1, 1);
-  expect(rates.correctedRate).toBeCloseTo((0.1 * Math.sqrt(0.001)) / 0.1, 12);
-  expect(rates.correctedEpsilon).toBeCloseTo(1e-8 * Math.sqrt(0.001), 20);
+  const rates = adamScalars({ beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }, 0.1, 1);
+  expect(rates.corrected_rate).toBeCloseTo((0.1 * Math.sqrt(0.001)) / 0.1, 12);
+  expect(rates.corrected_epsilon).toBeCloseTo(1e-8 * Math.sqrt(0.001), 20);
 });
 
 it('every epoch visits every row once, in another order, and any step can be computed alone', () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { listCheckpoints } from '../../../src-main/engine/training/checkpoint.ts';
-import { temporaryFolder, trainTiny } from '../../support/trainingRun.ts';
+import { checkpointFiles, lossesOf, temporaryFolder, trainTiny } from '../../support/trainingRun.ts';
 
 const lora: TrainConfigInput = {
   adapter: { method: 'lora', rank: 4, alpha: 8, dropout: 0.1 },
@@ -23,16 +23,6 @@ const idLora: TrainConfigInput = {
   adapter: { method: 'idlora', rank: 4, alpha: 8, dropout: 0.1, clusters: 3, boost: 2 },
 };
 
-function files(checkpoint: string): Record<string, string> {
-  const names = ['optimizer.safetensors', 'adapter/adapter_model.safetensors', 'adapter/adapter_config.json'];
-  return Object.fromEntries(
-    names.map((name) => [name, readFileSync(join(checkpoint, name)).toString('base64')]),
-  );
-}
-
-const losses = (events: { type: string }[]) =>
-  events.filter((event) => event.type === 'step').map((event) => (event as unknown as { loss: number }).loss);
-
 describe.each([
   ['LoRA', lora],
   ['ID-LoRA', idLora],
@@ -49,8 +39,10 @@ describe.each([
     const second = await trainTiny({ config, folder: cut, resumeFrom: first.result.checkpoint });
     expect(second.events.find((event) => event.type === 'start')).toMatchObject({ firstStep: 6 });
 
-    expect([...losses(first.events), ...losses(second.events)]).toEqual(losses(uninterrupted.events));
-    expect(files(second.result.checkpoint!)).toEqual(files(uninterrupted.result.checkpoint!));
+    expect([...lossesOf(first.events), ...lossesOf(second.events)]).toEqual(lossesOf(uninterrupted.events));
+    expect(checkpointFiles(second.result.checkpoint!)).toEqual(
+      checkpointFiles(uninterrupted.result.checkpoint!),
+    );
   });
 });
 
@@ -59,7 +51,7 @@ it('the loss falls, is evaluated on held-out rows, and trainable parameters are 
     config: { ...idLora, maxSteps: 30, schedule: 'constant' },
     folder: temporaryFolder(),
   });
-  const curve = losses(events);
+  const curve = lossesOf(events);
   expect(curve.at(-1)!).toBeLessThan(curve[0]! - 0.3);
   // Per layer: q, o 24*2+3*48; k, v 12*2+3*48; gate, up 40*2+3*48; down 24*2+3*80.
   expect(events.find((event) => event.type === 'start')).toMatchObject({
@@ -75,7 +67,7 @@ it('XLA functions compute the same training as single operations', async () => {
   const config = { ...idLora, maxSteps: 4 };
   const plain = await trainTiny({ config, folder: temporaryFolder() });
   const compiled = await trainTiny({ config, folder: temporaryFolder(), fusion: true });
-  losses(compiled.events).forEach((loss, i) => expect(loss).toBeCloseTo(losses(plain.events)[i]!, 4));
+  lossesOf(compiled.events).forEach((loss, i) => expect(loss).toBeCloseTo(lossesOf(plain.events)[i]!, 4));
 });
 
 it('keeps the two latest checkpoints, each complete, and nothing half-written', async () => {

@@ -216,3 +216,30 @@ export function addAll(terms: readonly Tensor[]): Tensor {
   if (terms.length === 0) throw new Error('addAll needs at least one term');
   return terms.reduce((sumSoFar, term) => add(sumSoFar, term));
 }
+
+/** Whether x is neither infinite nor NaN. */
+export function isFinite(x: Tensor): Tensor {
+  const [out] = x.graph.addOperation({
+    op: 'IsFinite',
+    inputs: [x],
+    attributes: typeAttribute(x.dtype),
+    outputs: [{ shape: x.shape, dtype: 'bool' }],
+  });
+  return out!;
+}
+
+/** |x| */
+export function absolute(x: Tensor): Tensor {
+  return unary('Abs', x, null);
+}
+
+/** Index of the half-open interval between ascending boundaries that x lies in: the number of boundaries <= x. i32. */
+export function bucketize(x: Tensor, boundaries: readonly number[]): Tensor {
+  const [out] = x.graph.addOperation({
+    op: 'Bucketize',
+    inputs: [x],
+    attributes: { ...typeAttribute(x.dtype), boundaries: { kind: 'floats', value: boundaries } },
+    outputs: [{ shape: x.shape, dtype: 'i32' }],
+  });
+  return out!;
+}

@@ -1,0 +1,94 @@
+import { elementCount } from '../../graph/dtype.ts';
+import type { Shape, Tensor } from '../../graph/graph.ts';
+import {
+  absolute,
+  bucketize,
+  cast,
+  divide,
+  maximum,
+  multiply,
+  scalarLike,
+} from '../../graph/ops/elementwise.ts';
+import { gather, padAxis, reshape, sliceAxis } from '../../graph/ops/layout.ts';
+import { max } from '../../graph/ops/reduce.ts';
+import { assignVariable, createVariable, readVariable, type Variable } from '../../graph/variables.ts';
+
+/**
+ * Block-wise dynamic quantisation to 8 bits (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization", sections 1.3 and
+ * 2.1; maps and block size as in bitsandbytes): blocks of 256 numbers are divided by their greatest absolute value and each number
+ * becomes the index of the nearest entry of a sorted table of 256.
+ */
+export const blockSize = 256;
+
+/** The smallest normal f32: divisor of blocks of zeros. */
+const tiny = 1.1754943508222875e-38;
+
+/**
+ * The dynamic map: 7 decades below 1, of which each has twice as many entries as the one below, besides 0 and 1. An entry is the
+ * middle of one of the equal parts into which [0.1, 1] times its decade is cut. Signed: both signs, 2^i entries each in decade
+ * i (from the lowest); unsigned: 2^(i + 1).
+ */
+export function dynamicMap(signed: boolean): number[] {
+  const positive = Array.from({ length: 7 }, (_, decade) => {
+    const parts = 2 ** (signed ? decade : decade + 1);
+    return Array.from({ length: parts }, (_, i) => 10 ** (decade - 6) * (0.1 + (0.9 * (i + 0.5)) / parts));
+  }).flat();
+  const negative = signed ? positive.map((value) => -value) : [];
+  return [...negative, 0, ...positive, 1].sort((a, b) => a - b);
+}
+
+/** Middles of neighbouring entries: the index of the nearest entry is the number of them below a value. */
+export function midpoints(map: readonly number[]): number[] {
+  return map.slice(1).map((value, i) => (value + map[i]!) / 2);
+}
+
+/** An f32 tensor that is kept in 8 bits: one byte a number and one f32 a block. Zeros everywhere mean a tensor of zeros. */
+export interface QuantisedVariable {
+  /** Table indices, u8 [blocks, 256]; the last block is padded. */
+  codes: Variable;
+  /** Greatest absolute values, f32 [blocks, 1]. */
+  scales: Variable;
+  map: readonly number[];
+}
+
+/** Declares a quantised variable. @param signed whether it holds negative numbers */
+export function createQuantised(
+  owner: Variable,
+  name: string,
+  options: { signed: boolean },
+): QuantisedVariable {
+  const blocks = Math.ceil(elementCount(owner.shape) / blockSize);
+  return {
+    codes: createVariable(owner.graph, `${name}.codes`, [blocks, blockSize], 'u8'),
+    scales: createVariable(owner.graph, `${name}.scales`, [blocks, 1], 'f32'),
+    map: dynamicMap(options.signed),
+  };
+}
+
+/** The numbers, f32 [blocks, 256]. */
+export function readQuantised({ codes, scales, map }: QuantisedVariable): Tensor {
+  const table = codes.graph.constant(map);
+  return multiply(gather(table, cast(readVariable(codes), 'i32'), 0), readVariable(scales));
+}
+
+/** Quantises f32 [blocks, 256] into the variable. @returns the names of the nodes that do it */
+export function assignQuantised({ codes, scales, map }: QuantisedVariable, blocks: Tensor): string[] {
+  const greatest = max(absolute(blocks), [1], true);
+  const shares = divide(blocks, maximum(greatest, scalarLike(greatest, tiny)));
+  return [
+    assignVariable(codes, cast(bucketize(shares, midpoints(map)), 'u8')),
+    assignVariable(scales, greatest),
+  ];
+}
+
+/** Any shape as [blocks, 256], the end padded with zeros. */
+export function toBlocks(x: Tensor): Tensor {
+  const count = elementCount(x.shape);
+  const blocks = Math.ceil(count / blockSize);
+  return reshape(padAxis(reshape(x, [count]), 0, 0, blocks * blockSize - count), [blocks, blockSize]);
+}
+
+/** The inverse of `toBlocks`. */
+export function fromBlocks(blocks: Tensor, shape: Shape): Tensor {
+  return reshape(sliceAxis(reshape(blocks, [elementCount(blocks.shape)]), 0, 0, elementCount(shape)), shape);
+}

@@ -1,0 +1,41 @@
+"""Records the learning rates of transformers' get_scheduler: recorded/schedules.json.
+
+Needs torch and transformers. python3 tests/engine/training/generate_schedules.py
+"""
+import json
+from pathlib import Path
+
+import torch
+from transformers import get_scheduler
+
+OUT = Path(__file__).resolve().parent / "recorded"
+PEAK = 2e-4
+# name there, name here, warm-up, steps, options there, options here
+CASES = [
+    ("constant_with_warmup", "constant", 4, 20, {}, {}),
+    ("linear", "linear", 0, 20, {}, {}),
+    ("linear", "linear", 5, 20, {}, {}),
+    ("cosine", "cosine", 3, 20, {}, {}),
+    ("cosine_with_min_lr", "cosine_with_min_lr", 4, 20, {"min_lr_rate": 0.1}, {}),
+    ("cosine_with_min_lr", "cosine_with_min_lr", 0, 17, {"min_lr_rate": 0.25}, {"minLearningRateRatio": 0.25}),
+    ("inverse_sqrt", "inverse_sqrt", 4, 20, {}, {}),
+    ("inverse_sqrt", "inverse_sqrt", 0, 20, {}, {}),
+    ("polynomial", "polynomial", 4, 20, {}, {}),
+    ("polynomial", "polynomial", 0, 20, {"power": 2.0, "lr_end": PEAK * 0.05}, {"polynomialPower": 2, "minLearningRateRatio": 0.05}),
+    ("warmup_stable_decay", "warmup_stable_decay", 4, 20, {"num_decay_steps": 6}, {"decaySteps": 6}),
+    ("warmup_stable_decay", "warmup_stable_decay", 3, 30, {"num_decay_steps": 3}, {}),
+    ("warmup_stable_decay", "warmup_stable_decay", 5, 20, {"num_decay_steps": 8, "min_lr_ratio": 0.2}, {"decaySteps": 8, "minLearningRateRatio": 0.2}),
+]
+
+recorded = []
+for theirs, ours, warmup, steps, options, config in CASES:
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
+    scheduler = get_scheduler(theirs, optimiser, num_warmup_steps=warmup, num_training_steps=steps, scheduler_specific_kwargs=options)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    recorded.append({"config": {"learningRate": PEAK, "schedule": ours, "warmupSteps": warmup, **config}, "totalSteps": steps, "rates": rates})
+OUT.mkdir(exist_ok=True)
+(OUT / "schedules.json").write_text(json.dumps(recorded))
