@@ -1,5 +1,5 @@
 import { gradients } from './gradients.ts';
-import type { Graph, Tensor } from './graph.ts';
+import type { FunctionDefinition, Graph, GraphNode, Tensor } from './graph.ts';
 
 /**
  * Runs elementwise work as one XLA-compiled function, shared by all calls of the same kind and shapes.
@@ -9,7 +9,7 @@ import type { Graph, Tensor } from './graph.ts';
  * are slower than oneDNN's.
  *
  * The gradient is derived by reverse mode inside a second function that takes the inputs and the upstream gradients
- * and recomputes what it needs, so nothing but the inputs is kept between forward and backward.
+ * and recomputes what it needs, so nothing but the inputs it really reads is kept between forward and backward.
  *
  * @param kind name of the function; `body` must be a pure function of its inputs for each kind
  */
@@ -19,7 +19,7 @@ export function fused(
   body: (inputs: readonly Tensor[]) => readonly Tensor[],
 ): Tensor[] {
   const graph = inputs[0]!.graph;
-  if (!graph.fusion || graph.body.functionName !== null) return [...body(inputs)];
+  if (!isCompiling(graph)) return [...body(inputs)];
   const values = callCompiled(graph, kind, inputs, body);
   return graph.withGradient(inputs, values, (upstream, wanted) => {
     const arriving = upstream.filter((g) => g !== null);
@@ -52,6 +52,25 @@ export function fusedOne(
   return fused(kind, inputs, (all) => [body(all)])[0]!;
 }
 
+/**
+ * Like `fused`, for values whose gradient the caller gives (Graph.withGradient), in terms of outputs that are kept anyway: nothing
+ * flows back through the result itself.
+ */
+export function fusedWithoutGradient(
+  kind: string,
+  inputs: readonly Tensor[],
+  body: (inputs: readonly Tensor[]) => readonly Tensor[],
+): Tensor[] {
+  const graph = inputs[0]!.graph;
+  const values = isCompiling(graph) ? callCompiled(graph, kind, inputs, body) : body(inputs);
+  return graph.withGradient([], values, () => []);
+}
+
+/** Inside a compiled function there is nothing left to compile. */
+function isCompiling(graph: Graph): boolean {
+  return graph.fusion && graph.body.functionName === null;
+}
+
 function callCompiled(
   graph: Graph,
   kind: string,
@@ -60,11 +79,12 @@ function callCompiled(
 ): Tensor[] {
   const shapes = inputs.map((input) => `${input.dtype}${input.shape.join('x')}`).join(' ');
   const definition = compiledFunctions(graph).get(`${kind} ${shapes}`) ?? define();
+  const read = definition.read.map((i) => inputs[i]!);
   return graph.addOperation({
     op: 'StatefulPartitionedCall',
-    inputs,
+    inputs: read,
     attributes: {
-      Tin: { kind: 'types', value: inputs.map((input) => input.dtype) },
+      Tin: { kind: 'types', value: read.map((input) => input.dtype) },
       Tout: { kind: 'types', value: definition.outputs.map((output) => output.dtype) },
       f: { kind: 'function', value: definition.name },
       _XlaMustCompile: { kind: 'bool', value: true },
@@ -78,13 +98,40 @@ function callCompiled(
       _XlaMustCompile: { kind: 'bool', value: true },
       _noinline: { kind: 'bool', value: true },
     });
-    const made = { name, outputs };
+    const made = { name, outputs, read: dropUnread(graph.functions.get(name)!) };
     compiledFunctions(graph).set(`${kind} ${shapes}`, made);
     return made;
   }
 }
 
-type Compiled = Map<string, { name: string; outputs: Pick<Tensor, 'shape' | 'dtype'>[] }>;
+/**
+ * Removes what no output needs from a function: nodes and inputs. An input that a gradient takes but never reads would be kept in memory
+ * from the forward pass on. @returns indices of the inputs that stay
+ */
+function dropUnread(definition: FunctionDefinition): number[] {
+  const producer = new Map(definition.nodes.map((node) => [node.name, node]));
+  const argumentsRead = new Set<string>();
+  const needed = new Set<GraphNode>();
+  const queue = definition.outputs.map(({ reference }) => reference);
+  for (let reference = queue.pop(); reference !== undefined; reference = queue.pop()) {
+    const name = reference.replace(/^\^/, '').split(':')[0]!;
+    const node = producer.get(name);
+    if (!node) argumentsRead.add(name);
+    else if (!needed.has(node)) {
+      needed.add(node);
+      queue.push(...node.inputs);
+    }
+  }
+  const read = definition.inputs.flatMap(({ name }, i) => (argumentsRead.has(name) ? [i] : []));
+  definition.nodes = definition.nodes.filter((node) => needed.has(node));
+  definition.inputs = read.map((i) => definition.inputs[i]!);
+  return read;
+}
+
+type Compiled = Map<
+  string,
+  { name: string; outputs: Pick<Tensor, 'shape' | 'dtype'>[]; read: readonly number[] }
+>;
 const byGraph = new WeakMap<Graph, Compiled>();
 
 function compiledFunctions(graph: Graph): Compiled {

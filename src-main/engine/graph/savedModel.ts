@@ -78,7 +78,6 @@ interface ProtoClasses {
   SignatureDef: new () => Message & { setMethodName(v: string): void };
   SavedModel: new () => Message & {
     setSavedModelSchemaVersion(v: number): void;
-    setMetaGraphsList(v: Message[]): void;
   };
 }
 
@@ -97,31 +96,68 @@ export const savedModelTag = 'studio';
 /** A signature that exists only because loading asks for one; calls use Session.run. */
 export const loadSignature = 'load';
 
-/** The bytes of saved_model.pb for a graph. Variables are created at run time: there are no other files. */
+/** Nodes and functions are made into messages so many at a time. */
+const batchSize = 200;
+
+/**
+ * The bytes of saved_model.pb for a graph. Variables are created at run time: there are no other files.
+ *
+ * Written in batches: a message of every node at once takes 130 MB of JavaScript objects for a model of 8 layers, which the process
+ * would keep as heap. In protobuf the concatenation of two encodings of a message is the encoding of both merged.
+ */
 export function serializeSavedModel(graph: Graph): Uint8Array {
   const proto = classes();
-  const library = new proto.FunctionDefLibrary();
-  library.setFunctionList([...graph.functions.values()].map(functionMessage));
-  const versions = new proto.VersionDef();
-  versions.setProducer(graphProducer);
-  const definition = new proto.GraphDef();
-  definition.setNodeList(graph.main.nodes.map(nodeMessage));
-  definition.setLibrary(library);
-  definition.setVersions(versions);
-
   const info = new proto.MetaGraphDef.MetaInfoDef();
   info.setTagsList([savedModelTag]);
   info.setTensorflowVersion('2.9.1');
+  const versions = new proto.VersionDef();
+  versions.setProducer(graphProducer);
+  const definition = new proto.GraphDef();
+  definition.setVersions(versions);
   const signature = new proto.SignatureDef();
   signature.setMethodName('tensorflow/serving/predict');
   const meta = new proto.MetaGraphDef();
   meta.setMetaInfoDef(info);
   meta.setGraphDef(definition);
   meta.getSignatureDefMap().set(loadSignature, signature);
+
+  const parts = [meta.serializeBinary()];
+  for (const nodes of batches(graph.main.nodes)) {
+    const part = new proto.GraphDef();
+    part.setNodeList(nodes.map(nodeMessage));
+    parts.push(inMetaGraph(part));
+  }
+  for (const functions of batches([...graph.functions.values()])) {
+    const library = new proto.FunctionDefLibrary();
+    library.setFunctionList(functions.map(functionMessage));
+    const part = new proto.GraphDef();
+    part.setLibrary(library);
+    parts.push(inMetaGraph(part));
+  }
   const savedModel = new proto.SavedModel();
   savedModel.setSavedModelSchemaVersion(1);
-  savedModel.setMetaGraphsList([meta]);
-  return savedModel.serializeBinary();
+  return Buffer.concat([savedModel.serializeBinary(), ...lengthDelimited(metaGraphsField, parts)]);
+}
+
+/** SavedModel.meta_graphs (saved_model.proto). */
+const metaGraphsField = 2;
+
+function* batches<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let at = 0; at < items.length; at += batchSize) yield items.slice(at, at + batchSize);
+}
+
+function inMetaGraph(part: Message): Uint8Array {
+  const meta = new (classes().MetaGraphDef)();
+  meta.setGraphDef(part);
+  return meta.serializeBinary();
+}
+
+/** A message field whose content is the concatenation of `parts`: tag, length as a varint, content. */
+function lengthDelimited(field: number, parts: readonly Uint8Array[]): Uint8Array[] {
+  const header = [(field << 3) | 2];
+  let rest = parts.reduce((total, part) => total + part.length, 0);
+  for (; rest > 0x7f; rest = Math.floor(rest / 128)) header.push((rest & 0x7f) | 0x80);
+  return [Uint8Array.from([...header, rest]), ...parts];
 }
 
 function nodeMessage(node: GraphNode): Message {

@@ -1,6 +1,6 @@
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import type { DType } from '../graph/dtype.ts';
-import { fusedOne } from '../graph/fused.ts';
+import { fusedOne, fusedWithoutGradient } from '../graph/fused.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
 import {
   addAll,
@@ -17,6 +17,7 @@ import {
 import { concat, reshape, sliceAxis, transpose } from '../graph/ops/layout.ts';
 import { batchMatmul } from '../graph/ops/linear.ts';
 import { softmax } from '../graph/ops/neural.ts';
+import { sum } from '../graph/ops/reduce.ts';
 import { rootMeanSquare } from './norm.ts';
 import { applyRotary, type RotaryTable } from './rotary.ts';
 
@@ -78,7 +79,7 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor, config: Decoder
     const columns = begin + rows - firstKey;
     const query = reshape(sliceAxis(grouped, 3, begin, rows), [batch, keyHeads, group * rows, d]);
     const scores = batchMatmul(query, sliceAxis(k, 2, firstKey, columns), { transposeY: true });
-    const weights = fusedOne(`attention_weights_${begin}`, [scores], ([raw]) => {
+    const [p] = fusedWithoutGradient(`attention_weights_${begin}`, [scores], ([raw]) => {
       const graph = raw!.graph;
       const visible = visibleKeys(
         positionRange(graph, begin, rows, [1, 1, 1, rows, 1]),
@@ -93,8 +94,9 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor, config: Decoder
         columns,
       ]);
       const p = softmax(select(visible, shaped, scalarLike(shaped, hidden)));
-      return cast(reshape(p, raw!.shape), raw!.dtype);
+      return [cast(reshape(p, raw!.shape), raw!.dtype)];
     });
+    const weights = softmaxOf(scores, p!, 1 / Math.sqrt(d));
     const out = batchMatmul(weights, sliceAxis(v, 2, firstKey, columns));
     blocks.push(reshape(out, [batch, keyHeads, group, rows, d]));
   }
@@ -104,6 +106,21 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor, config: Decoder
       heads * d,
     ]),
   );
+}
+
+/**
+ * Gives the attention weights p = softmax(factor * scores + mask) their gradient, computed from p alone: of scores and p only one is kept
+ * for the backward pass, and no exponential is taken twice. Where a key is hidden p is 0, and so is the gradient.
+ */
+function softmaxOf(scores: Tensor, p: Tensor, factor: number): Tensor {
+  return scores.graph.withGradient([scores], [p], ([dp]) => [
+    fusedOne(`attention_weights_gradient_${factor}`, [p, dp!], ([weights, upstream]) => {
+      const wide = cast(weights!, 'f32');
+      const weighted = multiply(wide, cast(upstream!, 'f32'));
+      const ds = subtract(weighted, multiply(wide, sum(weighted, [wide.shape.length - 1], true)));
+      return cast(scale(ds, factor), weights!.dtype);
+    }),
+  ])[0]!;
 }
 
 /**

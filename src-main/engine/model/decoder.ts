@@ -2,9 +2,10 @@ import type { LinearSite } from '../../budget/adapterSites.ts';
 import type { TargetModule } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import type { DType } from '../graph/dtype.ts';
-import { fusedOne } from '../graph/fused.ts';
+import { fused, fusedWithoutGradient } from '../graph/fused.ts';
+import { gradients } from '../graph/gradients.ts';
 import type { Tensor } from '../graph/graph.ts';
-import { addAll, cast, multiply, sigmoid } from '../graph/ops/elementwise.ts';
+import { addAll, cast, multiply, sigmoid, sumToShape } from '../graph/ops/elementwise.ts';
 import { gather } from '../graph/ops/layout.ts';
 import { splitHeads, type Terms } from './attention.ts';
 import { residualNorm } from './norm.ts';
@@ -63,12 +64,32 @@ export function decoderHidden(
   return normed(stream, 'model.norm.weight').normed;
 }
 
-/** silu(gate) * up (Shazeer 2020). */
+/**
+ * silu(gate) * up (Shazeer 2020). Gate and up are kept for the backward pass as two sums instead of their addends.
+ */
 function swiglu(gate: Terms, up: Terms, dtype: DType): Tensor {
-  return fusedOne(`swiglu_${gate.length}_${up.length}`, [...gate, ...up], (all) => {
-    const wide = all.map((term) => cast(term, 'f32'));
-    const g = addAll(wide.slice(0, gate.length));
-    const u = addAll(wide.slice(gate.length));
-    return cast(multiply(multiply(g, sigmoid(g)), u), dtype);
-  });
+  const [gated, g, u] = fusedWithoutGradient(
+    `swiglu_${gate.length}_${up.length}`,
+    [...gate, ...up],
+    (all) => {
+      const wide = all.map((term) => cast(term, 'f32'));
+      const sums = [addAll(wide.slice(0, gate.length)), addAll(wide.slice(gate.length))] as const;
+      return [cast(siluTimes(...sums), dtype), ...sums.map((sum) => cast(sum, dtype))];
+    },
+  );
+  const all = [...gate, ...up];
+  return gated!.graph.withGradient(all, [gated!], ([dGated], wanted) => {
+    const results = fused('swiglu_gradient', [g!, u!, dGated!], ([x, y, upstream]) =>
+      gradients([cast(siluTimes(cast(x!, 'f32'), cast(y!, 'f32')), dtype)], [upstream!], [x!, y!]).map(
+        (gradient) => gradient!,
+      ),
+    );
+    return all.map((term, i) =>
+      wanted[i] ? cast(sumToShape(results[i < gate.length ? 0 : 1]!, term.shape), term.dtype) : null,
+    );
+  })[0]!;
+}
+
+function siluTimes(gate: Tensor, up: Tensor): Tensor {
+  return multiply(multiply(gate, sigmoid(gate)), up);
 }

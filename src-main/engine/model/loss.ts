@@ -15,8 +15,8 @@ import { matmul } from '../graph/ops/linear.ts';
 import { sparseCrossEntropy } from '../graph/ops/neural.ts';
 import { argMax, sum } from '../graph/ops/reduce.ts';
 
-/** Logits are made for so many elements at a time (f32: 128 MiB), never for the whole batch. */
-const logitElements = 32 * 1024 * 1024;
+/** Logits are made for so many elements at a time (f32: 16 MiB), never for the whole batch. */
+const logitElements = 4 * 1024 * 1024;
 
 function rowsPerChunk(rows: number, vocabulary: number): number {
   return Math.max(1, Math.min(rows, Math.floor(logitElements / vocabulary)));

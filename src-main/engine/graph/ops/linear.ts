@@ -1,5 +1,5 @@
-import { typeAttribute, type Tensor } from '../graph.ts';
-import { sumToShape } from './elementwise.ts';
+import { typeAttribute, type Attribute, type GradientFunction, type Shape, type Tensor } from '../graph.ts';
+import { cast, sumToShape } from './elementwise.ts';
 
 /**
  * Matrix product op(x) op(y), where op transposes if asked.
@@ -17,15 +17,14 @@ export function matmul(
   const [kOfY, n] = transposeY ? [y.shape[1]!, y.shape[0]!] : [y.shape[0]!, y.shape[1]!];
   if (x.shape.length !== 2 || y.shape.length !== 2 || k !== kOfY || x.dtype !== y.dtype)
     throw new Error(`matmul: ${x.dtype}[${x.shape.join()}] with ${y.dtype}[${y.shape.join()}]`);
-  const [out] = x.graph.addOperation({
+  return product({
     op: 'MatMul',
-    inputs: [x, y],
+    operands: [x, y],
     attributes: {
-      ...typeAttribute(x.dtype),
       transpose_a: { kind: 'bool', value: transposeX },
       transpose_b: { kind: 'bool', value: transposeY },
     },
-    outputs: [{ shape: [m, n], dtype: x.dtype }],
+    shape: [m, n],
     gradient: ([dz], wanted) => [
       wanted[0]
         ? transposeX
@@ -39,7 +38,6 @@ export function matmul(
         : null,
     ],
   });
-  return out!;
 }
 
 /**
@@ -57,15 +55,14 @@ export function batchMatmul(
   const m = x.shape[transposeX ? rx - 1 : rx - 2]!;
   const n = y.shape[transposeY ? ry - 2 : ry - 1]!;
   const lead = rx >= ry ? x.shape.slice(0, -2) : y.shape.slice(0, -2);
-  const [out] = x.graph.addOperation({
+  return product({
     op: 'BatchMatMulV2',
-    inputs: [x, y],
+    operands: [x, y],
     attributes: {
-      ...typeAttribute(x.dtype),
       adj_x: { kind: 'bool', value: transposeX },
       adj_y: { kind: 'bool', value: transposeY },
     },
-    outputs: [{ shape: [...lead, m, n], dtype: x.dtype }],
+    shape: [...lead, m, n],
     gradient: ([dz], wanted) => [
       wanted[0]
         ? sumToShape(
@@ -85,5 +82,31 @@ export function batchMatmul(
         : null,
     ],
   });
-  return out!;
+}
+
+/** One product node, in the operands' type or, where the graph widens bf16, in f32 between casts. */
+function product(options: {
+  op: string;
+  operands: readonly [Tensor, Tensor];
+  attributes: Record<string, Attribute>;
+  shape: Shape;
+  gradient: GradientFunction;
+}): Tensor {
+  const { op, operands, attributes, shape, gradient } = options;
+  const [x, y] = operands;
+  const { graph, dtype } = x;
+  const widened = dtype === 'bf16' && graph.products === 'widened';
+  const computed = widened ? 'f32' : dtype;
+  // Each cast waits for the other operand. Otherwise all weights would be cast as soon as a step begins, and the casts of the
+  // forward and the backward product would be merged: either way a second copy of the model, in f32.
+  const inputs = widened
+    ? [graph.after([y], () => cast(x, 'f32')), graph.after([x], () => cast(y, 'f32'))]
+    : operands;
+  const [out] = graph.addOperation({
+    op,
+    inputs,
+    attributes: { ...typeAttribute(computed), ...attributes },
+    outputs: [{ shape, dtype: computed }],
+  });
+  return graph.withGradient(operands, [cast(out!, dtype)], gradient)[0]!;
 }
