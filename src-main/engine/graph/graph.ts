@@ -134,7 +134,7 @@ export class Graph {
   #order = 0;
   #controls: string[] = [];
 
-  constructor(options: { fusion: boolean; products?: Products }) {
+  constructor(options: { fusion: boolean; products?: Products | undefined }) {
     this.fusion = options.fusion;
     this.products = options.products ?? 'native';
   }

@@ -14,7 +14,7 @@ const prefillTokens = 64;
 /** Decodes prompts in batches, greedily or by sampling, until an end id, a stop string or the length. */
 export async function generate(request: GenerateRequest, context: JobContext): Promise<GenerateResult> {
   const tokenizer = loadTokenizer(request.model.folder);
-  const opened = openModel(request.model, context.fusion, context.emit);
+  const opened = openModel(request.model, context);
   let graph: DecodingGraph | null = null;
   try {
     const { contextLength, eosIds } = opened.model.config;

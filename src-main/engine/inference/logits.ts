@@ -9,7 +9,7 @@ import { openLogitsGraph } from './wholeLogits.ts';
 
 /** Writes the logits of one sequence as f32 `logits` [tokens, vocabulary]. */
 export async function logits(request: LogitsRequest, context: JobContext): Promise<LogitsResult> {
-  const opened = openModel(request.model, context.fusion, context.emit);
+  const opened = openModel(request.model, context);
   try {
     const { contextLength, vocabularySize } = opened.model.config;
     const wrong = request.ids.find((id) => id >= vocabularySize);

@@ -6,7 +6,8 @@ import { StudioError } from '../../contract/errors.ts';
 import { checkNoForeignTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Session } from '../graph/session.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
-import type { EngineEvent, ModelReference } from '../process/protocol.ts';
+import type { JobContext } from '../process/jobs.ts';
+import type { ModelReference } from '../process/protocol.ts';
 
 export interface OpenModel {
   model: ModelGraph;
@@ -21,8 +22,7 @@ export interface OpenModel {
  */
 export function openModel(
   reference: ModelReference,
-  fusion: boolean,
-  emit: (event: EngineEvent) => void,
+  context: Pick<JobContext, 'fusion' | 'products' | 'emit'>,
 ): OpenModel {
   const config = readDecoderConfig(reference.folder);
   const weights = new WeightFolder(reference.folder);
@@ -38,7 +38,8 @@ export function openModel(
       source: weights,
       precision: reference.precision,
       adapter: adapter?.config ?? null,
-      fusion,
+      fusion: context.fusion,
+      products: context.products,
     });
     if (adapter) {
       checkNoForeignTensors(model.adapterParameters, adapter);
@@ -54,7 +55,7 @@ export function openModel(
       close,
       load(session, assignment) {
         assignment.loadWeights(session, (done, total) =>
-          emit({ type: 'progress', label: 'Loading weights', done, total }),
+          context.emit({ type: 'progress', label: 'Loading weights', done, total }),
         );
         if (adapter)
           for (const parameter of model.adapterParameters)

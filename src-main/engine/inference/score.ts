@@ -11,7 +11,7 @@ import { openModel } from './openModel.ts';
 /** Log-likelihood of the labelled tokens of every row of a token file. */
 export async function score(request: ScoreRequest, context: JobContext): Promise<ScoreResult> {
   const file = new TokenFileReader(request.tokenFile);
-  const opened = openModel(request.model, context.fusion, context.emit);
+  const opened = openModel(request.model, context);
   let session: Session | null = null;
   try {
     const { model } = opened;

@@ -9,7 +9,7 @@ import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import type { AdapterMethod } from '../adapters/method.ts';
 import { adapterMethods } from '../adapters/registry.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
-import { Graph, type Tensor } from '../graph/graph.ts';
+import { Graph, type Products, type Tensor } from '../graph/graph.ts';
 import { add, cast, equal, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
 import { reshape } from '../graph/ops/layout.ts';
 import { matmul } from '../graph/ops/linear.ts';
@@ -98,8 +98,9 @@ export class ModelGraph {
     precision: Precision;
     adapter: AdapterConfig | null;
     fusion: boolean;
+    products?: Products | undefined;
   }) {
-    this.graph = new Graph({ fusion: options.fusion });
+    this.graph = new Graph({ fusion: options.fusion, products: options.products });
     this.config = options.config;
     this.adapter = options.adapter;
     this.dtype = options.precision;

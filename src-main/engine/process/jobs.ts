@@ -5,11 +5,13 @@ import { checkWeights } from '../../formats/decoderWeights.ts';
 import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';
 import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../formats/peftAdapter.ts';
 import { WeightFolder } from '../../formats/weightFolder.ts';
+import type { Products } from '../graph/graph.ts';
 import type { Tensorflow } from '../graph/session.ts';
 import { generate } from '../inference/generate.ts';
 import { logits } from '../inference/logits.ts';
 import { score } from '../inference/score.ts';
 import { loadTensorflow } from '../runtime/loadTensorflow.ts';
+import { productsFor } from '../runtime/products.ts';
 import { train } from '../training/trainer.ts';
 import type {
   EngineEvent,
@@ -25,6 +27,8 @@ export interface JobContext {
   tf: Tensorflow;
   /** Elementwise work as XLA functions; worth their compilation from some model size on. */
   fusion: boolean;
+  /** How bf16 matrices are multiplied; absent: by TensorFlow's bf16 kernels. */
+  products?: Products | undefined;
   emit(event: EngineEvent): void;
   /** Lets waiting messages in. @throws StudioError cancelled once a stop was asked for */
   throwIfStopped(): Promise<void>;
@@ -45,6 +49,7 @@ export async function runEngineRequest(
   const context: JobContext = {
     tf: runtime.tf,
     fusion: false,
+    products: productsFor(runtime.devices),
     emit,
     async throwIfStopped() {
       await setImmediate();
@@ -87,6 +92,7 @@ async function runTraining(request: TrainRequest, context: JobContext, stop: Sto
   return train(request, decoder, {
     tf: context.tf,
     fusion: decoder.hiddenSize >= fusionFromHiddenSize,
+    products: context.products,
     emit: context.emit,
     async stopRequested() {
       await setImmediate();

@@ -4,6 +4,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import { TokenFileReader } from '../../formats/tokenFile.ts';
 import { WeightFolder } from '../../formats/weightFolder.ts';
+import type { Products } from '../graph/graph.ts';
 import type { Tensorflow } from '../graph/session.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
 import type { EngineEvent, TrainRequest, TrainResult } from '../process/protocol.ts';
@@ -29,6 +30,8 @@ import { beginState, restoreState, saveState, type TrainingState } from './train
 export interface TrainContext {
   tf: Tensorflow;
   fusion: boolean;
+  /** How bf16 matrices are multiplied; absent: by TensorFlow's bf16 kernels. */
+  products?: Products | undefined;
   emit(event: EngineEvent): void;
   /** Asked between steps; null: go on. Lets waiting messages in first. */
   stopRequested(): Promise<{ save: boolean } | null>;
@@ -66,6 +69,7 @@ export async function train(
       precision: config.precision,
       adapter: config.adapter,
       fusion: context.fusion,
+      products: context.products,
     });
     const files = heldOut ? [rows, heldOut] : [rows];
     checkTasks(config.adapter, files);

@@ -184,7 +184,14 @@ describe('tasks that the adapter does not know', () => {
 });
 
 describe('training with the task gate', () => {
-  const config = { adapter: { ...moe, rankStabilized: true }, maxSteps: 12, batch: 4, context: 32, learningRate: 1e-2, heldOutRows: 5 };
+  const config = {
+    adapter: { ...moe, rankStabilized: true },
+    maxSteps: 12,
+    batch: 4,
+    context: 32,
+    learningRate: 1e-2,
+    heldOutRows: 5,
+  };
 
   it.each([false, true])(
     'lowers the loss, moves gate and embedding, and can be resumed; XLA functions %s',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fusedOne } from '../../../src-main/engine/graph/fused.ts';
 import { gradients } from '../../../src-main/engine/graph/gradients.ts';
-import { Graph, type Tensor } from '../../../src-main/engine/graph/graph.ts';
+import { Graph, type Products, type Tensor } from '../../../src-main/engine/graph/graph.ts';
 import * as elementwise from '../../../src-main/engine/graph/ops/elementwise.ts';
 import * as layout from '../../../src-main/engine/graph/ops/layout.ts';
 import { batchMatmul, matmul } from '../../../src-main/engine/graph/ops/linear.ts';
@@ -143,4 +143,64 @@ it('refuses shapes that do not fit, naming them', () => {
   expect(() => matmul(a, b)).toThrow('f32[2,3] with f32[2,4]');
   expect(() => layout.reshape(a, [4, 2])).toThrow('[2,3]');
   expect(() => layout.sliceAxis(a, 1, 2, 2)).toThrow('outside axis 1');
+});
+
+describe('products of bf16 matrices computed in f32', () => {
+  const values = (count: number, seed: number) => {
+    const random = createRandom(seed);
+    return Float32Array.from({ length: count }, () => random.next() - 0.5);
+  };
+
+  async function outcome(products: Products) {
+    const graph = new Graph({ fusion: false, products });
+    const x = graph.placeholder('x', [8, 16], 'f32');
+    const y = graph.placeholder('y', [4, 16], 'f32');
+    const a = cast(x, 'bf16');
+    const b = cast(y, 'bf16');
+    const z = matmul(a, b, { transposeY: true });
+    const batched = batchMatmul(layout.reshape(a, [2, 4, 16]), layout.reshape(b, [2, 2, 16]), {
+      transposeY: true,
+    });
+    const loss = add(sum(cast(z, 'f32'), [0, 1]), sum(cast(batched, 'f32'), [0, 1, 2]));
+    const [dx, dy] = gradients([loss], [graph.constant(1)], [x, y]);
+    const session = await Session.open(tf, graph, {
+      f: {
+        inputs: { x, y },
+        outputs: { z: cast(z, 'f32'), batched: cast(batched, 'f32'), dx: dx!, dy: dy! },
+      },
+    });
+    const out = session.run('f', { x: values(128, 1), y: values(64, 2) });
+    session.close();
+    return out;
+  }
+
+  it('equal those of the bf16 kernels up to one rounding, gradients too', async () => {
+    const [native, widened] = [await outcome('native'), await outcome('widened')];
+    for (const [name, expected] of Object.entries(native))
+      widened[name]!.forEach((value, i) => {
+        // bf16 keeps 8 bits: neighbours differ by at most 2^-7 of the value.
+        expect(Math.abs(value - expected[i]!), `${name}[${i}]`).toBeLessThanOrEqual(
+          2 ** -7 * Math.abs(expected[i]!) + 1e-6,
+        );
+      });
+  });
+
+  it('keep bf16 between products: only the operands of a product are cast', () => {
+    const graph = new Graph({ fusion: false, products: 'widened' });
+    const x = cast(graph.placeholder('x', [2, 3], 'f32'), 'bf16');
+    const z = matmul(x, x, { transposeY: true });
+    expect(z.dtype).toBe('bf16');
+    const node = graph.main.nodes.find(({ op }) => op === 'MatMul')!;
+    expect(node.attributes['T']).toEqual({ kind: 'type', value: 'f32' });
+  });
+});
+
+it('a compiled gradient takes only the inputs it reads', () => {
+  const graph = new Graph({ fusion: true });
+  const x = graph.placeholder('x', [3], 'f32');
+  const y = graph.placeholder('y', [3], 'f32');
+  const z = fusedOne('sum', [x, y], ([a, b]) => add(a!, b!));
+  gradients([sum(z, [0])], [graph.constant(1)], [x, y]);
+  const calls = graph.main.nodes.filter(({ op }) => op === 'StatefulPartitionedCall');
+  expect(calls.map(({ inputs }) => inputs.length)).toEqual([2, 1]);
 });
