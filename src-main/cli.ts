@@ -46,7 +46,7 @@ const help = `ID-LoRA Studio
   compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]
   generate --model M [--adapter A] --prompt TEXT [--max-tokens N --temperature T --top-p P --seed S --task N]
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
-  export RUN --format peft --out DIR
+  export RUN [--format peft|merged] --out DIR
   serve [--host 127.0.0.1 --port 0]                the studio in a browser
   demo                                             LoRA against ID-LoRA, start to end
 

@@ -1,3 +1,4 @@
+import { exportFormats } from '../contract/entities.ts';
 import { procedures } from '../contract/procedures.ts';
 import { check, list, number, parseCommand, requiredText, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
@@ -67,20 +68,22 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
   });
 }
 
-/** export RUN --format peft --out DIR */
+/** export RUN [--format peft or merged] --out DIR */
 export async function exportCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, { format: { type: 'string' }, out: { type: 'string' } });
-  if (positionals.length !== 1) throw usageError('Usage: export RUN --format peft --out DIR');
-  const format = text(values, 'format') ?? 'peft';
-  if (format !== 'peft') throw usageError(`There is no export format "${format}"; there is peft.`);
+  if (positionals.length !== 1) throw usageError('Usage: export RUN [--format peft or merged] --out DIR');
+  const asked = text(values, 'format');
+  const format = exportFormats.find((name) => name === asked);
+  if (asked !== undefined && !format)
+    throw usageError(`There is no export format "${asked}"; there are ${exportFormats.join(' and ')}.`);
   await withCore(command, values, 'write', async ({ exports }, output) => {
     const folder = requiredText(values, 'out');
-    const record = await exports.create({ run: positionals[0]!, folder }, command.signal);
+    const record = await exports.create({ run: positionals[0]!, format, folder }, command.signal);
     const { certificate } = record;
     output.result(record, () =>
       [
         `Exported to ${record.folder}: ${record.files.map(({ name }) => name).join(', ')}.`,
-        `${certificate.equal ? 'Equal to' : 'NOT EQUAL to'} the trained adapter: greatest logit difference ${certificate.maxLogitDifference.toExponential(1)} over ${certificate.tokens} tokens (tolerance ${certificate.tolerance.toExponential(0)}).`,
+        `${certificate.equal ? 'Equal to' : 'NOT EQUAL to'} the trained ${record.format === 'peft' ? 'adapter' : 'model'}: greatest logit difference ${certificate.maxLogitDifference.toExponential(1)} over ${certificate.tokens} tokens (tolerance ${certificate.tolerance.toExponential(0)}${certificate.dtype === 'BF16' || certificate.dtype === 'F16' ? `, for rounding to ${certificate.dtype}` : ''}).`,
       ].join('\n'),
     );
     if (!certificate.equal) process.exitCode = 1;

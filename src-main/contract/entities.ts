@@ -256,18 +256,28 @@ export const comparisonSchema = z.object({
 });
 export type Comparison = z.infer<typeof comparisonSchema>;
 
+/** `peft`: the adapter; `merged`: a complete Hugging Face model. */
+export const exportFormats = ['peft', 'merged'] as const;
+export const exportFormatSchema = z.enum(exportFormats);
+export type ExportFormat = z.infer<typeof exportFormatSchema>;
+
 export const exportRecordSchema = z.object({
   id,
   runId: id,
-  format: z.enum(['peft']),
+  format: exportFormatSchema,
   folder: z.string(),
   files: z.array(z.object({ name: z.string(), sizeBytes: z.number().int(), sha256: z.string() })),
-  /** Greatest absolute logit difference between the trained state and the exported files read back. */
+  /**
+   * Greatest absolute logit difference between the trained state (f32) and the exported files read back. The tolerance is that of the
+   * same numbers through the same graph, or of the rounding where the files hold fewer bits (dtype).
+   */
   certificate: z.object({
     equal: z.boolean(),
     maxLogitDifference: z.number(),
     tolerance: z.number(),
     tokens: z.number().int(),
+    /** Type of the exported tensors; absent in older records: F32. */
+    dtype: z.string().optional(),
   }),
   createdAt: time,
 });

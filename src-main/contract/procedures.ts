@@ -9,6 +9,7 @@ import {
   evaluationItemSchema,
   evaluationSchema,
   exampleSchema,
+  exportFormatSchema,
   exportRecordSchema,
   modelSchema,
   runSchema,
@@ -146,7 +147,12 @@ export const procedures = {
 
   'exports.list': { input: nothing, output: z.array(exportRecordSchema) },
   'exports.create': {
-    input: z.object({ run: reference, format: z.enum(['peft']).default('peft'), folder: z.string() }),
+    input: z.object({
+      run: reference,
+      /** Absent: `merged` for full fine-tuning, `peft` for every other method. */
+      format: exportFormatSchema.optional(),
+      folder: z.string(),
+    }),
     output: exportRecordSchema,
   },
 } as const;

@@ -12,6 +12,9 @@ export function syncFolder(folder: string): void {
   }
 }
 
+/** Node takes lengths up to 2 GiB in one call; tensors may be larger. */
+export const bytesPerCall = 1024 ** 3;
+
 /** Writes a file so that it is complete or absent: temporary file, fsync, rename, fsync of the folder. */
 export function writeFileAtomic(path: string, content: string | Iterable<Uint8Array>): void {
   const folder = dirname(path);
@@ -22,7 +25,8 @@ export function writeFileAtomic(path: string, content: string | Iterable<Uint8Ar
     try {
       const parts = typeof content === 'string' ? [Buffer.from(content)] : content;
       for (const part of parts)
-        for (let at = 0; at < part.byteLength;) at += writeSync(fd, part, at, part.byteLength - at);
+        for (let at = 0; at < part.byteLength;)
+          at += writeSync(fd, part, at, Math.min(bytesPerCall, part.byteLength - at));
       fsyncSync(fd);
     } finally {
       closeSync(fd);

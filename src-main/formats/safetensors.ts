@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { StudioError, type ErrorCode } from '../contract/errors.ts';
-import { writeFileAtomic } from './atomicFile.ts';
+import { bytesPerCall, writeFileAtomic } from './atomicFile.ts';
 
 /** Bytes per element of every dtype we read. */
 const elementBytes = {
@@ -70,7 +70,8 @@ export class SafetensorsFile {
       throw new Error(`${this.path}: bytes ${begin}..${end} of ${name} do not exist`);
     const bytes = new Uint8Array(end - begin);
     for (let at = 0; at < bytes.length;) {
-      const got = readSync(this.#fd, bytes, at, bytes.length - at, info.byteOffset + begin + at);
+      const length = Math.min(bytesPerCall, bytes.length - at);
+      const got = readSync(this.#fd, bytes, at, length, info.byteOffset + begin + at);
       if (got === 0) throw new Error(`${this.path} became shorter while it was read`);
       at += got;
     }
@@ -183,6 +184,11 @@ export interface TensorToWrite {
   data: Uint8Array | (() => Uint8Array);
 }
 
+/** Bytes that a tensor takes in a file. */
+export function tensorBytes({ dtype, shape }: Pick<TensorToWrite, 'dtype' | 'shape'>): number {
+  return shape.reduce((product, size) => product * size, elementBytes[dtype]);
+}
+
 /**
  * Writes a safetensors file: complete or absent. Tensors are ordered by element size, then name, and the header is
  * padded to 8 bytes, as the reference implementation does.
@@ -198,9 +204,9 @@ export function writeSafetensors(
   const header: Record<string, unknown> = { __metadata__: { format: 'pt', ...metadata } };
   let offset = 0;
   for (const { name, dtype, shape } of ordered) {
-    const bytes = shape.reduce((product, size) => product * size, elementBytes[dtype]);
-    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] };
-    offset += bytes;
+    const end = offset + tensorBytes({ dtype, shape });
+    header[name] = { dtype, shape, data_offsets: [offset, end] };
+    offset = end;
   }
   const json = Buffer.from(JSON.stringify(header));
   const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, ' ');
@@ -214,8 +220,7 @@ export function writeSafetensors(
     yield padded;
     for (const { name, dtype, shape, data } of ordered) {
       const bytes = typeof data === 'function' ? data() : data;
-      const needed = shape.reduce((product, size) => product * size, elementBytes[dtype]);
-      if (bytes.byteLength !== needed)
+      if (bytes.byteLength !== tensorBytes({ dtype, shape }))
         throw new Error(`${name}: ${bytes.byteLength} bytes given for ${dtype}[${shape.join()}]`);
       yield bytes;
     }

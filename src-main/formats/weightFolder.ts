@@ -5,8 +5,8 @@ import { StudioError } from '../contract/errors.ts';
 import { readJsonObject } from './jsonFile.ts';
 import { SafetensorsFile, type TensorInfo } from './safetensors.ts';
 
-const indexName = 'model.safetensors.index.json';
-const singleName = 'model.safetensors';
+export const weightIndexName = 'model.safetensors.index.json';
+export const singleWeightName = 'model.safetensors';
 
 /** The safetensors weights of a Hugging Face folder, one file or shards, read tensor by tensor. */
 export class WeightFolder {
@@ -89,24 +89,26 @@ function shardNames(folder: string): string[] {
       `There is no folder ${folder}.`,
       'Choose the folder that holds config.json and the weights.',
     );
-  if (!existsSync(join(folder, indexName))) {
-    if (existsSync(join(folder, singleName))) return [singleName];
+  if (!existsSync(join(folder, weightIndexName))) {
+    if (existsSync(join(folder, singleWeightName))) return [singleWeightName];
     throw new StudioError(
       'model_invalid',
-      `${folder} has neither ${singleName} nor ${indexName}.`,
+      `${folder} has neither ${singleWeightName} nor ${weightIndexName}.`,
       'Choose a model in safetensors format; pickled .bin weights are never read.',
     );
   }
-  const index = readJsonObject(join(folder, indexName), 64 * 1024 * 1024, 'model_invalid');
+  const index = readJsonObject(join(folder, weightIndexName), 64 * 1024 * 1024, 'model_invalid');
   const map = index['weight_map'];
-  if (typeof map !== 'object' || map === null) throw invalid(`${indexName} has no weight_map.`);
+  if (typeof map !== 'object' || map === null) throw invalid(`${weightIndexName} has no weight_map.`);
   const names = new Set(Object.values(map));
   return [...names].map(checkShardName).sort();
 }
 
 function checkShardName(name: unknown): string {
   if (typeof name !== 'string' || !/^[\w][\w.-]*\.safetensors$/.test(name))
-    throw invalid(`${indexName} names the shard ${JSON.stringify(name)}, which is not a file of the folder.`);
+    throw invalid(
+      `${weightIndexName} names the shard ${JSON.stringify(name)}, which is not a file of the folder.`,
+    );
   return name;
 }
 

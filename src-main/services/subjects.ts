@@ -4,12 +4,13 @@ import { join, resolve } from 'node:path';
 import type { Model, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { Precision } from '../contract/training.ts';
-import type { ModelReference } from '../engine/process/protocol.ts';
+import { trainedFolder, type ModelReference } from '../engine/process/protocol.ts';
+import { readJsonObject } from '../formats/jsonFile.ts';
 import { findRun } from '../store/runs.ts';
 import type { ServiceContext } from './context.ts';
 import type { RunService } from './runs.ts';
 
-/** A model that is evaluated or used: the base, or the base with an adapter. */
+/** A model that is evaluated or used: the base, the base with an adapter, or what full fine-tuning made of it. */
 export interface Subject {
   /** `base`, the run's name, or the adapter's folder. */
   name: string;
@@ -35,7 +36,16 @@ export function findSubject(
   if (adapter === null)
     return { ...base, name: 'base', run: null, stateHash: hashOf([model.contentHash, precision]) };
   const run = findRun(context.database, context.project, adapter);
-  const folder = run ? runAdapterFolder(runs, run, model) : resolve(adapter);
+  const checkpoint = run && runCheckpoint(runs, run, model);
+  if (run?.config.adapter.method === 'full')
+    return {
+      model,
+      name: run.name,
+      run,
+      reference: { folder: trainedFolder(checkpoint!, 'full'), precision, adapterFolder: null },
+      stateHash: hashOf([model.contentHash, precision, weightsHash(checkpoint!)]),
+    };
+  const folder = run ? trainedFolder(checkpoint!, run.config.adapter.method) : resolve(adapter);
   if (!run && !existsSync(join(folder, 'adapter_config.json')))
     throw new StudioError(
       'not_found',
@@ -59,7 +69,13 @@ export function findSubject(
   };
 }
 
-function runAdapterFolder(runs: RunService, run: Run, model: Model): string {
+/** Hash of a full fine-tuning checkpoint's weights, which its writer found: they may be too many to hash at each evaluation. */
+function weightsHash(checkpoint: string): string {
+  const state = readJsonObject(join(checkpoint, 'state.json'), 1024 * 1024, 'model_invalid');
+  return String(state['weightsSha256']);
+}
+
+function runCheckpoint(runs: RunService, run: Run, model: Model): string {
   if (run.modelId !== model.id)
     throw new StudioError(
       'config_invalid',
@@ -73,7 +89,7 @@ function runAdapterFolder(runs: RunService, run: Run, model: Model): string {
       `The run "${run.name}" has no checkpoint yet (it is ${run.state}).`,
       'Train it to the end, or stop it with a checkpoint.',
     );
-  return join(checkpoint, 'adapter');
+  return checkpoint;
 }
 
 function hashOf(parts: readonly string[]): string {

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { modulePath } from '../../budget/adapterSites.ts';
-import { StudioError } from '../../contract/errors.ts';
 import { createRandom, type Random } from '../../data/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
@@ -12,6 +11,7 @@ import {
   type AdapterPlace,
   type WeightSource,
 } from '../model/modelGraph.ts';
+import { asFloat32 } from '../model/storedFloats.ts';
 import { seedFrom } from '../seeds.ts';
 import type { PivotChooser } from './pivots/pivots.ts';
 
@@ -117,29 +117,4 @@ function readCachedPivots(path: string, count: number, rows: number): Int32Array
   } catch {
     return null;
   }
-}
-
-/** Stored weights as f32. */
-export function asFloat32(bytes: Uint8Array, dtype: string): Float32Array {
-  if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-  if (dtype === 'BF16') {
-    const words = Uint32Array.from(halves, (half) => half << 16);
-    return new Float32Array(words.buffer);
-  }
-  if (dtype === 'F16') return Float32Array.from(halves, halfToNumber);
-  throw new StudioError(
-    'model_invalid',
-    `Weights stored as ${dtype} cannot be read.`,
-    'Convert them to F32, BF16 or F16.',
-  );
-}
-
-function halfToNumber(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

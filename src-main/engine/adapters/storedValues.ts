@@ -2,8 +2,8 @@ import { StudioError } from '../../contract/errors.ts';
 import { adapterKey, type AdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
 import { elementCount } from '../graph/dtype.ts';
 import type { HostArray } from '../graph/session.ts';
+import { asFloat32 } from '../model/storedFloats.ts';
 import { hostBytes, type AdapterParameter } from '../model/modelGraph.ts';
-import { asFloat32 } from './initialValues.ts';
 
 /**
  * The value of a parameter in an adapter folder, as f32 or i32 bytes.

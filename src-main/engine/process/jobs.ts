@@ -1,9 +1,7 @@
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { StudioError } from '../../contract/errors.ts';
 import { checkWeights } from '../../formats/decoderWeights.ts';
 import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';
-import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../formats/peftAdapter.ts';
 import { WeightFolder } from '../../formats/weightFolder.ts';
 import type { Products } from '../graph/graph.ts';
 import type { Tensorflow } from '../graph/session.ts';
@@ -13,14 +11,8 @@ import { score } from '../inference/score.ts';
 import { loadTensorflow } from '../runtime/loadTensorflow.ts';
 import { productsFor } from '../runtime/products.ts';
 import { train } from '../training/trainer.ts';
-import type {
-  EngineEvent,
-  EngineRequest,
-  EngineResults,
-  ExportRequest,
-  ExportResult,
-  TrainRequest,
-} from './protocol.ts';
+import { exportAdapter, exportModel } from './exportFolders.ts';
+import type { EngineEvent, EngineRequest, EngineResults, TrainRequest } from './protocol.ts';
 
 /** What every job of the engine gets. */
 export interface JobContext {
@@ -66,7 +58,7 @@ export async function runEngineRequest(
     case 'logits':
       return logits(request, withFusion(context, request.model.folder));
     case 'export':
-      return exportAdapter(request);
+      return request.format === 'peft' ? exportAdapter(request) : exportModel(request);
     case 'probe':
       return { tensorflow: runtime.version, binding: runtime.binding, devices: runtime.devices };
     default:
@@ -99,23 +91,4 @@ async function runTraining(request: TrainRequest, context: JobContext, stop: Sto
       return stop.requested;
     },
   });
-}
-
-/** A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts. */
-function exportAdapter(request: ExportRequest): ExportResult {
-  const adapter = openAdapterFolder(join(request.checkpoint, 'adapter'));
-  const weights = new WeightFolder(request.modelFolder);
-  try {
-    const tensors = [...adapter.tensors.tensors.values()].map(({ name, dtype, shape }) => ({
-      name: nameOfKey(name),
-      dtype,
-      shape,
-      data: () => adapter.tensors.read(name),
-    }));
-    const base = { name: request.modelFolder, sha256: adapter.baseSha256 ?? weights.contentHash() };
-    return { files: writeAdapterFolder(request.outFolder, adapter.config, base, tensors) };
-  } finally {
-    weights.close();
-    adapter.tensors.close();
-  }
 }

@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import type { PlainError } from '../../contract/errors.ts';
-import type { BestEvaluation, EvalMetric, StepMetric } from '../../contract/entities.ts';
-import type { Precision, TrainConfig } from '../../contract/training.ts';
+import type { BestEvaluation, EvalMetric, ExportFormat, StepMetric } from '../../contract/entities.ts';
+import type { Method, Precision, TrainConfig } from '../../contract/training.ts';
 
 /**
  * The messages between a service and an engine process (Node child process, structured clone).
@@ -74,12 +75,20 @@ export interface ProbeRequest {
   kind: 'probe';
 }
 
-/** Writes a checkpoint's adapter as a PEFT folder (layout of method.md). */
+/** Writes what a checkpoint holds as a folder of its own: `peft` (layout of method.md) or `merged`, a Hugging Face model. */
 export interface ExportRequest {
   kind: 'export';
+  format: ExportFormat;
   modelFolder: string;
   checkpoint: string;
+  /** The run's method: adapters are exported as `peft`, full fine-tuning as `merged`. */
+  method: Method;
   outFolder: string;
+}
+
+/** Where a checkpoint keeps what was trained: a PEFT folder, or after full fine-tuning a complete Hugging Face model folder. */
+export function trainedFolder(checkpoint: string, method: Method): string {
+  return join(checkpoint, method === 'full' ? 'model' : 'adapter');
 }
 
 export type EngineRequest =
@@ -129,6 +138,8 @@ export interface ProbeResult {
 
 export interface ExportResult {
   files: string[];
+  /** The type with the fewest bits among the exported tensors, as safetensors names it. */
+  dtype: string;
 }
 
 /** The answer of each kind of request. */

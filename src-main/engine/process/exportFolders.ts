@@ -1,0 +1,64 @@
+import { basename } from 'node:path';
+import { writeModelFolder } from '../../formats/modelFolder.ts';
+import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../formats/peftAdapter.ts';
+import { WeightFolder } from '../../formats/weightFolder.ts';
+import { asFloat32, asStored } from '../model/storedFloats.ts';
+import { trainedFolder, type ExportRequest, type ExportResult } from './protocol.ts';
+
+/** A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts. */
+export function exportAdapter(request: ExportRequest): ExportResult {
+  const adapter = openAdapterFolder(trainedFolder(request.checkpoint, request.method));
+  const weights = new WeightFolder(request.modelFolder);
+  try {
+    const tensors = [...adapter.tensors.tensors.values()].map(({ name, dtype, shape }) => ({
+      name: nameOfKey(name),
+      dtype,
+      shape,
+      data: () => adapter.tensors.read(name),
+    }));
+    const base = { name: request.modelFolder, sha256: adapter.baseSha256 ?? weights.contentHash() };
+    return { files: writeAdapterFolder(request.outFolder, adapter.config, base, tensors), dtype: 'F32' };
+  } finally {
+    weights.close();
+    adapter.tensors.close();
+  }
+}
+
+/**
+ * The model of a full fine-tuning checkpoint as a folder of its own. Checkpoints hold f32 masters; here every tensor gets the type
+ * that the base stores it in, rounded to nearest, ties to even: who works with the base can use the result in its place.
+ */
+export function exportModel(request: ExportRequest): ExportResult {
+  const trained = new WeightFolder(trainedFolder(request.checkpoint, request.method));
+  const base = new WeightFolder(request.modelFolder);
+  try {
+    const tensors = trained.names.map((name) => {
+      const { dtype, shape } = base.info(name)!;
+      return { name, dtype, shape, data: () => asStored(asFloat32(trained.read(name), 'F32'), dtype) };
+    });
+    const card = modelCard(basename(request.modelFolder));
+    const model = { base: request.modelFolder, tensors, dtype: null, card };
+    const narrowest = ['BF16', 'F16'].find((dtype) => tensors.some((tensor) => tensor.dtype === dtype));
+    return { files: writeModelFolder(request.outFolder, model), dtype: narrowest ?? 'F32' };
+  } finally {
+    trained.close();
+    base.close();
+  }
+}
+
+function modelCard(baseName: string): string {
+  return [
+    '---',
+    'library_name: transformers',
+    `base_model: ${JSON.stringify(baseName)}`,
+    '---',
+    '',
+    `# ${baseName}, fine-tuned`,
+    '',
+    `Every parameter of ${baseName} was trained. The terms under which the base may be used hold for this model, too.`,
+    '',
+    '    from transformers import AutoModelForCausalLM',
+    '    model = AutoModelForCausalLM.from_pretrained("this folder")',
+    '',
+  ].join('\n');
+}

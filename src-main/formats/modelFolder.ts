@@ -1,0 +1,122 @@
+import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { StudioError } from '../contract/errors.ts';
+import { syncFolder, writeFileAtomic } from './atomicFile.ts';
+import { readJsonObject } from './jsonFile.ts';
+import { tensorBytes, writeSafetensors, type SafetensorsDType, type TensorToWrite } from './safetensors.ts';
+import { weightIndexName, singleWeightName } from './weightFolder.ts';
+
+/** Files beside weights and config.json that a model needs in use, and those that say under which terms it may be used. */
+const companionNames = new Set([
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'tokenizer.model',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.jinja',
+  'chat_template.json',
+]);
+const termsPattern = /^(licen[cs]e|notice|use_policy)/i;
+
+/** Hugging Face's usual limit for one file of weights. */
+const defaultShardBytes = 5e9;
+
+/** config.json's name of a stored type. */
+const dtypeNames: Partial<Record<SafetensorsDType, string>> = {
+  F32: 'float32',
+  BF16: 'bfloat16',
+  F16: 'float16',
+};
+
+export interface ModelToWrite {
+  /** Folder of the base model: config.json, tokenizer and licence are taken from it. */
+  base: string;
+  /** Weights under Hugging Face's names; those that are functions are asked for one at a time. */
+  tensors: readonly TensorToWrite[];
+  /** The type that config.json is to name, for readers that load in it; null: the base's. */
+  dtype: SafetensorsDType | null;
+  /** README.md; null: none. */
+  card: string | null;
+  /** Most bytes of weights in one file. */
+  shardBytes?: number;
+}
+
+/**
+ * Writes a complete Hugging Face model folder: complete or absent. Weights larger than one shard get an index.
+ * @returns names of the files
+ * @throws StudioError name_taken where `folder` exists and is not empty: it may be a model of its own
+ */
+export function writeModelFolder(folder: string, model: ModelToWrite): string[] {
+  const existing = lstatSync(folder, { throwIfNoEntry: false });
+  if (existing && !(existing.isDirectory() && readdirSync(folder).length === 0))
+    throw new StudioError(
+      'name_taken',
+      `${folder} exists and is not empty.`,
+      'Choose a new folder for the model: nothing is overwritten.',
+    );
+  const temporary = join(dirname(folder), `.${basename(folder)}.${process.pid}.partial`);
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary, { recursive: true });
+  try {
+    const names = [
+      ...writeWeights(temporary, model.tensors, model.shardBytes ?? defaultShardBytes),
+      ...writeCompanions(temporary, model),
+    ];
+    if (existing) rmSync(folder, { recursive: true });
+    renameSync(temporary, folder);
+    syncFolder(dirname(folder));
+    return names;
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function writeWeights(folder: string, tensors: readonly TensorToWrite[], shardBytes: number): string[] {
+  const shards: TensorToWrite[][] = [];
+  let room = 0;
+  for (const tensor of tensors) {
+    const bytes = tensorBytes(tensor);
+    const last = shards.at(-1);
+    if (last && bytes <= room) last.push(tensor);
+    else {
+      shards.push([tensor]);
+      room = shardBytes;
+    }
+    room -= bytes;
+  }
+  if (shards.length === 1) {
+    writeSafetensors(join(folder, singleWeightName), shards[0]!);
+    return [singleWeightName];
+  }
+  const number = (n: number) => String(n).padStart(5, '0');
+  const weightMap: Record<string, string> = {};
+  const names = shards.map((shard, i) => {
+    const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
+    writeSafetensors(join(folder, name), shard);
+    for (const tensor of shard) weightMap[tensor.name] = name;
+    return name;
+  });
+  const totalBytes = tensors.reduce((total, tensor) => total + tensorBytes(tensor), 0);
+  const index = { metadata: { total_size: totalBytes }, weight_map: weightMap };
+  writeFileAtomic(join(folder, weightIndexName), `${JSON.stringify(index, null, 2)}\n`);
+  return [...names, weightIndexName];
+}
+
+function writeCompanions(folder: string, { base, dtype, card }: ModelToWrite): string[] {
+  const config = readJsonObject(join(base, 'config.json'), 10 * 1024 * 1024, 'model_invalid');
+  // Older and newer spelling. Where neither is there, readers take the type from the weights.
+  for (const key of ['torch_dtype', 'dtype']) if (dtype && key in config) config[key] = dtypeNames[dtype];
+  writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  const taken = readdirSync(base).filter(
+    (name) =>
+      (companionNames.has(name) || termsPattern.test(name)) &&
+      statSync(join(base, name), { throwIfNoEntry: false })?.isFile(),
+  );
+  for (const name of taken) writeFileAtomic(join(folder, name), [readFileSync(join(base, name))]);
+  if (card !== null) writeFileAtomic(join(folder, 'README.md'), card);
+  return ['config.json', ...taken, ...(card === null ? [] : ['README.md'])];
+}
