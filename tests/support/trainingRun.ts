@@ -1,13 +1,16 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { createRandom } from '../../src-main/data/random.ts';
+import { asFloat32, asStored } from '../../src-main/engine/model/storedFloats.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
 import { train } from '../../src-main/engine/training/trainer.ts';
 import type { EngineEvent, TrainResult } from '../../src-main/engine/process/protocol.ts';
 import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
+import { writeModelFolder } from '../../src-main/formats/modelFolder.ts';
 import { writeTokenFile } from '../../src-main/formats/tokenFile.ts';
+import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
 import { fixtures } from './paths.ts';
 
 export const tinyLlama = join(fixtures, 'tiny-llama');
@@ -33,7 +36,7 @@ export function writeRandomRows(path: string, rows: number, seed: number, tasks 
   );
 }
 
-/** Trains an adapter on tiny-llama in this process. */
+/** Trains on tiny-llama (or another folder) in this process. */
 export async function trainTiny(options: {
   config: TrainConfigInput;
   folder: string;
@@ -43,8 +46,10 @@ export async function trainTiny(options: {
   fusion?: boolean;
   /** Rows have tasks 0 to this one. */
   tasks?: number;
+  modelFolder?: string;
 }): Promise<{ result: TrainResult; events: EngineEvent[] }> {
   const { config, folder, resumeFrom = null, stopAfter = Infinity, fusion = false, tasks = 0 } = options;
+  const { modelFolder = tinyLlama } = options;
   const trainFile = join(folder, 'train.tokens');
   const heldOutFile = join(folder, 'heldout.tokens');
   writeRandomRows(trainFile, 13, 1, tasks);
@@ -54,7 +59,7 @@ export async function trainTiny(options: {
   const result = await train(
     {
       kind: 'train',
-      modelFolder: tinyLlama,
+      modelFolder,
       trainFile,
       heldOutFile,
       config: trainConfigSchema.parse(config),
@@ -62,7 +67,7 @@ export async function trainTiny(options: {
       cacheFolder: join(folder, 'cache'),
       resumeFrom,
     },
-    readDecoderConfig(tinyLlama),
+    readDecoderConfig(modelFolder),
     {
       tf: loadTensorflow().tf,
       fusion,
@@ -83,8 +88,24 @@ export function lossesOf(events: readonly EngineEvent[]): number[] {
 
 /** What a checkpoint holds, to be compared as a whole. */
 export function checkpointFiles(checkpoint: string): Record<string, string> {
-  const names = ['optimizer.safetensors', 'adapter/adapter_model.safetensors', 'adapter/adapter_config.json'];
+  const entries = readdirSync(checkpoint, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));
   return Object.fromEntries(
-    names.map((name) => [name, readFileSync(join(checkpoint, name)).toString('base64')]),
+    paths.toSorted().map((path) => [relative(checkpoint, path), readFileSync(path).toString('base64')]),
   );
+}
+
+/** A copy of tiny-llama whose weights are stored in 16 bits. */
+export function storedInHalf(dtype: 'BF16' | 'F16'): string {
+  const folder = join(temporaryFolder(), 'half');
+  const weights = new WeightFolder(tinyLlama);
+  const tensors = weights.names.map((name) => {
+    const { shape, dtype: stored } = weights.info(name)!;
+    return { name, dtype, shape, data: asStored(asFloat32(weights.read(name), stored), dtype) };
+  });
+  writeModelFolder(folder, { base: tinyLlama, tensors, dtype, card: null });
+  weights.close();
+  return folder;
 }

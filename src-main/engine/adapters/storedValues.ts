@@ -1,7 +1,6 @@
 import { StudioError } from '../../contract/errors.ts';
 import { adapterKey, type AdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
-import { elementCount } from '../graph/dtype.ts';
-import type { HostArray } from '../graph/session.ts';
+import type { Variable } from '../graph/variables.ts';
 import { asFloat32 } from '../model/storedFloats.ts';
 import { hostBytes, type AdapterParameter } from '../model/modelGraph.ts';
 
@@ -50,19 +49,15 @@ export function checkNoForeignTensors(parameters: readonly AdapterParameter[], f
     );
 }
 
-/** Parameters as they go into an adapter folder. */
+/** Parameters as they go into an adapter folder, each read when its turn comes. */
 export function adapterTensors(
   parameters: readonly AdapterParameter[],
-  values: Record<string, HostArray>,
+  read: (variable: Variable) => Uint8Array,
 ): AdapterTensor[] {
-  return parameters.map(({ spec, variable }) => {
-    const value = values[variable.name]!;
-    if (value.length !== elementCount(spec.shape)) throw new Error(`${variable.name} has a wrong length`);
-    return {
-      name: variable.name,
-      dtype: spec.dtype === 'f32' ? 'F32' : 'I32',
-      shape: spec.shape,
-      data: hostBytes(value),
-    };
-  });
+  return parameters.map(({ spec, variable }) => ({
+    name: variable.name,
+    dtype: spec.dtype === 'f32' ? 'F32' : 'I32',
+    shape: spec.shape,
+    data: () => read(variable),
+  }));
 }

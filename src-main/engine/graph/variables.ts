@@ -207,6 +207,38 @@ export function assignByIndex(
   return done!;
 }
 
+/**
+ * Makes the values of variables readable from the outside through one call, one at a time: `index` chooses the variable. One `Case` for
+ * the reason that `assignByIndex` gives; and fetching all at once would hold a second copy of all.
+ *
+ * @param targets f32, i32 or u8 variables; the latter of a size that is a multiple of four
+ * @returns f32 [any], the variable's bytes as they are: only f32 and i32 can leave a session
+ */
+export function readByIndex(graph: Graph, targets: readonly Variable[], index: Tensor): Tensor {
+  const branches = targets.map((variable, i) => {
+    const name = `read_${i}`;
+    graph.defineFunction(name, [], () => {
+      const value = readVariable(variable);
+      const words = variable.dtype === 'u8' ? bytesAsWords(value) : value;
+      const flat = reshape(words, [elementCount(words.shape)]);
+      return [flat.dtype === 'f32' ? flat : bitcast(flat, 'f32', flat.shape)];
+    });
+    return name;
+  });
+  const [values] = graph.addOperation({
+    op: 'Case',
+    inputs: [index],
+    attributes: {
+      branches: { kind: 'functions', value: branches },
+      Tin: { kind: 'types', value: [] },
+      Tout: { kind: 'types', value: ['f32'] },
+      output_shapes: { kind: 'shapes', value: [[-1]] },
+    },
+    outputs: [{ shape: [-1], dtype: 'f32' }],
+  });
+  return values!;
+}
+
 /** i32 words, of a length known only at run time, as a tensor of the stored type in the given shape. */
 function decodeWords(words: Tensor, stored: StoredDType, shape: Shape): Tensor {
   const count = elementCount(shape);

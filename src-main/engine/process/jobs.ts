@@ -1,8 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { StudioError } from '../../contract/errors.ts';
-import { checkWeights } from '../../formats/decoderWeights.ts';
 import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';
-import { WeightFolder } from '../../formats/weightFolder.ts';
 import type { Products } from '../graph/graph.ts';
 import type { Tensorflow } from '../graph/session.ts';
 import { generate } from '../inference/generate.ts';
@@ -75,12 +73,6 @@ function withFusion(context: JobContext, folder: string): JobContext {
 
 async function runTraining(request: TrainRequest, context: JobContext, stop: StopSignal) {
   const decoder = readDecoderConfig(request.modelFolder);
-  const weights = new WeightFolder(request.modelFolder);
-  try {
-    checkWeights(decoder, weights);
-  } finally {
-    weights.close();
-  }
   return train(request, decoder, {
     tf: context.tf,
     fusion: decoder.hiddenSize >= fusionFromHiddenSize,

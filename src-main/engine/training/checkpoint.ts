@@ -2,21 +2,21 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path';
 import { z } from 'zod';
 import { StudioError } from '../../contract/errors.ts';
-import type { AdapterConfig } from '../../contract/training.ts';
 import { syncFolder, writeFileAtomic } from '../../formats/atomicFile.ts';
 import { readJsonObject } from '../../formats/jsonFile.ts';
-import { writeAdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
 import { SafetensorsFile, writeSafetensors, type TensorToWrite } from '../../formats/safetensors.ts';
 import { progressSchema, type Progress } from './progress.ts';
 
 /**
- * A checkpoint is a folder `<step, 8 digits>` with `adapter/` (a PEFT folder), `optimizer.safetensors` (the optimiser's state) and
- * `state.json` (the progress).
+ * A checkpoint is a folder `<step, 8 digits>` with `adapter/` (a PEFT folder) or, after full fine-tuning, `model/` (a complete Hugging Face
+ * folder with f32 masters), `optimizer.safetensors` (the optimiser's state) and `state.json` (the progress).
  * It is written under another name and renamed, so that a folder of that name is always complete.
  */
 const stateSchema = progressSchema.extend({
   /** Hash of what must be equal for a resumed run to continue the same computation. */
   fingerprint: z.string(),
+  /** Hash of the bytes of the weights in `model/`. */
+  weightsSha256: z.string().optional(),
 });
 
 /** How many of the latest checkpoints a run keeps, besides the best one. */
@@ -35,13 +35,14 @@ export function listCheckpoints(folder: string): string[] {
     .map((name) => join(folder, name));
 }
 
-/** @param state `keep`: the step of a checkpoint that stays, however many later ones there are */
+/**
+ * @param state `keep`: the step of a checkpoint that stays, however many later ones there are
+ * @param writeTrained writes `adapter/` or `model/` into a folder. @returns the hash of the weights of the latter
+ */
 export function writeCheckpoint(
   folder: string,
   state: { progress: Progress; fingerprint: string; keep?: number | undefined },
-  adapter: AdapterConfig,
-  base: { name: string; sha256: string },
-  parameters: readonly AdapterTensor[],
+  writeTrained: (folder: string) => string | undefined,
   optimiser: readonly TensorToWrite[],
 ): string {
   const { progress, fingerprint, keep } = state;
@@ -51,9 +52,12 @@ export function writeCheckpoint(
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });
   try {
-    writeAdapterFolder(join(temporary, 'adapter'), adapter, base, parameters);
+    const weightsSha256 = writeTrained(temporary);
     writeSafetensors(join(temporary, 'optimizer.safetensors'), optimiser);
-    writeFileAtomic(join(temporary, 'state.json'), `${JSON.stringify({ ...progress, fingerprint })}\n`);
+    writeFileAtomic(
+      join(temporary, 'state.json'),
+      `${JSON.stringify({ ...progress, fingerprint, weightsSha256 })}\n`,
+    );
     rmSync(final, { recursive: true, force: true });
     renameSync(temporary, final);
     syncFolder(folder);
@@ -82,7 +86,7 @@ export function openCheckpoint(folder: string): {
       `${join(folder, 'state.json')} is no checkpoint state.`,
       'Resume from an earlier checkpoint of the run.',
     );
-  const { fingerprint, ...progress } = parsed.data;
+  const { fingerprint, weightsSha256: _, ...progress } = parsed.data;
   return {
     progress,
     fingerprint,

@@ -2,6 +2,7 @@ import { checkOptions } from '../../budget/checkOptions.ts';
 import type { EvalMetric } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import { checkWeights } from '../../formats/decoderWeights.ts';
 import { TokenFileReader } from '../../formats/tokenFile.ts';
 import { WeightFolder } from '../../formats/weightFolder.ts';
 import type { Products } from '../graph/graph.ts';
@@ -24,7 +25,7 @@ import {
 import { learningRate } from './schedule.ts';
 import { checkTasks } from './taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';
-import { beginState, restoreState, saveState, type TrainingState } from './trainingState.ts';
+import { beginState, restoreState, saveState, startingWeights, type TrainingState } from './trainingState.ts';
 
 /** What a training run needs from the process it runs in. */
 export interface TrainContext {
@@ -38,7 +39,7 @@ export interface TrainContext {
 }
 
 /**
- * Trains an adapter: opens model and data, starts or resumes, steps, evaluates, keeps checkpoints.
+ * Trains an adapter, or with the method `full` the model itself: opens model and data, starts or resumes, steps, evaluates, keeps checkpoints.
  *
  * @throws StudioError config_invalid for options that cannot go together, before anything is opened;
  * loss_not_finite once several steps in a row could not be applied, with the state before them saved
@@ -52,20 +53,17 @@ export async function train(
   const weights = new WeightFolder(request.modelFolder);
   const rows = new TokenFileReader(request.trainFile);
   const heldOut = request.heldOutFile ? new TokenFileReader(request.heldOutFile) : null;
+  let source = weights;
   let graph: TrainingGraph | null = null;
   try {
-    if (config.adapter.method === 'full')
-      throw new StudioError(
-        'config_invalid',
-        'Method "full" cannot be trained by this version.',
-        'Choose an adapter method, for example lora.',
-      );
     if (rows.rowCount === 0)
       throw new StudioError('dataset_empty', 'There is no row to train on.', 'Choose a dataset with rows.');
     checkOptions(config, { heldOutRows: heldOut?.rowCount ?? 0 });
+    source = startingWeights(request, weights);
+    checkWeights(decoder, source);
     const model = new ModelGraph({
       config: decoder,
-      source: weights,
+      source,
       precision: config.precision,
       adapter: config.adapter,
       fusion: context.fusion,
@@ -113,6 +111,7 @@ export async function train(
     });
   } finally {
     graph?.session.close();
+    if (source !== weights) source.close();
     weights.close();
     rows.close();
     heldOut?.close();

@@ -7,14 +7,14 @@ import { Session, type Entry, type Tensorflow } from '../graph/session.ts';
 import {
   assignAddVariable,
   assignVariable,
-  bytesAsWords,
   createVariable,
   fill,
+  readByIndex,
   readVariable,
   type Variable,
 } from '../graph/variables.ts';
 import { positionScores, sumPerRow, trainingLoss } from '../model/loss.ts';
-import type { ModelGraph } from '../model/modelGraph.ts';
+import { hostBytes, type ModelGraph } from '../model/modelGraph.ts';
 import { wholeRowsHidden } from '../model/wholeRows.ts';
 import { clipFactor, globalNorm } from './gradientNorm.ts';
 import { chooseOptimiser } from './optimisers/chooseOptimiser.ts';
@@ -33,6 +33,8 @@ export interface TrainingGraph {
   /** The optimiser's state of all trainable variables, f32 or u8. */
   state: readonly Variable[];
   assign(variable: Variable, bytes: Uint8Array): void;
+  /** The bytes of a parameter of `keptParameters` or of a variable of `state`. */
+  read(variable: Variable): Uint8Array;
   loadWeights(onProgress?: (done: number, total: number) => void): void;
   /** Gradients by variable name; exists only where asked for (tests). */
   gradientNames: string[];
@@ -45,7 +47,7 @@ export interface TrainingGraph {
  * - `step`: ids, labels -> loss sum, gradient norm, and whether the step was `applied`.
  * - `accumulate` and `apply` instead of `step` where a step has several forward passes.
  * - `score`: ids, labels -> loss sum and missed labels of each row, without dropout.
- * - `readParameters`, `readState`: everything a checkpoint holds; u8 comes out as words (see bytesAsWords).
+ * - `read`: the bytes of one of the variables that a checkpoint holds (see readByIndex).
  * - `gradients`: the gradients themselves (only with `exposeGradients`).
  *
  * `lossScale` is 1 / labelled tokens of the whole step, so that a step's gradient is that of the mean over its tokens however
@@ -175,18 +177,9 @@ export async function openTrainingGraph(
       ),
     },
   };
-  const reads = (variables: readonly Variable[]) =>
-    Object.fromEntries(
-      variables.map((variable) => {
-        const value = readVariable(variable);
-        return [variable.name, variable.dtype === 'u8' ? bytesAsWords(value) : value];
-      }),
-    );
-  entries['readParameters'] = {
-    inputs: {},
-    outputs: reads(model.adapterParameters.map(({ variable }) => variable)),
-  };
-  if (state.length > 0) entries['readState'] = { inputs: {}, outputs: reads(state) };
+  const kept = [...keptParameters(model), ...state];
+  const index = graph.placeholder('read_index', [], 'i32');
+  entries['read'] = { inputs: { index }, outputs: { bytes: readByIndex(graph, kept, index) } };
   const assignment = model.assignment(state);
   entries['assign'] = assignment.entry;
 
@@ -196,6 +189,8 @@ export async function openTrainingGraph(
     optimiser,
     state,
     assign: (variable, bytes) => assignment.assign(session, variable, bytes),
+    read: (variable) =>
+      hostBytes(session.run('read', { index: Int32Array.of(kept.indexOf(variable)) })['bytes']!),
     loadWeights: (onProgress) => assignment.loadWeights(session, onProgress),
     gradientNames: parts.map(({ variable }) => variable.name),
   };
@@ -214,6 +209,13 @@ export async function openTrainingGraph(
     });
     return copy!;
   }
+}
+
+/** What a checkpoint keeps of the model: the adapter's parameters, or all that full fine-tuning trains. */
+export function keptParameters(model: ModelGraph): readonly Variable[] {
+  return model.trainsBase
+    ? [...model.trainable.keys()]
+    : model.adapterParameters.map(({ variable }) => variable);
 }
 
 function required(gradient: Tensor | null | undefined, name: string): Tensor {

@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
-import { openAdapterFolder } from '../../formats/peftAdapter.ts';
-import type { WeightFolder } from '../../formats/weightFolder.ts';
+import { writeModelFolder } from '../../formats/modelFolder.ts';
+import { openAdapterFolder, writeAdapterFolder } from '../../formats/peftAdapter.ts';
+import { WeightFolder } from '../../formats/weightFolder.ts';
 import { initialValue } from '../adapters/initialValues.ts';
 import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import { adapterTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Tensorflow } from '../graph/session.ts';
-import { hostBytes, type ModelGraph } from '../model/modelGraph.ts';
-import type { EngineEvent, TrainRequest } from '../process/protocol.ts';
+import type { ModelGraph } from '../model/modelGraph.ts';
+import { trainedFolder, type EngineEvent, type TrainRequest } from '../process/protocol.ts';
 import { openCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { startOfRun, type Progress } from './progress.ts';
-import type { TrainingGraph } from './trainingGraph.ts';
+import { keptParameters, type TrainingGraph } from './trainingGraph.ts';
 
 /** A run's state in the session: how it starts, comes back from a checkpoint and goes into one. */
 export interface TrainingState {
@@ -26,7 +27,7 @@ export interface TrainingState {
   emit(event: EngineEvent): void;
 }
 
-/** Fresh adapter parameters, and zeros for the optimiser. */
+/** Fresh adapter parameters, and zeros for the optimiser; the weights are loaded already. */
 export async function beginState(state: TrainingState, tf: Tensorflow): Promise<Progress> {
   const { graph, model, weights, request, emit } = state;
   const { seed } = request.config;
@@ -46,11 +47,20 @@ export async function beginState(state: TrainingState, tf: Tensorflow): Promise<
   return startOfRun;
 }
 
+/**
+ * The weights that a session is to be loaded with: the base's, or those that full fine-tuning had reached in a checkpoint. They are
+ * read as f32 masters, whatever type the base is stored in.
+ */
+export function startingWeights({ config, resumeFrom }: TrainRequest, base: WeightFolder): WeightFolder {
+  return config.adapter.method === 'full' && resumeFrom !== null
+    ? new WeightFolder(trainedFolder(resumeFrom, 'full'))
+    : base;
+}
+
 /** Parameters and the optimiser's state of a checkpoint. @throws StudioError config_invalid where it belongs to another run */
 export function restoreState(state: TrainingState, checkpoint: string): Progress {
   const { graph, model } = state;
   const { fingerprint, progress, optimiser } = openCheckpoint(checkpoint);
-  const adapter = openAdapterFolder(join(checkpoint, 'adapter'));
   try {
     if (fingerprint !== fingerprintOf(state))
       throw new StudioError(
@@ -59,37 +69,66 @@ export function restoreState(state: TrainingState, checkpoint: string): Progress
         'Resume with the configuration, model and dataset of the run, or start a new run.',
       );
     graph.session.run('zero', {});
-    for (const parameter of model.adapterParameters)
-      graph.assign(parameter.variable, storedValue(parameter, adapter));
+    if (!model.trainsBase) restoreAdapter(state, checkpoint);
     for (const variable of graph.state) graph.assign(variable, optimiser.read(variable.name));
   } finally {
     optimiser.close();
-    adapter.tensors.close();
   }
   return progress;
+}
+
+function restoreAdapter({ graph, model, request }: TrainingState, checkpoint: string): void {
+  const adapter = openAdapterFolder(trainedFolder(checkpoint, request.config.adapter.method));
+  try {
+    for (const parameter of model.adapterParameters)
+      graph.assign(parameter.variable, storedValue(parameter, adapter));
+  } finally {
+    adapter.tensors.close();
+  }
 }
 
 /** Writes a checkpoint. @returns its folder */
 export function saveState(state: TrainingState, progress: Progress): string {
   const { graph, model, request, emit } = state;
   const { config } = request;
-  const values = graph.session.run('readParameters', {});
-  const remembered = graph.state.length > 0 ? graph.session.run('readState', {}) : {};
   const folder = writeCheckpoint(
     request.checkpointFolder,
     { progress, fingerprint: fingerprintOf(state), keep: config.keepBest ? progress.best?.step : undefined },
-    config.adapter,
-    { name: request.modelFolder, sha256: state.baseSha256 },
-    adapterTensors(model.adapterParameters, values),
-    graph.state.map(({ name, dtype, shape }) => ({
-      name,
-      dtype: dtype === 'u8' ? 'U8' : 'F32',
-      shape,
-      data: hostBytes(remembered[name]!),
+    (place) => (model.trainsBase ? writeModel(state, place) : writeAdapter(state, place)),
+    graph.state.map((variable) => ({
+      name: variable.name,
+      dtype: variable.dtype === 'u8' ? 'U8' : 'F32',
+      shape: variable.shape,
+      data: () => graph.read(variable),
     })),
   );
   emit({ type: 'checkpoint', step: progress.step, folder });
   return folder;
+}
+
+function writeAdapter({ graph, model, request, baseSha256 }: TrainingState, checkpoint: string): undefined {
+  const { adapter } = request.config;
+  const base = { name: request.modelFolder, sha256: baseSha256 };
+  const tensors = adapterTensors(model.adapterParameters, graph.read);
+  writeAdapterFolder(trainedFolder(checkpoint, adapter.method), adapter, base, tensors);
+}
+
+/** @returns SHA-256 over the weights, in the order in which they are written */
+function writeModel({ graph, model, request }: TrainingState, checkpoint: string): string {
+  const hash = createHash('sha256');
+  const tensors = keptParameters(model).map((variable) => ({
+    name: variable.name,
+    dtype: 'F32' as const,
+    shape: variable.shape,
+    data: () => {
+      const bytes = graph.read(variable);
+      hash.update(variable.name).update(bytes);
+      return bytes;
+    },
+  }));
+  const folder = trainedFolder(checkpoint, request.config.adapter.method);
+  writeModelFolder(folder, { base: request.modelFolder, tensors, dtype: 'F32', card: null });
+  return hash.digest('hex');
 }
 
 /** What decides the computation; rates and lengths of a run (steps, evaluation, checkpoints) may change on resume. */

@@ -107,12 +107,3 @@ it('refuses to resume with another configuration', async () => {
     trainTiny({ config: { ...lora, batch: 2, maxSteps: 4 }, folder, resumeFrom: result.checkpoint }),
   ).rejects.toMatchObject({ code: 'config_invalid' });
 });
-
-it('refuses methods that this engine does not have, by name', async () => {
-  await expect(
-    trainTiny({
-      config: { ...lora, adapter: { method: 'full', rank: 4, alpha: 8 } },
-      folder: temporaryFolder(),
-    }),
-  ).rejects.toMatchObject({ code: 'config_invalid', message: expect.stringContaining('"full"') as string });
-});
