@@ -176,6 +176,28 @@ describe('as design says', () => {
     expect(json(await run('runs', 'list', '--json'))).toMatchObject([{ name: 'b' }, { name: 'a' }]);
   });
 
+  it('train --method full needs no rank; export writes a model that logits can use', async () => {
+    const options = ['--model', tinyLlama, '--data', data, '--method', 'full', '--max-steps', '3', ...tiny];
+    const trained = await run('train', ...options, '--name', 'everything', '--json');
+    expect(trained.code).toBe(0);
+    const [start] = trained.stdout.split('\n');
+    expect(JSON.parse(start!)).toMatchObject({
+      event: 'start',
+      trainable: 46_800,
+      base: 46_800,
+      frozenExtra: 0,
+    });
+    const out = join(home, 'everything');
+    const refused = await run('export', 'everything', '--format', 'peft', '--out', out, '--json');
+    expect(refused.code).toBe(1);
+    expect(json(refused)).toMatchObject({ error: { code: 'config_invalid' } });
+    const exported = json(await run('export', 'everything', '--format', 'merged', '--out', out, '--json'));
+    expect(exported).toMatchObject({ format: 'merged', certificate: { equal: true, maxLogitDifference: 0 } });
+    const file = join(home, 'everything.safetensors');
+    const computed = await run('logits', '--model', out, '--ids', '1,2', '--out', file, '--json');
+    expect(json(computed)).toMatchObject({ tokens: 2, vocabulary: 101 });
+  });
+
   it('Ctrl+C stops with a checkpoint, and --resume goes on to the end', async () => {
     const args = [
       'train',

@@ -32,10 +32,12 @@ const full: TrainConfigInput = {
 describe.each<[string, TrainConfigInput, () => string]>([
   ['a separate head', full, () => tinyLlama],
   ['a tied head and biases', full, () => join(fixtures, 'tiny-qwen2')],
-  ['accumulation', { ...full, accumulate: 2, batch: 2 }, () => tinyLlama],
   ['bf16, on weights stored in BF16', { ...full, precision: 'bf16' }, () => storedInHalf('BF16')],
-  ['moments in 8 bits', { ...full, optimizer: 'adamw8bit' }, () => tinyLlama],
-  ['SGD with momentum', { ...full, optimizer: 'sgd', momentum: 0.9, learningRate: 0.1 }, () => tinyLlama],
+  [
+    'accumulation, and moments in 8 bits',
+    { ...full, optimizer: 'adamw8bit', accumulate: 2, batch: 2 },
+    () => tinyLlama,
+  ],
 ])('%s', (_name, config, modelOf) => {
   it('resumed from a checkpoint equals the uninterrupted run bit for bit', async () => {
     const [whole, cut, modelFolder] = [temporaryFolder(), temporaryFolder(), modelOf()];
