@@ -24,7 +24,17 @@ export const routerKindSchema = z.enum(['input', 'pivot']);
 export type RouterKind = z.infer<typeof routerKindSchema>;
 export const precisionSchema = z.enum(['f32', 'bf16']);
 export type Precision = z.infer<typeof precisionSchema>;
-export const scheduleSchema = z.enum(['constant', 'linear', 'cosine']);
+/** Learning-rate schedules, by transformers' names. */
+export const schedules = [
+  'constant',
+  'linear',
+  'cosine',
+  'cosine_with_min_lr',
+  'polynomial',
+  'inverse_sqrt',
+  'warmup_stable_decay',
+] as const;
+export const scheduleSchema = z.enum(schedules);
 export type Schedule = z.infer<typeof scheduleSchema>;
 export const optimizerSchema = z.enum(['adamw', 'adamw8bit', 'sgd']);
 export type Optimizer = z.infer<typeof optimizerSchema>;
@@ -81,6 +91,15 @@ export const trainConfigSchema = z.object({
   schedule: scheduleSchema.default('linear'),
   /** Optimiser steps over which the rate rises linearly from 0. */
   warmupSteps: z.number().int().min(0).default(0),
+  /**
+   * The rate at the end as a share of the peak: cosine_with_min_lr (null: 0.1), polynomial (null: a rate of 1e-7) and
+   * warmup_stable_decay (null: 0).
+   */
+  minLearningRateRatio: z.number().min(0).max(1).nullable().default(null),
+  /** warmup_stable_decay: steps of the decay at the end; null: a tenth of all. */
+  decaySteps: z.number().int().min(1).nullable().default(null),
+  /** polynomial: exponent of the decay. */
+  polynomialPower: z.number().positive().max(10).default(1),
   /** Passes over the training rows; ignored where maxSteps is set. */
   epochs: z.number().positive().default(1),
   /** Optimiser steps; null: from epochs. */

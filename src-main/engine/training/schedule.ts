@@ -1,28 +1,89 @@
-import type { TrainConfig } from '../../contract/training.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { Schedule, TrainConfig } from '../../contract/training.ts';
+
+type Rates = Pick<
+  TrainConfig,
+  'learningRate' | 'schedule' | 'warmupSteps' | 'minLearningRateRatio' | 'decaySteps' | 'polynomialPower'
+>;
+
+/** A schedule after its warm-up, as a share of the peak. @param done steps since the warm-up @param length steps without it */
+type Shape = (config: Rates, done: number, length: number) => number;
+
+/** Where transformers' inverse_sqrt begins to fall when there is no warm-up. */
+const timescaleWithoutWarmup = 10_000;
+/** transformers' lr_end of the polynomial schedule. */
+const polynomialEnd = 1e-7;
+
+const shapes: Record<Schedule, Shape> = {
+  constant: () => 1,
+  linear: (_config, done, length) => Math.max(0, 1 - done / length),
+  cosine: (_config, done, length) => halfCosine(done / length),
+  cosine_with_min_lr: (config, done, length) =>
+    between(config.minLearningRateRatio ?? 0.1, halfCosine(done / length)),
+  polynomial: (config, done, length) =>
+    between(polynomialEndRatio(config), Math.max(0, 1 - done / length) ** config.polynomialPower),
+  inverse_sqrt: ({ warmupSteps }, done) => 1 / Math.sqrt(1 + done / (warmupSteps || timescaleWithoutWarmup)),
+  warmup_stable_decay: (config, done, length) => {
+    const decay = decayStepsOf(config, config.warmupSteps + length);
+    const decayed = (done - (length - decay)) / decay;
+    return between(config.minLearningRateRatio ?? 0, halfCosine(Math.max(0, decayed)));
+  },
+};
 
 /**
- * Learning rate of an optimiser step, as transformers' schedulers compute it: linear warm-up from 0, then constant, linear decay
- * to 0 or a half cosine to 0. The first step after warm-up has the peak rate.
+ * Learning rate of an optimiser step, as transformers' get_scheduler gives it: a linear warm-up, then the schedule's shape. The first
+ * step after the warm-up has the peak rate; the end would be reached one step after the last.
  *
  * @param step 1-based
  */
-export function learningRate(
-  config: Pick<TrainConfig, 'learningRate' | 'schedule' | 'warmupSteps'>,
-  step: number,
-  totalSteps: number,
-): number {
+export function learningRate(config: Rates, step: number, totalSteps: number): number {
   const { learningRate: peak, schedule, warmupSteps } = config;
   const done = step - 1;
-  if (done < warmupSteps) return (peak * done) / Math.max(1, warmupSteps);
-  const progress = (done - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
-  switch (schedule) {
-    case 'constant':
-      return peak;
-    case 'linear':
-      return peak * Math.max(0, 1 - progress);
-    case 'cosine':
-      return peak * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress)));
-    default:
-      throw new Error(`unknown schedule ${String(schedule satisfies never)}`);
+  if (done < warmupSteps) {
+    // This schedule warms up from its lowest rate, the others from 0.
+    const lowest = schedule === 'warmup_stable_decay' ? (config.minLearningRateRatio ?? 0) : 0;
+    return peak * between(lowest, done / warmupSteps);
   }
+  return peak * shapes[schedule](config, done - warmupSteps, Math.max(1, totalSteps - warmupSteps));
+}
+
+/**
+ * Refuses a schedule that does not fit the run.
+ * @throws StudioError config_invalid with the nearest possible values
+ */
+export function checkSchedule(config: Rates, totalSteps: number): void {
+  const { schedule, warmupSteps } = config;
+  const decay = decayStepsOf(config, totalSteps);
+  if (schedule === 'warmup_stable_decay' && warmupSteps + decay > totalSteps)
+    throw new StudioError(
+      'config_invalid',
+      `The schedule warmup_stable_decay needs ${warmupSteps} warm-up and ${decay} decay steps, but the run has ${totalSteps}.`,
+      warmupSteps < totalSteps
+        ? `Set decaySteps to ${totalSteps - warmupSteps} or less.`
+        : `Set warmupSteps below ${totalSteps}.`,
+    );
+  if (schedule === 'polynomial' && polynomialEndRatio(config) > 1)
+    throw new StudioError(
+      'config_invalid',
+      `The schedule polynomial falls to a rate of ${polynomialEnd}, which is above the learning rate ${config.learningRate}.`,
+      'Raise the learning rate, or set minLearningRateRatio (0, say).',
+    );
+}
+
+function decayStepsOf({ decaySteps }: Rates, totalSteps: number): number {
+  return decaySteps ?? Math.max(1, Math.floor(totalSteps / 10));
+}
+
+function polynomialEndRatio({ minLearningRateRatio, learningRate: peak }: Rates): number {
+  return minLearningRateRatio ?? polynomialEnd / peak;
+}
+
+/** From 1 to 0 while `progress` goes from 0 to 1. */
+function halfCosine(progress: number): number {
+  return 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress)));
+}
+
+/** lowest for share 0, 1 for share 1 */
+function between(lowest: number, share: number): number {
+  return lowest + (1 - lowest) * share;
 }

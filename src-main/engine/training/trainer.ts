@@ -22,7 +22,7 @@ import {
   updatesIn,
   type Progress,
 } from './progress.ts';
-import { learningRate } from './schedule.ts';
+import { checkSchedule, learningRate } from './schedule.ts';
 import { checkTasks } from './taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';
 import { beginState, restoreState, saveState, startingWeights, type TrainingState } from './trainingState.ts';
@@ -59,6 +59,8 @@ export async function train(
     if (rows.rowCount === 0)
       throw new StudioError('dataset_empty', 'There is no row to train on.', 'Choose a dataset with rows.');
     checkOptions(config, { heldOutRows: heldOut?.rowCount ?? 0 });
+    const order = createDataOrder({ rows: rows.rowCount, ...config });
+    checkSchedule(config, order.totalSteps);
     source = startingWeights(request, weights);
     checkWeights(decoder, source);
     const model = new ModelGraph({
@@ -77,7 +79,6 @@ export async function train(
       context.emit({ type: 'progress', label: 'Loading weights', done, total }),
     );
 
-    const order = createDataOrder({ rows: rows.rowCount, ...config });
     const state: TrainingState = {
       graph,
       model,

@@ -1,16 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { schedules, trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { createDataOrder } from '../../../src-main/engine/training/dataOrder.ts';
 import { adamScalars } from '../../../src-main/engine/training/optimisers/adamW.ts';
-import { learningRate } from '../../../src-main/engine/training/schedule.ts';
+import { checkSchedule, learningRate } from '../../../src-main/engine/training/schedule.ts';
+import { projectFolder } from '../../support/paths.ts';
 
-const peak = { learningRate: 1, warmupSteps: 2 };
+const recorded = JSON.parse(
+  readFileSync(join(projectFolder, 'tests/engine/training/recorded/schedules.json'), 'utf8'),
+) as { config: Partial<TrainConfigInput>; totalSteps: number; rates: number[] }[];
 
-it('schedules follow transformers', () => {
-  const rates = (schedule: 'constant' | 'linear' | 'cosine') =>
-    [1, 2, 3, 4, 5, 6].map((step) => learningRate({ ...peak, schedule }, step, 6));
-  expect(rates('constant')).toEqual([0, 0.5, 1, 1, 1, 1]);
-  expect(rates('linear')).toEqual([0, 0.5, 1, 0.75, 0.5, 0.25]);
-  rates('cosine').forEach((rate, i) => expect(rate).toBeCloseTo([0, 0.5, 1, 0.853553, 0.5, 0.146447][i]!, 5));
+const adapter = { method: 'lora', rank: 4, alpha: 8 } as const;
+
+it.each(recorded.map((entry) => [JSON.stringify(entry.config), entry] as const))(
+  "%s: the rates of transformers' get_scheduler",
+  (_label, { config, totalSteps, rates }) => {
+    const full = trainConfigSchema.parse({ adapter, ...config });
+    checkSchedule(full, totalSteps);
+    rates.forEach((rate, i) => {
+      const ours = learningRate(full, i + 1, totalSteps);
+      expect(Math.abs(ours - rate), `step ${i + 1}`).toBeLessThan(1e-12 * 2e-4 + 1e-9 * rate);
+    });
+  },
+);
+
+it('covers every schedule with recorded rates', () => {
+  expect(new Set(recorded.map(({ config }) => config.schedule))).toEqual(new Set(schedules));
+});
+
+it('refuses a decay that does not fit, and a polynomial end above the peak, with the nearest possible value', () => {
+  const wsd = trainConfigSchema.parse({
+    adapter,
+    schedule: 'warmup_stable_decay',
+    warmupSteps: 6,
+    decaySteps: 8,
+  });
+  expect(() => checkSchedule(wsd, 12)).toThrow(
+    expect.objectContaining({
+      code: 'config_invalid',
+      remedy: expect.stringContaining('6 or less') as string,
+    }),
+  );
+  const low = trainConfigSchema.parse({ adapter, schedule: 'polynomial', learningRate: 1e-8 });
+  expect(() => checkSchedule(low, 12)).toThrow(expect.objectContaining({ code: 'config_invalid' }));
 });
 
 it("Adam's corrections are those of the step", () => {
