@@ -9,7 +9,7 @@ import { train } from '../../src-main/engine/training/trainer.ts';
 import type { EngineEvent, TrainResult } from '../../src-main/engine/process/protocol.ts';
 import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
 import { writeModelFolder } from '../../src-main/formats/modelFolder.ts';
-import { writeTokenFile } from '../../src-main/formats/tokenFile.ts';
+import { writeTokenFile, type TokenRow } from '../../src-main/formats/tokenFile.ts';
 import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
 import { fixtures } from './paths.ts';
 
@@ -46,13 +46,17 @@ export async function trainTiny(options: {
   fusion?: boolean;
   /** Rows have tasks 0 to this one. */
   tasks?: number;
+  /** Instead of tiny-llama. */
   modelFolder?: string;
+  /** Instead of 13 random rows. */
+  rows?: readonly TokenRow[];
 }): Promise<{ result: TrainResult; events: EngineEvent[] }> {
   const { config, folder, resumeFrom = null, stopAfter = Infinity, fusion = false, tasks = 0 } = options;
-  const { modelFolder = tinyLlama } = options;
+  const { modelFolder = tinyLlama, rows } = options;
   const trainFile = join(folder, 'train.tokens');
   const heldOutFile = join(folder, 'heldout.tokens');
-  writeRandomRows(trainFile, 13, 1, tasks);
+  if (rows) writeTokenFile(trainFile, rows);
+  else writeRandomRows(trainFile, 13, 1, tasks);
   writeRandomRows(heldOutFile, 5, 2, tasks);
   const events: EngineEvent[] = [];
   let lastStep = 0;
@@ -73,7 +77,7 @@ export async function trainTiny(options: {
       fusion,
       emit(event) {
         events.push(event);
-        if (event.type === 'step') lastStep = event.step;
+        if (event.type === 'step' || event.type === 'skipped') lastStep = event.step;
       },
       stopRequested: async () => (lastStep >= stopAfter ? { save: true } : null),
     },

@@ -1,0 +1,94 @@
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
+import { listCheckpoints } from '../../../src-main/engine/training/checkpoint.ts';
+import type { EngineEvent } from '../../../src-main/engine/process/protocol.ts';
+import { afterEvaluation, startOfRun } from '../../../src-main/engine/training/progress.ts';
+import { checkpointFiles, temporaryFolder, trainTiny } from '../../support/trainingRun.ts';
+
+/** Random rows are learnt by heart: the held-out loss falls, then rises. */
+const config: TrainConfigInput = {
+  adapter: { method: 'lora', rank: 8, alpha: 16, dropout: 0.1 },
+  learningRate: 1e-2,
+  schedule: 'constant',
+  maxSteps: 60,
+  batch: 4,
+  context: 32,
+  seed: 5,
+  evalEvery: 2,
+  checkpointEvery: 4,
+  earlyStoppingPatience: 3,
+  keepBest: true,
+};
+
+const evaluationsOf = (events: readonly EngineEvent[]) =>
+  events.flatMap((event) => (event.type === 'eval' ? [{ step: event.step, loss: event.loss }] : []));
+const kept = (folder: string) =>
+  listCheckpoints(join(folder, 'checkpoints')).map((path) => Number(path.slice(-8)));
+
+it('training ends three evaluations after the lowest held-out loss, whose checkpoint stays', async () => {
+  const folder = temporaryFolder();
+  const { events, result } = await trainTiny({ config, folder });
+  const evaluations = evaluationsOf(events);
+  const best = evaluations.reduce((a, b) => (b.loss < a.loss ? b : a));
+  expect(result).toMatchObject({ outcome: 'early_stopped', step: best.step + 6, best });
+  expect(evaluations.at(-1)!.step).toBe(best.step + 6);
+  expect(kept(folder)).toContain(best.step);
+  expect(kept(folder).at(-1)).toBe(best.step + 6);
+  expect(kept(folder).length).toBeLessThanOrEqual(3);
+
+  // The kept checkpoint is the state of that step.
+  const until = await trainTiny({
+    config: { ...config, maxSteps: best.step },
+    folder: temporaryFolder(),
+  });
+  const path = listCheckpoints(join(folder, 'checkpoints')).find((p) => Number(p.slice(-8)) === best.step)!;
+  expect(checkpointFiles(path)).toEqual(checkpointFiles(until.result.checkpoint!));
+
+  // Patience and the best step come back with a checkpoint.
+  const cut = temporaryFolder();
+  const first = await trainTiny({ config, folder: cut, stopAfter: best.step + 3 });
+  expect(first.result).toMatchObject({ outcome: 'stopped', best });
+  const second = await trainTiny({ config, folder: cut, resumeFrom: first.result.checkpoint });
+  expect(second.events.find((event) => event.type === 'start')).toMatchObject({ best });
+  expect(second.result).toMatchObject({ outcome: 'early_stopped', step: best.step + 6, best });
+  expect(kept(cut)).toEqual(kept(folder));
+
+  // It has ended: going on needs more patience.
+  const again = await trainTiny({ config, folder: cut, resumeFrom: second.result.checkpoint });
+  expect(again.result).toMatchObject({ outcome: 'early_stopped', step: best.step + 6 });
+  const longer = await trainTiny({
+    config: { ...config, earlyStoppingPatience: 5 },
+    folder: cut,
+    resumeFrom: second.result.checkpoint,
+  });
+  expect(longer.result.step).toBeGreaterThan(best.step + 6);
+});
+
+it('without keepBest only the latest two stay; without patience all steps run, and the best step is known', async () => {
+  const folder = temporaryFolder();
+  const { result, events } = await trainTiny({
+    config: { ...config, maxSteps: 40, earlyStoppingPatience: null, keepBest: false },
+    folder,
+  });
+  const evaluations = evaluationsOf(events);
+  expect(result).toMatchObject({
+    outcome: 'done',
+    step: 40,
+    best: evaluations.reduce((a, b) => (b.loss < a.loss ? b : a)),
+  });
+  expect(kept(folder)).toEqual([36, 40]);
+});
+
+it('a held-out loss that is not finite, or only equal, is not the best', () => {
+  const once = afterEvaluation({ ...startOfRun, step: 5 }, 2);
+  expect(once).toMatchObject({ best: { step: 5, loss: 2 }, evaluationsSinceBest: 0 });
+  const more = [NaN, Infinity, 2].reduce(afterEvaluation, { ...once, step: 9 });
+  expect(more).toMatchObject({ best: { step: 5, loss: 2 }, evaluationsSinceBest: 3 });
+});
+
+it('refuses to begin without held-out rows', async () => {
+  await expect(
+    trainTiny({ config: { ...config, heldOutRows: 0 }, folder: temporaryFolder() }),
+  ).rejects.toMatchObject({ code: 'config_invalid', message: expect.stringContaining('heldOutRows') as string });
+});
