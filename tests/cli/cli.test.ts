@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { SafetensorsFile } from '../../src-main/formats/safetensors.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
 import { projectFolder } from '../support/paths.ts';
+import { spoiltModel, spoiltText } from '../support/spoiltModel.ts';
 import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
 
 interface Result {
@@ -113,6 +114,13 @@ describe('as design says', () => {
         gradNorm: expect.any(Number) as number,
         tokensPerSecond: expect.any(Number) as number,
       });
+      expect(lines.at(-1)).toMatchObject({
+        outcome: 'all_steps',
+        step: 6,
+        bestStep: 6,
+        bestHeldOutLoss: expect.any(Number) as number,
+        skippedSteps: 0,
+      });
     }
     const evaluated = json(
       await run(
@@ -196,6 +204,59 @@ describe('as design says', () => {
     const file = join(home, 'everything.safetensors');
     const computed = await run('logits', '--model', out, '--ids', '1,2', '--out', file, '--json');
     expect(json(computed)).toMatchObject({ tokens: 2, vocabulary: 101 });
+  });
+
+  it('train reports skipped steps, an early end and the best step; refuses early stopping without evaluations', async () => {
+    const model = spoiltModel();
+    const rows = join(home, 'spoilt.jsonl');
+    const lines = readFileSync(data, 'utf8').trim().split('\n');
+    writeFileSync(
+      rows,
+      lines
+        .map((line, i) =>
+          i === 7 ? JSON.stringify({ ...(JSON.parse(line) as object), question: spoiltText }) : line,
+        )
+        .join('\n'),
+    );
+    const given = [
+      '--model',
+      model,
+      '--data',
+      rows,
+      '--method',
+      'lora',
+      '--rank',
+      '8',
+      ...tiny,
+      '--batch',
+      '8',
+    ];
+    const early = ['--early-stopping-patience', '2', '--keep-best', 'true', '--optimizer', 'adamw8bit'];
+    const refused = await run('train', ...given, ...early, '--name', 'e', '--json');
+    expect(refused.code).toBe(1);
+    expect(json(refused)).toMatchObject({ error: { code: 'config_invalid' } });
+    const trained = await run(
+      'train',
+      ...given,
+      ...early,
+      ...['--lr', '5e-2', '--schedule', 'constant', '--eval-every', '2', '--max-steps', '300'],
+      ...['--name', 'e', '--json'],
+    );
+    const events = trained.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const skipped = events.filter((event) => event['skipped'] === true);
+    expect(skipped.length).toBeGreaterThan(0);
+    expect(skipped[0]).toMatchObject({ event: 'step', loss: null, gradNorm: null, reason: 'loss NaN' });
+    const done = events.at(-1) as { step: number; bestStep: number };
+    expect(done).toMatchObject({
+      event: 'done',
+      state: 'done',
+      outcome: 'early_stopped',
+      skippedSteps: skipped.length,
+    });
+    expect(done.bestStep).toBe(done.step - 4);
   });
 
   it('Ctrl+C stops with a checkpoint, and --resume goes on to the end', async () => {

@@ -5,8 +5,9 @@ import { SafetensorsFile, writeSafetensors } from '../../src-main/formats/safete
 import type { TokenRow } from '../../src-main/formats/tokenFile.ts';
 import { temporaryFolder, tinyLlama } from './trainingRun.ts';
 
-/** The token of `spoiltModel` whose embedding is NaN. */
-export const spoiltToken = 100;
+/** The token of `spoiltModel` whose embedding is NaN, and its text. */
+export const spoiltToken = 96;
+export const spoiltText = '~';
 
 /** tiny-llama with one embedding that is NaN: rows with that token have no finite loss, all others are as ever. */
 export function spoiltModel(): string {

@@ -90,5 +90,8 @@ it('a held-out loss that is not finite, or only equal, is not the best', () => {
 it('refuses to begin without held-out rows', async () => {
   await expect(
     trainTiny({ config: { ...config, heldOutRows: 0 }, folder: temporaryFolder() }),
-  ).rejects.toMatchObject({ code: 'config_invalid', message: expect.stringContaining('heldOutRows') as string });
+  ).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringContaining('heldOutRows') as string,
+  });
 });

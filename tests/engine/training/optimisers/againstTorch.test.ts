@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { trainConfigSchema, type TrainConfigInput } from '../../../../src-main/contract/training.ts';
+import { storedValue } from '../../../../src-main/engine/adapters/storedValues.ts';
+import { ModelGraph } from '../../../../src-main/engine/model/modelGraph.ts';
+import { loadTensorflow } from '../../../../src-main/engine/runtime/loadTensorflow.ts';
+import { layOutBatch } from '../../../../src-main/engine/training/batches.ts';
+import { optimiserStep } from '../../../../src-main/engine/training/optimiserStep.ts';
+import { openTrainingGraph } from '../../../../src-main/engine/training/trainingGraph.ts';
+import { readDecoderConfig } from '../../../../src-main/formats/huggingFaceConfig.ts';
+import { openAdapterFolder } from '../../../../src-main/formats/peftAdapter.ts';
+import { WeightFolder } from '../../../../src-main/formats/weightFolder.ts';
+import { projectFolder } from '../../../support/paths.ts';
+import { tinyLlama } from '../../../support/trainingRun.ts';
+
+interface Curve {
+  method: string;
+  name: string;
+  config: Partial<TrainConfigInput>;
+  losses: number[];
+  norms: number[];
+}
+const folder = join(projectFolder, 'tests/engine/training/recorded/optimisers');
+const { rows, curves } = JSON.parse(readFileSync(join(folder, 'curves.json'), 'utf8')) as {
+  rows: number[][];
+  curves: Curve[];
+};
+
+it.each(curves.map((curve) => [`${curve.method}, ${curve.name}`, curve] as const))(
+  '%s: losses and gradient norms of 40 steps in torch and PEFT',
+  async (_label, curve) => {
+    const adapter = openAdapterFolder(join(folder, curve.method));
+    const source = new WeightFolder(tinyLlama);
+    const model = new ModelGraph({
+      config: readDecoderConfig(tinyLlama),
+      source,
+      precision: 'f32',
+      adapter: adapter.config,
+      fusion: false,
+    });
+    const config = trainConfigSchema.parse({ adapter: adapter.config, ...curve.config });
+    const layout = { batch: rows.length, tokens: rows[0]!.length };
+    const graph = await openTrainingGraph(loadTensorflow().tf, model, config, layout);
+    graph.loadWeights();
+    graph.session.run('zero', {});
+    for (const parameter of model.adapterParameters)
+      graph.assign(parameter.variable, storedValue(parameter, adapter));
+    const batch = layOutBatch(
+      rows.map((ids) => ({ ids: Int32Array.from(ids), trained: new Uint8Array(ids.length).fill(1) })),
+      layout.batch,
+      layout.tokens,
+    );
+    curve.losses.forEach((loss, i) => {
+      const at = { step: i + 1, update: i + 1, learningRate: config.learningRate };
+      const out = optimiserStep(graph, config, [batch], at);
+      expect(out.applied).toBe(true);
+      expect(Math.abs(out.loss / loss - 1), `loss of step ${i + 1}`).toBeLessThan(1e-3);
+      expect(Math.abs(out.gradNorm / curve.norms[i]! - 1), `norm of step ${i + 1}`).toBeLessThan(1e-2);
+    });
+    graph.session.close();
+    source.close();
+    adapter.tensors.close();
+  },
+);
