@@ -3,8 +3,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const projectFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-export const fixtures = join(projectFolder, 'tests', 'fixtures');
-export const recorded = join(projectFolder, 'tests', 'parity', 'recorded');
+
+/** `npm run parity` sets it: a folder with fixtures and recorded values that were computed a moment ago. */
+const live = process.env['ID_LORA_PARITY_FOLDER'];
+export const fixtures = live ? join(live, 'fixtures') : join(projectFolder, 'tests', 'fixtures');
+export const recorded = live ? join(live, 'recorded') : join(projectFolder, 'tests', 'parity', 'recorded');
 
 const shared = join(projectFolder, '..', 'shared', 'data');
 /** A path in the shared test data, which users do not have. */

@@ -5,18 +5,26 @@ export function floats(file: SafetensorsFile, name: string): Float32Array {
   return new Float32Array(file.read(name).buffer);
 }
 
-/** |a - b| / |b| in the L2 norm. */
-export function relativeError(actual: Float32Array, expected: Float32Array): number {
+/** |a - b| / |b| in the L2 norm; |a| where b is zero. */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   expect(actual.length).toBe(expected.length);
   let [difference, norm] = [0, 0];
-  expected.forEach((value, i) => {
-    difference += (actual[i]! - value) ** 2;
-    norm += value ** 2;
-  });
-  return Math.sqrt(difference / norm);
+  for (let i = 0; i < expected.length; i++) {
+    difference += (actual[i]! - expected[i]!) ** 2;
+    norm += expected[i]! ** 2;
+  }
+  // Where PyTorch's is exactly zero (a softmax over one cluster), ours must be.
+  return norm === 0 ? Math.sqrt(difference) : Math.sqrt(difference / norm);
 }
 
-export function maxDifference(actual: Float32Array, expected: Float32Array): number {
+/** Greatest |a - b|. */
+export function maxDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   expect(actual.length).toBe(expected.length);
-  return expected.reduce((most, value, i) => Math.max(most, Math.abs(actual[i]! - value)), 0);
+  let most = 0;
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs(actual[i]! - expected[i]!);
+    // NaN is no small difference.
+    if (!(difference <= most)) most = difference;
+  }
+  return most;
 }

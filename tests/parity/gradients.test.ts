@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { expectWithin } from '../support/parityBounds.ts';
+import {
+  lossAndGradients,
+  openParityCase,
+  parityCases,
+  recordedValues,
+  type ParityCase,
+} from '../support/parityCase.ts';
+import { floats, relativeError } from '../support/recordedValues.ts';
+
+/** Compiling XLA functions takes seconds a case: one model shows it for every method. */
+const fused = parityCases.filter(({ model }) => model === 'tiny-llama');
+
+describe.each([
+  ['plain', false, parityCases],
+  ['XLA functions', true, fused],
+])('against PyTorch, %s graph', (_label, fusion, cases: ParityCase[]) => {
+  it.each(cases)('$name: trainable count, loss and every gradient', async (known) => {
+    const open = await openParityCase(known, { fusion, exposeGradients: true });
+    expect(open.model.trainableCount()).toBe(known.trainable);
+    const { loss, gradients } = lossAndGradients(open);
+    expectWithin('loss', known.name, Math.abs(loss - known.loss));
+    const values = recordedValues(known.name);
+    expect([...gradients.keys()].toSorted()).toEqual(
+      [...values.tensors.keys()].filter((key) => key !== 'logits').toSorted(),
+    );
+    for (const [key, gradient] of gradients)
+      expectWithin('gradient', `${known.name} ${key}`, relativeError(gradient, floats(values, key)));
+    values.close();
+    open.graph.session.close();
+  });
+});
+
+it('every family has every method', () => {
+  const labelsOf = (model: string) =>
+    parityCases.filter((known) => known.model === model).map(({ label }) => label);
+  const mixtures = ['hydralora', 'moelora'];
+  const idLora = ['idlora', 'idlora-pivot', 'idlora-linear-s1', 'idlora-s4', 'idlora-k1', 'idlora-k16'];
+  for (const model of ['tiny-llama', 'tiny-mistral', 'tiny-qwen2', 'tiny-qwen3'])
+    expect(labelsOf(model)).toEqual(expect.arrayContaining(['full', 'lora', 'dora', ...mixtures, ...idLora]));
+});
