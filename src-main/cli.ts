@@ -1,5 +1,6 @@
 import { toPlainError } from './contract/errors.ts';
 import { usageError } from './cli/arguments.ts';
+import { benchCommand } from './cli/benchCommand.ts';
 import { budgetCommand } from './cli/budgetCommand.ts';
 import type { CommandContext } from './cli/commandContext.ts';
 import { demoCommand } from './cli/demoCommand.ts';
@@ -24,6 +25,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   logits: logitsCommand,
   export: exportCommand,
   serve: serveCommand,
+  bench: benchCommand,
   demo: demoCommand,
 };
 
@@ -52,6 +54,8 @@ const help = `ID-LoRA Studio
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
   export RUN [--format peft|merged] --out DIR
   serve [--host 127.0.0.1 --port 0]                the studio in a browser
+  bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]
+                                                   the engine's own speed and memory on random weights
   demo                                             LoRA against ID-LoRA, start to end
 
 Options of other methods are ignored. Rows with a number as "task" tell the task gate their task.

@@ -247,7 +247,7 @@ function ranges(values: Values, name: string): number[] | undefined {
   return numbers && [...new Set(numbers)].sort((a, b) => a - b);
 }
 
-function flag(values: Values, name: string): boolean | undefined {
+export function flag(values: Values, name: string): boolean | undefined {
   const value = text(values, name);
   if (value === undefined) return undefined;
   if (value !== 'true' && value !== 'false')

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { StudioError } from '../../contract/errors.ts';
 import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';
+import { benchTraining } from '../bench/trainingBench.ts';
 import type { Products } from '../graph/graph.ts';
 import type { Tensorflow } from '../graph/session.ts';
 import { generate } from '../inference/generate.ts';
@@ -57,6 +58,11 @@ export async function runEngineRequest(
       return logits(request, withFusion(context, request.model.folder));
     case 'export':
       return request.format === 'peft' ? exportAdapter(request) : exportModel(request);
+    case 'bench':
+      return benchTraining(request, {
+        ...context,
+        fusion: request.shape.hiddenSize >= fusionFromHiddenSize,
+      });
     case 'probe':
       return { tensorflow: runtime.version, binding: runtime.binding, devices: runtime.devices };
     default:

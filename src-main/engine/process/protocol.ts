@@ -75,6 +75,31 @@ export interface ProbeRequest {
   kind: 'probe';
 }
 
+/** Sizes of a decoder without weights, for measuring. */
+export interface BenchShape {
+  hiddenSize: number;
+  intermediateSize: number;
+  layers: number;
+  heads: number;
+  keyValueHeads: number;
+  headDim: number;
+  vocabularySize: number;
+}
+
+/** Times training steps on random weights. */
+export interface BenchRequest {
+  kind: 'bench';
+  shape: BenchShape;
+  method: Method;
+  rank: number;
+  batch: number;
+  tokens: number;
+  precision: Precision;
+  gradientCheckpointing: boolean;
+  /** Measured steps. */
+  steps: number;
+}
+
 /** Writes what a checkpoint holds as a folder of its own: `peft` (layout of method.md) or `merged`, a Hugging Face model. */
 export interface ExportRequest {
   kind: 'export';
@@ -92,7 +117,7 @@ export function trainedFolder(checkpoint: string, method: Method): string {
 }
 
 export type EngineRequest =
-  TrainRequest | GenerateRequest | ScoreRequest | LogitsRequest | ProbeRequest | ExportRequest;
+  TrainRequest | GenerateRequest | ScoreRequest | LogitsRequest | ProbeRequest | ExportRequest | BenchRequest;
 
 export interface TrainResult {
   /** `done`: all steps; `early_stopped`: the held-out loss fell no more; `stopped`: a stop was asked for. */
@@ -136,6 +161,24 @@ export interface ProbeResult {
   devices: string[];
 }
 
+export interface BenchResult {
+  /** Counted from the graph's variables. */
+  trainable: number;
+  base: number;
+  loadSeconds: number;
+  /** With XLA's compilation. */
+  firstStepSeconds: number;
+  secondsPerStep: { median: number; minimum: number };
+  /** Of the median step. */
+  tokensPerSecond: number;
+  /** Greatest resident memory of the process, TensorFlow and Node included. */
+  peakMemoryBytes: number;
+  /** Nats per token. */
+  losses: { first: number; last: number };
+  /** How bf16 matrices were multiplied (engine/graph/graph.ts). */
+  products: 'native' | 'widened';
+}
+
 export interface ExportResult {
   files: string[];
   /** The type with the fewest bits among the exported tensors, as safetensors names it. */
@@ -150,6 +193,7 @@ export interface EngineResults {
   logits: LogitsResult;
   probe: ProbeResult;
   export: ExportResult;
+  bench: BenchResult;
 }
 
 export type EngineEvent =
