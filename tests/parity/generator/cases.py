@@ -49,6 +49,13 @@ FAMILIES = ("tiny-llama", "tiny-mistral", "tiny-qwen2", "tiny-qwen3")
 #: PEFT's options for single modules and layers, for its own methods and ours.
 SELECTION = {"use_rslora": True, "rank_pattern": {"q_proj": 2, r"layers\.0\..*\.down_proj": 8}, "alpha_pattern": {"mlp.up_proj": 3.0}}
 LAST_LAYER = {"layers_to_transform": [1]}
+#: Keys as people write them, of which several fit a module: the first decides; a single layer as a number.
+PLACED = {
+    "use_rslora": True,
+    "rank_pattern": {"q_proj": 2, r"layers\.1\.mlp\.(up|down)_proj": 3, "^model.layers.1.self_attn.v_proj": 6, ".*_proj": 5},
+    "alpha_pattern": {"self_attn.k_proj|up_proj": 3.5, r"layers\.[0-9]+\.mlp\.gate_proj": 7},
+    "layers_to_transform": 1,
+}
 
 #: Other configurations of a family: rope scaling, biases.
 CONFIGURATIONS = ("tiny-llama-rope", "tiny-llama-yarn", "tiny-llama-linear")
@@ -66,5 +73,6 @@ CASES = [
     Case("tiny-mistral", "hydralora-patterns", HydraLora(options=SELECTION)),
     Case("tiny-qwen2", "lora-last-layer", Lora(options=LAST_LAYER)),
     Case("tiny-mistral", "idlora-last-layer", IdLora(options=LAST_LAYER)),
+    Case("tiny-llama", "lora-placed", Lora(options=PLACED), ADAMW),
     Case("tiny-llama", "moelora-task", MoeLora(r=8, experts=4, gate="task", tasks=2), ADAMW),
 ]
