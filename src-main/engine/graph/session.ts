@@ -65,7 +65,9 @@ export class Session {
     const entry = this.#entries[name];
     if (!entry) throw new Error(`the session has no entry ${name}`);
     const tf = this.#tf;
-    return tf.tidy(() => {
+    let results: Record<string, HostArray> = {};
+    // Nothing is returned from tidy: it would look for tensors in it, element by element of every array.
+    tf.tidy(() => {
       const inputs = Object.fromEntries(
         Object.entries(entry.inputs).map(([key, placeholder]) => {
           const data = feeds[key];
@@ -74,10 +76,11 @@ export class Session {
         }),
       );
       const outputs = this.#model(name, entry).predict(inputs) as tensorflow.NamedTensorMap;
-      return Object.fromEntries(
+      results = Object.fromEntries(
         Object.entries(outputs).map(([key, tensor]) => [key, tensor.dataSync() as HostArray]),
       );
     });
+    return results;
   }
 
   close(): void {
