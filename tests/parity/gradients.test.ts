@@ -5,6 +5,7 @@ import {
   openParityCase,
   parityCases,
   recordedValues,
+  type OpenOptions,
   type ParityCase,
 } from '../support/parityCase.ts';
 import { floats, relativeError } from '../support/recordedValues.ts';
@@ -13,11 +14,12 @@ import { floats, relativeError } from '../support/recordedValues.ts';
 const fused = parityCases.filter(({ model }) => model === 'tiny-llama');
 
 describe.each([
-  ['plain', false, parityCases],
-  ['XLA functions', true, fused],
-])('against PyTorch, %s graph', (_label, fusion, cases: ParityCase[]) => {
+  ['plain', { fusion: false }, parityCases],
+  ['XLA functions', { fusion: true }, fused],
+  ['gradient checkpointing', { fusion: false, train: { gradientCheckpointing: true } }, fused],
+])('against PyTorch, %s', (_label, options: OpenOptions, cases: ParityCase[]) => {
   it.each(cases)('$name: trainable count, loss and every gradient', async (known) => {
-    const open = await openParityCase(known, { fusion, exposeGradients: true });
+    const open = await openParityCase(known, { ...options, exposeGradients: true });
     expect(open.model.trainableCount()).toBe(known.trainable);
     const { loss, gradients } = lossAndGradients(open);
     expectWithin('loss', known.name, Math.abs(loss - known.loss));

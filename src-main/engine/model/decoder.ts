@@ -25,6 +25,8 @@ export interface DecoderParts {
    * @returns [batch * tokens, heads * d]
    */
   attend(layer: number, q: Tensor, k: Tensor, v: Tensor): Tensor;
+  /** Computes one layer from the residual stream; a caller may keep less of it for the backward pass. */
+  aroundLayer?(stream: Terms, build: (stream: Terms) => Terms): Terms;
 }
 
 /**
@@ -42,16 +44,21 @@ export function decoderHidden(
   const { config, dtype, weight } = parts;
   const normed = (terms: Terms, name: string) => residualNorm(terms, weight(name), config.rmsEpsilon, dtype);
   let stream: Terms = [cast(gather(weight('model.embed_tokens.weight'), ids, 0), dtype)];
-  for (let layer = 0; layer < config.layers; layer++) {
+  const around = parts.aroundLayer ?? ((terms: Terms, build: (terms: Terms) => Terms) => build(terms));
+  for (let layer = 0; layer < config.layers; layer++)
+    stream = around(stream, (terms) => decoderLayer(layer, terms));
+  return normed(stream, 'model.norm.weight').normed;
+
+  function decoderLayer(layer: number, terms: Terms): Terms {
     const at = `model.layers.${layer}`;
     const linear = (module: TargetModule, x: Tensor) => parts.linear({ layer, module }, x);
-    const heads = (terms: Terms, count: number, rotate: boolean, gain: string | null) =>
-      splitHeads(terms, { ...layout, heads: count }, config, dtype, {
+    const heads = (parts: Terms, count: number, rotate: boolean, gain: string | null) =>
+      splitHeads(parts, { ...layout, heads: count }, config, dtype, {
         rotary: rotate ? rotary : null,
         gain: gain && config.queryKeyNorm ? weight(`${at}.self_attn.${gain}.weight`) : null,
       });
 
-    const input = normed(stream, `${at}.input_layernorm.weight`);
+    const input = normed(terms, `${at}.input_layernorm.weight`);
     const q = heads(linear('q_proj', input.normed), config.heads, true, 'q_norm');
     const k = heads(linear('k_proj', input.normed), config.keyValueHeads, true, 'k_norm');
     const v = heads(linear('v_proj', input.normed), config.keyValueHeads, false, null);
@@ -59,9 +66,8 @@ export function decoderHidden(
 
     const middle = normed([input.sum, ...attended], `${at}.post_attention_layernorm.weight`);
     const gated = swiglu(linear('gate_proj', middle.normed), linear('up_proj', middle.normed), dtype);
-    stream = [middle.sum, ...linear('down_proj', gated)];
+    return [middle.sum, ...linear('down_proj', gated)];
   }
-  return normed(stream, 'model.norm.weight').normed;
 }
 
 /**

@@ -1,4 +1,8 @@
+import { checkpointed } from '../graph/checkpointed.ts';
+import type { DType } from '../graph/dtype.ts';
+import { fusedOne } from '../graph/fused.ts';
 import type { Tensor } from '../graph/graph.ts';
+import { addAll, cast } from '../graph/ops/elementwise.ts';
 import { causalAttention } from './attention.ts';
 import { decoderHidden } from './decoder.ts';
 import type { ModelGraph } from './modelGraph.ts';
@@ -10,6 +14,7 @@ import { rotaryTable } from './rotary.ts';
  *
  * @param ids i32 [batch * tokens]
  * @param dropoutSeed i32 [2]; null: no dropout
+ * @param options.gradientCheckpointing of each layer only its input, one [batch * tokens, hidden], is kept for the backward pass
  * @returns [batch * tokens, hidden]
  */
 export function wholeRowsHidden(
@@ -17,6 +22,7 @@ export function wholeRowsHidden(
   ids: Tensor,
   layout: { batch: number; tokens: number },
   dropoutSeed: Tensor | null,
+  options: { gradientCheckpointing?: boolean } = {},
 ): Tensor {
   const { config, dtype, keptWeight } = model;
   const positions = ids.graph.constant(
@@ -31,9 +37,24 @@ export function wholeRowsHidden(
       weight: keptWeight,
       linear: (site, x) => model.linear(site, x, dropoutSeed),
       attend: (_layer, q, k, v) => causalAttention(q, k, v, config),
+      ...(options.gradientCheckpointing && {
+        aroundLayer: (stream, build) =>
+          checkpointed(
+            stream,
+            (terms) => [sumOfTerms(build(terms), dtype)],
+            () => model.trainable.values(),
+          ),
+      }),
     },
     ids,
     layout,
     rotaryTable(config, positions),
+  );
+}
+
+/** The residual stream as one tensor. */
+function sumOfTerms(terms: readonly Tensor[], dtype: DType): Tensor {
+  return fusedOne(`stream_${terms.length}`, terms, (all) =>
+    cast(addAll(all.map((term) => cast(term, 'f32'))), dtype),
   );
 }

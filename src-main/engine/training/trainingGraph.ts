@@ -74,7 +74,7 @@ export async function openTrainingGraph(
   const rowInputs = { ids, labels, ...model.rowInputs(rows) };
   const batchInputs = { ...rowInputs, seed, lossScale };
 
-  const hidden = wholeRowsHidden(model, ids, layout, seed);
+  const hidden = wholeRowsHidden(model, ids, layout, seed, config);
   const { lossSum, hiddenGradient, headGradient } = trainingLoss(
     hidden,
     model.headWeight(),
