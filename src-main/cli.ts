@@ -45,7 +45,8 @@ const help = `ID-LoRA Studio
         --schedule constant|linear|cosine|cosine_with_min_lr|polynomial|inverse_sqrt|warmup_stable_decay --warmup 0
         --min-learning-rate-ratio R --decay-steps N (warmup_stable_decay) --polynomial-power 1
         --held-out 0.02 --held-out-rows 64 --eval-every N --checkpoint-every 50
-        --early-stopping-patience N (evaluations) --keep-best true (end with the lowest held-out loss)]
+        --early-stopping-patience N (evaluations) --keep-best true (end with the lowest held-out loss)
+        --packing true (short rows share the rows of the batch)]
   train --resume RUN
   runs list | show RUN | remove RUN
   eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N --task N]

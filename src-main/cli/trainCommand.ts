@@ -1,4 +1,4 @@
-import type { Run } from '../contract/entities.ts';
+import type { DataContract, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
 import {
@@ -77,6 +77,12 @@ function report(run: Run, output: Output): void {
   }
 }
 
+function packingText(packing: DataContract['packing']): string {
+  return packing
+    ? `, rows in ${formatCount(packing.packs)} packs (${(100 * packing.efficiency).toFixed(1)} % full)`
+    : '';
+}
+
 /** Prints a run's events: JSON lines, or short text. */
 export function createWatcher(output: Output): (event: EngineEvent) => void {
   let printed = 0;
@@ -98,7 +104,7 @@ export function createWatcher(output: Output): (event: EngineEvent) => void {
       case 'start':
         total = event.totalSteps;
         output.progress(
-          `${formatCount(event.trainable)} trainable parameters (${((100 * event.trainable) / event.base).toFixed(2)} % of the base), steps ${event.firstStep} to ${total}`,
+          `${formatCount(event.trainable)} trainable parameters (${((100 * event.trainable) / event.base).toFixed(2)} % of the base), steps ${event.firstStep} to ${total}${packingText(event.packing)}`,
         );
         break;
       case 'step':

@@ -101,6 +101,8 @@ export const dataContractSchema = z.object({
   /** Tokens in one pass, and how many of them are trained on (labels). */
   tokens: z.number().int(),
   trainedTokens: z.number().int(),
+  /** Packs of the first pass (each later pass is packed anew), and the share of their slots that hold a token. */
+  packing: z.object({ packs: z.number().int(), efficiency: z.number() }).nullable().default(null),
 });
 export type DataContract = z.infer<typeof dataContractSchema>;
 

@@ -346,6 +346,7 @@ function createRecorder(
             step: event.firstStep - 1,
             skippedSteps: event.skippedSteps,
             best: event.best,
+            dataContract: run.dataContract && { ...run.dataContract, packing: event.packing },
           });
           break;
         case 'step': {

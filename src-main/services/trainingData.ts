@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DataContract, Dataset, Example, Model } from '../contract/entities.ts';
+import {
+  dataContractSchema,
+  type DataContract,
+  type Dataset,
+  type Example,
+  type Model,
+} from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import { readExamples } from '../data/importDataset.ts';
@@ -68,10 +74,12 @@ export async function prepareTrainingData(options: {
       trainRows: train.rows.length,
       heldOutRows,
       ...train.counts,
+      // The engine packs, with the run's seed.
+      packing: null,
     };
     writeFileAtomic(path('json'), JSON.stringify(contract));
   }
-  const contract = readJsonObject(path('json'), 1024 * 1024, 'internal') as unknown as DataContract;
+  const contract = dataContractSchema.parse(readJsonObject(path('json'), 1024 * 1024, 'internal'));
   return {
     trainFile: path('train'),
     heldOutFile: contract.heldOutRows > 0 ? path('heldout') : null,

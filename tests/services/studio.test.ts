@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Run } from '../../src-main/contract/entities.ts';
+import { dataContractSchema, type Run } from '../../src-main/contract/entities.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
 import { openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
@@ -60,6 +60,34 @@ describe('from a model folder to a compared and exported adapter', () => {
     expect(lora.dataContract).toMatchObject({ rows: 60, trainRows: 48, heldOutRows: 12, truncatedRows: 0 });
     expect(lora.environment?.tensorflow).toMatch(/^2\./);
     expect(idLora.trainable).toBeLessThan(lora.trainable!);
+  });
+
+  it('takes the steps of a packed run from its packs and records them; older records have none', async () => {
+    const short = join(home, 'short.jsonl');
+    const lines = Array.from({ length: 40 }, (_, i) =>
+      JSON.stringify({ prompt: 'x'.repeat(3 + (i % 9)), completion: 'y'.repeat(2 + (i % 7)) }),
+    );
+    writeFileSync(short, lines.join('\n'));
+    await core.datasets.add({ path: short, name: 'short', format: 'auto' });
+    const { ended } = await core.runs.start({
+      name: 'packed',
+      model: 'tiny',
+      dataset: 'short',
+      config: config({ packing: true, context: 96, maxSteps: null, epochs: 1, batch: 2 }),
+    });
+    const packed = await ended;
+    const { packs, efficiency } = packed.dataContract!.packing!;
+    expect(packed).toMatchObject({
+      state: 'done',
+      step: Math.ceil(packs / 2),
+      totalSteps: Math.ceil(packs / 2),
+    });
+    expect(packs).toBeLessThan(packed.dataContract!.trainRows / 3);
+    expect(efficiency).toBeCloseTo(packed.dataContract!.tokens / (packs * 96), 10);
+    expect(core.runs.get('lora').dataContract!.packing).toBeNull();
+    const { packing: _packing, ...older } = lora.dataContract!;
+    expect(dataContractSchema.parse(older).packing).toBeNull();
+    core.runs.remove('packed');
   });
 
   it('scores perplexity on the held-out rows and exact match on a file, and remembers results', async () => {

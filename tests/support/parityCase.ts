@@ -8,6 +8,7 @@ import {
 import { storedValue } from '../../src-main/engine/adapters/storedValues.ts';
 import { openLogitsGraph } from '../../src-main/engine/inference/wholeLogits.ts';
 import { ModelGraph } from '../../src-main/engine/model/modelGraph.ts';
+import type { BatchLayout } from '../../src-main/engine/model/wholeRows.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
 import { layOutBatch } from '../../src-main/engine/training/batches.ts';
 import { openTrainingGraph } from '../../src-main/engine/training/trainingGraph.ts';
@@ -69,6 +70,8 @@ export interface OpenOptions {
   fusion?: boolean;
   train?: Omit<TrainConfigInput, 'adapter'>;
   batch?: number;
+  /** Instead of one row of the batch for each row of the case. */
+  layout?: BatchLayout;
   exposeGradients?: boolean;
 }
 
@@ -102,7 +105,7 @@ export async function openParityCase(known: ParityCase, options: OpenOptions) {
     trained: Uint8Array.from(row, (_, t) => (t >= known.prompts[i]! ? 1 : 0)),
     task: known.tasks[i]!,
   }));
-  const layout = {
+  const layout = options.layout ?? {
     batch: options.batch ?? rows.length,
     tokens: Math.max(...rows.map(({ ids }) => ids.length)),
   };

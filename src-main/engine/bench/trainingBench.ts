@@ -5,6 +5,7 @@ import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { BenchRequest, BenchResult } from '../process/protocol.ts';
+import { layOutBatch, type Batch } from '../training/batches.ts';
 import { optimiserStep } from '../training/optimiserStep.ts';
 import { openTrainingGraph } from '../training/trainingGraph.ts';
 import { benchConfig, randomWeights } from './randomModel.ts';
@@ -81,15 +82,11 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
 }
 
 /** Random ids; every token but a row's last predicts the next. */
-function randomBatch(batch: number, tokens: number, vocabularySize: number) {
+function randomBatch(batch: number, tokens: number, vocabularySize: number): Batch {
   const random = createRandom(2);
-  const ids = Int32Array.from({ length: batch * tokens }, () => random.integer(vocabularySize));
-  const labels = Int32Array.from(ids, (_, i) => (i % tokens === tokens - 1 ? -1 : ids[i + 1]!));
-  return {
-    ids,
-    labels,
-    tasks: new Int32Array(batch * tokens),
-    labelled: batch * (tokens - 1),
-    tokens: batch * tokens,
-  };
+  const rows = Array.from({ length: batch }, () => ({
+    ids: Int32Array.from({ length: tokens }, () => random.integer(vocabularySize)),
+    trained: new Uint8Array(tokens).fill(1),
+  }));
+  return layOutBatch(rows, batch, tokens);
 }

@@ -5,6 +5,7 @@ import type { Graph, Tensor } from '../graph/graph.ts';
 import {
   addAll,
   cast,
+  equal,
   less,
   lessEqual,
   logicalAnd,
@@ -61,31 +62,61 @@ export function splitHeads(
   });
 }
 
+/** Which tokens of a batch belong together, where several examples share a row. */
+export interface Segments {
+  /** f32 [batch, tokens]; neighbours with the same number are one example. */
+  numbers: Tensor;
+  /** Tokens of the longest example: keys further back are left out of the products. */
+  longest: number;
+}
+
 /**
  * Causal self-attention of a batch of whole rows (training, scoring): softmax(q k^T / sqrt(d) + mask) v.
  * @param q [batch, heads, tokens, d]
  * @param k, v [batch, keyValueHeads, tokens, d]
+ * @param segments a token sees only its own; null: a row is one example, and the mask is a constant
  * @returns [batch * tokens, heads * d]
  */
-export function causalAttention(q: Tensor, k: Tensor, v: Tensor, config: DecoderConfig): Tensor {
+export function causalAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  config: DecoderConfig,
+  segments: Segments | null = null,
+): Tensor {
   const [batch, heads, tokens, d] = q.shape as [number, number, number, number];
   const keyHeads = k.shape[1]!;
   const group = heads / keyHeads;
   const grouped = reshape(q, [batch, keyHeads, group, tokens, d]);
+  const reach = Math.min(config.slidingWindow ?? tokens, segments?.longest ?? tokens);
   const blocks: Tensor[] = [];
   for (let begin = 0; begin < tokens; begin += queryBlock) {
     const rows = Math.min(queryBlock, tokens - begin);
-    const firstKey = config.slidingWindow === null ? 0 : Math.max(0, begin - config.slidingWindow + 1);
+    const firstKey = Math.max(0, begin - reach + 1);
     const columns = begin + rows - firstKey;
     const query = reshape(sliceAxis(grouped, 3, begin, rows), [batch, keyHeads, group * rows, d]);
     const scores = batchMatmul(query, sliceAxis(k, 2, firstKey, columns), { transposeY: true });
-    const [p] = fusedWithoutGradient(`attention_weights_${begin}`, [scores], ([raw]) => {
+    const own = segments
+      ? [sliceAxis(segments.numbers, 1, begin, rows), sliceAxis(segments.numbers, 1, firstKey, columns)]
+      : [];
+    // Queries and keys are numbered from the block's first key: blocks that look equally far back share one function.
+    const offset = begin - firstKey;
+    const kind = `attention_weights_${offset}_${config.slidingWindow ?? 'all'}`;
+    const [p] = fusedWithoutGradient(kind, [scores, ...own], ([raw, querySegments, keySegments]) => {
       const graph = raw!.graph;
-      const visible = visibleKeys(
-        positionRange(graph, begin, rows, [1, 1, 1, rows, 1]),
-        positionRange(graph, firstKey, columns, [1, 1, 1, 1, columns]),
+      let visible = visibleKeys(
+        positionRange(graph, offset, rows, [1, 1, 1, rows, 1]),
+        positionRange(graph, 0, columns, [1, 1, 1, 1, columns]),
         config.slidingWindow,
       );
+      if (querySegments && keySegments)
+        visible = logicalAnd(
+          visible,
+          equal(
+            reshape(querySegments, [batch, 1, 1, rows, 1]),
+            reshape(keySegments, [batch, 1, 1, 1, columns]),
+          ),
+        );
       const shaped = reshape(scale(cast(raw!, 'f32'), 1 / Math.sqrt(d)), [
         batch,
         keyHeads,

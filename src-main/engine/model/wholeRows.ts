@@ -3,14 +3,29 @@ import type { DType } from '../graph/dtype.ts';
 import { fusedOne } from '../graph/fused.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { addAll, cast } from '../graph/ops/elementwise.ts';
+import { reshape } from '../graph/ops/layout.ts';
 import { causalAttention } from './attention.ts';
 import { decoderHidden } from './decoder.ts';
 import type { ModelGraph } from './modelGraph.ts';
 import { rotaryTable } from './rotary.ts';
 
+/** Shape of a batch. */
+export interface BatchLayout {
+  batch: number;
+  tokens: number;
+  /** With packing: tokens of the longest example. Absent: a row of the batch is one example. */
+  longestExample?: number;
+}
+
+/** With packing: where each token stands in its example, and which example that is; f32 [batch * tokens]. */
+export interface Packing {
+  positions: Tensor;
+  segments: Tensor;
+}
+
 /**
  * The decoder over a batch of whole rows (training, scoring): positions 0..tokens-1, causal attention inside each row.
- * Padding goes behind a row's tokens, where nothing real sees it.
+ * Padding goes behind a row's tokens, where nothing real sees it. With packing, positions and attention are those of each example.
  *
  * @param ids i32 [batch * tokens]
  * @param dropoutSeed i32 [2]; null: no dropout
@@ -20,23 +35,31 @@ import { rotaryTable } from './rotary.ts';
 export function wholeRowsHidden(
   model: ModelGraph,
   ids: Tensor,
-  layout: { batch: number; tokens: number },
+  layout: BatchLayout,
   dropoutSeed: Tensor | null,
-  options: { gradientCheckpointing?: boolean } = {},
+  options: { packing?: Packing | null; gradientCheckpointing?: boolean } = {},
 ): Tensor {
   const { config, dtype, keptWeight } = model;
-  const positions = ids.graph.constant(
-    Float32Array.from({ length: layout.tokens }, (_, i) => i),
-    'f32',
-    [1, layout.tokens],
-  );
+  const { batch, tokens, longestExample = tokens } = layout;
+  const { packing = null } = options;
+  const positions = packing
+    ? reshape(packing.positions, [batch, tokens])
+    : ids.graph.constant(
+        Float32Array.from({ length: tokens }, (_, i) => i),
+        'f32',
+        [1, tokens],
+      );
+  const segments = packing && {
+    numbers: reshape(packing.segments, [batch, tokens]),
+    longest: longestExample,
+  };
   return decoderHidden(
     {
       config,
       dtype,
       weight: keptWeight,
       linear: (site, x) => model.linear(site, x, dropoutSeed),
-      attend: (_layer, q, k, v) => causalAttention(q, k, v, config),
+      attend: (_layer, q, k, v) => causalAttention(q, k, v, config, segments),
       ...(options.gradientCheckpointing && {
         aroundLayer: (stream, build) =>
           checkpointed(

@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import type { PlainError } from '../../contract/errors.ts';
-import type { BestEvaluation, EvalMetric, ExportFormat, StepMetric } from '../../contract/entities.ts';
+import type {
+  BestEvaluation,
+  DataContract,
+  EvalMetric,
+  ExportFormat,
+  StepMetric,
+} from '../../contract/entities.ts';
 import type { Method, Precision, TrainConfig } from '../../contract/training.ts';
 
 /**
@@ -208,6 +214,8 @@ export type EngineEvent =
       /** Steps skipped, and the best evaluation, before it. */
       skippedSteps: number;
       best: BestEvaluation | null;
+      /** Null: rows are not packed. */
+      packing: DataContract['packing'];
     }
   | ({ type: 'step' } & StepMetric)
   /** A step that changed nothing. `reason`: for example `gradient norm Infinity`. */

@@ -1,13 +1,18 @@
 import type { TokenFileReader, TokenRow } from '../../formats/tokenFile.ts';
+import type { BatchLayout } from '../model/wholeRows.ts';
 
-/** Arrays that a session is fed for a batch of rows. */
+/** Arrays that a session is fed for a batch of rows; all [batch * tokens]. */
 export interface Batch {
-  /** [batch * tokens]; padding is id 0 behind a row's tokens. */
+  /** Padding is id 0 behind a row's tokens. */
   ids: Int32Array;
-  /** [batch * tokens]: at position t the token to predict, ids[t + 1], where that is trained on; else -1. */
+  /** At position t the token to predict, ids[t + 1], where that is trained on and of the same example; else -1. */
   labels: Int32Array;
-  /** [batch * tokens]: the task of the row; only some methods read it. */
+  /** Task of the row; only some methods read it. */
   tasks: Int32Array;
+  /** Position within the example; read only with packing. */
+  positions: Float32Array;
+  /** Number of the example within its row of the batch, padding is one of its own; read only with packing. */
+  segments: Float32Array;
   /** Labels in the batch. */
   labelled: number;
   /** Tokens of the rows, without padding. */
@@ -16,22 +21,76 @@ export interface Batch {
 
 /** Lays rows into a batch of fixed shape; missing rows stay empty, longer ones are cut. */
 export function layOutBatch(rows: readonly TokenRow[], batch: number, tokens: number): Batch {
-  const ids = new Int32Array(batch * tokens);
-  const labels = new Int32Array(batch * tokens).fill(-1);
-  const tasks = new Int32Array(batch * tokens);
-  const result: Batch = { ids, labels, tasks, labelled: 0, tokens: 0 };
-  rows.forEach((row, r) => {
-    const length = Math.min(row.ids.length, tokens);
-    ids.set(row.ids.subarray(0, length), r * tokens);
-    tasks.fill(row.task ?? 0, r * tokens, (r + 1) * tokens);
-    for (let t = 1; t < length; t++)
-      if (row.trained[t]) {
-        labels[r * tokens + t - 1] = row.ids[t]!;
-        result.labelled++;
-      }
-    result.tokens += length;
-  });
+  return layOutPacks(
+    rows.map((row) => [row]),
+    batch,
+    tokens,
+  );
+}
+
+/**
+ * Lays packs into a batch of fixed shape, the rows of a pack one behind the other. Positions start anew with each, and none
+ * predicts the first token of the next. What reaches beyond the shape is cut.
+ */
+export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: number, tokens: number): Batch {
+  const slots = batch * tokens;
+  const result: Batch = {
+    ids: new Int32Array(slots),
+    labels: new Int32Array(slots).fill(-1),
+    tasks: new Int32Array(slots),
+    positions: new Float32Array(slots),
+    segments: new Float32Array(slots),
+    labelled: 0,
+    tokens: 0,
+  };
+  for (let r = 0; r < batch; r++) {
+    const end = (r + 1) * tokens;
+    let at = r * tokens;
+    const rows = packs[r] ?? [];
+    rows.forEach((row, segment) => {
+      const length = Math.min(row.ids.length, end - at);
+      result.ids.set(row.ids.subarray(0, length), at);
+      result.tasks.fill(row.task ?? 0, at, at + length);
+      for (let t = 1; t < length; t++)
+        if (row.trained[t]) {
+          result.labels[at + t - 1] = row.ids[t]!;
+          result.labelled++;
+        }
+      fillSegment(result, at, length, segment);
+      at += length;
+      result.tokens += length;
+    });
+    fillSegment(result, at, end - at, rows.length);
+  }
   return result;
+}
+
+/** Lays packs of row numbers of a file into a batch. */
+export function batchFromFile(
+  packs: readonly (readonly number[])[],
+  file: TokenFileReader,
+  { batch, tokens }: BatchLayout,
+): Batch {
+  return layOutPacks(
+    packs.map((pack) => pack.map((row) => file.row(row))),
+    batch,
+    tokens,
+  );
+}
+
+/** What a session may be fed of a batch: it takes the inputs that its graph has. */
+export function batchFeeds({ ids, labels, tasks, positions, segments }: Batch) {
+  return { ids, labels, tasks, positions, segments };
+}
+
+function fillSegment({ positions, segments }: Batch, at: number, length: number, segment: number): void {
+  segments.fill(segment, at, at + length);
+  for (let t = 0; t < length; t++) positions[at + t] = t;
+}
+
+/** Tokens of each row of a file. */
+export function rowLengths(file: TokenFileReader): Int32Array {
+  return Int32Array.from({ length: file.rowCount }, (_, row) => file.length(row));
 }
 
 /** The length all rows of a file are padded to: that of the longest, up to the context, as a multiple of 8. */

@@ -1,17 +1,27 @@
+import { packRows } from '../../data/packing.ts';
 import { createRandom } from '../../data/random.ts';
 import { seedFrom } from '../seeds.ts';
 
+/** Row numbers that share one row of the batch: one without packing. */
+export type Pack = readonly number[];
+
 /** Rows of each optimiser step: epochs are shuffled by seed, the last step of an epoch may have fewer rows. */
 export interface DataOrder {
-  stepsPerEpoch: number;
   totalSteps: number;
-  /** Row numbers of a step (1-based), split into forward passes of at most `batch` rows. */
-  microBatches(step: number): number[][];
+  /** Packs of an epoch, from 0. */
+  packs(epoch: number): readonly Pack[];
+  /** Packs of a step (1-based), split into forward passes of at most `batch` packs. */
+  microBatches(step: number): Pack[][];
 }
 
 /**
  * A pure function of seed and step, so that a resumed run sees exactly the rows that the uninterrupted one would.
+ *
+ * With packing, every epoch is shuffled and packed anew, so epochs may differ by a pack and therefore by a step: steps are counted
+ * from the packs, never from the rows.
+ *
  * @param epochs passes over the rows; ignored where maxSteps is given
+ * @param packing tokens of each row and slots of a pack; null: a row of the batch holds one row
  */
 export function createDataOrder(options: {
   rows: number;
@@ -20,26 +30,47 @@ export function createDataOrder(options: {
   epochs: number;
   maxSteps: number | null;
   seed: number;
+  packing: { lengths: ArrayLike<number>; capacity: number } | null;
 }): DataOrder {
-  const { rows, batch, accumulate, epochs, maxSteps, seed } = options;
+  const { rows, batch, accumulate, epochs, maxSteps, seed, packing } = options;
   const perStep = batch * accumulate;
-  const stepsPerEpoch = Math.ceil(rows / perStep);
-  let shuffled: { epoch: number; order: number[] } | null = null;
-  const orderOf = (epoch: number) => {
-    if (shuffled?.epoch !== epoch)
-      shuffled = {
-        epoch,
-        order: createRandom(seedFrom(seed, 'order', epoch)).shuffle([...Array(rows).keys()]),
-      };
-    return shuffled.order;
+  let made: { epoch: number; packs: Pack[] } | null = null;
+  const packs = (epoch: number): Pack[] => {
+    if (made?.epoch === epoch) return made.packs;
+    const random = createRandom(seedFrom(seed, 'order', epoch));
+    const order = random.shuffle([...Array(rows).keys()]);
+    // Packs come out longest row first: shuffled, a step is a sample of all lengths.
+    const result = packing
+      ? random.shuffle(packRows(packing.lengths, order, packing.capacity))
+      : order.map((row) => [row]);
+    made = { epoch, packs: result };
+    return result;
   };
+
+  /** Step after which each epoch ends, for the epochs met so far. */
+  const ends: number[] = [];
+  const endOf = (epoch: number): number => {
+    while (ends.length <= epoch) {
+      const count = packing ? packs(ends.length).length : rows;
+      ends.push((ends.at(-1) ?? 0) + Math.ceil(count / perStep));
+    }
+    return ends[epoch]!;
+  };
+  const beginOf = (epoch: number): number => (epoch === 0 ? 0 : endOf(epoch - 1));
+  const stepsOf = (passes: number): number => {
+    const whole = Math.floor(passes);
+    const begun = passes - whole;
+    return beginOf(whole) + (begun > 0 ? Math.ceil(begun * (endOf(whole) - beginOf(whole))) : 0);
+  };
+  let current = 0;
   return {
-    stepsPerEpoch,
-    totalSteps: maxSteps ?? Math.max(1, Math.ceil(epochs * stepsPerEpoch)),
+    totalSteps: maxSteps ?? Math.max(1, stepsOf(epochs)),
+    packs,
     microBatches(step) {
-      const epoch = Math.floor((step - 1) / stepsPerEpoch);
-      const begin = ((step - 1) % stepsPerEpoch) * perStep;
-      const taken = orderOf(epoch).slice(begin, begin + perStep);
+      if (step <= beginOf(current)) current = 0;
+      while (step > endOf(current)) current++;
+      const begin = (step - 1 - beginOf(current)) * perStep;
+      const taken = packs(current).slice(begin, begin + perStep);
       return Array.from({ length: Math.ceil(taken.length / batch) }, (_, i) =>
         taken.slice(i * batch, (i + 1) * batch),
       );

@@ -1,7 +1,9 @@
 import type { EvalMetric } from '../../contract/entities.ts';
 import type { TrainConfig } from '../../contract/training.ts';
+import { packRows } from '../../data/packing.ts';
 import type { TokenFileReader } from '../../formats/tokenFile.ts';
-import { layOutBatch } from './batches.ts';
+import type { BatchLayout } from '../model/wholeRows.ts';
+import { batchFeeds, batchFromFile, rowLengths } from './batches.ts';
 import type { TrainingGraph } from './trainingGraph.ts';
 
 /**
@@ -11,24 +13,19 @@ import type { TrainingGraph } from './trainingGraph.ts';
 export function heldOutLoss(
   { session }: Pick<TrainingGraph, 'session'>,
   rows: TokenFileReader | null,
-  config: Pick<TrainConfig, 'heldOutRows'>,
-  layout: { batch: number; tokens: number },
+  config: Pick<TrainConfig, 'heldOutRows' | 'packing'>,
+  layout: BatchLayout,
 ): Omit<EvalMetric, 'step'> | null {
   const count = Math.min(rows?.rowCount ?? 0, config.heldOutRows);
   if (!rows || count === 0) return null;
   let [lossSum, labelled] = [0, 0];
-  for (let first = 0; first < count; first += layout.batch) {
-    const numbers = Array.from({ length: Math.min(layout.batch, count - first) }, (_, i) => first + i);
-    const batch = layOutBatch(
-      numbers.map((n) => rows.row(n)),
-      layout.batch,
-      layout.tokens,
-    );
-    const scores = session.run('score', {
-      ids: batch.ids,
-      labels: batch.labels,
-      tasks: batch.tasks,
-    });
+  const numbers = Array.from({ length: count }, (_, row) => row);
+  const packs = config.packing
+    ? packRows(rowLengths(rows), numbers, layout.tokens)
+    : numbers.map((row) => [row]);
+  for (let first = 0; first < packs.length; first += layout.batch) {
+    const batch = batchFromFile(packs.slice(first, first + layout.batch), rows, layout);
+    const scores = session.run('score', batchFeeds(batch));
     for (const loss of scores['loss']!) lossSum += loss;
     labelled += batch.labelled;
   }

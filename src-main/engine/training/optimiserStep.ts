@@ -1,6 +1,6 @@
 import type { TrainConfig } from '../../contract/training.ts';
 import { seedFrom } from '../seeds.ts';
-import type { Batch } from './batches.ts';
+import { batchFeeds, type Batch } from './batches.ts';
 import type { TrainingGraph } from './trainingGraph.ts';
 
 export interface StepResult {
@@ -31,9 +31,7 @@ export function optimiserStep(
     ]),
   );
   const fed = (batch: Batch, part: number) => ({
-    ids: batch.ids,
-    labels: batch.labels,
-    tasks: batch.tasks,
+    ...batchFeeds(batch),
     seed: Int32Array.of(seedFrom(config.seed, 'dropout', at.step, part), at.step),
     lossScale: Float32Array.of(1 / Math.max(1, labelled)),
   });

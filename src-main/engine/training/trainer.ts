@@ -1,6 +1,8 @@
 import { checkOptions } from '../../budget/checkOptions.ts';
 import type { EvalMetric } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import { packingEfficiency } from '../../data/packing.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import { checkWeights } from '../../formats/decoderWeights.ts';
 import { TokenFileReader } from '../../formats/tokenFile.ts';
@@ -8,8 +10,9 @@ import { WeightFolder } from '../../formats/weightFolder.ts';
 import type { Products } from '../graph/graph.ts';
 import type { Tensorflow } from '../graph/session.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
+import type { BatchLayout } from '../model/wholeRows.ts';
 import type { EngineEvent, TrainRequest, TrainResult } from '../process/protocol.ts';
-import { layOutBatch, paddedLength, type Batch } from './batches.ts';
+import { batchFromFile, paddedLength, rowLengths, type Batch } from './batches.ts';
 import { createDataOrder, type DataOrder } from './dataOrder.ts';
 import { heldOutLoss } from './heldOut.ts';
 import { optimiserStep, type StepResult } from './optimiserStep.ts';
@@ -59,7 +62,14 @@ export async function train(
     if (rows.rowCount === 0)
       throw new StudioError('dataset_empty', 'There is no row to train on.', 'Choose a dataset with rows.');
     checkOptions(config, { heldOutRows: heldOut?.rowCount ?? 0 });
-    const order = createDataOrder({ rows: rows.rowCount, ...config });
+    const layout = layoutOf(config, rows, heldOut);
+    const lengths = rowLengths(rows);
+    const order = createDataOrder({
+      ...config,
+      rows: rows.rowCount,
+      packing: config.packing ? { lengths, capacity: layout.tokens } : null,
+    });
+    const packs = order.packs(0);
     checkSchedule(config, order.totalSteps);
     source = startingWeights(request, weights);
     checkWeights(decoder, source);
@@ -71,9 +81,7 @@ export async function train(
       fusion: context.fusion,
       products: context.products,
     });
-    const files = heldOut ? [rows, heldOut] : [rows];
-    checkTasks(config.adapter, files);
-    const layout = { batch: config.batch, tokens: paddedLength(files, config.context) };
+    checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
     graph = await openTrainingGraph(context.tf, model, config, layout);
     graph.loadWeights((done, total) =>
       context.emit({ type: 'progress', label: 'Loading weights', done, total }),
@@ -100,6 +108,9 @@ export async function train(
       firstStep: start.step + 1,
       skippedSteps: start.skippedSteps,
       best: start.best,
+      packing: config.packing
+        ? { packs: packs.length, efficiency: packingEfficiency(lengths, packs, layout.tokens) }
+        : null,
     });
     const open = graph;
     return await steps(request, context, start, {
@@ -119,6 +130,19 @@ export async function train(
   }
 }
 
+/**
+ * Shape of all batches. Without packing, rows are padded to the longest; with it, packs have the context's length, or less where all
+ * training rows together are shorter.
+ */
+function layoutOf(config: TrainConfig, rows: TokenFileReader, heldOut: TokenFileReader | null): BatchLayout {
+  const { batch, context } = config;
+  const longest = paddedLength(heldOut ? [rows, heldOut] : [rows], context);
+  if (!config.packing) return { batch, tokens: longest };
+  const all = rowLengths(rows).reduce((total, length) => total + length, 0);
+  const tokens = Math.min(context, Math.max(longest, Math.ceil(all / 8) * 8));
+  return { batch, tokens, longestExample: longest };
+}
+
 /** The loop over optimiser steps, from one after `start` to the last, an early end or a stop. */
 async function steps(
   request: TrainRequest,
@@ -126,7 +150,7 @@ async function steps(
   start: Progress,
   parts: {
     order: DataOrder;
-    layout: { batch: number; tokens: number };
+    layout: BatchLayout;
     rows: TokenFileReader;
     run(batches: Batch[], at: { step: number; update: number; learningRate: number }): StepResult;
     evaluate(): Omit<EvalMetric, 'step'> | null;
@@ -163,13 +187,7 @@ async function steps(
     }
     const startedAt = performance.now();
     const step = progress.step + 1;
-    const batches = order.microBatches(step).map((numbers) =>
-      layOutBatch(
-        numbers.map((n) => rows.row(n)),
-        layout.batch,
-        layout.tokens,
-      ),
-    );
+    const batches = order.microBatches(step).map((packs) => batchFromFile(packs, rows, layout));
     const rate = learningRate(config, step, order.totalSteps);
     const result = parts.run(batches, { step, update: updatesIn(progress) + 1, learningRate: rate });
     if (result.applied) {

@@ -15,7 +15,7 @@ import {
 } from '../graph/variables.ts';
 import { positionScores, sumPerRow, trainingLoss } from '../model/loss.ts';
 import { hostBytes, type ModelGraph } from '../model/modelGraph.ts';
-import { wholeRowsHidden } from '../model/wholeRows.ts';
+import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
 import { clipFactor, globalNorm } from './gradientNorm.ts';
 import { chooseOptimiser } from './optimisers/chooseOptimiser.ts';
 import type { Optimiser } from './optimisers/optimiser.ts';
@@ -50,6 +50,8 @@ export interface TrainingGraph {
  * - `read`: the bytes of one of the variables that a checkpoint holds (see readByIndex).
  * - `gradients`: the gradients themselves (only with `exposeGradients`).
  *
+ * With packing (`layout.longestExample`), entries that take ids also take positions and segments.
+ *
  * `lossScale` is 1 / labelled tokens of the whole step, so that a step's gradient is that of the mean over its tokens however
  * they are spread over forward passes.
  *
@@ -59,7 +61,7 @@ export async function openTrainingGraph(
   tf: Tensorflow,
   model: ModelGraph,
   config: TrainConfig,
-  layout: { batch: number; tokens: number },
+  layout: BatchLayout,
   options: { exposeGradients?: boolean } = {},
 ): Promise<TrainingGraph> {
   const { graph } = model;
@@ -71,10 +73,18 @@ export async function openTrainingGraph(
   const optimiser = chooseOptimiser(config);
   const scalarNames = Object.keys(optimiser.scalars(config.learningRate, 1));
   const scalars = Object.fromEntries(scalarNames.map((name) => [name, graph.placeholder(name, [], 'f32')]));
-  const rowInputs = { ids, labels, ...model.rowInputs(rows) };
+  const packing =
+    layout.longestExample === undefined
+      ? null
+      : {
+          positions: graph.placeholder('positions', [rows], 'f32'),
+          segments: graph.placeholder('segments', [rows], 'f32'),
+        };
+  const rowInputs = { ids, labels, ...packing, ...model.rowInputs(rows) };
   const batchInputs = { ...rowInputs, seed, lossScale };
 
-  const hidden = wholeRowsHidden(model, ids, layout, seed, config);
+  const { gradientCheckpointing } = config;
+  const hidden = wholeRowsHidden(model, ids, layout, seed, { packing, gradientCheckpointing });
   const { lossSum, hiddenGradient, headGradient } = trainingLoss(
     hidden,
     model.headWeight(),
@@ -154,7 +164,7 @@ export async function openTrainingGraph(
     };
   }
 
-  const scoreHidden = wholeRowsHidden(model, ids, layout, null);
+  const scoreHidden = wholeRowsHidden(model, ids, layout, null, { packing });
   const scores = positionScores(scoreHidden, model.headWeight(), labels);
   entries['score'] = {
     inputs: rowInputs,

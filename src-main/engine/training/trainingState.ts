@@ -133,11 +133,11 @@ function writeModel({ graph, model, request }: TrainingState, checkpoint: string
 
 /** What decides the computation; rates and lengths of a run (steps, evaluation, checkpoints) may change on resume. */
 function fingerprintOf({ request, baseSha256, rows }: TrainingState): string {
-  const { adapter, batch, accumulate, context, seed, precision, optimizer, momentum } = request.config;
+  const { adapter, batch, accumulate, context, seed, precision, optimizer, momentum, packing } =
+    request.config;
   const remembers = [optimizer, momentum > 0];
+  const parts = [baseSha256, rows, adapter, batch, accumulate, context, seed, precision, remembers];
   return createHash('sha256')
-    .update(
-      JSON.stringify([baseSha256, rows, adapter, batch, accumulate, context, seed, precision, remembers]),
-    )
+    .update(JSON.stringify(packing ? [...parts, 'packing'] : parts))
     .digest('hex');
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { schedules, trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
+import { createRandom } from '../../../src-main/data/random.ts';
 import { createDataOrder } from '../../../src-main/engine/training/dataOrder.ts';
 import { adamScalars } from '../../../src-main/engine/training/optimisers/adamW.ts';
 import { checkSchedule, learningRate } from '../../../src-main/engine/training/schedule.ts';
@@ -52,14 +53,55 @@ it("Adam's corrections are those of the step", () => {
   expect(rates.corrected_epsilon).toBeCloseTo(1e-8 * Math.sqrt(0.001), 20);
 });
 
-it('every epoch visits every row once, in another order, and any step can be computed alone', () => {
-  const options = { rows: 10, batch: 2, accumulate: 2, epochs: 2, maxSteps: null, seed: 1 };
-  const order = createDataOrder(options);
-  expect([order.stepsPerEpoch, order.totalSteps]).toEqual([3, 6]);
-  const epoch = (first: number) => [0, 1, 2].flatMap((i) => order.microBatches(first + i).flat());
-  expect(epoch(1).toSorted((a, b) => a - b)).toEqual([...Array(10).keys()]);
-  expect(epoch(4).toSorted((a, b) => a - b)).toEqual([...Array(10).keys()]);
-  expect(epoch(1)).not.toEqual(epoch(4));
-  expect(createDataOrder(options).microBatches(5)).toEqual(order.microBatches(5));
-  expect(order.microBatches(3)).toHaveLength(1);
+describe.each([
+  ['rows by themselves', null, 10, 3],
+  ['packed rows', { lengths: [8, 7, 6, 5, 4, 4, 3, 2, 1, 16], capacity: 8 }, 10, 2],
+])('%s', (_name, packing, rows, stepsPerEpoch) => {
+  const options = { rows, batch: 2, accumulate: 2, epochs: 2, maxSteps: null, seed: 1, packing };
+
+  it('every epoch visits every row once, in another order, and any step can be computed alone', () => {
+    const order = createDataOrder(options);
+    expect(order.totalSteps).toBe(2 * stepsPerEpoch);
+    const epoch = (number: number) =>
+      Array.from({ length: stepsPerEpoch }, (_, i) => order.microBatches(number * stepsPerEpoch + i + 1));
+    const rowsOf = (number: number) => epoch(number).flat(3);
+    expect(rowsOf(0).toSorted((a, b) => a - b)).toEqual([...Array(rows).keys()]);
+    expect(rowsOf(1).toSorted((a, b) => a - b)).toEqual([...Array(rows).keys()]);
+    expect(rowsOf(0)).not.toEqual(rowsOf(1));
+    for (let step = 1; step <= order.totalSteps; step++)
+      expect(createDataOrder(options).microBatches(step)).toEqual(order.microBatches(step));
+    for (const microBatch of epoch(0).flat()) expect(microBatch.length).toBeLessThanOrEqual(2);
+    expect(createDataOrder({ ...options, seed: 2 }).packs(0)).not.toEqual(order.packs(0));
+  });
+
+  it('counts the steps of part of an epoch, or takes the number given', () => {
+    expect(createDataOrder({ ...options, epochs: 1.1 }).totalSteps).toBe(stepsPerEpoch + 1);
+    expect(createDataOrder({ ...options, epochs: 0.01 }).totalSteps).toBe(1);
+    expect(createDataOrder({ ...options, maxSteps: 77 }).totalSteps).toBe(77);
+  });
+});
+
+it('counts steps from the packs of each epoch, which may differ', () => {
+  const random = createRandom(3);
+  const lengths = Array.from({ length: 3000 }, () => 20 + random.integer(230));
+  const packing = { lengths, capacity: 256 };
+  const order = createDataOrder({
+    rows: 3000,
+    batch: 1,
+    accumulate: 1,
+    epochs: 4,
+    maxSteps: null,
+    seed: 0,
+    packing,
+  });
+  const packs = [0, 1, 2, 3].map((epoch) => order.packs(epoch).length);
+  expect(order.totalSteps).toBe(packs.reduce((total, count) => total + count, 0));
+  expect(new Set(packs).size).toBeGreaterThan(1);
+  const steps = Array.from({ length: order.totalSteps }, (_, i) => order.microBatches(i + 1));
+  const seen = steps.flat(3);
+  expect(seen).toHaveLength(4 * 3000);
+  packs.reduce((begin, count) => {
+    expect(new Set(steps.slice(begin, begin + count).flat(3)).size).toBe(3000);
+    return begin + count;
+  }, 0);
 });

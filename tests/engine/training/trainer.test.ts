@@ -27,6 +27,7 @@ describe.each([
   ['LoRA', lora],
   ['ID-LoRA', idLora],
   ['LoRA with accumulation', { ...lora, accumulate: 2, batch: 2 }],
+  ['ID-LoRA with packing', { ...idLora, packing: true, batch: 2, context: 40 }],
   ['LoRA in bf16', { ...lora, precision: 'bf16' as const }],
 ])('%s', (_name, config) => {
   it('resumed from a checkpoint equals the uninterrupted run bit for bit, and the same seed repeats it', async () => {

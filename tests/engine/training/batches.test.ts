@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { layOutBatch, layOutPacks } from '../../../src-main/engine/training/batches.ts';
+
+const row = (ids: number[], prompt: number) => ({
+  ids: Int32Array.from(ids),
+  trained: Uint8Array.from(ids, (_, i) => (i >= prompt ? 1 : 0)),
+});
+
+it('packs rows one behind the other: positions start anew, the last token of a row predicts nothing', () => {
+  const batch = layOutPacks([[row([5, 6, 7], 1), row([8, 9], 0)], [row([3, 4], 1)]], 3, 7);
+  expect([...batch.ids]).toEqual([5, 6, 7, 8, 9, 0, 0, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+  const no = -1;
+  expect([...batch.labels.subarray(0, 7)]).toEqual([6, 7, no, 9, no, no, no]);
+  expect([...batch.labels.subarray(7)]).toEqual([4, ...Array<number>(13).fill(no)]);
+  expect([...batch.positions.subarray(0, 14)]).toEqual([0, 1, 2, 0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 4]);
+  expect([...batch.segments.subarray(0, 14)]).toEqual([0, 0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 1, 1, 1]);
+  expect(batch).toMatchObject({ labelled: 4, tokens: 7 });
+});
+
+it('cuts a row that is longer than the batch, with its labels', () => {
+  const batch = layOutBatch([row([1, 2, 3, 4, 5], 0)], 1, 3);
+  expect([...batch.ids]).toEqual([1, 2, 3]);
+  expect([...batch.labels]).toEqual([2, 3, -1]);
+  expect(batch).toMatchObject({ labelled: 2, tokens: 3 });
+});
