@@ -3,8 +3,11 @@ import { countParameters, type ParameterCount } from '../../../src-main/budget/c
 import type { Dataset, Model, Run } from '../../../src-main/contract/entities.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import {
+  methods,
   targetModules,
   trainConfigSchema,
+  type Method,
+  type Optimizer,
   type PivotStrategy,
   type Precision,
   type RouterKind,
@@ -14,22 +17,20 @@ import {
 } from '../../../src-main/contract/training.ts';
 import { modelShape } from './modelShape.ts';
 
-/** Methods that the engine trains. */
-export const trainableMethods = ['lora', 'idlora'] as const;
-export type TrainableMethod = (typeof trainableMethods)[number];
-
 /** What stands in the form; an empty number box is null. */
 export interface TrainForm {
   name: string;
   modelId: string | null;
   datasetId: string | null;
-  method: TrainableMethod;
+  method: Method;
   rank: number | null;
   alpha: number | null;
   dropout: number | null;
   targets: TargetModule[];
   clusters: number | null;
   boost: number | null;
+  heads: number | null;
+  experts: number | null;
   pivots: PivotStrategy;
   router: RouterKind;
   length: 'epochs' | 'steps';
@@ -44,6 +45,9 @@ export interface TrainForm {
   seed: number | null;
   precision: Precision;
   weightDecay: number | null;
+  rankStabilized: boolean;
+  gradientCheckpointing: boolean;
+  optimizer: Optimizer;
   heldOutPercent: number | null;
   evalEvery: number | null;
   checkpointEvery: number | null;
@@ -60,6 +64,8 @@ export const defaultForm: Readonly<TrainForm> = {
   targets: [...targetModules],
   clusters: 4,
   boost: 2,
+  heads: 3,
+  experts: 4,
   pivots: 'pmrc',
   router: 'input',
   length: 'steps',
@@ -74,6 +80,9 @@ export const defaultForm: Readonly<TrainForm> = {
   seed: 0,
   precision: 'f32',
   weightDecay: 0,
+  rankStabilized: false,
+  gradientCheckpointing: false,
+  optimizer: 'adamw',
   heldOutPercent: 2,
   evalEvery: 50,
   checkpointEvery: 50,
@@ -92,7 +101,7 @@ export function restoreForm(saved: Partial<Record<string, unknown>>): TrainForm 
   const restored = form as unknown as TrainForm;
   const known = Array.isArray(restored.targets) ? restored.targets : [...targetModules];
   restored.targets = targetModules.filter((module) => known.includes(module));
-  if (!trainableMethods.includes(restored.method)) restored.method = defaultForm.method;
+  if (!methods.includes(restored.method)) restored.method = defaultForm.method;
   return restored;
 }
 
@@ -103,6 +112,9 @@ const advancedFields = [
   'accumulate',
   'precision',
   'weightDecay',
+  'optimizer',
+  'rankStabilized',
+  'gradientCheckpointing',
   'dropout',
   'heldOutPercent',
   'evalEvery',
@@ -153,7 +165,7 @@ export function checkForm(
   if (!dataset) missing.push('Choose a dataset');
   if (library.runs.some(({ name }) => name === runName))
     problems.name = `There is already a run “${runName}”.`;
-  if (form.targets.length === 0) problems.targets = 'Choose at least one module.';
+  if (form.method !== 'full' && form.targets.length === 0) problems.targets = 'Choose at least one module.';
 
   const parsed = trainConfigSchema.safeParse(toConfig(form));
   if (!parsed.success)
@@ -167,7 +179,7 @@ export function checkForm(
     problems.context = `${model.name} has a context of ${model.contextLength} tokens.`;
 
   let count: ParameterCount | null = null;
-  if (model && parsed.success && form.targets.length > 0)
+  if (model && parsed.success && problems.targets === undefined)
     try {
       checkTraining(modelShape(model), parsed.data);
       count = countParameters(modelShape(model), parsed.data.adapter);
@@ -207,9 +219,17 @@ function heldOutRows(rows: number, fraction: number): number {
 
 /** The contract's form of the values; null where a box is empty, which the schema then names. */
 function toConfig(form: TrainForm): unknown {
-  const { method, rank, alpha, dropout, targets, clusters, boost, pivots, router } = form;
+  const { method, rank, alpha, dropout, clusters, boost, pivots, router, heads, experts } = form;
   return {
-    adapter: { method, rank, alpha, dropout, targets, clusters, boost, pivots, router },
+    // Full fine-tuning has no adapter: what its options say belongs to the other methods.
+    adapter:
+      method === 'full'
+        ? { method, rank: 1, alpha: 1 }
+        : {
+            ...{ method, rank, alpha, dropout, clusters, boost, pivots, router, heads, experts },
+            targets: form.targets,
+            rankStabilized: form.rankStabilized,
+          },
     learningRate: form.learningRate,
     schedule: form.schedule,
     warmupSteps: form.warmupSteps,
@@ -221,6 +241,8 @@ function toConfig(form: TrainForm): unknown {
     seed: form.seed,
     precision: form.precision,
     weightDecay: form.weightDecay,
+    optimizer: form.optimizer,
+    gradientCheckpointing: form.gradientCheckpointing,
     heldOutFraction: form.heldOutPercent === null ? null : form.heldOutPercent / 100,
     evalEvery: form.evalEvery,
     checkpointEvery: form.checkpointEvery,
@@ -229,7 +251,7 @@ function toConfig(form: TrainForm): unknown {
 
 /** A free name that says what the run is. */
 export function suggestName(form: Pick<TrainForm, 'method' | 'rank'>, runs: readonly Run[]): string {
-  const wish = `${form.method}-r${form.rank ?? 0}`;
+  const wish = form.method === 'full' ? 'full' : `${form.method}-r${form.rank ?? 0}`;
   if (!runs.some(({ name }) => name === wish)) return wish;
   for (let n = 2; ; n++) if (!runs.some(({ name }) => name === `${wish}-${n}`)) return `${wish}-${n}`;
 }
@@ -244,10 +266,17 @@ export function commandLine(
     ['model', names.model],
     ['data', names.dataset],
     ['method', adapter.method],
-    ['rank', adapter.rank],
-    ['alpha', adapter.alpha],
-    ['dropout', adapter.dropout],
-    ['targets', adapter.targets.join(',')],
+    ...(adapter.method === 'full'
+      ? []
+      : ([
+          ['rank', adapter.rank],
+          ['alpha', adapter.alpha],
+          ['dropout', adapter.dropout],
+          ['targets', adapter.targets.join(',')],
+        ] satisfies [string, string | number][])),
+    ...(adapter.rankStabilized ? ([['rslora', 'true']] satisfies [string, string][]) : []),
+    ...(adapter.method === 'hydralora' ? ([['heads', adapter.heads]] satisfies [string, number][]) : []),
+    ...(adapter.method === 'moelora' ? ([['experts', adapter.experts]] satisfies [string, number][]) : []),
     ...(adapter.method === 'idlora'
       ? ([
           ['clusters', adapter.clusters],
@@ -266,6 +295,10 @@ export function commandLine(
     ['seed', config.seed],
     ['precision', config.precision],
     ['weight-decay', config.weightDecay],
+    ...(config.optimizer === 'adamw' ? [] : ([['optimizer', config.optimizer]] satisfies [string, string][])),
+    ...(config.gradientCheckpointing
+      ? ([['gradient-checkpointing', 'true']] satisfies [string, string][])
+      : []),
     ['held-out', config.heldOutFraction],
     ['eval-every', config.evalEvery],
     ['checkpoint-every', config.checkpointEvery],
