@@ -10,11 +10,13 @@ import {
 } from '../support/parityCase.ts';
 import { floats, relativeError } from '../support/recordedValues.ts';
 
+/** The others are in packing.test.ts. */
+const single = parityCases.filter(({ label }) => !label.endsWith('-packed'));
 /** Compiling XLA functions takes seconds a case: one model shows it for every method. */
-const fused = parityCases.filter(({ model }) => model === 'tiny-llama');
+const fused = single.filter(({ model }) => model === 'tiny-llama');
 
 describe.each([
-  ['plain', { fusion: false }, parityCases],
+  ['plain', { fusion: false }, single],
   ['XLA functions', { fusion: true }, fused],
   ['gradient checkpointing', { fusion: false, train: { gradientCheckpointing: true } }, fused],
 ])('against PyTorch, %s', (_label, options: OpenOptions, cases: ParityCase[]) => {

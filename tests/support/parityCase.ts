@@ -10,7 +10,7 @@ import { openLogitsGraph } from '../../src-main/engine/inference/wholeLogits.ts'
 import { ModelGraph } from '../../src-main/engine/model/modelGraph.ts';
 import type { BatchLayout } from '../../src-main/engine/model/wholeRows.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
-import { layOutBatch } from '../../src-main/engine/training/batches.ts';
+import { batchFeeds, layOutBatch } from '../../src-main/engine/training/batches.ts';
 import { openTrainingGraph } from '../../src-main/engine/training/trainingGraph.ts';
 import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
 import { adapterKey, openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
@@ -125,9 +125,7 @@ export async function openParityCase(known: ParityCase, options: OpenOptions) {
 /** Loss (nats per token) and gradient of every trainable variable, by the key under which PyTorch's is recorded. */
 export function lossAndGradients({ graph, batch, model }: Awaited<ReturnType<typeof openParityCase>>) {
   const { lossSum, ...gradients } = graph.session.run('gradients', {
-    ids: batch.ids,
-    labels: batch.labels,
-    tasks: batch.tasks,
+    ...batchFeeds(batch),
     seed: Int32Array.of(0, 0),
     lossScale: Float32Array.of(1 / batch.labelled),
   });

@@ -13,6 +13,8 @@ class Case:
     method: object
     #: Training options in the studio's names (contract/training.ts) for the recorded loss curves; None: no curves.
     train: dict | None = None
+    #: The rows are one row of PyTorch's batch, kept apart by positions and mask.
+    packed: bool = False
 
     @property
     def name(self):
@@ -74,5 +76,6 @@ CASES = [
     Case("tiny-qwen2", "lora-last-layer", Lora(options=LAST_LAYER)),
     Case("tiny-mistral", "idlora-last-layer", IdLora(options=LAST_LAYER)),
     Case("tiny-llama", "lora-placed", Lora(options=PLACED), ADAMW),
+    *(Case(model, f"{label}-packed", method, packed=True) for model in FAMILIES[:2] for label, method in (("lora", Lora()), ("idlora", IdLora(k=3, s=2)))),
     Case("tiny-llama", "moelora-task", MoeLora(r=8, experts=4, gate="task", tasks=2), ADAMW),
 ]

@@ -26,8 +26,19 @@ def batch(vocabulary):
     return {"ids": ids, "labels": labels, "mask": mask}, {"rows": rows, "prompts": prompts, "tasks": [0, 1, 2]}
 
 
-def loss_of(model, ids, labels, mask):
-    logits = model(input_ids=ids, attention_mask=mask).logits.float()
+def pack(tensors, lengths, window):
+    """The same rows as one: positions start anew with each, and the mask shows a token those of its row up to itself, `window` of them."""
+    join = lambda name: torch.cat([tensors[name][row, :length] for row, length in enumerate(lengths)])[None]
+    positions = torch.cat([torch.arange(length) for length in lengths])
+    rows = torch.repeat_interleave(torch.tensor(lengths))
+    distance = positions[:, None] - positions[None]
+    visible = (rows[:, None] == rows[None]) & (distance >= 0) & (distance < (window or len(rows)))
+    mask = torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)
+    return {"ids": join("ids"), "labels": join("labels"), "mask": mask[None, None], "positions": positions[None]}
+
+
+def loss_of(model, ids, labels, mask, positions=None):
+    logits = model(input_ids=ids, attention_mask=mask, position_ids=positions).logits.float()
     return F.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=-100), logits
 
 
@@ -68,7 +79,11 @@ def record(case, fixtures, out):
     folder = out / case.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    tensors, rows = batch(FIXTURES[case.model].config.vocab_size)
+    config = FIXTURES[case.model].config
+    tensors, rows = batch(config.vocab_size)
+    lengths = [len(row) for row in rows["rows"]]
+    if case.packed:
+        tensors = pack(tensors, lengths, getattr(config, "sliding_window", None))
     adapted = adapt(case, fixtures, rows["tasks"])
     start = {name: p.detach().clone().contiguous() for name, p in adapted.trainable.items()}
     if case.method.config() is not None:
@@ -77,7 +92,7 @@ def record(case, fixtures, out):
     loss, logits = loss_of(adapted.model, **tensors)
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in adapted.trainable.items()}
-    save_file({"logits": logits[0].detach().contiguous(), **gradients}, folder / "values.safetensors", metadata={"format": "pt"})
+    save_file({"logits": logits[0, : lengths[0]].detach().contiguous(), **gradients}, folder / "values.safetensors", metadata={"format": "pt"})
 
     summary = {
         "model": case.model,

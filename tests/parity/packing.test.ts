@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { layOutPacks } from '../../src-main/engine/training/batches.ts';
+import { expectWithin } from '../support/parityBounds.ts';
+import { lossAndGradients, openParityCase, parityCases, recordedValues } from '../support/parityCase.ts';
+import { floats, relativeError } from '../support/recordedValues.ts';
+
+const packed = parityCases.filter(({ label }) => label.endsWith('-packed'));
+
+it('a family without and one with a sliding window are recorded', () => {
+  expect(new Set(packed.map(({ model }) => model))).toEqual(new Set(['tiny-llama', 'tiny-mistral']));
+});
+
+it.each(packed)('$name: one pack against transformers with positions and a mask by blocks', async (known) => {
+  const lengths = known.rows.map((row) => row.length);
+  const tokens = lengths.reduce((total, length) => total + length, 0);
+  const layout = { batch: 1, tokens, longestExample: Math.max(...lengths) };
+  const open = await openParityCase(known, { layout, exposeGradients: true });
+  const { loss, gradients } = lossAndGradients({ ...open, batch: layOutPacks([open.rows], 1, tokens) });
+  expectWithin('loss', known.name, Math.abs(loss - known.loss));
+  const values = recordedValues(known.name);
+  for (const [key, gradient] of gradients)
+    expectWithin('gradient', `${known.name} ${key}`, relativeError(gradient, floats(values, key)));
+  values.close();
+  open.graph.session.close();
+});
