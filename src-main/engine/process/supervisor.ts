@@ -43,7 +43,8 @@ export function createEngineHost(
         execPath: options.nodePath ?? process.execPath,
         serialization: 'advanced',
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-        env: { ...process.env, ...options.env },
+        // One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 % more memory).
+        env: { MALLOC_ARENA_MAX: '1', ...process.env, ...options.env },
       });
       running.add(child);
       child.once('exit', () => running.delete(child));
