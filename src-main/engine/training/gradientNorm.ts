@@ -1,11 +1,10 @@
 import type { Tensor } from '../graph/graph.ts';
-import { add, addAll, divide, minimum, scalarLike, sqrt, square } from '../graph/ops/elementwise.ts';
-import { sum } from '../graph/ops/reduce.ts';
+import { add, addMany, divide, minimum, scalarLike, scale, sqrt } from '../graph/ops/elementwise.ts';
+import { halfSquareSum } from '../graph/ops/reduce.ts';
 
 /** L2 norm over all gradients, f32 scalar. Infinite or NaN where any of them is, or where the sum of squares overflows. */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
-  const squares = gradients.map((gradient) => sum(square(gradient), [...gradient.shape.keys()]));
-  return sqrt(addAll(squares));
+  return sqrt(scale(addMany(gradients.map(halfSquareSum)), 2));
 }
 
 /** Factor of torch's clip_grad_norm_: min(1, clipNorm / (norm + 1e-6)). */

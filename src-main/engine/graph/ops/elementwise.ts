@@ -243,3 +243,15 @@ export function bucketize(x: Tensor, boundaries: readonly number[]): Tensor {
   });
   return out!;
 }
+
+/** Sum of tensors of one shape in one operation; no gradient. */
+export function addMany(terms: readonly Tensor[]): Tensor {
+  const first = terms[0]!;
+  const [out] = first.graph.addOperation({
+    op: 'AddN',
+    inputs: terms,
+    attributes: { ...typeAttribute(first.dtype), N: { kind: 'int', value: terms.length } },
+    outputs: [{ shape: first.shape, dtype: first.dtype }],
+  });
+  return out!;
+}

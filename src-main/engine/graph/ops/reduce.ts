@@ -64,3 +64,14 @@ export function argMax(x: Tensor, axis: number): Tensor {
   });
   return out!;
 }
+
+/** Half the sum of all squares, a scalar, without a tensor of squares; no gradient. */
+export function halfSquareSum(x: Tensor): Tensor {
+  const [out] = x.graph.addOperation({
+    op: 'L2Loss',
+    inputs: [x],
+    attributes: typeAttribute(x.dtype),
+    outputs: [{ shape: [], dtype: x.dtype }],
+  });
+  return out!;
+}

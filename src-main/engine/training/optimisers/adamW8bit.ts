@@ -1,14 +1,19 @@
 import { elementCount } from '../../graph/dtype.ts';
 import type { Tensor } from '../../graph/graph.ts';
 import { add, divide, multiply, scale, sqrt, square } from '../../graph/ops/elementwise.ts';
+import { callShared } from '../../graph/sharedFunction.ts';
 import { assignSubVariable } from '../../graph/variables.ts';
 import { adamScalars, adamW, decayWeights, type AdamConfig, type AdamScalars } from './adamW.ts';
 import {
   assignQuantised,
   createQuantised,
+  dequantise,
+  dynamicMap,
   fromBlocks,
+  quantise,
   readQuantised,
   toBlocks,
+  type Quantised,
 } from './blockwiseQuantisation.ts';
 import type { Optimiser } from './optimiser.ts';
 
@@ -26,17 +31,15 @@ export function adamW8bit(config: AdamConfig): Optimiser {
     attach(variable, rateFactor) {
       const { graph, name, shape } = variable;
       if (elementCount(shape) < smallestQuantised) return wide.attach(variable, rateFactor);
-      const first = createQuantised(variable, `${name}.moment_1`, { signed: true });
-      const second = createQuantised(variable, `${name}.moment_2`, { signed: false });
+      const first = createQuantised(variable, `${name}.moment_1`);
+      const second = createQuantised(variable, `${name}.moment_2`);
       return {
         state: [first.codes, first.scales, second.codes, second.scales],
         apply(gradient, scalars) {
           const rates = scalars as AdamScalars<Tensor>;
-          const g = toBlocks(gradient);
-          const m = average(readQuantised(first), g, config.beta1);
-          const v = average(readQuantised(second), square(g), config.beta2);
-          const direction = divide(m, add(sqrt(v), rates.corrected_epsilon));
-          const step = multiply(fromBlocks(direction, shape), scale(rates.corrected_rate, rateFactor));
+          const old = { m: readQuantised(first), v: readQuantised(second) };
+          const { direction, m, v } = adamDirection(gradient, old, rates.corrected_epsilon, config);
+          const step = multiply(direction, scale(rates.corrected_rate, rateFactor));
           const decayed = decayWeights(variable, scale(rates.learning_rate, rateFactor), config.weightDecay);
           const moved = graph.after(decayed, () => assignSubVariable(variable, step));
           return [moved, ...assignQuantised(first, m), ...assignQuantised(second, v)];
@@ -45,6 +48,35 @@ export function adamW8bit(config: AdamConfig): Optimiser {
     },
   };
 }
+
+const maps = { m: dynamicMap(true), v: dynamicMap(false) };
+
+/** m / (sqrt(v) + epsilon) of the new moments, in the gradient's shape, and the moments, quantised again. */
+function adamDirection(
+  gradient: Tensor,
+  old: { m: Quantised; v: Quantised },
+  epsilon: Tensor,
+  { beta1, beta2 }: AdamConfig,
+): { direction: Tensor; m: Quantised; v: Quantised } {
+  const inputs = [gradient, old.m.codes, old.m.scales, old.v.codes, old.v.scales, epsilon];
+  const [direction, ...moments] = callShared(gradient.graph, 'adam_8bit', inputs, (given) => {
+    const [g, mCodes, mScales, vCodes, vScales, small] = given as Six<Tensor>;
+    const blocks = toBlocks(g);
+    const m = average(dequantise({ codes: mCodes, scales: mScales }, maps.m), blocks, beta1);
+    const v = average(dequantise({ codes: vCodes, scales: vScales }, maps.v), square(blocks), beta2);
+    const [first, second] = [quantise(m, maps.m), quantise(v, maps.v)];
+    const result = fromBlocks(divide(m, add(sqrt(v), small)), gradient.shape);
+    return [result, first.codes, first.scales, second.codes, second.scales];
+  });
+  const [mCodes, mScales, vCodes, vScales] = moments;
+  return {
+    direction: direction!,
+    m: { codes: mCodes!, scales: mScales! },
+    v: { codes: vCodes!, scales: vScales! },
+  };
+}
+
+type Six<T> = [T, T, T, T, T, T];
 
 /** beta old + (1 - beta) value */
 function average(old: Tensor, value: Tensor, beta: number): Tensor {

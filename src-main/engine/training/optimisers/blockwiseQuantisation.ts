@@ -48,37 +48,45 @@ export interface QuantisedVariable {
   codes: Variable;
   /** Greatest absolute values, f32 [blocks, 1]. */
   scales: Variable;
-  map: readonly number[];
 }
 
-/** Declares a quantised variable. @param signed whether it holds negative numbers */
-export function createQuantised(
-  owner: Variable,
-  name: string,
-  options: { signed: boolean },
-): QuantisedVariable {
+/** Declares a quantised variable for as many numbers as the owner has. */
+export function createQuantised(owner: Variable, name: string): QuantisedVariable {
   const blocks = Math.ceil(elementCount(owner.shape) / blockSize);
   return {
     codes: createVariable(owner.graph, `${name}.codes`, [blocks, blockSize], 'u8'),
     scales: createVariable(owner.graph, `${name}.scales`, [blocks, 1], 'f32'),
-    map: dynamicMap(options.signed),
   };
 }
 
-/** The numbers, f32 [blocks, 256]. */
-export function readQuantised({ codes, scales, map }: QuantisedVariable): Tensor {
-  const table = codes.graph.constant(map);
-  return multiply(gather(table, cast(readVariable(codes), 'i32'), 0), readVariable(scales));
+/** The value of a quantised variable. */
+export interface Quantised {
+  /** u8 [blocks, 256] */
+  codes: Tensor;
+  /** f32 [blocks, 1] */
+  scales: Tensor;
 }
 
-/** Quantises f32 [blocks, 256] into the variable. @returns the names of the nodes that do it */
-export function assignQuantised({ codes, scales, map }: QuantisedVariable, blocks: Tensor): string[] {
-  const greatest = max(absolute(blocks), [1], true);
-  const shares = divide(blocks, maximum(greatest, scalarLike(greatest, tiny)));
-  return [
-    assignVariable(codes, cast(bucketize(shares, midpoints(map)), 'u8')),
-    assignVariable(scales, greatest),
-  ];
+export function readQuantised({ codes, scales }: QuantisedVariable): Quantised {
+  return { codes: readVariable(codes), scales: readVariable(scales) };
+}
+
+/** @returns the names of the nodes that do it */
+export function assignQuantised(variable: QuantisedVariable, { codes, scales }: Quantised): string[] {
+  return [assignVariable(variable.codes, codes), assignVariable(variable.scales, scales)];
+}
+
+/** The numbers, f32 [blocks, 256]. */
+export function dequantise({ codes, scales }: Quantised, map: readonly number[]): Tensor {
+  const table = codes.graph.constant(map);
+  return multiply(gather(table, cast(codes, 'i32'), 0), scales);
+}
+
+/** @param blocks f32 [blocks, 256] */
+export function quantise(blocks: Tensor, map: readonly number[]): Quantised {
+  const scales = max(absolute(blocks), [1], true);
+  const shares = divide(blocks, maximum(scales, scalarLike(scales, tiny)));
+  return { codes: cast(bucketize(shares, midpoints(map)), 'u8'), scales };
 }
 
 /** Any shape as [blocks, 256], the end padded with zeros. */

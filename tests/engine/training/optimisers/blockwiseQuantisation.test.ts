@@ -9,9 +9,11 @@ import { loadTensorflow } from '../../../../src-main/engine/runtime/loadTensorfl
 import {
   assignQuantised,
   createQuantised,
+  dequantise,
   dynamicMap,
   fromBlocks,
   midpoints,
+  quantise,
   readQuantised,
   toBlocks,
 } from '../../../../src-main/engine/training/optimisers/blockwiseQuantisation.ts';
@@ -32,12 +34,13 @@ const recorded = JSON.parse(
 async function roundTrip(values: Float32Array, signed: boolean) {
   const graph = new Graph({ fusion: false });
   const input = graph.placeholder('input', [values.length], 'f32');
-  const quantised = createQuantised(createVariable(graph, 'owner', [values.length], 'f32'), 'q', { signed });
-  const assigned = assignQuantised(quantised, toBlocks(input));
+  const map = dynamicMap(signed);
+  const quantised = createQuantised(createVariable(graph, 'owner', [values.length], 'f32'), 'q');
+  const assigned = assignQuantised(quantised, quantise(toBlocks(input), map));
   const outputs = graph.after(assigned, () => ({
     codes: bytesAsWords(readVariable(quantised.codes)),
     scales: readVariable(quantised.scales),
-    values: fromBlocks(readQuantised(quantised), [values.length]),
+    values: fromBlocks(dequantise(readQuantised(quantised), map), [values.length]),
   }));
   const session = await Session.open(loadTensorflow().tf, graph, { run: { inputs: { input }, outputs } });
   const out = session.run('run', { input: values });
