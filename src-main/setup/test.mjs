@@ -1,14 +1,13 @@
 // `npm test`: everything that runs without a GPU. Ends with the line `N passed, N failed`.
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { provideChromium, provideElectron } from './browsers.mjs';
 import { runProgram } from './command.mjs';
 import { ensureOrExit } from './ensure.mjs';
-import { launch, studioEnvironment } from './launch.mjs';
+import { studioEnvironment } from './launch.mjs';
 import { ensurePage } from './page.mjs';
 import { modulesFolder, projectFolder } from './paths.mjs';
 import { say } from './report.mjs';
+import { runVitest } from './vitest.mjs';
 
 process.chdir(projectFolder);
 const node = await ensureOrExit();
@@ -52,30 +51,9 @@ if (chromium) env.CHROMIUM_PATH = chromium;
 if (electron) env.ELECTRON_DIR = electron;
 say(`end-to-end tests: Chromium ${chromium ?? 'not available'}, Electron ${electron ?? 'not available'}`);
 
-const report = join(mkdtempSync(join(tmpdir(), 'id-lora-report-')), 'vitest.json');
-const vitest = join(modulesFolder, 'vitest', 'vitest.mjs');
-// TensorFlow's banner comes once per process and says nothing about the tests.
-env.TF_CPP_MIN_LOG_LEVEL = '3';
-env.TF_ENABLE_ONEDNN_OPTS ??= '1';
-const code = await launch(
-  node,
-  [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
-  env,
-);
-if (existsSync(report)) {
-  const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
-  passed += numPassedTests;
-  failed += numFailedTests;
-  for (const file of testResults) {
-    // A file that cannot even be loaded has no failed test of its own.
-    if (file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed')) {
-      failed++;
-      console.log(`FAILED  ${file.name}: ${file.message}`);
-    }
-    for (const test of file.assertionResults)
-      if (['skipped', 'pending', 'todo'].includes(test.status)) console.log(`skipped  ${test.fullName}`);
-  }
-} else failed++;
-if (code !== 0 && failed === 0) failed++;
+const results = await runVitest(node, [], env);
+passed += results.passed;
+failed += results.failed;
+for (const name of results.skipped) console.log(`skipped  ${name}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);

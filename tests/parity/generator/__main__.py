@@ -1,12 +1,13 @@
 """Reference values for the tests, computed by PyTorch, transformers and PEFT (f32, one thread, seeded).
 
 usage: python tests/parity/generator record FIXTURES RECORDED [--only TEXT]
-       python tests/parity/generator logits MODEL ADAPTER IDS OUT.safetensors
+       python tests/parity/generator logits REQUESTS.json
 
-
+`npm run parity` calls both; `npm run parity -- --record` rewrites tests/fixtures and tests/parity/recorded.
 """
 
 import argparse
+import json
 import pathlib
 import sys
 
@@ -43,19 +44,16 @@ def main():
     command.add_argument("fixtures", type=pathlib.Path)
     command.add_argument("recorded", type=pathlib.Path)
     command.add_argument("--only", help="cases whose name contains this, with the models that are there")
-    command = commands.add_parser("logits", help="write the logits of a model folder with an adapter folder")
-    command.add_argument("model", type=pathlib.Path)
-    command.add_argument("adapter", help="'-': none")
-    command.add_argument("ids", help="1,2,3")
-    command.add_argument("out", type=pathlib.Path)
+    command = commands.add_parser("logits", help="write the logits of model and adapter folders")
+    command.add_argument("requests", type=pathlib.Path, help="a list of {model, adapter (or null), ids, out}")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable_progress_bar()
     if arguments.command == "record":
         record_all(arguments.fixtures, arguments.recorded, arguments.only)
     else:
-        ids = [int(text) for text in arguments.ids.split(",")]
-        write_logits(arguments.model, None if arguments.adapter == "-" else pathlib.Path(arguments.adapter), ids, arguments.out)
+        for request in json.loads(arguments.requests.read_text()):
+            write_logits(**request)
 
 
 if __name__ == "__main__":

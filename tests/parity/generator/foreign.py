@@ -1,6 +1,7 @@
 """The other direction: folders that the studio exported, opened by transformers, PEFT and the plain modules of methods.py."""
 
 import json
+import pathlib
 
 import torch
 from peft import PeftModel
@@ -44,10 +45,11 @@ def open_adapter(model, folder):
     return adapted.model
 
 
-def write_logits(folder, adapter, ids, out):
-    model = load(folder)
+def write_logits(model, adapter, ids, out):
+    """Logits [tokens, vocabulary] of a model folder with an adapter folder (or None); a task gate gets task 0."""
+    opened = load(pathlib.Path(model))
     if adapter is not None:
-        model = open_adapter(model, adapter)
+        opened = open_adapter(opened, pathlib.Path(adapter))
     with torch.no_grad():
-        logits = model(input_ids=torch.tensor([ids])).logits[0].float().contiguous()
+        logits = opened(input_ids=torch.tensor([ids])).logits[0].float().contiguous()
     save_file({"logits": logits}, out, metadata={"format": "pt"})
