@@ -1,6 +1,8 @@
 import { StudioError } from '../contract/errors.ts';
 import type { AdapterConfig, TargetModule } from '../contract/training.ts';
+import type { ModelShape } from './modelShape.ts';
 import { compilePatternMap } from './modulePatterns.ts';
+import { modelTargets } from './targets.ts';
 
 /** One linear module of the decoder. */
 export interface LinearSite {
@@ -10,8 +12,8 @@ export interface LinearSite {
 
 /** Path of a linear module in the Hugging Face model. */
 export function modulePath({ layer, module }: LinearSite): string {
-  const parent = ['gate_proj', 'up_proj', 'down_proj'].includes(module) ? 'mlp' : 'self_attn';
-  return `model.layers.${layer}.${parent}.${module}`;
+  const inMlp = ['gate_proj', 'up_proj', 'gate_up_proj', 'down_proj'].includes(module);
+  return `model.layers.${layer}.${inMlp ? 'mlp' : 'self_attn'}.${module}`;
 }
 
 /** The options of an adapter that say where it is and how large it is there. */
@@ -28,12 +30,16 @@ export interface AdapterSite<A> {
  * Every adapted module of a model, layer by layer in the order of `targets`, with rank and alpha as PEFT resolves them: the first key of
  * rank_pattern (alpha_pattern) that fits the module's path, else the adapter's own. Counts, checks, parameters and graphs all start here.
  *
- * @param layers number of layers of the model
- * @throws StudioError config_invalid: a layer that the model lacks, a module named twice, or a pattern that is not understood or fits no
+ * @throws StudioError config_invalid: a layer or module that the model lacks, a module named twice, or a pattern that is not understood or fits no
  * adapted module
  */
-export function adapterSites<A extends AdapterPlacement>(layers: number, adapter: A): AdapterSite<A>[] {
+export function adapterSites<A extends AdapterPlacement>(
+  shape: Pick<ModelShape, 'layers' | 'fusedProjections'>,
+  adapter: A,
+): AdapterSite<A>[] {
+  const { layers } = shape;
   checkPlacement(layers, adapter);
+  const targets = modelTargets(shape, adapter.targets);
   const patterns = {
     rank: compilePatternMap(adapter.rankPattern ?? {}),
     alpha: compilePatternMap(adapter.alphaPattern ?? {}),
@@ -42,7 +48,7 @@ export function adapterSites<A extends AdapterPlacement>(layers: number, adapter
   const sites: AdapterSite<A>[] = [];
   for (let layer = 0; layer < layers; layer++)
     if (!adapted || adapted.has(layer))
-      for (const module of adapter.targets) {
+      for (const module of targets) {
         const site = { layer, module };
         const path = modulePath(site);
         const rank = patterns.rank.find(({ fits }) => fits(path));

@@ -9,11 +9,12 @@ import {
 } from './methods/method.ts';
 import { methodDeclarations } from './methods/registry.ts';
 import { moduleSize, type ModelShape } from './modelShape.ts';
+import { modelTargets } from './targets.ts';
 
 /** Largest rank that every target of the model admits. */
 export function largestRank(shape: ModelShape, adapter: Omit<AdapterSize, 'rank'>): number {
   const { method } = adapter;
-  const ranks = adapter.targets.map((module) => {
+  const ranks = modelTargets(shape, adapter.targets).map((module) => {
     const size = moduleSize(shape, module);
     return method === 'full'
       ? Math.min(size.dIn, size.dOut)
@@ -53,7 +54,7 @@ function distinctModules(shape: ModelShape, adapter: AdapterSize) {
   const declaration = methodDeclarations[adapter.method];
   const most = largestRank(shape, adapter);
   const found = new Map<string, { place: CheckedModule; own: AdapterSize; declaration: MethodDeclaration }>();
-  for (const { site, adapter: own } of adapterSites(shape.layers, adapter))
+  for (const { site, adapter: own } of adapterSites(shape, adapter))
     found.set(`${site.module} ${own.rank}`, {
       place: { module: site.module, shape: moduleSize(shape, site.module), most },
       own,
@@ -85,7 +86,7 @@ export function checkAdapter(shape: ModelShape, adapter: AdapterConfig): void {
     return;
   }
   // Alpha patterns decide no size: this is where they are checked.
-  adapterSites(shape.layers, adapter);
+  adapterSites(shape, adapter);
   checkSize(shape, adapter);
 }
 

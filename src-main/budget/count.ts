@@ -85,7 +85,7 @@ function modulesOf(shape: ModelShape, adapter: AdapterSize): (ModuleCount & { in
   const { method } = adapter;
   if (method === 'full') return [];
   const found = new Map<string, ModuleCount & { indices: number }>();
-  for (const { site, adapter: own } of adapterSites(shape.layers, adapter)) {
+  for (const { site, adapter: own } of adapterSites(shape, adapter)) {
     const key = `${site.module} ${own.rank}`;
     const known = found.get(key);
     if (known) known.layers++;

@@ -1,4 +1,5 @@
-import type { TargetModule } from '../contract/training.ts';
+import type { NormPlacement, QueryKeyNorm } from '../contract/entities.ts';
+import { targetModules, type TargetModule } from '../contract/training.ts';
 
 /** The sizes of a decoder that decide its parameter counts. */
 export interface ModelShape {
@@ -14,8 +15,17 @@ export interface ModelShape {
   queryKeyValueBias: boolean;
   outputBias: boolean;
   mlpBias: boolean;
-  /** RMSNorm on each head of q and k (Qwen3). */
-  queryKeyNorm: boolean;
+  /** RMSNorm of q and k, over each head (Qwen3, Gemma 3) or the whole projection (OLMo 2). */
+  queryKeyNorm: QueryKeyNorm;
+  /** A layer has two norms, or four where they stand before and after (Gemma 2 and 3). */
+  normPlacement: NormPlacement;
+  /** q, k, v lie in one matrix qkv_proj and gate, up in gate_up_proj (Phi-3). */
+  fusedProjections: boolean;
+}
+
+/** The linear modules of a decoder layer, in the order of the forward pass. */
+export function linearModules(shape: Pick<ModelShape, 'fusedProjections'>): readonly TargetModule[] {
+  return shape.fusedProjections ? ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'] : targetModules;
 }
 
 /** W of a linear module is [dOut, dIn]. */
@@ -27,11 +37,15 @@ export function moduleSize(shape: ModelShape, module: TargetModule): { dIn: numb
     case 'k_proj':
     case 'v_proj':
       return { dIn: hiddenSize, dOut: keyValueHeads * headDim };
+    case 'qkv_proj':
+      return { dIn: hiddenSize, dOut: (heads + 2 * keyValueHeads) * headDim };
     case 'o_proj':
       return { dIn: heads * headDim, dOut: hiddenSize };
     case 'gate_proj':
     case 'up_proj':
       return { dIn: hiddenSize, dOut: intermediateSize };
+    case 'gate_up_proj':
+      return { dIn: hiddenSize, dOut: 2 * intermediateSize };
     case 'down_proj':
       return { dIn: intermediateSize, dOut: hiddenSize };
     default:
@@ -47,7 +61,8 @@ export function baseParameters(shape: ModelShape): number {
   const attention = h * q + 2 * h * kv + q * h;
   const biases =
     (shape.queryKeyValueBias ? q + 2 * kv : 0) + (shape.outputBias ? h : 0) + (shape.mlpBias ? 2 * i + h : 0);
-  const norms = 2 * h + (shape.queryKeyNorm ? 2 * headDim : 0);
+  const queryKeyNorms = { none: 0, head: 2 * headDim, projection: q + kv }[shape.queryKeyNorm];
+  const norms = (shape.normPlacement === 'both' ? 4 : 2) * h + queryKeyNorms;
   const embeddings = shape.vocabularySize * h * (shape.tieEmbeddings ? 1 : 2);
   return embeddings + shape.layers * (attention + 3 * h * i + biases + norms) + h;
 }
@@ -85,7 +100,9 @@ function preset(sizes: Sizes, rest: Partial<ModelShape> = {}): ModelShape {
     queryKeyValueBias: false,
     outputBias: false,
     mlpBias: false,
-    queryKeyNorm: false,
+    queryKeyNorm: 'none',
+    normPlacement: 'before',
+    fusedProjections: false,
     ...rest,
   };
 }
@@ -95,5 +112,5 @@ function qwen2(sizes: Sizes, tieEmbeddings: boolean): ModelShape {
 }
 
 function qwen3(sizes: Sizes, tieEmbeddings: boolean): ModelShape {
-  return preset(sizes, { tieEmbeddings, queryKeyNorm: true });
+  return preset(sizes, { tieEmbeddings, queryKeyNorm: 'head' });
 }

@@ -6,6 +6,13 @@ import { precisionSchema, trainConfigSchema } from './training.ts';
 const id = z.string().min(1);
 const time = z.string();
 
+/** Where a layer's norms stand: before attention and MLP, after them, or both. */
+export const normPlacementSchema = z.enum(['before', 'after', 'both']);
+export type NormPlacement = z.infer<typeof normPlacementSchema>;
+/** Norms of q and k: none, over each head, or over the whole projection. */
+export const queryKeyNormSchema = z.enum(['none', 'head', 'projection']);
+export type QueryKeyNorm = z.infer<typeof queryKeyNormSchema>;
+
 export const modelSchema = z.object({
   id,
   name: z.string(),
@@ -36,7 +43,14 @@ export const modelSchema = z.object({
       queryKeyValueBias: z.boolean(),
       outputBias: z.boolean(),
       mlpBias: z.boolean(),
-      queryKeyNorm: z.boolean(),
+      // Models added before there were two kinds say true or false.
+      queryKeyNorm: z.preprocess(
+        (value) => (typeof value === 'boolean' ? (value ? 'head' : 'none') : value),
+        queryKeyNormSchema,
+      ),
+      normPlacement: normPlacementSchema.default('before'),
+      /** q, k, v lie in one matrix, gate and up in another (Phi-3). */
+      fusedProjections: z.boolean().default(false),
     })
     .optional(),
   /** SHA-256 over the weights' content. */

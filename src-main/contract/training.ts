@@ -15,7 +15,9 @@ export const targetModules = [
   'up_proj',
   'down_proj',
 ] as const;
-export const targetModuleSchema = z.enum(targetModules);
+/** Modules of decoders that keep q, k, v and gate, up in one matrix each (Phi-3): adapted as such, as PEFT does. */
+export const fusedModules = ['qkv_proj', 'gate_up_proj'] as const;
+export const targetModuleSchema = z.enum([...targetModules, ...fusedModules]);
 export type TargetModule = z.infer<typeof targetModuleSchema>;
 
 export const pivotStrategySchema = z.enum(['pmrc', 'serial', 'random']);

@@ -1,10 +1,30 @@
+import type { ModelShape } from '../budget/modelShape.ts';
+import type { NormPlacement, QueryKeyNorm } from '../contract/entities.ts';
+
+/** `model_type`s of config.json that the engine computes. */
+export const decoderFamilies = [
+  'llama',
+  'mistral',
+  'ministral',
+  'qwen2',
+  'qwen3',
+  'gemma',
+  'gemma2',
+  'gemma3_text',
+  'phi3',
+  'smollm3',
+  'granite',
+  'olmo2',
+] as const;
+export type DecoderFamily = (typeof decoderFamilies)[number];
+
 /**
  * What a decoder-only model needs to be built, read from config.json in either spelling (formats/huggingFaceConfig.ts).
- * Defaults are already applied: no field is optional.
+ * Defaults are already applied: no field is optional. Families differ by these fields only; the graph asks for no family.
  */
 export interface DecoderConfig {
   /** `model_type` of config.json. */
-  family: 'llama' | 'mistral' | 'qwen2' | 'qwen3';
+  family: DecoderFamily;
   hiddenSize: number;
   intermediateSize: number;
   layers: number;
@@ -13,11 +33,33 @@ export interface DecoderConfig {
   /** Size of one head; may differ from hiddenSize / heads. */
   headDim: number;
   vocabularySize: number;
-  /** max_position_embeddings. */
+  /** Positions that can be used: max_position_embeddings, stretched where the rope scaling is dynamic. */
   contextLength: number;
+  /** Rotary embeddings that layers refer to. */
+  ropes: readonly Rope[];
+  /** What differs from layer to layer; one entry for each. */
+  layerKinds: readonly LayerKind[];
   rmsEpsilon: number;
-  ropeTheta: number;
-  ropeScaling: RopeScaling | null;
+  /** RMSNorm multiplies by gain + normGainOffset (Gemma stores gain - 1). */
+  normGainOffset: number;
+  /** Where a layer's RMSNorms stand: on the input of attention and MLP, on their outputs, or both (Gemma 2 and 3). */
+  normPlacement: NormPlacement;
+  /** RMSNorm of q and k before the rotary embedding: over each head (Qwen3, Gemma 3) or the whole projection (OLMo 2). */
+  queryKeyNorm: QueryKeyNorm;
+  /** The MLP computes down(activation(gate) * up). */
+  activation: Activation;
+  /** Embeddings are multiplied by it, rounded to the compute type. */
+  embeddingScale: number;
+  /** Outputs of attention and MLP are multiplied by it before they join the residual stream. */
+  residualScale: number;
+  /** Scores are q k^T times this. */
+  attentionScale: number;
+  /** Scores s become cap * tanh(s / cap); null: they stay. */
+  attentionSoftcap: number | null;
+  /** Logits are multiplied by it. */
+  logitScale: number;
+  /** Logits z become cap * tanh(z / cap); null: they stay. */
+  finalSoftcap: number | null;
   /** lm_head shares the embedding's weight. */
   tieEmbeddings: boolean;
   /** Biases on q, k, v. */
@@ -26,14 +68,29 @@ export interface DecoderConfig {
   outputBias: boolean;
   /** Biases on gate, up, down. */
   mlpBias: boolean;
-  /** Qwen3: RMSNorm over each head of q and k before the rotary embedding. */
-  queryKeyNorm: boolean;
-  /** Each token sees only the last `slidingWindow` positions; null: all. */
-  slidingWindow: number | null;
+  /** q, k, v lie in one matrix qkv_proj and gate, up in gate_up_proj (Phi-3). */
+  fusedProjections: boolean;
   bosId: number | null;
   /** Ids that end a text; several for instruct models. */
   eosIds: readonly number[];
   padId: number | null;
+}
+
+export type Activation = 'silu' | 'geluTanh';
+
+export interface LayerKind {
+  /** Each token sees only the last `window` positions, its own included; null: all. */
+  window: number | null;
+  /** Index into `ropes`; null: q and k are not rotated. */
+  rope: number | null;
+}
+
+/** A rotary position embedding. */
+export interface Rope {
+  theta: number;
+  /** The first so many numbers of each head are rotated, the others pass; even. */
+  dimensions: number;
+  scaling: RopeScaling | null;
 }
 
 export type RopeScaling =
@@ -52,5 +109,39 @@ export type RopeScaling =
       originalContext: number;
       betaFast: number;
       betaSlow: number;
-      attentionFactor: number | null;
+      /** Factor on cos and sin. */
+      attentionFactor: number;
+      /** The ramp's ends are rounded outwards to whole dimensions. */
+      truncate: boolean;
+    }
+  | {
+      type: 'longrope';
+      /** Divisors of each frequency in texts of up to originalContext tokens, and in longer ones. */
+      shortFactors: readonly number[];
+      longFactors: readonly number[];
+      originalContext: number;
+      attentionFactor: number;
     };
+
+/** A Llama of the given sizes, without scaling and ids. */
+export function llamaConfig(shape: ModelShape, contextLength: number): DecoderConfig {
+  return {
+    ...shape,
+    family: 'llama',
+    contextLength,
+    ropes: [{ theta: 10_000, dimensions: shape.headDim, scaling: null }],
+    layerKinds: Array.from({ length: shape.layers }, () => ({ window: null, rope: 0 })),
+    rmsEpsilon: 1e-6,
+    normGainOffset: 0,
+    activation: 'silu',
+    embeddingScale: 1,
+    residualScale: 1,
+    attentionScale: shape.headDim ** -0.5,
+    attentionSoftcap: null,
+    logitScale: 1,
+    finalSoftcap: null,
+    bosId: null,
+    eosIds: [],
+    padId: null,
+  };
+}

@@ -1,33 +1,71 @@
+import { modulePath } from '../budget/adapterSites.ts';
+import { linearModules, moduleSize } from '../budget/modelShape.ts';
+import type { NormPlacement } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
+import type { TargetModule } from '../contract/training.ts';
 import type { DecoderConfig } from './decoderConfig.ts';
 import type { WeightFolder } from './weightFolder.ts';
 
 /** Name (Hugging Face) and shape of every tensor that a decoder of this configuration has. */
 export function expectedWeights(config: DecoderConfig): Map<string, readonly number[]> {
-  const { hiddenSize: h, intermediateSize: i, heads, keyValueHeads, headDim, vocabularySize } = config;
-  const [qOut, kvOut] = [heads * headDim, keyValueHeads * headDim];
+  const { hiddenSize: h, heads, keyValueHeads, headDim, vocabularySize } = config;
   const shapes = new Map<string, readonly number[]>([['model.embed_tokens.weight', [vocabularySize, h]]]);
+  const norms = layerNorms(config.normPlacement);
   for (let layer = 0; layer < config.layers; layer++) {
+    for (const module of linearModules(config)) {
+      const path = modulePath({ layer, module });
+      const { dIn, dOut } = moduleSize(config, module);
+      shapes.set(`${path}.weight`, [dOut, dIn]);
+      if (hasBias(config, module)) shapes.set(`${path}.bias`, [dOut]);
+    }
     const at = `model.layers.${layer}`;
-    const linear = (name: string, dOut: number, dIn: number, bias: boolean) => {
-      shapes.set(`${at}.${name}.weight`, [dOut, dIn]);
-      if (bias) shapes.set(`${at}.${name}.bias`, [dOut]);
-    };
-    linear('self_attn.q_proj', qOut, h, config.queryKeyValueBias);
-    linear('self_attn.k_proj', kvOut, h, config.queryKeyValueBias);
-    linear('self_attn.v_proj', kvOut, h, config.queryKeyValueBias);
-    linear('self_attn.o_proj', h, qOut, config.outputBias);
-    linear('mlp.gate_proj', i, h, config.mlpBias);
-    linear('mlp.up_proj', i, h, config.mlpBias);
-    linear('mlp.down_proj', h, i, config.mlpBias);
-    shapes.set(`${at}.input_layernorm.weight`, [h]);
-    shapes.set(`${at}.post_attention_layernorm.weight`, [h]);
-    if (config.queryKeyNorm)
-      for (const norm of ['q_norm', 'k_norm']) shapes.set(`${at}.self_attn.${norm}.weight`, [headDim]);
+    for (const norm of Object.values(norms)) if (norm) shapes.set(`${at}.${norm}.weight`, [h]);
+    if (config.queryKeyNorm !== 'none') {
+      const widths = config.queryKeyNorm === 'head' ? [1, 1] : [heads, keyValueHeads];
+      shapes.set(`${at}.self_attn.q_norm.weight`, [widths[0]! * headDim]);
+      shapes.set(`${at}.self_attn.k_norm.weight`, [widths[1]! * headDim]);
+    }
   }
   shapes.set('model.norm.weight', [h]);
   if (!config.tieEmbeddings) shapes.set('lm_head.weight', [vocabularySize, h]);
   return shapes;
+}
+
+export function hasBias(
+  config: Pick<DecoderConfig, 'queryKeyValueBias' | 'outputBias' | 'mlpBias'>,
+  module: TargetModule,
+): boolean {
+  if (module === 'o_proj') return config.outputBias;
+  const inAttention = ['q_proj', 'k_proj', 'v_proj', 'qkv_proj'].includes(module);
+  return inAttention ? config.queryKeyValueBias : config.mlpBias;
+}
+
+export interface LayerNorms {
+  beforeAttention: string | null;
+  afterAttention: string | null;
+  beforeMlp: string | null;
+  afterMlp: string | null;
+}
+
+/** Names of a layer's norms; Llama calls the norm before its MLP by its place after attention. */
+export function layerNorms(placement: NormPlacement): LayerNorms {
+  const [input, attention] = ['input_layernorm', 'post_attention_layernorm'];
+  const none = { beforeAttention: null, afterAttention: null, beforeMlp: null, afterMlp: null };
+  switch (placement) {
+    case 'before':
+      return { ...none, beforeAttention: input, beforeMlp: attention };
+    case 'after':
+      return { ...none, afterAttention: attention, afterMlp: 'post_feedforward_layernorm' };
+    case 'both':
+      return {
+        beforeAttention: input,
+        afterAttention: attention,
+        beforeMlp: 'pre_feedforward_layernorm',
+        afterMlp: 'post_feedforward_layernorm',
+      };
+    default:
+      throw new Error(`unknown placement ${String(placement satisfies never)}`);
+  }
 }
 
 /** @throws StudioError model_invalid: a tensor is missing, has another shape than config.json says or is no float */

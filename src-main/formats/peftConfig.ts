@@ -3,7 +3,7 @@ import { compilePatternMap } from '../budget/modulePatterns.ts';
 import type { MethodDeclaration } from '../budget/methods/method.ts';
 import { methodDeclarations, type AdapterMethodName } from '../budget/methods/registry.ts';
 import { StudioError } from '../contract/errors.ts';
-import { adapterConfigSchema, targetModules, type AdapterConfig } from '../contract/training.ts';
+import { adapterConfigSchema, targetModuleSchema, type AdapterConfig } from '../contract/training.ts';
 
 /** adapter_config.json: PEFT's keys; the methods' own (budget/methods) are read from what is left. */
 const peftConfigSchema = z.looseObject({
@@ -73,7 +73,7 @@ export function parsePeftConfig(raw: unknown): { config: AdapterConfig; baseSha2
     rankPattern: peft.rank_pattern ?? undefined,
     alphaPattern: peft.alpha_pattern ?? undefined,
     dropout: peft.lora_dropout,
-    targets: targetModules.filter((name) => chosen.has(name)),
+    targets: targetModuleSchema.options.filter((name) => chosen.has(name)),
     layers: layersOf(peft),
     ...Object.fromEntries(
       Object.entries(declaration.fileKeys).map(([key, option]) => [option, peft[key] ?? undefined]),
@@ -149,7 +149,9 @@ function checkSupported(peft: PeftConfig): void {
     throw unsupported(`init_lora_weights "${String(peft.init_lora_weights)}" (it changes the base weights)`);
   if (typeof peft.target_modules === 'string')
     throw unsupported(`one expression as target_modules ("${peft.target_modules.slice(0, 100)}")`);
-  const foreign = peft.target_modules.filter((name) => !(targetModules as readonly string[]).includes(name));
+  const foreign = peft.target_modules.filter(
+    (name) => !(targetModuleSchema.options as readonly string[]).includes(name),
+  );
   if (foreign.length > 0) throw unsupported(`target modules ${foreign.join(', ')}`);
   const pattern = [peft.layers_pattern ?? []].flat().filter((name) => name !== '');
   if (pattern.some((name) => name !== 'layers')) throw unsupported(`layers_pattern ${pattern.join(', ')}`);

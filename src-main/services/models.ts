@@ -115,6 +115,8 @@ function describe(folder: string, onProgress: (done: number, total: number) => v
         outputBias: config.outputBias,
         mlpBias: config.mlpBias,
         queryKeyNorm: config.queryKeyNorm,
+        normPlacement: config.normPlacement,
+        fusedProjections: config.fusedProjections,
       },
       contentHash: weights.contentHash(onProgress),
     };

@@ -3,6 +3,7 @@ import { cpus, totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
+import { modelTargets } from '../budget/targets.ts';
 import type { Curves, EndReason, EvalMetric, Run, StepMetric } from '../contract/entities.ts';
 import { StudioError, toPlainError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
@@ -164,10 +165,15 @@ export function createRunService(
     checkpoint,
     curves: (reference) => readCurves(database, get(reference).id),
 
-    async start({ name, model: modelReference, dataset: datasetReference, config }, watch) {
+    async start({ name, model: modelReference, dataset: datasetReference, config: asked }, watch) {
       const model = models.getOrAdd(modelReference);
       const dataset = await datasets.getOrAdd(datasetReference);
-      checkTraining(readDecoderConfig(model.folder), config);
+      const decoder = readDecoderConfig(model.folder);
+      checkTraining(decoder, asked);
+      const config = {
+        ...asked,
+        adapter: { ...asked.adapter, targets: modelTargets(decoder, asked.adapter.targets) },
+      };
       if (findRun(database, project, name))
         throw new StudioError(
           'name_taken',

@@ -6,6 +6,7 @@ import { baseParameters, presets } from '../../src-main/budget/modelShape.ts';
 import { solveRank } from '../../src-main/budget/solve.ts';
 import { expectedWeights } from '../../src-main/formats/decoderWeights.ts';
 import { methods, targetModules, trainConfigSchema, type Method } from '../../src-main/contract/training.ts';
+import { llamaConfig } from '../../src-main/formats/decoderConfig.ts';
 
 const llama8b = presets['llama-3-8b']!;
 
@@ -43,19 +44,7 @@ describe('base parameters', () => {
 
   it('are the sum of the tensors that a folder of the configuration has', () => {
     for (const shape of Object.values(presets)) {
-      const config = {
-        ...shape,
-        family: 'llama',
-        contextLength: 1,
-        rmsEpsilon: 1e-6,
-        ropeTheta: 1e4,
-        ropeScaling: null,
-        slidingWindow: null,
-        bosId: null,
-        eosIds: [],
-        padId: null,
-      } as const;
-      const counted = [...expectedWeights(config).values()].map((dims) =>
+      const counted = [...expectedWeights(llamaConfig(shape, 8)).values()].map((dims) =>
         dims.reduce((n, size) => n * size, 1),
       );
       expect(counted.reduce((a, b) => a + b, 0)).toBe(baseParameters(shape));

@@ -77,7 +77,10 @@ describe('module patterns', () => {
     ).flat();
     const rankPattern = Object.fromEntries(keys.map((key, i) => [key, 1 + (i % 5)]));
     const begun = performance.now();
-    const sites = adapterSites(126, { rank: 8, targets: [...targetModules], rankPattern });
+    const sites = adapterSites(
+      { layers: 126, fusedProjections: false },
+      { rank: 8, targets: [...targetModules], rankPattern },
+    );
     expect(performance.now() - begun).toBeLessThan(1000);
     expect(sites.map(({ adapter }) => adapter.rank)).toEqual(keys.map((_, i) => 1 + (i % 5)));
     const long = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`${'.'.repeat(150)}${i}`, 1]));
@@ -96,9 +99,10 @@ describe('module patterns', () => {
 describe('adapted modules', () => {
   const adapter = { rank: 8, alpha: 16, targets: ['q_proj', 'up_proj'] as const };
   const sites = (more: object, layers = 3) =>
-    adapterSites(layers, { ...adapter, targets: [...adapter.targets], ...more }).map(
-      ({ site, adapter: own }) => `${site.layer}.${site.module} ${own.rank} ${own.alpha}`,
-    );
+    adapterSites(
+      { layers, fusedProjections: false },
+      { ...adapter, targets: [...adapter.targets], ...more },
+    ).map(({ site, adapter: own }) => `${site.layer}.${site.module} ${own.rank} ${own.alpha}`);
 
   it('have the rank and alpha of the first fitting key', () => {
     expect(

@@ -26,23 +26,28 @@ it('fills in the defaults of each family', () => {
     keyValueHeads: 8,
     headDim: 8,
     rmsEpsilon: 1e-6,
-    ropeTheta: 10_000,
+    ropes: [{ theta: 10_000, dimensions: 8, scaling: null }],
     tieEmbeddings: false,
     queryKeyValueBias: false,
-    ropeScaling: null,
   });
   expect(read({ ...llama, model_type: 'mistral', sliding_window: 32 })).toMatchObject({
     keyValueHeads: 8,
-    slidingWindow: 32,
+    layerKinds: [
+      { window: 32, rope: 0 },
+      { window: 32, rope: 0 },
+    ],
   });
   expect(read({ ...llama, model_type: 'qwen2', num_key_value_heads: 2 })).toMatchObject({
     queryKeyValueBias: true,
     outputBias: false,
-    slidingWindow: null,
+    layerKinds: [
+      { window: null, rope: 0 },
+      { window: null, rope: 0 },
+    ],
   });
   expect(read({ ...llama, model_type: 'qwen3', num_key_value_heads: 2 })).toMatchObject({
     headDim: 128,
-    queryKeyNorm: true,
+    queryKeyNorm: 'head',
   });
 });
 
@@ -57,8 +62,7 @@ it('reads the older and the newer spelling of rope alike', () => {
   const newer = read({ ...llama, rope_parameters: { rope_theta: 500000, rope_type: 'llama3', ...scaling } });
   expect(older).toEqual(newer);
   expect(newer).toMatchObject({
-    ropeTheta: 500000,
-    ropeScaling: { type: 'llama3', factor: 8, originalContext: 8192 },
+    ropes: [{ theta: 500000, scaling: { type: 'llama3', factor: 8, originalContext: 8192 } }],
   });
 });
 
@@ -71,7 +75,7 @@ describe('refuses by name', () => {
   it.each<[object, string, RegExp]>([
     [{ ...llama, model_type: 'gpt2' }, 'model_unsupported', /architecture "gpt2"/],
     [{ ...llama, hidden_act: 'gelu' }, 'model_unsupported', /activation "gelu"/],
-    [{ ...llama, rope_scaling: { rope_type: 'longrope' } }, 'model_unsupported', /rope scaling "longrope"/],
+    [{ ...llama, rope_scaling: { rope_type: 'xpos' } }, 'model_unsupported', /rope scaling "xpos"/],
     [{ ...llama, quantization_config: {} }, 'model_unsupported', /quantised/],
     [{ ...llama, num_attention_heads: 0 }, 'model_invalid', /num_attention_heads/],
     [{ ...llama, hidden_size: 1e12 }, 'model_invalid', /hidden_size/],
@@ -88,16 +92,20 @@ describe('refuses by name', () => {
 });
 
 it("llama3's rope scaling: high frequencies stay, low ones are divided, between them it is smooth (values of transformers)", () => {
-  const { frequencies } = rotaryFrequencies({
-    ...read({ ...llama, head_dim: 128, rope_theta: 500000 }),
-    ropeScaling: {
-      type: 'llama3',
-      factor: 8,
-      lowFrequencyFactor: 1,
-      highFrequencyFactor: 4,
-      originalContext: 8192,
+  const frequencies = rotaryFrequencies(
+    {
+      theta: 500000,
+      dimensions: 128,
+      scaling: {
+        type: 'llama3',
+        factor: 8,
+        lowFrequencyFactor: 1,
+        highFrequencyFactor: 4,
+        originalContext: 8192,
+      },
     },
-  });
+    1,
+  );
   expect(frequencies[0]).toBe(1);
   expect(frequencies[63]! * 8).toBeCloseTo(500000 ** -(63 / 64), 12);
   expect(frequencies.every((f, i) => i === 0 || f < frequencies[i - 1]!)).toBe(true);

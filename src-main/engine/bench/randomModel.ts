@@ -1,5 +1,5 @@
 import { createRandom } from '../../data/random.ts';
-import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import { llamaConfig, type DecoderConfig } from '../../formats/decoderConfig.ts';
 import { expectedWeights } from '../../formats/decoderWeights.ts';
 import { elementCount } from '../graph/dtype.ts';
 import type { WeightSource } from '../model/modelGraph.ts';
@@ -7,23 +7,19 @@ import type { BenchShape } from '../process/protocol.ts';
 
 /** A Llama configuration of the shape. */
 export function benchConfig(shape: BenchShape, contextLength: number): DecoderConfig {
-  return {
-    family: 'llama',
-    ...shape,
+  return llamaConfig(
+    {
+      ...shape,
+      tieEmbeddings: false,
+      queryKeyValueBias: false,
+      outputBias: false,
+      mlpBias: false,
+      queryKeyNorm: 'none',
+      normPlacement: 'before',
+      fusedProjections: false,
+    },
     contextLength,
-    rmsEpsilon: 1e-6,
-    ropeTheta: 10_000,
-    ropeScaling: null,
-    tieEmbeddings: false,
-    queryKeyValueBias: false,
-    outputBias: false,
-    mlpBias: false,
-    queryKeyNorm: false,
-    slidingWindow: null,
-    bosId: 1,
-    eosIds: [2],
-    padId: null,
-  };
+  );
 }
 
 /** Random bf16 weights, standard deviation 0.02, made tensor by tensor when they are read; norm gains are 1. */

@@ -1,14 +1,14 @@
 import type { Tensor } from '../graph/graph.ts';
 import { add, cast, maximum, scalarLike, subtract } from '../graph/ops/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
-import { matmul } from '../graph/ops/linear.ts';
 import { argMax } from '../graph/ops/reduce.ts';
 import { Session, type Entry, type Tensorflow } from '../graph/session.ts';
 import { assignSlice, assignVariable, createVariable, fill, readVariable } from '../graph/variables.ts';
-import { cachedAttention } from '../model/attention.ts';
+import { cachedAttention, layerScoring } from '../model/attention.ts';
 import { decoderHidden } from '../model/decoder.ts';
+import { headLogits } from '../model/head.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
-import { rotaryTable } from '../model/rotary.ts';
+import { dependsOnLength, rotaryFrequencies, rotaryTable } from '../model/rotary.ts';
 
 export interface DecodingGraph {
   session: Session;
@@ -18,6 +18,11 @@ export interface DecodingGraph {
   /** Tokens that one prefill call takes. */
   prefillTokens: number;
   assignment: ReturnType<ModelGraph['assignment']>;
+  /**
+   * Inputs of `prefill` and `decode` that follow the texts' lengths: rotary frequencies, where rope scaling depends on them.
+   * @param lengths tokens of each row's text, those of the call included
+   */
+  lengthInputs(lengths: readonly number[]): Record<string, Float32Array>;
 }
 
 /**
@@ -26,7 +31,7 @@ export interface DecodingGraph {
  *
  * - `clear`: zeroes the cache (slots not yet written must at least be finite).
  * - `prefill`, `decode`: ids [batch * n], firstSlot, rowStart -> `next` [batch], the most likely token after the last one;
- *   n is prefillTokens and 1.
+ *   n is prefillTokens and 1. What `lengthInputs` returns is fed as well.
  * - `prefillLogits`, `decodeLogits`: the same with `logits` [batch * vocabulary] instead.
  */
 export async function openDecodingGraph(
@@ -45,6 +50,13 @@ export async function openDecodingGraph(
   const rowStart = graph.placeholder('row_start', [batch], 'i32');
   const firstSlotWide = cast(firstSlot, 'f32');
   const rowStartWide = cast(rowStart, 'f32');
+  // Keys in the cache keep the frequencies of the length at which they were made, as in transformers.
+  const frequencies = config.ropes.map((rope, i) =>
+    dependsOnLength(rope)
+      ? graph.placeholder(`frequencies_${i}`, [batch, rope.dimensions / 2], 'f32')
+      : graph.constant(rotaryFrequencies(rope, 0), 'f32', [1, rope.dimensions / 2]),
+  );
+  const fed = config.ropes.flatMap((rope, i) => (dependsOnLength(rope) ? [i] : []));
 
   const forward = (name: string, tokens: number) => {
     const ids = graph.placeholder(`${name}_ids`, [batch * tokens], 'i32');
@@ -82,19 +94,29 @@ export async function openDecodingGraph(
             readVariable(cache.k),
             readVariable(cache.v),
           ]);
-          return cachedAttention(q, cachedK!, cachedV!, firstSlotWide, rowStartWide, config);
+          return cachedAttention(
+            q,
+            cachedK!,
+            cachedV!,
+            firstSlotWide,
+            rowStartWide,
+            layerScoring(config, layer),
+          );
         },
       },
       ids,
       { batch, tokens },
-      rotaryTable(config, positions),
+      config.ropes.map((rope, i) => rotaryTable(rope, positions, frequencies[i]!)),
     );
     const last = sliceAxis(reshape(hidden, [batch, tokens, config.hiddenSize]), 1, tokens - 1, 1);
-    const logits = cast(
-      matmul(reshape(last, [batch, config.hiddenSize]), model.headWeight(), { transposeY: true }),
-      'f32',
-    );
-    const inputs = { ids, firstSlot, rowStart, ...model.rowInputs(batch * tokens) };
+    const logits = headLogits(reshape(last, [batch, config.hiddenSize]), model.headWeight(), config);
+    const inputs = {
+      ids,
+      firstSlot,
+      rowStart,
+      ...model.rowInputs(batch * tokens),
+      ...Object.fromEntries(fed.map((i) => [`frequencies${i}`, frequencies[i]!])),
+    };
     return {
       [name]: { inputs, outputs: { next: argMax(logits, 1) } },
       [`${name}Logits`]: { inputs, outputs: { logits } },
@@ -112,5 +134,15 @@ export async function openDecodingGraph(
   const assignment = model.assignment();
   entries['assign'] = assignment.entry;
   const session = await Session.open(tf, graph, entries);
-  return { session, batch, slots, prefillTokens, assignment };
+  const lengthInputs = (lengths: readonly number[]) =>
+    Object.fromEntries(
+      fed.map((i) => {
+        const half = config.ropes[i]!.dimensions / 2;
+        const values = new Float32Array(batch * half);
+        for (let row = 0; row < batch; row++)
+          values.set(rotaryFrequencies(config.ropes[i]!, lengths[row] ?? 1), row * half);
+        return [`frequencies${i}`, values];
+      }),
+    );
+  return { session, batch, slots, prefillTokens, assignment, lengthInputs };
 }

@@ -1,5 +1,6 @@
 import { StudioError } from '../../contract/errors.ts';
 import { createRandom, type Random } from '../../data/random.ts';
+import type { Rope } from '../../formats/decoderConfig.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizer.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { GeneratedRow, GenerateRequest, GenerateResult } from '../process/protocol.ts';
@@ -52,7 +53,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
             random: createRandom(seedFrom(request.seed, 'sampling', first + i)),
           }),
       );
-      const decodingSeconds = await decodeGroup(graph, group, request, context);
+      const decodingSeconds = await decodeGroup(graph, group, request, context, opened.model.config.ropes);
       seconds += decodingSeconds;
       for (const row of group) {
         rows.push(row.result());
@@ -123,6 +124,11 @@ class Row {
     } else if (this.ids.length >= limit) this.#end = limitedByContext ? 'context' : 'length';
   }
 
+  /** The id at a place of the text; 0 before and behind it. */
+  tokenAt(place: number): number {
+    return this.prompt[place] ?? this.ids[place - this.prompt.length] ?? 0;
+  }
+
   result(): GeneratedRow {
     return { ids: this.ids, text: this.#text, end: this.#end ?? 'length' };
   }
@@ -147,6 +153,7 @@ async function decodeGroup(
   group: readonly Row[],
   request: GenerateRequest,
   context: JobContext,
+  ropes: readonly Rope[],
 ): Promise<number> {
   const { session, batch } = graph;
   const sampled = request.temperature > 0;
@@ -154,16 +161,7 @@ async function decodeGroup(
   const width = Math.ceil(longest / prefillTokens) * prefillTokens;
   const starts = Int32Array.from({ length: batch }, (_, r) => width - (group[r]?.prompt.length ?? 1));
   session.run('clear', {});
-  let last: number[] = [];
-  for (let slot = 0; slot < width; slot += prefillTokens) {
-    const ids = new Int32Array(batch * prefillTokens);
-    group.forEach((row, r) => {
-      for (let t = 0; t < prefillTokens; t++)
-        ids[r * prefillTokens + t] = row.prompt[slot + t - starts[r]!] ?? 0;
-    });
-    const entry = sampled ? 'prefillLogits' : 'prefill';
-    last = nextTokens(session.run(entry, feeds(ids, slot)));
-  }
+  let last = fill(width);
   const begun = performance.now();
   for (let slot = width; ; slot++) {
     group.forEach((row, r) => {
@@ -171,29 +169,61 @@ async function decodeGroup(
     });
     if (group.every((row) => row.ended)) break;
     if (slot % 16 === 0) await context.throwIfStopped();
-    const ids = Int32Array.from({ length: batch }, (_, r) => group[r]?.ids.at(-1) ?? 0);
-    last = nextTokens(session.run(sampled ? 'decodeLogits' : 'decode', feeds(ids, slot)));
+    const lengths = lengthsAt(slot + 1);
+    const switches = ropes.some((rope) =>
+      lengths.some((length, r) => r < group.length && invalidatesCache(rope, length)),
+    );
+    last = switches ? fill(slot + 1) : step('decode', slot, 1, lengths);
   }
   return (performance.now() - begun) / 1000;
 
-  function feeds(ids: Int32Array, slot: number) {
-    const tasks = new Int32Array(ids.length).fill(request.task ?? 0);
-    return { ids, firstSlot: Int32Array.of(slot), rowStart: starts, tasks };
+  /** Writes the cache from the first slot up to `end`; returns the tokens that follow. */
+  function fill(end: number): number[] {
+    const lengths = lengthsAt(end);
+    let next: number[] = [];
+    for (let slot = 0; slot < end;) {
+      const whole = slot + prefillTokens <= end;
+      next = step(whole ? 'prefill' : 'decode', slot, whole ? prefillTokens : 1, lengths);
+      slot += whole ? prefillTokens : 1;
+    }
+    return next;
   }
 
-  function nextTokens(out: ReturnType<typeof session.run>): number[] {
-    if (out['next']) return [...out['next']];
-    const logits = out['logits'] as Float32Array;
-    const vocabulary = logits.length / batch;
-    return group.map((row, r) =>
-      row.ended
-        ? 0
-        : sampleToken(
-            logits.subarray(r * vocabulary, (r + 1) * vocabulary),
-            request.temperature,
-            request.topP,
-            row.random,
-          ),
-    );
+  /** Tokens of each row's text before slot `end`. */
+  function lengthsAt(end: number): number[] {
+    return Array.from(starts, (start) => end - start);
   }
+
+  /** Runs `count` slots from `slot`; `lengths` are those of the texts that frequencies follow. */
+  function step(
+    entry: 'prefill' | 'decode',
+    slot: number,
+    count: number,
+    lengths: readonly number[],
+  ): number[] {
+    const ids = new Int32Array(batch * count);
+    group.forEach((row, r) => {
+      for (let t = 0; t < count; t++) ids[r * count + t] = row.tokenAt(slot + t - starts[r]!);
+    });
+    const out = session.run(sampled ? `${entry}Logits` : entry, {
+      ids,
+      firstSlot: Int32Array.of(slot),
+      rowStart: starts,
+      tasks: new Int32Array(ids.length).fill(request.task ?? 0),
+      ...graph.lengthInputs(lengths),
+    });
+    return sampled ? group.map((row, r) => sample(row, r, out['logits'] as Float32Array)) : [...out['next']!];
+  }
+
+  function sample(row: Row, r: number, logits: Float32Array): number {
+    if (row.ended) return 0;
+    const vocabulary = logits.length / batch;
+    const own = logits.subarray(r * vocabulary, (r + 1) * vocabulary);
+    return sampleToken(own, request.temperature, request.topP, row.random);
+  }
+}
+
+/** Longrope changes all frequencies at one length; transformers computes the cache anew there. */
+function invalidatesCache({ scaling }: Rope, length: number): boolean {
+  return scaling?.type === 'longrope' && length === scaling.originalContext + 1;
 }

@@ -21,7 +21,7 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
     const ids = model.graph.placeholder('ids', [batch * tokens], 'i32');
     const labels = model.graph.placeholder('labels', [batch * tokens], 'i32');
     const hidden = wholeRowsHidden(model, ids, { batch, tokens }, null);
-    const scores = positionScores(hidden, model.headWeight(), labels);
+    const scores = positionScores(hidden, model.headWeight(), labels, model.config);
     const assignment = model.assignment();
     session = await Session.open(context.tf, model.graph, {
       assign: assignment.entry,

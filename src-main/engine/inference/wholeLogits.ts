@@ -1,7 +1,6 @@
-import { cast } from '../graph/ops/elementwise.ts';
 import { sliceAxis } from '../graph/ops/layout.ts';
-import { matmul } from '../graph/ops/linear.ts';
 import { Session, type Tensorflow } from '../graph/session.ts';
+import { headLogits } from '../model/head.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
 import { wholeRowsHidden } from '../model/wholeRows.ts';
 
@@ -18,7 +17,7 @@ export async function openLogitsGraph(tf: Tensorflow, model: ModelGraph, tokens:
   const pieces = Array.from({ length: Math.ceil(tokens / rowsPerFetch) }, (_, i) => {
     const begin = i * rowsPerFetch;
     const part = sliceAxis(hidden, 0, begin, Math.min(rowsPerFetch, tokens - begin));
-    return cast(matmul(part, model.headWeight(), { transposeY: true }), 'f32');
+    return headLogits(part, model.headWeight(), model.config);
   });
   const assignment = model.assignment();
   const session = await Session.open(tf, model.graph, {

@@ -19,7 +19,8 @@ import { concat, reshape, sliceAxis, transpose } from '../graph/ops/layout.ts';
 import { batchMatmul } from '../graph/ops/linear.ts';
 import { softmax } from '../graph/ops/neural.ts';
 import { sum } from '../graph/ops/reduce.ts';
-import { rootMeanSquare } from './norm.ts';
+import { softcapped } from './head.ts';
+import { rmsNorm } from './norm.ts';
 import { applyRotary, type RotaryTable } from './rotary.ts';
 
 /** A value that is the sum of several tensors of the same shape (or broadcast to it), not yet added up. */
@@ -38,7 +39,7 @@ export interface HeadLayout {
 }
 
 /**
- * Adds up a projection, splits it into heads, normalises (Qwen3) and rotates it.
+ * Adds up a projection, splits it into heads, normalises and rotates it, where the model does so.
  * @param terms addends of [batch * tokens, heads * headDim]
  * @returns [batch, heads, tokens, headDim] in the compute type
  */
@@ -55,11 +56,40 @@ export function splitHeads(
   const kind = `heads_${terms.length}${rotary ? '_rotary' : ''}${gain ? '_norm' : ''}_${batch}x${heads}`;
   return fusedOne(kind, [...terms, ...extra], (all) => {
     const total = addAll(all.slice(0, terms.length).map((term) => cast(term, 'f32')));
-    let x = reshape(total, [batch, tokens, heads, config.headDim]);
-    if (gain) x = multiply(rootMeanSquare(x, config.rmsEpsilon), cast(all.at(-1)!, 'f32'));
+    const norm = (value: Tensor) => (gain ? rmsNorm(value, all.at(-1)!, config) : value);
+    const split = (value: Tensor) => reshape(value, [batch, tokens, heads, config.headDim]);
+    let x = config.queryKeyNorm === 'projection' ? split(norm(total)) : norm(split(total));
     if (rotary) x = applyRotary(x, { cos: all[terms.length]!, sin: all[terms.length + 1]! });
     return transpose(cast(x, dtype), [0, 2, 1, 3]);
   });
+}
+
+/** How a layer's scores are made. */
+export interface Scoring {
+  /** Scores are q k^T times this. */
+  scale: number;
+  /** Scores s become cap * tanh(s / cap) (Gemma 2). */
+  softcap: number | null;
+  /** Each token sees only the last `window` positions; null: all. */
+  window: number | null;
+}
+
+export function layerScoring(config: DecoderConfig, layer: number): Scoring {
+  return {
+    scale: config.attentionScale,
+    softcap: config.attentionSoftcap,
+    window: config.layerKinds[layer]!.window,
+  };
+}
+
+/** q k^T, and the factor that it still needs: soft-capped scores have had it. */
+function scoresOf(query: Tensor, key: Tensor, scoring: Scoring): { scores: Tensor; factor: number } {
+  const product = batchMatmul(query, key, { transposeY: true });
+  if (scoring.softcap === null) return { scores: product, factor: scoring.scale };
+  const scores = fusedOne('capped_scores', [product], ([raw]) =>
+    cast(softcapped(scale(cast(raw!, 'f32'), scoring.scale), scoring.softcap), raw!.dtype),
+  );
+  return { scores, factor: 1 };
 }
 
 /** Which tokens of a batch belong together, where several examples share a row. */
@@ -71,7 +101,7 @@ export interface Segments {
 }
 
 /**
- * Causal self-attention of a batch of whole rows (training, scoring): softmax(q k^T / sqrt(d) + mask) v.
+ * Causal self-attention of a batch of whole rows (training, scoring): softmax(scale q k^T + mask) v.
  * @param q [batch, heads, tokens, d]
  * @param k, v [batch, keyValueHeads, tokens, d]
  * @param segments a token sees only its own; null: a row is one example, and the mask is a constant
@@ -81,33 +111,33 @@ export function causalAttention(
   q: Tensor,
   k: Tensor,
   v: Tensor,
-  config: DecoderConfig,
+  scoring: Scoring,
   segments: Segments | null = null,
 ): Tensor {
   const [batch, heads, tokens, d] = q.shape as [number, number, number, number];
   const keyHeads = k.shape[1]!;
   const group = heads / keyHeads;
   const grouped = reshape(q, [batch, keyHeads, group, tokens, d]);
-  const reach = Math.min(config.slidingWindow ?? tokens, segments?.longest ?? tokens);
+  const reach = Math.min(scoring.window ?? tokens, segments?.longest ?? tokens);
   const blocks: Tensor[] = [];
   for (let begin = 0; begin < tokens; begin += queryBlock) {
     const rows = Math.min(queryBlock, tokens - begin);
     const firstKey = Math.max(0, begin - reach + 1);
     const columns = begin + rows - firstKey;
     const query = reshape(sliceAxis(grouped, 3, begin, rows), [batch, keyHeads, group * rows, d]);
-    const scores = batchMatmul(query, sliceAxis(k, 2, firstKey, columns), { transposeY: true });
+    const { scores, factor } = scoresOf(query, sliceAxis(k, 2, firstKey, columns), scoring);
     const own = segments
       ? [sliceAxis(segments.numbers, 1, begin, rows), sliceAxis(segments.numbers, 1, firstKey, columns)]
       : [];
     // Queries and keys are numbered from the block's first key: blocks that look equally far back share one function.
     const offset = begin - firstKey;
-    const kind = `attention_weights_${offset}_${config.slidingWindow ?? 'all'}`;
+    const kind = `attention_weights_${offset}_${scoring.window ?? 'all'}`;
     const [p] = fusedWithoutGradient(kind, [scores, ...own], ([raw, querySegments, keySegments]) => {
       const graph = raw!.graph;
       let visible = visibleKeys(
         positionRange(graph, offset, rows, [1, 1, 1, rows, 1]),
         positionRange(graph, 0, columns, [1, 1, 1, 1, columns]),
-        config.slidingWindow,
+        scoring.window,
       );
       if (querySegments && keySegments)
         visible = logicalAnd(
@@ -117,17 +147,11 @@ export function causalAttention(
             reshape(keySegments, [batch, 1, 1, 1, columns]),
           ),
         );
-      const shaped = reshape(scale(cast(raw!, 'f32'), 1 / Math.sqrt(d)), [
-        batch,
-        keyHeads,
-        group,
-        rows,
-        columns,
-      ]);
+      const shaped = reshape(scale(cast(raw!, 'f32'), factor), [batch, keyHeads, group, rows, columns]);
       const p = softmax(select(visible, shaped, scalarLike(shaped, hidden)));
       return [cast(reshape(p, raw!.shape), raw!.dtype)];
     });
-    const weights = softmaxOf(scores, p!, 1 / Math.sqrt(d));
+    const weights = softmaxOf(scores, p!, factor);
     const out = batchMatmul(weights, sliceAxis(v, 2, firstKey, columns));
     blocks.push(reshape(out, [batch, keyHeads, group, rows, d]));
   }
@@ -168,30 +192,28 @@ export function cachedAttention(
   cachedV: Tensor,
   firstSlot: Tensor,
   rowStart: Tensor,
-  config: DecoderConfig,
+  scoring: Scoring,
 ): Tensor {
   const [batch, heads, tokens, d] = q.shape as [number, number, number, number];
   const keyHeads = cachedK.shape[1]!;
   const slots = cachedK.shape[2]!;
   const group = heads / keyHeads;
   const query = reshape(q, [batch, keyHeads, group * tokens, d]);
-  const scores = batchMatmul(query, cachedK, { transposeY: true });
-  const weights = fusedOne('cached_weights', [scores, firstSlot, rowStart], ([raw, first, start]) => {
-    const graph = raw!.graph;
-    const rows = addAll([positionRange(graph, 0, tokens, [1, 1, 1, tokens, 1]), first!]);
-    const columns = positionRange(graph, 0, slots, [1, 1, 1, 1, slots]);
-    const begun = lessEqual(reshape(start!, [batch, 1, 1, 1, 1]), columns);
-    const visible = logicalAnd(visibleKeys(rows, columns, config.slidingWindow), begun);
-    const shaped = reshape(scale(cast(raw!, 'f32'), 1 / Math.sqrt(d)), [
-      batch,
-      keyHeads,
-      group,
-      tokens,
-      slots,
-    ]);
-    const p = softmax(select(visible, shaped, scalarLike(shaped, hidden)));
-    return cast(reshape(p, raw!.shape), raw!.dtype);
-  });
+  const { scores, factor } = scoresOf(query, cachedK, scoring);
+  const weights = fusedOne(
+    `cached_weights_${scoring.window}`,
+    [scores, firstSlot, rowStart],
+    ([raw, first, start]) => {
+      const graph = raw!.graph;
+      const rows = addAll([positionRange(graph, 0, tokens, [1, 1, 1, tokens, 1]), first!]);
+      const columns = positionRange(graph, 0, slots, [1, 1, 1, 1, slots]);
+      const begun = lessEqual(reshape(start!, [batch, 1, 1, 1, 1]), columns);
+      const visible = logicalAnd(visibleKeys(rows, columns, scoring.window), begun);
+      const shaped = reshape(scale(cast(raw!, 'f32'), factor), [batch, keyHeads, group, tokens, slots]);
+      const p = softmax(select(visible, shaped, scalarLike(shaped, hidden)));
+      return cast(reshape(p, raw!.shape), raw!.dtype);
+    },
+  );
   const out = reshape(batchMatmul(weights, cachedV), [batch, heads, tokens, d]);
   return reshape(transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * d]);
 }

@@ -1,14 +1,25 @@
 import type { LinearSite } from '../../budget/adapterSites.ts';
 import type { TargetModule } from '../../contract/training.ts';
-import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import type { Activation, DecoderConfig } from '../../formats/decoderConfig.ts';
+import { layerNorms } from '../../formats/decoderWeights.ts';
 import type { DType } from '../graph/dtype.ts';
 import { fused, fusedWithoutGradient } from '../graph/fused.ts';
 import { gradients } from '../graph/gradients.ts';
 import type { Tensor } from '../graph/graph.ts';
-import { addAll, cast, multiply, sigmoid, sumToShape } from '../graph/ops/elementwise.ts';
-import { gather } from '../graph/ops/layout.ts';
+import {
+  add,
+  addAll,
+  cast,
+  multiply,
+  scale,
+  scalarLike,
+  sigmoid,
+  sumToShape,
+  tanh,
+} from '../graph/ops/elementwise.ts';
+import { gather, sliceAxis } from '../graph/ops/layout.ts';
 import { splitHeads, type Terms } from './attention.ts';
-import { residualNorm } from './norm.ts';
+import { branchNorm, residualNorm } from './norm.ts';
 import type { RotaryTable } from './rotary.ts';
 
 /** What the decoder needs from its surroundings: weights, the linear modules (adapted or not), attention. */
@@ -30,63 +41,97 @@ export interface DecoderParts {
 }
 
 /**
- * Llama-type decoder (Llama, Mistral, Qwen2, Qwen3), from token ids to the normalised output of the last layer.
+ * Llama-type decoder (every family of formats/decoderConfig.ts), from token ids to the normalised output of the last layer.
  *
  * @param ids i32 [batch * tokens]
+ * @param tables cos and sin of each of the model's ropes
  * @returns [batch * tokens, hidden] in the compute type
  */
 export function decoderHidden(
   parts: DecoderParts,
   ids: Tensor,
   layout: { batch: number; tokens: number },
-  rotary: RotaryTable,
+  tables: readonly RotaryTable[],
 ): Tensor {
   const { config, dtype, weight } = parts;
-  const normed = (terms: Terms, name: string) => residualNorm(terms, weight(name), config.rmsEpsilon, dtype);
-  let stream: Terms = [cast(gather(weight('model.embed_tokens.weight'), ids, 0), dtype)];
+  const norms = layerNorms(config.normPlacement);
+  const embedded = cast(gather(weight('model.embed_tokens.weight'), ids, 0), dtype);
+  // The scale is a constant in the compute type: transformers rounds it, too (Gemma: sqrt(3072) is 55.5 in bf16).
+  let stream: Terms = [scale(embedded, config.embeddingScale)];
   const around = parts.aroundLayer ?? ((terms: Terms, build: (terms: Terms) => Terms) => build(terms));
   for (let layer = 0; layer < config.layers; layer++)
     stream = around(stream, (terms) => decoderLayer(layer, terms));
-  return normed(stream, 'model.norm.weight').normed;
+  return residualNorm(stream, weight('model.norm.weight'), config, dtype).normed;
 
   function decoderLayer(layer: number, terms: Terms): Terms {
     const at = `model.layers.${layer}`;
     const linear = (module: TargetModule, x: Tensor) => parts.linear({ layer, module }, x);
-    const heads = (parts: Terms, count: number, rotate: boolean, gain: string | null) =>
-      splitHeads(parts, { ...layout, heads: count }, config, dtype, {
-        rotary: rotate ? rotary : null,
-        gain: gain && config.queryKeyNorm ? weight(`${at}.self_attn.${gain}.weight`) : null,
+    const enter = (addends: Terms, norm: string | null) =>
+      residualNorm(addends, norm === null ? null : weight(`${at}.${norm}.weight`), config, dtype);
+    const leave = (addends: Terms, norm: string | null): Terms =>
+      norm ? [branchNorm(addends, weight(`${at}.${norm}.weight`), config, dtype)] : addends;
+    const { rope } = config.layerKinds[layer]!;
+    const heads = (addends: Terms, count: number, norm: string | null) =>
+      splitHeads(addends, { ...layout, heads: count }, config, dtype, {
+        rotary: norm && rope !== null ? tables[rope]! : null,
+        gain: norm && config.queryKeyNorm !== 'none' ? weight(`${at}.self_attn.${norm}.weight`) : null,
       });
 
-    const input = normed(terms, `${at}.input_layernorm.weight`);
-    const q = heads(linear('q_proj', input.normed), config.heads, true, 'q_norm');
-    const k = heads(linear('k_proj', input.normed), config.keyValueHeads, true, 'k_norm');
-    const v = heads(linear('v_proj', input.normed), config.keyValueHeads, false, null);
-    const attended = linear('o_proj', parts.attend(layer, q, k, v));
+    const input = enter(terms, norms.beforeAttention);
+    const [queries, keys, values] = projections(linear, input.normed, config);
+    const q = heads(queries, config.heads, 'q_norm');
+    const k = heads(keys, config.keyValueHeads, 'k_norm');
+    const v = heads(values, config.keyValueHeads, null);
+    const attended = leave(linear('o_proj', parts.attend(layer, q, k, v)), norms.afterAttention);
 
-    const middle = normed([input.sum, ...attended], `${at}.post_attention_layernorm.weight`);
-    const gated = swiglu(linear('gate_proj', middle.normed), linear('up_proj', middle.normed), dtype);
-    return [middle.sum, ...linear('down_proj', gated)];
+    const middle = enter([input.sum, ...attended], norms.beforeMlp);
+    const [gate, up] = gateAndUp(linear, middle.normed, config);
+    const gated = gatedUnit(gate, up, config.activation, dtype);
+    return [middle.sum, ...leave(linear('down_proj', gated), norms.afterMlp)];
   }
 }
 
+type Linear = (module: TargetModule, x: Tensor) => Terms;
+
+function projections(linear: Linear, x: Tensor, config: DecoderConfig): readonly [Terms, Terms, Terms] {
+  if (!config.fusedProjections) return [linear('q_proj', x), linear('k_proj', x), linear('v_proj', x)];
+  const [q, kv] = [config.heads * config.headDim, config.keyValueHeads * config.headDim];
+  const all = linear('qkv_proj', x);
+  return [columns(all, 0, q), columns(all, q, kv), columns(all, q + kv, kv)];
+}
+
+function gateAndUp(linear: Linear, x: Tensor, config: DecoderConfig): readonly [Terms, Terms] {
+  if (!config.fusedProjections) return [linear('gate_proj', x), linear('up_proj', x)];
+  const all = linear('gate_up_proj', x);
+  return [
+    columns(all, 0, config.intermediateSize),
+    columns(all, config.intermediateSize, config.intermediateSize),
+  ];
+}
+
+/** The same columns of every addend. */
+function columns(terms: Terms, begin: number, count: number): Terms {
+  return terms.map((term) => sliceAxis(term, term.shape.length - 1, begin, count));
+}
+
 /**
- * silu(gate) * up (Shazeer 2020). Gate and up are kept for the backward pass as two sums instead of their addends.
+ * activation(gate) * up (Shazeer 2020). Gate and up are kept for the backward pass as two sums instead of their addends.
  */
-function swiglu(gate: Terms, up: Terms, dtype: DType): Tensor {
+function gatedUnit(gate: Terms, up: Terms, activation: Activation, dtype: DType): Tensor {
+  const product = (x: Tensor, y: Tensor) => cast(multiply(activated(x, activation), y), dtype);
   const [gated, g, u] = fusedWithoutGradient(
-    `swiglu_${gate.length}_${up.length}`,
+    `${activation}_${gate.length}_${up.length}`,
     [...gate, ...up],
     (all) => {
       const wide = all.map((term) => cast(term, 'f32'));
       const sums = [addAll(wide.slice(0, gate.length)), addAll(wide.slice(gate.length))] as const;
-      return [cast(siluTimes(...sums), dtype), ...sums.map((sum) => cast(sum, dtype))];
+      return [product(...sums), ...sums.map((sum) => cast(sum, dtype))];
     },
   );
   const all = [...gate, ...up];
   return gated!.graph.withGradient(all, [gated!], ([dGated], wanted) => {
-    const results = fused('swiglu_gradient', [g!, u!, dGated!], ([x, y, upstream]) =>
-      gradients([cast(siluTimes(cast(x!, 'f32'), cast(y!, 'f32')), dtype)], [upstream!], [x!, y!]).map(
+    const results = fused(`${activation}_gradient`, [g!, u!, dGated!], ([x, y, upstream]) =>
+      gradients([product(cast(x!, 'f32'), cast(y!, 'f32'))], [upstream!], [x!, y!]).map(
         (gradient) => gradient!,
       ),
     );
@@ -96,6 +141,17 @@ function swiglu(gate: Terms, up: Terms, dtype: DType): Tensor {
   })[0]!;
 }
 
-function siluTimes(gate: Tensor, up: Tensor): Tensor {
-  return multiply(multiply(gate, sigmoid(gate)), up);
+function activated(x: Tensor, activation: Activation): Tensor {
+  switch (activation) {
+    case 'silu':
+      return multiply(x, sigmoid(x));
+    case 'geluTanh': {
+      // Hendrycks and Gimpel 2016: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+      const cubic = scale(multiply(x, multiply(x, x)), 0.044715);
+      const bent = tanh(scale(add(x, cubic), Math.sqrt(2 / Math.PI)));
+      return multiply(scale(x, 0.5), add(bent, scalarLike(bent, 1)));
+    }
+    default:
+      throw new Error(`unknown activation ${String(activation satisfies never)}`);
+  }
 }

@@ -1,4 +1,5 @@
 import { elementCount } from '../graph/dtype.ts';
+import { gradients as derive } from '../graph/gradients.ts';
 import type { Tensor } from '../graph/graph.ts';
 import {
   add,
@@ -14,6 +15,7 @@ import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
 import { matmul } from '../graph/ops/linear.ts';
 import { sparseCrossEntropy } from '../graph/ops/neural.ts';
 import { argMax, sum } from '../graph/ops/reduce.ts';
+import { finalLogits, headLogits, headProduct, type HeadConfig } from './head.ts';
 
 /** Logits are made for so many elements at a time (f32: 16 MiB), never for the whole batch. */
 const logitElements = 4 * 1024 * 1024;
@@ -39,7 +41,7 @@ function chunkOf(hidden: Tensor, labels: Tensor, begin: number, rows: number): C
 }
 
 /**
- * Next-token loss for training: L = sum over labelled positions of -log softmax(W h)_label, and its gradient.
+ * Next-token loss for training: L = sum over labelled positions of -log softmax(z)_label, z = logits(W h), and its gradient.
  *
  * Chunks run one after the other, each with its gradient at once, so that one chunk's logits exist at a time.
  *
@@ -56,6 +58,7 @@ export function trainingLoss(
   head: Tensor,
   labels: Tensor,
   lossScale: Tensor,
+  config: HeadConfig,
   options: { headGradient: boolean; rowsPerChunk?: number },
 ): { lossSum: Tensor; hiddenGradient: Tensor; headGradient: Tensor | null } {
   const graph = hidden.graph;
@@ -68,12 +71,14 @@ export function trainingLoss(
     const previous = [gradients.at(-1), headGradient].filter((tensor) => tensor != null);
     graph.after(previous, () => {
       const chunk = chunkOf(hidden, labels, begin, Math.min(step, rows - begin));
-      const logits = cast(matmul(chunk.hidden, head, { transposeY: true }), 'f32');
+      const product = headProduct(chunk.hidden, head);
+      const logits = finalLogits(product, config);
       const { loss, backprop } = sparseCrossEntropy(logits, chunk.labels);
       losses.push(sum(multiply(loss, chunk.weights), [0]));
       const scales = multiply(chunk.weights, lossScale);
       const masked = multiply(backprop, reshape(scales, [scales.shape[0]!, 1]));
-      const logitGradient = cast(masked, hidden.dtype);
+      const [arriving] = derive([logits], [masked], [product]);
+      const logitGradient = cast(arriving!, hidden.dtype);
       gradients.push(matmul(logitGradient, head));
       if (!options.headGradient) return;
       const part = cast(matmul(logitGradient, chunk.hidden, { transposeX: true }), 'f32');
@@ -92,6 +97,7 @@ export function positionScores(
   hidden: Tensor,
   head: Tensor,
   labels: Tensor,
+  config: HeadConfig,
 ): { loss: Tensor; missed: Tensor } {
   const graph = hidden.graph;
   const rows = hidden.shape[0]!;
@@ -102,7 +108,7 @@ export function positionScores(
     parts.push(
       graph.after(previous ? [previous.loss, previous.missed] : [], () => {
         const chunk = chunkOf(hidden, labels, begin, Math.min(step, rows - begin));
-        const logits = cast(matmul(chunk.hidden, head, { transposeY: true }), 'f32');
+        const logits = headLogits(chunk.hidden, head, config);
         const { loss } = sparseCrossEntropy(logits, chunk.labels);
         const hit = cast(equal(argMax(logits, 1), chunk.labels), 'f32');
         const one = scalarLike(hit, 1);

@@ -4,8 +4,9 @@ import type { LinearShape, MethodDeclaration, ParameterSpec } from '../../budget
 import { methodDeclarations } from '../../budget/methods/registry.ts';
 import { moduleSize } from '../../budget/modelShape.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { AdapterConfig, Precision, TargetModule } from '../../contract/training.ts';
+import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import { hasBias } from '../../formats/decoderWeights.ts';
 import type { AdapterMethod } from '../adapters/method.ts';
 import { adapterMethods } from '../adapters/registry.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
@@ -153,7 +154,7 @@ export class ModelGraph {
     const path = modulePath(site);
     const weight = this.weight(`${path}.weight`);
     const base = matmul(x, weight, { transposeY: true });
-    const bias = this.#hasBias(site.module) ? [this.weight(`${path}.bias`)] : [];
+    const bias = hasBias(this.config, site.module) ? [this.weight(`${path}.bias`)] : [];
     const place = this.#places.get(path);
     if (!this.#method || !place) return [base, ...bias];
     const terms = this.#method.graph({
@@ -243,7 +244,7 @@ export class ModelGraph {
     if (!this.#method) return;
     const { declaration } = this.#method;
     checkStructure(this.config, adapter);
-    for (const { site, adapter: own } of adapterSites(this.config.layers, adapter)) {
+    for (const { site, adapter: own } of adapterSites(this.config, adapter)) {
       const place = { site, shape: moduleSize(this.config, site.module), adapter: own };
       const path = modulePath(site);
       this.#places.set(path, place);
@@ -286,12 +287,6 @@ export class ModelGraph {
     const made = { input, selection };
     this.#taskInputs.set(rows, made);
     return made;
-  }
-
-  #hasBias(module: TargetModule): boolean {
-    const { queryKeyValueBias, outputBias, mlpBias } = this.config;
-    if (module === 'o_proj') return outputBias;
-    return ['q_proj', 'k_proj', 'v_proj'].includes(module) ? queryKeyValueBias : mlpBias;
   }
 
   /** value * keep / (1 - p), keep drawn per element from (seed, module). */

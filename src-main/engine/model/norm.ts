@@ -1,4 +1,5 @@
-import { fused, fusedWithoutGradient } from '../graph/fused.ts';
+import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import { fused, fusedOne, fusedWithoutGradient } from '../graph/fused.ts';
 import type { DType } from '../graph/dtype.ts';
 import { gradients } from '../graph/gradients.ts';
 import type { Tensor } from '../graph/graph.ts';
@@ -8,62 +9,108 @@ import {
   cast,
   multiply,
   rsqrt,
+  scale,
   scalarLike,
   square,
   sumToShape,
 } from '../graph/ops/elementwise.ts';
 import { mean } from '../graph/ops/reduce.ts';
 
-/** x / sqrt(mean(x^2) + epsilon) over the last axis, f32. */
-export function rootMeanSquare(x: Tensor, epsilon: number): Tensor {
+/** What a model's norms and residual stream have in common. */
+export type NormConfig = Pick<DecoderConfig, 'rmsEpsilon' | 'normGainOffset' | 'residualScale'>;
+
+/**
+ * RMSNorm over the last axis (Zhang and Sennrich 2019): x / sqrt(mean(x^2) + epsilon) * (gain + offset).
+ * @param gain [the last axis of x]
+ * @returns f32
+ */
+export function rmsNorm(x: Tensor, gain: Tensor, config: NormConfig): Tensor {
   const wide = cast(x, 'f32');
   const power = mean(square(wide), [wide.shape.length - 1], true);
-  return multiply(wide, rsqrt(add(power, scalarLike(power, epsilon))));
+  const unit = multiply(wide, rsqrt(add(power, scalarLike(power, config.rmsEpsilon))));
+  const wideGain = cast(gain, 'f32');
+  const { normGainOffset } = config;
+  return multiply(unit, normGainOffset ? add(wideGain, scalarLike(wideGain, normGainOffset)) : wideGain);
+}
+
+/** stream + residualScale * sum of the branch's addends, in f32 until it is rounded. */
+function streamSum([stream, ...branch]: readonly Tensor[], config: NormConfig, dtype: DType): Tensor {
+  const wide = cast(stream!, 'f32');
+  const addends = branch.map((term) => cast(term, 'f32'));
+  const { residualScale } = config;
+  // Without a scale the terms are added one after the other to what is read first.
+  const total =
+    residualScale === 1 || branch.length === 0
+      ? addAll([wide, ...addends])
+      : add(wide, scale(addAll(addends), residualScale));
+  return cast(total, dtype);
 }
 
 /**
- * Adds up the residual stream and normalises it (RMSNorm, Zhang and Sennrich 2019), in one pass. The gradient is computed from the
- * sum, which the next block needs anyway: the addends need not be kept.
+ * Adds a branch's output to the residual stream and normalises the sum, in one pass. The gradient is computed from the sum, which the
+ * next block needs anyway: the addends need not be kept.
  *
- * @param terms addends of the residual stream [rows, hidden] (or broadcast to it)
- * @param gain [hidden]
- * @returns `sum`, the stream, and `normed` = sum / rms(sum) * gain, both in the compute type
+ * @param terms the stream [rows, hidden], then the addends of the branch (or broadcast to it)
+ * @param gain [hidden]; null: the sum goes on as it is
+ * @returns `sum`, the stream, and `normed`, what the next branch sees, both in the compute type
  */
 export function residualNorm(
   terms: readonly Tensor[],
-  gain: Tensor,
-  epsilon: number,
+  gain: Tensor | null,
+  config: NormConfig,
   dtype: DType,
 ): { sum: Tensor; normed: Tensor } {
-  const norm = (total: Tensor, gains: Tensor) =>
-    cast(multiply(rootMeanSquare(total, epsilon), cast(gains, 'f32')), dtype);
+  if (!gain) {
+    const sum =
+      terms.length === 1
+        ? terms[0]!
+        : fusedOne(`residual_${terms.length}`, terms, (all) => streamSum(all, config, dtype));
+    return { sum, normed: sum };
+  }
+  const norm = (total: Tensor, gains: Tensor) => cast(rmsNorm(total, gains, config), dtype);
   if (terms.length === 1) {
     const [normed] = fused('norm', [terms[0]!, gain], ([x, g]) => [norm(x!, g!)]);
     return { sum: terms[0]!, normed: normed! };
   }
   const [total, normed] = fusedWithoutGradient(`residual_norm_${terms.length}`, [...terms, gain], (all) => {
-    const sum = cast(addAll(all.slice(0, -1).map((term) => cast(term, 'f32'))), dtype);
+    const sum = streamSum(all.slice(0, -1), config, dtype);
     return [sum, norm(sum, all.at(-1)!)];
   });
   const [sum, result] = total!.graph.withGradient(
     [...terms, gain],
     [total!, normed!],
     ([dSum, dNormed], wanted) => {
+      const scaled = config.residualScale !== 1;
       const arriving = [dSum, dNormed].filter((g) => g != null);
       const kind = `residual_norm_gradient_${dSum ? 'sum' : ''}${dNormed ? 'norm' : ''}_${wanted.at(-1)}`;
-      const [dTotal, dGain] = fused(kind, [total!, gain, ...arriving], ([x, g, ...rest]) => {
+      const results = fused(kind, [total!, gain, ...arriving], ([x, g, ...rest]) => {
         const parts: (Tensor | null)[] = dNormed
           ? gradients([norm(x!, g!)], [rest.at(-1)!], wanted.at(-1) ? [x!, g!] : [x!])
           : [];
         const through = [...(dSum ? [rest[0]!] : []), ...(parts[0] ? [parts[0]] : [])];
-        const dx = cast(addAll(through.map((part) => cast(part, 'f32'))), dtype);
-        return parts[1] ? [dx, parts[1]] : [dx];
+        const dx = addAll(through.map((part) => cast(part, 'f32')));
+        return [
+          cast(dx, dtype),
+          ...(parts[1] ? [parts[1]] : []),
+          ...(scaled ? [cast(scale(dx, config.residualScale), dtype)] : []),
+        ];
       });
+      const [dStream, dBranch] = [results[0]!, scaled ? results.at(-1)! : results[0]!];
       return [
-        ...terms.map((term, i) => (wanted[i] ? cast(sumToShape(dTotal!, term.shape), term.dtype) : null)),
-        wanted.at(-1) ? (dGain ?? null) : null,
+        ...terms.map((term, i) =>
+          wanted[i] ? cast(sumToShape(i === 0 ? dStream : dBranch, term.shape), term.dtype) : null,
+        ),
+        wanted.at(-1) && dNormed ? results[1]! : null,
       ];
     },
   );
   return { sum: sum!, normed: result! };
+}
+
+/** RMSNorm of a branch's output before it joins the stream (Gemma 2 and 3, OLMo 2). */
+export function branchNorm(terms: readonly Tensor[], gain: Tensor, config: NormConfig, dtype: DType): Tensor {
+  return fusedOne(`branch_norm_${terms.length}`, [...terms, gain], (all) => {
+    const total = cast(addAll(all.slice(0, -1).map((term) => cast(term, 'f32'))), dtype);
+    return cast(rmsNorm(total, all.at(-1)!, config), dtype);
+  });
 }

@@ -1,13 +1,11 @@
 import { checkpointed } from '../graph/checkpointed.ts';
-import type { DType } from '../graph/dtype.ts';
-import { fusedOne } from '../graph/fused.ts';
 import type { Tensor } from '../graph/graph.ts';
-import { addAll, cast } from '../graph/ops/elementwise.ts';
 import { reshape } from '../graph/ops/layout.ts';
-import { causalAttention } from './attention.ts';
+import { causalAttention, layerScoring } from './attention.ts';
 import { decoderHidden } from './decoder.ts';
 import type { ModelGraph } from './modelGraph.ts';
-import { rotaryTable } from './rotary.ts';
+import { residualNorm } from './norm.ts';
+import { rotaryTables } from './rotary.ts';
 
 /** Shape of a batch. */
 export interface BatchLayout {
@@ -26,6 +24,7 @@ export interface Packing {
 /**
  * The decoder over a batch of whole rows (training, scoring): positions 0..tokens-1, causal attention inside each row.
  * Padding goes behind a row's tokens, where nothing real sees it. With packing, positions and attention are those of each example.
+ * Rope scaling that depends on the length takes that of the padded rows (of the longest example), as transformers does with its batch.
  *
  * @param ids i32 [batch * tokens]
  * @param dropoutSeed i32 [2]; null: no dropout
@@ -59,25 +58,18 @@ export function wholeRowsHidden(
       dtype,
       weight: keptWeight,
       linear: (site, x) => model.linear(site, x, dropoutSeed),
-      attend: (_layer, q, k, v) => causalAttention(q, k, v, config, segments),
+      attend: (layer, q, k, v) => causalAttention(q, k, v, layerScoring(config, layer), segments),
       ...(options.gradientCheckpointing && {
         aroundLayer: (stream, build) =>
           checkpointed(
             stream,
-            (terms) => [sumOfTerms(build(terms), dtype)],
+            (terms) => [residualNorm(build(terms), null, config, dtype).sum],
             () => model.trainable.values(),
           ),
       }),
     },
     ids,
     layout,
-    rotaryTable(config, positions),
-  );
-}
-
-/** The residual stream as one tensor. */
-function sumOfTerms(terms: readonly Tensor[], dtype: DType): Tensor {
-  return fusedOne(`stream_${terms.length}`, terms, (all) =>
-    cast(addAll(all.map((term) => cast(term, 'f32'))), dtype),
+    rotaryTables(config.ropes, positions, layout.longestExample ?? layout.tokens),
   );
 }

@@ -90,9 +90,8 @@ export async function openTrainingGraph(
     model.headWeight(),
     labels,
     lossScale,
-    {
-      headGradient: model.trainsBase,
-    },
+    model.config,
+    { headGradient: model.trainsBase },
   );
   const parameters = [...model.trainable];
   const found = gradients(
@@ -165,7 +164,7 @@ export async function openTrainingGraph(
   }
 
   const scoreHidden = wholeRowsHidden(model, ids, layout, null, { packing });
-  const scores = positionScores(scoreHidden, model.headWeight(), labels);
+  const scores = positionScores(scoreHidden, model.headWeight(), labels, model.config);
   entries['score'] = {
     inputs: rowInputs,
     outputs: { loss: sumPerRow(scores.loss, layout.batch), missed: sumPerRow(scores.missed, layout.batch) },

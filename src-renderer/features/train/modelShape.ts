@@ -16,7 +16,9 @@ export function modelShape(model: Model): ModelShape {
     queryKeyValueBias: false,
     outputBias: false,
     mlpBias: false,
-    queryKeyNorm: false,
+    queryKeyNorm: 'none',
+    normPlacement: 'before',
+    fusedProjections: false,
     ...model.architecture,
   };
 }

@@ -3,6 +3,7 @@ import { countParameters } from '../../../src-main/budget/count.ts';
 import { presets } from '../../../src-main/budget/modelShape.ts';
 import { adapterConfigSchema, type AdapterConfig, type Method } from '../../../src-main/contract/training.ts';
 import { ModelGraph, type WeightSource } from '../../../src-main/engine/model/modelGraph.ts';
+import { llamaConfig } from '../../../src-main/formats/decoderConfig.ts';
 
 /** Shapes are all that is needed: no weight is ever read. */
 const noWeights: WeightSource = {
@@ -15,18 +16,7 @@ const noWeights: WeightSource = {
 /** Counts the variables that a graph declares for an adapter. */
 function declared(model: string, adapter: AdapterConfig): { trainable: number; frozenExtra: number } {
   const graph = new ModelGraph({
-    config: {
-      ...presets[model]!,
-      family: 'llama',
-      contextLength: 8,
-      rmsEpsilon: 1e-6,
-      ropeTheta: 1e4,
-      ropeScaling: null,
-      slidingWindow: null,
-      bosId: null,
-      eosIds: [],
-      padId: null,
-    },
+    config: llamaConfig(presets[model]!, 8),
     source: noWeights,
     precision: 'bf16',
     adapter,

@@ -33,7 +33,7 @@ function draw(name: string, shape: number[], size: number) {
 }
 draw('model.moelora_task_embedding.weight', [tasks + 1, 64], 1);
 draw('model.moelora_gate.weight', [experts, 64], 0.5);
-const sites = adapterSites(decoder.layers, moe).map(({ site }) => ({
+const sites = adapterSites(decoder, moe).map(({ site }) => ({
   path: modulePath(site),
   ...moduleSize(decoder, site.module),
 }));

@@ -4,6 +4,7 @@ import { gradients } from '../../../src-main/engine/graph/gradients.ts';
 import { Graph, type Tensor } from '../../../src-main/engine/graph/graph.ts';
 import { multiply } from '../../../src-main/engine/graph/ops/elementwise.ts';
 import { Session } from '../../../src-main/engine/graph/session.ts';
+import type { HeadConfig } from '../../../src-main/engine/model/head.ts';
 import { trainingLoss } from '../../../src-main/engine/model/loss.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 
@@ -17,7 +18,10 @@ function values(count: number, seed: number): Float32Array {
 
 const labels = Int32Array.from({ length: rows }, (_, i) => (i % 4 === 1 ? -1 : (i * 5) % vocabulary));
 
-async function lossAndGradients(rowsPerChunk: number) {
+const plain = { logitScale: 1, finalSoftcap: null };
+const capped = { logitScale: 0.5, finalSoftcap: 0.3 };
+
+async function lossAndGradients(rowsPerChunk: number, config: HeadConfig) {
   const graph = new Graph({ fusion: false });
   const hidden = graph.placeholder('hidden', [rows, size], 'f32');
   const head = graph.placeholder('head', [vocabulary, size], 'f32');
@@ -27,6 +31,7 @@ async function lossAndGradients(rowsPerChunk: number) {
     head,
     fedLabels,
     graph.constant(0.5),
+    config,
     {
       headGradient: true,
       rowsPerChunk,
@@ -40,33 +45,39 @@ async function lossAndGradients(rowsPerChunk: number) {
   return { at, session };
 }
 
-it('chunks give the loss and the gradients of the whole, which equal finite differences', async () => {
-  const [h, w] = [values(rows * size, 1), values(vocabulary * size, 2)];
-  const whole = await lossAndGradients(rows);
-  const chunked = await lossAndGradients(4);
-  const [expected, actual] = [whole.at(h, w), chunked.at(h, w)];
-  for (const name of ['lossSum', 'hiddenGradient', 'headGradient'])
-    actual[name]!.forEach((value, i) => expect(value, name).toBeCloseTo(expected[name]![i]!, 5));
+it.each([
+  ['plain', plain],
+  ['scaled and capped', capped],
+])(
+  '%s logits: chunks give the loss and the gradients of the whole, which equal finite differences',
+  async (_, config) => {
+    const [h, w] = [values(rows * size, 1), values(vocabulary * size, 2)];
+    const whole = await lossAndGradients(rows, config);
+    const chunked = await lossAndGradients(4, config);
+    const [expected, actual] = [whole.at(h, w), chunked.at(h, w)];
+    for (const name of ['lossSum', 'hiddenGradient', 'headGradient'])
+      actual[name]!.forEach((value, i) => expect(value, name).toBeCloseTo(expected[name]![i]!, 5));
 
-  for (let i = 0; i < w.length; i += 7) {
-    const shifted = (by: number) =>
-      chunked.at(
-        h,
-        w.map((value, j) => (j === i ? value + by : value)),
-      )['lossSum']![0]!;
-    const slope = (0.5 * (shifted(1e-2) - shifted(-1e-2))) / 2e-2;
-    expect(actual['headGradient']![i]!).toBeCloseTo(slope, 3);
-  }
-  whole.session.close();
-  chunked.session.close();
-});
+    for (let i = 0; i < w.length; i += 7) {
+      const shifted = (by: number) =>
+        chunked.at(
+          h,
+          w.map((value, j) => (j === i ? value + by : value)),
+        )['lossSum']![0]!;
+      const slope = (0.5 * (shifted(1e-2) - shifted(-1e-2))) / 2e-2;
+      expect(actual['headGradient']![i]!).toBeCloseTo(slope, 3);
+    }
+    whole.session.close();
+    chunked.session.close();
+  },
+);
 
 it('a frozen head gets no gradient, and a head gradient adds to that of another use of the same weight', () => {
   const graph = new Graph({ fusion: false });
   const weight = graph.placeholder('weight', [vocabulary, size], 'f32');
   const hidden = multiply(graph.placeholder('hidden', [rows, size], 'f32'), graph.constant(2));
   const label = graph.placeholder('labels', [rows], 'i32');
-  const frozen = trainingLoss(hidden, weight, label, graph.constant(1), { headGradient: false });
+  const frozen = trainingLoss(hidden, weight, label, graph.constant(1), plain, { headGradient: false });
   expect(frozen.headGradient).toBeNull();
   expect(gradients([hidden], [frozen.hiddenGradient], [weight])).toEqual([null]);
 });

@@ -188,6 +188,10 @@ export function sin(x: Tensor): Tensor {
   return unary('Sin', x, null);
 }
 
+export function tanh(x: Tensor): Tensor {
+  return unary('Tanh', x, (dy, y) => multiply(dy, subtract(scalarLike(y, 1), square(y))));
+}
+
 export function sigmoid(x: Tensor): Tensor {
   return unary('Sigmoid', x, (dy, y) => multiply(dy, multiply(y, subtract(scalarLike(y, 1), y))));
 }

@@ -1,0 +1,31 @@
+import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import type { Tensor } from '../graph/graph.ts';
+import { cast, multiply, scale, scalarLike, tanh } from '../graph/ops/elementwise.ts';
+import { matmul } from '../graph/ops/linear.ts';
+
+export type HeadConfig = Pick<DecoderConfig, 'logitScale' | 'finalSoftcap'>;
+
+/**
+ * Logits of the output head: z = W h * logitScale, soft-capped where the model does so (Gemma 2).
+ * @param hidden h [rows, size], compute type
+ * @param head W [vocabulary, size]
+ * @returns [rows, vocabulary], f32
+ */
+export function headLogits(hidden: Tensor, head: Tensor, config: HeadConfig): Tensor {
+  return finalLogits(headProduct(hidden, head), config);
+}
+
+/** W h, f32 [rows, vocabulary]. */
+export function headProduct(hidden: Tensor, head: Tensor): Tensor {
+  return cast(matmul(hidden, head, { transposeY: true }), 'f32');
+}
+
+/** Scale and cap of the logits; the identity for most families. */
+export function finalLogits(product: Tensor, config: HeadConfig): Tensor {
+  return softcapped(scale(product, config.logitScale), config.finalSoftcap);
+}
+
+/** cap * tanh(x / cap); null: x */
+export function softcapped(x: Tensor, cap: number | null): Tensor {
+  return cap === null ? x : scale(tanh(multiply(x, scalarLike(x, 1 / cap))), cap);
+}
