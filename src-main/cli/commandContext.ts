@@ -39,13 +39,18 @@ function createProgressPrinter(output: Output): Parameters<Core['events']['subsc
   const last = new Map<string, { at: number; done: number }>();
   return ({ event }) => {
     if (event.type !== 'progress') return;
-    const { label, done, total } = event;
+    const { label, done, total, secondsLeft } = event;
     const now = Date.now();
     const before = last.get(label);
     const hasBegunAnew = before === undefined || done < before.done;
     if (hasBegunAnew) last.set(label, { at: now, done });
     if (hasBegunAnew || now - before.at < 1000) return;
     last.set(label, { at: now, done });
-    output.progress(`${label}: ${done}${total === null ? '' : ` of ${total}`}`);
+    const left = secondsLeft == null ? '' : `, about ${roughDuration(secondsLeft)} left`;
+    output.progress(`${label}: ${done}${total === null ? '' : ` of ${total}`}${left}`);
   };
+}
+
+function roughDuration(seconds: number): string {
+  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }

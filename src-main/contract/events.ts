@@ -14,13 +14,14 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('models.changed') }),
   z.object({ type: z.literal('datasets.changed') }),
   z.object({ type: z.literal('evaluation'), evaluation: evaluationSchema }),
-  /** Progress of anything that takes more than a second; `total` null where unknown. */
+  /** Progress of anything that takes more than a second; `total` and `secondsLeft` null where unknown. */
   z.object({
     type: z.literal('progress'),
     task: z.string(),
     label: z.string(),
     done: z.number(),
     total: z.number().nullable(),
+    secondsLeft: z.number().nullish(),
   }),
 ]);
 export type StudioEvent = z.infer<typeof studioEventSchema>;

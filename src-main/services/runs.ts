@@ -222,7 +222,8 @@ export function createRunService(
           'Wait for its end, or stop it first.',
         );
       const from = latest(run);
-      if (!from)
+      // Without one a run can only start anew, which loses nothing where no step was done: pivots that were found are in the cache.
+      if (!from && run.step > 0)
         throw new StudioError(
           'not_found',
           `The run "${run.name}" has no checkpoint to resume from.`,
@@ -230,7 +231,7 @@ export function createRunService(
         );
       const config = { ...run.config, ...changes };
       checkOptions(config);
-      dropMetricsAfter(context.writable(), run.id, stepOf(from));
+      dropMetricsAfter(context.writable(), run.id, from ? stepOf(from) : 0);
       return launch({ ...run, config }, from, watch);
     },
 

@@ -43,6 +43,8 @@ export async function trainTiny(options: {
   resumeFrom?: string | null;
   /** Asks to stop, with a checkpoint, once this step is done. */
   stopAfter?: number;
+  /** Asks to stop, with a checkpoint, once an event fits. */
+  stopOn?: (event: EngineEvent) => boolean;
   fusion?: boolean;
   /** Rows have tasks 0 to this one. */
   tasks?: number;
@@ -52,7 +54,7 @@ export async function trainTiny(options: {
   rows?: readonly TokenRow[];
 }): Promise<{ result: TrainResult; events: EngineEvent[] }> {
   const { config, folder, resumeFrom = null, stopAfter = Infinity, fusion = false, tasks = 0 } = options;
-  const { modelFolder = tinyLlama, rows } = options;
+  const { modelFolder = tinyLlama, rows, stopOn = () => false } = options;
   const trainFile = join(folder, 'train.tokens');
   const heldOutFile = join(folder, 'heldout.tokens');
   if (rows) writeTokenFile(trainFile, rows);
@@ -60,6 +62,7 @@ export async function trainTiny(options: {
   writeRandomRows(heldOutFile, 5, 2, tasks);
   const events: EngineEvent[] = [];
   let lastStep = 0;
+  let hasFitted = false;
   const result = await train(
     {
       kind: 'train',
@@ -77,9 +80,10 @@ export async function trainTiny(options: {
       fusion,
       emit(event) {
         events.push(event);
+        hasFitted ||= stopOn(event);
         if (event.type === 'step' || event.type === 'skipped') lastStep = event.step;
       },
-      stopRequested: async () => (lastStep >= stopAfter ? { save: true } : null),
+      stopRequested: async () => (hasFitted || lastStep >= stopAfter ? { save: true } : null),
     },
   );
   return { result, events };

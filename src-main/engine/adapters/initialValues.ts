@@ -7,6 +7,7 @@ import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts'
 import { elementCount } from '../graph/dtype.ts';
 import {
   hostBytes,
+  storedType,
   type AdapterParameter,
   type AdapterPlace,
   type WeightSource,
@@ -82,13 +83,13 @@ async function pivotsOf(
   const choose = () =>
     chooser.choose(
       strategy,
-      { count: dOut, dimensions: dIn, values: () => asFloat32(bytes, source.info(name)!.dtype) },
+      { count: dOut, dimensions: dIn, stored: storedType(source.info(name)!.dtype), bytes: () => bytes },
       { clusters, rank, seed: pivotSeed },
     );
   if (strategy !== 'pmrc' || !cacheFolder) return choose();
   const key = createHash('sha256')
     .update(bytes)
-    .update(`pmrc 2 ${clusters} ${rank} ${pivotSeed}`)
+    .update(`pmrc 3 ${clusters} ${rank} ${pivotSeed}`)
     .digest('hex');
   const path = join(cacheFolder, 'pivots', `${key}.safetensors`);
   const cached = readCachedPivots(path, clusters * rank, dOut);

@@ -94,6 +94,13 @@ export function assignSubVariable(variable: Variable, value: Tensor): string {
   );
 }
 
+/** Frees a variable's memory; returns the node's name. It may be assigned again afterwards. */
+export function releaseVariable(variable: Variable): string {
+  return addEffect(variable.graph, 'DestroyResourceOp', [handleOf(variable)], {
+    ignore_lookup_error: { kind: 'bool', value: true },
+  });
+}
+
 /**
  * Overwrites a block of a variable: elements begin_i <= index_i < end_i of each axis.
  * @param begin i32 [rank]
@@ -240,7 +247,7 @@ export function readByIndex(graph: Graph, targets: readonly Variable[], index: T
 }
 
 /** i32 words, of a length known only at run time, as a tensor of the stored type in the given shape. */
-function decodeWords(words: Tensor, stored: StoredDType, shape: Shape): Tensor {
+export function decodeWords(words: Tensor, stored: StoredDType, shape: Shape): Tensor {
   const count = elementCount(shape);
   const perWord = 4 / bytesPerElement[stored];
   const wordCount = Math.ceil(count / perWord);

@@ -54,6 +54,13 @@ const sharedPath = 'model';
 
 const storedTypes: Record<string, StoredDType> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
 
+/** The type that safetensors names so. The model's weights have been checked to have one. */
+export function storedType(name: string): StoredDType {
+  const found = storedTypes[name];
+  if (!found) throw new Error(`weights stored as ${name}`);
+  return found;
+}
+
 /** A tensor of the base model in the session. */
 interface Weight {
   variable: Variable;

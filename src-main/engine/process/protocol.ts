@@ -222,7 +222,7 @@ export type EngineEvent =
   | { type: 'skipped'; step: number; lr: number; reason: string }
   | ({ type: 'eval' } & EvalMetric)
   | { type: 'checkpoint'; step: number; folder: string }
-  | { type: 'progress'; label: string; done: number; total: number | null }
+  | { type: 'progress'; label: string; done: number; total: number | null; secondsLeft?: number | null }
   | { type: 'log'; line: string };
 
 /** Service to engine. */

@@ -98,7 +98,8 @@ export async function train(
     };
     const start = request.resumeFrom
       ? restoreState(state, request.resumeFrom)
-      : await beginState(state, context.tf);
+      : await beginState(state, context.tf, async () => (await context.stopRequested()) !== null);
+    if (start === null) return stoppedAtStart;
     context.emit({
       type: 'start',
       trainable: model.trainableCount(),
@@ -142,6 +143,16 @@ function layoutOf(config: TrainConfig, rows: TokenFileReader, heldOut: TokenFile
   const tokens = Math.min(context, Math.max(longest, Math.ceil(all / 8) * 8));
   return { batch, tokens, longestExample: longest };
 }
+
+/** A stop before the first step: there is nothing yet that a checkpoint could keep. */
+const stoppedAtStart: TrainResult = {
+  outcome: 'stopped',
+  step: 0,
+  lastLoss: null,
+  checkpoint: null,
+  skippedSteps: 0,
+  best: null,
+};
 
 /** The loop over optimiser steps, from one after `start` to the last, an early end or a stop. */
 async function steps(

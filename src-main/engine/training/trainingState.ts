@@ -4,13 +4,12 @@ import { StudioError } from '../../contract/errors.ts';
 import { writeModelFolder } from '../../formats/modelFolder.ts';
 import { openAdapterFolder, writeAdapterFolder } from '../../formats/peftAdapter.ts';
 import { WeightFolder } from '../../formats/weightFolder.ts';
-import { initialValue } from '../adapters/initialValues.ts';
-import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import { adapterTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Tensorflow } from '../graph/session.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
 import { trainedFolder, type EngineEvent, type TrainRequest } from '../process/protocol.ts';
 import { openCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { prepareAdapter } from './prepareAdapter.ts';
 import { startOfRun, type Progress } from './progress.ts';
 import { keptParameters, type TrainingGraph } from './trainingGraph.ts';
 
@@ -27,24 +26,17 @@ export interface TrainingState {
   emit(event: EngineEvent): void;
 }
 
-/** Fresh adapter parameters, and zeros for the optimiser; the weights are loaded already. */
-export async function beginState(state: TrainingState, tf: Tensorflow): Promise<Progress> {
-  const { graph, model, weights, request, emit } = state;
-  const { seed } = request.config;
-  graph.session.run('zero', {});
-  const chooser = new PivotChooser(tf);
-  try {
-    const { adapterParameters } = model;
-    for (const [i, parameter] of adapterParameters.entries()) {
-      const place = { chooser, cacheFolder: request.cacheFolder };
-      graph.assign(parameter.variable, await initialValue(parameter, weights, seed, place));
-      const label = 'Preparing the adapter';
-      emit({ type: 'progress', label, done: i + 1, total: adapterParameters.length });
-    }
-  } finally {
-    chooser.close();
-  }
-  return startOfRun;
+/**
+ * Fresh adapter parameters, and zeros for the optimiser; the weights are loaded already.
+ * @returns null where a stop was asked for before all was ready
+ */
+export async function beginState(
+  state: TrainingState,
+  tf: Tensorflow,
+  isStopped: () => Promise<boolean>,
+): Promise<Progress | null> {
+  state.graph.session.run('zero', {});
+  return (await prepareAdapter(state, tf, isStopped)) ? startOfRun : null;
 }
 
 /**

@@ -1,94 +1,104 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { assignWithMinimumSize } from '../../../src-main/engine/adapters/pivots/minimumSizeAssignment.ts';
 import { minimumSizeKMeans } from '../../../src-main/engine/adapters/pivots/minimumSizeKMeans.ts';
 import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts';
-import { RowProducts } from '../../../src-main/engine/adapters/pivots/rowProducts.ts';
+import { RowDistances } from '../../../src-main/engine/adapters/pivots/rowDistances.ts';
+import { toBfloat16 } from '../../../src-main/engine/graph/dtype.ts';
+import { hostBytes } from '../../../src-main/engine/model/modelGraph.ts';
+import { asFloat32 } from '../../../src-main/engine/model/storedFloats.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { createRandom } from '../../../src-main/data/random.ts';
+import { SafetensorsFile } from '../../../src-main/formats/safetensors.ts';
 import { recorded } from '../../support/paths.ts';
+import { floats } from '../../support/recordedValues.ts';
 
 const { tf } = loadTensorflow();
 const read = <T>(name: string): T => JSON.parse(readFileSync(join(recorded, name), 'utf8')) as T;
 
-interface AssignmentCase {
-  points: number;
+interface ClusterCase {
+  matrix: string;
   clusters: number;
   minimumSize: number;
-  costs: number[];
-  optimum: number;
+  /** Of k-means-constrained, one start each. */
+  inertias: number[];
 }
 
-describe('assignment with a minimum cluster size', () => {
-  it.each(read<AssignmentCase[]>('assignments.json'))(
-    'reaches the optimum of linear programming: $points points, $clusters clusters of at least $minimumSize',
-    ({ points, clusters, minimumSize, costs, optimum }) => {
-      const cluster = assignWithMinimumSize(Float64Array.from(costs), points, clusters, minimumSize);
-      const total = cluster.reduce((sum, c, p) => sum + costs[p * clusters + c]!, 0);
-      expect(total).toBeCloseTo(optimum, 6);
-      for (let c = 0; c < clusters; c++)
-        expect(cluster.filter((x) => x === c).length).toBeGreaterThanOrEqual(minimumSize);
+/** An engine with f32 rows set. */
+async function openRows(rows: Float32Array, dimensions: number, clusters: number): Promise<RowDistances> {
+  const layout = { count: rows.length / dimensions, dimensions, clusters, stored: 'f32' as const };
+  const engine = await RowDistances.open(tf, layout);
+  engine.set(hostBytes(rows));
+  return engine;
+}
+
+const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+
+describe('k-means with a minimum cluster size', () => {
+  const file = new SafetensorsFile(join(recorded, 'kmeans.safetensors'), 'internal');
+
+  it.each(read<ClusterCase[]>('kmeans.json'))(
+    '$matrix, $clusters clusters of at least $minimumSize: as good as k-means-constrained, on average and at best',
+    async ({ matrix, clusters, minimumSize, inertias }) => {
+      const rows = floats(file, matrix);
+      const dimensions = file.tensors.get(matrix)!.shape[1]!;
+      const engine = await openRows(rows, dimensions, clusters);
+      const found = inertias.map((_, seed) => minimumSizeKMeans(engine, { minimumSize, seed }));
+      engine.close();
+      for (const { cluster, inertia } of found) {
+        expect(inertia / inertiaOf(rows, dimensions, cluster, clusters)).toBeCloseTo(1, 5);
+        for (let c = 0; c < clusters; c++)
+          expect(cluster.filter((x) => x === c).length).toBeGreaterThanOrEqual(minimumSize);
+      }
+      const ours = found.map(({ inertia }) => inertia);
+      expect(Math.min(...ours) / Math.min(...inertias)).toBeLessThan(1.02);
+      // The average over ten starts is a lottery of local optima: two draws of it differ by up to 2 %.
+      expect(mean(ours) / mean(inertias)).toBeLessThan(1.05);
     },
   );
 
-  it('is optimal where every assignment can be tried', () => {
-    const random = createRandom(4);
-    for (let round = 0; round < 30; round++) {
-      const [points, clusters, minimumSize] = [7, 3, 2];
-      const costs = Float64Array.from(
-        { length: points * clusters },
-        () => random.next() * (random.integer(4) + 1),
-      );
-      const found = assignWithMinimumSize(costs, points, clusters, minimumSize);
-      const cost = (assignment: ArrayLike<number>) =>
-        Array.from(assignment).reduce((sum, c, p) => sum + costs[p * clusters + c]!, 0);
-      let best = Infinity;
-      for (let code = 0; code < clusters ** points; code++) {
-        const assignment = Array.from(
-          { length: points },
-          (_, p) => Math.floor(code / clusters ** p) % clusters,
-        );
-        const sizes = [0, 1, 2].map((c) => assignment.filter((x) => x === c).length);
-        if (Math.min(...sizes) >= minimumSize) best = Math.min(best, cost(assignment));
-      }
-      expect(cost(found)).toBeCloseTo(best, 9);
-    }
+  it('reads bf16 as it is stored', async () => {
+    const [count, dimensions] = [30, 7];
+    const random = createRandom(2);
+    const halves = toBfloat16(Float32Array.from({ length: count * dimensions }, () => random.next()));
+    const bytes = new Uint8Array(halves.buffer);
+    const engine = await RowDistances.open(tf, { count, dimensions, clusters: 3, stored: 'bf16' });
+    engine.set(bytes);
+    const fromHalves = minimumSizeKMeans(engine, { minimumSize: 4, seed: 1 });
+    engine.close();
+    const exact = await openRows(asFloat32(bytes, 'BF16'), dimensions, 3);
+    expect(fromHalves).toEqual(minimumSizeKMeans(exact, { minimumSize: 4, seed: 1 }));
+    exact.close();
   });
 
-  it('handles equal costs without running in circles', () => {
-    const cluster = assignWithMinimumSize(new Float64Array(40 * 4).fill(1), 40, 4, 10);
-    for (let c = 0; c < 4; c++) expect(cluster.filter((x) => x === c).length).toBe(10);
+  it('clusters rows that are all equal', async () => {
+    const engine = await openRows(new Float32Array(20 * 5).fill(0.3), 5, 4);
+    const { cluster, inertia } = minimumSizeKMeans(engine, { minimumSize: 5, seed: 0 });
+    engine.close();
+    expect(inertia).toBeCloseTo(0, 6);
+    for (let c = 0; c < 4; c++) expect(cluster.filter((x) => x === c).length).toBe(5);
   });
 });
 
-describe('k-means with a minimum cluster size', () => {
-  it('clusters as well as k-means-constrained, best of many seeds each', async () => {
-    const { dimensions, rows, cases } = read<{
-      dimensions: number;
-      rows: number[];
-      cases: { clusters: number; minimumSize: number; inertia: number }[];
-    }>('kmeans.json');
-    const values = Float32Array.from(rows);
-    for (const { clusters, minimumSize, inertia } of cases) {
-      const engine = await RowProducts.open(tf, values.length / dimensions, dimensions, clusters);
-      const found = Array.from({ length: 30 }, (_, seed) =>
-        minimumSizeKMeans(values, engine, { minimumSize, seed }),
-      );
-      engine.close();
-      expect(Math.min(...found.map((clustering) => clustering.inertia)) / inertia).toBeLessThan(1.02);
-      for (const { cluster } of found)
-        for (let c = 0; c < clusters; c++)
-          expect(cluster.filter((x) => x === c).length).toBeGreaterThanOrEqual(minimumSize);
-    }
+/** Sum of squared distances to the means of the clusters, in f64. */
+function inertiaOf(rows: Float32Array, dimensions: number, cluster: Int32Array, clusters: number): number {
+  const sums = new Float64Array(clusters * dimensions);
+  const sizes = new Float64Array(clusters);
+  cluster.forEach((c, row) => {
+    sizes[c]!++;
+    for (let d = 0; d < dimensions; d++) sums[c * dimensions + d]! += rows[row * dimensions + d]!;
   });
-});
+  return rows.reduce((total, value, i) => {
+    const c = cluster[Math.floor(i / dimensions)]!;
+    return total + (value - sums[c * dimensions + (i % dimensions)]! / sizes[c]!) ** 2;
+  }, 0);
+}
 
 describe('pivots', () => {
   const random = createRandom(9);
   const [count, dimensions] = [40, 6];
   const rows = Float32Array.from({ length: count * dimensions }, () => random.next() - 0.5);
-  const source = { count, dimensions, values: () => rows };
+  const source = { count, dimensions, stored: 'f32' as const, bytes: () => hostBytes(rows) };
   const options = { clusters: 4, rank: 5, seed: 3 };
   const chooser = new PivotChooser(tf);
 
@@ -96,8 +106,8 @@ describe('pivots', () => {
     const pivots = await chooser.choose('pmrc', source, options);
     expect(new Set(pivots).size).toBe(20);
     expect(await chooser.choose('pmrc', source, options)).toEqual(pivots);
-    const engine = await RowProducts.open(tf, count, dimensions, 4);
-    const { cluster } = minimumSizeKMeans(rows, engine, { minimumSize: 5, seed: 3 });
+    const engine = await openRows(rows, dimensions, 4);
+    const { cluster } = minimumSizeKMeans(engine, { minimumSize: 5, seed: 3 });
     engine.close();
     for (let c = 0; c < 4; c++) {
       const members = [...Array(count).keys()].filter((p) => cluster[p] === c);

@@ -28,7 +28,7 @@ def record_all(fixtures, recorded, only):
         folder.mkdir(parents=True, exist_ok=True)
     if only is None:
         write_fixtures(fixtures)
-        record_clusters(recorded)
+        record_clusters(SHARED, recorded)
         record_assignments(recorded)
         record_real_model(SHARED, recorded)
     chosen = [case for case in CASES if only is None or only in case.name]

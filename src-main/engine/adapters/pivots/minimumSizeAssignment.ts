@@ -1,3 +1,5 @@
+import { IndexHeap } from './indexHeap.ts';
+
 /**
  * Assigns points to clusters at the least total cost, such that every cluster gets at least `minimumSize` points
  * (the assignment step of k-means constrained with a minimum cluster size; Bradley, Bennett and Demiriz 2000, Levy-Kramer
@@ -6,13 +8,16 @@
  * Solved exactly by successive shortest paths. Start: every point at its cheapest cluster, which is optimal without the
  * bounds. Then, as long as a cluster lacks points, the cheapest way to bring one more into it is a path over clusters from one that can
  * spare a point, each edge a -> b moving the point of a with the smallest cost(b) - cost(a). Each such augmentation keeps the flow
- * optimal for the sizes reached, so the end is optimal. Work: (lacking points) x (k^2 + k n) at most, and k is small.
+ * optimal for the sizes reached, so the end is optimal.
+ *
+ * The points of each edge lie in a heap, made when an edge is first asked for: O(n k^2) to make, O(k log n) for each move and O(k^3) for
+ * each lacking point.
  *
  * @param costs [points * clusters], row by row
  * @returns the cluster of each point
  */
 export function assignWithMinimumSize(
-  costs: Float64Array,
+  costs: ArrayLike<number>,
   points: number,
   clusters: number,
   minimumSize: number,
@@ -27,38 +32,62 @@ export function assignWithMinimumSize(
     cluster[p] = best;
     sizes[best]!++;
   }
+  if (sizes.every((size) => size >= minimumSize)) return cluster;
 
-  const moveCost = new Float64Array(clusters * clusters);
-  const movePoint = new Int32Array(clusters * clusters);
-  const refreshEdgesFrom = (from: Iterable<number>) => {
-    const wanted = new Set(from);
-    for (const a of wanted) {
-      moveCost.fill(Infinity, a * clusters, (a + 1) * clusters);
-      movePoint.fill(-1, a * clusters, (a + 1) * clusters);
-    }
-    for (let p = 0; p < points; p++) {
-      const a = cluster[p]!;
-      if (!wanted.has(a)) continue;
-      for (let b = 0; b < clusters; b++) {
-        const difference = costs[p * clusters + b]! - costs[p * clusters + a]!;
-        if (b !== a && difference < moveCost[a * clusters + b]!) {
-          moveCost[a * clusters + b] = difference;
-          movePoint[a * clusters + b] = p;
-        }
-      }
-    }
-  };
-
-  refreshEdgesFrom(sizes.keys());
+  // Keeps rounding noise from closing a cycle of zero cost.
+  let margin = 0;
+  for (let i = 0; i < points * clusters; i++) margin = Math.max(margin, 1e-12 * Math.abs(costs[i]!));
+  const edges = new MoveEdges(costs, cluster, clusters);
   for (;;) {
     const target = sizes.findIndex((size) => size < minimumSize);
     if (target < 0) return cluster;
-    const path = cheapestPath(moveCost, sizes, minimumSize, target);
-    const moves = path.slice(1).map((to, i) => movePoint[path[i]! * clusters + to]!);
-    moves.forEach((point, i) => (cluster[point] = path[i + 1]!));
+    const path = cheapestPath(edges, sizes, minimumSize, target, margin);
+    const moves = path.slice(1).map((to, i) => edges.cheapest(path[i]!, to)!.point);
+    moves.forEach((point, i) => edges.move(point, path[i + 1]!));
     sizes[path[0]!]!--;
     sizes[target]!++;
-    refreshEdgesFrom(path);
+  }
+}
+
+/** The cheapest move of one point from a cluster to another, for all pairs of clusters, while points move. */
+class MoveEdges {
+  readonly #costs: ArrayLike<number>;
+  readonly #cluster: Int32Array;
+  readonly #clusters: number;
+  /** By from * clusters + to; a point that has left stays until it comes to the top. */
+  readonly #heaps: IndexHeap[];
+
+  /** @param cluster of each point; `move` changes it */
+  constructor(costs: ArrayLike<number>, cluster: Int32Array, clusters: number) {
+    this.#costs = costs;
+    this.#cluster = cluster;
+    this.#clusters = clusters;
+    const members = Array.from({ length: clusters }, () => [] as number[]);
+    cluster.forEach((c, point) => members[c]!.push(point));
+    this.#heaps = Array.from({ length: clusters ** 2 }, (_, edge) => {
+      const [from, to] = [Math.floor(edge / clusters), edge % clusters];
+      const key = (point: number) => costs[point * clusters + to]! - costs[point * clusters + from]!;
+      return new IndexHeap(from === to ? [] : members[from]!, key);
+    });
+  }
+
+  /** Null where `from` has no point. */
+  cheapest(from: number, to: number): { point: number; cost: number } | null {
+    const heap = this.#heaps[from * this.#clusters + to]!;
+    for (let point = heap.top(); point !== null; point = heap.top()) {
+      if (this.#cluster[point] === from) {
+        const at = point * this.#clusters;
+        return { point, cost: this.#costs[at + to]! - this.#costs[at + from]! };
+      }
+      heap.pop();
+    }
+    return null;
+  }
+
+  move(point: number, to: number): void {
+    this.#cluster[point] = to;
+    for (let next = 0; next < this.#clusters; next++)
+      if (next !== to) this.#heaps[to * this.#clusters + next]!.push(point);
   }
 }
 
@@ -67,10 +96,11 @@ export function assignWithMinimumSize(
  * negative along optimal flows, cycles are not).
  */
 function cheapestPath(
-  moveCost: Float64Array,
+  edges: MoveEdges,
   sizes: Int32Array,
   minimumSize: number,
   target: number,
+  margin: number,
 ): number[] {
   const clusters = sizes.length;
   const distance = Float64Array.from(sizes, (size) => (size > minimumSize ? 0 : Infinity));
@@ -79,9 +109,8 @@ function cheapestPath(
     let changed = false;
     for (let a = 0; a < clusters; a++)
       for (let b = 0; b < clusters; b++) {
-        const through = distance[a]! + moveCost[a * clusters + b]!;
-        // The margin keeps rounding noise from closing a cycle of zero cost.
-        if (a !== b && through < distance[b]! - 1e-12 * (1 + Math.abs(through))) {
+        const through = a === b ? Infinity : distance[a]! + (edges.cheapest(a, b)?.cost ?? Infinity);
+        if (through < distance[b]! - margin) {
           distance[b] = through;
           previous[b] = a;
           changed = true;

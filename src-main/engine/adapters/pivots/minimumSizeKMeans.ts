@@ -1,112 +1,97 @@
 import { createRandom, type Random } from '../../../data/random.ts';
 import { assignWithMinimumSize } from './minimumSizeAssignment.ts';
-import type { RowProducts } from './rowProducts.ts';
+import type { RowDistances } from './rowDistances.ts';
 
 export interface Clustering {
   /** Cluster of each row. */
   cluster: Int32Array;
-  /** Squared Euclidean distance of each row to the centroid of its cluster. */
+  /** Squared Euclidean distance of each row to the mean of its cluster. */
   distance: Float64Array;
   /** Sum of these distances. */
   inertia: number;
+  /** Assignments made. */
   iterations: number;
 }
 
+/** Lloyd iterations end once one has lowered the inertia by no more than this part. */
+const tolerance = 1e-5;
+const mostIterations = 300;
+
 /**
  * k-means with a minimum cluster size (PMRC, section 4.1 of the paper): k-means++ seeding, Lloyd iterations whose
- * assignment step is optimal under the bound, until the assignment no longer changes. Deterministic by seed.
+ * assignment step is optimal under the bound, until assignments no longer change or hardly lower the inertia. Deterministic by seed.
  *
- * @param rows [count * dimensions], row by row
- * @param engine for so many rows, dimensions and clusters
+ * @param engine with the rows set
  */
 export function minimumSizeKMeans(
-  rows: Float32Array,
-  engine: RowProducts,
-  options: { minimumSize: number; seed: number; maxIterations?: number },
+  engine: RowDistances,
+  options: { minimumSize: number; seed: number },
 ): Clustering {
-  const { minimumSize, seed, maxIterations = 100 } = options;
-  const { count, dimensions, clusters } = engine;
-  engine.set(rows);
-  const norms = squaredNorms(rows, count, dimensions);
-  let centroids = seedCentroids(rows, norms, engine, createRandom(seed));
-  let cluster: Int32Array = new Int32Array(count).fill(-1);
+  const { count, clusters } = engine.layout;
+  let costs = seedDistances(engine, createRandom(options.seed));
+  let cluster: Int32Array = new Int32Array(0);
+  let previous = Infinity;
   for (let iterations = 1; ; iterations++) {
-    const costs = squaredDistances(norms, centroids, engine);
-    const next = assignWithMinimumSize(costs, count, clusters, minimumSize);
-    const settled = next.every((c, i) => c === cluster[i]);
+    const next = assignWithMinimumSize(costs, count, clusters, options.minimumSize);
+    const isSettled = cluster.length > 0 && next.every((c, i) => c === cluster[i]);
     cluster = next;
-    if (settled || iterations === maxIterations) {
-      const distance = Float64Array.from(cluster, (c, p) => costs[p * clusters + c]!);
-      return { cluster, distance, inertia: distance.reduce((a, b) => a + b, 0), iterations };
-    }
-    centroids = means(engine.sums(cluster), cluster, centroids, dimensions);
+    costs = engine.toMeans(cluster, sizesOf(cluster, clusters));
+    const distance = Float64Array.from(cluster, (c, row) => costs[row * clusters + c]!);
+    const inertia = distance.reduce((a, b) => a + b, 0);
+    if (isSettled || previous - inertia <= tolerance * inertia || iterations === mostIterations)
+      return { cluster, distance, inertia, iterations };
+    previous = inertia;
   }
 }
 
-function squaredNorms(rows: Float32Array, count: number, dimensions: number): Float64Array {
-  const norms = new Float64Array(count);
-  for (let p = 0; p < count; p++) {
-    let total = 0;
-    for (let d = p * dimensions; d < (p + 1) * dimensions; d++) total += rows[d]! * rows[d]!;
-    norms[p] = total;
-  }
-  return norms;
+function sizesOf(cluster: Int32Array, clusters: number): Int32Array {
+  const sizes = new Int32Array(clusters);
+  for (const c of cluster) sizes[c]!++;
+  return sizes;
 }
 
-/** |row - centroid|^2 for all pairs [count * clusters], as |row|^2 - 2 row.centroid + |centroid|^2, not below 0. */
-function squaredDistances(norms: Float64Array, centroids: Float32Array, engine: RowProducts): Float64Array {
-  const { count, dimensions, clusters } = engine;
-  const products = engine.products(centroids);
-  const centroidNorms = squaredNorms(centroids, clusters, dimensions);
-  const costs = new Float64Array(count * clusters);
-  for (let p = 0; p < count; p++)
-    for (let c = 0; c < clusters; c++) {
-      const at = p * clusters + c;
-      costs[at] = Math.max(0, norms[p]! - 2 * products[at]! + centroidNorms[c]!);
+/**
+ * Greedy k-means++ (Arthur and Vassilvitskii 2007): candidates for the next seed are drawn with probability proportional to the squared
+ * distance D^2 to the nearest seed so far; the one that leaves the least sum of D^2 is taken.
+ * @returns distances of all rows to the seeds [count * clusters]
+ */
+function seedDistances(engine: RowDistances, random: Random): Float32Array {
+  const { layout, candidates } = engine;
+  const { count, clusters } = layout;
+  const costs = new Float32Array(count * clusters);
+  let nearest = new Float64Array(count).fill(Infinity);
+  for (let c = 0; c < clusters; c++) {
+    const drawn =
+      c === 0
+        ? new Int32Array(candidates).fill(random.integer(count))
+        : Int32Array.from({ length: candidates }, () => draw(nearest, random));
+    const distances = engine.toRows(drawn);
+    // Rounding must not let a seed be drawn again.
+    drawn.forEach((row, i) => (distances[row * candidates + i] = 0));
+    let best = { candidate: -1, total: Infinity, nearest };
+    for (let i = 0; i < (c === 0 ? 1 : candidates); i++) {
+      const after = nearest.map((least, row) => Math.min(least, distances[row * candidates + i]!));
+      const total = after.reduce((a, b) => a + b, 0);
+      if (total < best.total) best = { candidate: i, total, nearest: after };
     }
+    nearest = best.nearest;
+    for (let row = 0; row < count; row++)
+      costs[row * clusters + c] = distances[row * candidates + best.candidate]!;
+  }
   return costs;
 }
 
-/** k-means++ (Arthur and Vassilvitskii 2007): each new seed is drawn with probability proportional to D^2. */
-function seedCentroids(
-  rows: Float32Array,
-  norms: Float64Array,
-  engine: RowProducts,
-  random: Random,
-): Float32Array {
-  const { count, dimensions, clusters } = engine;
-  const centroids = new Float32Array(clusters * dimensions);
-  let chosen = random.integer(count);
-  for (let c = 0; c < clusters; c++) {
-    centroids.set(rows.subarray(chosen * dimensions, (chosen + 1) * dimensions), c * dimensions);
-    if (c === clusters - 1) break;
-    const distances = squaredDistances(norms, centroids, engine);
-    const nearest = new Float64Array(count);
-    let total = 0;
-    for (let p = 0; p < count; p++) {
-      let least = Infinity;
-      for (let known = 0; known <= c; known++) least = Math.min(least, distances[p * clusters + known]!);
-      nearest[p] = least;
-      total += least;
-    }
-    let target = random.next() * total;
-    chosen = 0;
-    while (chosen < count - 1 && (target -= nearest[chosen]!) > 0) chosen++;
+/** An index drawn with probability proportional to its weight; uniformly where all weights are 0. */
+function draw(weights: Float64Array, random: Random): number {
+  const total = weights.reduce((a, b) => a + b, 0);
+  if (total === 0) return random.integer(weights.length);
+  let target = random.next() * total;
+  let last = 0;
+  for (let i = 0; i < weights.length; i++) {
+    if (weights[i] === 0) continue;
+    last = i;
+    target -= weights[i]!;
+    if (target <= 0) break;
   }
-  return centroids;
-}
-
-/** Mean of each cluster's rows; an empty cluster (possible only without a minimum) keeps its centroid. */
-function means(
-  sums: Float32Array,
-  cluster: Int32Array,
-  previous: Float32Array,
-  dimensions: number,
-): Float32Array {
-  const sizes = new Int32Array(previous.length / dimensions);
-  for (const c of cluster) sizes[c]!++;
-  return sums.map((value, i) => {
-    const size = sizes[Math.floor(i / dimensions)]!;
-    return size === 0 ? previous[i]! : value / size;
-  });
+  return last;
 }

@@ -2,20 +2,23 @@ import { StudioError } from '../../../contract/errors.ts';
 import type { PivotStrategy } from '../../../contract/training.ts';
 import { createRandom } from '../../../data/random.ts';
 import type { Tensorflow } from '../../graph/session.ts';
+import type { StoredDType } from '../../graph/variables.ts';
 import { minimumSizeKMeans } from './minimumSizeKMeans.ts';
-import { RowProducts } from './rowProducts.ts';
+import { RowDistances } from './rowDistances.ts';
 
 /** A weight whose rows are chosen from: W [count, dimensions], read only where the strategy needs its values. */
 export interface RowSource {
   count: number;
   dimensions: number;
-  values(): Float32Array;
+  stored: StoredDType;
+  /** As stored, row by row. */
+  bytes(): Uint8Array;
 }
 
 /** Chooses pivots for one module after the other; sessions are shared by modules of the same size. */
 export class PivotChooser {
   readonly #tf: Tensorflow;
-  readonly #engines = new Map<string, RowProducts>();
+  readonly #engines = new Map<string, RowDistances>();
 
   constructor(tf: Tensorflow) {
     this.#tf = tf;
@@ -55,8 +58,13 @@ export class PivotChooser {
         );
       case 'pmrc': {
         const engine = await this.#engine(source, clusters);
-        const { cluster, distance } = minimumSizeKMeans(source.values(), engine, { minimumSize: rank, seed });
-        return nearestRows(cluster, distance, clusters, rank);
+        engine.set(source.bytes());
+        try {
+          const { cluster, distance } = minimumSizeKMeans(engine, { minimumSize: rank, seed });
+          return nearestRows(cluster, distance, clusters, rank);
+        } finally {
+          engine.release();
+        }
       }
       default:
         throw new Error(`unknown pivot strategy ${String(strategy satisfies never)}`);
@@ -68,9 +76,10 @@ export class PivotChooser {
     this.#engines.clear();
   }
 
-  async #engine({ count, dimensions }: RowSource, clusters: number): Promise<RowProducts> {
-    const key = `${count} ${dimensions} ${clusters}`;
-    const engine = this.#engines.get(key) ?? (await RowProducts.open(this.#tf, count, dimensions, clusters));
+  async #engine({ count, dimensions, stored }: RowSource, clusters: number): Promise<RowDistances> {
+    const key = `${count} ${dimensions} ${stored} ${clusters}`;
+    const engine =
+      this.#engines.get(key) ?? (await RowDistances.open(this.#tf, { count, dimensions, clusters, stored }));
     this.#engines.set(key, engine);
     return engine;
   }

@@ -1,0 +1,69 @@
+import { initialValue } from '../adapters/initialValues.ts';
+import { PivotChooser } from '../adapters/pivots/pivots.ts';
+import type { Tensorflow } from '../graph/session.ts';
+import type { AdapterParameter } from '../model/modelGraph.ts';
+import type { TrainingState } from './trainingState.ts';
+
+/**
+ * Gives every adapter parameter its value before training. Clustering the rows of a large model takes minutes (PMRC): progress is told
+ * with the time left, a stop is heeded between modules, and what has been found until then is in the cache for the next start.
+ *
+ * @param isStopped asked before each parameter
+ * @returns false where a stop was asked for
+ */
+export async function prepareAdapter(
+  { graph, model, weights, request, emit }: TrainingState,
+  tf: Tensorflow,
+  isStopped: () => Promise<boolean>,
+): Promise<boolean> {
+  const { adapterParameters } = model;
+  const estimate = createTimeEstimate(adapterParameters.map(workOf));
+  const chooser = new PivotChooser(tf);
+  try {
+    for (const [i, parameter] of adapterParameters.entries()) {
+      if (await isStopped()) return false;
+      const place = { chooser, cacheFolder: request.cacheFolder };
+      const value = await initialValue(parameter, weights, request.config.seed, place);
+      graph.assign(parameter.variable, value);
+      emit({
+        type: 'progress',
+        label: 'Preparing the adapter',
+        done: i + 1,
+        total: adapterParameters.length,
+        secondsLeft: estimate.after(i),
+      });
+    }
+  } finally {
+    chooser.close();
+  }
+  return true;
+}
+
+/** Elements of the weight that has to be clustered; everything else takes no time beside it. */
+function workOf({ spec, place }: AdapterParameter): number {
+  const isClustered = spec.initial.kind === 'pivots' && place!.adapter.pivots === 'pmrc';
+  return isClustered ? place!.shape.dIn * place!.shape.dOut : 0;
+}
+
+/** The rate is taken over so many of the latest modules: those from the cache, at a resumed start, are much faster than the others. */
+const rateWindow = 7;
+
+/**
+ * @param work of each item, any unit
+ * @param now milliseconds
+ */
+export function createTimeEstimate(work: readonly number[], now: () => number = () => performance.now()) {
+  const recent = [{ at: now(), work: 0 }];
+  let left = work.reduce((a, b) => a + b, 0);
+  return {
+    /** Seconds left after item i is done; null while nothing that takes time is done, or nothing is left. Called in order. */
+    after(i: number): number | null {
+      left -= work[i]!;
+      if (work[i]! > 0) recent.push({ at: now(), work: recent.at(-1)!.work + work[i]! });
+      if (recent.length > rateWindow + 1) recent.shift();
+      const [first, last] = [recent[0]!, recent.at(-1)!];
+      if (left === 0 || recent.length === 1) return null;
+      return (left * (last.at - first.at)) / (last.work - first.work) / 1000;
+    },
+  };
+}
