@@ -47,6 +47,7 @@ export interface TrainForm {
   weightDecay: number | null;
   rankStabilized: boolean;
   gradientCheckpointing: boolean;
+  packing: boolean;
   optimizer: Optimizer;
   heldOutPercent: number | null;
   evalEvery: number | null;
@@ -82,6 +83,7 @@ export const defaultForm: Readonly<TrainForm> = {
   weightDecay: 0,
   rankStabilized: false,
   gradientCheckpointing: false,
+  packing: false,
   optimizer: 'adamw',
   heldOutPercent: 2,
   evalEvery: 50,
@@ -115,6 +117,7 @@ const advancedFields = [
   'optimizer',
   'rankStabilized',
   'gradientCheckpointing',
+  'packing',
   'dropout',
   'heldOutPercent',
   'evalEvery',
@@ -189,15 +192,7 @@ export function checkForm(
     }
 
   const trainRows = dataset && dataset.rows - heldOutRows(dataset.rows, (form.heldOutPercent ?? 0) / 100);
-  const steps = !parsed.success
-    ? null
-    : form.length === 'steps'
-      ? form.maxSteps
-      : trainRows &&
-        Math.max(
-          1,
-          Math.ceil(parsed.data.epochs * Math.ceil(trainRows / (parsed.data.batch * parsed.data.accumulate))),
-        );
+  const steps = parsed.success ? stepCount(parsed.data, trainRows) : null;
   const wrong = Object.keys(problems).length;
   if (wrong > 0)
     missing.push(wrong === 1 ? 'Correct the marked value' : `Correct the ${wrong} marked values`);
@@ -210,6 +205,14 @@ export function checkForm(
     trainRows,
     runName,
   };
+}
+
+/** Optimiser steps; null where rows are packed, as their tokens decide how many packs there are, or where there are none. */
+function stepCount(config: TrainConfig, trainRows: number | null): number | null {
+  const { maxSteps, epochs, batch, accumulate, packing } = config;
+  if (maxSteps !== null) return maxSteps;
+  if (packing || trainRows === null) return null;
+  return Math.max(1, Math.ceil(epochs * Math.ceil(trainRows / (batch * accumulate))));
 }
 
 /** As the core splits: at least one row stays for training. */
@@ -243,6 +246,7 @@ function toConfig(form: TrainForm): unknown {
     weightDecay: form.weightDecay,
     optimizer: form.optimizer,
     gradientCheckpointing: form.gradientCheckpointing,
+    packing: form.packing,
     heldOutFraction: form.heldOutPercent === null ? null : form.heldOutPercent / 100,
     evalEvery: form.evalEvery,
     checkpointEvery: form.checkpointEvery,
@@ -299,6 +303,7 @@ export function commandLine(
     ...(config.gradientCheckpointing
       ? ([['gradient-checkpointing', 'true']] satisfies [string, string][])
       : []),
+    ...(config.packing ? ([['packing', 'true']] satisfies [string, string][]) : []),
     ['held-out', config.heldOutFraction],
     ['eval-every', config.evalEvery],
     ['checkpoint-every', config.checkpointEvery],
