@@ -1,10 +1,15 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkSize, checkTraining } from '../../src-main/budget/check.ts';
 import { countParameters } from '../../src-main/budget/count.ts';
 import type { AdapterSize } from '../../src-main/budget/methods/method.ts';
 import { baseParameters, presets } from '../../src-main/budget/modelShape.ts';
 import { solveRank } from '../../src-main/budget/solve.ts';
-import { expectedWeights } from '../../src-main/formats/decoderWeights.ts';
+import { checkWeights, expectedWeights } from '../../src-main/formats/decoderWeights.ts';
+import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
+import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
+import { fixtures } from '../support/paths.ts';
 import { methods, targetModules, trainConfigSchema, type Method } from '../../src-main/contract/training.ts';
 import { llamaConfig } from '../../src-main/formats/decoderConfig.ts';
 
@@ -40,6 +45,16 @@ describe('base parameters', () => {
     ['qwen3-8b', 8_190_735_360],
   ])('%s has the published %i', (name, expected) => {
     expect(baseParameters(presets[name]!)).toBe(expected);
+  });
+
+  it.each(readdirSync(fixtures))('are the numbers in the file of %s', (name) => {
+    const config = readDecoderConfig(join(fixtures, name));
+    const weights = new WeightFolder(join(fixtures, name));
+    checkWeights(config, weights);
+    expect([...expectedWeights(config).keys()].toSorted()).toEqual(weights.names.toSorted());
+    const stored = weights.names.map((tensor) => weights.info(tensor)!.shape.reduce((n, m) => n * m, 1));
+    expect(baseParameters(config)).toBe(stored.reduce((a, b) => a + b, 0));
+    weights.close();
   });
 
   it('are the sum of the tensors that a folder of the configuration has', () => {

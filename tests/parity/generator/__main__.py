@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from cases import CASES
 from clusters import record_assignments, record_clusters
+from decoding import record_decoding
 from foreign import write_logits
 from models import record_real_model, write_fixtures
 from record import record
@@ -30,6 +31,7 @@ def record_all(fixtures, recorded, only):
         write_fixtures(fixtures)
         record_clusters(SHARED, recorded)
         record_assignments(recorded)
+        record_decoding(fixtures, recorded)
         record_real_model(SHARED, recorded)
     chosen = [case for case in CASES if only is None or only in case.name]
     for number, case in enumerate(chosen, 1):

@@ -62,11 +62,23 @@ PLACED = {
 #: Other configurations of a family: rope scaling, biases.
 CONFIGURATIONS = ("tiny-llama-rope", "tiny-llama-yarn", "tiny-llama-linear")
 
+#: Families and options beyond those of FAMILIES: what they add to the graph is seen by every parameter's gradient.
+FURTHER = ("tiny-llama-dynamic", "tiny-llama-yarn-all", "tiny-qwen2-windows", "tiny-qwen3-windows", "tiny-ministral", "tiny-gemma", "tiny-gemma2",
+           "tiny-gemma3", "tiny-smollm3", "tiny-granite", "tiny-olmo2")
+#: Phi-3 keeps q, k, v in one matrix and gate, up in another: PEFT adapts these.
+FUSED_TARGETS = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
+
 CASES = [
     *(Case(model, label, method, train) for model in FAMILIES for label, method, train in GRID),
     *(Case(model, "full", Full()) for model in CONFIGURATIONS[:1]),
     *(Case(model, "lora", Lora(r=2, alpha=4)) for model in CONFIGURATIONS),
     *(Case(model, "idlora", IdLora(k=2, s=2)) for model in CONFIGURATIONS),
+    *(Case(model, "full", Full()) for model in (*FURTHER, "tiny-phi3", "tiny-phi3-long")),
+    *(Case(model, "lora", Lora(r=2, alpha=4)) for model in FURTHER),
+    *(Case(model, "lora", Lora(r=2, alpha=4, targets=FUSED_TARGETS)) for model in ("tiny-phi3", "tiny-phi3-long")),
+    *(Case(model, "idlora", IdLora(k=2, s=2)) for model in ("tiny-gemma2", "tiny-gemma3")),
+    Case("tiny-phi3", "idlora", IdLora(k=2, s=2, targets=FUSED_TARGETS)),
+    Case("tiny-phi3", "dora", Lora(targets=FUSED_TARGETS, options={"use_dora": True})),
     Case("tiny-llama", "lora-attention", Lora(targets=("q_proj", "v_proj"))),
     Case("tiny-qwen3", "idlora-mlp", IdLora(targets=("gate_proj", "down_proj"))),
     Case("tiny-llama", "lora-patterns", Lora(options=SELECTION)),
