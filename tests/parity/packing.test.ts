@@ -6,8 +6,10 @@ import { floats, relativeError } from '../support/recordedValues.ts';
 
 const packed = parityCases.filter(({ label }) => label.endsWith('-packed'));
 
-it('a family without and one with a sliding window are recorded', () => {
-  expect(new Set(packed.map(({ model }) => model))).toEqual(new Set(['tiny-llama', 'tiny-mistral']));
+it('families without, with, and with a sliding window on some layers are recorded', () => {
+  expect(new Set(packed.map(({ model }) => model))).toEqual(
+    new Set(['tiny-llama', 'tiny-mistral', 'tiny-gemma3']),
+  );
 });
 
 it.each(packed)('$name: one pack against transformers with positions and a mask by blocks', async (known) => {

@@ -20,6 +20,7 @@ from decoding import record_decoding
 from foreign import write_logits
 from models import record_real_model, write_fixtures
 from record import record
+from ropes import record_ropes
 
 SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -32,6 +33,7 @@ def record_all(fixtures, recorded, only):
         record_clusters(SHARED, recorded)
         record_assignments(recorded)
         record_decoding(fixtures, recorded)
+        record_ropes(recorded)
         record_real_model(SHARED, recorded)
     chosen = [case for case in CASES if only is None or only in case.name]
     for number, case in enumerate(chosen, 1):

@@ -26,15 +26,23 @@ def batch(vocabulary):
     return {"ids": ids, "labels": labels, "mask": mask}, {"rows": rows, "prompts": prompts, "tasks": [0, 1, 2]}
 
 
-def pack(tensors, lengths, window):
-    """The same rows as one: positions start anew with each, and the mask shows a token those of its row up to itself, `window` of them."""
+def pack(tensors, lengths, config):
+    """The same rows as one: positions start anew with each, and the mask shows a token those of its row up to itself, `window` of them.
+
+    Models whose layers differ take a mask for each kind of layer.
+    """
     join = lambda name: torch.cat([tensors[name][row, :length] for row, length in enumerate(lengths)])[None]
     positions = torch.cat([torch.arange(length) for length in lengths])
     rows = torch.repeat_interleave(torch.tensor(lengths))
     distance = positions[:, None] - positions[None]
-    visible = (rows[:, None] == rows[None]) & (distance >= 0) & (distance < (window or len(rows)))
-    mask = torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)
-    return {"ids": join("ids"), "labels": join("labels"), "mask": mask[None, None], "positions": positions[None]}
+
+    def mask(window):
+        visible = (rows[:, None] == rows[None]) & (distance >= 0) & (distance < (window or len(rows)))
+        return torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)[None, None]
+
+    window = getattr(config, "sliding_window", None)
+    masks = {"full_attention": mask(None), "sliding_attention": mask(window)} if getattr(config, "layer_types", None) else mask(window)
+    return {"ids": join("ids"), "labels": join("labels"), "mask": masks, "positions": positions[None]}
 
 
 def loss_of(model, ids, labels, mask, positions=None):
@@ -83,7 +91,7 @@ def record(case, fixtures, out):
     tensors, rows = batch(config.vocab_size)
     lengths = [len(row) for row in rows["rows"]]
     if case.packed:
-        tensors = pack(tensors, lengths, getattr(config, "sliding_window", None))
+        tensors = pack(tensors, lengths, config)
     adapted = adapt(case, fixtures, rows["tasks"])
     start = {name: p.detach().clone().contiguous() for name, p in adapted.trainable.items()}
     if case.method.config() is not None:
