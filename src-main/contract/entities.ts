@@ -170,7 +170,7 @@ export const runSchema = z.object({
   dataContract: dataContractSchema.nullable(),
   environment: environmentSchema.nullable(),
   error: plainErrorSchema.nullable(),
-  /** True where a complete checkpoint exists that `resume` can start from. */
+  /** True where `resume` can go on: from a complete checkpoint, or from the start where no step was done. */
   resumable: z.boolean(),
   createdAt: time,
   startedAt: time.nullable(),

@@ -92,7 +92,8 @@ export function createRunService(
     return best !== undefined && lossOf(best) < Infinity ? best : latest(run);
   };
   const save = (run: Run): Run => {
-    const current = { ...run, resumable: run.state !== 'done' && latest(run) !== null };
+    const hasStart = run.step === 0 && ['stopped', 'interrupted'].includes(run.state);
+    const current = { ...run, resumable: run.state !== 'done' && (hasStart || latest(run) !== null) };
     updateRun(context.writable(), current);
     emit({ type: 'run', run: current });
     return current;

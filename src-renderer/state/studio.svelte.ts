@@ -19,6 +19,7 @@ export interface Progress {
   label: string;
   done: number;
   total: number | null;
+  secondsLeft?: number | null | undefined;
 }
 
 /** What the page knows of the studio: loaded once, then kept by events. */

@@ -1,0 +1,13 @@
+// `npm run check:long`: checks that take minutes and need a machine that does nothing else. Ends with the line `N passed, N failed`.
+import { ensureOrExit } from './ensure.mjs';
+import { studioEnvironment } from './launch.mjs';
+import { projectFolder } from './paths.mjs';
+import { runVitest } from './vitest.mjs';
+
+process.chdir(projectFolder);
+const node = await ensureOrExit();
+const args = ['--config=vitest.long.config.ts', '--disable-console-intercept', ...process.argv.slice(2)];
+const { passed, failed, skipped } = await runVitest(node, args, studioEnvironment(node));
+for (const name of skipped) console.log(`skipped  ${name}`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
