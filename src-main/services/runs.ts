@@ -4,10 +4,10 @@ import { basename, join } from 'node:path';
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { modelTargets } from '../budget/targets.ts';
-import type { Curves, EndReason, EvalMetric, Run, StepMetric } from '../contract/entities.ts';
+import type { Curves, Run } from '../contract/entities.ts';
 import { StudioError, toPlainError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
-import type { EngineEvent, ProbeResult, TrainResult } from '../engine/process/protocol.ts';
+import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
 import type { EngineJob } from '../engine/process/supervisor.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import {
@@ -20,11 +20,11 @@ import {
   removeRun,
   runsInState,
   updateRun,
-  writeMetrics,
 } from '../store/runs.ts';
 import { missing, newId, type ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
+import { createRunRecorder } from './runRecorder.ts';
 import { prepareTrainingData } from './trainingData.ts';
 import { studioVersion } from './version.ts';
 
@@ -53,9 +53,6 @@ export interface RunService {
   /** Marks runs that a dead process left running. */
   recover(): void;
 }
-
-/** Metrics go to the database at most this often: one commit costs a disk flush. */
-const flushEveryMs = 500;
 
 interface Active {
   job: EngineJob<'train'>;
@@ -130,7 +127,7 @@ export function createRunService(
         endReason: null,
         endedAt: null,
       });
-      const recorder = createRecorder(context, run, save, watch);
+      const recorder = createRunRecorder(context, run, save, watch);
       const job = context.engine.start(
         {
           kind: 'train',
@@ -282,134 +279,5 @@ function environmentOf(engine: ProbeResult): NonNullable<Run['environment']> {
     device: engine.devices.join(', '),
     cores: cpus().length,
     memoryBytes: totalmem(),
-  };
-}
-
-const endReasons: Record<TrainResult['outcome'], EndReason> = {
-  done: 'all_steps',
-  early_stopped: 'early_stopped',
-  stopped: 'stop_requested',
-};
-
-/** Turns the engine's events into the run's record: metrics in batches, state at once. */
-function createRecorder(
-  context: ServiceContext,
-  initial: Run,
-  save: (run: Run) => Run,
-  watch: ((event: EngineEvent) => void) | undefined,
-) {
-  let run = initial;
-  let steps: StepMetric[] = [];
-  let evals: EvalMetric[] = [];
-  let logs: string[] = [];
-  let timer: NodeJS.Timeout | null = null;
-
-  const flush = () => {
-    if (timer) clearTimeout(timer);
-    timer = null;
-    if (steps.length + evals.length + logs.length === 0) return;
-    writeMetrics(context.writable(), run.id, { steps, evals, logs });
-    const last = steps.at(-1);
-    run = save({
-      ...run,
-      step: Math.max(run.step, last?.step ?? 0),
-      lastLoss: last?.loss ?? run.lastLoss,
-      lastHeldOutLoss: evals.at(-1)?.loss ?? run.lastHeldOutLoss,
-    });
-    if (steps.length > 0) context.emit({ type: 'run.steps', runId: run.id, steps });
-    for (const metric of evals) context.emit({ type: 'run.eval', runId: run.id, metric });
-    [steps, evals, logs] = [[], [], []];
-  };
-  const flushSoon = () => {
-    timer ??= setTimeout(() => {
-      try {
-        flush();
-      } catch (error) {
-        // A full disk, say: the metrics stay in memory and are tried again with the next ones.
-        timer = null;
-        context.emit({
-          type: 'run.log',
-          runId: run.id,
-          line: `Metrics not written yet: ${toPlainError(error).message}`,
-        });
-      }
-    }, flushEveryMs);
-  };
-
-  const log = (line: string) => {
-    logs.push(line);
-    context.emit({ type: 'run.log', runId: run.id, line });
-    flushSoon();
-  };
-
-  return {
-    onEvent(event: EngineEvent): void {
-      switch (event.type) {
-        case 'start':
-          run = save({
-            ...run,
-            trainable: event.trainable,
-            frozenExtra: event.frozenExtra,
-            totalSteps: event.totalSteps,
-            step: event.firstStep - 1,
-            skippedSteps: event.skippedSteps,
-            best: event.best,
-            dataContract: run.dataContract && { ...run.dataContract, packing: event.packing },
-          });
-          break;
-        case 'step': {
-          const { type: _type, ...metric } = event;
-          steps.push(metric);
-          flushSoon();
-          break;
-        }
-        case 'skipped':
-          run = { ...run, step: event.step, skippedSteps: run.skippedSteps + 1 };
-          log(`step ${event.step} skipped: ${event.reason}`);
-          break;
-        case 'eval': {
-          const { type: _type, ...metric } = event;
-          evals.push(metric);
-          if (metric.loss < (run.best?.loss ?? Infinity))
-            run = { ...run, best: { step: metric.step, loss: metric.loss } };
-          flushSoon();
-          break;
-        }
-        case 'log':
-          log(event.line);
-          break;
-        case 'progress':
-          context.emit({ ...event, task: `run ${run.id}` });
-          break;
-        case 'checkpoint':
-          flush();
-          break;
-        default:
-          throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
-      }
-      watch?.(event);
-    },
-    onLog: log,
-    finish(result: TrainResult): Run {
-      flush();
-      run = save({
-        ...run,
-        state: result.outcome === 'stopped' ? 'stopped' : 'done',
-        endReason: endReasons[result.outcome],
-        step: result.step,
-        best: result.best,
-        endedAt: new Date().toISOString(),
-      });
-      return run;
-    },
-    fail(error: unknown): Run {
-      try {
-        flush();
-      } catch (flushError) {
-        console.error(flushError);
-      }
-      run = save({ ...run, state: 'failed', error: toPlainError(error), endedAt: new Date().toISOString() });
-      return run;
-    },
   };
 }
