@@ -85,6 +85,21 @@ export const adapterConfigSchema = z.object({
 });
 export type AdapterConfig = z.infer<typeof adapterConfigSchema>;
 
+/** Prompts that are answered during training: most of them, and characters of one. */
+export const mostSamplePrompts = 8;
+export const longestSamplePrompt = 2000;
+
+/** What the model is asked while it trains. The answers (greedy) change nothing of the training. */
+export const samplesConfigSchema = z.object({
+  /** As they go to the model: no template is put around them. */
+  prompts: z.array(z.string().min(1).max(longestSamplePrompt)).min(1).max(mostSamplePrompts),
+  /** Steps between answers; 0: with each evaluation. The base model answers before the first step, and the trained one after the last. */
+  every: z.number().int().min(0).default(0),
+  /** Tokens of an answer at most. */
+  maxTokens: z.number().int().min(1).max(512).default(64),
+});
+export type SamplesConfig = z.infer<typeof samplesConfigSchema>;
+
 /** Everything that decides what a training run computes. Two runs with equal values and data are equal. */
 export const trainConfigSchema = z.object({
   adapter: adapterConfigSchema,
@@ -142,6 +157,8 @@ export const trainConfigSchema = z.object({
   earlyStoppingPatience: z.number().int().min(1).nullable().default(null),
   /** Keep the checkpoint with the lowest held-out loss, and end with it. */
   keepBest: z.boolean().default(false),
+  /** Prompts that are answered during training; null: none. */
+  samples: samplesConfigSchema.nullable().default(null),
 });
 export type TrainConfig = z.infer<typeof trainConfigSchema>;
 /** A TrainConfig as typed in by a person: everything with a default may be absent. */
