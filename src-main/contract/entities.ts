@@ -175,6 +175,9 @@ export const runSchema = z.object({
   createdAt: time,
   startedAt: time.nullable(),
   endedAt: time.nullable(),
+  /** What a person wrote about it. */
+  notes: z.string().default(''),
+  tags: z.array(z.string()).default([]),
 });
 export type Run = z.infer<typeof runSchema>;
 

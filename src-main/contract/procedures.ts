@@ -20,6 +20,7 @@ import { precisionSchema, trainConfigSchema } from './training.ts';
 const task = z.number().int().min(0).max(1000);
 /** A model, dataset or run: by id or by name. */
 const reference = z.string().min(1);
+const runName = z.string().min(1).max(100);
 const nothing = z.object({});
 
 /**
@@ -66,7 +67,7 @@ export const procedures = {
   'runs.curves': { input: z.object({ run: reference }), output: curvesSchema },
   'runs.start': {
     input: z.object({
-      name: z.string().min(1).max(100),
+      name: runName,
       model: reference,
       dataset: reference,
       config: trainConfigSchema,
@@ -76,6 +77,16 @@ export const procedures = {
   'runs.resume': { input: z.object({ run: reference }), output: runSchema },
   /** Stops after the current step; `save` keeps a checkpoint that can be resumed. */
   'runs.stop': { input: z.object({ run: reference, save: z.boolean().default(true) }), output: runSchema },
+  /** Changes what is given: the name, notes, tags (in place of all earlier ones). */
+  'runs.annotate': {
+    input: z.object({
+      run: reference,
+      name: runName.optional(),
+      notes: z.string().max(20_000).optional(),
+      tags: z.array(z.string().trim().min(1).max(40)).max(30).optional(),
+    }),
+    output: runSchema,
+  },
   'runs.remove': { input: z.object({ run: reference }), output: nothing },
 
   'evaluations.list': { input: nothing, output: z.array(evaluationSchema) },

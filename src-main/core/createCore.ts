@@ -14,6 +14,7 @@ import { createModelService, type ModelService } from '../services/models.ts';
 import { createRunService, type RunService } from '../services/runs.ts';
 import { studioVersion } from '../services/version.ts';
 import {
+  needsUpgrade,
   openReadable,
   openWritable,
   type ReadableDatabase,
@@ -96,6 +97,7 @@ export function createCore(options: {
     'runs.start': async (input) => (await runs.start(input)).run,
     'runs.resume': async ({ run }) => (await runs.resume(run)).run,
     'runs.stop': ({ run, save }) => runs.stop(run, { save }),
+    'runs.annotate': async ({ run, ...changes }) => runs.annotate(run, changes),
     'runs.remove': async ({ run }) => {
       runs.remove(run);
       return {};
@@ -132,8 +134,8 @@ function open(
   mode: 'write' | 'read',
   home: string,
 ): { database: ReadableDatabase; writable: () => WritableDatabase; close: () => void } {
-  // A data folder that does not exist yet is made, whoever asks first.
-  if (mode === 'write' || !existsSync(path)) {
+  // A data folder that does not exist yet is made, and an older one upgraded, whoever asks first.
+  if (mode === 'write' || !existsSync(path) || needsUpgrade(path)) {
     const unlock = lockHome(home);
     try {
       const database = openWritable(path);

@@ -11,6 +11,7 @@ import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
 import type { EngineJob } from '../engine/process/supervisor.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import {
+  annotateRun,
   dropMetricsAfter,
   ensureProject,
   findRun,
@@ -44,6 +45,11 @@ export interface RunService {
   ): Promise<{ run: Run; ended: Promise<Run> }>;
   /** Stops after the current step; returns when the run has ended. */
   stop(reference: string, options: { save: boolean }): Promise<Run>;
+  /** Changes a run's name, notes or tags, also while it trains. @throws StudioError name_taken */
+  annotate(
+    reference: string,
+    changes: { name?: string | undefined; notes?: string | undefined; tags?: string[] | undefined },
+  ): Run;
   remove(reference: string): void;
   /**
    * The checkpoint that stands for a run, for evaluation, generation and export: with `keepBest` the one with the lowest held-out
@@ -78,6 +84,14 @@ export function createRunService(
       );
     return run;
   };
+  const refuseTakenName = (name: string): void => {
+    if (findRun(database, project, name))
+      throw new StudioError(
+        'name_taken',
+        `There is already a run "${name}".`,
+        `Choose another name, or continue it with: train --resume ${name}`,
+      );
+  };
   const latest = (run: Run): string | null => listCheckpoints(paths.runCheckpoints(run.id)).at(-1) ?? null;
   const checkpoint = (run: Run): string | null => {
     if (!run.config.keepBest) return latest(run);
@@ -91,9 +105,9 @@ export function createRunService(
   const save = (run: Run): Run => {
     const hasStart = run.step === 0 && ['stopped', 'interrupted'].includes(run.state);
     const current = { ...run, resumable: run.state !== 'done' && (hasStart || latest(run) !== null) };
-    updateRun(context.writable(), current);
-    emit({ type: 'run', run: current });
-    return current;
+    const stored = updateRun(context.writable(), current);
+    emit({ type: 'run', run: stored });
+    return stored;
   };
 
   async function launch(
@@ -172,12 +186,7 @@ export function createRunService(
         ...asked,
         adapter: { ...asked.adapter, targets: modelTargets(decoder, asked.adapter.targets) },
       };
-      if (findRun(database, project, name))
-        throw new StudioError(
-          'name_taken',
-          `There is already a run "${name}".`,
-          `Choose another name, or continue it with: train --resume ${name}`,
-        );
+      refuseTakenName(name);
       const run: Run = {
         id: newId(),
         name,
@@ -204,6 +213,8 @@ export function createRunService(
         createdAt: new Date().toISOString(),
         startedAt: null,
         endedAt: null,
+        notes: '',
+        tags: [],
       };
       ensureProject(context.writable(), project);
       insertRun(context.writable(), run);
@@ -239,6 +250,20 @@ export function createRunService(
       if (!running) return run;
       running.job.stop(options);
       return running.ended;
+    },
+
+    annotate(reference, { name, notes, tags }) {
+      const run = get(reference);
+      if (name !== undefined && name !== run.name) refuseTakenName(name);
+      const annotated = {
+        ...run,
+        name: name ?? run.name,
+        notes: notes ?? run.notes,
+        tags: tags ? [...new Set(tags)] : run.tags,
+      };
+      annotateRun(context.writable(), run.id, annotated);
+      emit({ type: 'run', run: annotated });
+      return annotated;
     },
 
     remove(reference) {

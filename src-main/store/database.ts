@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { StudioError } from '../contract/errors.ts';
 import { initialTables } from './migrations/0001-initial-tables.ts';
+import { runAnnotations } from './migrations/0002-run-annotations.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -21,7 +22,7 @@ export interface Migration {
 }
 
 /** In order. A migration that has shipped is never edited. */
-export const migrations: readonly Migration[] = [initialTables];
+export const migrations: readonly Migration[] = [initialTables, runAnnotations];
 
 /**
  * Opens the database for writing, makes or upgrades it.
@@ -43,6 +44,16 @@ export function openWritable(path: string, list: readonly Migration[] = migratio
     throw error;
   }
   return { readable: database, writable: database };
+}
+
+/** Whether an existing database was made by an older studio: it must be upgraded before it can be read. */
+export function needsUpgrade(path: string): boolean {
+  const database = new Sqlite(path, { readonly: true, fileMustExist: true });
+  try {
+    return versionOf(database) < migrations.length;
+  } finally {
+    database.close();
+  }
 }
 
 /** Opens an existing database for reading, beside whoever writes. */

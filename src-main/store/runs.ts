@@ -1,7 +1,19 @@
 import { runSchema, type Curves, type EvalMetric, type Run, type StepMetric } from '../contract/entities.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 
-const read = (row: unknown): Run => runSchema.parse(JSON.parse((row as { entity: string }).entity));
+/** The columns that make a run: name, notes and tags are a person's, the entity is what the studio records. */
+const columns = 'entity, name, notes, tags';
+type Annotations = Pick<Run, 'name' | 'notes' | 'tags'>;
+
+function annotationsOf(row: unknown): Annotations {
+  const { name, notes, tags } = row as { name: string; notes: string; tags: string };
+  return { name, notes, tags: JSON.parse(tags) as string[] };
+}
+
+function read(row: unknown): Run {
+  const entity = JSON.parse((row as { entity: string }).entity) as object;
+  return runSchema.parse({ ...entity, ...annotationsOf(row) });
+}
 
 /** Makes the project if it does not exist yet. */
 export function ensureProject({ writable }: WritableDatabase, name: string): void {
@@ -13,7 +25,7 @@ export function ensureProject({ writable }: WritableDatabase, name: string): voi
 /** Newest first. */
 export function listRuns({ readable }: ReadableDatabase, project: string): Run[] {
   return readable
-    .prepare('SELECT entity FROM runs WHERE project = ? ORDER BY created_at DESC, rowid DESC')
+    .prepare(`SELECT ${columns} FROM runs WHERE project = ? ORDER BY created_at DESC, rowid DESC`)
     .all(project)
     .map(read);
 }
@@ -22,7 +34,7 @@ export function listRuns({ readable }: ReadableDatabase, project: string): Run[]
 export function findRun({ readable }: ReadableDatabase, project: string, reference: string): Run | null {
   const row = readable
     .prepare(
-      'SELECT entity FROM runs WHERE project = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1',
+      `SELECT ${columns} FROM runs WHERE project = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1`,
     )
     .get(project, reference, reference, reference);
   return row === undefined ? null : read(row);
@@ -30,14 +42,38 @@ export function findRun({ readable }: ReadableDatabase, project: string, referen
 
 export function insertRun({ writable }: WritableDatabase, run: Run): void {
   writable
-    .prepare('INSERT INTO runs (id, project, name, state, created_at, entity) VALUES (?, ?, ?, ?, ?, ?)')
-    .run(run.id, run.project, run.name, run.state, run.createdAt, JSON.stringify(run));
+    .prepare(
+      'INSERT INTO runs (id, project, name, state, created_at, entity, notes, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    )
+    .run(
+      run.id,
+      run.project,
+      run.name,
+      run.state,
+      run.createdAt,
+      JSON.stringify(run),
+      run.notes,
+      JSON.stringify(run.tags),
+    );
 }
 
-export function updateRun({ writable }: WritableDatabase, run: Run): void {
+/** Writes what the studio records of a run. @returns it with the name, notes and tags that it has now */
+export function updateRun({ writable }: WritableDatabase, run: Run): Run {
+  const row = writable
+    .prepare('UPDATE runs SET state = ?, entity = ? WHERE id = ? RETURNING name, notes, tags')
+    .get(run.state, JSON.stringify(run), run.id);
+  return row === undefined ? run : { ...run, ...annotationsOf(row) };
+}
+
+/** Writes what a person says of a run. */
+export function annotateRun(
+  { writable }: WritableDatabase,
+  id: string,
+  { name, notes, tags }: Annotations,
+): void {
   writable
-    .prepare('UPDATE runs SET state = ?, entity = ? WHERE id = ?')
-    .run(run.state, JSON.stringify(run), run.id);
+    .prepare('UPDATE runs SET name = ?, notes = ?, tags = ? WHERE id = ?')
+    .run(name, notes, JSON.stringify(tags), id);
 }
 
 /** Removes a run with its metrics, evaluations and exports. */
@@ -47,7 +83,7 @@ export function removeRun({ writable }: WritableDatabase, id: string): void {
 
 /** Runs of all projects in a state. */
 export function runsInState({ readable }: ReadableDatabase, state: Run['state']): Run[] {
-  return readable.prepare('SELECT entity FROM runs WHERE state = ?').all(state).map(read);
+  return readable.prepare(`SELECT ${columns} FROM runs WHERE state = ?`).all(state).map(read);
 }
 
 /** Writes metrics in one transaction; those of a repeated step (after a resume) replace the old ones. */
