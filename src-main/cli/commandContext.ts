@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { createCore, type Core } from '../core/createCore.ts';
 import { defaultHome } from '../services/homePaths.ts';
 import { text, type Values } from './arguments.ts';
-import { createOutput, type Output } from './output.ts';
+import { createOutput, formatBytes, type Output } from './output.ts';
 
 /** What a command gets besides its arguments. */
 export interface CommandContext {
@@ -39,7 +39,8 @@ function createProgressPrinter(output: Output): Parameters<Core['events']['subsc
   const last = new Map<string, { at: number; done: number }>();
   return ({ event }) => {
     if (event.type !== 'progress') return;
-    const { label, done, total, secondsLeft } = event;
+    const { label, done, total, secondsLeft, unit } = event;
+    const shown = unit === 'bytes' ? formatBytes : String;
     const now = Date.now();
     const before = last.get(label);
     const hasBegunAnew = before === undefined || done < before.done;
@@ -47,7 +48,7 @@ function createProgressPrinter(output: Output): Parameters<Core['events']['subsc
     if (hasBegunAnew || now - before.at < 1000) return;
     last.set(label, { at: now, done });
     const left = secondsLeft == null ? '' : `, about ${roughDuration(secondsLeft)} left`;
-    output.progress(`${label}: ${done}${total === null ? '' : ` of ${total}`}${left}`);
+    output.progress(`${label}: ${shown(done)}${total === null ? '' : ` of ${shown(total)}`}${left}`);
   };
 }
 

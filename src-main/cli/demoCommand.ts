@@ -33,7 +33,7 @@ export async function demoCommand(args: readonly string[], command: CommandConte
     const startedAt = Date.now();
     output.progress(`The demo's data folder is ${home}.`);
     const material = sharedMaterial() ?? generatedMaterial(home);
-    const model = core.models.getOrAdd(material.model);
+    const model = await core.models.getOrAdd(material.model);
     const dataset = await core.datasets.getOrAdd(material.trainFile);
     output.progress(
       `Model ${model.name} (${formatCount(model.parameters)} parameters), data ${dataset.name} (${formatCount(dataset.rows)} rows).`,

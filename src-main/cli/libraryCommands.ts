@@ -14,11 +14,11 @@ export async function modelsCommand(
   await withCore(command, values, reading ? 'read' : 'write', async ({ models }, output) => {
     switch (action) {
       case 'add': {
-        const model = models.add({
-          folder: only(positionals, 'models add FOLDER'),
-          name: text(values, 'name'),
-          copy: values['copy'] === true,
-        });
+        const folder = only(positionals, 'models add FOLDER');
+        const model = await models.add(
+          { folder, name: text(values, 'name'), copy: values['copy'] === true },
+          command.signal,
+        );
         output.result(
           model,
           () => `Added the model "${model.name}" (${formatCount(model.parameters)} parameters).`,

@@ -20,6 +20,8 @@ export const modelSchema = z.object({
   folder: z.string(),
   /** True where the folder is a copy inside the data folder, false where it is used in place. */
   copied: z.boolean(),
+  /** The Hub repository that it came from, by way of the Hugging Face cache or a download; null where it is not known. */
+  origin: z.object({ repository: z.string(), commit: z.string() }).nullable().default(null),
   /** Hugging Face `model_type`, for example `llama`. */
   family: z.string(),
   /** Parameters counted from the tensors' shapes; tied tensors once. */

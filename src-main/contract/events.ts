@@ -22,6 +22,8 @@ export const studioEventSchema = z.discriminatedUnion('type', [
     done: z.number(),
     total: z.number().nullable(),
     secondsLeft: z.number().nullish(),
+    /** What `done` and `total` count, where it is not in the label. */
+    unit: z.literal('bytes').optional(),
   }),
 ]);
 export type StudioEvent = z.infer<typeof studioEventSchema>;

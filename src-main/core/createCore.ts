@@ -71,14 +71,17 @@ export function createCore(options: {
   const evaluations = createEvaluationService(context, models, datasets, runs);
   const exports = createExportService(context, models, runs);
   const generation = createGenerationService(context, models, runs);
-  if (mode === 'write') runs.recover();
+  if (mode === 'write') {
+    runs.recover();
+    models.recover();
+  }
 
   const handlers: ProcedureHandlers = {
     'studio.info': async () => ({ version: studioVersion, home, project }),
     'studio.doctor': () => examine(home, engine),
     'models.list': async () => models.list(),
     'models.get': async ({ model }) => models.get(model),
-    'models.add': async (input) => models.add(input),
+    'models.add': (input, { signal }) => models.add(input, signal),
     'models.remove': async ({ model }) => {
       models.remove(model);
       return {};

@@ -3,23 +3,9 @@ import { basename, dirname, join } from 'node:path';
 import { StudioError } from '../contract/errors.ts';
 import { syncFolder, writeFileAtomic } from './atomicFile.ts';
 import { readJsonObject } from './jsonFile.ts';
+import { cardName, isCompanion } from './modelFiles.ts';
 import { tensorBytes, writeSafetensors, type SafetensorsDType, type TensorToWrite } from './safetensors.ts';
 import { weightIndexName, singleWeightName } from './weightFolder.ts';
-
-/** Files beside weights and config.json that a model needs in use, and those that say under which terms it may be used. */
-const companionNames = new Set([
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'tokenizer.model',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'chat_template.jinja',
-  'chat_template.json',
-]);
-const termsPattern = /^(licen[cs]e|notice|use_policy)/i;
 
 /** Hugging Face's usual limit for one file of weights. */
 const defaultShardBytes = 5e9;
@@ -112,11 +98,9 @@ function writeCompanions(folder: string, { base, dtype, card }: ModelToWrite): s
   for (const key of ['torch_dtype', 'dtype']) if (dtype && key in config) config[key] = dtypeNames[dtype];
   writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   const taken = readdirSync(base).filter(
-    (name) =>
-      (companionNames.has(name) || termsPattern.test(name)) &&
-      statSync(join(base, name), { throwIfNoEntry: false })?.isFile(),
+    (name) => isCompanion(name) && statSync(join(base, name), { throwIfNoEntry: false })?.isFile(),
   );
   for (const name of taken) writeFileAtomic(join(folder, name), [readFileSync(join(base, name))]);
-  if (card !== null) writeFileAtomic(join(folder, 'README.md'), card);
-  return ['config.json', ...taken, ...(card === null ? [] : ['README.md'])];
+  if (card !== null) writeFileAtomic(join(folder, cardName), card);
+  return ['config.json', ...taken, ...(card === null ? [] : [cardName])];
 }

@@ -52,6 +52,11 @@ export class WeightFolder {
     return shard.read(name);
   }
 
+  /** Paths of the weight files, in the order of their names. */
+  get paths(): string[] {
+    return this.#shards.map(({ path }) => path);
+  }
+
   /** SHA-256 over the shards' bytes, in the order of their names. */
   contentHash(onProgress?: (doneBytes: number, totalBytes: number) => void): string {
     const hash = createHash('sha256');
@@ -82,7 +87,8 @@ function invalid(message: string): StudioError {
   return new StudioError('model_invalid', message, 'Download or copy the model folder again.');
 }
 
-function shardNames(folder: string): string[] {
+/** Names of a folder's weight files, sorted. @throws StudioError not_found, model_invalid */
+export function shardNames(folder: string): string[] {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new StudioError(
       'not_found',
@@ -100,8 +106,12 @@ function shardNames(folder: string): string[] {
   const index = readJsonObject(join(folder, weightIndexName), 64 * 1024 * 1024, 'model_invalid');
   const map = index['weight_map'];
   if (typeof map !== 'object' || map === null) throw invalid(`${weightIndexName} has no weight_map.`);
-  const names = new Set(Object.values(map));
-  return [...names].map(checkShardName).sort();
+  return indexedShards(map);
+}
+
+/** The weight files that an index's `weight_map` names, sorted. @throws StudioError model_invalid where one is no plain file name */
+export function indexedShards(weightMap: object): string[] {
+  return [...new Set<unknown>(Object.values(weightMap))].map(checkShardName).sort();
 }
 
 function checkShardName(name: unknown): string {

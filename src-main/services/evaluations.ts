@@ -254,7 +254,7 @@ export function createEvaluationService(
       return evaluationItems(database, reference);
     },
     async start({ model, adapter, ...settings }, signal) {
-      const subject = findSubject(context, runs, models.getOrAdd(model), adapter, settings.precision);
+      const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
       return evaluate(subject, settings, signal);
     },
     async compare({ runs: names, ...settings }, signal) {

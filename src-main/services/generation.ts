@@ -24,7 +24,7 @@ export function createGenerationService(
 ): GenerationService {
   return {
     async text(input, signal) {
-      const model = models.getOrAdd(input.model);
+      const model = await models.getOrAdd(input.model);
       const { reference } = findSubject(context, runs, model, input.adapter, input.precision);
       const prompt = loadTokenizer(model.folder).encode(input.prompt, { specialTokens: true });
       const { rows, tokensPerSecond } = await context.engine.start(
@@ -46,7 +46,7 @@ export function createGenerationService(
       return { text: rows[0]!.text, tokens: rows[0]!.ids, tokensPerSecond };
     },
     async logits(input, signal) {
-      const model = models.getOrAdd(input.model);
+      const model = await models.getOrAdd(input.model);
       const { reference } = findSubject(context, runs, model, input.adapter, input.precision);
       const file = resolve(input.out);
       const result = await context.engine.start(

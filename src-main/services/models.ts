@@ -1,27 +1,42 @@
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
-import { baseParameters } from '../budget/modelShape.ts';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Model } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { checkWeights } from '../formats/decoderWeights.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
-import { checkTokenizer, loadTokenizer } from '../formats/tokenizer.ts';
-import { WeightFolder } from '../formats/weightFolder.ts';
 import { listRuns } from '../store/runs.ts';
 import { models } from '../store/library.ts';
 import { freeName, missing, newId, type ServiceContext } from './context.ts';
+import { cacheOrigin, copyModel, findModelFolder, hashFiles, readModel } from './modelImport.ts';
 
 export interface ModelService {
   list(): Model[];
   get(reference: string): Model;
   /** A name or id of the library, or a folder, which is then added in place. */
-  getOrAdd(reference: string): Model;
-  add(options: { folder: string; name?: string | undefined; copy: boolean }): Model;
+  getOrAdd(reference: string): Promise<Model>;
+  /** @throws StudioError for what is no usable model; nothing half-written stays */
+  add(
+    options: { folder: string; name?: string | undefined; copy: boolean },
+    signal?: AbortSignal,
+  ): Promise<Model>;
   remove(reference: string): void;
+  /** Clears what a process left behind that died while it copied. */
+  recover(): void;
 }
 
 export function createModelService(context: ServiceContext): ModelService {
   const { paths, database, emit } = context;
+
+  /** A folder that was used in place may have been moved or deleted since. */
+  const withState = (model: Model): Model =>
+    model.unusable || existsSync(join(model.folder, 'config.json'))
+      ? model
+      : {
+          ...model,
+          unusable: {
+            code: 'not_found',
+            message: `Its folder ${model.folder} is no longer there.`,
+            remedy: 'Put the folder back, or remove the model and add it from where it lies now.',
+          },
+        };
 
   const get = (reference: string): Model => {
     const found = models.find(database, reference);
@@ -31,42 +46,58 @@ export function createModelService(context: ServiceContext): ModelService {
         reference,
         models.list(database).map(({ name }) => name),
       );
-    return found;
+    return withState(found);
   };
 
-  const add: ModelService['add'] = ({ folder: given, name, copy }) => {
-    const folder = resolve(given);
-    const wish = name ?? basename(folder);
-    const known = models.list(database);
-    if (name !== undefined && known.some((model) => model.name === name))
-      throw new StudioError('name_taken', `There is already a model "${name}".`, 'Choose another name.');
-    const id = newId();
-    const described = describe(folder, (done, total) =>
-      emit({ type: 'progress', task: `model ${id}`, label: 'Hashing the weights', done, total }),
-    );
-    const same = known.find(
-      (model) => model.folder === folder && model.contentHash === described.contentHash,
-    );
-    if (same && !copy && name === undefined) return same;
-    const place = copy ? copyInto(folder, join(paths.models, id)) : folder;
-    const model: Model = {
-      id,
-      name: freeName(wish, (candidate) => known.some((other) => other.name === candidate)),
-      folder: place,
-      copied: copy,
-      ...described,
-      unusable: null,
-      createdAt: new Date().toISOString(),
+  const add: ModelService['add'] = async (
+    { folder: given, name, copy },
+    signal = new AbortController().signal,
+  ) => {
+    const database_ = context.writable();
+    const folder = findModelFolder(given);
+    const isTaken = (candidate: string) => models.list(database).some((other) => other.name === candidate);
+    const checkName = () => {
+      if (name !== undefined && isTaken(name))
+        throw new StudioError('name_taken', `There is already a model "${name}".`, 'Choose another name.');
     };
-    models.insert(context.writable(), model);
-    emit({ type: 'models.changed' });
-    return model;
+    checkName();
+    const id = newId();
+    const work = (label: string) => ({ signal, onBytes: progressReporter(context, `model ${id}`, label) });
+    const { weightPaths, ...facts } = readModel(folder);
+    const contentHash = await hashFiles(weightPaths, work('Hashing the weights'));
+    const same = models
+      .list(database)
+      .find((model) => model.folder === folder && model.contentHash === contentHash);
+    if (same && !copy && name === undefined) return same;
+    const place = copy ? join(paths.models, id) : folder;
+    if (copy) await copyModel(folder, place, work('Copying the model'));
+    const origin = cacheOrigin(folder);
+    try {
+      checkName();
+      const model: Model = {
+        id,
+        name: freeName(name ?? basename(origin?.repository ?? folder), isTaken),
+        folder: place,
+        copied: copy,
+        origin,
+        ...facts,
+        contentHash,
+        unusable: null,
+        createdAt: new Date().toISOString(),
+      };
+      models.insert(database_, model);
+      emit({ type: 'models.changed' });
+      return model;
+    } catch (error) {
+      if (copy) rmSync(place, { recursive: true, force: true });
+      throw error;
+    }
   };
 
   return {
-    list: () => models.list(database),
+    list: () => models.list(database).map(withState),
     get,
-    getOrAdd: (reference) =>
+    getOrAdd: async (reference) =>
       models.find(database, reference) ??
       (existsSync(join(reference, 'config.json')) ? add({ folder: reference, copy: false }) : get(reference)),
     add,
@@ -83,62 +114,23 @@ export function createModelService(context: ServiceContext): ModelService {
       if (model.copied) rmSync(model.folder, { recursive: true, force: true });
       emit({ type: 'models.changed' });
     },
+    recover() {
+      if (!existsSync(paths.models)) return;
+      for (const name of readdirSync(paths.models))
+        if (name.endsWith('.partial')) rmSync(join(paths.models, name), { recursive: true, force: true });
+    },
   };
 }
 
-/**
- * Reads and checks a Hugging Face folder: configuration, every tensor's name and shape, tokenizer.
- * @throws StudioError model_invalid, model_unsupported, tokenizer_mismatch, not_found
- */
-function describe(folder: string, onProgress: (done: number, total: number) => void) {
-  const weights = new WeightFolder(folder);
-  try {
-    const config = readDecoderConfig(folder);
-    checkWeights(config, weights);
-    checkTokenizer(loadTokenizer(folder), config);
-    return {
-      family: config.family,
-      parameters: baseParameters(config),
-      dtype: weights.info('model.embed_tokens.weight')!.dtype,
-      sizeBytes: weights.sizeBytes,
-      contextLength: config.contextLength,
-      vocabularySize: config.vocabularySize,
-      hiddenSize: config.hiddenSize,
-      intermediateSize: config.intermediateSize,
-      layers: config.layers,
-      heads: config.heads,
-      keyValueHeads: config.keyValueHeads,
-      architecture: {
-        headDim: config.headDim,
-        tieEmbeddings: config.tieEmbeddings,
-        queryKeyValueBias: config.queryKeyValueBias,
-        outputBias: config.outputBias,
-        mlpBias: config.mlpBias,
-        queryKeyNorm: config.queryKeyNorm,
-        normPlacement: config.normPlacement,
-        fusedProjections: config.fusedProjections,
-      },
-      contentHash: weights.contentHash(onProgress),
-    };
-  } finally {
-    weights.close();
-  }
-}
-
-/** Copies the folder's model files; complete or absent. */
-function copyInto(source: string, target: string): string {
-  const temporary = `${target}.partial`;
-  mkdirSync(temporary, { recursive: true });
-  try {
-    cpSync(source, temporary, {
-      recursive: true,
-      dereference: true,
-      filter: (path) => path === source || /\.(json|safetensors|jinja|model|txt|md)$/i.test(path),
-    });
-    renameSync(temporary, target);
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    throw error;
-  }
-  return target;
+/** Tells listeners how far work on bytes is, four times a second and at its end. */
+function progressReporter({ emit }: ServiceContext, task: string, label: string) {
+  const begun = Date.now();
+  let last = 0;
+  return (done: number, total: number) => {
+    const now = Date.now();
+    if (done < total && now - last < 250) return;
+    last = now;
+    const secondsLeft = done === 0 ? null : (((now - begun) / 1000) * (total - done)) / done;
+    emit({ type: 'progress', task, label, done, total, secondsLeft, unit: 'bytes' });
+  };
 }

@@ -178,7 +178,7 @@ export function createRunService(
     curves: (reference) => readCurves(database, get(reference).id),
 
     async start({ name, model: modelReference, dataset: datasetReference, config: asked }, watch) {
-      const model = models.getOrAdd(modelReference);
+      const model = await models.getOrAdd(modelReference);
       const dataset = await datasets.getOrAdd(datasetReference);
       const decoder = readDecoderConfig(model.folder);
       checkTraining(decoder, asked);

@@ -28,7 +28,7 @@ let run: Run;
 beforeAll(async () => {
   let dataFile;
   ({ core, home, dataFile } = openTestCore());
-  core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
   await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
   run = await (await core.runs.start({ name: 'best', model: 'tiny', dataset: 'sums', config })).ended;
 });

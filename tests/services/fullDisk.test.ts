@@ -33,7 +33,7 @@ describe.skipIf(disk === null)('a full disk (skipped where no file system can be
     const large = join(temporaryFolder(), 'large.jsonl');
     writeGeneratedDataset(small, 60, 1);
     writeGeneratedDataset(large, 20_000, 1);
-    core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+    await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
     await core.datasets.add({ path: small, name: 'small', format: 'auto' });
 
     const thrown: unknown = await core.datasets

@@ -28,8 +28,8 @@ const runs = new Map<string, Run>();
 
 beforeAll(async () => {
   ({ core, home, dataFile } = openTestCore());
-  core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
-  core.models.add({ folder: storedInHalf('BF16'), name: 'half', copy: false });
+  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+  await core.models.add({ folder: storedInHalf('BF16'), name: 'half', copy: false });
   await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
   for (const [name, model, method] of [
     ['full', 'tiny', 'full'],
@@ -104,7 +104,7 @@ it.each([
   weights.close();
 
   // It is a model like any other: the studio takes it, and it computes what the run does, and not what the base does.
-  const exported = core.models.add({ folder, name: `exported-${name}`, copy: false });
+  const exported = await core.models.add({ folder, name: `exported-${name}`, copy: false });
   const [run, own, before] = [
     await logits(base, name),
     await logits(exported.name, null),

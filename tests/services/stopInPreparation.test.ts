@@ -15,7 +15,7 @@ let core: Core;
 beforeAll(async () => {
   let dataFile;
   ({ core, dataFile } = openTestCore());
-  core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
   await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
 });
 afterAll(() => core.close());

@@ -39,7 +39,7 @@ describe('from a model folder to a compared and exported adapter', () => {
 
   beforeAll(async () => {
     ({ core, home, dataFile } = openTestCore());
-    core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+    await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
     await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
     lora = await (
       await core.runs.start({ name: 'lora', model: 'tiny', dataset: 'sums', config: config() })
@@ -187,7 +187,7 @@ describe('from a model folder to a compared and exported adapter', () => {
   });
 
   it('refuses an adapter of another model', async () => {
-    core.models.add({ folder: join(fixtures, 'tiny-llama-sharded'), name: 'other', copy: true });
+    await core.models.add({ folder: join(fixtures, 'tiny-llama-sharded'), name: 'other', copy: true });
     await expect(
       core.generation.text(
         {
@@ -210,7 +210,7 @@ describe('from a model folder to a compared and exported adapter', () => {
 
   it('marks runs of a dead process as interrupted, resumable from their checkpoint', async () => {
     const second = openTestCore();
-    second.core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+    await second.core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
     await second.core.datasets.add({ path: second.dataFile, name: 'sums', format: 'auto' });
     let seen = 0;
     const started = await second.core.runs.start(
@@ -302,12 +302,12 @@ describe('bad input: a clear error, nothing half-written', () => {
       'model_invalid',
       /not a file of the folder/,
     ],
-  ])('%s', (_name, change, code, message) => {
+  ])('%s', async (_name, change, code, message) => {
     const folder = broken(change);
     for (const copy of [false, true]) {
       let thrown: unknown;
       try {
-        core.models.add({ folder, copy });
+        await core.models.add({ folder, copy });
       } catch (error) {
         thrown = error;
       }
@@ -318,8 +318,8 @@ describe('bad input: a clear error, nothing half-written', () => {
     expect(existsSync(join(home, 'models')) ? readdirSync(join(home, 'models')) : []).toEqual([]);
   });
 
-  it('no such folder', () => {
-    expect(() => core.models.add({ folder: '/no/such/folder', copy: false })).toThrow(
+  it('no such folder', async () => {
+    await expect(core.models.add({ folder: '/no/such/folder', copy: false })).rejects.toThrow(
       'There is no folder /no/such/folder',
     );
   });
@@ -390,13 +390,13 @@ describe('bad input: a clear error, nothing half-written', () => {
     own.core.close();
   });
 
-  it('a second studio on the same data folder; reading stays possible', () => {
+  it('a second studio on the same data folder; reading stays possible', async () => {
     expect(() => createCore({ home, project: 'default', mode: 'write' })).toThrow(
       `Another studio (process ${process.pid})`,
     );
     const reader = createCore({ home, project: 'default', mode: 'read' });
     expect(reader.models.list()).toEqual([]);
-    expect(() => reader.models.add({ folder: tinyLlama, copy: false })).toThrow(/reading only/);
+    await expect(reader.models.add({ folder: tinyLlama, copy: false })).rejects.toThrow(/reading only/);
     reader.close();
   });
 });
