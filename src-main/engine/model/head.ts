@@ -1,6 +1,6 @@
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import type { Tensor } from '../graph/graph.ts';
-import { cast, multiply, scale, scalarLike, tanh } from '../graph/ops/elementwise.ts';
+import { cast, scale, softcapped } from '../graph/ops/elementwise.ts';
 import { matmul } from '../graph/ops/linear.ts';
 
 export type HeadConfig = Pick<DecoderConfig, 'logitScale' | 'finalSoftcap'>;
@@ -22,10 +22,6 @@ export function headProduct(hidden: Tensor, head: Tensor): Tensor {
 
 /** Scale and cap of the logits; the identity for most families. */
 export function finalLogits(product: Tensor, config: HeadConfig): Tensor {
-  return softcapped(scale(product, config.logitScale), config.finalSoftcap);
-}
-
-/** cap * tanh(x / cap); null: x */
-export function softcapped(x: Tensor, cap: number | null): Tensor {
-  return cap === null ? x : scale(tanh(multiply(x, scalarLike(x, 1 / cap))), cap);
+  const logits = scale(product, config.logitScale);
+  return config.finalSoftcap === null ? logits : softcapped(logits, config.finalSoftcap);
 }

@@ -1,7 +1,8 @@
+import { causalProduct } from '../graph/causalProduct.ts';
 import { checkpointed } from '../graph/checkpointed.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { reshape } from '../graph/ops/layout.ts';
-import { causalAttention, layerScoring } from './attention.ts';
+import { layerScoring } from './attention.ts';
 import { decoderHidden } from './decoder.ts';
 import type { ModelGraph } from './modelGraph.ts';
 import { residualNorm } from './norm.ts';
@@ -58,7 +59,7 @@ export function wholeRowsHidden(
       dtype,
       weight: keptWeight,
       linear: (site, x) => model.linear(site, x, dropoutSeed),
-      attend: (layer, q, k, v) => causalAttention(q, k, v, layerScoring(config, layer), segments),
+      attend: (layer, q, k, v) => causalProduct(q, k, v, layerScoring(config, layer), { segments }),
       ...(options.gradientCheckpointing && {
         aroundLayer: (stream, build) =>
           checkpointed(

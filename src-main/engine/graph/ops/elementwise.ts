@@ -192,6 +192,11 @@ export function tanh(x: Tensor): Tensor {
   return unary('Tanh', x, (dy, y) => multiply(dy, subtract(scalarLike(y, 1), square(y))));
 }
 
+/** cap * tanh(x / cap): x where it is small, never beyond the cap (soft-capping, Gemma 2) */
+export function softcapped(x: Tensor, cap: number): Tensor {
+  return scale(tanh(multiply(x, scalarLike(x, 1 / cap))), cap);
+}
+
 export function sigmoid(x: Tensor): Tensor {
   return unary('Sigmoid', x, (dy, y) => multiply(dy, multiply(y, subtract(scalarLike(y, 1), y))));
 }

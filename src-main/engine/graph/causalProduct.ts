@@ -1,0 +1,101 @@
+import { fusedOne, fusedWithoutGradient } from './fused.ts';
+import type { Tensor } from './graph.ts';
+import { positionRange, scoresOf, visibleKeys, visibleSoftmax, type Scoring } from './maskedScores.ts';
+import { cast, equal, logicalAnd, multiply, scale, subtract } from './ops/elementwise.ts';
+import { concat, reshape, sliceAxis, transpose } from './ops/layout.ts';
+import { batchMatmul } from './ops/linear.ts';
+import { sum } from './ops/reduce.ts';
+
+/** Which positions of a row belong together, where several sequences share it. */
+export interface Segments {
+  /** f32 [batch, tokens]; neighbours with the same number are one sequence. */
+  numbers: Tensor;
+  /** Positions of the longest sequence: keys further back are left out of the products. */
+  longest: number;
+}
+
+/** Queries are handled in blocks of this many. */
+const queryBlock = 128;
+
+/**
+ * The causal product of queries, keys and values: row i is sum_j p_ij v_j with p_i = softmax over the keys j <= i that a window and
+ * segments leave visible.
+ *
+ * Queries are handled in blocks, each multiplied only with the keys that one of its rows can see: about half of the products of a
+ * causal mask over everything, and less with a short window or short segments. In a block the mask decides.
+ *
+ * @param q [batch, heads, tokens, d]
+ * @param k, v [batch, keyHeads, tokens, d]; heads / keyHeads neighbouring heads of q share one
+ * @param options.segments a query sees only its own; null: a row is one sequence, and the mask is a constant
+ * @param options.block queries in a block
+ * @returns [batch * tokens, heads * d], the heads of a position side by side
+ */
+export function causalProduct(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  scoring: Scoring,
+  options: { segments?: Segments | null; block?: number } = {},
+): Tensor {
+  const { segments = null, block = queryBlock } = options;
+  const [batch, heads, tokens, d] = q.shape as [number, number, number, number];
+  const keyHeads = k.shape[1]!;
+  const group = heads / keyHeads;
+  const grouped = reshape(q, [batch, keyHeads, group, tokens, d]);
+  const reach = Math.min(scoring.window ?? tokens, segments?.longest ?? tokens);
+  const blocks: Tensor[] = [];
+  for (let begin = 0; begin < tokens; begin += block) {
+    const rows = Math.min(block, tokens - begin);
+    const firstKey = Math.max(0, begin - reach + 1);
+    const columns = begin + rows - firstKey;
+    const query = reshape(sliceAxis(grouped, 3, begin, rows), [batch, keyHeads, group * rows, d]);
+    const { scores, factor } = scoresOf(query, sliceAxis(k, 2, firstKey, columns), scoring);
+    const own = segments
+      ? [sliceAxis(segments.numbers, 1, begin, rows), sliceAxis(segments.numbers, 1, firstKey, columns)]
+      : [];
+    // Queries and keys are numbered from the block's first key: blocks that look equally far back share one function.
+    const offset = begin - firstKey;
+    const kind = `attention_weights_${offset}_${scoring.window ?? 'all'}_${factor}`;
+    const [p] = fusedWithoutGradient(kind, [scores, ...own], ([raw, querySegments, keySegments]) => {
+      const { graph } = raw!;
+      let visible = visibleKeys(
+        positionRange(graph, offset, rows, [1, 1, 1, rows, 1]),
+        positionRange(graph, 0, columns, [1, 1, 1, 1, columns]),
+        scoring.window,
+      );
+      if (querySegments && keySegments)
+        visible = logicalAnd(
+          visible,
+          equal(
+            reshape(querySegments, [batch, 1, 1, rows, 1]),
+            reshape(keySegments, [batch, 1, 1, 1, columns]),
+          ),
+        );
+      return [visibleSoftmax(raw!, factor, visible, [batch, keyHeads, group, rows, columns])];
+    });
+    const weights = weightsOf(scores, p!, factor);
+    const out = batchMatmul(weights, sliceAxis(v, 2, firstKey, columns));
+    blocks.push(reshape(out, [batch, keyHeads, group, rows, d]));
+  }
+  return fusedOne(`join_heads_${batch}x${heads}`, blocks, (all) =>
+    reshape(transpose(reshape(concat(all, 3), [batch, heads, tokens, d]), [0, 2, 1, 3]), [
+      batch * tokens,
+      heads * d,
+    ]),
+  );
+}
+
+/**
+ * Gives the weights p = softmax(factor * scores + mask) their gradient, computed from p alone: of scores and p only one is kept
+ * for the backward pass, and no exponential is taken twice. Where a key is hidden p is 0, and so is the gradient.
+ */
+function weightsOf(scores: Tensor, p: Tensor, factor: number): Tensor {
+  return scores.graph.withGradient([scores], [p], ([dp]) => [
+    fusedOne(`attention_weights_gradient_${factor}`, [p, dp!], ([weights, upstream]) => {
+      const wide = cast(weights!, 'f32');
+      const weighted = multiply(wide, cast(upstream!, 'f32'));
+      const ds = subtract(weighted, multiply(wide, sum(weighted, [wide.shape.length - 1], true)));
+      return cast(scale(ds, factor), weights!.dtype);
+    }),
+  ])[0]!;
+}
