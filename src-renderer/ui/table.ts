@@ -1,0 +1,128 @@
+import type { Snippet } from 'svelte';
+import { sorted, type Sorting } from './sorting.ts';
+
+/** A column of a DataTable. */
+export interface Column<T> {
+  key: string;
+  label: string;
+  /** Sorts by this and copies numbers from it, unrounded; null: no value, comes last. */
+  value(row: T): string | number | null;
+  /** What is shown, filtered by and copied to Markdown; without it the value itself. */
+  text?: (row: T) => string;
+  /** The cell where text alone does not do. */
+  cell?: Snippet<[T]>;
+  isNumber?: boolean;
+  /** What the column means, on hover and for screen readers. */
+  definition?: string;
+  /** Holds links or buttons only: neither sorted by nor copied. */
+  isAction?: boolean;
+  /** Not shown until it is chosen. */
+  isExtra?: boolean;
+  /** Pixels at first. */
+  width?: number;
+}
+
+/** What a person has set at a table. */
+export interface TableSettings {
+  sorting: Sorting<string>;
+  /** Keys of columns whose visibility differs from what it is at first. */
+  toggled: string[];
+  /** Pixels by column, where somebody has dragged it. */
+  widths: Record<string, number>;
+}
+
+export const narrowestColumn = 56;
+export const widestColumn = 800;
+
+/** Settings from storage, with nothing of columns that are gone. */
+export function mergeSettings(
+  saved: Partial<TableSettings>,
+  keys: readonly string[],
+  first: Sorting<string>,
+): TableSettings {
+  const { sorting, toggled, widths } = saved;
+  return {
+    sorting:
+      typeof sorting?.key === 'string' && keys.includes(sorting.key)
+        ? { key: sorting.key, isDescending: sorting.isDescending === true }
+        : first,
+    toggled: Array.isArray(toggled) ? toggled.filter((key) => keys.includes(key)) : [],
+    widths: Object.fromEntries(
+      Object.entries(widths ?? {}).filter(
+        ([key, width]) => keys.includes(key) && Number.isFinite(width) && width >= narrowestColumn,
+      ),
+    ),
+  };
+}
+
+export function cellText<T>(column: Column<T>, row: T): string {
+  return column.text?.(row) ?? String(column.value(row) ?? '');
+}
+
+/** The columns to show: the first always, the others as chosen. */
+export function shownColumns<T>(columns: readonly Column<T>[], toggled: readonly string[]): Column<T>[] {
+  return columns.filter(({ key, isExtra = false }, i) => i === 0 || isExtra === toggled.includes(key));
+}
+
+/** Rows that hold every word of the filter in some shown column, sorted. */
+export function arrangedRows<T>(
+  rows: readonly T[],
+  columns: readonly Column<T>[],
+  filter: string,
+  sorting: Sorting<string>,
+): T[] {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  const kept =
+    words.length === 0
+      ? rows
+      : rows.filter((row) => {
+          const text = columns
+            .map((column) => cellText(column, row))
+            .join('\n')
+            .toLowerCase();
+          return words.every((word) => text.includes(word));
+        });
+  const by = columns.find(({ key }) => key === sorting.key);
+  return by ? sorted(kept, (row) => by.value(row), sorting.isDescending) : [...kept];
+}
+
+/** Rows that must stand in the page for what a scrolled window shows, `end` excluded. */
+export function visibleRange(
+  scroll: { top: number; height: number },
+  rowHeight: number,
+  total: number,
+): { start: number; end: number } {
+  // A few rows more, so that the arrow keys and a quick wheel find them; the first paint knows no height yet.
+  const spare = 8;
+  const height = scroll.height > 0 ? scroll.height : 30 * rowHeight;
+  const start = Math.max(0, Math.min(total, Math.floor(scroll.top / rowHeight)) - spare);
+  return { start, end: Math.min(total, Math.ceil((scroll.top + height) / rowHeight) + spare) };
+}
+
+/** RFC 4180: numbers unrounded, texts as shown. */
+export function toCsv<T>(shown: readonly Column<T>[], rows: readonly T[]): string {
+  const columns = shown.filter(({ isAction }) => !isAction);
+  const quoted = (text: string) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const cell = (column: Column<T>, row: T) => {
+    const value = column.value(row);
+    return typeof value === 'number' ? String(value) : quoted(cellText(column, row));
+  };
+  return [
+    columns.map(({ label }) => quoted(label)).join(','),
+    ...rows.map((row) => columns.map((column) => cell(column, row)).join(',')),
+    '',
+  ].join('\r\n');
+}
+
+/** A Markdown table of what is shown. */
+export function toMarkdown<T>(shown: readonly Column<T>[], rows: readonly T[]): string {
+  const columns = shown.filter(({ isAction }) => !isAction);
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll(/\s*\n\s*/g, ' ')).join(' | ')} |`;
+  return [
+    line(columns.map(({ label }) => label)),
+    `|${columns.map(({ isNumber }) => (isNumber ? ' ---: ' : ' --- ')).join('|')}|`,
+    ...rows.map((row) => line(columns.map((column) => cellText(column, row)))),
+    '',
+  ].join('\n');
+}
