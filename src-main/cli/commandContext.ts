@@ -16,15 +16,20 @@ export function homeOf(values: Values): string {
   return resolve(text(values, 'home') ?? defaultHome());
 }
 
-/** Runs `work` with a core on the data folder that the options name, and closes it. */
+/**
+ * Runs `work` with a core on the data folder that the options name, and closes it.
+ * @param whenUnnamed the project without `--project`: scripts depend on `default`, people go on where they were
+ */
 export async function withCore(
   _command: CommandContext,
   values: Values,
   mode: 'read' | 'write',
   work: (core: Core, output: Output) => Promise<void>,
+  whenUnnamed: 'default' | 'last' = 'default',
 ): Promise<void> {
   const output = createOutput(values['json'] === true);
-  const core = createCore({ home: homeOf(values), project: text(values, 'project') ?? 'default', mode });
+  const project = text(values, 'project') ?? (whenUnnamed === 'last' ? null : 'default');
+  const core = createCore({ home: homeOf(values), project, mode });
   const unsubscribe = core.events.subscribe(null, createProgressPrinter(output));
   try {
     await work(core, output);

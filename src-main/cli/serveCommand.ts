@@ -1,5 +1,7 @@
 import { parseCommand, number, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
+import type { Core } from '../core/createCore.ts';
+import type { Output } from './output.ts';
 import { startHttpHost } from '../core/httpHost.ts';
 
 /** serve [--host 127.0.0.1 --port 0]: runs until Ctrl+C. */
@@ -8,11 +10,12 @@ export async function serveCommand(args: readonly string[], command: CommandCont
   const port = number(values, 'port') ?? 0;
   if (!Number.isInteger(port) || port < 0 || port > 65535)
     throw usageError(`--port ${port} is no port (0 to 65535).`);
-  await withCore(command, values, 'write', async (core, output) => {
+  const serve = async (core: Core, output: Output) => {
     const host = await startHttpHost(core, { host: text(values, 'host') ?? '127.0.0.1', port });
     output.result({ url: host.url }, () => `The studio is at ${host.url}`);
     await new Promise<void>((resolve) => command.onInterrupt(resolve));
     output.progress('Closing.');
     await host.close();
-  });
+  };
+  await withCore(command, values, 'write', serve, 'last');
 }

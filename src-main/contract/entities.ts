@@ -277,6 +277,32 @@ export const comparisonSchema = z.object({
 });
 export type Comparison = z.infer<typeof comparisonSchema>;
 
+export const projectSchema = z.object({
+  /** Its key, which stays; `--project` takes it or the title. */
+  name: id,
+  title: z.string(),
+  /** The one question that the project is to answer; empty: not asked yet. */
+  question: z.string(),
+  /** Scores of this benchmark answer it; null: whatever was scored. */
+  benchmark: benchmarkNameSchema.nullable(),
+  /** Adapters with more trainable parameters do not count; null: no limit. */
+  maxTrainable: z.number().int().min(1).nullable(),
+  runs: z.number().int(),
+  /** Runs that train or wait. */
+  activeRuns: z.number().int(),
+  createdAt: time,
+});
+export type Project = z.infer<typeof projectSchema>;
+
+/** What a project's stored scores say about its question. */
+export const answerSchema = z.object({
+  /** On the same items, best first; empty where nothing that fits the question was scored. */
+  evaluations: z.array(evaluationSchema),
+  /** The leading run (`b`) against the next best, or against the base model; null where there is nothing to compare with. */
+  comparison: comparisonSchema.nullable(),
+});
+export type Answer = z.infer<typeof answerSchema>;
+
 /** `peft`: the adapter; `merged`: a complete Hugging Face model. */
 export const exportFormats = ['peft', 'merged'] as const;
 export const exportFormatSchema = z.enum(exportFormats);

@@ -11,6 +11,10 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('run.eval'), runId: z.string(), metric: evalMetricSchema }),
   /** A line of a job's log. */
   z.object({ type: z.literal('run.log'), runId: z.string(), line: z.string() }),
+  /** A project was made or changed. */
+  z.object({ type: z.literal('projects.changed') }),
+  /** Another project is open now: runs and evaluations are those of this one. */
+  z.object({ type: z.literal('project.opened'), project: z.string() }),
   z.object({ type: z.literal('models.changed') }),
   z.object({ type: z.literal('datasets.changed') }),
   z.object({ type: z.literal('evaluation'), evaluation: evaluationSchema }),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  answerSchema,
   benchmarkNameSchema,
   comparisonSchema,
   curvesSchema,
@@ -12,6 +13,7 @@ import {
   exportFormatSchema,
   exportRecordSchema,
   modelSchema,
+  projectSchema,
   runSchema,
 } from './entities.ts';
 import { precisionSchema, trainConfigSchema } from './training.ts';
@@ -33,6 +35,23 @@ export const procedures = {
     output: z.object({ version: z.string(), home: z.string(), project: z.string() }),
   },
   'studio.doctor': { input: nothing, output: doctorReportSchema },
+
+  'projects.list': { input: nothing, output: z.array(projectSchema) },
+  'projects.create': { input: z.object({ title: z.string().trim().min(1).max(60) }), output: projectSchema },
+  'projects.update': {
+    input: z.object({
+      project: reference,
+      title: z.string().trim().min(1).max(60).optional(),
+      question: z.string().trim().max(200).optional(),
+      benchmark: benchmarkNameSchema.nullable().optional(),
+      maxTrainable: z.number().int().min(1).nullable().optional(),
+    }),
+    output: projectSchema,
+  },
+  /** Opens a project for every page and window; jobs of the one before go on. */
+  'projects.open': { input: z.object({ project: reference }), output: projectSchema },
+  /** What the open project's scores say about its question; runs nothing. */
+  'projects.answer': { input: nothing, output: answerSchema },
 
   'models.list': { input: nothing, output: z.array(modelSchema) },
   'models.get': { input: z.object({ model: reference }), output: modelSchema },

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { ProcedureHandlers } from '../contract/procedures.ts';
 import { StudioError } from '../contract/errors.ts';
 import { createEngineHost, type EngineHost } from '../engine/process/supervisor.ts';
+import { readAnswer } from '../services/answers.ts';
 import type { ServiceContext } from '../services/context.ts';
 import { createDatasetService, type DatasetService } from '../services/datasets.ts';
 import { examine } from '../services/doctor.ts';
@@ -11,6 +12,7 @@ import { createExportService, type ExportService } from '../services/exports.ts'
 import { createGenerationService, type GenerationService } from '../services/generation.ts';
 import { homePaths } from '../services/homePaths.ts';
 import { createModelService, type ModelService } from '../services/models.ts';
+import { createProjectService, type ProjectService } from '../services/projects.ts';
 import { createRunService, type RunService } from '../services/runs.ts';
 import { studioVersion } from '../services/version.ts';
 import {
@@ -21,12 +23,13 @@ import {
   type WritableDatabase,
 } from '../store/database.ts';
 import { lockHome } from '../store/homeLock.ts';
-import { ensureProject } from '../store/runs.ts';
+import { ensureProject, findProject, lastOpenedProject } from '../store/projects.ts';
 
 /** The studio without a face: services over one data folder. */
 export interface Core {
   home: string;
-  project: string;
+  /** Name of the project that is open now. */
+  readonly project: string;
   events: EventHub;
   models: ModelService;
   datasets: DatasetService;
@@ -34,6 +37,7 @@ export interface Core {
   evaluations: EvaluationService;
   exports: ExportService;
   generation: GenerationService;
+  projects: ProjectService;
   /** What callers reach through a host. */
   handlers: ProcedureHandlers;
   /** Kills running engines and gives the data folder back. */
@@ -42,24 +46,32 @@ export interface Core {
 
 /**
  * Composes the core.
+ * @param options.project name or title, made where there is none; null: the one that was opened last, else `default`
  * @param options.mode `write`: the one owner of the data folder; `read`: beside an owner
  * @throws StudioError home_locked, store_from_future
  */
 export function createCore(options: {
   home: string;
-  project: string;
+  project: string | null;
   mode: 'write' | 'read';
   engine?: EngineHost;
 }): Core {
-  const { home, project, mode } = options;
+  const { home, mode } = options;
   const paths = homePaths(home);
   const engine = options.engine ?? createEngineHost();
   const events = createEventHub();
   const opened = open(paths.database, mode, home);
+  const { database } = opened;
+  let project =
+    options.project === null
+      ? (lastOpenedProject(database) ?? 'default')
+      : (findProject(database, options.project)?.name ?? options.project);
   const context: ServiceContext = {
     paths,
-    project,
-    database: opened.database,
+    get project() {
+      return project;
+    },
+    database,
     writable: opened.writable,
     engine,
     emit: events.emit,
@@ -71,6 +83,7 @@ export function createCore(options: {
   const evaluations = createEvaluationService(context, models, datasets, runs);
   const exports = createExportService(context, models, runs);
   const generation = createGenerationService(context, models, runs);
+  const projects = createProjectService(context, (name) => (project = name));
   if (mode === 'write') {
     runs.recover();
     models.recover();
@@ -79,6 +92,11 @@ export function createCore(options: {
   const handlers: ProcedureHandlers = {
     'studio.info': async () => ({ version: studioVersion, home, project }),
     'studio.doctor': () => examine(home, engine),
+    'projects.list': async () => projects.list(),
+    'projects.create': async ({ title }) => projects.create(title),
+    'projects.update': async ({ project: reference, ...changes }) => projects.update(reference, changes),
+    'projects.open': async ({ project: reference }) => projects.open(reference),
+    'projects.answer': async () => readAnswer(context),
     'models.list': async () => models.list(),
     'models.get': async ({ model }) => models.get(model),
     'models.add': (input, { signal }) => models.add(input, signal),
@@ -116,7 +134,9 @@ export function createCore(options: {
   };
   return {
     home,
-    project,
+    get project() {
+      return project;
+    },
     events,
     models,
     datasets,
@@ -124,6 +144,7 @@ export function createCore(options: {
     evaluations,
     exports,
     generation,
+    projects,
     handlers,
     close() {
       engine.close();

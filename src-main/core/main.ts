@@ -11,7 +11,7 @@ const send = (message: unknown) => {
 try {
   const core = createCore({
     home: defaultHome(),
-    project: process.env['ID_LORA_STUDIO_PROJECT'] ?? 'default',
+    project: process.env['ID_LORA_STUDIO_PROJECT'] ?? null,
     mode: 'write',
   });
   const served = serveChannel(core.handlers, core.events, { send });

@@ -8,7 +8,8 @@ import type { HomePaths } from './homePaths.ts';
 /** What every service is made from. */
 export interface ServiceContext {
   paths: HomePaths;
-  project: string;
+  /** The project that is open. Another may be opened while the studio runs: read it when it is needed. */
+  readonly project: string;
   /** For reading, beside whoever writes. */
   database: ReadableDatabase;
   /** @throws StudioError where the data folder was opened for reading only */

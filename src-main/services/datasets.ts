@@ -4,7 +4,7 @@ import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { importDataset, readExamples } from '../data/importDataset.ts';
 import { datasets } from '../store/library.ts';
-import { listRuns } from '../store/runs.ts';
+import { listAllRuns } from '../store/runs.ts';
 import { freeName, missing, newId, type ServiceContext } from './context.ts';
 
 export interface DatasetService {
@@ -80,7 +80,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     },
     remove(reference) {
       const dataset = get(reference);
-      const used = listRuns(database, context.project).filter((run) => run.datasetId === dataset.id);
+      const used = listAllRuns(database).filter((run) => run.datasetId === dataset.id);
       if (used.length > 0)
         throw new StudioError(
           'config_invalid',

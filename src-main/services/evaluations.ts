@@ -25,7 +25,7 @@ import type { Example } from '../contract/entities.ts';
 import { loadModelTokenizer } from '../formats/tokenizer.ts';
 import { writeTokenFile } from '../formats/tokenFile.ts';
 import { evaluationItems, findEvaluation, insertEvaluation, listEvaluations } from '../store/results.ts';
-import { ensureProject } from '../store/runs.ts';
+import { ensureProject } from '../store/projects.ts';
 import { missing, newId, type ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
@@ -62,9 +62,11 @@ export function createEvaluationService(
   datasets: DatasetService,
   runs: RunService,
 ): EvaluationService {
-  const { database, project, emit } = context;
+  const { database, emit } = context;
 
   async function evaluate(subject: Subject, settings: Settings, signal: AbortSignal): Promise<Evaluation> {
+    // The one that is open when it begins: another may be opened while it works.
+    const { project } = context;
     const isPerplexity = settings.benchmark === 'perplexity';
     const data = isPerplexity
       ? await perplexityData(subject, settings.path)
@@ -242,9 +244,9 @@ export function createEvaluationService(
   }
 
   return {
-    list: () => listEvaluations(database, project),
+    list: () => listEvaluations(database, context.project),
     items(reference) {
-      const known = listEvaluations(database, project);
+      const known = listEvaluations(database, context.project);
       if (!known.some(({ id }) => id === reference))
         throw missing(
           'evaluation',

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Model } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { listRuns } from '../store/runs.ts';
+import { listAllRuns } from '../store/runs.ts';
 import { models } from '../store/library.ts';
 import { freeName, missing, newId, type ServiceContext } from './context.ts';
 import { cacheOrigin, copyModel, findModelFolder, hashFiles, readModel } from './modelImport.ts';
@@ -103,7 +103,7 @@ export function createModelService(context: ServiceContext): ModelService {
     add,
     remove(reference) {
       const model = get(reference);
-      const used = listRuns(database, context.project).filter((run) => run.modelId === model.id);
+      const used = listAllRuns(database).filter((run) => run.modelId === model.id);
       if (used.length > 0)
         throw new StudioError(
           'config_invalid',

@@ -13,7 +13,6 @@ import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import {
   annotateRun,
   dropMetricsAfter,
-  ensureProject,
   findRun,
   insertRun,
   listRuns,
@@ -22,6 +21,7 @@ import {
   runsInState,
   updateRun,
 } from '../store/runs.ts';
+import { ensureProject } from '../store/projects.ts';
 import { missing, newId, type ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
@@ -70,22 +70,22 @@ export function createRunService(
   models: ModelService,
   datasets: DatasetService,
 ): RunService {
-  const { paths, database, emit, project } = context;
+  const { paths, database, emit } = context;
   const active = new Map<string, Active>();
   let probed: Promise<ProbeResult> | null = null;
 
   const get = (reference: string): Run => {
-    const run = findRun(database, project, reference);
+    const run = findRun(database, context.project, reference);
     if (!run)
       throw missing(
         'run',
         reference,
-        listRuns(database, project).map(({ name }) => name),
+        listRuns(database, context.project).map(({ name }) => name),
       );
     return run;
   };
   const refuseTakenName = (name: string): void => {
-    if (findRun(database, project, name))
+    if (findRun(database, context.project, name))
       throw new StudioError(
         'name_taken',
         `There is already a run "${name}".`,
@@ -172,7 +172,7 @@ export function createRunService(
   }
 
   return {
-    list: () => listRuns(database, project),
+    list: () => listRuns(database, context.project),
     get,
     checkpoint,
     curves: (reference) => readCurves(database, get(reference).id),
@@ -190,7 +190,7 @@ export function createRunService(
       const run: Run = {
         id: newId(),
         name,
-        project,
+        project: context.project,
         modelId: model.id,
         modelName: model.name,
         datasetId: dataset.id,
@@ -216,7 +216,7 @@ export function createRunService(
         notes: '',
         tags: [],
       };
-      ensureProject(context.writable(), project);
+      ensureProject(context.writable(), context.project);
       insertRun(context.writable(), run);
       emit({ type: 'run', run });
       return launch(run, null, watch);

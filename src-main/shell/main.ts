@@ -183,7 +183,6 @@ async function askAboutRuns(): Promise<'background' | 'stop' | 'cancel'> {
 
 /** Stops every run with a checkpoint. */
 async function stopRuns(process: CoreProcess): Promise<void> {
-  const running = (await process.call('runs.list', {})).filter(({ state }) => state === 'running');
   // A run that ended meanwhile refuses; it needs nothing more.
-  await Promise.allSettled(running.map(({ id }) => process.call('runs.stop', { run: id, save: true })));
+  await Promise.allSettled(runs.running().map((run) => process.call('runs.stop', { run, save: true })));
 }

@@ -17,6 +17,8 @@ export interface RunWatch {
   /** The core has gone, and the runs with it. */
   forget(): void;
   isBusy(): boolean;
+  /** Ids of the runs that train, of whatever project. */
+  running(): string[];
 }
 
 /** Follows which runs train, from the events that pass through the shell on their way to the page. */
@@ -45,5 +47,6 @@ export function watchRuns(listener: RunWatchListener): RunWatch {
     seeAll: (runs) => change(() => runs.forEach(seeRun)),
     forget: () => change(() => running.clear()),
     isBusy: () => running.size > 0,
+    running: () => [...running],
   };
 }

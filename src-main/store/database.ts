@@ -4,6 +4,7 @@ import Sqlite from 'better-sqlite3';
 import { StudioError } from '../contract/errors.ts';
 import { initialTables } from './migrations/0001-initial-tables.ts';
 import { runAnnotations } from './migrations/0002-run-annotations.ts';
+import { projectGoals } from './migrations/0003-project-goals.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -22,7 +23,7 @@ export interface Migration {
 }
 
 /** In order. A migration that has shipped is never edited. */
-export const migrations: readonly Migration[] = [initialTables, runAnnotations];
+export const migrations: readonly Migration[] = [initialTables, runAnnotations, projectGoals];
 
 /**
  * Opens the database for writing, makes or upgrades it.

@@ -15,13 +15,6 @@ function read(row: unknown): Run {
   return runSchema.parse({ ...entity, ...annotationsOf(row) });
 }
 
-/** Makes the project if it does not exist yet. */
-export function ensureProject({ writable }: WritableDatabase, name: string): void {
-  writable
-    .prepare('INSERT INTO projects (name, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING')
-    .run(name, new Date().toISOString());
-}
-
 /** Newest first. */
 export function listRuns({ readable }: ReadableDatabase, project: string): Run[] {
   return readable
@@ -30,13 +23,18 @@ export function listRuns({ readable }: ReadableDatabase, project: string): Run[]
     .map(read);
 }
 
-/** By id, else by name within the project. */
+/** Runs of all projects. */
+export function listAllRuns({ readable }: ReadableDatabase): Run[] {
+  return readable.prepare(`SELECT ${columns} FROM runs`).all().map(read);
+}
+
+/** By id, else by name within the project: ids are the same everywhere, so that a job of another project can be reached. */
 export function findRun({ readable }: ReadableDatabase, project: string, reference: string): Run | null {
   const row = readable
     .prepare(
-      `SELECT ${columns} FROM runs WHERE project = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1`,
+      `SELECT ${columns} FROM runs WHERE id = ? OR (project = ? AND name = ?) ORDER BY id = ? DESC LIMIT 1`,
     )
-    .get(project, reference, reference, reference);
+    .get(reference, project, reference, reference);
   return row === undefined ? null : read(row);
 }
 

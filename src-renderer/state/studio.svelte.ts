@@ -6,6 +6,7 @@ import type {
   DoctorReport,
   Evaluation,
   Model,
+  Project,
   Run,
 } from '../../src-main/contract/entities.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
@@ -30,6 +31,8 @@ export class Studio {
   isLoaded = $state(false);
   loadError: PlainError | null = $state.raw(null);
   info: { version: string; home: string; project: string } | null = $state.raw(null);
+  /** By title. */
+  projects: Project[] = $state.raw([]);
   models: Model[] = $state.raw([]);
   datasets: Dataset[] = $state.raw([]);
   /** Newest first. */
@@ -59,6 +62,11 @@ export class Studio {
         this.#apply(event);
       },
     });
+  }
+
+  /** The project that is open. */
+  get project(): Project | undefined {
+    return this.projects.find(({ name }) => name === this.info?.project);
   }
 
   run(id: string): Run | undefined {
@@ -91,14 +99,18 @@ export class Studio {
     this.#held = held;
     try {
       const { client } = this;
-      const [info, models, datasets, runs, evaluations] = await Promise.all([
+      const [info, projects, models, datasets, runs, evaluations] = await Promise.all([
         client.call('studio.info', {}),
+        client.call('projects.list', {}),
         client.call('models.list', {}),
         client.call('datasets.list', {}),
         client.call('runs.list', {}),
         client.call('evaluations.list', {}),
       ]);
+      // Another reload has begun meanwhile, perhaps for another project: its answers are newer.
+      if (this.#held !== held) return;
       this.info = info;
+      this.projects = projects;
       this.models = models;
       this.datasets = datasets;
       this.runs = newestFirst(runs);
@@ -122,6 +134,12 @@ export class Studio {
   #apply(event: StudioEvent): void {
     switch (event.type) {
       case 'run':
+        // A job of a project that was open before goes on: only its numbers in the list of projects are shown.
+        if (this.info && event.run.project !== this.info.project) {
+          this.#refreshProjects();
+          break;
+        }
+        if (this.run(event.run.id)?.state !== event.run.state) this.#refreshProjects();
         this.runs = newestFirst([...this.runs.filter(({ id }) => id !== event.run.id), event.run]);
         if (event.run.state !== 'running') {
           this.paces.delete(event.run.id);
@@ -148,6 +166,12 @@ export class Studio {
       }
       case 'run.log':
         break;
+      case 'projects.changed':
+        this.#refreshProjects();
+        break;
+      case 'project.opened':
+        void this.#reload();
+        break;
       case 'models.changed':
         void this.#refresh(async () => (this.models = await this.client.call('models.list', {})));
         break;
@@ -155,6 +179,7 @@ export class Studio {
         void this.#refresh(async () => (this.datasets = await this.client.call('datasets.list', {})));
         break;
       case 'evaluation':
+        if (this.info && event.evaluation.project !== this.info.project) break;
         this.evaluations = [
           event.evaluation,
           ...this.evaluations.filter(({ id }) => id !== event.evaluation.id),
@@ -167,6 +192,10 @@ export class Studio {
       default:
         throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
     }
+  }
+
+  #refreshProjects(): void {
+    void this.#refresh(async () => (this.projects = await this.client.call('projects.list', {})));
   }
 
   /** A list that cannot be had now comes with the next reload: the banner says why. */

@@ -3,7 +3,8 @@ import Sqlite from 'better-sqlite3';
 import { expect, it } from 'vitest';
 import { createCore } from '../../src-main/core/createCore.ts';
 import { migrations, openWritable } from '../../src-main/store/database.ts';
-import { annotateRun, ensureProject, findRun, insertRun, updateRun } from '../../src-main/store/runs.ts';
+import { ensureProject } from '../../src-main/store/projects.ts';
+import { annotateRun, findRun, insertRun, updateRun } from '../../src-main/store/runs.ts';
 import { sampleRun } from '../support/sampleRun.ts';
 import { temporaryFolder } from '../support/trainingRun.ts';
 

@@ -1,0 +1,26 @@
+import type { Evaluation } from '../../src-main/contract/entities.ts';
+
+/** An evaluation as the store keeps it: 10 items of GSM8K on one model. */
+export function sampleEvaluation(rest: Partial<Evaluation> = {}): Evaluation {
+  return {
+    id: `evaluation-${Math.random()}`,
+    benchmark: 'gsm8k',
+    version: '1',
+    project: 'default',
+    modelId: 'model',
+    modelName: 'tiny',
+    runId: null,
+    subject: 'base',
+    dataPath: '/data/test.jsonl',
+    dataHash: 'data',
+    shots: 0,
+    seed: 0,
+    precision: 'f32',
+    n: 10,
+    score: 0.5,
+    metric: 'accuracy',
+    interval: [0.2, 0.8],
+    createdAt: '2026-01-01T00:00:00.000Z',
+    ...rest,
+  };
+}
