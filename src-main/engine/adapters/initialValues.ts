@@ -89,7 +89,7 @@ async function pivotsOf(
   if (strategy !== 'pmrc' || !cacheFolder) return choose();
   const key = createHash('sha256')
     .update(bytes)
-    .update(`pmrc 3 ${clusters} ${rank} ${pivotSeed}`)
+    .update(`pmrc 4 ${clusters} ${rank} ${pivotSeed}`)
     .digest('hex');
   const path = join(cacheFolder, 'pivots', `${key}.safetensors`);
   const cached = readCachedPivots(path, clusters * rank, dOut);

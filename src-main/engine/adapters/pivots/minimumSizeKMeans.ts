@@ -9,9 +9,16 @@ export interface Clustering {
   distance: Float64Array;
   /** Sum of these distances. */
   inertia: number;
-  /** Assignments made. */
+  /** Assignments made, those of given up starts included. */
   iterations: number;
 }
+
+/**
+ * Seedings that are tried, each for a few iterations; the one with the least inertia then goes on. Where rows form clusters a single seeding
+ * ends, by chance, in a local optimum up to a fifth above the best one, and no tolerance brings it out of there.
+ */
+const starts = 3;
+const trialIterations = 2;
 
 /** Lloyd iterations end once one has lowered the inertia by no more than this part. */
 const tolerance = 1e-5;
@@ -19,7 +26,8 @@ const mostIterations = 300;
 
 /**
  * k-means with a minimum cluster size (PMRC, section 4.1 of the paper): k-means++ seeding, Lloyd iterations whose
- * assignment step is optimal under the bound, until assignments no longer change or hardly lower the inertia. Deterministic by seed.
+ * assignment step is optimal under the bound, until assignments hardly lower the inertia any more. The best of several
+ * starts. Deterministic by seed.
  *
  * @param engine with the rows set
  */
@@ -27,21 +35,35 @@ export function minimumSizeKMeans(
   engine: RowDistances,
   options: { minimumSize: number; seed: number },
 ): Clustering {
-  const { count, clusters } = engine.layout;
-  let costs = seedDistances(engine, createRandom(options.seed));
-  let cluster: Int32Array = new Int32Array(0);
-  let previous = Infinity;
-  for (let iterations = 1; ; iterations++) {
-    const next = assignWithMinimumSize(costs, count, clusters, options.minimumSize);
-    const isSettled = cluster.length > 0 && next.every((c, i) => c === cluster[i]);
-    cluster = next;
-    costs = engine.toMeans(cluster, sizesOf(cluster, clusters));
-    const distance = Float64Array.from(cluster, (c, row) => costs[row * clusters + c]!);
-    const inertia = distance.reduce((a, b) => a + b, 0);
-    if (isSettled || previous - inertia <= tolerance * inertia || iterations === mostIterations)
+  const random = createRandom(options.seed);
+  const iterate = (costs: Float32Array) => iteration(engine, costs, options.minimumSize);
+  const trials = Array.from({ length: starts }, () => {
+    let trial = iterate(seedDistances(engine, random));
+    for (let i = 1; i < trialIterations; i++) trial = iterate(trial.costs);
+    return trial;
+  });
+  let best = trials.reduce((least, trial) => (trial.inertia < least.inertia ? trial : least));
+  for (let iterations = starts * trialIterations + 1; ; iterations++) {
+    const previous = best.inertia;
+    best = iterate(best.costs);
+    const { cluster, distance, inertia } = best;
+    if (previous - inertia <= tolerance * inertia || iterations === mostIterations)
       return { cluster, distance, inertia, iterations };
-    previous = inertia;
   }
+}
+
+/**
+ * One Lloyd iteration.
+ * @param costs squared distances of all rows to the centres [count * clusters]
+ * @returns the optimal assignment to these centres; distances and inertia are to the means of the clusters that it makes, and so
+ * are `costs`, those of the next iteration
+ */
+function iteration(engine: RowDistances, costs: Float32Array, minimumSize: number) {
+  const { count, clusters } = engine.layout;
+  const cluster = assignWithMinimumSize(costs, count, clusters, minimumSize);
+  const toMeans = engine.toMeans(cluster, sizesOf(cluster, clusters));
+  const distance = Float64Array.from(cluster, (c, row) => toMeans[row * clusters + c]!);
+  return { cluster, distance, inertia: distance.reduce((a, b) => a + b, 0), costs: toMeans };
 }
 
 function sizesOf(cluster: Int32Array, clusters: number): Int32Array {
