@@ -193,6 +193,8 @@ export const stepMetricSchema = z.object({
   gradNorm: z.number(),
   /** Non-padding tokens per second. */
   tokensPerSecond: z.number(),
+  /** Resident memory of the engine's process after the step; null in runs from before it was kept. */
+  memoryBytes: z.number().int().nullable().default(null),
 });
 export type StepMetric = z.infer<typeof stepMetricSchema>;
 
@@ -205,11 +207,32 @@ export const evalMetricSchema = z.object({
 });
 export type EvalMetric = z.infer<typeof evalMetricSchema>;
 
+/** A run's curves, whole or a range of them, in full or with fewer points (then the points with extreme values are kept). */
 export const curvesSchema = z.object({
   steps: z.array(stepMetricSchema),
+  /** At each of `steps` the moving average of the loss over all steps up to it; empty where none was asked for. */
+  smoothed: z.array(z.number()),
   evals: z.array(evalMetricSchema),
+  /** Steps that the run has recorded. */
+  total: z.number().int(),
 });
 export type Curves = z.infer<typeof curvesSchema>;
+
+/** From harmless to grave. */
+export const logLevels = ['info', 'warning', 'error'] as const;
+export const logLevelSchema = z.enum(logLevels);
+export type LogLevel = z.infer<typeof logLevelSchema>;
+
+/** A line of a run's log. */
+export const logLineSchema = z.object({
+  /** Ascends within a run. */
+  id: z.number().int(),
+  /** Null in logs from before it was kept. */
+  time: time.nullable(),
+  level: logLevelSchema,
+  line: z.string(),
+});
+export type LogLine = z.infer<typeof logLineSchema>;
 
 export const benchmarkNames = ['perplexity', 'gsm8k'] as const;
 export const benchmarkNameSchema = z.enum(benchmarkNames);

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { evalMetricSchema, evaluationSchema, runSchema, stepMetricSchema } from './entities.ts';
+import {
+  evalMetricSchema,
+  evaluationSchema,
+  logLineSchema,
+  runSchema,
+  stepMetricSchema,
+} from './entities.ts';
 
 /** What the core tells everybody who listens, in one ordered stream. */
 export const studioEventSchema = z.discriminatedUnion('type', [
@@ -9,8 +15,8 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   /** Steps of a running run, batched. */
   z.object({ type: z.literal('run.steps'), runId: z.string(), steps: z.array(stepMetricSchema) }),
   z.object({ type: z.literal('run.eval'), runId: z.string(), metric: evalMetricSchema }),
-  /** A line of a job's log. */
-  z.object({ type: z.literal('run.log'), runId: z.string(), line: z.string() }),
+  /** New lines of a run's log. */
+  z.object({ type: z.literal('run.log'), runId: z.string(), lines: z.array(logLineSchema) }),
   /** A project was made or changed. */
   z.object({ type: z.literal('projects.changed') }),
   /** Another project is open now: runs and evaluations are those of this one. */

@@ -12,6 +12,8 @@ import {
   exampleSchema,
   exportFormatSchema,
   exportRecordSchema,
+  logLevelSchema,
+  logLineSchema,
   modelSchema,
   projectSchema,
   runSchema,
@@ -83,7 +85,29 @@ export const procedures = {
 
   'runs.list': { input: nothing, output: z.array(runSchema) },
   'runs.get': { input: z.object({ run: reference }), output: runSchema },
-  'runs.curves': { input: z.object({ run: reference }), output: curvesSchema },
+  /** Steps `from` to `to`, with `points` no more than that many; `smoothing` is the weight of the loss's moving average. */
+  'runs.curves': {
+    input: z.object({
+      run: reference,
+      from: z.number().min(0).optional(),
+      to: z.number().min(0).optional(),
+      points: z.number().int().min(50).max(50_000).optional(),
+      smoothing: z.number().min(0).lt(1).optional(),
+    }),
+    output: curvesSchema,
+  },
+  /** Lines after one, or before one; else the latest. `total` counts those that have the text and the level. */
+  'runs.logs': {
+    input: z.object({
+      run: reference,
+      after: z.number().int().min(0).optional(),
+      before: z.number().int().min(0).optional(),
+      limit: z.number().int().min(1).max(5000).default(500),
+      search: z.string().max(200).optional(),
+      level: logLevelSchema.optional(),
+    }),
+    output: z.object({ lines: z.array(logLineSchema), total: z.number().int() }),
+  },
   'runs.start': {
     input: z.object({
       name: runName,

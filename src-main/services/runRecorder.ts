@@ -1,8 +1,9 @@
-import type { EndReason, EvalMetric, Run, StepMetric } from '../contract/entities.ts';
+import type { EndReason, EvalMetric, LogLevel, LogLine, Run, StepMetric } from '../contract/entities.ts';
 import { toPlainError } from '../contract/errors.ts';
 import type { EngineEvent, TrainResult } from '../engine/process/protocol.ts';
-import { writeMetrics } from '../store/runs.ts';
+import { writeMetrics } from '../store/metrics.ts';
 import type { ServiceContext } from './context.ts';
+import { levelOf } from './logLevel.ts';
 
 /** Metrics go to the database at most this often: one commit costs a disk flush. */
 const flushEveryMs = 500;
@@ -27,14 +28,17 @@ export function createRunRecorder(
   let run = initial;
   let steps: StepMetric[] = [];
   let evals: EvalMetric[] = [];
-  let logs: string[] = [];
+  let logs: Omit<LogLine, 'id'>[] = [];
+  /** Whether the last attempt to write failed: said once, not at every attempt. */
+  let isFailing = false;
   let timer: NodeJS.Timeout | null = null;
 
   const flush = () => {
     if (timer) clearTimeout(timer);
     timer = null;
     if (steps.length + evals.length + logs.length === 0) return;
-    writeMetrics(context.writable(), run.id, { steps, evals, logs });
+    const lines = writeMetrics(context.writable(), run.id, { steps, evals, logs });
+    isFailing = false;
     const last = steps.at(-1);
     run = save({
       ...run,
@@ -44,6 +48,7 @@ export function createRunRecorder(
     });
     if (steps.length > 0) context.emit({ type: 'run.steps', runId: run.id, steps });
     for (const metric of evals) context.emit({ type: 'run.eval', runId: run.id, metric });
+    if (lines.length > 0) context.emit({ type: 'run.log', runId: run.id, lines });
     [steps, evals, logs] = [[], [], []];
   };
   const flushSoon = () => {
@@ -53,18 +58,15 @@ export function createRunRecorder(
       } catch (error) {
         // A full disk, say: the metrics stay in memory and are tried again with the next ones.
         timer = null;
-        context.emit({
-          type: 'run.log',
-          runId: run.id,
-          line: `Metrics not written yet: ${toPlainError(error).message}`,
-        });
+        if (!isFailing) keep(`Metrics were written late: ${toPlainError(error).message}`, 'warning');
+        isFailing = true;
       }
     }, flushEveryMs);
   };
 
-  const log = (line: string) => {
-    logs.push(line);
-    context.emit({ type: 'run.log', runId: run.id, line });
+  const keep = (line: string, level: LogLevel) => logs.push({ time: new Date().toISOString(), level, line });
+  const log = (line: string, level = levelOf(line)) => {
+    keep(line, level);
     flushSoon();
   };
 
@@ -91,7 +93,7 @@ export function createRunRecorder(
         }
         case 'skipped':
           run = { ...run, step: event.step, skippedSteps: run.skippedSteps + 1 };
-          log(`step ${event.step} skipped: ${event.reason}`);
+          log(`step ${event.step} skipped: ${event.reason}`, 'warning');
           break;
         case 'eval': {
           const { type: _type, ...metric } = event;
@@ -115,7 +117,7 @@ export function createRunRecorder(
       }
       watch?.(event);
     },
-    onLog: log,
+    onLog: (line: string) => log(line),
     finish(result: TrainResult): Run {
       flush();
       run = save({

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { modelTargets } from '../budget/targets.ts';
-import type { Curves, Run } from '../contract/entities.ts';
+import type { Curves, LogLine, Run } from '../contract/entities.ts';
 import { StudioError, toPlainError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
@@ -12,17 +12,18 @@ import type { EngineJob } from '../engine/process/supervisor.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import {
   annotateRun,
-  dropMetricsAfter,
   findRun,
   insertRun,
   listRuns,
-  readCurves,
   removeRun,
   runsInState,
   updateRun,
 } from '../store/runs.ts';
 import { ensureProject } from '../store/projects.ts';
+import { dropMetricsAfter, readEvals } from '../store/metrics.ts';
+import { readLogs, type LogQuery } from '../store/runLogs.ts';
 import { missing, newId, type ServiceContext } from './context.ts';
+import { createCurveReader, type CurveQuery } from './curveReader.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
 import { createRunRecorder } from './runRecorder.ts';
@@ -32,7 +33,8 @@ import { studioVersion } from './version.ts';
 export interface RunService {
   list(): Run[];
   get(reference: string): Run;
-  curves(reference: string): Curves;
+  curves(reference: string, query?: CurveQuery): Curves;
+  logs(reference: string, query: LogQuery): { lines: LogLine[]; total: number };
   /** Creates a run and starts it; returns at once. `watch` sees the engine's events. */
   start(
     options: { name: string; model: string; dataset: string; config: TrainConfig },
@@ -72,6 +74,7 @@ export function createRunService(
 ): RunService {
   const { paths, database, emit } = context;
   const active = new Map<string, Active>();
+  const curves = createCurveReader(database);
   let probed: Promise<ProbeResult> | null = null;
 
   const get = (reference: string): Run => {
@@ -96,7 +99,7 @@ export function createRunService(
   const checkpoint = (run: Run): string | null => {
     if (!run.config.keepBest) return latest(run);
     // Among those on disk: a checkpoint is written after the evaluation, and the best so far is never removed.
-    const evaluations = readCurves(database, run.id).evals;
+    const evaluations = readEvals(database, run.id);
     const lossOf = (folder: string) =>
       evaluations.find(({ step }) => step === stepOf(folder))?.loss ?? Infinity;
     const [best] = listCheckpoints(paths.runCheckpoints(run.id)).sort((a, b) => lossOf(a) - lossOf(b));
@@ -175,7 +178,8 @@ export function createRunService(
     list: () => listRuns(database, context.project),
     get,
     checkpoint,
-    curves: (reference) => readCurves(database, get(reference).id),
+    curves: (reference, query = {}) => curves.read(get(reference).id, query),
+    logs: (reference, query) => readLogs(database, get(reference).id, query),
 
     async start({ name, model: modelReference, dataset: datasetReference, config: asked }, watch) {
       const model = await models.getOrAdd(modelReference);
@@ -241,6 +245,7 @@ export function createRunService(
       const config = { ...run.config, ...changes };
       checkOptions(config);
       dropMetricsAfter(context.writable(), run.id, from ? stepOf(from) : 0);
+      curves.forget(run.id);
       return launch({ ...run, config }, from, watch);
     },
 
@@ -271,6 +276,7 @@ export function createRunService(
       if (active.has(run.id))
         throw new StudioError('usage', `The run "${run.name}" is running.`, 'Stop it first.');
       removeRun(context.writable(), run.id);
+      curves.forget(run.id);
       rmSync(paths.runFolder(run.id), { recursive: true, force: true });
       emit({ type: 'run.removed', runId: run.id });
     },

@@ -5,6 +5,7 @@ import { StudioError } from '../contract/errors.ts';
 import { initialTables } from './migrations/0001-initial-tables.ts';
 import { runAnnotations } from './migrations/0002-run-annotations.ts';
 import { projectGoals } from './migrations/0003-project-goals.ts';
+import { memoryAndLogTimes } from './migrations/0004-memory-and-log-times.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -23,7 +24,12 @@ export interface Migration {
 }
 
 /** In order. A migration that has shipped is never edited. */
-export const migrations: readonly Migration[] = [initialTables, runAnnotations, projectGoals];
+export const migrations: readonly Migration[] = [
+  initialTables,
+  runAnnotations,
+  projectGoals,
+  memoryAndLogTimes,
+];
 
 /**
  * Opens the database for writing, makes or upgrades it.

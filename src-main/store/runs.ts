@@ -1,4 +1,4 @@
-import { runSchema, type Curves, type EvalMetric, type Run, type StepMetric } from '../contract/entities.ts';
+import { runSchema, type Run } from '../contract/entities.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 
 /** The columns that make a run: name, notes and tags are a person's, the entity is what the studio records. */
@@ -82,41 +82,4 @@ export function removeRun({ writable }: WritableDatabase, id: string): void {
 /** Runs of all projects in a state. */
 export function runsInState({ readable }: ReadableDatabase, state: Run['state']): Run[] {
   return readable.prepare(`SELECT ${columns} FROM runs WHERE state = ?`).all(state).map(read);
-}
-
-/** Writes metrics in one transaction; those of a repeated step (after a resume) replace the old ones. */
-export function writeMetrics(
-  { writable }: WritableDatabase,
-  runId: string,
-  metrics: { steps: readonly StepMetric[]; evals: readonly EvalMetric[]; logs: readonly string[] },
-): void {
-  const step = writable.prepare('INSERT OR REPLACE INTO step_metrics VALUES (?, ?, ?, ?, ?, ?)');
-  const evaluation = writable.prepare('INSERT OR REPLACE INTO eval_metrics VALUES (?, ?, ?, ?, ?)');
-  const log = writable.prepare('INSERT INTO run_logs (run_id, line) VALUES (?, ?)');
-  writable.transaction(() => {
-    for (const m of metrics.steps) step.run(runId, m.step, m.loss, m.lr, m.gradNorm, m.tokensPerSecond);
-    for (const m of metrics.evals) evaluation.run(runId, m.step, m.loss, m.rows, m.tokens);
-    for (const line of metrics.logs) log.run(runId, line);
-  })();
-}
-
-/** Forgets metrics after a step: a run resumed from there writes them anew. */
-export function dropMetricsAfter({ writable }: WritableDatabase, runId: string, step: number): void {
-  writable.transaction(() => {
-    writable.prepare('DELETE FROM step_metrics WHERE run_id = ? AND step > ?').run(runId, step);
-    writable.prepare('DELETE FROM eval_metrics WHERE run_id = ? AND step > ?').run(runId, step);
-  })();
-}
-
-export function readCurves({ readable }: ReadableDatabase, runId: string): Curves {
-  return {
-    steps: readable
-      .prepare(
-        'SELECT step, loss, lr, grad_norm AS gradNorm, tokens_per_second AS tokensPerSecond FROM step_metrics WHERE run_id = ? ORDER BY step',
-      )
-      .all(runId) as StepMetric[],
-    evals: readable
-      .prepare('SELECT step, loss, rows, tokens FROM eval_metrics WHERE run_id = ? ORDER BY step')
-      .all(runId) as EvalMetric[],
-  };
 }

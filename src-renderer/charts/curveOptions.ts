@@ -1,19 +1,39 @@
-import type { EvalMetric, StepMetric } from '../../src-main/contract/entities.ts';
+import type { StepMetric } from '../../src-main/contract/entities.ts';
 import type { Method } from '../../src-main/contract/training.ts';
+import type { DrawnCurves } from '../state/curves.ts';
 import { methodSigns } from '../ui/methods.ts';
 import type { ChartOption } from './echarts.ts';
-import { smooth } from './smoothing.ts';
+import type { Range } from './range.ts';
+import { readoutElement, type Readout } from './readout.ts';
 import type { ChartColors } from './theme.ts';
 
-function axes(colors: ChartColors, totalSteps: number | null, isLog: boolean): ChartOption {
+/** What charts of one run have in common. */
+export interface CurveSettings {
+  method: Method;
+  /** Steps on the horizontal axis. */
+  shown: Range;
+  isLog: boolean;
+  /** The run's values at a step. */
+  readout(step: number): Readout;
+}
+
+/** More points than a chart has pixels are thinned to the extremes of each pixel. */
+const sampling = 'minmax';
+
+function axes(
+  colors: ChartColors,
+  { shown, isLog, readout }: CurveSettings,
+  unit: (value: number) => string,
+  bounds: { min: number; max: number } | null = null,
+): ChartOption {
   const label = { color: colors.soft, fontFamily: 'Inter Variable', fontSize: 11 };
   return {
     animation: false,
     xAxis: {
       type: 'value',
-      min: 0,
-      ...(totalSteps ? { max: totalSteps } : {}),
-      axisLabel: label,
+      min: shown.from,
+      max: shown.to,
+      axisLabel: { ...label, hideOverlap: true, formatter: (step) => wholeNumbers.format(step) },
       axisLine: { lineStyle: { color: colors.line } },
       axisTick: { show: false },
       splitLine: { show: false },
@@ -22,41 +42,55 @@ function axes(colors: ChartColors, totalSteps: number | null, isLog: boolean): C
     yAxis: {
       type: isLog ? 'log' : 'value',
       scale: true,
-      axisLabel: { ...label, formatter: shortNumber },
+      ...bounds,
+      axisLabel: { ...label, formatter: unit },
       splitLine: { lineStyle: { color: colors.line } },
       splitNumber: 4,
     },
     tooltip: {
       trigger: 'axis',
+      confine: true,
       transitionDuration: 0,
       backgroundColor: colors.raised,
       borderColor: colors.line,
       textStyle: { color: colors.text, fontFamily: 'Inter Variable', fontSize: 12 },
       axisPointer: { lineStyle: { color: colors.soft } },
+      formatter: (params) => {
+        const first = (Array.isArray(params) ? params[0] : params)?.value;
+        const step = Array.isArray(first) ? Number(first[0]) : NaN;
+        return Number.isNaN(step) ? '' : readoutElement(readout(step));
+      },
     },
   };
 }
 
+const wholeNumbers = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
 function shortNumber(value: number): string {
   const size = Math.abs(value);
-  if (value === 0) return '0';
+  if (size === 0) return '0';
   if (size >= 10_000) return `${value / 1000} k`;
-  return size < 0.01 ? value.toExponential(0) : String(Number(value.toPrecision(4)));
+  return size < 0.01 ? value.toExponential(1).replace('.0', '') : String(Number(value.toPrecision(4)));
+}
+
+/** Ends of a logarithmic axis, which would else reach to the next powers of ten. */
+function logBounds(metrics: readonly { loss: number }[]): { min: number; max: number } | null {
+  let [min, max] = [Infinity, 0];
+  for (const { loss } of metrics) if (loss > 0) [min, max] = [Math.min(min, loss), Math.max(max, loss)];
+  return min <= max
+    ? { min: Number((min * 0.95).toPrecision(2)), max: Number((max * 1.05).toPrecision(2)) }
+    : null;
 }
 
 /** Training loss raw (faint) and smoothed (strong), held-out loss dashed; against the step. */
 export function lossOption(
   colors: ChartColors,
-  curves: { steps: readonly StepMetric[]; evals: readonly EvalMetric[] },
-  settings: { method: Method; totalSteps: number | null; smoothing: number; isLog: boolean },
+  { steps, smoothed, evals }: DrawnCurves,
+  settings: CurveSettings,
 ): ChartOption {
-  const { steps, evals } = curves;
   const color = colors.of(methodSigns[settings.method].color);
-  const smoothed = smooth(
-    steps.map((metric) => metric.loss),
-    settings.smoothing,
-  );
-  const digits = (value: unknown) => (typeof value === 'number' ? `${value.toFixed(4)} nats` : '');
+  // A logarithm has no place for zero.
+  const place = (value: number) => (settings.isLog && value <= 0 ? null : value);
   // The end of a line carries its name: no legend to look up.
   const endLabel = (formatter: string) => ({
     show: true,
@@ -66,71 +100,81 @@ export function lossOption(
     fontSize: 11,
   });
   return {
-    ...axes(colors, settings.totalSteps, settings.isLog),
+    ...axes(colors, settings, shortNumber, settings.isLog ? logBounds([...steps, ...evals]) : null),
     grid: { left: 8, right: 72, top: 16, bottom: 8, containLabel: true },
-    dataZoom: [{ type: 'inside', filterMode: 'none' }],
     series: [
       {
         name: 'Training loss',
         type: 'line',
-        data: steps.map((metric) => [metric.step, metric.loss]),
+        data: steps.map((metric) => [metric.step, place(metric.loss)]),
         showSymbol: false,
-        sampling: 'lttb',
+        sampling,
         lineStyle: { color, width: 1, opacity: 0.3 },
         itemStyle: { color },
-        tooltip: { valueFormatter: digits },
       },
       {
         name: 'Training loss, smoothed',
         type: 'line',
-        data: steps.map((metric, i) => [metric.step, smoothed[i]!]),
+        data: steps.map((metric, i) => [metric.step, place(smoothed[i] ?? metric.loss)]),
         showSymbol: false,
-        sampling: 'lttb',
+        sampling,
         lineStyle: { color, width: 2 },
         itemStyle: { color },
         endLabel: endLabel('training'),
         labelLayout: { moveOverlap: 'shiftY' },
-        tooltip: { valueFormatter: digits },
       },
       {
         name: 'Held-out loss',
         type: 'line',
-        data: evals.map((metric) => [metric.step, metric.loss]),
+        data: evals.map((metric) => [metric.step, place(metric.loss)]),
         symbol: methodSigns[settings.method].symbol,
         symbolSize: 6,
+        showSymbol: evals.length < 200,
         lineStyle: { color: colors.text, width: 1.5, type: 'dashed' },
         itemStyle: { color: colors.text },
         endLabel: endLabel('held-out'),
         labelLayout: { moveOverlap: 'shiftY' },
-        tooltip: { valueFormatter: digits },
       },
     ],
   };
+}
+
+/** A noisy curve with more points would fill a small chart: its line is thinner. */
+const denseFrom = 300;
+
+/** A number per step, as a small chart shows it. */
+export interface SmallMetric {
+  name: string;
+  value: (metric: StepMetric) => number | null;
+  format: (value: number) => string;
+  /** Labels of the axis; absent: plain numbers. */
+  unit?: (value: number) => string;
+  isNoisy?: boolean;
 }
 
 /** One small curve of a run. */
 export function smallOption(
   colors: ChartColors,
   steps: readonly StepMetric[],
-  value: (metric: StepMetric) => number,
-  settings: { name: string; method: Method; totalSteps: number | null; format: (value: number) => string },
+  metric: SmallMetric,
+  settings: CurveSettings,
 ): ChartOption {
   const color = colors.of(methodSigns[settings.method].color);
   return {
-    ...axes(colors, settings.totalSteps, false),
+    ...axes(colors, { ...settings, isLog: false }, metric.unit ?? shortNumber),
     grid: { left: 4, right: 12, top: 8, bottom: 4, containLabel: true },
     series: [
       {
-        name: settings.name,
+        name: metric.name,
         type: 'line',
-        data: steps.map((metric) => [metric.step, value(metric)]),
+        data: steps.map((step) => [step.step, metric.value(step)]),
         showSymbol: false,
-        sampling: 'lttb',
-        lineStyle: { color, width: 1.5 },
+        sampling,
+        lineStyle:
+          metric.isNoisy && steps.length > denseFrom
+            ? { color, width: 1, opacity: 0.6 }
+            : { color, width: 1.5 },
         itemStyle: { color },
-        tooltip: {
-          valueFormatter: (given) => (typeof given === 'number' ? settings.format(given) : ''),
-        },
       },
     ],
   };

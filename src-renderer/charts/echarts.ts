@@ -1,19 +1,13 @@
 import { LineChart } from 'echarts/charts';
-import { DataZoomComponent, GridComponent, TooltipComponent } from 'echarts/components';
+import { GridComponent, TooltipComponent } from 'echarts/components';
 import { init, use, type ComposeOption, type ECharts } from 'echarts/core';
 import { LabelLayout } from 'echarts/features';
-import { CanvasRenderer } from 'echarts/renderers';
+import { CanvasRenderer, SVGRenderer } from 'echarts/renderers';
 import type { LineSeriesOption } from 'echarts/charts';
-import type {
-  DataZoomComponentOption,
-  GridComponentOption,
-  TooltipComponentOption,
-} from 'echarts/components';
+import type { GridComponentOption, TooltipComponentOption } from 'echarts/components';
 
-// Only what the page draws goes into the bundle.
-use([LineChart, GridComponent, TooltipComponent, DataZoomComponent, LabelLayout, CanvasRenderer]);
+// Only what the page draws goes into the bundle. SVG is for saving a chart.
+use([LineChart, GridComponent, TooltipComponent, LabelLayout, CanvasRenderer, SVGRenderer]);
 
-export type ChartOption = ComposeOption<
-  LineSeriesOption | GridComponentOption | TooltipComponentOption | DataZoomComponentOption
->;
+export type ChartOption = ComposeOption<LineSeriesOption | GridComponentOption | TooltipComponentOption>;
 export { init, type ECharts };

@@ -1,28 +1,80 @@
 import type { Curves, EvalMetric, StepMetric } from '../../src-main/contract/entities.ts';
+import { smoothedFrom } from '../../src-main/contract/smoothing.ts';
 
-export const noCurves: Curves = { steps: [], evals: [] };
+/** A run's curves as the page holds them: an overview from the core, and the steps that have come since. */
+export interface HeldCurves extends Curves {
+  /** Weight of the moving average in `smoothed`. */
+  smoothing: number;
+}
 
-/**
- * Adds a batch of steps. What lies at or after the batch's first step is replaced: a resumed run goes back to its checkpoint, and a
- * repeated batch must not double its points.
- */
-export function withSteps(curves: Curves, batch: readonly StepMetric[]): Curves {
-  const first = batch[0]?.step;
-  if (first === undefined) return curves;
+/** Curves without their place in a run. */
+export type DrawnCurves = Pick<Curves, 'steps' | 'smoothed' | 'evals'>;
+
+export const noCurves: HeldCurves = { steps: [], smoothed: [], evals: [], total: 0, smoothing: 0 };
+
+/** Adds the steps that are not there yet; the moving average goes on where the core's ends. */
+export function withSteps(curves: HeldCurves, batch: readonly StepMetric[]): HeldCurves {
+  const last = curves.steps.at(-1)?.step ?? -Infinity;
+  const added = batch.filter(({ step }) => step > last);
+  if (added.length === 0) return curves;
+  const { smoothing } = curves;
+  let average = { value: curves.smoothed.at(-1) ?? 0, bias: smoothing ** curves.total };
+  const smoothed = added.map(({ loss }) => {
+    average = smoothedFrom(average, loss, smoothing);
+    return average.value;
+  });
   return {
-    steps: [...before(curves.steps, first), ...batch],
-    evals: before(curves.evals, first),
+    ...curves,
+    steps: [...curves.steps, ...added],
+    smoothed: [...curves.smoothed, ...smoothed],
+    total: curves.total + added.length,
   };
 }
 
-/** Adds one evaluation, in place of those at or after its step. */
-export function withEval(curves: Curves, metric: EvalMetric): Curves {
-  return { steps: curves.steps, evals: [...before(curves.evals, metric.step), metric] };
+/** Adds an evaluation that is not there yet. */
+export function withEval(curves: HeldCurves, metric: EvalMetric): HeldCurves {
+  if (metric.step <= (curves.evals.at(-1)?.step ?? -Infinity)) return curves;
+  return { ...curves, evals: [...curves.evals, metric] };
 }
 
-/** Entries are in order of their step, and nearly always all of them come before: look from the end. */
-function before<T extends { step: number }>(entries: readonly T[], step: number): T[] {
-  let end = entries.length;
-  while (end > 0 && entries[end - 1]!.step >= step) end--;
-  return entries.slice(0, end);
+/** The overview with a range of it in more detail. */
+export function withDetail(overview: DrawnCurves, detail: DrawnCurves | null): DrawnCurves {
+  const [first, last] = [detail?.steps[0]?.step, detail?.steps.at(-1)?.step];
+  if (!detail || first === undefined || last === undefined) return overview;
+  const [begin, end] = [placeOf(overview.steps, first), placeOf(overview.steps, last + 1)];
+  return {
+    steps: [...overview.steps.slice(0, begin), ...detail.steps, ...overview.steps.slice(end)],
+    smoothed: [...overview.smoothed.slice(0, begin), ...detail.smoothed, ...overview.smoothed.slice(end)],
+    evals: [
+      ...overview.evals.filter(({ step }) => step < first),
+      ...detail.evals.filter(({ step }) => step >= first && step <= last),
+      ...overview.evals.filter(({ step }) => step > last),
+    ],
+  };
+}
+
+/** What lies in a range, and one neighbour on each side, so that lines reach the edge. */
+export function within(curves: DrawnCurves, range: { from: number; to: number } | null): DrawnCurves {
+  if (!range) return curves;
+  const cut = <T extends { step: number }>(entries: readonly T[]): [number, number] => [
+    Math.max(0, placeOf(entries, range.from) - 1),
+    placeOf(entries, range.to) + 1,
+  ];
+  const bounds = cut(curves.steps);
+  return {
+    steps: curves.steps.slice(...bounds),
+    smoothed: curves.smoothed.slice(...bounds),
+    evals: curves.evals.slice(...cut(curves.evals)),
+  };
+}
+
+/** Number of the first entry at or after a step. */
+export function placeOf(entries: readonly { step: number }[], step: number): number {
+  let [low, high] = [0, entries.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (entries[middle]!.step < step) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,7 +1,6 @@
 import { getContext, setContext } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
 import type {
-  Curves,
   Dataset,
   DoctorReport,
   Evaluation,
@@ -13,7 +12,7 @@ import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import type { StudioClient } from '../rpc/client.ts';
 import type { ConnectionState } from '../rpc/transport.ts';
-import { noCurves, withEval, withSteps } from './curves.ts';
+import { CurveStore, type CurveAsk } from './curveStore.svelte.ts';
 import { withStep, type Pace } from './pace.ts';
 
 export interface Progress {
@@ -41,24 +40,21 @@ export class Studio {
   doctor: DoctorReport | null = $state.raw(null);
   /** By task: what takes longer than a second. */
   readonly progress = new SvelteMap<string, Progress>();
-  /** By run; only of runs that some page has asked for. */
-  readonly curves = new SvelteMap<string, Curves>();
+  readonly curves: CurveStore;
   readonly paces = new SvelteMap<string, Pace>();
 
   /** Events that come while lists are on their way: applied after them, or an old list would undo them. */
   #held: StudioEvent[] | null = null;
-  /** The same for the curves of single runs; nothing on the page shows it, so it is no SvelteMap. */
-  // eslint-disable-next-line svelte/prefer-svelte-reactivity
-  readonly #heldCurves = new Map<string, StudioEvent[]>();
 
   constructor(client: StudioClient) {
     this.client = client;
+    this.curves = new CurveStore(client);
     client.listen({
       onState: (state) => (this.connection = state),
       onReload: () => void this.#reload(),
       onEvent: (event) => {
         this.#held?.push(event);
-        if ('runId' in event) this.#heldCurves.get(event.runId)?.push(event);
+        this.curves.apply(event);
         this.#apply(event);
       },
     });
@@ -73,21 +69,9 @@ export class Studio {
     return this.runs.find((run) => run.id === id);
   }
 
-  /** Loads a run's curves, which events then keep. @throws StudioError */
-  async loadCurves(runId: string): Promise<void> {
-    if (this.curves.has(runId)) return;
-    this.curves.set(runId, noCurves);
-    const held: StudioEvent[] = [];
-    this.#heldCurves.set(runId, held);
-    try {
-      this.curves.set(runId, await this.client.call('runs.curves', { run: runId }));
-    } catch (error) {
-      this.curves.delete(runId);
-      throw error;
-    } finally {
-      if (this.#heldCurves.get(runId) === held) this.#heldCurves.delete(runId);
-    }
-    for (const event of held) this.#apply(event);
+  /** Loads a run's curves into `curves`, in that detail at least; without one, enough for a sparkline. @throws StudioError */
+  loadCurves(runId: string, ask?: CurveAsk): Promise<void> {
+    return this.curves.load(runId, ask);
   }
 
   async loadDoctor(): Promise<void> {
@@ -118,11 +102,7 @@ export class Studio {
       this.loadError = null;
       this.isLoaded = true;
       this.progress.clear();
-      const known = [...this.curves.keys()];
-      this.curves.clear();
-      await Promise.all(
-        known.filter((runId) => runs.some(({ id }) => id === runId)).map((runId) => this.loadCurves(runId)),
-      );
+      await this.curves.reload(runs.map(({ id }) => id));
     } catch (error) {
       this.loadError = toPlainError(error);
     } finally {
@@ -149,21 +129,14 @@ export class Studio {
       case 'run.removed':
         this.runs = this.runs.filter(({ id }) => id !== event.runId);
         this.evaluations = this.evaluations.filter(({ runId }) => runId !== event.runId);
-        this.curves.delete(event.runId);
         break;
       case 'run.steps': {
-        const curves = this.curves.get(event.runId);
-        if (curves) this.curves.set(event.runId, withSteps(curves, event.steps));
         const last = event.steps.at(-1);
         const pace = this.paces.get(event.runId) ?? { seen: [] };
         if (last) this.paces.set(event.runId, withStep(pace, last.step, Date.now()));
         break;
       }
-      case 'run.eval': {
-        const curves = this.curves.get(event.runId);
-        if (curves) this.curves.set(event.runId, withEval(curves, event.metric));
-        break;
-      }
+      case 'run.eval':
       case 'run.log':
         break;
       case 'projects.changed':

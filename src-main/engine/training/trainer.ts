@@ -206,7 +206,16 @@ async function steps(
       const seconds = (performance.now() - startedAt) / 1000;
       const tokens = batches.reduce((total, batch) => total + batch.tokens, 0);
       const { loss, gradNorm } = result;
-      context.emit({ type: 'step', step, loss, lr: rate, gradNorm, tokensPerSecond: tokens / seconds });
+      context.emit({
+        type: 'step',
+        step,
+        loss,
+        lr: rate,
+        gradNorm,
+        tokensPerSecond: tokens / seconds,
+        // TensorFlow's binding tells nothing of a GPU's memory: this is the process alone.
+        memoryBytes: process.memoryUsage.rss(),
+      });
     } else {
       progress = afterSkip(progress);
       const reason = Number.isFinite(result.loss)

@@ -1,0 +1,78 @@
+import type { EvalMetric, LogLine, StepMetric } from '../contract/entities.ts';
+import type { ReadableDatabase, WritableDatabase } from './database.ts';
+import { insertLogs } from './runLogs.ts';
+
+/** A batch of what a run records. */
+export interface RecordedBatch {
+  steps: readonly StepMetric[];
+  evals: readonly EvalMetric[];
+  logs: readonly Omit<LogLine, 'id'>[];
+}
+
+/** Steps of a run in order, a column a metric; NaN where a value was not recorded. */
+export type StepColumns = Record<keyof StepMetric, number[]>;
+
+export function emptyColumns(): StepColumns {
+  return { step: [], loss: [], lr: [], gradNorm: [], tokensPerSecond: [], memoryBytes: [] };
+}
+
+/** Writes a batch in one transaction; metrics of a repeated step (after a resume) replace the old ones. @returns the log's lines as stored */
+export function writeMetrics(
+  database: WritableDatabase,
+  runId: string,
+  { steps, evals, logs }: RecordedBatch,
+): LogLine[] {
+  const { writable } = database;
+  const step = writable.prepare(
+    'INSERT OR REPLACE INTO step_metrics (run_id, step, loss, lr, grad_norm, tokens_per_second, memory_bytes) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  );
+  const evaluation = writable.prepare('INSERT OR REPLACE INTO eval_metrics VALUES (?, ?, ?, ?, ?)');
+  return writable.transaction(() => {
+    for (const m of steps)
+      step.run(runId, m.step, m.loss, m.lr, m.gradNorm, m.tokensPerSecond, m.memoryBytes);
+    for (const m of evals) evaluation.run(runId, m.step, m.loss, m.rows, m.tokens);
+    return insertLogs(database, runId, logs);
+  })();
+}
+
+/** Forgets metrics after a step: a run resumed from there writes them anew. */
+export function dropMetricsAfter({ writable }: WritableDatabase, runId: string, step: number): void {
+  writable.transaction(() => {
+    writable.prepare('DELETE FROM step_metrics WHERE run_id = ? AND step > ?').run(runId, step);
+    writable.prepare('DELETE FROM eval_metrics WHERE run_id = ? AND step > ?').run(runId, step);
+  })();
+}
+
+/** Adds to columns the steps that come after their last one. */
+export function appendSteps({ readable }: ReadableDatabase, runId: string, columns: StepColumns): void {
+  const rows = readable
+    .prepare(
+      'SELECT step, loss, lr, grad_norm, tokens_per_second, memory_bytes FROM step_metrics WHERE run_id = ? AND step > ? ORDER BY step',
+    )
+    .raw()
+    .iterate(runId, columns.step.at(-1) ?? -1) as IterableIterator<
+    [number, number, number, number, number, number | null]
+  >;
+  for (const [step, loss, lr, gradNorm, tokensPerSecond, memoryBytes] of rows) {
+    columns.step.push(step);
+    columns.loss.push(loss);
+    columns.lr.push(lr);
+    columns.gradNorm.push(gradNorm);
+    columns.tokensPerSecond.push(tokensPerSecond);
+    columns.memoryBytes.push(memoryBytes ?? NaN);
+  }
+}
+
+/** Evaluations from one step to another, both included. */
+export function readEvals(
+  { readable }: ReadableDatabase,
+  runId: string,
+  from = 0,
+  to = Infinity,
+): EvalMetric[] {
+  return readable
+    .prepare(
+      'SELECT step, loss, rows, tokens FROM eval_metrics WHERE run_id = ? AND step >= ? AND step <= ? ORDER BY step',
+    )
+    .all(runId, from, Math.min(to, Number.MAX_SAFE_INTEGER)) as EvalMetric[];
+}
