@@ -18,6 +18,13 @@ import {
   projectSchema,
   runSchema,
 } from './entities.ts';
+import {
+  modelCacheSchema,
+  modelCardSchema,
+  modelRemovalSchema,
+  modelStorageSchema,
+  tokenPieceSchema,
+} from './modelLibrary.ts';
 import { precisionSchema, trainConfigSchema } from './training.ts';
 
 /** Task of the input, for adapters that tell tasks apart; absent: 0. */
@@ -61,6 +68,21 @@ export const procedures = {
     input: z.object({ folder: z.string(), name: z.string().optional(), copy: z.boolean().default(false) }),
     output: modelSchema,
   },
+  /** Snapshots in the Hugging Face cache, which may be added in place. */
+  'models.cache': { input: nothing, output: modelCacheSchema },
+  'models.card': { input: z.object({ model: reference }), output: modelCardSchema },
+  'models.tokenize': {
+    input: z.object({
+      model: reference,
+      text: z.string().max(10_000),
+      /** Adds what the tokenizer puts around a text, usually a token at its begin. */
+      specialTokens: z.boolean().default(true),
+    }),
+    output: z.array(tokenPieceSchema),
+  },
+  'models.storage': { input: nothing, output: modelStorageSchema },
+  /** What removing the model would delete and keep. */
+  'models.removal': { input: z.object({ model: reference }), output: modelRemovalSchema },
   'models.remove': { input: z.object({ model: reference }), output: nothing },
 
   'datasets.list': { input: nothing, output: z.array(datasetSchema) },

@@ -100,6 +100,11 @@ export function createCore(options: {
     'models.list': async () => models.list(),
     'models.get': async ({ model }) => models.get(model),
     'models.add': (input, { signal }) => models.add(input, signal),
+    'models.cache': () => models.cache(),
+    'models.card': async ({ model }) => models.card(model),
+    'models.tokenize': async ({ model, text, specialTokens }) => models.tokenize(model, text, specialTokens),
+    'models.storage': () => models.storage(),
+    'models.removal': ({ model }) => models.removal(model),
     'models.remove': async ({ model }) => {
       models.remove(model);
       return {};

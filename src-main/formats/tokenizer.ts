@@ -12,6 +12,8 @@ export interface Tokenizer {
   encode(text: string, options: { specialTokens: boolean }): number[];
   /** Special tokens are left out. */
   decode(ids: readonly number[]): string;
+  /** A token as the vocabulary spells it, for example `▁the`; null where there is no such id. */
+  entryOf(id: number): string | null;
   /** Largest id + 1, added tokens included. */
   vocabularySize: number;
   bosId: number | null;
@@ -45,6 +47,7 @@ export function loadTokenizer(folder: string): Tokenizer {
     encode: (text, { specialTokens }) => tokenizer.encode(text, { add_special_tokens: specialTokens }).ids,
     // An empty list is an error to the library.
     decode: (ids) => (ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: true })),
+    entryOf: (id) => tokenizer.id_to_token(id) ?? null,
     vocabularySize: largestId(json) + 1,
     bosId: idOf('bos_token'),
     eosId: idOf('eos_token'),

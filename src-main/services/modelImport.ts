@@ -213,7 +213,7 @@ export function findModelFolder(given: string): string {
     'model_invalid',
     `${folder} holds no model: it ${has}. A model folder has config.json, model.safetensors (or shards with their index) and tokenizer.json.`,
     inner.length > 0
-      ? `Choose a folder inside it: ${inner.slice(0, 3).join(', ')}${inner.length > 3 ? ', …' : ''}.`
+      ? `Choose a folder inside it: ${inner.slice(0, 3).join(', ')}${inner.length > 3 ? ' …' : '.'}`
       : names.some((name) => name.endsWith('.gguf'))
         ? 'GGUF files cannot be trained: choose the same model in safetensors format.'
         : 'Choose the folder that the model was downloaded or saved to.',

@@ -1,11 +1,22 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Model } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { listAllRuns } from '../store/runs.ts';
+import type {
+  ModelCache,
+  ModelCard,
+  ModelRemoval,
+  ModelStorage,
+  TokenPiece,
+} from '../contract/modelLibrary.ts';
 import { models } from '../store/library.ts';
+import { listAllRuns } from '../store/runs.ts';
 import { freeName, missing, newId, type ServiceContext } from './context.ts';
-import { cacheOrigin, copyModel, findModelFolder, hashFiles, readModel } from './modelImport.ts';
+import { diskUse } from './diskUse.ts';
+import { listModelCache } from './modelCache.ts';
+import { readModelCard, tokenize } from './modelCard.ts';
+import { cacheOrigin, copyModel, findModelFolder, freeBytes, hashFiles, readModel } from './modelImport.ts';
 
 export interface ModelService {
   list(): Model[];
@@ -17,6 +28,13 @@ export interface ModelService {
     options: { folder: string; name?: string | undefined; copy: boolean },
     signal?: AbortSignal,
   ): Promise<Model>;
+  /** Snapshots of the Hugging Face cache. */
+  cache(): Promise<ModelCache>;
+  card(reference: string): ModelCard;
+  tokenize(reference: string, text: string, specialTokens: boolean): TokenPiece[];
+  storage(): Promise<ModelStorage>;
+  removal(reference: string): Promise<ModelRemoval>;
+  /** @throws StudioError config_invalid where runs need it */
   remove(reference: string): void;
   /** Clears what a process left behind that died while it copied. */
   recover(): void;
@@ -48,6 +66,12 @@ export function createModelService(context: ServiceContext): ModelService {
       );
     return withState(found);
   };
+
+  /** Runs of all projects that were trained on it. */
+  const runsOf = (model: Model) =>
+    listAllRuns(database)
+      .filter(({ modelId }) => modelId === model.id)
+      .map(({ id, name, project }) => ({ id, name, project }));
 
   const add: ModelService['add'] = async (
     { folder: given, name, copy },
@@ -101,13 +125,34 @@ export function createModelService(context: ServiceContext): ModelService {
       models.find(database, reference) ??
       (existsSync(join(reference, 'config.json')) ? add({ folder: reference, copy: false }) : get(reference)),
     add,
+    cache: () => listModelCache(models.list(database)),
+    card: (reference) => readModelCard(get(reference)),
+    tokenize: (reference, text, specialTokens) => tokenize(get(reference), text, specialTokens),
+    async storage() {
+      const copied = models.list(database).filter(({ copied }) => copied);
+      const uses = await Promise.all(copied.map(({ folder }) => diskUse(folder)));
+      return {
+        folder: paths.models,
+        modelsBytes: uses.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        freeBytes: freeBytes(paths.models),
+        machineMemoryBytes: totalmem(),
+      };
+    },
+    async removal(reference) {
+      const model = get(reference);
+      return {
+        deletes: model.copied ? { folder: model.folder, ...(await diskUse(model.folder)) } : null,
+        keeps: model.copied ? null : model.folder,
+        runs: runsOf(model),
+      };
+    },
     remove(reference) {
       const model = get(reference);
-      const used = listAllRuns(database).filter((run) => run.modelId === model.id);
+      const used = runsOf(model);
       if (used.length > 0)
         throw new StudioError(
           'config_invalid',
-          `The model "${model.name}" is used by ${used.length} runs, for example "${used[0]!.name}".`,
+          `The model "${model.name}" is used by ${used.length} runs, for example "${used[0]!.name}" of the project "${used[0]!.project}".`,
           'Remove these runs first.',
         );
       models.remove(context.writable(), model.id);

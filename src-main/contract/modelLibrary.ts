@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { plainErrorSchema } from './errors.ts';
+
+/** What the Models page knows besides the models themselves: caches, the Hub, downloads, cards, disk. Sizes are bytes. */
+
+const bytes = z.number().int();
+
+/** One snapshot in the Hugging Face cache. */
+export const cachedModelSchema = z.object({
+  repository: z.string(),
+  commit: z.string(),
+  /** Branches and tags that point to it. */
+  refs: z.array(z.string()),
+  folder: z.string(),
+  sizeBytes: bytes,
+  family: z.string().nullable(),
+  parameters: z.number().int().nullable(),
+  /** Null where it can be used, as far as its files tell without reading weights and tokenizer. */
+  unusable: plainErrorSchema.nullable(),
+  /** The model of the library that uses it in place. */
+  modelId: z.string().nullable(),
+  /** Links without a target and the like. */
+  problems: z.array(z.string()),
+});
+export type CachedModel = z.infer<typeof cachedModelSchema>;
+
+export const modelCacheSchema = z.object({
+  folder: z.string(),
+  /** The environment variable that names the folder; null: the usual place. */
+  setBy: z.string().nullable(),
+  exists: z.boolean(),
+  models: z.array(cachedModelSchema),
+  /** What another program has begun to download there. */
+  unfinished: z.array(z.object({ repository: z.string(), files: z.number().int(), sizeBytes: bytes })),
+  /** What could not be read; the rest of the list is complete all the same. */
+  problems: z.array(z.object({ path: z.string(), message: z.string() })),
+});
+export type ModelCache = z.infer<typeof modelCacheSchema>;
+
+export const licenceSchema = z.object({
+  name: z.string(),
+  /** The file that says so. */
+  source: z.string(),
+});
+export type Licence = z.infer<typeof licenceSchema>;
+
+export const chatTemplateSchema = z.object({
+  source: z.string(),
+  /** The template itself, at most 20,000 characters of it. Text from a stranger: never shown as markup. */
+  text: z.string(),
+  isCut: z.boolean(),
+  /** Names of further templates, for example `tool_use`. */
+  others: z.array(z.string()),
+});
+export type ChatTemplate = z.infer<typeof chatTemplateSchema>;
+
+/** What a model's folder says of itself, read anew each time. */
+export const modelCardSchema = z.object({
+  /** Why it cannot be used now; null where it can. */
+  unusable: plainErrorSchema.nullable(),
+  licence: licenceSchema.nullable(),
+  chatTemplate: chatTemplateSchema.nullable(),
+  files: z.array(z.object({ name: z.string(), sizeBytes: bytes })),
+  /** Ids of the tokens at begin and end; null where the tokenizer has none. */
+  bosId: z.number().int().nullable(),
+  eosId: z.number().int().nullable(),
+});
+export type ModelCard = z.infer<typeof modelCardSchema>;
+
+export const tokenPieceSchema = z.object({
+  id: z.number().int(),
+  /** What it adds to the text; for special tokens and parts of a character its entry of the vocabulary. */
+  text: z.string(),
+  /** Its entry of the vocabulary, for example `▁the` or `Ġthe`. */
+  entry: z.string(),
+  isSpecial: z.boolean(),
+});
+export type TokenPiece = z.infer<typeof tokenPieceSchema>;
+
+/** What goes when a model is removed, and what stays. */
+export const modelRemovalSchema = z.object({
+  /** The studio's own copy or download, which is deleted. */
+  deletes: z.object({ folder: z.string(), sizeBytes: bytes, files: z.number().int() }).nullable(),
+  /** The folder that was used in place, which stays as it is. */
+  keeps: z.string().nullable(),
+  /** Runs of all projects that need it. */
+  runs: z.array(z.object({ id: z.string(), name: z.string(), project: z.string() })),
+});
+export type ModelRemoval = z.infer<typeof modelRemovalSchema>;
+
+export const modelStorageSchema = z.object({
+  folder: z.string(),
+  /** Models that the studio copied or downloaded. */
+  modelsBytes: bytes,
+  freeBytes: bytes,
+  /** Memory of the machine that the studio runs on. */
+  machineMemoryBytes: bytes,
+});
+export type ModelStorage = z.infer<typeof modelStorageSchema>;
