@@ -5,9 +5,11 @@ const pages: readonly { label: string; href: string }[] = [
   { label: 'Home', href: '/' },
   { label: 'Models', href: '/models' },
   { label: 'Data', href: '/data' },
+  { label: 'Plan', href: '/plan' },
   { label: 'Train', href: '/train' },
   { label: 'Runs', href: '/train/runs' },
   { label: 'Evaluate', href: '/evaluate' },
+  { label: 'Export', href: '/export' },
   { label: 'Settings', href: '/settings' },
 ];
 
