@@ -9,6 +9,8 @@ const main = (...names) => names.map((name) => `src-main/${name}`);
  */
 const parts = {
   'src-main/contract': { parts: [], packages: ['zod'] },
+  // A configuration as a file: the command line and the page read and write the same.
+  'src-main/contract/trainingYaml.ts': { parts: main('contract'), packages: ['yaml'] },
   'src-main/budget': { parts: main('contract'), packages: ['zod'] },
   'src-main/formats': {
     parts: main('contract', 'budget'),
@@ -42,8 +44,6 @@ const parts = {
       'store',
       'engine/process/protocol.ts',
       'engine/process/supervisor.ts',
-      // What GPU the pinned TensorFlow can use: known to the set-up alone.
-      'setup/gpu.mjs',
     ),
     packages: ['node', 'zod'],
   },

@@ -41,12 +41,15 @@ const help = `ID-LoRA Studio
         --layers 0-7,12 --rslora true --rank-pattern q_proj=16,'layers\\.[0-3]\\.mlp\\..*=4' --alpha-pattern q_proj=32
         --clusters 4 --boost 2 --pivots pmrc|serial|random --router input|pivot --router-softmax true (idlora)
         --heads 3 (hydralora) --experts 4 --gate token|task --tasks 1 (moelora) --weight-decay 0 --clip-norm 1
+        --beta1 0.9 --beta2 0.999 --epsilon 1e-8
         --optimizer adamw|adamw8bit|sgd --momentum 0 (sgd) --lora-plus-ratio 1 (rate of B matrices over --lr)
         --schedule constant|linear|cosine|cosine_with_min_lr|polynomial|inverse_sqrt|warmup_stable_decay --warmup 0
         --min-learning-rate-ratio R --decay-steps N (warmup_stable_decay) --polynomial-power 1
         --held-out 0.02 --held-out-rows 64 --eval-every N --checkpoint-every 50
         --early-stopping-patience N (evaluations) --keep-best true (end with the lowest held-out loss)
-        --packing true (short rows share the rows of the batch)]
+        --packing true (short rows share the rows of the batch)
+        --samples PROMPT or '{"prompts":[...],"every":0,"maxTokens":64}' (answered during training)
+        --config FILE.yaml (keys of PEFT and transformers; options given beside it count) --print-config]
   train --resume RUN
   runs list | show RUN | remove RUN
   eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N --task N]

@@ -4,16 +4,8 @@ import { presets, type ModelShape } from '../budget/modelShape.ts';
 import { budgetReport, type BudgetReport } from '../budget/report.ts';
 import { methods, methodSchema, type Method } from '../contract/training.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
-import {
-  adapterFrom,
-  adapterOptions,
-  list,
-  number,
-  parseCommand,
-  requiredText,
-  text,
-  usageError,
-} from './arguments.ts';
+import { list, number, parseCommand, requiredText, text, usageError } from './arguments.ts';
+import { adapterFrom, adapterOptions, givenOptions } from './trainingArguments.ts';
 import { homeOf } from './commandContext.ts';
 import { createCore } from '../core/createCore.ts';
 import { createOutput, formatBytes, formatCount, formatTable } from './output.ts';
@@ -31,7 +23,7 @@ export async function budgetCommand(args: readonly string[]): Promise<void> {
     if (!parsed.success) throw usageError(`There is no method "${name}"; there are ${methods.join(', ')}.`);
     return parsed.data;
   });
-  const { method: _, rank, ...options } = adapterFrom({ ...values, method: 'lora' });
+  const { method: _, rank, ...options } = adapterFrom({ ...givenOptions(values), method: 'lora' });
   const solve = number(values, 'solve');
   if (solve !== undefined && (!Number.isSafeInteger(solve) || solve < 1))
     throw usageError(`--solve ${text(values, 'solve')} must be a whole number of parameters, at least 1.`);

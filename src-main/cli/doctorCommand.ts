@@ -10,7 +10,7 @@ export async function doctorCommand(args: readonly string[]): Promise<void> {
   const output = createOutput(values['json'] === true);
   const engine = createEngineHost();
   let report = await examine(homeOf(values), engine);
-  if (values['fix'] === true && report.checks.some(({ repairable }) => repairable)) {
+  if (values['fix'] === true && !report.ok) {
     const { repairTensorflow } = await import('../setup/tensorflow.mjs');
     await repairTensorflow();
     report = await examine(homeOf(values), engine);

@@ -1,18 +1,15 @@
+import { readFileSync } from 'node:fs';
 import type { DataContract, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
+import { writeDocument, type ReadDocument } from '../contract/trainingDocument.ts';
+import { configYaml, readConfigYaml } from '../contract/trainingYaml.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
-import {
-  parseCommand,
-  requiredText,
-  text,
-  trainConfigFrom,
-  trainOptions,
-  trainValuesFrom,
-} from './arguments.ts';
+import { parseCommand, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
-import { formatCount, type Output } from './output.ts';
+import { createOutput, formatCount, type Output } from './output.ts';
+import { givenOptions, givenRunOptions, trainConfigFrom, trainOptions } from './trainingArguments.ts';
 
-/** train --model M --data D --method idlora --rank 8 ... --name RUN; train --resume RUN */
+/** train --model M --data D --method idlora --rank 8 ... --name RUN; train --config FILE.yaml; train --resume RUN */
 export async function trainCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, {
     ...trainOptions,
@@ -20,22 +17,38 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     data: { type: 'string' },
     name: { type: 'string' },
     resume: { type: 'string' },
+    config: { type: 'string' },
+    'print-config': { type: 'boolean' },
   });
   const resumed = text(values, 'resume');
-  const config = resumed === undefined ? trainConfigFrom(values) : null;
+  const file = configFile(text(values, 'config'));
+  const config = resumed === undefined ? trainConfigFrom({ ...file.options, ...givenOptions(values) }) : null;
+  const names = {
+    model: text(values, 'model') ?? file.names.model,
+    dataset: text(values, 'data') ?? file.names.dataset,
+    run: text(values, 'name') ?? file.names.run,
+  };
+  if (config && values['print-config'] === true) {
+    const present = Object.fromEntries(Object.entries(names).filter(([, name]) => name !== undefined));
+    createOutput(values['json'] === true).result(writeDocument(config, present), () =>
+      configYaml(config, present).trimEnd(),
+    );
+    return;
+  }
   await withCore(command, values, 'write', async ({ runs }, output) => {
+    if (file.ignored.length > 0) output.progress(`Ignored in the file: ${file.ignored.join(', ')}`);
     const watch = createWatcher(output);
     const { run, ended } = config
       ? await runs.start(
           {
-            name: text(values, 'name') ?? `${config.adapter.method}-${Date.now().toString(36)}`,
-            model: requiredText(values, 'model'),
-            dataset: requiredText(values, 'data'),
+            name: names.run ?? `${config.adapter.method}-${Date.now().toString(36)}`,
+            model: needed(names.model, 'model'),
+            dataset: needed(names.dataset, 'data'),
             config,
           },
           watch,
         )
-      : await runs.resume(resumed!, watch, trainValuesFrom(values));
+      : await runs.resume(resumed!, watch, givenRunOptions(values));
     command.onInterrupt(() => {
       output.progress('Stopping after this step, with a checkpoint (Ctrl+C again: at once, without) ...');
       void runs.stop(run.id, { save: true });
@@ -44,6 +57,24 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     if (final.error) throw StudioError.fromPlain(final.error);
     report(final, output);
   });
+}
+
+function needed(value: string | undefined, option: string): string {
+  if (value === undefined) throw usageError(`--${option} is missing.`);
+  return value;
+}
+
+/** What a file of --config says. @throws StudioError not_found, config_invalid (key, value and limit) */
+function configFile(path: string | undefined): ReadDocument {
+  if (path === undefined) return { options: {}, names: {}, ignored: [], problems: [] };
+  const read = readConfigYaml(readFileSync(path, 'utf8'));
+  if (read.problems.length > 0)
+    throw new StudioError(
+      'config_invalid',
+      `${path}: ${read.problems.join(' ')}`,
+      'Correct the values in the file, or give them as options.',
+    );
+  return read;
 }
 
 function report(run: Run, output: Output): void {

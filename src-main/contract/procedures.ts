@@ -14,7 +14,6 @@ import {
   exportRecordSchema,
   logLevelSchema,
   logLineSchema,
-  machineLoadSchema,
   modelSchema,
   projectSchema,
   runSchema,
@@ -45,14 +44,6 @@ export const procedures = {
     output: z.object({ version: z.string(), home: z.string(), project: z.string() }),
   },
   'studio.doctor': { input: nothing, output: doctorReportSchema },
-  /** Provides what the report calls repairable; progress of the task `repair`. */
-  'studio.repair': { input: nothing, output: doctorReportSchema },
-  'studio.load': { input: nothing, output: machineLoadSchema },
-  /** Adds the studio's own tiny model and dataset, for a first run without a download. */
-  'studio.addStarter': {
-    input: nothing,
-    output: z.object({ model: modelSchema, dataset: datasetSchema }),
-  },
 
   'projects.list': { input: nothing, output: z.array(projectSchema) },
   'projects.create': { input: z.object({ title: z.string().trim().min(1).max(60) }), output: projectSchema },

@@ -25,7 +25,7 @@ import {
   updatesIn,
   type Progress,
 } from './progress.ts';
-import { checkSchedule, learningRate } from './schedule.ts';
+import { checkSchedule, learningRate } from '../../budget/schedule.ts';
 import { checkTasks } from './taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';
 import { beginState, restoreState, saveState, startingWeights, type TrainingState } from './trainingState.ts';

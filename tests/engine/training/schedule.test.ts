@@ -5,7 +5,7 @@ import { schedules, trainConfigSchema, type TrainConfigInput } from '../../../sr
 import { createRandom } from '../../../src-main/data/random.ts';
 import { createDataOrder } from '../../../src-main/engine/training/dataOrder.ts';
 import { adamScalars } from '../../../src-main/engine/training/optimisers/adamW.ts';
-import { checkSchedule, learningRate } from '../../../src-main/engine/training/schedule.ts';
+import { checkSchedule, learningRate } from '../../../src-main/budget/schedule.ts';
 import { projectFolder } from '../../support/paths.ts';
 
 const recorded = JSON.parse(

@@ -1,5 +1,5 @@
-import { StudioError } from '../../contract/errors.ts';
-import type { Schedule, TrainConfig } from '../../contract/training.ts';
+import { StudioError } from '../contract/errors.ts';
+import type { Schedule, TrainConfig } from '../contract/training.ts';
 
 type Rates = Pick<
   TrainConfig,

@@ -1,0 +1,108 @@
+import type { ParseArgsConfig } from 'node:util';
+import {
+  isOptional,
+  readLayers,
+  readModules,
+  readPattern,
+  readSamples,
+  type Read,
+} from '../contract/optionText.ts';
+import {
+  adapterConfigSchema,
+  trainConfigSchema,
+  type AdapterConfig,
+  type TrainConfig,
+} from '../contract/training.ts';
+import {
+  isAdapterOption,
+  nest,
+  optionDeclarations,
+  optionDefaults,
+  optionNames,
+  optionSchema,
+  type OptionName,
+} from '../contract/trainingOptions.ts';
+import { check, flag, number, text, usageError, type Values } from './arguments.ts';
+
+/** Options of a run that were given, by their configuration names. */
+export type GivenOptions = Partial<Record<OptionName, unknown>>;
+
+type CommandOptions = NonNullable<ParseArgsConfig['options']>;
+
+export const adapterOptions = commandOptions(optionNames.filter((name) => isAdapterOption(name)));
+export const trainOptions = commandOptions(optionNames);
+
+function commandOptions(names: readonly OptionName[]): CommandOptions {
+  return Object.fromEntries(names.map((name) => [optionDeclarations[name].flag, { type: 'string' }]));
+}
+
+/** The options that were given. @throws StudioError usage where one cannot be read */
+export function givenOptions(values: Values): GivenOptions {
+  const given = optionNames.map((name) => [name, readOption(values, name)] as const);
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+}
+
+/**
+ * Those of them that belong to the run, not to its adapter: what a resumed run may change.
+ * @throws StudioError usage where one is out of range
+ */
+export function givenRunOptions(values: Values): Record<string, unknown> {
+  const { adapter: _, ...run } = nest(givenOptions(values));
+  for (const [name, value] of Object.entries(run))
+    check(optionSchema(name as OptionName), value, () => flagOf(name));
+  return run;
+}
+
+/** The adapter that the options describe; alpha defaults to twice the rank, as in the paper. */
+export function adapterFrom(given: GivenOptions): AdapterConfig {
+  return check(adapterConfigSchema, withAdapterDefaults(nest(given).adapter), flagOf);
+}
+
+/** The whole configuration that the options describe. */
+export function trainConfigFrom(given: GivenOptions): TrainConfig {
+  const { adapter, ...run } = nest(given);
+  return check(trainConfigSchema, { adapter: withAdapterDefaults(adapter), ...run }, flagOf);
+}
+
+/** Full fine-tuning has no rank: it stands as 1 with alpha 1. */
+function withAdapterDefaults(adapter: Record<string, unknown>): Record<string, unknown> {
+  const { method = optionDefaults.method } = adapter;
+  if (method === 'full') return { rank: 1, alpha: 1, ...adapter };
+  const { rank = optionDefaults.rank } = adapter;
+  return { method, rank, alpha: typeof rank === 'number' ? 2 * rank : undefined, ...adapter };
+}
+
+/** The flag of what a path in the configuration leads to: `adapter.targets.2` is `--targets`. */
+function flagOf(path: string): string {
+  const name = path.split('.').find((part) => part !== 'adapter') as OptionName;
+  return `--${optionDeclarations[name].flag}`;
+}
+
+function readOption(values: Values, name: OptionName): unknown {
+  const { kind, flag: option } = optionDeclarations[name];
+  const given = text(values, option);
+  if (given === undefined) return undefined;
+  switch (kind) {
+    case 'number':
+      return given === 'none' && isOptional(name) ? null : number(values, option);
+    case 'choice':
+      return given;
+    case 'switch':
+      return flag(values, option);
+    case 'modules':
+      return readModules(given);
+    case 'layers':
+      return given === 'all' ? null : read(option, readLayers(given));
+    case 'pattern':
+      return read(option, readPattern(given));
+    case 'samples':
+      return given === 'none' ? null : read(option, readSamples(given));
+    default:
+      throw new Error(`unknown kind ${String(kind satisfies never)}`);
+  }
+}
+
+function read<T>(option: string, result: Read<T>): T {
+  if ('problem' in result) throw usageError(`--${option} ${result.problem}`);
+  return result.value;
+}

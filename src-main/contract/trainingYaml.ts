@@ -1,0 +1,43 @@
+import { parse, stringify } from 'yaml';
+import { StudioError } from './errors.ts';
+import type { TrainConfig } from './training.ts';
+import { readDocument, writeDocument, type DocumentNames, type ReadDocument } from './trainingDocument.ts';
+
+/** Longest text that is read: a configuration has a few hundred lines at most. */
+const maxCharacters = 1_000_000;
+
+const heading = `# Training configuration of ID-LoRA Studio.
+# Keys are those of PEFT (LoraConfig, adapter_config.json) and of transformers (TrainingArguments).
+`;
+
+/** A configuration as YAML, complete: every option that matters stands in it. */
+export function configYaml(config: TrainConfig, names: DocumentNames = {}): string {
+  const text = stringify(writeDocument(config, names), { lineWidth: 0 });
+  // YAML 1.1, which Python reads, knows 1e-8 as a text: a number with an exponent needs a point.
+  return heading + text.replace(/(?<=[:-] )(-?\d+)(?=e[+-]?\d+$)/gm, '$1.0');
+}
+
+/**
+ * Reads YAML or JSON, which is YAML.
+ * @throws StudioError config_invalid where the text is neither
+ */
+export function readConfigYaml(text: string): ReadDocument {
+  if (text.length > maxCharacters)
+    throw new StudioError(
+      'config_invalid',
+      `The configuration has ${text.length} characters; at most ${maxCharacters} are read.`,
+      'Give a file with the keys of PEFT and transformers only.',
+    );
+  let raw: unknown;
+  try {
+    raw = parse(text);
+  } catch (error) {
+    throw new StudioError(
+      'config_invalid',
+      `The text is neither YAML nor JSON: ${error instanceof Error ? error.message.trim() : String(error)}`,
+      'Correct the line that is named; every line has the form “key: value”.',
+      { cause: error },
+    );
+  }
+  return readDocument(raw);
+}
