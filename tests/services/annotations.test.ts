@@ -18,7 +18,7 @@ const events: StudioEvent[] = [];
 beforeAll(async () => {
   let dataFile;
   ({ core, dataFile } = openTestCore());
-  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+  core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
   await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
   core.events.subscribe(null, ({ event }) => events.push(event));
 });

@@ -1,0 +1,73 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { parseCommand } from '../../src-main/cli/arguments.ts';
+import {
+  givenOptions,
+  givenRunOptions,
+  trainConfigFrom,
+  trainOptions,
+} from '../../src-main/cli/trainingArguments.ts';
+import type { TrainConfig } from '../../src-main/contract/training.ts';
+import { commandArguments, commandLine } from '../../src-renderer/features/train/commandLine.ts';
+import { variedConfigs } from '../support/trainConfigs.ts';
+
+const named = { model: { type: 'string' }, data: { type: 'string' }, name: { type: 'string' } } as const;
+const names = { run: "it's a run", model: 'a model', dataset: 'sums' };
+
+function parse(args: readonly string[]) {
+  return parseCommand(args, { ...trainOptions, ...named }).values;
+}
+
+function configFrom(args: readonly string[]): TrainConfig {
+  return trainConfigFrom(givenOptions(parse(args)));
+}
+
+describe("the form's command line", () => {
+  it.each(variedConfigs())('means the same configuration: $label', ({ config }) => {
+    const args = commandArguments(config, names);
+    expect(configFrom(args)).toEqual(config);
+    expect(parse(args)).toMatchObject({ name: names.run, model: names.model, data: names.dataset });
+  });
+
+  it('survives a shell', () => {
+    const { config } = variedConfigs().find(({ label }) => label.startsWith('lora, samples'))!;
+    const line = commandLine(config, names).replace(/^npm run -s studio -- train/, "printf '%s\\0'");
+    const words = execFileSync('/bin/sh', ['-c', line], { encoding: 'utf8' }).split('\0').slice(0, -1);
+    expect(words).toEqual(commandArguments(config, names));
+  });
+
+  it('leaves out what is as usual', () => {
+    const { config } = variedConfigs().find(({ label }) => label === 'full, as it is')!;
+    expect(commandArguments(config, names)).toEqual([
+      ...['--model', 'a model', '--data', 'sums', '--method', 'full', '--lr', '0.0002', '--epochs', '1'],
+      ...['--batch', '4', '--context', '256', '--seed', '0', '--name', "it's a run"],
+    ]);
+  });
+});
+
+describe('options of the command line', () => {
+  it('take twice the rank as alpha, and rank and alpha 1 where there is no adapter', () => {
+    expect(configFrom(['--rank', '6']).adapter).toMatchObject({ method: 'lora', rank: 6, alpha: 12 });
+    expect(configFrom(['--method', 'full']).adapter).toMatchObject({ rank: 1, alpha: 1 });
+  });
+
+  it.each([
+    [['--layers', '3-1'], /--layers "3-1"/],
+    [['--rank-pattern', 'q_proj'], /--rank-pattern "q_proj"/],
+    [['--targets', 'q_proj,lm_head'], /--targets "lm_head": one of q_proj/],
+    [['--packing', 'yes'], /--packing "yes"/],
+    [['--epochs', 'none'], /--epochs "none"/],
+    [['--samples', '{"prompts":[]}'], /--samples \[\]/],
+    [['--dropout', '1'], /--dropout 1: below 1/],
+  ])('%j are refused with name and value', (args, message) => {
+    expect(() => configFrom(args)).toThrow(message);
+  });
+
+  it('of a resumed run are checked for themselves', () => {
+    expect(givenRunOptions(parse(['--max-steps', '9', '--clip-norm', 'none']))).toEqual({
+      maxSteps: 9,
+      clipNorm: null,
+    });
+    expect(() => givenRunOptions(parse(['--batch', '0']))).toThrow(/--batch 0: at least 1/);
+  });
+});
