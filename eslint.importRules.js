@@ -44,6 +44,8 @@ const parts = {
       'store',
       'engine/process/protocol.ts',
       'engine/process/supervisor.ts',
+      // What GPU the pinned TensorFlow can use: known to the set-up alone.
+      'setup/gpu.mjs',
     ),
     packages: ['node', 'zod'],
   },

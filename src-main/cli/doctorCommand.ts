@@ -10,7 +10,7 @@ export async function doctorCommand(args: readonly string[]): Promise<void> {
   const output = createOutput(values['json'] === true);
   const engine = createEngineHost();
   let report = await examine(homeOf(values), engine);
-  if (values['fix'] === true && !report.ok) {
+  if (values['fix'] === true && report.checks.some(({ repairable }) => repairable)) {
     const { repairTensorflow } = await import('../setup/tensorflow.mjs');
     await repairTensorflow();
     report = await examine(homeOf(values), engine);

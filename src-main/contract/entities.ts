@@ -361,7 +361,21 @@ export const doctorReportSchema = z.object({
       status: z.enum(['ok', 'warning', 'missing']),
       detail: z.string(),
       remedy: z.string().nullable(),
+      /** Whether `studio.repair` can put it right. */
+      repairable: z.boolean(),
     }),
   ),
+  /** What TensorFlow computes on; null where it is missing. */
+  device: z.string().nullable(),
 });
 export type DoctorReport = z.infer<typeof doctorReportSchema>;
+
+/** How much of the machine is in use now. */
+export const machineLoadSchema = z.object({
+  cores: z.number().int(),
+  memoryBytes: z.number(),
+  memoryUsedBytes: z.number(),
+  /** Null: no NVIDIA GPU that answers. */
+  gpu: z.object({ name: z.string(), memoryBytes: z.number(), memoryUsedBytes: z.number() }).nullable(),
+});
+export type MachineLoad = z.infer<typeof machineLoadSchema>;

@@ -14,6 +14,7 @@ import {
   exportRecordSchema,
   logLevelSchema,
   logLineSchema,
+  machineLoadSchema,
   modelSchema,
   projectSchema,
   runSchema,
@@ -44,6 +45,14 @@ export const procedures = {
     output: z.object({ version: z.string(), home: z.string(), project: z.string() }),
   },
   'studio.doctor': { input: nothing, output: doctorReportSchema },
+  /** Provides what the report calls repairable; progress of the task `repair`. */
+  'studio.repair': { input: nothing, output: doctorReportSchema },
+  'studio.load': { input: nothing, output: machineLoadSchema },
+  /** Adds the studio's own tiny model and dataset, for a first run without a download. */
+  'studio.addStarter': {
+    input: nothing,
+    output: z.object({ model: modelSchema, dataset: datasetSchema }),
+  },
 
   'projects.list': { input: nothing, output: z.array(projectSchema) },
   'projects.create': { input: z.object({ title: z.string().trim().min(1).max(60) }), output: projectSchema },

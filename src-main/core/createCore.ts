@@ -11,9 +11,12 @@ import { createEventHub, type EventHub } from '../services/eventHub.ts';
 import { createExportService, type ExportService } from '../services/exports.ts';
 import { createGenerationService, type GenerationService } from '../services/generation.ts';
 import { homePaths } from '../services/homePaths.ts';
+import { readLoad } from '../services/machine.ts';
 import { createModelService, type ModelService } from '../services/models.ts';
 import { createProjectService, type ProjectService } from '../services/projects.ts';
+import { repairRuntime } from '../services/repair.ts';
 import { createRunService, type RunService } from '../services/runs.ts';
+import { addStarter } from '../services/starter.ts';
 import { studioVersion } from '../services/version.ts';
 import {
   needsUpgrade,
@@ -92,6 +95,12 @@ export function createCore(options: {
   const handlers: ProcedureHandlers = {
     'studio.info': async () => ({ version: studioVersion, home, project }),
     'studio.doctor': () => examine(home, engine),
+    'studio.repair': async (_input, { signal }) => {
+      await repairRuntime(events.emit, signal);
+      return examine(home, engine);
+    },
+    'studio.load': () => readLoad(),
+    'studio.addStarter': () => addStarter(paths, models, datasets),
     'projects.list': async () => projects.list(),
     'projects.create': async ({ title }) => projects.create(title),
     'projects.update': async ({ project: reference, ...changes }) => projects.update(reference, changes),

@@ -1,43 +1,69 @@
-import { cpus, totalmem } from 'node:os';
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DoctorReport } from '../contract/entities.ts';
 import { toPlainError } from '../contract/errors.ts';
+import type { ProbeResult } from '../engine/process/protocol.ts';
 import type { EngineHost } from '../engine/process/supervisor.ts';
+import { findGpu } from '../setup/gpu.mjs';
+import { readLoad } from './machine.ts';
 import { studioVersion } from './version.ts';
 
 type Check = DoctorReport['checks'][number];
 
 /** Checkpoints and caches need room; below this a training run is likely to fail. */
 const comfortableBytes = 5e9;
+/** The engine with its graph needs about this much before any weight. */
+const leastFreeMemoryBytes = 1.5e9;
 
 /** Looks at everything the studio needs on this machine. Needs no database. */
 export async function examine(home: string, engine: EngineHost): Promise<DoctorReport> {
+  const probe = await engine.start({ kind: 'probe' }).result.catch((error: unknown) => toPlainError(error));
+  const load = await readLoad();
+  const gigabytes = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
+  const freeBytes = load.memoryBytes - load.memoryUsedBytes;
   const checks: Check[] = [
     ok('studio', `version ${studioVersion}`),
     ok('node', `${process.versions.node} (core and engine)`),
-    await checkTensorflow(engine),
-    ok('machine', `${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(1)} GiB memory`),
+    'devices' in probe
+      ? ok(
+          'tensorflow',
+          `${probe.tensorflow} under tfjs-node-gpu ${probe.binding}, device ${probe.devices.join(', ')}`,
+        )
+      : { ...ok('tensorflow', probe.message), status: 'missing', remedy: probe.remedy, repairable: true },
+    await checkGpu('devices' in probe ? probe : null),
+    ok('machine', `${load.cores} cores, ${gigabytes(load.memoryBytes)} GiB memory`),
+    freeBytes >= leastFreeMemoryBytes
+      ? ok('memory', `${gigabytes(freeBytes)} GiB free`)
+      : {
+          ...ok('memory', `${gigabytes(freeBytes)} GiB free`),
+          status: 'warning',
+          remedy: 'Close other programs before a run starts.',
+        },
     checkHome(home),
   ];
-  return { ok: checks.every(({ status }) => status !== 'missing'), checks };
+  return {
+    ok: checks.every(({ status }) => status !== 'missing'),
+    checks,
+    device: 'devices' in probe ? probe.devices.join(', ') : null,
+  };
 }
 
 function ok(name: string, detail: string): Check {
-  return { name, status: 'ok', detail, remedy: null };
+  return { name, status: 'ok', detail, remedy: null, repairable: false };
 }
 
-async function checkTensorflow(engine: EngineHost): Promise<Check> {
-  try {
-    const found = await engine.start({ kind: 'probe' }).result;
-    return ok(
-      'tensorflow',
-      `${found.tensorflow} under tfjs-node-gpu ${found.binding}, device ${found.devices.join(', ')}`,
-    );
-  } catch (error) {
-    const { message, remedy } = toPlainError(error);
-    return { name: 'tensorflow', status: 'missing', detail: message, remedy };
-  }
+/** A GPU that TensorFlow could use and does not is worth a repair; one that it cannot use, or none, is said. */
+async function checkGpu(probe: ProbeResult | null): Promise<Check> {
+  const gpu = await findGpu();
+  if (probe?.devices.includes('gpu')) return ok('gpu', gpu.reason);
+  if (!gpu.usable) return ok('gpu', `${gpu.reason}: training runs on the CPU`);
+  return {
+    name: 'gpu',
+    status: 'warning',
+    detail: `${gpu.reason} is not used: TensorFlow here is for the CPU`,
+    remedy: 'The repair fetches TensorFlow for the GPU (about 3.6 GB to download, 9 GB on the disk).',
+    repairable: true,
+  };
 }
 
 function checkHome(home: string): Check {
@@ -52,17 +78,15 @@ function checkHome(home: string): Check {
     return free >= comfortableBytes
       ? ok('data folder', detail)
       : {
-          name: 'data folder',
+          ...ok('data folder', detail),
           status: 'warning',
-          detail,
           remedy: 'Free some space, or choose a data folder on another disk with --home DIR.',
         };
   } catch (error) {
     const { message } = toPlainError(error);
     return {
-      name: 'data folder',
+      ...ok('data folder', `${home} cannot be written: ${message}`),
       status: 'missing',
-      detail: `${home} cannot be written: ${message}`,
       remedy: 'Choose a folder that you may write to with --home DIR.',
     };
   }

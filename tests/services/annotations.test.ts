@@ -18,7 +18,7 @@ const events: StudioEvent[] = [];
 beforeAll(async () => {
   let dataFile;
   ({ core, dataFile } = openTestCore());
-  core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
   await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
   core.events.subscribe(null, ({ event }) => events.push(event));
 });

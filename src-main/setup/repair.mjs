@@ -1,0 +1,7 @@
+// Repairs the TensorFlow runtime for a studio that is open: steps go to stderr, the reason of a failure to stdout as JSON.
+import { repairTensorflow, tensorflowFailure } from './tensorflow.mjs';
+
+const isThere = await repairTensorflow();
+const failure = tensorflowFailure();
+if (failure) process.stdout.write(JSON.stringify(failure));
+process.exitCode = isThere && !failure ? 0 : 1;
