@@ -12,6 +12,7 @@ export async function serveCommand(args: readonly string[], command: CommandCont
     throw usageError(`--port ${port} is no port (0 to 65535).`);
   const serve = async (core: Core, output: Output) => {
     const host = await startHttpHost(core, { host: text(values, 'host') ?? '127.0.0.1', port });
+    core.runs.queue.begin();
     output.result({ url: host.url }, () => `The studio is at ${host.url}`);
     await new Promise<void>((resolve) => command.onInterrupt(resolve));
     output.progress('Closing.');

@@ -100,7 +100,11 @@ export const exampleSchema = z.object({
 });
 export type Example = z.infer<typeof exampleSchema>;
 
-export const runStates = ['queued', 'running', 'stopped', 'done', 'failed', 'interrupted'] as const;
+/**
+ * `queued`: waits for its turn; `running`: has it, from the preparation on; `paused`, `stopped`: ended by a person, to go on or not;
+ * `interrupted`: the studio ended while it ran.
+ */
+export const runStates = ['queued', 'running', 'paused', 'stopped', 'done', 'failed', 'interrupted'] as const;
 export const runStateSchema = z.enum(runStates);
 export type RunState = z.infer<typeof runStateSchema>;
 
@@ -167,7 +171,7 @@ export const runSchema = z.object({
   best: bestEvaluationSchema.nullable().default(null),
   /** Steps that changed nothing because loss or gradient were not finite. */
   skippedSteps: z.number().int().default(0),
-  /** Null while it runs, and where it failed (see `error`) or was interrupted. */
+  /** Null until it ends, and where it was paused, failed (see `error`) or was interrupted. */
   endReason: endReasonSchema.nullable().default(null),
   dataContract: dataContractSchema.nullable(),
   environment: environmentSchema.nullable(),
@@ -182,6 +186,17 @@ export const runSchema = z.object({
   tags: z.array(z.string()).default([]),
 });
 export type Run = z.infer<typeof runSchema>;
+
+/** Whose turn it is, of the runs of all projects. */
+export const queueSchema = z.object({
+  /** A held queue lets the run that trains go on, and starts no other. */
+  isHeld: z.boolean(),
+  /** The run that is prepared or trains. */
+  running: runSchema.nullable(),
+  /** First to last. */
+  waiting: z.array(runSchema),
+});
+export type Queue = z.infer<typeof queueSchema>;
 
 /** One optimiser step. */
 export const stepMetricSchema = z.object({

@@ -3,6 +3,7 @@ import {
   evalMetricSchema,
   evaluationSchema,
   logLineSchema,
+  queueSchema,
   runSchema,
   stepMetricSchema,
 } from './entities.ts';
@@ -12,6 +13,7 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   /** A run was created or its state changed. */
   z.object({ type: z.literal('run'), run: runSchema }),
   z.object({ type: z.literal('run.removed'), runId: z.string() }),
+  z.object({ type: z.literal('queue'), queue: queueSchema }),
   /** Steps of a running run, batched. */
   z.object({ type: z.literal('run.steps'), runId: z.string(), steps: z.array(stepMetricSchema) }),
   z.object({ type: z.literal('run.eval'), runId: z.string(), metric: evalMetricSchema }),

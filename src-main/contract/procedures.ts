@@ -17,6 +17,7 @@ import {
   machineLoadSchema,
   modelSchema,
   projectSchema,
+  queueSchema,
   runSchema,
 } from './entities.ts';
 import {
@@ -148,9 +149,18 @@ export const procedures = {
     }),
     output: runSchema,
   },
+  /** Puts a run that has ended before its last step at the front of the queue: it goes on from its latest checkpoint. */
   'runs.resume': { input: z.object({ run: reference }), output: runSchema },
-  /** Stops after the current step; `save` keeps a checkpoint that can be resumed. */
+  /** Ends it after the current step with a checkpoint, to be resumed; one that waits leaves the queue. */
+  'runs.pause': { input: z.object({ run: reference }), output: runSchema },
+  /** Ends it after the current step; `save` keeps a checkpoint that can be resumed. One that waits leaves the queue. */
   'runs.stop': { input: z.object({ run: reference, save: z.boolean().default(true) }), output: runSchema },
+  'runs.queue': { input: nothing, output: queueSchema },
+  /** Moves a waiting run in front of another, or to the end. */
+  'runs.move': { input: z.object({ run: reference, before: reference.nullable() }), output: queueSchema },
+  'runs.hold': { input: z.object({ isHeld: z.boolean() }), output: queueSchema },
+  /** Pauses the run that trains and takes no other: the studio is about to end. What waits goes on at its next start. */
+  'runs.suspend': { input: nothing, output: nothing },
   /** Changes what is given: the name, notes, tags (in place of all earlier ones). */
   'runs.annotate': {
     input: z.object({

@@ -132,6 +132,20 @@ export function createCore(options: {
     'runs.logs': async ({ run, ...query }) => runs.logs(run, query),
     'runs.start': async (input) => (await runs.start(input)).run,
     'runs.resume': async ({ run }) => (await runs.resume(run)).run,
+    'runs.pause': ({ run }) => runs.pause(run),
+    'runs.queue': async () => runs.queue.state(),
+    'runs.move': async ({ run, before }) => {
+      runs.queue.move(runs.get(run).id, before === null ? null : runs.get(before).id);
+      return runs.queue.state();
+    },
+    'runs.hold': async ({ isHeld }) => {
+      runs.queue.hold(isHeld);
+      return runs.queue.state();
+    },
+    'runs.suspend': async () => {
+      await runs.suspend();
+      return {};
+    },
     'runs.stop': ({ run, save }) => runs.stop(run, { save }),
     'runs.annotate': async ({ run, ...changes }) => runs.annotate(run, changes),
     'runs.remove': async ({ run }) => {
@@ -162,6 +176,7 @@ export function createCore(options: {
     projects,
     handlers,
     close() {
+      runs.queue.close();
       engine.close();
       opened.close();
     },

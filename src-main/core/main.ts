@@ -14,6 +14,7 @@ try {
     project: process.env['ID_LORA_STUDIO_PROJECT'] ?? null,
     mode: 'write',
   });
+  core.runs.queue.begin();
   const served = serveChannel(core.handlers, core.events, { send });
   process.on('message', (message) => served.receive(message));
   process.on('disconnect', () => {

@@ -8,10 +8,19 @@ import { levelOf } from './logLevel.ts';
 /** Metrics go to the database at most this often: one commit costs a disk flush. */
 const flushEveryMs = 500;
 
-const endReasons: Record<TrainResult['outcome'], EndReason> = {
+/** How a person ends a run before its last step: with a checkpoint, without, or with one to go on from. */
+export type Ending = 'stop' | 'discard' | 'pause';
+
+/** State and reason of a run that a person ended. */
+export function endedBy(how: Ending | null): Pick<Run, 'state' | 'endReason'> {
+  return how === 'pause'
+    ? { state: 'paused', endReason: null }
+    : { state: 'stopped', endReason: 'stop_requested' };
+}
+
+const endReasons: Record<Exclude<TrainResult['outcome'], 'stopped'>, EndReason> = {
   done: 'all_steps',
   early_stopped: 'early_stopped',
-  stopped: 'stop_requested',
 };
 
 /**
@@ -118,12 +127,14 @@ export function createRunRecorder(
       watch?.(event);
     },
     onLog: (line: string) => log(line),
-    finish(result: TrainResult): Run {
+    /** @param asked how somebody asked it to end, if anybody did */
+    finish(result: TrainResult, asked: Ending | null): Run {
       flush();
       run = save({
         ...run,
-        state: result.outcome === 'stopped' ? 'stopped' : 'done',
-        endReason: endReasons[result.outcome],
+        ...(result.outcome === 'stopped'
+          ? endedBy(asked)
+          : { state: 'done', endReason: endReasons[result.outcome] }),
         step: result.step,
         best: result.best,
         endedAt: new Date().toISOString(),

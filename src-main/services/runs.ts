@@ -1,15 +1,13 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
-import { basename, join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { modelTargets } from '../budget/targets.ts';
 import type { Curves, LogLine, Run } from '../contract/entities.ts';
-import { StudioError, toPlainError } from '../contract/errors.ts';
+import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
-import type { EngineJob } from '../engine/process/supervisor.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import { isWaiting } from '../store/queue.ts';
 import {
   annotateRun,
   findRun,
@@ -20,51 +18,63 @@ import {
   updateRun,
 } from '../store/runs.ts';
 import { ensureProject } from '../store/projects.ts';
-import { dropMetricsAfter, readEvals } from '../store/metrics.ts';
+import { dropMetricsAfter } from '../store/metrics.ts';
 import { readLogs, type LogQuery } from '../store/runLogs.ts';
+import { chosenCheckpoint, latestCheckpoint } from './checkpoints.ts';
 import { missing, newId, type ServiceContext } from './context.ts';
 import { createCurveReader, type CurveQuery } from './curveReader.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
-import { createRunRecorder } from './runRecorder.ts';
-import { prepareTrainingData } from './trainingData.ts';
-import { studioVersion } from './version.ts';
+import { createRunQueue, type RunQueue } from './queue.ts';
+import { endedBy, type Ending } from './runRecorder.ts';
+import { beginTurn, type RunTurn } from './runTurn.ts';
+
+/** Sees the engine's events of one run. */
+type Watch = (event: EngineEvent) => void;
+
+/** A run that waits for its turn or has it, and its end. */
+export interface StartedRun {
+  run: Run;
+  ended: Promise<Run>;
+}
 
 export interface RunService {
+  /** Whose turn comes when. */
+  queue: RunQueue;
   list(): Run[];
   get(reference: string): Run;
   curves(reference: string, query?: CurveQuery): Curves;
   logs(reference: string, query: LogQuery): { lines: LogLine[]; total: number };
-  /** Creates a run and starts it; returns at once. `watch` sees the engine's events. */
+  /** Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events. */
   start(
     options: { name: string; model: string; dataset: string; config: TrainConfig },
-    watch?: (event: EngineEvent) => void,
-  ): Promise<{ run: Run; ended: Promise<Run> }>;
-  resume(
-    reference: string,
-    watch?: (event: EngineEvent) => void,
-    changes?: Partial<TrainConfig>,
-  ): Promise<{ run: Run; ended: Promise<Run> }>;
-  /** Stops after the current step; returns when the run has ended. */
+    watch?: Watch,
+  ): Promise<StartedRun>;
+  /** Puts a run that ended before its last step at the front of the queue. */
+  resume(reference: string, watch?: Watch, changes?: Partial<TrainConfig>): Promise<StartedRun>;
+  /** Ends a run after the current step; returns when it has ended. One that waits leaves the queue. */
   stop(reference: string, options: { save: boolean }): Promise<Run>;
+  /** The same, with a checkpoint, of a run that is to go on later. */
+  pause(reference: string): Promise<Run>;
+  /** Pauses the run that trains and gives no other its turn: this process is about to end. */
+  suspend(): Promise<void>;
   /** Changes a run's name, notes or tags, also while it trains. @throws StudioError name_taken */
   annotate(
     reference: string,
     changes: { name?: string | undefined; notes?: string | undefined; tags?: string[] | undefined },
   ): Run;
   remove(reference: string): void;
-  /**
-   * The checkpoint that stands for a run, for evaluation, generation and export: with `keepBest` the one with the lowest held-out
-   * loss, else the latest; null where there is none.
-   */
+  /** The checkpoint that stands for a run, for evaluation, generation and export; null where there is none. */
   checkpoint(run: Run): string | null;
   /** Marks runs that a dead process left running. */
   recover(): void;
 }
 
-interface Active {
-  job: EngineJob<'train'>;
-  ended: Promise<Run>;
+/** Whoever started a run and waits for its end. */
+interface Waiter {
+  watch: Watch | undefined;
+  resolve(run: Run): void;
+  reject(error: unknown): void;
 }
 
 export function createRunService(
@@ -73,8 +83,10 @@ export function createRunService(
   datasets: DatasetService,
 ): RunService {
   const { paths, database, emit } = context;
-  const active = new Map<string, Active>();
   const curves = createCurveReader(database);
+  const waiters = new Map<string, Waiter>();
+  const queue = createRunQueue(context, take, (runId) => get(runId));
+  let turn: RunTurn | null = null;
   let probed: Promise<ProbeResult> | null = null;
 
   const get = (reference: string): Run => {
@@ -95,89 +107,76 @@ export function createRunService(
         `Choose another name, or continue it with: train --resume ${name}`,
       );
   };
-  const latest = (run: Run): string | null => listCheckpoints(paths.runCheckpoints(run.id)).at(-1) ?? null;
-  const checkpoint = (run: Run): string | null => {
-    if (!run.config.keepBest) return latest(run);
-    // Among those on disk: a checkpoint is written after the evaluation, and the best so far is never removed.
-    const evaluations = readEvals(database, run.id);
-    const lossOf = (folder: string) =>
-      evaluations.find(({ step }) => step === stepOf(folder))?.loss ?? Infinity;
-    const [best] = listCheckpoints(paths.runCheckpoints(run.id)).sort((a, b) => lossOf(a) - lossOf(b));
-    return best !== undefined && lossOf(best) < Infinity ? best : latest(run);
+  const refuseBusy = (run: Run): void => {
+    if (turn?.runId === run.id)
+      throw new StudioError(
+        'usage',
+        `The run "${run.name}" is running.`,
+        'Wait for its end, or stop it first.',
+      );
   };
   const save = (run: Run): Run => {
-    const hasStart = run.step === 0 && ['stopped', 'interrupted'].includes(run.state);
-    const current = { ...run, resumable: run.state !== 'done' && (hasStart || latest(run) !== null) };
-    const stored = updateRun(context.writable(), current);
+    const hasStart = run.step === 0 && ['paused', 'stopped', 'interrupted', 'failed'].includes(run.state);
+    const resumable = run.state !== 'done' && (hasStart || latestCheckpoint(context, run.id) !== null);
+    const stored = updateRun(context.writable(), { ...run, resumable });
     emit({ type: 'run', run: stored });
     return stored;
   };
 
-  async function launch(
-    initial: Run,
-    resumeFrom: string | null,
-    watch: ((event: EngineEvent) => void) | undefined,
-  ): Promise<{ run: Run; ended: Promise<Run> }> {
-    const model = models.get(initial.modelId);
-    const dataset = datasets.get(initial.datasetId);
-    let run = initial;
-    try {
-      const data = await prepareTrainingData({
-        model,
-        dataset,
-        datasetFile: datasets.file(dataset),
-        config: run.config,
-        cacheFolder: paths.cache,
-      });
-      probed ??= context.engine.start({ kind: 'probe' }).result;
-      const engine = await probed.catch((error: unknown) => {
-        probed = null;
-        throw error;
-      });
-      run = save({
-        ...run,
-        state: 'running',
-        error: null,
-        dataContract: data.contract,
-        environment: environmentOf(engine),
-        startedAt: run.startedAt ?? new Date().toISOString(),
-        endReason: null,
-        endedAt: null,
-      });
-      const recorder = createRunRecorder(context, run, save, watch);
-      const job = context.engine.start(
-        {
-          kind: 'train',
-          modelFolder: model.folder,
-          trainFile: data.trainFile,
-          heldOutFile: data.heldOutFile,
-          config: { ...run.config, context: Math.min(run.config.context, model.contextLength) },
-          checkpointFolder: paths.runCheckpoints(run.id),
-          cacheFolder: paths.cache,
-          resumeFrom,
-        },
-        { onEvent: recorder.onEvent, onLog: recorder.onLog },
-      );
-      const ended = job.result
-        .then(
-          (result) => recorder.finish(result),
-          (error: unknown) => recorder.fail(error),
-        )
-        .finally(() => active.delete(run.id));
-      active.set(run.id, { job, ended });
-      // Whoever started the run need not wait for it: a failure to record its end must not end the core.
-      ended.catch((error: unknown) => console.error(error));
-      return { run, ended };
-    } catch (error) {
-      save({ ...run, state: 'failed', error: toPlainError(error), endedAt: new Date().toISOString() });
+  function probe(): Promise<ProbeResult> {
+    probed ??= context.engine.start({ kind: 'probe' }).result.catch((error: unknown) => {
+      probed = null;
       throw error;
+    });
+    return probed;
+  }
+
+  /** Forgets the metrics after the checkpoint from which a run goes on: it writes them anew. */
+  const goBackTo = (runId: string, step: number): void => {
+    dropMetricsAfter(context.writable(), runId, step);
+    curves.forget(runId);
+  };
+
+  async function take(runId: string): Promise<void> {
+    const waiter = waiters.get(runId);
+    try {
+      turn = beginTurn({ context, models, datasets, probe, save, goBackTo }, get(runId), waiter?.watch);
+      waiter?.resolve(await turn.ended);
+    } catch (error) {
+      waiter?.reject(error);
+      throw error;
+    } finally {
+      waiters.delete(runId);
+      turn = null;
     }
   }
 
+  function enqueue(run: Run, place: 'first' | 'last', watch: Watch | undefined): StartedRun {
+    const ended = new Promise<Run>((resolve, reject) => waiters.set(run.id, { watch, resolve, reject }));
+    // Whoever started the run need not wait for it.
+    ended.catch(() => undefined);
+    queue.add(run.id, place);
+    return { run: get(run.id), ended };
+  }
+
+  async function end(reference: string, how: Ending): Promise<Run> {
+    const run = get(reference);
+    if (turn?.runId === run.id) {
+      turn.end(how);
+      return turn.ended;
+    }
+    if (!queue.takeOut(run.id)) return run;
+    const ended = save({ ...run, ...endedBy(how), endedAt: new Date().toISOString() });
+    waiters.get(run.id)?.resolve(ended);
+    waiters.delete(run.id);
+    return ended;
+  }
+
   return {
+    queue,
     list: () => listRuns(database, context.project),
     get,
-    checkpoint,
+    checkpoint: (run) => chosenCheckpoint(context, run),
     curves: (reference, query = {}) => curves.read(get(reference).id, query),
     logs: (reference, query) => readLogs(database, get(reference).id, query),
 
@@ -186,57 +185,34 @@ export function createRunService(
       const dataset = await datasets.getOrAdd(datasetReference);
       const decoder = readDecoderConfig(model.folder);
       checkTraining(decoder, asked);
-      const config = {
-        ...asked,
-        adapter: { ...asked.adapter, targets: modelTargets(decoder, asked.adapter.targets) },
-      };
+      const targets = modelTargets(decoder, asked.adapter.targets);
       refuseTakenName(name);
-      const run: Run = {
-        id: newId(),
+      const run = newRun({
         name,
         project: context.project,
         modelId: model.id,
         modelName: model.name,
         datasetId: dataset.id,
         datasetName: dataset.name,
-        config,
-        state: 'queued',
-        trainable: null,
-        frozenExtra: null,
-        step: 0,
-        totalSteps: null,
-        lastLoss: null,
-        lastHeldOutLoss: null,
-        best: null,
-        skippedSteps: 0,
-        endReason: null,
-        dataContract: null,
-        environment: null,
-        error: null,
-        resumable: false,
-        createdAt: new Date().toISOString(),
-        startedAt: null,
-        endedAt: null,
-        notes: '',
-        tags: [],
-      };
+        config: { ...asked, adapter: { ...asked.adapter, targets } },
+      });
       ensureProject(context.writable(), context.project);
       insertRun(context.writable(), run);
       emit({ type: 'run', run });
-      return launch(run, null, watch);
+      return enqueue(run, 'last', watch);
     },
 
     async resume(reference, watch, changes = {}) {
       const run = get(reference);
-      if (active.has(run.id))
+      refuseBusy(run);
+      if (isWaiting(database, run.id))
         throw new StudioError(
           'usage',
-          `The run "${run.name}" is running.`,
-          'Wait for its end, or stop it first.',
+          `The run "${run.name}" waits in the queue already.`,
+          'Move it to the front, to have it start next.',
         );
-      const from = latest(run);
-      // Without one a run can only start anew, which loses nothing where no step was done: pivots that were found are in the cache.
-      if (!from && run.step > 0)
+      // Without a checkpoint a run can only start anew, which loses nothing where no step was done: pivots that were found are cached.
+      if (run.step > 0 && latestCheckpoint(context, run.id) === null)
         throw new StudioError(
           'not_found',
           `The run "${run.name}" has no checkpoint to resume from.`,
@@ -244,17 +220,17 @@ export function createRunService(
         );
       const config = { ...run.config, ...changes };
       checkOptions(config);
-      dropMetricsAfter(context.writable(), run.id, from ? stepOf(from) : 0);
-      curves.forget(run.id);
-      return launch({ ...run, config }, from, watch);
+      save({ ...run, config, state: 'queued', error: null, endReason: null, endedAt: null });
+      return enqueue(run, 'first', watch);
     },
 
-    async stop(reference, options) {
-      const run = get(reference);
-      const running = active.get(run.id);
-      if (!running) return run;
-      running.job.stop(options);
-      return running.ended;
+    stop: (reference, { save: isKept }) => end(reference, isKept ? 'stop' : 'discard'),
+    pause: (reference) => end(reference, 'pause'),
+
+    async suspend() {
+      queue.close();
+      turn?.end('pause');
+      await turn?.ended;
     },
 
     annotate(reference, { name, notes, tags }) {
@@ -273,8 +249,12 @@ export function createRunService(
 
     remove(reference) {
       const run = get(reference);
-      if (active.has(run.id))
-        throw new StudioError('usage', `The run "${run.name}" is running.`, 'Stop it first.');
+      refuseBusy(run);
+      queue.takeOut(run.id);
+      waiters
+        .get(run.id)
+        ?.reject(new StudioError('cancelled', `The run "${run.name}" was removed.`, 'Start it again.'));
+      waiters.delete(run.id);
       removeRun(context.writable(), run.id);
       curves.forget(run.id);
       rmSync(paths.runFolder(run.id), { recursive: true, force: true });
@@ -282,33 +262,40 @@ export function createRunService(
     },
 
     recover() {
-      for (const state of ['running', 'queued'] as const)
-        for (const run of runsInState(database, state))
-          save({ ...run, state: 'interrupted', endedAt: new Date().toISOString() });
+      const left = [
+        ...runsInState(database, 'running'),
+        // Older studios said this of a run in preparation, too.
+        ...runsInState(database, 'queued').filter(({ id }) => !isWaiting(database, id)),
+      ];
+      for (const run of left) save({ ...run, state: 'interrupted', endedAt: new Date().toISOString() });
     },
   };
 }
 
-/** Complete checkpoints, oldest first: folders of eight digits (engine/training/checkpoint.ts). */
-function listCheckpoints(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((name) => /^\d{8}$/.test(name))
-    .sort()
-    .map((name) => join(folder, name));
-}
-
-function stepOf(checkpoint: string): number {
-  return Number(basename(checkpoint));
-}
-
-function environmentOf(engine: ProbeResult): NonNullable<Run['environment']> {
+function newRun(
+  given: Pick<Run, 'name' | 'project' | 'modelId' | 'modelName' | 'datasetId' | 'datasetName' | 'config'>,
+): Run {
   return {
-    studio: studioVersion,
-    tensorflow: engine.tensorflow,
-    node: process.versions.node,
-    device: engine.devices.join(', '),
-    cores: cpus().length,
-    memoryBytes: totalmem(),
+    id: newId(),
+    ...given,
+    state: 'queued',
+    trainable: null,
+    frozenExtra: null,
+    step: 0,
+    totalSteps: null,
+    lastLoss: null,
+    lastHeldOutLoss: null,
+    best: null,
+    skippedSteps: 0,
+    endReason: null,
+    dataContract: null,
+    environment: null,
+    error: null,
+    resumable: false,
+    createdAt: new Date().toISOString(),
+    startedAt: null,
+    endedAt: null,
+    notes: '',
+    tags: [],
   };
 }

@@ -35,8 +35,11 @@ export async function prepareTrainingData(options: {
   datasetFile: string;
   config: Pick<TrainConfig, 'context' | 'seed' | 'heldOutFraction'>;
   cacheFolder: string;
+  /** Aborting ends it between two rows. */
+  signal: AbortSignal;
 }): Promise<TrainingData> {
-  const { model, dataset, datasetFile, config, cacheFolder } = options;
+  const { model, dataset, datasetFile, config, cacheFolder, signal } = options;
+  signal.throwIfAborted();
   const context = Math.min(config.context, model.contextLength);
   const key = createHash('sha256')
     .update(
@@ -55,17 +58,19 @@ export async function prepareTrainingData(options: {
   if (!existsSync(path('json'))) {
     const tokenizer = loadModelTokenizer(model.folder);
     const split = splitRows(dataset.rows, config.heldOutFraction, config.seed);
-    const train = await tokeniseExamples(tokenizer, chosen(datasetFile, split.train), context);
+    const train = await tokeniseExamples(tokenizer, chosen(datasetFile, split.train, signal), context);
     writeTokenFile(path('train'), train.rows);
     let heldOutRows = 0;
     if (split.heldOut.length > 0) {
-      const heldOut = await tokeniseExamples(tokenizer, chosen(datasetFile, split.heldOut), context).catch(
-        (error: unknown) => {
-          // Training can do without held-out rows: all of them may be too long for the context.
-          if (error instanceof StudioError && error.code === 'dataset_invalid') return null;
-          throw error;
-        },
-      );
+      const heldOut = await tokeniseExamples(
+        tokenizer,
+        chosen(datasetFile, split.heldOut, signal),
+        context,
+      ).catch((error: unknown) => {
+        // Training can do without held-out rows: all of them may be too long for the context.
+        if (error instanceof StudioError && error.code === 'dataset_invalid') return null;
+        throw error;
+      });
       if (heldOut) heldOutRows = writeTokenFile(path('heldout'), heldOut.rows);
     }
     const contract: DataContract = {
@@ -88,10 +93,15 @@ export async function prepareTrainingData(options: {
 }
 
 /** The examples at ascending indices. */
-async function* chosen(file: string, indices: readonly number[]): AsyncGenerator<Example> {
+async function* chosen(
+  file: string,
+  indices: readonly number[],
+  signal: AbortSignal,
+): AsyncGenerator<Example> {
   let next = 0;
   let row = 0;
   for await (const example of readExamples(file)) {
+    signal.throwIfAborted();
     if (row++ !== indices[next]) continue;
     yield example;
     if (++next === indices.length) return;

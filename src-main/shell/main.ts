@@ -8,6 +8,7 @@ import { readOptions, windowFolder } from './arguments.ts';
 import { startCoreProcess, type CoreProcess } from './coreProcess.ts';
 import { setMenu } from './menu.ts';
 import { declarePageProtocol, pageOrigin, servePage } from './pageProtocol.ts';
+import { quitQuestion } from './quitQuestion.ts';
 import { watchRuns } from './runWatch.ts';
 import { openStudioWindow } from './studioWindow.ts';
 
@@ -69,12 +70,18 @@ function start(): void {
     },
     onState(state) {
       if (state.kind === 'failed') runs.forget();
-      if (state.kind === 'ready') void core?.call('runs.list', {}).then(runs.seeAll, () => undefined);
+      if (state.kind === 'ready' && core) void seeRuns(core);
       window?.webContents.send(shellChannels.state, state);
     },
   });
   serveChannels(core);
   showWindow();
+}
+
+/** A core that dies meanwhile says so itself. */
+async function seeRuns(process: CoreProcess): Promise<void> {
+  const queue = await process.call('runs.queue', {}).catch(() => null);
+  if (queue) runs.seeAll(queue);
 }
 
 /** What the page can ask of the shell. Only our own page is listened to. */
@@ -156,7 +163,8 @@ async function quit(): Promise<void> {
       window?.close();
       return;
     }
-    await stopRuns(core);
+    // One that cannot be paused any more needs nothing: it has ended, or its last checkpoint stays.
+    await core.call('runs.suspend', {}).catch(() => undefined);
   }
   await core?.end();
   mayQuit = true;
@@ -168,10 +176,7 @@ async function askAboutRuns(): Promise<'background' | 'stop' | 'cancel'> {
   const question: Electron.MessageBoxOptions = {
     type: 'question',
     title: 'ID-LoRA Studio',
-    message: 'A run is training.',
-    detail:
-      'It can train on without a window: the studio ends when it is through, and starting the studio again shows it. Or it keeps a checkpoint now and can be resumed later.',
-    buttons: ['Train on in the background', 'Keep a checkpoint and quit', 'Cancel'],
+    ...quitQuestion(runs.counts()),
     defaultId: 1,
     cancelId: 2,
   };
@@ -179,10 +184,4 @@ async function askAboutRuns(): Promise<'background' | 'stop' | 'cancel'> {
     ? dialog.showMessageBox(window, question)
     : dialog.showMessageBox(question));
   return answers[response] ?? 'cancel';
-}
-
-/** Stops every run with a checkpoint. */
-async function stopRuns(process: CoreProcess): Promise<void> {
-  // A run that ended meanwhile refuses; it needs nothing more.
-  await Promise.allSettled(runs.running().map((run) => process.call('runs.stop', { run, save: true })));
 }

@@ -1,9 +1,9 @@
-import type { Run } from '../contract/entities.ts';
+import type { Queue, Run } from '../contract/entities.ts';
 import type { CoreMessage } from '../contract/transport.ts';
 
 /** What the shell wants to know of runs. */
 export interface RunWatchListener {
-  /** Whether any run trains: the machine must not fall asleep. */
+  /** Whether any run trains or will without being asked: the machine must not fall asleep. */
   onBusy(busy: boolean): void;
   /** A run that was seen running has ended by itself. */
   onEnded(run: Run): void;
@@ -12,23 +12,27 @@ export interface RunWatchListener {
 export interface RunWatch {
   /** Every message from the core to the page. */
   see(message: CoreMessage): void;
-  /** The runs as the core lists them, when it has started. */
-  seeAll(runs: readonly Run[]): void;
+  /** The queue as the core tells it, when it has started. */
+  seeAll(queue: Queue): void;
   /** The core has gone, and the runs with it. */
   forget(): void;
   isBusy(): boolean;
-  /** Ids of the runs that train, of whatever project. */
-  running(): string[];
+  /** How many runs train, and how many wait for their turn. */
+  counts(): { running: number; waiting: number };
 }
 
-/** Follows which runs train, from the events that pass through the shell on their way to the page. */
+/** Follows which runs train and wait, from the events that pass through the shell on their way to the page. */
 export function watchRuns(listener: RunWatchListener): RunWatch {
   const running = new Set<string>();
+  let queue: Pick<Queue, 'isHeld' | 'waiting'> = { isHeld: false, waiting: [] };
+
+  // Runs in a held queue wait for a person.
+  const isBusy = () => running.size > 0 || (!queue.isHeld && queue.waiting.length > 0);
 
   function change(work: () => void): void {
-    const wasBusy = running.size > 0;
+    const wasBusy = isBusy();
     work();
-    if (wasBusy !== running.size > 0) listener.onBusy(running.size > 0);
+    if (wasBusy !== isBusy()) listener.onBusy(isBusy());
   }
 
   function seeRun(run: Run): void {
@@ -40,13 +44,22 @@ export function watchRuns(listener: RunWatchListener): RunWatch {
 
   return {
     see(message) {
-      if (message.kind !== 'event' || message.event.event.type !== 'run') return;
-      const { run } = message.event.event;
-      change(() => seeRun(run));
+      if (message.kind !== 'event') return;
+      const { event } = message.event;
+      if (event.type === 'run') change(() => seeRun(event.run));
+      if (event.type === 'queue') change(() => (queue = event.queue));
     },
-    seeAll: (runs) => change(() => runs.forEach(seeRun)),
-    forget: () => change(() => running.clear()),
-    isBusy: () => running.size > 0,
-    running: () => [...running],
+    seeAll: (told) =>
+      change(() => {
+        queue = told;
+        if (told.running) seeRun(told.running);
+      }),
+    forget: () =>
+      change(() => {
+        running.clear();
+        queue = { isHeld: false, waiting: [] };
+      }),
+    isBusy,
+    counts: () => ({ running: running.size, waiting: queue.waiting.length }),
   };
 }

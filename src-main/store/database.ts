@@ -6,6 +6,7 @@ import { initialTables } from './migrations/0001-initial-tables.ts';
 import { runAnnotations } from './migrations/0002-run-annotations.ts';
 import { projectGoals } from './migrations/0003-project-goals.ts';
 import { memoryAndLogTimes } from './migrations/0004-memory-and-log-times.ts';
+import { runQueue } from './migrations/0005-run-queue.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -29,6 +30,7 @@ export const migrations: readonly Migration[] = [
   runAnnotations,
   projectGoals,
   memoryAndLogTimes,
+  runQueue,
 ];
 
 /**

@@ -6,6 +6,7 @@ import type {
   Evaluation,
   Model,
   Project,
+  Queue,
   Run,
 } from '../../src-main/contract/entities.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
@@ -36,6 +37,8 @@ export class Studio {
   datasets: Dataset[] = $state.raw([]);
   /** Newest first. */
   runs: Run[] = $state.raw([]);
+  /** Whose turn comes when, of all projects: the machine is one. */
+  queue: Queue = $state.raw({ isHeld: false, running: null, waiting: [] });
   evaluations: Evaluation[] = $state.raw([]);
   doctor: DoctorReport | null = $state.raw(null);
   /** By task: what takes longer than a second. */
@@ -69,6 +72,17 @@ export class Studio {
     return this.runs.find((run) => run.id === id);
   }
 
+  /** The run that trains, of whatever project. */
+  get running(): Run | null {
+    const { running } = this.queue;
+    return running?.state === 'running' ? running : null;
+  }
+
+  /** Whether a run has a page here: those of other projects have none until their project is opened. */
+  isOfProject(run: Run): boolean {
+    return run.project === this.info?.project;
+  }
+
   /** Loads a run's curves into `curves`, in that detail at least; without one, enough for a sparkline. @throws StudioError */
   loadCurves(runId: string, ask?: CurveAsk): Promise<void> {
     return this.curves.load(runId, ask);
@@ -83,12 +97,13 @@ export class Studio {
     this.#held = held;
     try {
       const { client } = this;
-      const [info, projects, models, datasets, runs, evaluations] = await Promise.all([
+      const [info, projects, models, datasets, runs, queue, evaluations] = await Promise.all([
         client.call('studio.info', {}),
         client.call('projects.list', {}),
         client.call('models.list', {}),
         client.call('datasets.list', {}),
         client.call('runs.list', {}),
+        client.call('runs.queue', {}),
         client.call('evaluations.list', {}),
       ]);
       // Another reload has begun meanwhile, perhaps for another project: its answers are newer.
@@ -98,6 +113,7 @@ export class Studio {
       this.models = models;
       this.datasets = datasets;
       this.runs = newestFirst(runs);
+      this.queue = queue;
       this.evaluations = evaluations;
       this.loadError = null;
       this.isLoaded = true;
@@ -114,13 +130,14 @@ export class Studio {
   #apply(event: StudioEvent): void {
     switch (event.type) {
       case 'run':
-        // A job of a project that was open before goes on: only its numbers in the list of projects are shown.
+        this.queue = withRunOfQueue(this.queue, event.run);
+        // Of a job of another project only its place in the queue and its numbers in the list of projects are shown.
         if (this.info && event.run.project !== this.info.project) {
           this.#refreshProjects();
           break;
         }
         if (this.run(event.run.id)?.state !== event.run.state) this.#refreshProjects();
-        this.runs = newestFirst([...this.runs.filter(({ id }) => id !== event.run.id), event.run]);
+        this.runs = withRun(this.runs, event.run);
         if (event.run.state !== 'running') {
           this.paces.delete(event.run.id);
           this.progress.delete(`run ${event.run.id}`);
@@ -129,6 +146,9 @@ export class Studio {
       case 'run.removed':
         this.runs = this.runs.filter(({ id }) => id !== event.runId);
         this.evaluations = this.evaluations.filter(({ runId }) => runId !== event.runId);
+        break;
+      case 'queue':
+        this.queue = event.queue;
         break;
       case 'run.steps': {
         const last = event.steps.at(-1);
@@ -179,6 +199,18 @@ export class Studio {
       this.loadError = toPlainError(error);
     }
   }
+}
+
+/** A run's place does not change with its state: only a new one has to be put in order. */
+function withRun(runs: readonly Run[], run: Run): Run[] {
+  const at = runs.findIndex(({ id }) => id === run.id);
+  return at >= 0 ? runs.with(at, run) : newestFirst([run, ...runs]);
+}
+
+/** The queue with the run as it is now: events of the queue come when its order changes. */
+function withRunOfQueue(queue: Queue, run: Run): Queue {
+  const current = (entry: Run) => (entry.id === run.id ? run : entry);
+  return { ...queue, running: queue.running && current(queue.running), waiting: queue.waiting.map(current) };
 }
 
 function newestFirst(runs: readonly Run[]): Run[] {

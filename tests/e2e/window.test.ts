@@ -124,7 +124,7 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     await studio.goTo('Train');
     await electron.page.getByRole('link', { name: 'History' }).click();
     await electron.page.getByRole('link', { name: 'window-run' }).first().click();
-    await studio.waitForState('stopped');
+    await studio.waitForState('paused');
     await electron.page.getByRole('button', { name: 'Resume' }).waitFor();
   });
 });

@@ -376,17 +376,19 @@ describe('bad input: a clear error, nothing half-written', () => {
 
   it('a context in which no answer fits', async () => {
     const own = openTestCore();
-    const start = own.core.runs.start({
+    const { ended } = await own.core.runs.start({
       name: 'r',
       model: tinyLlama,
       dataset: own.dataFile,
       config: config({ context: 8 }),
     });
-    await expect(start).rejects.toMatchObject({
+    const failed = await ended;
+    expect(failed.error).toMatchObject({
       code: 'dataset_invalid',
       message: expect.stringMatching(/context of 8 tokens all 48 rows lose their whole answer/) as string,
     });
-    expect(own.core.runs.get('r')).toMatchObject({ state: 'failed', error: { code: 'dataset_invalid' } });
+    expect(own.core.runs.get('r')).toEqual(failed);
+    expect(failed.state).toBe('failed');
     own.core.close();
   });
 

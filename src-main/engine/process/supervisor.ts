@@ -51,9 +51,20 @@ export function createEngineHost(
       const send = (message: EngineInbound) => {
         if (child.connected) child.send(message);
       };
+      // One that comes before the process has its request would be of no request: it is sent after it.
+      let stop: EngineInbound | null = null;
+      let hasRequest = false;
+      const begin = () => {
+        send({ type: 'request', request });
+        hasRequest = true;
+        if (stop) send(stop);
+      };
       return {
-        result: follow(child, request, runOptions, send),
-        stop: ({ save }) => send({ type: 'stop', save }),
+        result: follow(child, begin, runOptions),
+        stop({ save }) {
+          stop = { type: 'stop', save };
+          if (hasRequest) send(stop);
+        },
       };
     },
     close() {
@@ -62,12 +73,12 @@ export function createEngineHost(
   };
 }
 
-function follow<R extends EngineRequest>(
+/** @param begin is called once the process listens */
+function follow<K extends EngineRequest['kind']>(
   child: ChildProcess,
-  request: R,
+  begin: () => void,
   { onEvent, onLog, signal }: EngineRunOptions,
-  send: (message: EngineInbound) => void,
-): Promise<EngineResults[R['kind']]> {
+): Promise<EngineResults[K]> {
   const lastLines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     let rest = '';
@@ -94,13 +105,13 @@ function follow<R extends EngineRequest>(
     child.on('message', (message: EngineOutbound) => {
       switch (message.type) {
         case 'ready':
-          send({ type: 'request', request });
+          begin();
           break;
         case 'event':
           onEvent?.(message.event);
           break;
         case 'result':
-          settle(() => resolve(message.result as EngineResults[R['kind']]));
+          settle(() => resolve(message.result as EngineResults[K]));
           break;
         case 'error':
           settle(() => reject(StudioError.fromPlain(message.error)));

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { StudioError } from '../../contract/errors.ts';
 import { syncFolder, writeFileAtomic } from '../../formats/atomicFile.ts';
+import { checkpointName, listCheckpoints } from '../../formats/checkpointFolder.ts';
 import { readJsonObject } from '../../formats/jsonFile.ts';
 import { SafetensorsFile, writeSafetensors, type TensorToWrite } from '../../formats/safetensors.ts';
 import { progressSchema, type Progress } from './progress.ts';
@@ -21,19 +22,6 @@ const stateSchema = progressSchema.extend({
 
 /** How many of the latest checkpoints a run keeps, besides the best one. */
 const keptLatest = 2;
-
-export function checkpointName(step: number): string {
-  return String(step).padStart(8, '0');
-}
-
-/** Complete checkpoints of a run, oldest first. */
-export function listCheckpoints(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((name) => /^\d{8}$/.test(name))
-    .sort()
-    .map((name) => join(folder, name));
-}
 
 /**
  * @param state `keep`: the step of a checkpoint that stays, however many later ones there are

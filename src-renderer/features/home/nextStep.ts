@@ -18,7 +18,7 @@ export function nextStep(state: {
 }): NextStep {
   const usable = state.models.filter(({ unusable }) => !unusable);
   const done = state.runs.filter((run) => run.state === 'done');
-  const active = state.runs.find((run) => run.state === 'running' || run.state === 'queued');
+  const active = state.runs.find((run) => run.state === 'running');
   if (usable.length === 0)
     return {
       position: 'Step 1 of 4',

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 
 /** A state that a run's page can show. */
-type StateWord = 'running' | 'stopped' | 'done' | 'failed' | 'interrupted';
+type StateWord = 'waiting' | 'running' | 'paused' | 'stopped' | 'done' | 'failed' | 'interrupted';
 
 /** The studio as a person uses it: by what is written on the page. */
 export class StudioPage {
@@ -69,6 +69,23 @@ export class StudioPage {
       if (Date.now() > until) throw new Error(`step ${step} was not shown within 60 s`);
       await this.page.waitForTimeout(100);
     }
+  }
+
+  /** A call of the core, as the page makes it. */
+  async call<T>(name: string, input: unknown): Promise<T> {
+    return this.page.evaluate(
+      async ([procedure, body]) => {
+        const response = await fetch(`/rpc/${procedure}`, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: body!,
+        });
+        const reply = (await response.json()) as { ok: boolean; value: T };
+        if (!reply.ok) throw new Error(JSON.stringify(reply));
+        return reply.value;
+      },
+      [name, JSON.stringify(input)],
+    );
   }
 
   /** Training losses of the shown run, as the core keeps them. */

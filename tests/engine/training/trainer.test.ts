@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
-import { listCheckpoints } from '../../../src-main/engine/training/checkpoint.ts';
+import { listCheckpoints } from '../../../src-main/formats/checkpointFolder.ts';
 import { checkpointFiles, lossesOf, temporaryFolder, trainTiny } from '../../support/trainingRun.ts';
 
 const lora: TrainConfigInput = {

@@ -1,0 +1,20 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+
+/** A run's checkpoints are folders named by their step in eight digits; one of that name is complete. */
+export function checkpointName(step: number): string {
+  return String(step).padStart(8, '0');
+}
+
+export function checkpointStep(checkpoint: string): number {
+  return Number(basename(checkpoint));
+}
+
+/** Complete checkpoints of a run, oldest first. */
+export function listCheckpoints(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => /^\d{8}$/.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}

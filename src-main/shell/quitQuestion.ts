@@ -1,0 +1,23 @@
+/** What is asked before the studio ends while runs train or wait. */
+export function quitQuestion({ running, waiting }: { running: number; waiting: number }): {
+  message: string;
+  detail: string;
+  buttons: [string, string, string];
+} {
+  const others = waiting === 1 ? 'one waits' : `${waiting} wait`;
+  if (running === 0)
+    return {
+      message: waiting === 1 ? 'A run waits for its turn.' : `${waiting} runs wait for their turn.`,
+      detail:
+        'The queue can go on without a window: the studio ends when it is through. Or the runs stay in it, and the queue goes on when the studio is started again.',
+      buttons: ['Train on in the background', 'Quit and go on later', 'Cancel'],
+    };
+  return {
+    message: waiting === 0 ? 'A run is training.' : `A run is training, and ${others} in the queue.`,
+    detail:
+      waiting === 0
+        ? 'It can train on without a window: the studio ends when it is through, and starting the studio again shows it. Or it keeps a checkpoint now and can be resumed later.'
+        : 'They can go on without a window: the studio ends when the queue is through. Or the run keeps a checkpoint now and can be resumed later, and the queue goes on with the next one when the studio is started again.',
+    buttons: ['Train on in the background', 'Keep a checkpoint and quit', 'Cancel'],
+  };
+}
