@@ -11,9 +11,11 @@ const parts = {
   'src-main/contract': { parts: [], packages: ['zod'] },
   // A configuration as a file: the command line and the page read and write the same.
   'src-main/contract/trainingYaml.ts': { parts: main('contract'), packages: ['yaml'] },
-  'src-main/budget': { parts: main('contract'), packages: ['zod'] },
+  // The adapter methods: pure, so that the page can count and check with them.
+  'src-main/methods': { parts: main('contract'), packages: [] },
+  'src-main/budget': { parts: main('contract', 'methods'), packages: ['zod'] },
   'src-main/formats': {
-    parts: main('contract', 'budget'),
+    parts: main('contract', 'methods', 'budget'),
     packages: ['node', 'zod', '@huggingface/tokenizers'],
   },
   'src-main/data': {
@@ -22,7 +24,10 @@ const parts = {
   },
   'src-main/evaluation': { parts: main('contract', 'budget', 'formats', 'data'), packages: ['node', 'zod'] },
   'src-main/store': { parts: main('contract', 'budget'), packages: ['node', 'zod', 'better-sqlite3'] },
-  'src-main/engine': { parts: main('contract', 'budget', 'formats', 'data'), packages: ['node', 'zod'] },
+  'src-main/engine': {
+    parts: main('contract', 'methods', 'budget', 'formats', 'data'),
+    packages: ['node', 'zod'],
+  },
   // Only this one loads TensorFlow.
   'src-main/engine/runtime': {
     parts: main('contract', 'engine/graph'),

@@ -3,41 +3,44 @@ import { adapterSites } from './adapterSites.ts';
 import { checkOptions } from './checkOptions.ts';
 import {
   impossible,
-  type AdapterSize,
+  type AdapterMethod,
   type CheckedModule,
-  type MethodDeclaration,
-} from './methods/method.ts';
-import { methodDeclarations } from './methods/registry.ts';
+  type RanklessConfig,
+} from '../methods/method.ts';
+import { methodOf } from '../methods/registry.ts';
 import { moduleSize, type ModelShape } from './modelShape.ts';
 import { modelTargets } from './targets.ts';
 
 /** Largest rank that every target of the model admits. */
-export function largestRank(shape: ModelShape, adapter: Omit<AdapterSize, 'rank'>): number {
-  const { method } = adapter;
+export function largestRank(shape: ModelShape, adapter: RanklessConfig): number {
+  const method = methodOf(adapter);
   const ranks = modelTargets(shape, adapter.targets).map((module) => {
     const size = moduleSize(shape, module);
-    return method === 'full'
-      ? Math.min(size.dIn, size.dOut)
-      : methodDeclarations[method].largestRank(size, { ...adapter, rank: 1 });
+    return method ? method.largestRank(size, adapter) : Math.min(size.dIn, size.dOut);
   });
   return Math.min(...ranks);
+}
+
+/** The rank of an adapter is a multiple of this. */
+export function rankStep(adapter: RanklessConfig): number {
+  return methodOf(adapter)?.rankStep(adapter) ?? 1;
 }
 
 /**
  * Checks that an adapter can be built on a model, module by module with the rank it has there.
  * @throws StudioError config_invalid with the nearest possible values
  */
-export function checkStructure(shape: ModelShape, adapter: AdapterSize): void {
-  for (const { place, own, declaration } of distinctModules(shape, adapter)) declaration.check(place, own);
+export function checkStructure(shape: ModelShape, adapter: AdapterConfig): void {
+  for (const { place, own, method } of distinctModules(shape, adapter)) method.check(place, own);
 }
 
 /**
  * Checks that an adapter can be built and that its ranks make sense: no update has a higher rank than its weight.
  * @throws StudioError config_invalid with the nearest possible values
  */
-export function checkSize(shape: ModelShape, adapter: AdapterSize): void {
-  for (const { place, own, declaration } of distinctModules(shape, adapter)) {
-    declaration.check(place, own);
+export function checkSize(shape: ModelShape, adapter: AdapterConfig): void {
+  for (const { place, own, method } of distinctModules(shape, adapter)) {
+    method.check(place, own);
     const { module, shape: size, most } = place;
     const limit = Math.min(size.dIn, size.dOut);
     if (own.rank > limit)
@@ -49,16 +52,16 @@ export function checkSize(shape: ModelShape, adapter: AdapterSize): void {
 }
 
 /** One of the modules of each kind and rank. */
-function distinctModules(shape: ModelShape, adapter: AdapterSize) {
-  if (adapter.method === 'full') return [];
-  const declaration = methodDeclarations[adapter.method];
+function distinctModules(shape: ModelShape, adapter: AdapterConfig) {
+  const method = methodOf(adapter);
+  if (!method) return [];
   const most = largestRank(shape, adapter);
-  const found = new Map<string, { place: CheckedModule; own: AdapterSize; declaration: MethodDeclaration }>();
+  const found = new Map<string, { place: CheckedModule; own: AdapterConfig; method: AdapterMethod }>();
   for (const { site, adapter: own } of adapterSites(shape, adapter))
     found.set(`${site.module} ${own.rank}`, {
       place: { module: site.module, shape: moduleSize(shape, site.module), most },
       own,
-      declaration,
+      method,
     });
   return [...found.values()];
 }

@@ -1,5 +1,5 @@
 import type { TrainConfig } from '../contract/training.ts';
-import { impossible } from './methods/method.ts';
+import { impossible } from '../methods/method.ts';
 
 /**
  * Refuses training options that cannot go together, whatever the model.

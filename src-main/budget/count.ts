@@ -1,8 +1,8 @@
-import type { TargetModule } from '../contract/training.ts';
+import type { AdapterConfig, TargetModule } from '../contract/training.ts';
+import type { AdapterMethod, LinearShape, ParameterSpec } from '../methods/method.ts';
+import { methodOf } from '../methods/registry.ts';
 import { adapterSites } from './adapterSites.ts';
 import { checkSize } from './check.ts';
-import type { AdapterSize, LinearShape, ParameterSpec } from './methods/method.ts';
-import { methodDeclarations } from './methods/registry.ts';
 import { baseParameters, moduleSize, type ModelShape } from './modelShape.ts';
 
 export interface ModuleCount {
@@ -35,15 +35,15 @@ export interface ParameterCount {
  * Trainable parameters, frozen extra and bytes of an adapter on a model (method.md's table; the paper's Tables 1, 2, 6 and 7 follow).
  * @throws StudioError config_invalid as checkSize does
  */
-export function countParameters(shape: ModelShape, adapter: AdapterSize): ParameterCount {
+export function countParameters(shape: ModelShape, adapter: AdapterConfig): ParameterCount {
   checkSize(shape, adapter);
   const base = baseParameters(shape);
+  const method = methodOf(adapter);
   // Full fine-tuning trains everything, embeddings and norms too, whatever the targets.
-  if (adapter.method === 'full')
+  if (!method)
     return summary(base, { trainable: base, frozenExtra: 0, indices: 0, all: base, perModule: [] });
-  const declaration = methodDeclarations[adapter.method];
-  const perModule = modulesOf(shape, adapter);
-  const shared = declaration.sharedParameters(adapter);
+  const perModule = modulesOf(shape, adapter, method);
+  const shared = method.sharedParameters(adapter);
   const total = (of: (entry: (typeof perModule)[number]) => number) =>
     perModule.reduce((sum, entry) => sum + entry.layers * of(entry), 0);
   const trainable = total((entry) => entry.trainable) + trainableIn(shared);
@@ -74,16 +74,22 @@ function summary(
 }
 
 /** Trainable parameters of an adapter, without checks: for ranks that are multiples of the method's step. */
-export function trainableCount(shape: ModelShape, adapter: AdapterSize): number {
-  if (adapter.method === 'full') return baseParameters(shape);
-  const shared = trainableIn(methodDeclarations[adapter.method].sharedParameters(adapter));
-  return modulesOf(shape, adapter).reduce((sum, entry) => sum + entry.layers * entry.trainable, shared);
+export function trainableCount(shape: ModelShape, adapter: AdapterConfig): number {
+  const method = methodOf(adapter);
+  if (!method) return baseParameters(shape);
+  const shared = trainableIn(method.sharedParameters(adapter));
+  return modulesOf(shape, adapter, method).reduce(
+    (sum, entry) => sum + entry.layers * entry.trainable,
+    shared,
+  );
 }
 
 /** Adapted modules of equal size and rank, counted from the parameters that the method declares for one of them. */
-function modulesOf(shape: ModelShape, adapter: AdapterSize): (ModuleCount & { indices: number })[] {
-  const { method } = adapter;
-  if (method === 'full') return [];
+function modulesOf(
+  shape: ModelShape,
+  adapter: AdapterConfig,
+  method: AdapterMethod,
+): (ModuleCount & { indices: number })[] {
   const found = new Map<string, ModuleCount & { indices: number }>();
   for (const { site, adapter: own } of adapterSites(shape, adapter)) {
     const key = `${site.module} ${own.rank}`;
@@ -99,14 +105,13 @@ function modulesOf(shape: ModelShape, adapter: AdapterSize): (ModuleCount & { in
   }
   return [...found.values()];
 
-  function moduleCount(size: LinearShape, own: AdapterSize) {
-    const declaration = methodDeclarations[method as Exclude<typeof method, 'full'>];
-    const parameters = declaration.parameters(size, own);
+  function moduleCount(size: LinearShape, own: AdapterConfig) {
+    const parameters = method.parameters(size, own);
     const trainable = trainableIn(parameters);
     return {
       ...size,
       trainable,
-      frozenExtra: declaration.frozenExtra(size, own),
+      frozenExtra: method.frozenExtra(size, own),
       indices: numbersIn(parameters) - trainable,
     };
   }

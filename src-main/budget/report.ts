@@ -1,7 +1,6 @@
 import { StudioError } from '../contract/errors.ts';
-import { methods, type Method } from '../contract/training.ts';
+import { methods, type AdapterConfig, type Method } from '../contract/training.ts';
 import { countParameters, type ParameterCount } from './count.ts';
-import type { AdapterSize } from './methods/method.ts';
 import type { ModelShape } from './modelShape.ts';
 import { solveRank } from './solve.ts';
 
@@ -30,7 +29,7 @@ export function budgetReport(
   model: string,
   shape: ModelShape,
   wanted: readonly Method[],
-  options: Omit<AdapterSize, 'method' | 'rank'>,
+  options: Omit<AdapterConfig, 'method' | 'rank'>,
   size: { rank: number } | { maxTrainable: number },
 ): BudgetReport {
   const report: BudgetReport = { model, methods: [], impossible: [] };

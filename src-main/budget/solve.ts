@@ -1,7 +1,7 @@
+import type { RanklessConfig } from '../methods/method.ts';
+import { methodOf } from '../methods/registry.ts';
 import { largestRank } from './check.ts';
 import { countParameters, trainableCount, type ParameterCount } from './count.ts';
-import type { AdapterSize } from './methods/method.ts';
-import { methodDeclarations } from './methods/registry.ts';
 import { baseParameters, type ModelShape } from './modelShape.ts';
 
 export interface Solution {
@@ -17,16 +17,17 @@ export interface Solution {
  */
 export function solveRank(
   shape: ModelShape,
-  adapter: Omit<AdapterSize, 'rank'>,
+  adapter: RanklessConfig,
   maxTrainable: number,
 ): { solution: Solution } | { solution: null; least: number } {
-  if (adapter.method === 'full') {
+  const method = methodOf(adapter);
+  if (!method) {
     const base = baseParameters(shape);
     if (base > maxTrainable) return { solution: null, least: base };
     const count = countParameters(shape, { ...adapter, rank: 1 });
     return { solution: { rank: 0, count, remainder: maxTrainable - base } };
   }
-  const step = methodDeclarations[adapter.method].rankStep({ ...adapter, rank: 1 });
+  const step = method.rankStep(adapter);
   const most = largestRank(shape, adapter);
   const trainable = (rank: number) => trainableCount(shape, { ...adapter, rank });
   if (most < step || trainable(step) > maxTrainable) return { solution: null, least: trainable(step) };

@@ -1,8 +1,8 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { methodDeclarations } from '../budget/methods/registry.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { AdapterConfig } from '../contract/training.ts';
+import { methodOf } from '../methods/registry.ts';
 import { syncFolder, writeFileAtomic } from './atomicFile.ts';
 import { readJsonObject } from './jsonFile.ts';
 import { parsePeftConfig, peftConfigOf } from './peftConfig.ts';
@@ -111,7 +111,7 @@ export function writeAdapterFolder(
 }
 
 function modelCard(adapter: AdapterConfig, baseName: string): string {
-  const native = adapter.method !== 'full' && methodDeclarations[adapter.method].peftType === 'LORA';
+  const native = methodOf(adapter)?.peftType === 'LORA';
   return [
     '---',
     'library_name: peft',

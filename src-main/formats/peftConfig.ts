@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { compilePatternMap } from '../budget/modulePatterns.ts';
-import type { MethodDeclaration } from '../budget/methods/method.ts';
-import { methodDeclarations, type AdapterMethodName } from '../budget/methods/registry.ts';
 import { StudioError } from '../contract/errors.ts';
 import { adapterConfigSchema, targetModuleSchema, type AdapterConfig } from '../contract/training.ts';
+import type { AdapterMethod } from '../methods/method.ts';
+import { adapterMethods, methodOf, type AdapterMethodName } from '../methods/registry.ts';
 
-/** adapter_config.json: PEFT's keys; the methods' own (budget/methods) are read from what is left. */
+/** adapter_config.json: PEFT's keys; the methods' own (src-main/methods) are read from what is left. */
 const peftConfigSchema = z.looseObject({
   peft_type: z.string(),
   r: z.number().int().min(1).max(65536),
@@ -62,11 +62,11 @@ export function parsePeftConfig(raw: unknown): { config: AdapterConfig; baseSha2
   const parsed = peftConfigSchema.safeParse(raw);
   if (!parsed.success) throw invalid(parsed.error, (key) => key);
   const peft = parsed.data;
-  const [method, declaration] = methodOf(peft);
+  const [name, method] = methodIn(peft);
   checkSupported(peft);
   const chosen = new Set(peft.target_modules);
   const config = adapterConfigSchema.safeParse({
-    method,
+    method: name,
     rank: peft.r,
     alpha: peft.lora_alpha,
     rankStabilized: peft.use_rslora,
@@ -76,14 +76,14 @@ export function parsePeftConfig(raw: unknown): { config: AdapterConfig; baseSha2
     targets: targetModuleSchema.options.filter((name) => chosen.has(name)),
     layers: layersOf(peft),
     ...Object.fromEntries(
-      Object.entries(declaration.fileKeys).map(([key, option]) => [option, peft[key] ?? undefined]),
+      Object.entries(method.fileKeys).map(([key, option]) => [option, peft[key] ?? undefined]),
     ),
   });
   if (!config.success)
     throw invalid(
       config.error,
       (option) =>
-        Object.entries(declaration.fileKeys).find(([, name]) => name === option)?.[0] ??
+        Object.entries(method.fileKeys).find(([, name]) => name === option)?.[0] ??
         fileNames[option] ??
         option,
     );
@@ -103,10 +103,10 @@ export function peftConfigOf(
   adapter: AdapterConfig,
   base: { name: string; sha256: string },
 ): Record<string, unknown> {
-  if (adapter.method === 'full') throw new Error('full fine-tuning has no adapter folder');
-  const declaration = methodDeclarations[adapter.method];
+  const method = methodOf(adapter);
+  if (!method) throw new Error('full fine-tuning has no adapter folder');
   return {
-    peft_type: declaration.peftType,
+    peft_type: method.peftType,
     task_type: 'CAUSAL_LM',
     base_model_name_or_path: base.name,
     r: adapter.rank,
@@ -119,16 +119,14 @@ export function peftConfigOf(
     ...(adapter.layers && { layers_to_transform: adapter.layers }),
     bias: 'none',
     inference_mode: true,
-    ...declaration.fileFlags,
-    ...Object.fromEntries(
-      Object.entries(declaration.fileKeys).map(([key, option]) => [key, adapter[option]]),
-    ),
-    ...(declaration.refersToBase && { base_sha256: base.sha256 }),
+    ...method.fileFlags,
+    ...Object.fromEntries(Object.entries(method.fileKeys).map(([key, option]) => [key, adapter[option]])),
+    ...(method.refersToBase && { base_sha256: base.sha256 }),
   };
 }
 
-function methodOf(peft: PeftConfig): [AdapterMethodName, MethodDeclaration] {
-  const found = (Object.entries(methodDeclarations) as [AdapterMethodName, MethodDeclaration][]).find(
+function methodIn(peft: PeftConfig): [AdapterMethodName, AdapterMethod] {
+  const found = (Object.entries(adapterMethods) as [AdapterMethodName, AdapterMethod][]).find(
     ([, { peftType, fileFlags }]) =>
       peftType === peft.peft_type &&
       Object.entries(fileFlags).every(([key, flag]) => (peft[key] ?? false) === flag),

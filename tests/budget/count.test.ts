@@ -3,30 +3,25 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkSize, checkTraining } from '../../src-main/budget/check.ts';
 import { countParameters } from '../../src-main/budget/count.ts';
-import type { AdapterSize } from '../../src-main/budget/methods/method.ts';
 import { baseParameters, presets } from '../../src-main/budget/modelShape.ts';
 import { solveRank } from '../../src-main/budget/solve.ts';
 import { checkWeights, expectedWeights } from '../../src-main/formats/decoderWeights.ts';
 import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
 import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
 import { fixtures } from '../support/paths.ts';
-import { methods, targetModules, trainConfigSchema, type Method } from '../../src-main/contract/training.ts';
+import {
+  adapterConfigSchema,
+  methods,
+  trainConfigSchema,
+  type AdapterConfig,
+  type Method,
+} from '../../src-main/contract/training.ts';
 import { llamaConfig } from '../../src-main/formats/decoderConfig.ts';
 
 const llama8b = presets['llama-3-8b']!;
 
-function adapter(method: Method, rank: number, rest: Partial<AdapterSize> = {}): AdapterSize {
-  return {
-    method,
-    rank,
-    targets: [...targetModules],
-    clusters: 4,
-    boost: 2,
-    router: 'input',
-    heads: 3,
-    experts: 4,
-    ...rest,
-  };
+function adapter(method: Method, rank: number, rest: Partial<AdapterConfig> = {}): AdapterConfig {
+  return adapterConfigSchema.parse({ method, rank, alpha: 2 * rank, ...rest });
 }
 
 describe('base parameters', () => {
@@ -117,7 +112,7 @@ describe('impossible combinations name the nearest possible ones', () => {
       /Boost 3 does not divide the 64 outputs/,
     );
   });
-  it.each<[Partial<AdapterSize>, Method, RegExp, RegExp]>([
+  it.each<[Partial<AdapterConfig>, Method, RegExp, RegExp]>([
     [
       { rank: 6, boost: 4 },
       'idlora',

@@ -3,7 +3,7 @@ import { countParameters } from '../../src-main/budget/count.ts';
 import { linearModules, moduleSize, presets, type ModelShape } from '../../src-main/budget/modelShape.ts';
 import { modelTargets } from '../../src-main/budget/targets.ts';
 import { modelSchema } from '../../src-main/contract/entities.ts';
-import { targetModules } from '../../src-main/contract/training.ts';
+import { adapterConfigSchema, targetModules } from '../../src-main/contract/training.ts';
 
 const llama = presets['llama-3.2-1b']!;
 const phi: ModelShape = { ...llama, fusedProjections: true };
@@ -24,18 +24,7 @@ it('a part of a matrix, and modules of other models, are refused with the choice
 });
 
 it('counts follow the matrices', () => {
-  const lora = {
-    method: 'lora' as const,
-    rank: 8,
-    targets: [...targetModules],
-    clusters: 4,
-    boost: 2,
-    router: 'input' as const,
-    heads: 3,
-    experts: 4,
-    gate: 'token' as const,
-    tasks: 1,
-  };
+  const lora = adapterConfigSchema.parse({ method: 'lora', rank: 8, alpha: 16 });
   const sizes = linearModules(phi).map((module) => moduleSize(phi, module));
   const expected = phi.layers * sizes.reduce((sum, { dIn, dOut }) => sum + 8 * (dIn + dOut), 0);
   expect(countParameters(phi, lora).trainable).toBe(expected);

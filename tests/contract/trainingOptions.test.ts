@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { methodDeclarations } from '../../src-main/budget/methods/registry.ts';
 import {
   layersText,
   patternText,
@@ -17,6 +16,7 @@ import {
   optionNames,
   type OptionName,
 } from '../../src-main/contract/trainingOptions.ts';
+import { adapterMethods } from '../../src-main/methods/registry.ts';
 import { variedConfigs } from '../support/trainConfigs.ts';
 
 describe('the table of options', () => {
@@ -29,7 +29,7 @@ describe('the table of options', () => {
   });
 
   it('names the options of a method as adapter_config.json does', () => {
-    for (const { fileKeys } of Object.values(methodDeclarations))
+    for (const { fileKeys } of Object.values(adapterMethods))
       for (const [key, option] of Object.entries(fileKeys)) expect(optionDeclarations[option].key).toBe(key);
   });
 

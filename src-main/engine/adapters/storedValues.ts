@@ -1,5 +1,6 @@
 import { StudioError } from '../../contract/errors.ts';
 import { adapterKey, type AdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
+import { methodOf } from '../../methods/registry.ts';
 import type { Variable } from '../graph/variables.ts';
 import { asFloat32 } from '../model/storedFloats.ts';
 import { hostBytes, type AdapterParameter } from '../model/modelGraph.ts';
@@ -37,9 +38,9 @@ export function storedValue(parameter: AdapterParameter, folder: AdapterFolder):
 /** @throws StudioError adapter_invalid where the folder has tensors that no parameter of the model takes */
 export function checkNoForeignTensors(parameters: readonly AdapterParameter[], folder: AdapterFolder): void {
   const known = new Set(parameters.map(({ variable }) => adapterKey(variable.name)));
-  // A.weight beside pivots is the optional explicit copy of the frozen rows (method.md).
+  const unread = methodOf(folder.config)?.unreadSuffixes ?? [];
   const foreign = [...folder.tensors.tensors.keys()].filter(
-    (key) => !known.has(key) && !key.endsWith('.idlora_A.weight'),
+    (key) => !known.has(key) && !unread.some((suffix) => key.endsWith(`.${suffix}`)),
   );
   if (foreign.length > 0)
     throw new StudioError(

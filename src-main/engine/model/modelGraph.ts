@@ -1,14 +1,13 @@
 import { adapterSites, modulePath, type LinearSite } from '../../budget/adapterSites.ts';
 import { checkStructure } from '../../budget/check.ts';
-import type { LinearShape, MethodDeclaration, ParameterSpec } from '../../budget/methods/method.ts';
-import { methodDeclarations } from '../../budget/methods/registry.ts';
 import { moduleSize } from '../../budget/modelShape.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import { hasBias } from '../../formats/decoderWeights.ts';
-import type { AdapterMethod } from '../adapters/method.ts';
-import { adapterMethods } from '../adapters/registry.ts';
+import type { AdapterMethod, LinearShape, ParameterSpec } from '../../methods/method.ts';
+import { methodOf } from '../../methods/registry.ts';
+import { methodOps } from '../adapters/methodOps.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Products, type Tensor } from '../graph/graph.ts';
 import { add, cast, equal, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
@@ -91,7 +90,7 @@ export class ModelGraph {
   readonly trainable = new Map<Variable, Tensor>();
 
   readonly #source: WeightSource;
-  readonly #method: { graph: AdapterMethod; declaration: MethodDeclaration } | null;
+  readonly #method: AdapterMethod | null;
   /** Adapted modules by path. */
   readonly #places = new Map<string, AdapterPlace>();
   readonly #weights = new Map<string, Weight>();
@@ -164,9 +163,10 @@ export class ModelGraph {
     const bias = hasBias(this.config, site.module) ? [this.weight(`${path}.bias`)] : [];
     const place = this.#places.get(path);
     if (!this.#method || !place) return [base, ...bias];
-    const terms = this.#method.graph({
+    const terms = this.#method.forward(methodOps, {
       config: place.adapter,
       shape: place.shape,
+      rows: x.shape[0]!,
       x,
       base,
       weight,
@@ -199,7 +199,7 @@ export class ModelGraph {
   /** Frozen numbers beyond the base, as the paper counts them. */
   frozenExtraCount(): number {
     return [...this.#places.values()].reduce(
-      (total, { shape, adapter }) => total + this.#method!.declaration.frozenExtra(shape, adapter),
+      (total, { shape, adapter }) => total + this.#method!.frozenExtra(shape, adapter),
       0,
     );
   }
@@ -249,15 +249,14 @@ export class ModelGraph {
   /** @throws StudioError config_invalid where the adapter does not fit the model */
   #declareParameters(adapter: AdapterConfig): void {
     if (!this.#method) return;
-    const { declaration } = this.#method;
     checkStructure(this.config, adapter);
     for (const { site, adapter: own } of adapterSites(this.config, adapter)) {
       const place = { site, shape: moduleSize(this.config, site.module), adapter: own };
       const path = modulePath(site);
       this.#places.set(path, place);
-      for (const spec of declaration.parameters(place.shape, own)) this.#declare(path, place, spec);
+      for (const spec of this.#method.parameters(place.shape, own)) this.#declare(path, place, spec);
     }
-    for (const spec of declaration.sharedParameters(adapter)) this.#declare(sharedPath, null, spec);
+    for (const spec of this.#method.sharedParameters(adapter)) this.#declare(sharedPath, null, spec);
   }
 
   get #headName(): string {
@@ -281,7 +280,7 @@ export class ModelGraph {
   }
 
   #tasks(rows: number): { input: Tensor; selection: Tensor } | null {
-    if (!this.adapter || !this.#method?.declaration.readsTasks(this.adapter)) return null;
+    if (!this.adapter || !this.#method?.readsTasks(this.adapter)) return null;
     const known = this.#taskInputs.get(rows);
     if (known) return known;
     const input = this.graph.placeholder(`tasks_${rows}`, [rows], 'i32');
@@ -306,13 +305,6 @@ export class ModelGraph {
     const keep = cast(greaterEqual(uniform, scalarLike(uniform, p)), value.dtype);
     return multiply(value, multiply(keep, scalarLike(value, 1 / (1 - p))));
   }
-}
-
-/** Null for full fine-tuning, which has no adapter. */
-function methodOf({ method }: AdapterConfig) {
-  return method === 'full'
-    ? null
-    : { graph: adapterMethods[method], declaration: methodDeclarations[method] };
 }
 
 /** Bytes as 32-bit words; a trailing half word is padded with zeros. */

@@ -1,7 +1,7 @@
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig } from '../../contract/training.ts';
-import { methodDeclarations } from '../../budget/methods/registry.ts';
 import type { TokenFileReader } from '../../formats/tokenFile.ts';
+import { methodOf } from '../../methods/registry.ts';
 
 /**
  * Checks a task against those that an adapter knows (0 to `tasks`). Adapters that do not tell tasks apart take any.
@@ -33,5 +33,5 @@ export function checkTasks(adapter: AdapterConfig, files: readonly TokenFileRead
 }
 
 function readsTasks(adapter: AdapterConfig): boolean {
-  return adapter.method !== 'full' && methodDeclarations[adapter.method].readsTasks(adapter);
+  return methodOf(adapter)?.readsTasks(adapter) ?? false;
 }

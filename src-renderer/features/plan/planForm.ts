@@ -10,6 +10,7 @@ import {
   type RouterKind,
   type TargetModule,
 } from '../../../src-main/contract/training.ts';
+import { optionDefaults } from '../../../src-main/contract/trainingOptions.ts';
 import { modelShape } from '../train/modelShape.ts';
 
 /** What the calculator is set to; an empty number box is null. */
@@ -78,6 +79,7 @@ export function planColumns(form: PlanForm, shape: ModelShape): PlanColumn[] {
   return methods.map((method) => {
     try {
       const count = countParameters(shape, {
+        ...optionDefaults,
         method,
         rank: form.rank ?? 0,
         targets: form.targets,

@@ -1,20 +1,21 @@
-import { largestRank } from '../../../src-main/budget/check.ts';
-import type { AdapterSize } from '../../../src-main/budget/methods/method.ts';
-import { methodDeclarations } from '../../../src-main/budget/methods/registry.ts';
+import { largestRank, rankStep } from '../../../src-main/budget/check.ts';
 import type { Model } from '../../../src-main/contract/entities.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import { readLayers, readPattern } from '../../../src-main/contract/optionText.ts';
+import type { AdapterConfig } from '../../../src-main/contract/training.ts';
+import { optionDefaults } from '../../../src-main/contract/trainingOptions.ts';
 import { modelShape } from './modelShape.ts';
 import type { TrainForm } from './trainForm.ts';
 
 /** Greatest rank of the slider: beyond it people type. */
 const mostOfSlider = 256;
 
-/** What decides the size of the form's adapter, whatever the method; empty boxes count as 1, unreadable texts as empty. */
-export function adapterSize(form: Readonly<TrainForm>): AdapterSize {
+/** The form's adapter as far as its size goes, whatever the method; empty boxes count as 1, unreadable texts as empty. */
+export function adapterSize(form: Readonly<TrainForm>): AdapterConfig {
   const layers = readLayers(form.layers);
   const ranks = readPattern(form.rankPattern);
   return {
+    ...optionDefaults,
     method: form.method,
     rank: form.rank ?? 0,
     targets: form.targets,
@@ -36,9 +37,8 @@ export function rankRange(
   model: Model | undefined,
 ): { step: number; most: number } {
   const size = adapterSize(form);
-  if (form.method === 'full') return { step: 1, most: mostOfSlider };
-  const step = Math.max(1, methodDeclarations[form.method].rankStep(size));
-  if (!model || form.targets.length === 0) return { step, most: mostOfSlider };
+  const step = Math.max(1, rankStep(size));
+  if (form.method === 'full' || !model || form.targets.length === 0) return { step, most: mostOfSlider };
   try {
     return { step, most: Math.max(step, Math.min(largestRank(modelShape(model), size), mostOfSlider)) };
   } catch (error) {

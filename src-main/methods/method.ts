@@ -1,5 +1,6 @@
-import { StudioError } from '../../contract/errors.ts';
-import type { AdapterConfig, TargetModule } from '../../contract/training.ts';
+import { StudioError } from '../contract/errors.ts';
+import type { AdapterConfig, TargetModule } from '../contract/training.ts';
+import type { MethodOps } from './ops.ts';
 
 /** Size of a linear module: W is [dOut, dIn]. */
 export interface LinearShape {
@@ -16,7 +17,7 @@ export type Initial =
   | { kind: 'normal'; deviation: number }
   /** The L2 norm of each row of W. */
   | { kind: 'rowNorms' }
-  /** Row indices of W, from engine/adapters/pivots. */
+  /** Row indices of W, chosen as the option `pivots` says (engine/adapters/pivots). */
   | { kind: 'pivots' };
 
 /** One tensor that an adapter keeps. */
@@ -34,18 +35,13 @@ export interface ParameterSpec {
   rateGroup?: 'B';
 }
 
-/** The options of an adapter that decide its size. */
-export type AdapterSize = Pick<
-  AdapterConfig,
-  'method' | 'rank' | 'targets' | 'clusters' | 'boost' | 'router' | 'heads' | 'experts'
-> &
-  Partial<Pick<AdapterConfig, 'layers' | 'rankPattern' | 'gate' | 'tasks'>>;
-
 /**
- * What a method stores and how files name it: all that is known of it without a graph. The parameter counts follow from the shapes.
- * Its formula and its graph are in the file of the same name in engine/adapters.
+ * An adapter method: what it computes, what it stores and how files name it. The parameter counts follow from the shapes.
+ *
+ * One file each, pure: the page counts and checks with it as a person types, and the engine builds its graph from `forward`. Its docstring
+ * has the formula, the shapes, the starts, the size and where it was published.
  */
-export interface MethodDeclaration {
+export interface AdapterMethod {
   peftType: string;
   /** Keys of adapter_config.json with fixed values; they tell methods of the same peft_type apart. */
   fileFlags: Readonly<Record<string, boolean>>;
@@ -53,20 +49,48 @@ export interface MethodDeclaration {
   fileKeys: Readonly<Record<string, keyof AdapterConfig>>;
   /** Whether its tensors refer to rows of the base weights, so that the file names their hash. */
   refersToBase: boolean;
+  /** Suffixes of tensors that files may hold beside the parameters; they are not read. */
+  unreadSuffixes: readonly string[];
   /** Whether its graph needs to know the task of every row. */
-  readsTasks(adapter: AdapterSize): boolean;
+  readsTasks(adapter: AdapterConfig): boolean;
   /** The parameters of one adapted module, in a stable order. */
-  parameters(shape: LinearShape, adapter: AdapterSize): ParameterSpec[];
+  parameters(shape: LinearShape, adapter: AdapterConfig): ParameterSpec[];
   /** Parameters that all adapted modules share; their keys have the path `model`. */
-  sharedParameters(adapter: AdapterSize): ParameterSpec[];
+  sharedParameters(adapter: AdapterConfig): ParameterSpec[];
   /** Frozen numbers per module beyond the base weight, as the paper counts them (method.md). */
-  frozenExtra(shape: LinearShape, adapter: AdapterSize): number;
+  frozenExtra(shape: LinearShape, adapter: AdapterConfig): number;
   /** The rank is a multiple of it. */
-  rankStep(adapter: AdapterSize): number;
+  rankStep(adapter: RanklessConfig): number;
   /** Largest rank that makes sense for a module; below rankStep where there is none. */
-  largestRank(shape: LinearShape, adapter: AdapterSize): number;
+  largestRank(shape: LinearShape, adapter: RanklessConfig): number;
   /** @throws StudioError config_invalid with the nearest possible values where the method cannot be built on the module */
-  check(place: CheckedModule, adapter: AdapterSize): void;
+  check(place: CheckedModule, adapter: AdapterConfig): void;
+  /** The graph: the adapted output of a module without bias, as addends of [rows, dOut]. */
+  forward<T>(ops: MethodOps<T>, call: AdapterCall<T>): readonly T[];
+}
+
+/** The options of an adapter whose rank is still sought. */
+export type RanklessConfig = Omit<AdapterConfig, 'rank'>;
+
+/** What a method sees of one module in the forward pass. */
+export interface AdapterCall<T> {
+  /** The options as they hold for this module (its own rank and alpha). */
+  config: AdapterConfig;
+  shape: LinearShape;
+  /** Positions that are computed together. */
+  rows: number;
+  /** The module's input [rows, dIn], compute type. */
+  x: T;
+  /** W x, without bias [rows, dOut]; gradients flow through it to x. */
+  base: T;
+  /** W [dOut, dIn], frozen, compute type. */
+  weight: T;
+  /** With a method that reads tasks: 1 at each row's task, else 0, [rows, tasks + 1], compute type. */
+  taskSelection: T | null;
+  /** A parameter's value, the module's own or one that all modules share; f32 ones are cast to the compute type. */
+  parameter(suffix: string): T;
+  /** Dropout with the run's probability; the identity outside training. */
+  dropout(value: T): T;
 }
 
 /** A module whose options are checked. */
@@ -75,6 +99,11 @@ export interface CheckedModule {
   shape: LinearShape;
   /** Largest rank that all adapted modules admit. */
   most: number;
+}
+
+/** Factor of the update: alpha / r, or alpha / sqrt(r) (rsLoRA, Kalajdzievski 2023; PEFT's use_rslora). */
+export function updateScale({ alpha, rank, rankStabilized }: AdapterConfig): number {
+  return alpha / (rankStabilized ? Math.sqrt(rank) : rank);
 }
 
 /** Bound of PyTorch's kaiming_uniform_(a = sqrt 5) for a matrix with `fanIn` columns: 1 / sqrt(fanIn). */
@@ -118,10 +147,11 @@ export const plainMethod = {
   fileFlags: {},
   fileKeys: {},
   refersToBase: false,
+  unreadSuffixes: [],
   readsTasks: () => false,
   sharedParameters: () => [],
   frozenExtra: () => 0,
   rankStep: () => 1,
   largestRank: ({ dIn, dOut }: LinearShape) => Math.min(dIn, dOut),
   check: () => undefined,
-} as const satisfies Partial<MethodDeclaration>;
+} as const satisfies Partial<AdapterMethod>;

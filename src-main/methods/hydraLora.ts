@@ -1,0 +1,36 @@
+import { each, kaimingMatrix, plainMethod, updateScale, zeroMatrix, type AdapterMethod } from './method.ts';
+
+/**
+ * HydraLoRA (Tian et al. 2024, section 3): one A, several heads B_i, a dense softmax router per token on the module's undropped input, as
+ * in their code (the text gives the router r inputs):
+ *
+ *   y = W x + c sum_i g_i B_i A dropout(x),   g = softmax(R x),   c = alpha / r (rsLoRA: alpha / sqrt(r))
+ *
+ * A [r, dIn] and R [heads, dIn] start kaiming-uniform, B_i [dOut, r] at zero. Trained in each module: r dIn + heads (r dOut + dIn).
+ *
+ * The heads lie side by side in one product: sum_i g_i B_i z = [B_1 ... B_h] [g_1 z; ...; g_h z].
+ */
+export const hydraLora: AdapterMethod = {
+  ...plainMethod,
+  peftType: 'HYDRALORA',
+  fileKeys: { num_heads: 'heads' },
+  parameters: ({ dIn, dOut }, { rank, heads }) => [
+    kaimingMatrix('hydralora_A.weight', [rank, dIn]),
+    ...each(heads, (i) => zeroMatrix(`hydralora_B.${i}.weight`, [dOut, rank])),
+    kaimingMatrix('hydralora_router.weight', [heads, dIn]),
+  ],
+  forward(ops, { config, rows, x, base, parameter, dropout }) {
+    const { concat, fused, linear, multiply, reshape, scale, softmax, toF32, toTypeOf } = ops;
+    const { rank, heads } = config;
+    const down = linear(dropout(x), parameter('hydralora_A.weight'));
+    const logits = linear(x, parameter('hydralora_router.weight'));
+    const factor = updateScale(config);
+    const gated = fused(`hydralora_gate_${factor}`, [down, logits], ([z, l]) => {
+      const wide = reshape(toF32(z), [rows, 1, rank]);
+      const gates = reshape(softmax(l), [rows, heads, 1]);
+      return toTypeOf(z, reshape(scale(multiply(wide, gates), factor), [rows, heads * rank]));
+    });
+    const up = each(heads, (i) => parameter(`hydralora_B.${i}.weight`));
+    return [base, linear(gated, concat(up, 1))];
+  },
+};

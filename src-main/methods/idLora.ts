@@ -1,0 +1,144 @@
+import {
+  divisors,
+  impossible,
+  kaimingBound,
+  nearestMultiples,
+  plainMethod,
+  updateScale,
+  zeroMatrix,
+  type AdapterCall,
+  type AdapterMethod,
+} from './method.ts';
+import type { MethodOps } from './ops.ts';
+
+/**
+ * ID-LoRA (Ma et al., sections 4.1 and 4.2): k frozen bases A_i = W[S_i, :] of r rows of W each, one trainable B shared
+ * by all of them, applied to the s parts of the mixed activation (rank boosting):
+ *
+ *   x_i = A_i x = (W x)[S_i],   z = sum_i a_i x_i,   y = W x + c concat_p(B z^p),   p = 1..s,   c = alpha / r (rsLoRA: alpha / sqrt(r))
+ *
+ * Because B is shared it is applied once, whatever k is; because A_i are rows of W, x_i are entries of the base module's own output
+ * and no A is stored.
+ *
+ * Router: `input` a = softmax(R x), R [k, dIn] (the form whose size the paper's tables count; softmax optional), or
+ * `pivot` a_i = <T, x_i>, T [r] (the form the paper's text gives).
+ *
+ * Dropout acts on x_i: with dropout on x, the identity x_i = (W x)[S_i] would not hold.
+ *
+ * B [dOut / s, r / s] starts at zero, R and T kaiming-uniform, and S, the k r rows of W cluster by cluster, as the option `pivots`
+ * says. Every cluster has r different rows: k r <= dOut. Trained in each module: (dOut / s) (r / s) + k dIn (input) or + r (pivot);
+ * the paper counts the k r dIn numbers of the frozen bases beside them.
+ */
+export const idLora: AdapterMethod = {
+  ...plainMethod,
+  peftType: 'IDLORA',
+  fileKeys: {
+    num_clusters: 'clusters',
+    boost: 'boost',
+    router: 'router',
+    router_softmax: 'routerSoftmax',
+    pivots: 'pivots',
+  },
+  refersToBase: true,
+  // The frozen bases written out, for software that has no access to W.
+  unreadSuffixes: ['idlora_A.weight'],
+  parameters: ({ dIn, dOut }, { rank, clusters, boost, router }) => [
+    zeroMatrix('idlora_B.weight', [dOut / boost, rank / boost]),
+    {
+      suffix: 'idlora_router.weight',
+      shape: router === 'input' ? [clusters, dIn] : [rank],
+      dtype: 'f32',
+      trainable: true,
+      // Not zero for the pivot router: with B = 0 and T = 0 both gradients would vanish for ever.
+      initial: { kind: 'uniform', bound: kaimingBound(router === 'input' ? dIn : rank) },
+    },
+    {
+      suffix: 'idlora_pivots',
+      shape: [clusters * rank],
+      dtype: 'i32',
+      trainable: false,
+      initial: { kind: 'pivots' },
+    },
+  ],
+  frozenExtra: ({ dIn }, { rank, clusters }) => clusters * rank * dIn,
+  rankStep: ({ boost }) => boost,
+  largestRank: ({ dOut }, { clusters, boost }) => Math.floor(dOut / clusters / boost) * boost,
+  check({ module, shape: { dOut }, most }, { rank, clusters, boost }) {
+    const boosts = divisors(rank).filter((s) => dOut % s === 0);
+    if (rank % boost !== 0)
+      throw impossible(
+        `ID-LoRA cuts the rank into ${boost} equal parts (boost), but rank ${rank} is no multiple of ${boost} (${module}).`,
+        `Choose rank ${nearestMultiples(rank, boost)}, or a boost that divides ${rank} (${boosts.join(', ')}).`,
+      );
+    if (dOut % boost !== 0)
+      throw impossible(
+        `Boost ${boost} does not divide the ${dOut} outputs of ${module}.`,
+        `Choose a boost that divides both ${dOut} and rank ${rank} (${boosts.join(', ')}).`,
+      );
+    if (clusters * rank > dOut) {
+      const fewer = Math.floor(dOut / rank);
+      const remedies = [
+        ...(most >= boost ? [`rank ${most} or less`] : []),
+        ...(fewer > 0 ? [`at most ${fewer} clusters`] : []),
+      ];
+      throw impossible(
+        `ID-LoRA needs clusters x rank = ${clusters} x ${rank} = ${clusters * rank} different rows of ${module}, which has ${dOut}.`,
+        `Choose ${[...remedies, `modules without ${module}`].join(', or ')}.`,
+      );
+    }
+  },
+  forward(ops, call) {
+    const { linear, reshape } = ops;
+    const { config, shape, rows, x, base, parameter, dropout } = call;
+    const { rank, boost } = config;
+    const xi = dropout(baseActivations(ops, call));
+    const router = parameter('idlora_router.weight');
+    const mixed =
+      config.router === 'input'
+        ? mixByInput(ops, call, xi, linear(x, router))
+        : mixByPivot(ops, call, xi, router);
+    const parts = reshape(mixed, [rows * boost, rank / boost]);
+    const update = linear(parts, parameter('idlora_B.weight'));
+    return [base, reshape(update, [rows, shape.dOut])];
+  },
+};
+
+/**
+ * x_i for all clusters: columns of the base output. Their gradient goes to x directly, through the k r rows of W gathered for
+ * the moment: dx = dg W[S, :]. Scattering dg into the gradient of the whole base output would touch rows x dOut values.
+ * @returns [rows, k * r]
+ */
+function baseActivations<T>(ops: MethodOps<T>, { x, base, weight, parameter }: AdapterCall<T>): T {
+  const pivots = parameter('idlora_pivots');
+  const columns = ops.gather(base, pivots, 1);
+  return ops.withGradient(x, columns, (dg) => ops.matmul(dg, ops.gather(weight, pivots, 0)));
+}
+
+/** c z [rows, r] with a = softmax(logits), or without softmax. */
+function mixByInput<T>(ops: MethodOps<T>, call: AdapterCall<T>, xi: T, logits: T): T {
+  const { routerSoftmax } = call.config;
+  const kind = `idlora_mix_${routerSoftmax ? 'softmax' : 'linear'}_${updateScale(call.config)}`;
+  return ops.fused(kind, [xi, logits], ([g, l]) =>
+    weightedSum(ops, call, g, routerSoftmax ? ops.softmax(l) : ops.toF32(l)),
+  );
+}
+
+/** c z [rows, r] with a_i = <T, x_i>. */
+function mixByPivot<T>(ops: MethodOps<T>, call: AdapterCall<T>, xi: T, direction: T): T {
+  const { multiply, reshape, sum, toF32 } = ops;
+  const { clusters, rank } = call.config;
+  return ops.fused(`idlora_mix_pivot_${updateScale(call.config)}`, [xi, direction], ([g, t]) => {
+    const wide = reshape(toF32(g), [call.rows, clusters, rank]);
+    const a = sum(multiply(wide, reshape(toF32(t), [1, 1, rank])), [2]);
+    return weightedSum(ops, call, g, a);
+  });
+}
+
+/** c sum_i a_i x_i in f32, rounded to the type of x_i. @param a f32 [rows, k] */
+function weightedSum<T>(ops: MethodOps<T>, { config, rows }: AdapterCall<T>, xi: T, a: T): T {
+  const { multiply, reshape, scale, sum, toF32, toTypeOf } = ops;
+  const { clusters, rank } = config;
+  const wide = reshape(toF32(xi), [rows, clusters, rank]);
+  const z = sum(multiply(wide, reshape(a, [rows, clusters, 1])), [1]);
+  return toTypeOf(xi, scale(z, updateScale(config)));
+}
