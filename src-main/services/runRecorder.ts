@@ -93,6 +93,7 @@ export function createRunRecorder(
             best: event.best,
             dataContract: run.dataContract && { ...run.dataContract, packing: event.packing },
           });
+          log(`training from step ${event.firstStep} of ${event.totalSteps}`, 'info');
           break;
         case 'step': {
           const { type: _type, ...metric } = event;
@@ -119,6 +120,7 @@ export function createRunRecorder(
           context.emit({ ...event, task: `run ${run.id}` });
           break;
         case 'checkpoint':
+          log(`checkpoint at step ${event.step}`, 'info');
           flush();
           break;
         default:
@@ -129,12 +131,15 @@ export function createRunRecorder(
     onLog: (line: string) => log(line),
     /** @param asked how somebody asked it to end, if anybody did */
     finish(result: TrainResult, asked: Ending | null): Run {
+      const ending: Pick<Run, 'state' | 'endReason'> =
+        result.outcome === 'stopped'
+          ? endedBy(asked)
+          : { state: 'done', endReason: endReasons[result.outcome] };
+      log(`ended at step ${result.step}: ${(ending.endReason ?? ending.state).replaceAll('_', ' ')}`, 'info');
       flush();
       run = save({
         ...run,
-        ...(result.outcome === 'stopped'
-          ? endedBy(asked)
-          : { state: 'done', endReason: endReasons[result.outcome] }),
+        ...ending,
         step: result.step,
         best: result.best,
         endedAt: new Date().toISOString(),
@@ -143,6 +148,7 @@ export function createRunRecorder(
     },
     fail(error: unknown): Run {
       try {
+        log(`failed at step ${run.step}: ${toPlainError(error).message}`, 'error');
         flush();
       } catch (flushError) {
         console.error(flushError);

@@ -23,6 +23,12 @@ export interface Progress {
   secondsLeft?: number | null | undefined;
 }
 
+export interface StudioListener {
+  onEvent(event: StudioEvent): void;
+  /** Events were missed: what was kept from them must be loaded anew. */
+  onReload(): void;
+}
+
 /** What the page knows of the studio: loaded once, then kept by events. */
 export class Studio {
   readonly client: StudioClient;
@@ -46,6 +52,10 @@ export class Studio {
   readonly curves: CurveStore;
   readonly paces = new SvelteMap<string, Pace>();
 
+  // Nothing on the page shows it, so it is no SvelteSet.
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity
+  readonly #listeners = new Set<StudioListener>();
+
   /** Events that come while lists are on their way: applied after them, or an old list would undo them. */
   #held: StudioEvent[] | null = null;
 
@@ -59,8 +69,15 @@ export class Studio {
         this.#held?.push(event);
         this.curves.apply(event);
         this.#apply(event);
+        for (const listener of this.#listeners) listener.onEvent(event);
       },
     });
+  }
+
+  /** Tells of events as they come, for what only one page keeps. @returns what ends it */
+  listen(listener: StudioListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** The project that is open. */
@@ -119,6 +136,7 @@ export class Studio {
       this.isLoaded = true;
       this.progress.clear();
       await this.curves.reload(runs.map(({ id }) => id));
+      for (const listener of this.#listeners) listener.onReload();
     } catch (error) {
       this.loadError = toPlainError(error);
     } finally {
