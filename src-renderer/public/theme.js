@@ -1,11 +1,15 @@
-// Sets the chosen theme before the first paint. A plain file: the content security policy allows no inline script.
+// Sets theme and contrast before the first paint. A plain file: the content security policy allows no inline script.
 (() => {
+  const { dataset } = document.documentElement;
+  const system = (query) => matchMedia(query).matches;
+  let chosen = {};
   try {
-    const chosen = JSON.parse(localStorage.getItem('studio.appearance') ?? '{}');
-    if (chosen.theme === 'light' || chosen.theme === 'dark')
-      document.documentElement.dataset.theme = chosen.theme;
-    if (chosen.contrast === 'more') document.documentElement.dataset.contrast = 'more';
+    chosen = JSON.parse(localStorage.getItem('studio.appearance') ?? '{}') ?? {};
   } catch {
     // Storage that cannot be read leaves the system's theme.
   }
+  const isDark =
+    chosen.theme === 'dark' || (chosen.theme !== 'light' && system('(prefers-color-scheme: dark)'));
+  dataset.theme = isDark ? 'dark' : 'light';
+  if (chosen.contrast === 'more' || system('(prefers-contrast: more)')) dataset.contrast = 'more';
 })();

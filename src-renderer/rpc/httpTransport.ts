@@ -3,7 +3,12 @@ import { connectionError, type Transport, type TransportListener } from './trans
 
 /** Waits between attempts to reconnect; the last one repeats. */
 const retryDelaysMs = [250, 500, 1000, 2000, 5000];
-const remedy = 'Look whether the studio is still running where it was started; this page goes on by itself.';
+const remedy =
+  'Everything up to the last checkpoint of a run is saved. Look whether the studio still runs where it was started; this page goes on by itself.';
+const newToken = connectionError(
+  'The studio was started anew, with a new address.',
+  'Open the address that it printed. Everything up to the last checkpoint of a run is saved.',
+);
 
 /** Calls by `POST /rpc/<name>`, events by the WebSocket `/channel`, both on the server that sent this page. */
 export function createHttpTransport(origin: string): Transport {
@@ -32,7 +37,19 @@ export function createHttpTransport(origin: string): Transport {
         retryAt: Date.now() + delayMs,
       });
       timer = setTimeout(open, delayMs);
+      if (attempts > 1) void sayIfStartedAnew(delayMs);
     });
+  }
+
+  /** A WebSocket does not say why it was refused; a call does. */
+  async function sayIfStartedAnew(delayMs: number): Promise<void> {
+    const response = await fetch(`${origin}/rpc/studio.info`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: '{}',
+    }).catch(() => null);
+    if (response?.status === 401)
+      listener?.onState({ kind: 'lost', error: newToken, retryAt: Date.now() + delayMs });
   }
 
   return {
@@ -53,8 +70,7 @@ export function createHttpTransport(origin: string): Transport {
           body: JSON.stringify(input),
           ...(signal ? { signal } : {}),
         });
-        if (response.status === 401)
-          return failed('This address has lost its token.', 'Open the address that the studio printed.');
+        if (response.status === 401) return { ok: false, error: newToken };
         if (!response.ok) return failed(`The studio answered with status ${response.status}.`, remedy);
         return replySchema.parse(await response.json());
       } catch (error) {

@@ -12,20 +12,34 @@ export const appearance = stored<Appearance>('studio.appearance', (saved) => ({
   ...saved,
 }));
 
-const systemDark = window.matchMedia('(prefers-color-scheme: dark)');
-let systemIsDark = $state(systemDark.matches);
-systemDark.addEventListener('change', ({ matches }) => (systemIsDark = matches));
+/** Whether the system asks for something now, and from now on. */
+function followSystem(query: string): { readonly holds: boolean } {
+  const media = window.matchMedia(query);
+  let holds = $state(media.matches);
+  media.addEventListener('change', ({ matches }) => (holds = matches));
+  return {
+    get holds() {
+      return holds;
+    },
+  };
+}
+
+const systemDark = followSystem('(prefers-color-scheme: dark)');
+const systemContrast = followSystem('(prefers-contrast: more)');
 
 export function isDark(): boolean {
-  return appearance.theme === 'system' ? systemIsDark : appearance.theme === 'dark';
+  return appearance.theme === 'system' ? systemDark.holds : appearance.theme === 'dark';
+}
+
+export function isHighContrast(): boolean {
+  return appearance.contrast === 'more' || systemContrast.holds;
 }
 
 $effect.root(() => {
   $effect(() => {
     const { dataset } = document.documentElement;
-    if (appearance.theme === 'system') delete dataset['theme'];
-    else dataset['theme'] = appearance.theme;
-    if (appearance.contrast === 'system') delete dataset['contrast'];
-    else dataset['contrast'] = appearance.contrast;
+    dataset['theme'] = isDark() ? 'dark' : 'light';
+    if (isHighContrast()) dataset['contrast'] = 'more';
+    else delete dataset['contrast'];
   });
 });

@@ -61,12 +61,15 @@ export function duration(milliseconds: number): string {
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
 }
 
+const timeFormat = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+const dateFormat = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+
 /** A moment, in words for today and as a date otherwise. */
 export function moment(iso: string, now = new Date()): string {
   const at = new Date(iso);
-  const time = at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  const time = timeFormat.format(at);
   if (at.toDateString() === now.toDateString()) return `today ${time}`;
-  return `${at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' })} ${time}`;
+  return `${dateFormat.format(at)} ${time}`;
 }
 
 /** Digits after the point so that an interval's half-width keeps two significant digits. */

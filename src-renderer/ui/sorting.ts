@@ -3,6 +3,9 @@ export interface Sorting<K extends string> {
   isDescending: boolean;
 }
 
+/** One for all: making it is what costs. */
+const collator = new Intl.Collator('en', { numeric: true });
+
 /** A sorted copy; entries without a value come last in both directions, equal ones keep their order. */
 export function sorted<T>(
   entries: readonly T[],
@@ -10,11 +13,12 @@ export function sorted<T>(
   isDescending: boolean,
 ): T[] {
   const direction = isDescending ? -1 : 1;
-  return [...entries].sort((a, b) => {
-    const [x, y] = [value(a), value(b)];
-    if (x === null || y === null) return Number(x === null) - Number(y === null);
-    if (typeof x === 'string' && typeof y === 'string')
-      return direction * x.localeCompare(y, 'en', { numeric: true });
-    return direction * (Number(x) - Number(y));
-  });
+  return entries
+    .map((entry) => ({ entry, value: value(entry) }))
+    .sort(({ value: x }, { value: y }) => {
+      if (x === null || y === null) return Number(x === null) - Number(y === null);
+      if (typeof x === 'string' && typeof y === 'string') return direction * collator.compare(x, y);
+      return direction * (Number(x) - Number(y));
+    })
+    .map(({ entry }) => entry);
 }

@@ -64,26 +64,30 @@ export function shownColumns<T>(columns: readonly Column<T>[], toggled: readonly
   return columns.filter(({ key, isExtra = false }, i) => i === 0 || isExtra === toggled.includes(key));
 }
 
-/** Rows that hold every word of the filter in some shown column, sorted. */
-export function arrangedRows<T>(
+/** The rows in the order that the settings ask for. */
+export function orderedRows<T>(
   rows: readonly T[],
   columns: readonly Column<T>[],
-  filter: string,
   sorting: Sorting<string>,
-): T[] {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  const kept =
-    words.length === 0
-      ? rows
-      : rows.filter((row) => {
-          const text = columns
-            .map((column) => cellText(column, row))
-            .join('\n')
-            .toLowerCase();
-          return words.every((word) => text.includes(word));
-        });
+): readonly T[] {
   const by = columns.find(({ key }) => key === sorting.key);
-  return by ? sorted(kept, (row) => by.value(row), sorting.isDescending) : [...kept];
+  return by ? sorted(rows, (row) => by.value(row), sorting.isDescending) : rows;
+}
+
+/** What the filter looks through, one text for each row; made once for many letters of a filter. */
+export function searchTexts<T>(rows: readonly T[], columns: readonly Column<T>[]): string[] {
+  return rows.map((row) =>
+    columns
+      .map((column) => cellText(column, row))
+      .join('\n')
+      .toLowerCase(),
+  );
+}
+
+/** Rows whose text holds every word of the filter. */
+export function filteredRows<T>(rows: readonly T[], texts: readonly string[], filter: string): T[] {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  return rows.filter((_, i) => words.every((word) => texts[i]!.includes(word)));
 }
 
 /** Rows that must stand in the page for what a scrolled window shows, `end` excluded. */

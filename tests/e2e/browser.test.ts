@@ -11,7 +11,17 @@ import { removeHome, startStudio, type StudioServer } from './support/studioServ
 
 const common = { 'Learning rate': '0.01', 'Batch size': '4', 'Context length': '64' };
 /** Pages whose address does not depend on what was trained. */
-const pages = ['/', '/models', '/data', '/train', '/train/runs', '/evaluate', '/settings'];
+const pages = [
+  '/',
+  '/models',
+  '/data',
+  '/plan',
+  '/train',
+  '/train/runs',
+  '/evaluate',
+  '/export',
+  '/settings',
+];
 
 describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
   let server: StudioServer;

@@ -13,13 +13,15 @@ export interface StudioServer {
 }
 
 /** `serve` as a person starts it, on a data folder of its own. */
-export async function startStudio(options: { home?: string; port?: number } = {}): Promise<StudioServer> {
+export async function startStudio(
+  options: { home?: string; port?: number; env?: NodeJS.ProcessEnv } = {},
+): Promise<StudioServer> {
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'id-lora-e2e-'));
   const port = String(options.port ?? 0);
   const child = spawn(
     process.execPath,
     [join(projectFolder, 'src-main', 'cli.ts'), 'serve', '--home', home, '--port', port, '--json'],
-    { cwd: projectFolder, stdio: ['ignore', 'pipe', 'pipe'] },
+    { cwd: projectFolder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
   );
   const url = await addressOf(child);
   return {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
-  arrangedRows,
+  filteredRows,
   mergeSettings,
+  orderedRows,
+  searchTexts,
   shownColumns,
   toCsv,
   toMarkdown,
@@ -31,22 +33,27 @@ const columns: Column<Row>[] = [
   { key: 'extra', label: 'Extra', value: () => 1, isExtra: true },
   { key: 'use', label: 'Use', value: () => null, isAction: true },
 ];
-const names = (found: Row[]) => found.map(({ name }) => name);
+const names = (found: readonly Row[]) => found.map(({ name }) => name);
+
+function arrangedRows(all: Row[], filter: string, sorting: { key: string; isDescending: boolean }) {
+  const ordered = orderedRows(all, columns, sorting);
+  return filteredRows(ordered, searchTexts(ordered, columns), filter);
+}
 
 describe('a table', () => {
   it('sorts numbers by value, names as people count, and puts rows without a value last both ways', () => {
-    const up = arrangedRows(rows, columns, '', { key: 'loss', isDescending: false });
+    const up = arrangedRows(rows, '', { key: 'loss', isDescending: false });
     expect(names(up)).toEqual(['b, "second"', 'run-9', 'run-10', 'a | first']);
-    const down = arrangedRows(rows, columns, '', { key: 'loss', isDescending: true });
+    const down = arrangedRows(rows, '', { key: 'loss', isDescending: true });
     expect(names(down)).toEqual(['run-10', 'run-9', 'b, "second"', 'a | first']);
-    const byName = arrangedRows(rows, columns, 'run', { key: 'name', isDescending: false });
+    const byName = arrangedRows(rows, 'run', { key: 'name', isDescending: false });
     expect(names(byName)).toEqual(['run-9', 'run-10']);
   });
 
   it('keeps rows that hold every word of the filter, in whatever column', () => {
     const by = { key: 'name', isDescending: false };
-    expect(names(arrangedRows(rows, columns, 'RUN 2.00', by))).toEqual(['run-10']);
-    expect(arrangedRows(rows, columns, 'run 0.12', by)).toEqual([]);
+    expect(names(arrangedRows(rows, 'RUN 2.00', by))).toEqual(['run-10']);
+    expect(arrangedRows(rows, 'run 0.12', by)).toEqual([]);
   });
 
   it('copies CSV that reads back exactly, and Markdown that shows what is shown', () => {

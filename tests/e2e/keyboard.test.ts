@@ -1,0 +1,157 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { filledHome } from './support/filledHome.ts';
+import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+
+const scores = 10_000;
+
+describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    server = await startStudio({ home: filledHome({ runs: 40, evaluations: scores }) });
+    browser = await launchChromium();
+    const context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
+    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+    page = await context.newPage();
+    page.setDefaultTimeout(15_000);
+    page.on('pageerror', (error) => errors.push(error.message));
+    await page.goto(server.url);
+    await page.getByRole('heading', { level: 1, name: 'Home' }).waitFor();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  const focusedText = () =>
+    page.evaluate<string>("(document.activeElement.textContent ?? '').trim().replace(/\\s+/g, ' ')");
+  const heading = (name: string) => page.getByRole('heading', { level: 1, name }).waitFor();
+
+  it('skips to the content with the first stop', async () => {
+    await page.keyboard.press('Tab');
+    expect(await focusedText()).toBe('Skip to content');
+    await page.keyboard.press('Enter');
+    expect(await page.evaluate('document.activeElement.id')).toBe('content');
+  });
+
+  it('finds a run in the palette and opens it; focus is at the new page', async () => {
+    await page.keyboard.press('Control+k');
+    await page.getByPlaceholder(/Go to a page/).waitFor();
+    await page.keyboard.type('sweep 37');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/train\/runs\/run37$/);
+    await heading('sweep-37');
+    await expect.poll(focusedText).toBe('sweep-37');
+  });
+
+  it('goes to every page by g and its letter, and not while something is typed', async () => {
+    const letters = { p: 'Plan', x: 'Export', s: 'Settings', m: 'Models', d: 'Data', e: 'Evaluate' };
+    for (const [letter, name] of Object.entries(letters)) {
+      await page.keyboard.press('g');
+      await page.keyboard.press(letter);
+      await heading(name);
+    }
+    await page.keyboard.press('/');
+    await page.keyboard.type('gh');
+    expect(new URL(page.url()).pathname).toBe('/evaluate');
+    await page.keyboard.press('Control+a');
+    await page.keyboard.press('Delete');
+  });
+
+  it('lists the keys of the page, those of its table too, and gives the focus back', async () => {
+    await page.getByRole('button', { name: 'Copy', exact: true }).focus();
+    await page.keyboard.press('?');
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('heading', { name: 'Tables' }).waitFor();
+    expect(await dialog.textContent()).toContain('Open the row');
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+    await expect.poll(focusedText).toBe('Copy');
+  });
+
+  it('walks a table of 10,000 rows of which only a window stands in the page', async () => {
+    const grid = page.getByRole('grid', { name: /Scores/ });
+    const row = () =>
+      page.evaluate<string>("document.activeElement.getAttribute('aria-rowindex') ?? 'no row'");
+    expect(await grid.getAttribute('aria-rowcount')).toBe(String(scores + 1));
+    await grid.locator('tr[tabindex="0"]').focus();
+    expect(await row()).toBe('2');
+    await page.keyboard.press('ArrowDown');
+    await expect.poll(row).toBe('3');
+    const begin = Date.now();
+    await page.keyboard.press('End');
+    await expect.poll(row).toBe(String(scores + 1));
+    expect(Date.now() - begin).toBeLessThan(2000);
+    await page.keyboard.press('ArrowUp');
+    await expect.poll(row).toBe(String(scores));
+    expect(await grid.locator('tbody tr').count()).toBeLessThan(80);
+    await page.keyboard.press('Enter');
+    // Newest first: the row before the last one is evaluation 1, of run 1.
+    await page.waitForURL(/\/train\/runs\/run1$/);
+    await page.goBack();
+    await heading('Evaluate');
+  });
+
+  it('sorts, hides columns, resizes and keeps all that over a reload', async () => {
+    const head = page.getByRole('columnheader', { name: /^Items/ });
+    await head.getByRole('button').focus();
+    const before = (await head.boundingBox())!.width;
+    for (let i = 0; i < 3; i++) await page.keyboard.press('Shift+ArrowRight');
+    await page.keyboard.press('Enter');
+    expect(await head.getAttribute('aria-sort')).toBe('descending');
+    await page.getByRole('button', { name: 'Columns' }).focus();
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('Seed');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Escape');
+    await page.getByRole('columnheader', { name: 'Seed' }).waitFor();
+    await page.reload();
+    await page.getByRole('columnheader', { name: 'Seed' }).waitFor();
+    expect(await head.getAttribute('aria-sort')).toBe('descending');
+    expect((await head.boundingBox())!.width).toBeGreaterThan(before + 20);
+  });
+
+  it('copies what the filter leaves as Markdown and as CSV, and confirms it', async () => {
+    await page.keyboard.press('/');
+    await page.keyboard.type('sweep-39');
+    await page.getByText(`${scores / 40} of 10,000`).waitFor();
+    for (const [format, separator] of [
+      ['Markdown', '| --- '],
+      ['CSV', ','],
+    ] as const) {
+      await page.getByRole('button', { name: 'Copy', exact: true }).focus();
+      await page.keyboard.press('Enter');
+      await page.getByRole('menuitem', { name: `As ${format}` }).waitFor();
+      await page.keyboard.type(`As ${format}`);
+      await page.keyboard.press('Enter');
+      await page.getByText(`Copied ${scores / 40} rows as ${format}.`).waitFor();
+      const lines = (await page.evaluate<string>('navigator.clipboard.readText()')).trim().split(/\r?\n/);
+      expect(lines).toHaveLength(scores / 40 + (format === 'CSV' ? 1 : 2));
+      expect(lines[1]).toContain(separator);
+      expect(lines.at(-1)).toContain('sweep-39');
+    }
+  });
+
+  it('shows what a number means when the focus is on it', async () => {
+    await page.keyboard.press('Escape');
+    await page.getByRole('heading', { level: 1 }).focus();
+    await page.keyboard.press('g');
+    await page.keyboard.press('p');
+    await heading('Plan');
+    const number = page.locator('.defined').first();
+    await number.focus();
+    await page.getByText('Numbers that training changes.').waitFor();
+    expect(await number.getAttribute('aria-label')).toContain('8,030,261,248');
+  });
+
+  it('has met no error in the page', () => {
+    expect(errors).toEqual([]);
+  });
+});
