@@ -7,6 +7,7 @@ import { takePicture } from './support/pictures.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
 
 const pages = ['/', '/data', '/plan', '/evaluate', '/export', '/settings'];
+const [black, white] = ['rgb(0, 0, 0)', 'rgb(255, 255, 255)'];
 const nameOf = (path: string) => (path === '/' ? 'home' : path.slice(1));
 
 describe.skipIf(!chromiumPath)(`high contrast and unusual windows${chromiumNote}`, () => {
@@ -44,10 +45,10 @@ describe.skipIf(!chromiumPath)(`high contrast and unusual windows${chromiumNote}
       }
       expect(problems).toEqual([]);
       const tokens = await page.evaluate<string[]>(
-        "['--text', '--surface', '--focus-width', '--motion'].map((name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim())",
+        "[getComputedStyle(document.body).color, getComputedStyle(document.querySelector('.panel')).backgroundColor, getComputedStyle(document.documentElement).getPropertyValue('--focus-width').trim(), getComputedStyle(document.querySelector('nav a')).transitionDuration]",
       );
       expect(tokens).toEqual(
-        theme === 'light' ? ['#000000', '#ffffff', '3px', '0ms'] : ['#ffffff', '#000000', '3px', '0ms'],
+        theme === 'light' ? [black, white, '3px', '0.001s'] : [white, black, '3px', '0.001s'],
       );
       await context.close();
     });
