@@ -35,6 +35,7 @@ const help = `ID-LoRA Studio
   budget --model PRESET-or-FOLDER [--method lora,idlora --rank R]   trainable parameters
   budget --model M --solve 4000000                 greatest rank of each method within a budget
   models add FOLDER [--name N --copy] | list | show N | remove N
+  models download ORGANISATION/NAME [--revision R --name N]   from the Hugging Face Hub; resumes
   datasets add FILE [--name N --format auto] | list | show N | remove N
   train --model M --data D --method idlora --rank 8 [--name RUN --lr 2e-4 --epochs 1 --max-steps N --batch 4
         --accumulate 1 --context 256 --seed 0 --precision f32|bf16 --targets all --alpha 16 --dropout 0

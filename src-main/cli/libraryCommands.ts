@@ -4,14 +4,18 @@ import { check, parseCommand, text, usageError } from './arguments.ts';
 import { type CommandContext, withCore } from './commandContext.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
-/** models add FOLDER [--name N --copy], models list, models show N, models remove N */
+/** models add FOLDER [--name N --copy], models download REPOSITORY [--revision R --name N], models list, models show N, models remove N */
 export async function modelsCommand(
   [action, ...args]: readonly string[],
   command: CommandContext,
 ): Promise<void> {
-  const { values, positionals } = parseCommand(args, { name: { type: 'string' }, copy: { type: 'boolean' } });
+  const { values, positionals } = parseCommand(args, {
+    name: { type: 'string' },
+    copy: { type: 'boolean' },
+    revision: { type: 'string' },
+  });
   const reading = action === 'list' || action === 'show';
-  await withCore(command, values, reading ? 'read' : 'write', async ({ models }, output) => {
+  await withCore(command, values, reading ? 'read' : 'write', async ({ models, downloads }, output) => {
     switch (action) {
       case 'add': {
         const folder = only(positionals, 'models add FOLDER');
@@ -22,6 +26,23 @@ export async function modelsCommand(
         output.result(
           model,
           () => `Added the model "${model.name}" (${formatCount(model.parameters)} parameters).`,
+        );
+        return;
+      }
+      case 'download': {
+        const repository = only(positionals, 'models download REPOSITORY');
+        const { download, ended } = await downloads.start(
+          { repository, revision: text(values, 'revision'), name: text(values, 'name') },
+          command.signal,
+        );
+        output.progress(
+          `Downloading ${download.repository} (${formatBytes(download.totalBytes - download.doneBytes)}). Ctrl+C stops; the same command goes on.`,
+        );
+        command.onInterrupt(() => void downloads.cancel(download.id));
+        const model = await ended;
+        output.result(
+          model,
+          () => `Downloaded the model "${model.name}" (${formatCount(model.parameters)} parameters).`,
         );
         return;
       }
@@ -57,7 +78,9 @@ export async function modelsCommand(
         return;
       }
       default:
-        throw usageError(`models: unknown action "${action ?? ''}"; there are add, list, show and remove.`);
+        throw usageError(
+          `models: unknown action "${action ?? ''}"; there are add, download, list, show and remove.`,
+        );
     }
   });
 }

@@ -18,6 +18,10 @@ export const errorCodes = [
   'loss_not_finite',
   'out_of_memory',
   'disk_full',
+  'hub_unreachable', // no network, the Hub does not answer, or it is switched off
+  'hub_denied', // gated or private: terms or an access token are needed
+  'hub_rate_limited',
+  'hub_invalid', // an answer of the Hub that cannot be trusted or used
   'home_locked', // another studio process owns the data folder
   'store_from_future', // database written by a newer version
   'runtime_missing', // no TensorFlow: `doctor --fix` repairs

@@ -24,6 +24,8 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   /** Another project is open now: runs and evaluations are those of this one. */
   z.object({ type: z.literal('project.opened'), project: z.string() }),
   z.object({ type: z.literal('models.changed') }),
+  /** A download began, ended or changed its state; its bytes come as `progress` of the task `download <id>`. */
+  z.object({ type: z.literal('downloads.changed') }),
   z.object({ type: z.literal('datasets.changed') }),
   z.object({ type: z.literal('evaluation'), evaluation: evaluationSchema }),
   /** Progress of anything that takes more than a second; `total` and `secondsLeft` null where unknown. */

@@ -92,8 +92,66 @@ export const modelStorageSchema = z.object({
   folder: z.string(),
   /** Models that the studio copied or downloaded. */
   modelsBytes: bytes,
+  /** Downloads that are not complete. */
+  unfinishedBytes: bytes,
   freeBytes: bytes,
   /** Memory of the machine that the studio runs on. */
   machineMemoryBytes: bytes,
 });
 export type ModelStorage = z.infer<typeof modelStorageSchema>;
+
+/** How the Hub is reached. The token itself never leaves the core. */
+export const hubStatusSchema = z.object({
+  endpoint: z.string(),
+  /** HF_HUB_OFFLINE is set. */
+  isOffline: z.boolean(),
+  /** Where the token comes from: the studio's settings, HF_TOKEN, or the file of `hf auth login`; null: there is none. */
+  token: z.enum(['settings', 'environment', 'file']).nullable(),
+});
+export type HubStatus = z.infer<typeof hubStatusSchema>;
+
+/** A model that a search of the Hub found. */
+export const hubModelSchema = z.object({
+  repository: z.string(),
+  downloads: z.number().nullable(),
+  likes: z.number().nullable(),
+  /** Given only to accounts that have accepted its terms. */
+  isGated: z.boolean(),
+});
+export type HubModel = z.infer<typeof hubModelSchema>;
+
+/** What a download would bring, before it begins. */
+export const hubPreviewSchema = z.object({
+  repository: z.string(),
+  revision: z.string(),
+  commit: z.string(),
+  files: z.array(z.object({ name: z.string(), sizeBytes: bytes })),
+  totalBytes: bytes,
+  /** As the repository's card states it. */
+  licence: z.string().nullable(),
+  facts: z
+    .object({ family: z.string(), parameters: z.number().int(), contextLength: z.number().int() })
+    .nullable(),
+  /** Why it could not be used; then it is not downloaded. */
+  unusable: plainErrorSchema.nullable(),
+  /** The model of the library that is this commit already. */
+  modelId: z.string().nullable(),
+  freeBytes: bytes,
+});
+export type HubPreview = z.infer<typeof hubPreviewSchema>;
+
+/** A download that is under way or was left unfinished; a finished one is a model of the library. */
+export const downloadSchema = z.object({
+  id: z.string(),
+  repository: z.string(),
+  revision: z.string(),
+  commit: z.string(),
+  /** `checking`: all bytes are there, the model is being examined. */
+  state: z.enum(['running', 'checking', 'stopped', 'failed']),
+  doneBytes: bytes,
+  totalBytes: bytes,
+  /** Why it failed; null otherwise. */
+  error: plainErrorSchema.nullable(),
+  createdAt: z.string(),
+});
+export type Download = z.infer<typeof downloadSchema>;

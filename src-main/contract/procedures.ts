@@ -21,6 +21,10 @@ import {
   runSchema,
 } from './entities.ts';
 import {
+  downloadSchema,
+  hubModelSchema,
+  hubPreviewSchema,
+  hubStatusSchema,
   modelCacheSchema,
   modelCardSchema,
   modelRemovalSchema,
@@ -34,6 +38,8 @@ const task = z.number().int().min(0).max(1000);
 /** A model, dataset or run: by id or by name. */
 const reference = z.string().min(1);
 const runName = z.string().min(1).max(100);
+/** `organisation/name`, or the address of its page. */
+const repository = z.string().min(1).max(300);
 const nothing = z.object({});
 
 /**
@@ -93,7 +99,35 @@ export const procedures = {
   'models.storage': { input: nothing, output: modelStorageSchema },
   /** What removing the model would delete and keep. */
   'models.removal': { input: z.object({ model: reference }), output: modelRemovalSchema },
+  /** Downloads under way and those that were left unfinished, newest first. */
+  'models.downloads': { input: nothing, output: z.array(downloadSchema) },
+  /** Begins a download, or goes on with an unfinished one of the same commit; returns when it is under way. */
+  'models.download': {
+    input: z.object({ repository, revision: z.string().max(200).optional(), name: z.string().optional() }),
+    output: downloadSchema,
+  },
+  /** Stops it; what is there is kept. */
+  'models.cancelDownload': { input: z.object({ download: reference }), output: downloadSchema },
+  'models.resumeDownload': { input: z.object({ download: reference }), output: downloadSchema },
+  /** Deletes what is there of it. */
+  'models.discardDownload': { input: z.object({ download: reference }), output: nothing },
   'models.remove': { input: z.object({ model: reference }), output: nothing },
+
+  /** Asks nothing of the Hub. */
+  'hub.status': { input: nothing, output: hubStatusSchema },
+  /** Keeps an access token in the data folder, for its owner alone; null forgets it. It is never given out again. */
+  'hub.setToken': { input: z.object({ token: z.string().max(500).nullable() }), output: hubStatusSchema },
+  'hub.search': {
+    input: z.object({
+      query: z.string().min(1).max(200),
+      limit: z.number().int().min(1).max(50).default(20),
+    }),
+    output: z.array(hubModelSchema),
+  },
+  'hub.preview': {
+    input: z.object({ repository, revision: z.string().max(200).optional() }),
+    output: hubPreviewSchema,
+  },
 
   'datasets.list': { input: nothing, output: z.array(datasetSchema) },
   'datasets.get': { input: z.object({ dataset: reference }), output: datasetSchema },

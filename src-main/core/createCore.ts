@@ -5,11 +5,13 @@ import { createEngineHost, type EngineHost } from '../engine/process/supervisor.
 import { readAnswer } from '../services/answers.ts';
 import type { ServiceContext } from '../services/context.ts';
 import { createDatasetService, type DatasetService } from '../services/datasets.ts';
+import { createDownloadService, type DownloadService } from '../services/downloads/downloads.ts';
 import { examine } from '../services/doctor.ts';
 import { createEvaluationService, type EvaluationService } from '../services/evaluations.ts';
 import { createEventHub, type EventHub } from '../services/eventHub.ts';
 import { createExportService, type ExportService } from '../services/exports.ts';
 import { createGenerationService, type GenerationService } from '../services/generation.ts';
+import { createHubService, type HubService } from '../services/hub/hub.ts';
 import { homePaths } from '../services/homePaths.ts';
 import { readLoad } from '../services/machine.ts';
 import { createModelService, type ModelService } from '../services/models.ts';
@@ -35,6 +37,8 @@ export interface Core {
   readonly project: string;
   events: EventHub;
   models: ModelService;
+  hub: HubService;
+  downloads: DownloadService;
   datasets: DatasetService;
   runs: RunService;
   evaluations: EvaluationService;
@@ -81,6 +85,8 @@ export function createCore(options: {
   };
   if (mode === 'write') ensureProject(context.writable(), project);
   const models = createModelService(context);
+  const hub = createHubService(context);
+  const downloads = createDownloadService(context, hub, models);
   const datasets = createDatasetService(context);
   const runs = createRunService(context, models, datasets);
   const evaluations = createEvaluationService(context, models, datasets, runs);
@@ -90,6 +96,7 @@ export function createCore(options: {
   if (mode === 'write') {
     runs.recover();
     models.recover();
+    downloads.recover();
   }
 
   const handlers: ProcedureHandlers = {
@@ -114,10 +121,22 @@ export function createCore(options: {
     'models.tokenize': async ({ model, text, specialTokens }) => models.tokenize(model, text, specialTokens),
     'models.storage': () => models.storage(),
     'models.removal': ({ model }) => models.removal(model),
+    'models.downloads': async () => downloads.list(),
+    'models.download': async (input, { signal }) => (await downloads.start(input, signal)).download,
+    'models.cancelDownload': ({ download }) => downloads.cancel(download),
+    'models.resumeDownload': async ({ download }) => downloads.resume(download).download,
+    'models.discardDownload': async ({ download }) => {
+      await downloads.discard(download);
+      return {};
+    },
     'models.remove': async ({ model }) => {
       models.remove(model);
       return {};
     },
+    'hub.status': async () => hub.status(),
+    'hub.setToken': async ({ token }) => hub.setToken(token),
+    'hub.search': ({ query, limit }, { signal }) => hub.search(query, limit, signal),
+    'hub.preview': ({ repository, revision }, { signal }) => hub.preview(repository, revision, signal),
     'datasets.list': async () => datasets.list(),
     'datasets.get': async ({ dataset }) => datasets.get(dataset),
     'datasets.add': (input) => datasets.add(input),
@@ -168,6 +187,8 @@ export function createCore(options: {
     },
     events,
     models,
+    hub,
+    downloads,
     datasets,
     runs,
     evaluations,
@@ -177,6 +198,7 @@ export function createCore(options: {
     handlers,
     close() {
       runs.queue.close();
+      downloads.close();
       engine.close();
       opened.close();
     },

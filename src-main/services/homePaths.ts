@@ -8,6 +8,8 @@ export interface HomePaths {
   models: string;
   datasets: string;
   cache: string;
+  /** The Hub's access token that was given in Settings. */
+  hubToken: string;
   runCheckpoints(runId: string): string;
   runFolder(runId: string): string;
 }
@@ -31,6 +33,7 @@ export function homePaths(home: string): HomePaths {
     models: join(home, 'models'),
     datasets: join(home, 'datasets'),
     cache: join(home, 'cache'),
+    hubToken: join(home, 'hub-token'),
     runFolder,
     runCheckpoints: (runId) => join(runFolder(runId), 'checkpoints'),
   };

@@ -125,7 +125,8 @@ export async function copyModel(
   }
 }
 
-async function* partsOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+/** A file's bytes in parts, each of which is valid until the next is asked for. */
+export async function* partsOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
   const file = await open(path, 'r');
   try {
     const buffer = Buffer.alloc(bufferBytes);
@@ -140,7 +141,7 @@ async function* partsOf(path: string, signal: AbortSignal): AsyncGenerator<Buffe
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
+export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
 }
 

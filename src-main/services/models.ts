@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Model } from '../contract/entities.ts';
@@ -11,9 +11,12 @@ import type {
   TokenPiece,
 } from '../contract/modelLibrary.ts';
 import { models } from '../store/library.ts';
+import { syncFolder } from '../formats/atomicFile.ts';
 import { listAllRuns } from '../store/runs.ts';
+import { byteProgress, endProgress } from './byteProgress.ts';
 import { freeName, missing, newId, type ServiceContext } from './context.ts';
 import { diskUse } from './diskUse.ts';
+import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
 import { listModelCache } from './modelCache.ts';
 import { readModelCard, tokenize } from './modelCard.ts';
 import { cacheOrigin, copyModel, findModelFolder, freeBytes, hashFiles, readModel } from './modelImport.ts';
@@ -27,6 +30,18 @@ export interface ModelService {
   add(
     options: { folder: string; name?: string | undefined; copy: boolean },
     signal?: AbortSignal,
+  ): Promise<Model>;
+  /**
+   * Takes a complete folder that the studio itself has made on the disk of its models: checks it, moves it to its place there, and
+   * enters it.
+   * @param options.id of the new model, which names its place
+   * @param options.name wished; null: that of the repository
+   * @param task under which progress is told
+   */
+  adopt(
+    options: { id: string; folder: string; name: string | null; origin: NonNullable<Model['origin']> },
+    task: string,
+    signal: AbortSignal,
   ): Promise<Model>;
   /** Snapshots of the Hugging Face cache. */
   cache(): Promise<ModelCache>;
@@ -73,46 +88,52 @@ export function createModelService(context: ServiceContext): ModelService {
       .filter(({ modelId }) => modelId === model.id)
       .map(({ id, name, project }) => ({ id, name, project }));
 
+  const isTaken = (name: string) => models.list(database).some((other) => other.name === name);
+
+  /** Under the wished name, or the next free one. */
+  const insert = (described: Omit<Model, 'name' | 'unusable' | 'createdAt'>, wish: string): Model => {
+    const model: Model = {
+      ...described,
+      name: freeName(wish, isTaken),
+      unusable: null,
+      createdAt: new Date().toISOString(),
+    };
+    models.insert(context.writable(), model);
+    emit({ type: 'models.changed' });
+    return model;
+  };
+
   const add: ModelService['add'] = async (
     { folder: given, name, copy },
     signal = new AbortController().signal,
   ) => {
-    const database_ = context.writable();
+    context.writable();
     const folder = findModelFolder(given);
-    const isTaken = (candidate: string) => models.list(database).some((other) => other.name === candidate);
     const checkName = () => {
       if (name !== undefined && isTaken(name))
         throw new StudioError('name_taken', `There is already a model "${name}".`, 'Choose another name.');
     };
     checkName();
     const id = newId();
-    const work = (label: string) => ({ signal, onBytes: progressReporter(context, `model ${id}`, label) });
+    const task = `model ${id}`;
+    const work = (label: string) => ({ signal, onBytes: byteProgress(context, task, label) });
     const { weightPaths, ...facts } = readModel(folder);
-    const contentHash = await hashFiles(weightPaths, work('Hashing the weights'));
-    const same = models
-      .list(database)
-      .find((model) => model.folder === folder && model.contentHash === contentHash);
-    if (same && !copy && name === undefined) return same;
     const place = copy ? join(paths.models, id) : folder;
-    if (copy) await copyModel(folder, place, work('Copying the model'));
     const origin = cacheOrigin(folder);
     try {
+      const contentHash = await hashFiles(weightPaths, work('Hashing the weights'));
+      const same = models
+        .list(database)
+        .find((model) => model.folder === folder && model.contentHash === contentHash);
+      if (same && !copy && name === undefined) return same;
+      if (copy) await copyModel(folder, place, work('Copying the model'));
       checkName();
-      const model: Model = {
-        id,
-        name: freeName(name ?? basename(origin?.repository ?? folder), isTaken),
-        folder: place,
-        copied: copy,
-        origin,
-        ...facts,
-        contentHash,
-        unusable: null,
-        createdAt: new Date().toISOString(),
-      };
-      models.insert(database_, model);
-      emit({ type: 'models.changed' });
-      return model;
+      return insert(
+        { id, folder: place, copied: copy, origin, ...facts, contentHash },
+        name ?? basename(origin?.repository ?? folder),
+      );
     } catch (error) {
+      endProgress(context, task);
       if (copy) rmSync(place, { recursive: true, force: true });
       throw error;
     }
@@ -125,15 +146,31 @@ export function createModelService(context: ServiceContext): ModelService {
       models.find(database, reference) ??
       (existsSync(join(reference, 'config.json')) ? add({ folder: reference, copy: false }) : get(reference)),
     add,
+    async adopt({ id, folder, name, origin }, task, signal) {
+      const { weightPaths, ...facts } = readModel(folder);
+      const onBytes = byteProgress(context, task, 'Checking the weights');
+      const contentHash = await hashFiles(weightPaths, { signal, onBytes });
+      const place = join(paths.models, id);
+      if (folder !== place) {
+        renameSync(folder, place);
+        syncFolder(paths.models);
+      }
+      return insert(
+        { id, folder: place, copied: true, origin, ...facts, contentHash },
+        name ?? basename(origin.repository),
+      );
+    },
     cache: () => listModelCache(models.list(database)),
     card: (reference) => readModelCard(get(reference)),
     tokenize: (reference, text, specialTokens) => tokenize(get(reference), text, specialTokens),
     async storage() {
       const copied = models.list(database).filter(({ copied }) => copied);
       const uses = await Promise.all(copied.map(({ folder }) => diskUse(folder)));
+      const downloads = listRecords(paths.models).records;
       return {
         folder: paths.models,
         modelsBytes: uses.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        unfinishedBytes: downloads.reduce((sum, record) => sum + presentBytes(paths.models, record), 0),
         freeBytes: freeBytes(paths.models),
         machineMemoryBytes: totalmem(),
       };
@@ -164,18 +201,5 @@ export function createModelService(context: ServiceContext): ModelService {
       for (const name of readdirSync(paths.models))
         if (name.endsWith('.partial')) rmSync(join(paths.models, name), { recursive: true, force: true });
     },
-  };
-}
-
-/** Tells listeners how far work on bytes is, four times a second and at its end. */
-function progressReporter({ emit }: ServiceContext, task: string, label: string) {
-  const begun = Date.now();
-  let last = 0;
-  return (done: number, total: number) => {
-    const now = Date.now();
-    if (done < total && now - last < 250) return;
-    last = now;
-    const secondsLeft = done === 0 ? null : (((now - begun) / 1000) * (total - done)) / done;
-    emit({ type: 'progress', task, label, done, total, secondsLeft, unit: 'bytes' });
   };
 }

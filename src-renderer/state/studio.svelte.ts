@@ -9,6 +9,7 @@ import type {
   Queue,
   Run,
 } from '../../src-main/contract/entities.ts';
+import type { Download } from '../../src-main/contract/modelLibrary.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import type { StudioClient } from '../rpc/client.ts';
@@ -41,6 +42,8 @@ export class Studio {
   projects: Project[] = $state.raw([]);
   models: Model[] = $state.raw([]);
   datasets: Dataset[] = $state.raw([]);
+  /** Models that are being downloaded, and downloads that were left unfinished; newest first. */
+  downloads: Download[] = $state.raw([]);
   /** Newest first. */
   runs: Run[] = $state.raw([]);
   /** Whose turn comes when, of all projects: the machine is one. */
@@ -114,10 +117,11 @@ export class Studio {
     this.#held = held;
     try {
       const { client } = this;
-      const [info, projects, models, datasets, runs, queue, evaluations] = await Promise.all([
+      const [info, projects, models, downloads, datasets, runs, queue, evaluations] = await Promise.all([
         client.call('studio.info', {}),
         client.call('projects.list', {}),
         client.call('models.list', {}),
+        client.call('models.downloads', {}),
         client.call('datasets.list', {}),
         client.call('runs.list', {}),
         client.call('runs.queue', {}),
@@ -128,6 +132,7 @@ export class Studio {
       this.info = info;
       this.projects = projects;
       this.models = models;
+      this.downloads = downloads;
       this.datasets = datasets;
       this.runs = newestFirst(runs);
       this.queue = queue;
@@ -185,6 +190,9 @@ export class Studio {
         break;
       case 'models.changed':
         void this.#refresh(async () => (this.models = await this.client.call('models.list', {})));
+        break;
+      case 'downloads.changed':
+        void this.#refresh(async () => (this.downloads = await this.client.call('models.downloads', {})));
         break;
       case 'datasets.changed':
         void this.#refresh(async () => (this.datasets = await this.client.call('datasets.list', {})));
