@@ -162,6 +162,14 @@ export const procedures = {
     }),
     output: curvesSchema,
   },
+  /** The training loss of many runs in few points each, for lists; runs that are gone or have no step are absent. */
+  'runs.sparklines': {
+    input: z.object({
+      runs: z.array(reference).max(500),
+      points: z.number().int().min(2).max(200).default(32),
+    }),
+    output: z.record(z.string(), z.array(z.number())),
+  },
   /** Lines after one, or before one; else the latest. `total` counts those that have the text and the level. */
   'runs.logs': {
     input: z.object({

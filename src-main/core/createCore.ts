@@ -148,6 +148,7 @@ export function createCore(options: {
     'runs.list': async () => runs.list(),
     'runs.get': async ({ run }) => runs.get(run),
     'runs.curves': async ({ run, ...query }) => runs.curves(run, query),
+    'runs.sparklines': async (input) => runs.sparklines(input.runs, input.points),
     'runs.logs': async ({ run, ...query }) => runs.logs(run, query),
     'runs.start': async (input) => (await runs.start(input)).run,
     'runs.resume': async ({ run }) => (await runs.resume(run)).run,

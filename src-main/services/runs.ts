@@ -20,6 +20,7 @@ import {
 import { ensureProject } from '../store/projects.ts';
 import { dropMetricsAfter } from '../store/metrics.ts';
 import { readLogs, type LogQuery } from '../store/runLogs.ts';
+import { readSparkline } from '../store/sparklines.ts';
 import { chosenCheckpoint, latestCheckpoint } from './checkpoints.ts';
 import { missing, newId, type ServiceContext } from './context.ts';
 import { createCurveReader, type CurveQuery } from './curveReader.ts';
@@ -44,6 +45,8 @@ export interface RunService {
   list(): Run[];
   get(reference: string): Run;
   curves(reference: string, query?: CurveQuery): Curves;
+  /** The training loss of many runs in few points each, by run; runs without a step are absent. */
+  sparklines(runIds: readonly string[], points: number): Record<string, number[]>;
   logs(reference: string, query: LogQuery): { lines: LogLine[]; total: number };
   /** Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events. */
   start(
@@ -178,6 +181,12 @@ export function createRunService(
     get,
     checkpoint: (run) => chosenCheckpoint(context, run),
     curves: (reference, query = {}) => curves.read(get(reference).id, query),
+    sparklines: (runIds, points) =>
+      Object.fromEntries(
+        runIds
+          .map((id) => [id, readSparkline(database, id, points)] as const)
+          .filter(([, values]) => values.length > 0),
+      ),
     logs: (reference, query) => readLogs(database, get(reference).id, query),
 
     async start({ name, model: modelReference, dataset: datasetReference, config: asked }, watch) {

@@ -20,9 +20,15 @@ export interface CurveSettings {
 /** More points than a chart has pixels are thinned to the extremes of each pixel. */
 const sampling = 'minmax';
 
-function axes(
+/** An axis of progress, by steps unless `place` labels something else. */
+export interface AxisSettings extends Pick<CurveSettings, 'shown' | 'isLog' | 'readout'> {
+  place?: (x: number) => string;
+}
+
+/** What all charts of curves have in common: an axis of steps (or another measure of progress) and a readout at the pointer. */
+export function axes(
   colors: ChartColors,
-  { shown, isLog, readout }: CurveSettings,
+  { shown, isLog, readout, place }: AxisSettings,
   unit: (value: number) => string,
   bounds: { min: number; max: number } | null = null,
 ): ChartOption {
@@ -33,7 +39,11 @@ function axes(
       type: 'value',
       min: shown.from,
       max: shown.to,
-      axisLabel: { ...label, hideOverlap: true, formatter: (step) => wholeNumbers.format(step) },
+      axisLabel: {
+        ...label,
+        hideOverlap: true,
+        formatter: place ?? ((step: number) => wholeNumbers.format(step)),
+      },
       axisLine: { lineStyle: { color: colors.line } },
       axisTick: { show: false },
       splitLine: { show: false },

@@ -1,9 +1,10 @@
-import { targetModules } from '../../../src-main/contract/training.ts';
+import { methods, targetModules } from '../../../src-main/contract/training.ts';
 import {
   isAdapterOption,
   optionDeclarations,
   type OptionName,
 } from '../../../src-main/contract/trainingOptions.ts';
+import { methodSigns } from '../../ui/methods.ts';
 
 /** How an option is shown: its name as these tools have it, what it means, and the values of a choice in words. */
 export interface FieldText {
@@ -23,7 +24,11 @@ export interface FieldText {
 const losesNothing = 'The answers change nothing of the training.';
 
 export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
-  method: { label: 'Method', definition: 'What is attached to the base model, or trained of it.' },
+  method: {
+    label: 'Method',
+    definition: 'What is attached to the base model, or trained of it.',
+    choices: Object.fromEntries(methods.map((method) => [method, methodSigns[method].label])),
+  },
   rank: { label: 'Rank', definition: 'Rank r of the update: how many directions it can use.' },
   alpha: { label: 'Alpha', definition: 'The update is scaled by alpha / rank.', isFraction: true },
   dropout: {

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { openWritable, type WritableDatabase } from '../../src-main/store/database.ts';
+import { writeMetrics } from '../../src-main/store/metrics.ts';
+import { ensureProject } from '../../src-main/store/projects.ts';
+import { insertRun } from '../../src-main/store/runs.ts';
+import { readSparkline } from '../../src-main/store/sparklines.ts';
+import { sampleRun } from '../support/sampleRun.ts';
+import { temporaryFolder } from '../support/trainingRun.ts';
+
+function open(): WritableDatabase {
+  const database = openWritable(join(temporaryFolder(), 'studio.db'));
+  ensureProject(database, 'default');
+  return database;
+}
+
+function record(
+  database: WritableDatabase,
+  name: string,
+  losses: readonly [step: number, loss: number][],
+): string {
+  const run = sampleRun({ name });
+  insertRun(database, run);
+  const steps = losses.map(([step, loss]) => ({
+    ...{ step, loss, lr: 1, gradNorm: 1, tokensPerSecond: 1, memoryBytes: null },
+  }));
+  writeMetrics(database, run.id, { steps, evals: [], logs: [] });
+  return run.id;
+}
+
+it('gives every step of a short run, and nothing of one without steps', () => {
+  const database = open();
+  const short = record(database, 'short', [
+    [1, 3],
+    [2, 2],
+    [3, 2.5],
+  ]);
+  expect(readSparkline(database, short, 32)).toEqual([3, 2, 2.5]);
+  expect(readSparkline(database, record(database, 'empty', []), 32)).toEqual([]);
+  database.writable.close();
+});
+
+it('gives means of a long run in order, over gaps, and is as quick as for a short one', () => {
+  const database = open();
+  const length = 100_000;
+  const all = Array.from({ length }, (_, i): [number, number] => [i + 1, 10 - i / length + (i % 2)]);
+  const long = record(
+    database,
+    'long',
+    all.filter(([step]) => step < 20_000 || step > 60_000),
+  );
+  const begin = performance.now();
+  const values = readSparkline(database, long, 50);
+  expect(performance.now() - begin).toBeLessThan(50);
+  // 20,000 of 100,000 steps are 10 of 50 places, and the gap leaves 20 places out.
+  expect(values).toHaveLength(30);
+  values.forEach((value, i) => expect(value).toBeCloseTo(10.5 - (i < 10 ? i : i + 20) / 50, 2));
+  database.writable.close();
+});
