@@ -178,6 +178,8 @@ export const runSchema = z.object({
   error: plainErrorSchema.nullable(),
   /** True where `resume` can go on: from a complete checkpoint, or from the start where no step was done. */
   resumable: z.boolean(),
+  /** The run and the step from whose checkpoint it was branched; that run may be gone. */
+  parent: z.object({ runId: id, step: z.number().int() }).nullable().default(null),
   createdAt: time,
   startedAt: time.nullable(),
   endedAt: time.nullable(),
@@ -186,6 +188,17 @@ export const runSchema = z.object({
   tags: z.array(z.string()).default([]),
 });
 export type Run = z.infer<typeof runSchema>;
+
+/** A state from which a run can go on, or another be branched. */
+export const checkpointSchema = z.object({
+  step: z.number().int(),
+  bytes: z.number().int(),
+  /** Nats per trained token, of the evaluation at that step; null where there was none. */
+  heldOutLoss: z.number().nullable(),
+  /** The one with the lowest held-out loss of those that are kept. */
+  isBest: z.boolean(),
+});
+export type Checkpoint = z.infer<typeof checkpointSchema>;
 
 /** Whose turn it is, of the runs of all projects. */
 export const queueSchema = z.object({

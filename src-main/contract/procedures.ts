@@ -2,6 +2,7 @@ import { z } from 'zod';
 import {
   answerSchema,
   benchmarkNameSchema,
+  checkpointSchema,
   comparisonSchema,
   curvesSchema,
   datasetFormatSchema,
@@ -193,6 +194,21 @@ export const procedures = {
   },
   /** Puts a run that has ended before its last step at the front of the queue: it goes on from its latest checkpoint. */
   'runs.resume': { input: z.object({ run: reference }), output: runSchema },
+  /** Oldest first. */
+  'runs.checkpoints': { input: z.object({ run: reference }), output: z.array(checkpointSchema) },
+  /**
+   * Makes a run that goes on from a checkpoint, parameters and optimizer state, and puts it at the end of the queue. `changes` holds
+   * options of the training configuration; those that the checkpoint depends on are refused by name.
+   */
+  'runs.branch': {
+    input: z.object({
+      run: reference,
+      step: z.number().int().min(0),
+      name: runName,
+      changes: z.record(z.string(), z.unknown()).default({}),
+    }),
+    output: runSchema,
+  },
   /** Ends it after the current step with a checkpoint, to be resumed; one that waits leaves the queue. */
   'runs.pause': { input: z.object({ run: reference }), output: runSchema },
   /** Ends it after the current step; `save` keeps a checkpoint that can be resumed. One that waits leaves the queue. */

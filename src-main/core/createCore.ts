@@ -152,6 +152,8 @@ export function createCore(options: {
     'runs.logs': async ({ run, ...query }) => runs.logs(run, query),
     'runs.start': async (input) => (await runs.start(input)).run,
     'runs.resume': async ({ run }) => (await runs.resume(run)).run,
+    'runs.checkpoints': async ({ run }) => runs.checkpoints(run),
+    'runs.branch': async ({ run, ...request }) => runs.branch(run, request).run,
     'runs.pause': ({ run }) => runs.pause(run),
     'runs.queue': async () => runs.queue.state(),
     'runs.move': async ({ run, before }) => {

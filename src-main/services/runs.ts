@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { modelTargets } from '../budget/targets.ts';
-import type { Curves, LogLine, Run } from '../contract/entities.ts';
+import type { Checkpoint, Curves, LogLine, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
@@ -21,11 +21,13 @@ import { ensureProject } from '../store/projects.ts';
 import { dropMetricsAfter } from '../store/metrics.ts';
 import { readLogs, type LogQuery } from '../store/runLogs.ts';
 import { readSparkline } from '../store/sparklines.ts';
-import { chosenCheckpoint, latestCheckpoint } from './checkpoints.ts';
-import { missing, newId, type ServiceContext } from './context.ts';
+import { createBranch, type BranchRequest } from './branches.ts';
+import { chosenCheckpoint, describeCheckpoints, latestCheckpoint } from './checkpoints.ts';
+import { missing, type ServiceContext } from './context.ts';
 import { createCurveReader, type CurveQuery } from './curveReader.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
+import { newRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { endedBy, type Ending } from './runRecorder.ts';
 import { beginTurn, type RunTurn } from './runTurn.ts';
@@ -55,6 +57,10 @@ export interface RunService {
   ): Promise<StartedRun>;
   /** Puts a run that ended before its last step at the front of the queue. */
   resume(reference: string, watch?: Watch, changes?: Partial<TrainConfig>): Promise<StartedRun>;
+  /** What is kept of a run to go on from, oldest first. */
+  checkpoints(reference: string): Checkpoint[];
+  /** Makes a run that goes on from a checkpoint of another with changed options, and puts it at the end of the queue. */
+  branch(reference: string, request: BranchRequest, watch?: Watch): StartedRun;
   /** Ends a run after the current step; returns when it has ended. One that waits leaves the queue. */
   stop(reference: string, options: { save: boolean }): Promise<Run>;
   /** The same, with a checkpoint, of a run that is to go on later. */
@@ -102,8 +108,8 @@ export function createRunService(
       );
     return run;
   };
-  const refuseTakenName = (name: string): void => {
-    if (findRun(database, context.project, name))
+  const refuseTakenName = (project: string, name: string): void => {
+    if (findRun(database, project, name))
       throw new StudioError(
         'name_taken',
         `There is already a run "${name}".`,
@@ -195,7 +201,7 @@ export function createRunService(
       const decoder = readDecoderConfig(model.folder);
       checkTraining(decoder, asked);
       const targets = modelTargets(decoder, asked.adapter.targets);
-      refuseTakenName(name);
+      refuseTakenName(context.project, name);
       const run = newRun({
         name,
         project: context.project,
@@ -233,6 +239,16 @@ export function createRunService(
       return enqueue(run, 'first', watch);
     },
 
+    checkpoints: (reference) => describeCheckpoints(context, get(reference).id),
+
+    branch(reference, request, watch) {
+      const parent = get(reference);
+      refuseTakenName(parent.project, request.name);
+      const run = createBranch(context, parent, request);
+      save(run);
+      return enqueue(run, 'last', watch);
+    },
+
     stop: (reference, { save: isKept }) => end(reference, isKept ? 'stop' : 'discard'),
     pause: (reference) => end(reference, 'pause'),
 
@@ -244,7 +260,7 @@ export function createRunService(
 
     annotate(reference, { name, notes, tags }) {
       const run = get(reference);
-      if (name !== undefined && name !== run.name) refuseTakenName(name);
+      if (name !== undefined && name !== run.name) refuseTakenName(run.project, name);
       const annotated = {
         ...run,
         name: name ?? run.name,
@@ -278,33 +294,5 @@ export function createRunService(
       ];
       for (const run of left) save({ ...run, state: 'interrupted', endedAt: new Date().toISOString() });
     },
-  };
-}
-
-function newRun(
-  given: Pick<Run, 'name' | 'project' | 'modelId' | 'modelName' | 'datasetId' | 'datasetName' | 'config'>,
-): Run {
-  return {
-    id: newId(),
-    ...given,
-    state: 'queued',
-    trainable: null,
-    frozenExtra: null,
-    step: 0,
-    totalSteps: null,
-    lastLoss: null,
-    lastHeldOutLoss: null,
-    best: null,
-    skippedSteps: 0,
-    endReason: null,
-    dataContract: null,
-    environment: null,
-    error: null,
-    resumable: false,
-    createdAt: new Date().toISOString(),
-    startedAt: null,
-    endedAt: null,
-    notes: '',
-    tags: [],
   };
 }

@@ -43,6 +43,35 @@ export function dropMetricsAfter({ writable }: WritableDatabase, runId: string, 
   })();
 }
 
+/** Gives one run the metrics of another up to a step, whatever columns they have. */
+export function copyMetrics(
+  { writable }: WritableDatabase,
+  fromRun: string,
+  toRun: string,
+  lastStep: number,
+): void {
+  writable.transaction(() => {
+    for (const table of ['step_metrics', 'eval_metrics']) {
+      const columns = writable.prepare(`SELECT name FROM pragma_table_info('${table}')`).pluck().all();
+      const others = columns.filter((name) => name !== 'run_id').join(', ');
+      writable
+        .prepare(
+          `INSERT INTO ${table} (run_id, ${others}) SELECT ?, ${others} FROM ${table} WHERE run_id = ? AND step <= ?`,
+        )
+        .run(toRun, fromRun, lastStep);
+    }
+  })();
+}
+
+/** The training loss of one step; null where it was not recorded. */
+export function stepLoss({ readable }: ReadableDatabase, runId: string, step: number): number | null {
+  const loss = readable
+    .prepare('SELECT loss FROM step_metrics WHERE run_id = ? AND step = ?')
+    .pluck()
+    .get(runId, step);
+  return typeof loss === 'number' ? loss : null;
+}
+
 /** Adds to columns the steps that come after their last one. */
 export function appendSteps({ readable }: ReadableDatabase, runId: string, columns: StepColumns): void {
   const rows = readable

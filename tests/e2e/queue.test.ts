@@ -117,6 +117,38 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     await page.getByRole('row', { name: /^b.*done/ }).waitFor();
   });
 
+  it('branches from a checkpoint with other values', async () => {
+    await page.getByRole('rowheader', { name: 'd', exact: true }).getByRole('link').click();
+    await page.getByRole('button', { name: 'Branch…' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('radio', { name: /step 40/ }).waitFor();
+    expect(await dialog.getByRole('button', { name: 'Queue the branch' }).isDisabled()).toBe(true);
+    await dialog.getByText('Above 40').waitFor();
+    await dialog.getByLabel('Last step').fill('55');
+    await dialog.getByText('15 more').waitFor();
+    await dialog.getByLabel('Learning rate').fill('0.001');
+    const problems: string[] = [];
+    for (const theme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme: theme });
+      // Colours pass over into each other.
+      await page.waitForTimeout(300);
+      for (const problem of await seriousProblems(page)) problems.push(`${theme} ${problem}`);
+      await page.setViewportSize({ width: 1360, height: 860 });
+      await takePicture(page, `branch-${theme}`);
+      await page.setViewportSize({ width: 360, height: 780 });
+      await takePicture(page, `branch-${theme}-narrow`);
+    }
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize({ width: 1360, height: 860 });
+    expect(problems).toEqual([]);
+    await dialog.getByRole('button', { name: 'Queue the branch' }).click();
+    await page.getByRole('heading', { level: 1, name: 'd-from-40' }).waitFor();
+    await studio.waitForState('done');
+    expect(await studio.shownStep()).toBe(55);
+    await page.getByText(/branched at step 40 of\s+d/).waitFor();
+    await takePicture(page, 'run-branched');
+  });
+
   it('is accessible and fits a narrow window, in light and dark', async () => {
     await studio.call('runs.hold', { isHeld: true });
     await queue('a run with a name that is longer than a telephone is wide', 'idlora', 4000);
@@ -126,6 +158,8 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     const problems: string[] = [];
     for (const theme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme: theme });
+      // Colours pass over into each other.
+      await page.waitForTimeout(300);
       await page.setViewportSize({ width: 1360, height: 860 });
       for (const problem of await seriousProblems(page)) problems.push(`${theme} ${problem}`);
       await takePicture(page, `queue-${theme}`);

@@ -59,8 +59,7 @@ export class StudioPage {
 
   /** The step that the run's page shows. */
   async shownStep(): Promise<number> {
-    const text = (await this.page.getByLabel('State', { exact: true }).textContent()) ?? '';
-    return Number(/step\s+([\d,]+)/.exec(text)?.[1]?.replaceAll(',', '') ?? Number.NaN);
+    return Number((await this.page.getByTestId('run-step').textContent())?.replaceAll(',', ''));
   }
 
   async waitForStep(step: number): Promise<void> {

@@ -1,0 +1,80 @@
+import { beforeAll, expect, it } from 'vitest';
+import { branchConfig } from '../../src-main/budget/branchChanges.ts';
+import { trainConfigSchema, type TrainConfig } from '../../src-main/contract/training.ts';
+import { temporaryFolder, trainTiny } from '../support/trainingRun.ts';
+
+const config = trainConfigSchema.parse({
+  adapter: { method: 'lora', rank: 2, alpha: 4 },
+  maxSteps: 2,
+  batch: 2,
+  context: 32,
+  evalEvery: 1,
+});
+
+/** One other value for every option but the adapter's and those of the data, which is split before the engine sees it. */
+const others = {
+  learningRate: 1e-3,
+  schedule: 'cosine',
+  warmupSteps: 1,
+  minLearningRateRatio: 0.5,
+  decaySteps: 1,
+  polynomialPower: 2,
+  epochs: 2,
+  maxSteps: 3,
+  batch: 3,
+  accumulate: 2,
+  context: 16,
+  packing: true,
+  gradientCheckpointing: true,
+  seed: 1,
+  precision: 'bf16',
+  optimizer: 'sgd',
+  loraPlusRatio: 2,
+  weightDecay: 0.1,
+  beta1: 0.8,
+  beta2: 0.99,
+  epsilon: 1e-6,
+  clipNorm: null,
+  heldOutRows: 3,
+  evalEvery: 0,
+  checkpointEvery: 1,
+  earlyStoppingPatience: 1,
+  keepBest: true,
+  samples: { prompts: ['x'], every: 1, maxTokens: 1 },
+} satisfies Partial<Record<keyof TrainConfig, unknown>>;
+
+let checkpoint: string;
+beforeAll(async () => {
+  const { result } = await trainTiny({ config, folder: temporaryFolder(), stopAfter: 1 });
+  checkpoint = result.checkpoint!;
+});
+
+it('knows every option of the configuration', () => {
+  const elsewhere = ['adapter', 'heldOutFraction', 'momentum'];
+  expect([...Object.keys(others), ...elsewhere].sort()).toEqual(Object.keys(trainConfigSchema.shape).sort());
+});
+
+it.each(Object.entries(others))(
+  'lets %s be changed exactly where the engine goes on from the checkpoint with it',
+  async (option, value) => {
+    let changed: TrainConfig | null = null;
+    try {
+      changed = branchConfig(config, { [option]: value });
+    } catch (error) {
+      expect(error).toMatchObject({
+        code: 'config_invalid',
+        message: expect.stringContaining(option) as string,
+      });
+    }
+    const given = trainConfigSchema.parse({ ...config, [option]: value });
+    const trained = trainTiny({ config: given, folder: temporaryFolder(), resumeFrom: checkpoint });
+    if (changed) await expect(trained).resolves.toBeDefined();
+    else await expect(trained).rejects.toMatchObject({ code: 'config_invalid' });
+  },
+);
+
+it('lets momentum be changed but not be added', () => {
+  const sgd = { ...config, optimizer: 'sgd', momentum: 0.5 } as const;
+  expect(branchConfig(sgd, { momentum: 0.9 }).momentum).toBe(0.9);
+  expect(() => branchConfig(sgd, { momentum: 0 })).toThrow('momentum (0.5 to 0)');
+});
