@@ -16,7 +16,7 @@ export function actionCommands(studio: Studio): Command[] {
   const theme = (name: Appearance['theme'], label: string) =>
     action(`theme ${name}`, label, () => void (appearance.theme = name));
   const done = studio.runs.filter(({ state }) => state === 'done');
-  const running = studio.runs.filter(({ state }) => state === 'running');
+  const running = studio.running ? [studio.running] : [];
   const last = latestUndoable();
   return [
     ...running.map((run) =>
@@ -24,6 +24,13 @@ export function actionCommands(studio: Studio): Command[] {
         await studio.client.call('runs.stop', { run: run.id, save: true });
       }),
     ),
+    ...(studio.queue.isHeld || studio.queue.waiting.length > 0
+      ? [
+          action('hold', studio.queue.isHeld ? 'Let the queue go on' : 'Hold the queue', async () => {
+            await studio.client.call('runs.hold', { isHeld: !studio.queue.isHeld });
+          }),
+        ]
+      : []),
     ...(last ? [action('undo', `Undo: ${last.text}`, () => undo(last.id), { keys: 'Ctrl Z' })] : []),
     action('new run', 'New run', '/train'),
     action('add model', 'Add a model', '/models'),
@@ -31,6 +38,7 @@ export function actionCommands(studio: Studio): Command[] {
     ...(done.length > 1
       ? [action('compare', 'Compare the last two runs', `/evaluate?a=${done[1]!.id}&b=${done[0]!.id}`)]
       : []),
+    ...(done[0] ? [action('export', `Export ${done[0].name}`, `/export?run=${done[0].id}`)] : []),
     ...(appearance.theme === 'light' ? [] : [theme('light', 'Light theme')]),
     ...(appearance.theme === 'dark' ? [] : [theme('dark', 'Dark theme')]),
     ...(appearance.theme === 'system' ? [] : [theme('system', 'Theme as the system')]),

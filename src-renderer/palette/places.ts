@@ -14,6 +14,7 @@ export const places: readonly {
   { section: 'plan', label: 'Plan', href: '/plan', key: 'p', icon: 'plan' },
   { section: 'train', label: 'Train', href: '/train', key: 't', icon: 'train' },
   { section: 'runs', label: 'Runs', href: '/train/runs', key: 'r', icon: null },
+  { section: 'queue', label: 'Queue', href: '/train/queue', key: 'q', icon: null },
   { section: 'evaluate', label: 'Evaluate', href: '/evaluate', key: 'e', icon: 'evaluate' },
   { section: 'export', label: 'Export', href: '/export', key: 'x', icon: 'export' },
   { section: 'settings', label: 'Settings', href: '/settings', key: 's', icon: 'settings' },

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -65,6 +65,8 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
     await page.waitForURL(/\/train$/);
     await page.getByText('The form is filled').waitFor();
     const studio = new StudioPage(page);
+    // Long enough for all that follows.
+    await page.locator('input[type=number]').and(page.getByLabel('Max steps')).fill('20000');
     await studio.start();
     await studio.waitForStep(5);
     await page.getByRole('link', { name: /^job/ }).waitFor();
@@ -73,11 +75,12 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
   it('keeps another project apart from it: its runs, its question, also after a reload', async () => {
     await page.getByRole('button', { name: /^Project/ }).click();
     await page.getByRole('menuitem', { name: /New project/ }).click();
-    await page.getByLabel('Name').fill('Arithmetic');
+    await page.getByRole('dialog').getByLabel('Name').fill('Arithmetic');
     await page.getByRole('button', { name: 'Make and open it' }).click();
     await page.getByRole('heading', { name: 'Which adapter is best?' }).waitFor();
     expect(await page.getByRole('heading', { name: 'Recent runs' }).count()).toBe(0);
-    await page.getByText(/job in\s*default/).waitFor();
+    // The job of the other project goes on, and is shown.
+    await page.getByRole('link', { name: /^job/ }).waitFor();
     await page.getByRole('button', { name: 'Ask your own' }).click();
     await page.getByLabel('At most').fill('10');
     await page.getByLabel('Benchmark').selectOption('gsm8k');
@@ -91,5 +94,32 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
     await page.getByRole('button', { name: /^Project/ }).click();
     await page.getByRole('menuitemradio', { name: /default/ }).click();
     await page.getByRole('heading', { name: 'Recent runs' }).waitFor();
+  });
+
+  it('leads from an address of a run to the project that it belongs to', async () => {
+    const run = await page.getByRole('table').getByRole('link').first().getAttribute('href');
+    await page.getByRole('button', { name: /^Project/ }).click();
+    await page.getByRole('menuitemradio', { name: /Arithmetic/ }).click();
+    await page.getByRole('heading', { name: /under 10.0 M/ }).waitFor();
+    await page.goto(new URL(run!, server.url).href);
+    await page.getByRole('button', { name: 'Open default' }).click();
+    await page.getByTestId('run-state').waitFor();
+  });
+
+  it('says within 2 s that the engine died, and what is saved', async () => {
+    const studio = new StudioPage(page);
+    await studio.waitForState('running');
+    const children = readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8');
+    const engines = children
+      .split(' ')
+      .filter(Boolean)
+      .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('engine/process/child'));
+    expect(engines.length).toBeGreaterThan(0);
+    for (const pid of engines) process.kill(Number(pid), 'SIGKILL');
+    await page
+      .getByRole('alert')
+      .filter({ hasText: /engine/i })
+      .waitFor({ timeout: 2000 });
+    await studio.waitForState('failed');
   });
 });

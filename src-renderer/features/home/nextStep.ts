@@ -47,7 +47,7 @@ export function nextStep(state: {
     return {
       position: 'Step 3 of 4',
       title: 'Train a first adapter',
-      text: 'LoRA and ID-LoRA can be trained here. The form shows the trainable parameters before anything starts.',
+      text: 'LoRA, ID-LoRA and four more methods. The form shows the trainable parameters before anything starts.',
       action: 'Configure a run',
       href: '/train',
     };

@@ -8,6 +8,7 @@ export interface StudioServer {
   /** Address with the token. */
   url: string;
   home: string;
+  pid: number;
   /** Ends the process as Ctrl+C does. */
   stop(): Promise<void>;
 }
@@ -27,6 +28,7 @@ export async function startStudio(
   return {
     url,
     home,
+    pid: child.pid!,
     async stop() {
       const ended = new Promise((resolve) => child.once('close', resolve));
       child.kill('SIGINT');

@@ -41,7 +41,7 @@ describe('the palette', () => {
       ['sweep-7', 'Recent'],
       ['Plan', 'Recent'],
     ]);
-    expect(found.filter(({ group }) => group === 'Pages')).toHaveLength(8);
+    expect(found.filter(({ group }) => group === 'Pages')).toHaveLength(9);
     expect(found.filter(({ group }) => group === 'Runs')).toHaveLength(6);
   });
 
