@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
+import type { Dataset } from '../contract/entities.ts';
 import type { ProcedureHandlers } from '../contract/procedures.ts';
 import { StudioError } from '../contract/errors.ts';
 import { createEngineHost, type EngineHost } from '../engine/process/supervisor.ts';
 import { readAnswer } from '../services/answers.ts';
 import type { ServiceContext } from '../services/context.ts';
 import { createDatasetService, type DatasetService } from '../services/datasets.ts';
+import { clearUploads, receiveDataset, type Upload } from '../services/datasetUpload.ts';
 import { createDownloadService, type DownloadService } from '../services/downloads/downloads.ts';
 import { examine } from '../services/doctor.ts';
 import { createEvaluationService, type EvaluationService } from '../services/evaluations.ts';
@@ -45,6 +47,8 @@ export interface Core {
   exports: ExportService;
   generation: GenerationService;
   projects: ProjectService;
+  /** Takes in a dataset whose bytes come from a browser. */
+  receiveDataset(upload: Upload): Promise<Dataset>;
   /** What callers reach through a host. */
   handlers: ProcedureHandlers;
   /** Kills running engines and gives the data folder back. */
@@ -97,6 +101,7 @@ export function createCore(options: {
     runs.recover();
     models.recover();
     downloads.recover();
+    clearUploads(context);
   }
 
   const handlers: ProcedureHandlers = {
@@ -198,6 +203,7 @@ export function createCore(options: {
     exports,
     generation,
     projects,
+    receiveDataset: (upload) => receiveDataset(context, datasets, upload),
     handlers,
     close() {
       runs.queue.close();

@@ -5,7 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { toPlainError } from '../contract/errors.ts';
 import { contentTypes, securityHeaders } from '../contract/pageServing.ts';
+import type { Reply } from '../contract/transport.ts';
 import type { Core } from './createCore.ts';
 import { serveChannel } from './channelHost.ts';
 import { dispatch } from './dispatch.ts';
@@ -113,6 +115,10 @@ async function handle(
     await handleCall(core, url.pathname.slice('/rpc/'.length), request, response);
     return;
   }
+  if (url.pathname === '/upload/dataset') {
+    await handleUpload(core, url.searchParams.get('name') ?? '', request, response);
+    return;
+  }
   if (url.pathname.startsWith('/cancel/') && request.method === 'POST') {
     calls.get(url.pathname.slice('/cancel/'.length))?.abort();
     response.writeHead(204).end();
@@ -153,6 +159,31 @@ async function handleCall(
   if (typeof key === 'string') calls.set(key, controller);
   const reply = await dispatch(core.handlers, decodeURIComponent(name), input, controller.signal);
   if (typeof key === 'string') calls.delete(key);
+  response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(reply));
+}
+
+/** `POST /upload/dataset?name=...` with the file as body: answers as a procedure does, with the dataset. */
+async function handleUpload(
+  core: Core,
+  name: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const sizeBytes = Number(request.headers['content-length'] ?? Number.NaN);
+  // A form of another page cannot send this type without being asked about first.
+  const isFile = request.headers['content-type'] === 'application/octet-stream';
+  if (request.method !== 'POST' || !isFile || !Number.isSafeInteger(sizeBytes)) {
+    response.writeHead(405, { Connection: 'close' }).end();
+    return;
+  }
+  const reply = await core
+    .receiveDataset({ name, sizeBytes, parts: request as AsyncIterable<Buffer> })
+    .then<Reply, Reply>(
+      (value) => ({ ok: true, value }),
+      (error: unknown) => ({ ok: false, error: toPlainError(error) }),
+    );
+  // A browser reads no answer before it has sent its whole file.
+  request.resume();
   response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(reply));
 }
 

@@ -12,7 +12,13 @@ export interface DatasetService {
   get(reference: string): Dataset;
   /** A name or id of the library, or a file, which is then imported. */
   getOrAdd(reference: string): Promise<Dataset>;
-  add(options: { path: string; name?: string | undefined; format: DatasetFormat | 'auto' }): Promise<Dataset>;
+  /** @param options.sourcePath where it came from, where that is not `path` */
+  add(options: {
+    path: string;
+    name?: string | undefined;
+    format: DatasetFormat | 'auto';
+    sourcePath?: string;
+  }): Promise<Dataset>;
   /** Absolute path of the studio's copy. */
   file(dataset: Dataset): string;
   rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
@@ -34,8 +40,9 @@ export function createDatasetService(context: ServiceContext): DatasetService {
   };
   const file = (dataset: Dataset) => join(paths.datasets, dataset.file);
 
-  const add: DatasetService['add'] = async ({ path: given, name, format }) => {
+  const add: DatasetService['add'] = async ({ path: given, name, format, sourcePath: stated }) => {
     const path = resolve(given);
+    const sourcePath = stated ?? path;
     const known = datasets.list(database);
     if (name !== undefined && known.some((dataset) => dataset.name === name))
       throw new StudioError('name_taken', `There is already a dataset "${name}".`, 'Choose another name.');
@@ -49,14 +56,14 @@ export function createDatasetService(context: ServiceContext): DatasetService {
         emit({ type: 'progress', task: `dataset ${id}`, label: 'Reading rows', done: rows, total: null }),
     });
     const same = known.find(
-      (dataset) => dataset.contentHash === imported.contentHash && dataset.sourcePath === path,
+      (dataset) => dataset.contentHash === imported.contentHash && dataset.sourcePath === sourcePath,
     );
     if (same && name === undefined) return same;
-    const wish = name ?? basename(path).replace(/\.(jsonl?|json)$/i, '');
+    const wish = name ?? basename(sourcePath).replace(/\.(jsonl?|json)$/i, '');
     const dataset: Dataset = {
       id,
       name: freeName(wish, (candidate) => known.some((other) => other.name === candidate)),
-      sourcePath: path,
+      sourcePath,
       ...imported,
       createdAt: new Date().toISOString(),
     };

@@ -199,7 +199,9 @@ export function findModelFolder(given: string): string {
     throw new StudioError(
       'model_invalid',
       `${folder} is a file, not a model folder.`,
-      'Choose the folder that holds config.json, the *.safetensors files and tokenizer.json.',
+      folder.endsWith('.gguf')
+        ? 'GGUF files cannot be trained: choose the folder of the same model in safetensors format.'
+        : 'Choose the folder that holds config.json, the *.safetensors files and tokenizer.json.',
     );
   if (existsSync(join(folder, 'config.json'))) return folder;
   const main = mainSnapshot(folder);

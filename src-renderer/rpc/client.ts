@@ -1,6 +1,8 @@
+import type { Dataset } from '../../src-main/contract/entities.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import type { ProcedureInput, ProcedureName, ProcedureOutput } from '../../src-main/contract/procedures.ts';
+import type { Reply } from '../../src-main/contract/transport.ts';
 import { createEventStream } from './eventStream.ts';
 import type { ConnectionState, Transport } from './transport.ts';
 
@@ -11,6 +13,11 @@ export interface StudioClient {
     input: ProcedureInput<N>,
     options?: { signal?: AbortSignal },
   ): Promise<ProcedureOutput<N>>;
+  /**
+   * Sends a dataset file of this computer to the core, which imports it. Null in the desktop shell, which knows paths.
+   * @throws StudioError as `datasets.add` does
+   */
+  uploadDataset: ((file: File) => Promise<Dataset>) | null;
   /** Starts the stream of events. */
   listen(listener: {
     onEvent(event: StudioEvent): void;
@@ -24,13 +31,13 @@ export interface StudioClient {
 
 /** The contract's procedures over any transport. Values are checked by the core, which is of the same version. */
 export function createClient(transport: Transport): StudioClient {
+  const upload = transport.uploadDataset;
   return {
     retry: () => transport.retry(),
     retryLabel: transport.retryLabel,
+    uploadDataset: upload && (async (file) => valueOf(await upload(file)) as Dataset),
     async call(name, input, options = {}) {
-      const reply = await transport.call(name, input, options.signal);
-      if (!reply.ok) throw StudioError.fromPlain(reply.error);
-      return reply.value as ProcedureOutput<typeof name>;
+      return valueOf(await transport.call(name, input, options.signal)) as ProcedureOutput<typeof name>;
     },
     listen({ onEvent, onReload, onState }) {
       const stream = createEventStream({ onEvent, onGap: onReload });
@@ -48,4 +55,10 @@ export function createClient(transport: Transport): StudioClient {
       });
     },
   };
+}
+
+/** @throws StudioError where the core says so */
+function valueOf(reply: Reply): unknown {
+  if (!reply.ok) throw StudioError.fromPlain(reply.error);
+  return reply.value;
 }

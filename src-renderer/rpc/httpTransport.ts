@@ -59,6 +59,18 @@ export function createHttpTransport(origin: string): Transport {
       listener = given;
       open();
     },
+    async uploadDataset(file): Promise<Reply> {
+      try {
+        const response = await fetch(`${origin}/upload/dataset?name=${encodeURIComponent(file.name)}`, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/octet-stream' },
+          body: file,
+        });
+        return await replyOf(response);
+      } catch (error) {
+        return notReached(error);
+      }
+    },
     async call(name, input, signal): Promise<Reply> {
       // Not randomUUID: a page from another machine is no secure context.
       const key = crypto.getRandomValues(new Uint32Array(4)).join('-');
@@ -70,20 +82,28 @@ export function createHttpTransport(origin: string): Transport {
           body: JSON.stringify(input),
           ...(signal ? { signal } : {}),
         });
-        if (response.status === 401) return { ok: false, error: newToken };
-        if (!response.ok) return failed(`The studio answered with status ${response.status}.`, remedy);
-        return replySchema.parse(await response.json());
+        return await replyOf(response);
       } catch (error) {
         if (signal?.aborted)
           return {
             ok: false,
             error: { code: 'cancelled', message: 'Cancelled.', remedy: 'Start it again.' },
           };
-        const detail = error instanceof Error ? error.message : String(error);
-        return failed(`The studio could not be reached (${detail}).`, remedy);
+        return notReached(error);
       }
     },
   };
+}
+
+async function replyOf(response: Response): Promise<Reply> {
+  if (response.status === 401) return { ok: false, error: newToken };
+  if (!response.ok) return failed(`The studio answered with status ${response.status}.`, remedy);
+  return replySchema.parse(await response.json());
+}
+
+function notReached(error: unknown): Reply {
+  const detail = error instanceof Error ? error.message : String(error);
+  return failed(`The studio could not be reached (${detail}).`, remedy);
 }
 
 function failed(message: string, what: string): Reply {

@@ -31,6 +31,17 @@ export class Imports {
     ).finally(() => (this.#adding = null));
   }
 
+  /** A file of this computer, for a core that may be on another. Only where the client can upload. */
+  uploadDataset(file: File): Promise<Dataset | null> {
+    const upload = this.#client.uploadDataset;
+    return upload ? this.#run(this.dataset, file.name, () => upload(file)) : Promise.resolve(null);
+  }
+
+  /** Says at the form of models why something that was dropped cannot become one. */
+  refuseModel(message: string, remedy: string): void {
+    this.model.error = { code: 'usage', message, remedy };
+  }
+
   /** The failure of one way of adding says nothing of another way. */
   forgetFailure(): void {
     this.model.error = null;

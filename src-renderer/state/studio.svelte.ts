@@ -22,6 +22,7 @@ export interface Progress {
   done: number;
   total: number | null;
   secondsLeft?: number | null | undefined;
+  unit?: 'bytes' | undefined;
 }
 
 export interface StudioListener {

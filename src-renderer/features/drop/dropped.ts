@@ -1,0 +1,17 @@
+/** What a dropped thing is to the studio, told by its name. */
+export type Dropped = { kind: 'model'; path: string } | { kind: 'dataset'; path: string };
+
+/** Files that lie in a model's folder and are no dataset. */
+const modelFile =
+  /\.safetensors$|^(config|generation_config|tokenizer|tokenizer_config)\.json$|\.safetensors\.index\.json$/i;
+/** Models in forms that the studio cannot train: taken for models, so that the error says so. */
+const otherModel = /\.(gguf|bin|pt|pth|onnx)$/i;
+
+/** @param path where it lies, with the separators of its system */
+export function classify(path: string, isFolder: boolean): Dropped {
+  const cut = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'));
+  const name = path.slice(cut + 1);
+  if (isFolder || otherModel.test(name)) return { kind: 'model', path };
+  if (modelFile.test(name)) return { kind: 'model', path: cut > 0 ? path.slice(0, cut) : path };
+  return { kind: 'dataset', path };
+}
