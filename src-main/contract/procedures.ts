@@ -148,7 +148,9 @@ export const procedures = {
     }),
     output: z.array(exampleSchema),
   },
+  /** For a minute it can be restored. */
   'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },
+  'datasets.restore': { input: z.object({ dataset: reference }), output: datasetSchema },
 
   'runs.list': { input: nothing, output: z.array(runSchema) },
   'runs.get': { input: z.object({ run: reference }), output: runSchema },

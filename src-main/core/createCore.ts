@@ -100,6 +100,7 @@ export function createCore(options: {
   if (mode === 'write') {
     runs.recover();
     models.recover();
+    datasets.recover();
     downloads.recover();
     clearUploads(context);
   }
@@ -146,6 +147,7 @@ export function createCore(options: {
     'datasets.get': async ({ dataset }) => datasets.get(dataset),
     'datasets.add': (input) => datasets.add(input),
     'datasets.rows': ({ dataset, ...range }) => datasets.rows(dataset, range),
+    'datasets.restore': async ({ dataset }) => datasets.restore(dataset),
     'datasets.remove': async ({ dataset }) => {
       datasets.remove(dataset);
       return {};
@@ -209,6 +211,7 @@ export function createCore(options: {
       runs.queue.close();
       downloads.close();
       engine.close();
+      datasets.close();
       opened.close();
     },
   };

@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
@@ -6,6 +6,7 @@ import { importDataset, readExamples } from '../data/importDataset.ts';
 import { datasets } from '../store/library.ts';
 import { listAllRuns } from '../store/runs.ts';
 import { freeName, missing, newId, type ServiceContext } from './context.ts';
+import { createRemovals } from './removals.ts';
 
 export interface DatasetService {
   list(): Dataset[];
@@ -22,11 +23,21 @@ export interface DatasetService {
   /** Absolute path of the studio's copy. */
   file(dataset: Dataset): string;
   rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
+  /** Removes it; for a minute it can be restored. @throws StudioError config_invalid where runs need it */
   remove(reference: string): void;
+  /** Brings a removed dataset back, under another name where its own was taken meanwhile. @throws StudioError not_found */
+  restore(id: string): Dataset;
+  /** Deletes copies that a process left behind that died after a removal or while it imported. */
+  recover(): void;
+  close(): void;
 }
+
+/** A copy's name: what it holds; or that of an import under way. */
+const ownFile = /^([0-9a-f]{64}\.|\.import\.)/;
 
 export function createDatasetService(context: ServiceContext): DatasetService {
   const { paths, database, emit } = context;
+  const removals = createRemovals<Dataset>();
 
   const get = (reference: string): Dataset => {
     const found = datasets.find(database, reference);
@@ -95,9 +106,33 @@ export function createDatasetService(context: ServiceContext): DatasetService {
           'Remove these runs first.',
         );
       datasets.remove(context.writable(), dataset.id);
-      const shared = datasets.list(database).some((other) => other.file === dataset.file);
-      if (!shared) rmSync(file(dataset), { force: true });
+      removals.keep(dataset.id, dataset, () => {
+        const needed = [...datasets.list(database), ...removals.kept()];
+        if (!needed.some((other) => other.file === dataset.file)) rmSync(file(dataset), { force: true });
+      });
       emit({ type: 'datasets.changed' });
     },
+    restore(id) {
+      const dataset = removals.take(id);
+      if (!dataset)
+        throw new StudioError(
+          'not_found',
+          'The dataset can no longer be brought back: its time is over.',
+          'Add it again from the file that it came from.',
+        );
+      const known = datasets.list(database);
+      const name = freeName(dataset.name, (candidate) => known.some((other) => other.name === candidate));
+      const restored = { ...dataset, name };
+      datasets.insert(context.writable(), restored);
+      emit({ type: 'datasets.changed' });
+      return restored;
+    },
+    recover() {
+      if (!existsSync(paths.datasets)) return;
+      const needed = datasets.list(database).map((dataset) => dataset.file);
+      for (const name of readdirSync(paths.datasets))
+        if (ownFile.test(name) && !needed.includes(name)) rmSync(join(paths.datasets, name), { force: true });
+    },
+    close: () => removals.close(),
   };
 }
