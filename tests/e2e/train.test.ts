@@ -1,0 +1,224 @@
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { fixtures } from '../support/paths.ts';
+import { seriousProblems } from './support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { comparedMethods, homeWithCurves } from './support/comparedRuns.ts';
+import { takePicture } from './support/pictures.ts';
+import { StudioPage } from './support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+
+describe.skipIf(!chromiumPath)(`the training form and the history of runs${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    server = await startStudio({ home: homeWithCurves() });
+    browser = await launchChromium();
+    const context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
+    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+    page = await context.newPage();
+    page.on('pageerror', (error) => errors.push(error.message));
+    const studio = new StudioPage(page);
+    await page.goto(server.url);
+    await studio.addModel(join(fixtures, 'tiny-llama'));
+    await page.getByRole('heading', { name: 'tiny-llama' }).first().waitFor();
+    const file = join(server.home, 'sums.jsonl');
+    writeGeneratedDataset(file, 60, 1);
+    await studio.addDataset(file);
+    await page.getByRole('heading', { name: 'sums' }).first().waitFor();
+    await page.goto(new URL('/train', server.url).href);
+    await page.getByRole('heading', { level: 1, name: 'Train' }).waitFor();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  const number = (label: string) => page.getByRole('spinbutton', { name: label, exact: true });
+  const addressOf = () => new URL(page.url()).pathname + new URL(page.url()).search;
+  const clipboard = () => page.evaluate<string>('navigator.clipboard.readText()');
+
+  it('shows the options of the chosen method and optimiser only, by keyboard', async () => {
+    await page.getByRole('radio', { name: /^LoRA\b/ }).check();
+    await page.getByText('Advanced', { exact: false }).first().click();
+    expect(await number('Clusters').count()).toBe(0);
+    await page.keyboard.press('Tab');
+    await page.getByRole('radio', { name: /^LoRA\b/ }).focus();
+    for (let i = 0; i < 4; i++) await page.keyboard.press('ArrowDown');
+    expect(await page.getByRole('radio', { name: /^ID-LoRA\b/ }).isChecked()).toBe(true);
+    await number('Clusters').waitFor();
+    expect(await number('Beta 1').count()).toBe(1);
+    await page.getByRole('combobox', { name: 'Optimizer' }).selectOption('sgd');
+    expect(await number('Beta 1').count()).toBe(0);
+    await number('Momentum').waitFor();
+    await page.getByRole('combobox', { name: 'Optimizer' }).selectOption('adamw');
+  });
+
+  it('says what a field means while it has the focus, and hides it on Escape', async () => {
+    await number('Clusters').focus();
+    const tip = page.getByRole('tooltip').filter({ hasText: 'num_clusters' });
+    await tip.waitFor();
+    await page.keyboard.press('Escape');
+    await tip.waitFor({ state: 'hidden' });
+  });
+
+  it('uses a preset, lists what differs, reverts one value and takes the preset back', async () => {
+    await number('Context length').fill('64');
+    await page.getByRole('combobox', { name: 'Preset' }).selectOption({ label: 'Quick look' });
+    await page.getByRole('button', { name: 'Use all its values' }).click();
+    expect(await number('Max steps').inputValue()).toBe('30');
+    await page.getByText('No value differs from the preset.').waitFor();
+    await number('Max steps').fill('77');
+    await page.getByText('1 changed from the preset').click();
+    await page.getByRole('button', { name: 'Revert Max steps to 30' }).click();
+    expect(await number('Max steps').inputValue()).toBe('30');
+    await page.getByRole('button', { name: 'Undo', exact: true }).click();
+    expect(await number('Max steps').inputValue()).toBe('200');
+    expect(await number('Context length').inputValue()).toBe('64');
+  });
+
+  it('keeps a preset of one’s own over a reload', async () => {
+    await number('Batch size').fill('3');
+    await page.getByRole('button', { name: 'Save as preset…' }).click();
+    await page.keyboard.type('Three rows');
+    await page.keyboard.press('Enter');
+    await number('Batch size').fill('5');
+    await page.reload();
+    const preset = page.getByRole('combobox', { name: 'Preset' });
+    await preset.waitFor();
+    expect(await preset.locator('option:checked').textContent()).toBe('Three rows');
+    expect(await number('Batch size').inputValue()).toBe('5');
+    await page.getByRole('button', { name: 'Use all its values' }).click();
+    expect(await number('Batch size').inputValue()).toBe('3');
+  });
+
+  it('refuses a file with a value out of range, takes a good one, and gives the same back', async () => {
+    await page.getByRole('button', { name: 'Import a configuration…' }).click();
+    const text = page.getByLabel('or its text');
+    await text.fill('method: lora\nr: 0');
+    await page.getByText('r: 0 is not possible. At least 1.').waitFor();
+    expect(await page.getByRole('button', { name: 'Put into the form' }).isDisabled()).toBe(true);
+    expect(await seriousProblems(page)).toEqual([]);
+    await text.fill('peft_type: LORA\nr: 6\nlora_alpha: 12\nlearning_rate: 1e-3\nmax_length: 32\nfp16: true');
+    await page.getByText('Ignored:').waitFor();
+    await page.getByRole('button', { name: 'Put into the form' }).click();
+    await page.getByText('5 values were imported.').waitFor();
+    expect(await number('Rank').inputValue()).toBe('6');
+    await page.getByText('The same as a command or a file').click();
+    await page.getByRole('button', { name: 'Copy', exact: true }).click();
+    await expect
+      .poll(clipboard)
+      .toMatch(/train --model tiny-llama --data sums --method lora --rank 6 --alpha 12 --lr 0.001 /);
+    await page.getByText('YAML', { exact: true }).click();
+    await expect.poll(() => page.getByTestId('recipe').textContent()).toMatch(/^r: 6\nlora_alpha: 12$/m);
+    await takePicture(page, 'train-recipe');
+  });
+
+  it('opens the advanced part where a value in it is wrong', async () => {
+    await page.getByText('Advanced', { exact: false }).first().click();
+    expect(await number('Dropout').isVisible()).toBe(false);
+    await page.getByRole('button', { name: 'Import a configuration…' }).click();
+    await page.getByLabel('or its text').fill('layers_to_transform: [0, 9]');
+    await page.getByRole('button', { name: 'Put into the form' }).click();
+    await page.getByText(/Layer 9 does not exist/).waitFor();
+    expect(await page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
+    await page.getByRole('textbox', { name: 'Layers' }).fill('0-1');
+    expect(await page.getByRole('button', { name: 'Start training' }).isEnabled()).toBe(true);
+  });
+
+  it('finds runs by what is written into them', async () => {
+    await page.getByRole('link', { name: 'History' }).click();
+    await page.getByRole('button', { name: /^Tags and notes of first dora/ }).click();
+    await page.getByRole('textbox', { name: /^Tags of/ }).fill('paper, seed 2');
+    await page.getByLabel('Notes', { exact: true }).fill('the rate was too low');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });
+    await page.getByRole('searchbox').fill('too low paper');
+    await page.getByText(`1 of ${comparedMethods.length}`).waitFor();
+    await page.getByRole('searchbox').fill('');
+    await page.getByRole('group', { name: 'Show only' }).getByRole('button', { name: 'Tag' }).click();
+    await page.getByRole('menuitemcheckbox', { name: 'paper' }).click();
+    await page.keyboard.press('Escape');
+    expect(addressOf()).toBe('/train/runs?tag=paper');
+    await expect.poll(() => page.locator('tbody tr[data-row]').count()).toBe(1);
+    await page.getByRole('button', { name: 'Show all runs' }).click();
+    await expect.poll(() => page.locator('tbody tr[data-row]').count()).toBe(comparedMethods.length);
+  });
+
+  it('compares the runs that are chosen by keyboard, at an address of its own', async () => {
+    const row = (name: string) => page.getByRole('row', { name: new RegExp(`first ${name}\\b`) });
+    for (const name of ['lora', 'dora']) {
+      await row(name).focus();
+      await page.keyboard.press('Space');
+    }
+    await page.getByRole('button', { name: 'Compare 2 runs' }).click();
+    expect(addressOf()).toBe('/train/runs?runs=run-lora,run-dora&view=compare');
+    await page.reload();
+    const chart = page.getByRole('img', { name: /Training loss of 2 runs/ });
+    await expect.poll(() => chart.getAttribute('data-points')).toBe('120');
+    const rows = await page.locator('tbody tr').allInnerTexts();
+    const cells = rows.map((text) => text.replaceAll(/\s+/g, ' ').trim());
+    expect(cells).toContain('Method DoRA LoRA');
+    expect(cells).toContain('Learning rate 0.0001 0.0002');
+    expect(cells.join('\n')).not.toMatch(/^(Rank|Seed|Epsilon)/m);
+    await page.getByRole('button', { name: 'Copy as Markdown' }).click();
+    await expect.poll(clipboard).toContain('| Learning rate | 0.0001 | 0.0002 |');
+    for (const measure of ['Tokens', 'Time']) {
+      await page.getByText(measure, { exact: true }).click();
+      await expect.poll(() => chart.getAttribute('data-points')).toBe('120');
+    }
+    await takePicture(page, 'history-compare');
+    await page.goBack();
+    await page.getByText('2 chosen').waitFor();
+  });
+
+  it('configures a run again', async () => {
+    await page.getByRole('link', { name: 'Configure first dora again' }).click();
+    await page.getByText('The form has the configuration of “first dora”.').waitFor();
+    expect(await page.getByRole('radio', { name: /^DoRA\b/ }).isChecked()).toBe(true);
+    expect(await number('Learning rate').inputValue()).toBe('0.0001');
+    expect(await number('Max steps').inputValue()).toBe('60');
+    expect(addressOf()).toBe('/train');
+    await page.goBack();
+  });
+
+  it('is accessible and fits a narrow window, in light and dark', { timeout: 120_000 }, async () => {
+    const problems: string[] = [];
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const path of ['/train', '/train/runs', '/train/runs?runs=run-lora,run-idlora&view=compare']) {
+        await page.setViewportSize({ width: 1360, height: 860 });
+        await page.goto(new URL(path, server.url).href);
+        await page.waitForLoadState('networkidle');
+        for (const problem of await seriousProblems(page)) problems.push(`${colorScheme} ${path} ${problem}`);
+        await page.setViewportSize({ width: 360, height: 780 });
+        await page.waitForTimeout(100);
+        const overflow = await page.evaluate<number>(
+          'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+        );
+        if (overflow > 0) problems.push(`${colorScheme} ${path} is ${overflow} px too wide`);
+      }
+    }
+    await page.setViewportSize({ width: 1360, height: 860 });
+    expect(problems).toEqual([]);
+  });
+
+  it('deletes the chosen runs after asking', async () => {
+    await page.goto(new URL('/train/runs?runs=run-full,run-moelora', server.url).href);
+    await page.getByRole('button', { name: 'Delete…' }).click();
+    await page.getByRole('button', { name: 'Delete', exact: true }).click();
+    await expect.poll(() => page.locator('tbody tr[data-row]').count()).toBe(comparedMethods.length - 2);
+    await expect.poll(addressOf).toBe('/train/runs');
+  });
+
+  it('has thrown no error in the browser', () => {
+    expect(errors).toEqual([]);
+  });
+});
