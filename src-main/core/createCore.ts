@@ -124,7 +124,7 @@ export function createCore(options: {
     'models.add': (input, { signal }) => models.add(input, signal),
     'models.cache': () => models.cache(),
     'models.card': async ({ model }) => models.card(model),
-    'models.tokenize': async ({ model, text, specialTokens }) => models.tokenize(model, text, specialTokens),
+    'models.tokenize': ({ model, text, specialTokens }) => models.tokenize(model, text, specialTokens),
     'models.storage': () => models.storage(),
     'models.removal': ({ model }) => models.removal(model),
     'models.downloads': async () => downloads.list(),
@@ -210,6 +210,7 @@ export function createCore(options: {
     close() {
       runs.queue.close();
       downloads.close();
+      models.close();
       engine.close();
       datasets.close();
       opened.close();

@@ -18,8 +18,9 @@ import { freeName, missing, newId, type ServiceContext } from './context.ts';
 import { diskUse } from './diskUse.ts';
 import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
 import { listModelCache } from './modelCache.ts';
-import { readModelCard, tokenize } from './modelCard.ts';
+import { readModelCard } from './modelCard.ts';
 import { cacheOrigin, copyModel, findModelFolder, freeBytes, hashFiles, readModel } from './modelImport.ts';
+import { createTokenizerTryOut } from './tokenizer/tryOut.ts';
 
 export interface ModelService {
   list(): Model[];
@@ -46,17 +47,19 @@ export interface ModelService {
   /** Snapshots of the Hugging Face cache. */
   cache(): Promise<ModelCache>;
   card(reference: string): ModelCard;
-  tokenize(reference: string, text: string, specialTokens: boolean): TokenPiece[];
+  tokenize(reference: string, text: string, specialTokens: boolean): Promise<TokenPiece[]>;
   storage(): Promise<ModelStorage>;
   removal(reference: string): Promise<ModelRemoval>;
   /** @throws StudioError config_invalid where runs need it */
   remove(reference: string): void;
   /** Clears what a process left behind that died while it copied. */
   recover(): void;
+  close(): void;
 }
 
 export function createModelService(context: ServiceContext): ModelService {
   const { paths, database, emit } = context;
+  const tryOut = createTokenizerTryOut();
 
   /** A folder that was used in place may have been moved or deleted since. */
   const withState = (model: Model): Model =>
@@ -162,7 +165,8 @@ export function createModelService(context: ServiceContext): ModelService {
     },
     cache: () => listModelCache(models.list(database)),
     card: (reference) => readModelCard(get(reference)),
-    tokenize: (reference, text, specialTokens) => tokenize(get(reference), text, specialTokens),
+    tokenize: async (reference, text, specialTokens) =>
+      tryOut.tokenize(get(reference).folder, text, specialTokens),
     async storage() {
       const copied = models.list(database).filter(({ copied }) => copied);
       const uses = await Promise.all(copied.map(({ folder }) => diskUse(folder)));
@@ -196,6 +200,7 @@ export function createModelService(context: ServiceContext): ModelService {
       if (model.copied) rmSync(model.folder, { recursive: true, force: true });
       emit({ type: 'models.changed' });
     },
+    close: () => tryOut.close(),
     recover() {
       if (!existsSync(paths.models)) return;
       for (const name of readdirSync(paths.models))

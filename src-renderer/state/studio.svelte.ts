@@ -15,6 +15,7 @@ import type { StudioEvent } from '../../src-main/contract/events.ts';
 import type { StudioClient } from '../rpc/client.ts';
 import type { ConnectionState } from '../rpc/transport.ts';
 import { CurveStore, type CurveAsk } from './curveStore.svelte.ts';
+import { confirmDone } from './toasts.svelte.ts';
 import { withStep, type Pace } from './pace.ts';
 
 export interface Progress {
@@ -193,7 +194,7 @@ export class Studio {
         void this.#refresh(async () => (this.models = await this.client.call('models.list', {})));
         break;
       case 'downloads.changed':
-        void this.#refresh(async () => (this.downloads = await this.client.call('models.downloads', {})));
+        void this.#refresh(() => this.#loadDownloads());
         break;
       case 'datasets.changed':
         void this.#refresh(async () => (this.datasets = await this.client.call('datasets.list', {})));
@@ -216,6 +217,21 @@ export class Studio {
 
   #refreshProjects(): void {
     void this.#refresh(async () => (this.projects = await this.client.call('projects.list', {})));
+  }
+
+  /** A finished download has become the model of its id: whoever is on another page by now is told. */
+  async #loadDownloads(): Promise<void> {
+    const before = this.downloads;
+    [this.downloads, this.models] = await Promise.all([
+      this.client.call('models.downloads', {}),
+      this.client.call('models.list', {}),
+    ]);
+    for (const { id, repository } of before)
+      if (
+        !this.downloads.some((download) => download.id === id) &&
+        this.models.some((model) => model.id === id)
+      )
+        confirmDone(`Downloaded ${repository}: it is in the library.`);
   }
 
   /** A list that cannot be had now comes with the next reload: the banner says why. */

@@ -1,10 +1,8 @@
 import { cpSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Model } from '../../src-main/contract/entities.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
-import { tokenize } from '../../src-main/services/modelCard.ts';
 import { openTestCore } from '../support/core.ts';
 import { fixtures } from '../support/paths.ts';
 import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
@@ -87,24 +85,5 @@ describe('the card of a model', () => {
     ]);
     expect(() => core.models.remove(model.id)).toThrow(/of the project "other"/);
     expect(core.models.list()).toHaveLength(2);
-  });
-});
-
-describe('trying out a tokenizer', () => {
-  const model = (name: string) => ({ folder: join(fixtures, name) }) as Model;
-
-  it('gives pieces that make up the text, special tokens marked', () => {
-    const text = 'What is 12 + 7?';
-    const pieces = tokenize(model('tiny-llama'), text, true);
-    const special = pieces.filter(({ isSpecial }) => isSpecial);
-    expect(special.map(({ entry }) => entry)).toEqual(['<s>']);
-    expect(
-      pieces
-        .filter(({ isSpecial }) => !isSpecial)
-        .map((piece) => piece.text)
-        .join(''),
-    ).toBe(text);
-    expect(tokenize(model('tiny-llama'), text, false)).toEqual(pieces.slice(1));
-    expect(tokenize(model('tiny-llama'), '', false)).toEqual([]);
   });
 });
