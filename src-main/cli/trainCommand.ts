@@ -125,7 +125,7 @@ export function createWatcher(output: Output): (event: EngineEvent) => void {
         const { type: _type, ...rest } = event;
         output.line({ event: 'step', ...rest, skipped: true, loss: null, gradNorm: null });
       }
-      if (['start', 'step', 'eval', 'checkpoint'].includes(event.type)) {
+      if (['start', 'step', 'eval', 'sample', 'checkpoint'].includes(event.type)) {
         const { type, ...rest } = event;
         output.line({ event: type, ...rest });
       }

@@ -246,6 +246,19 @@ export const curvesSchema = z.object({
 });
 export type Curves = z.infer<typeof curvesSchema>;
 
+/** What a model in training says to one of the run's prompts, greedily. */
+export const sampleSchema = z.object({
+  /** Steps done before it; 0: the base model. */
+  step: z.number().int(),
+  /** Place among the prompts of the run's configuration. */
+  prompt: z.number().int(),
+  text: z.string(),
+  tokens: z.number().int(),
+  /** Why it ended: a stop string, the end token, the greatest length asked for, or a full context. */
+  end: z.enum(['stop', 'end_id', 'length', 'context']),
+});
+export type Sample = z.infer<typeof sampleSchema>;
+
 /** From harmless to grave. */
 export const logLevels = ['info', 'warning', 'error'] as const;
 export const logLevelSchema = z.enum(logLevels);

@@ -5,6 +5,7 @@ import {
   logLineSchema,
   queueSchema,
   runSchema,
+  sampleSchema,
   stepMetricSchema,
 } from './entities.ts';
 
@@ -17,6 +18,7 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   /** Steps of a running run, batched. */
   z.object({ type: z.literal('run.steps'), runId: z.string(), steps: z.array(stepMetricSchema) }),
   z.object({ type: z.literal('run.eval'), runId: z.string(), metric: evalMetricSchema }),
+  z.object({ type: z.literal('run.samples'), runId: z.string(), samples: z.array(sampleSchema) }),
   /** New lines of a run's log. */
   z.object({ type: z.literal('run.log'), runId: z.string(), lines: z.array(logLineSchema) }),
   /** A project was made or changed. */

@@ -20,6 +20,7 @@ import {
   projectSchema,
   queueSchema,
   runSchema,
+  sampleSchema,
 } from './entities.ts';
 import {
   downloadSchema,
@@ -172,6 +173,15 @@ export const procedures = {
       points: z.number().int().min(2).max(200).default(32),
     }),
     output: z.record(z.string(), z.array(z.number())),
+  },
+  /** Answers to one of the run's prompts, in order of their step; of more than `limit` evenly chosen ones, the first and the last among them. */
+  'runs.samples': {
+    input: z.object({
+      run: reference,
+      prompt: z.number().int().min(0),
+      limit: z.number().int().min(2).max(1000).default(200),
+    }),
+    output: z.array(sampleSchema),
   },
   /** Lines after one, or before one; else the latest. `total` counts those that have the text and the level. */
   'runs.logs': {

@@ -156,6 +156,7 @@ export function createCore(options: {
     'runs.get': async ({ run }) => runs.get(run),
     'runs.curves': async ({ run, ...query }) => runs.curves(run, query),
     'runs.sparklines': async (input) => runs.sparklines(input.runs, input.points),
+    'runs.samples': async ({ run, ...query }) => runs.samples(run, query),
     'runs.logs': async ({ run, ...query }) => runs.logs(run, query),
     'runs.start': async (input) => (await runs.start(input)).run,
     'runs.resume': async ({ run }) => (await runs.resume(run)).run,

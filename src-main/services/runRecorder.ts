@@ -1,4 +1,12 @@
-import type { EndReason, EvalMetric, LogLevel, LogLine, Run, StepMetric } from '../contract/entities.ts';
+import type {
+  EndReason,
+  EvalMetric,
+  LogLevel,
+  LogLine,
+  Run,
+  Sample,
+  StepMetric,
+} from '../contract/entities.ts';
 import { toPlainError } from '../contract/errors.ts';
 import type { EngineEvent, TrainResult } from '../engine/process/protocol.ts';
 import { writeMetrics } from '../store/metrics.ts';
@@ -37,6 +45,7 @@ export function createRunRecorder(
   let run = initial;
   let steps: StepMetric[] = [];
   let evals: EvalMetric[] = [];
+  let samples: Sample[] = [];
   let logs: Omit<LogLine, 'id'>[] = [];
   /** Whether the last attempt to write failed: said once, not at every attempt. */
   let isFailing = false;
@@ -45,8 +54,8 @@ export function createRunRecorder(
   const flush = () => {
     if (timer) clearTimeout(timer);
     timer = null;
-    if (steps.length + evals.length + logs.length === 0) return;
-    const lines = writeMetrics(context.writable(), run.id, { steps, evals, logs });
+    if (steps.length + evals.length + samples.length + logs.length === 0) return;
+    const lines = writeMetrics(context.writable(), run.id, { steps, evals, samples, logs });
     isFailing = false;
     const last = steps.at(-1);
     run = save({
@@ -57,8 +66,9 @@ export function createRunRecorder(
     });
     if (steps.length > 0) context.emit({ type: 'run.steps', runId: run.id, steps });
     for (const metric of evals) context.emit({ type: 'run.eval', runId: run.id, metric });
+    if (samples.length > 0) context.emit({ type: 'run.samples', runId: run.id, samples });
     if (lines.length > 0) context.emit({ type: 'run.log', runId: run.id, lines });
-    [steps, evals, logs] = [[], [], []];
+    [steps, evals, samples, logs] = [[], [], [], []];
   };
   const flushSoon = () => {
     timer ??= setTimeout(() => {
@@ -110,6 +120,12 @@ export function createRunRecorder(
           evals.push(metric);
           if (metric.loss < (run.best?.loss ?? Infinity))
             run = { ...run, best: { step: metric.step, loss: metric.loss } };
+          flushSoon();
+          break;
+        }
+        case 'sample': {
+          const { type: _type, ...sample } = event;
+          samples.push(sample);
           flushSoon();
           break;
         }

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { modelTargets } from '../budget/targets.ts';
-import type { Checkpoint, Curves, LogLine, Run } from '../contract/entities.ts';
+import type { Checkpoint, Curves, LogLine, Run, Sample } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
@@ -20,6 +20,7 @@ import {
 import { ensureProject } from '../store/projects.ts';
 import { dropMetricsAfter } from '../store/metrics.ts';
 import { readLogs, type LogQuery } from '../store/runLogs.ts';
+import { readSamples } from '../store/samples.ts';
 import { readSparkline } from '../store/sparklines.ts';
 import { createBranch, type BranchRequest } from './branches.ts';
 import { chosenCheckpoint, describeCheckpoints, latestCheckpoint } from './checkpoints.ts';
@@ -49,6 +50,7 @@ export interface RunService {
   curves(reference: string, query?: CurveQuery): Curves;
   /** The training loss of many runs in few points each, by run; runs without a step are absent. */
   sparklines(runIds: readonly string[], points: number): Record<string, number[]>;
+  samples(reference: string, query: { prompt: number; limit: number }): Sample[];
   logs(reference: string, query: LogQuery): { lines: LogLine[]; total: number };
   /** Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events. */
   start(
@@ -193,6 +195,7 @@ export function createRunService(
           .map((id) => [id, readSparkline(database, id, points)] as const)
           .filter(([, values]) => values.length > 0),
       ),
+    samples: (reference, query) => readSamples(database, get(reference).id, query),
     logs: (reference, query) => readLogs(database, get(reference).id, query),
 
     async start({ name, model: modelReference, dataset: datasetReference, config: asked }, watch) {

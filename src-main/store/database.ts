@@ -7,6 +7,7 @@ import { runAnnotations } from './migrations/0002-run-annotations.ts';
 import { projectGoals } from './migrations/0003-project-goals.ts';
 import { memoryAndLogTimes } from './migrations/0004-memory-and-log-times.ts';
 import { runQueue } from './migrations/0005-run-queue.ts';
+import { samples } from './migrations/0006-samples.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -31,6 +32,7 @@ export const migrations: readonly Migration[] = [
   projectGoals,
   memoryAndLogTimes,
   runQueue,
+  samples,
 ];
 
 /**

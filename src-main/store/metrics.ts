@@ -1,11 +1,13 @@
-import type { EvalMetric, LogLine, StepMetric } from '../contract/entities.ts';
+import type { EvalMetric, LogLine, Sample, StepMetric } from '../contract/entities.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 import { insertLogs } from './runLogs.ts';
+import { insertSamples } from './samples.ts';
 
 /** A batch of what a run records. */
 export interface RecordedBatch {
   steps: readonly StepMetric[];
   evals: readonly EvalMetric[];
+  samples: readonly Sample[];
   logs: readonly Omit<LogLine, 'id'>[];
 }
 
@@ -20,7 +22,7 @@ export function emptyColumns(): StepColumns {
 export function writeMetrics(
   database: WritableDatabase,
   runId: string,
-  { steps, evals, logs }: RecordedBatch,
+  { steps, evals, samples, logs }: RecordedBatch,
 ): LogLine[] {
   const { writable } = database;
   const step = writable.prepare(
@@ -31,6 +33,7 @@ export function writeMetrics(
     for (const m of steps)
       step.run(runId, m.step, m.loss, m.lr, m.gradNorm, m.tokensPerSecond, m.memoryBytes);
     for (const m of evals) evaluation.run(runId, m.step, m.loss, m.rows, m.tokens);
+    insertSamples(database, runId, samples);
     return insertLogs(database, runId, logs);
   })();
 }
@@ -40,10 +43,11 @@ export function dropMetricsAfter({ writable }: WritableDatabase, runId: string, 
   writable.transaction(() => {
     writable.prepare('DELETE FROM step_metrics WHERE run_id = ? AND step > ?').run(runId, step);
     writable.prepare('DELETE FROM eval_metrics WHERE run_id = ? AND step > ?').run(runId, step);
+    writable.prepare('DELETE FROM samples WHERE run_id = ? AND step > ?').run(runId, step);
   })();
 }
 
-/** Gives one run the metrics of another up to a step, whatever columns they have. */
+/** Gives one run the metrics and answers of another up to a step, whatever columns they have. */
 export function copyMetrics(
   { writable }: WritableDatabase,
   fromRun: string,
@@ -51,7 +55,7 @@ export function copyMetrics(
   lastStep: number,
 ): void {
   writable.transaction(() => {
-    for (const table of ['step_metrics', 'eval_metrics']) {
+    for (const table of ['step_metrics', 'eval_metrics', 'samples']) {
       const columns = writable.prepare(`SELECT name FROM pragma_table_info('${table}')`).pluck().all();
       const others = columns.filter((name) => name !== 'run_id').join(', ');
       writable

@@ -182,6 +182,7 @@ export class Studio {
         break;
       }
       case 'run.eval':
+      case 'run.samples':
       case 'run.log':
         break;
       case 'projects.changed':

@@ -50,11 +50,11 @@ it('smooths over all steps: the value at a step does not depend on the range or 
 
 it('sees steps that are recorded later, and forgets those that are taken back', () => {
   const more = { ...recorded[0]!, step: 5001, loss: 7, memoryBytes: null };
-  writeMetrics(database, run, { steps: [more], evals: [], logs: [] });
+  writeMetrics(database, run, { steps: [more], evals: [], samples: [], logs: [] });
   expect(reader.read(run, {}).steps.at(-1)).toEqual(more);
   dropMetricsAfter(database, run, 100);
   reader.forget(run);
-  writeMetrics(database, run, { steps: [{ ...more, step: 101 }], evals: [], logs: [] });
+  writeMetrics(database, run, { steps: [{ ...more, step: 101 }], evals: [], samples: [], logs: [] });
   const { steps, total } = reader.read(run, {});
   expect(total).toBe(101);
   expect(steps.at(-1)).toMatchObject({ step: 101, loss: 7 });

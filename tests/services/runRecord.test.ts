@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { LogLine, Run } from '../../src-main/contract/entities.ts';
+import type { LogLine, Run, Sample } from '../../src-main/contract/entities.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import type { Core } from '../../src-main/core/createCore.ts';
@@ -22,6 +22,7 @@ beforeAll(async () => {
     batch: 2,
     context: 64,
     checkpointEvery: 4,
+    samples: { prompts: ['12 + 30 =', 'Tom has'], every: 3, maxTokens: 5 },
   });
   const { ended } = await core.runs.start({ name: 'a', model: 'tiny', dataset: 'sums', config });
   run = await ended;
@@ -35,6 +36,17 @@ it('keeps the memory of the engine after every step', () => {
     expect(memoryBytes).toBeGreaterThan(50e6);
     expect(memoryBytes).toBeLessThan(run.environment!.memoryBytes);
   }
+});
+
+it('keeps the answers to its prompts, and tells them as events', () => {
+  const kept = [0, 1].map((prompt) => core.runs.samples('a', { prompt, limit: 10 }));
+  for (const answers of kept) {
+    expect(answers.map(({ step }) => step)).toEqual([0, 3, 6]);
+    for (const { tokens } of answers) expect(tokens).toBeLessThanOrEqual(5);
+  }
+  const told = events.flatMap((event) => (event.type === 'run.samples' ? event.samples : []));
+  const order = (a: Sample, b: Sample) => a.prompt - b.prompt || a.step - b.step;
+  expect(told.toSorted(order)).toEqual(kept.flat());
 });
 
 it('keeps the log with times, and tells the same lines as events', () => {

@@ -37,7 +37,7 @@ it('gives the latest lines, those before and after one, and those with a text or
     level: i === 20 ? ('error' as const) : i % 10 === 0 ? ('warning' as const) : ('info' as const),
     line: i === 7 ? '100 % of a_b' : `Line ${i}`,
   }));
-  const written = writeMetrics(database, run.id, { steps: [], evals: [], logs });
+  const written = writeMetrics(database, run.id, { steps: [], evals: [], samples: [], logs });
   expect(written.map(({ line }) => line)).toEqual(logs.map(({ line }) => line));
   const ask = (query: Partial<Parameters<typeof readLogs>[2]>) => {
     const { lines, total } = readLogs(database, run.id, { limit: 3, ...query });

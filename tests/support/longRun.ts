@@ -41,7 +41,7 @@ export function writeLongRun(path: string, name: string, count: number): string 
     const run = sampleRun({ name, step: count, totalSteps: count, state: 'done' });
     insertRun(database, run);
     const evals = longEvaluations(count, Math.max(1, Math.floor(count / 100)));
-    writeMetrics(database, run.id, { steps: longCurve(count), evals, logs: [] });
+    writeMetrics(database, run.id, { steps: longCurve(count), evals, samples: [], logs: [] });
     return run.id;
   } finally {
     database.writable.close();

@@ -3,21 +3,28 @@ import { add, cast, maximum, scalarLike, subtract } from '../graph/ops/elementwi
 import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
 import { argMax } from '../graph/ops/reduce.ts';
 import { Session, type Entry, type Tensorflow } from '../graph/session.ts';
-import { assignSlice, assignVariable, createVariable, fill, readVariable } from '../graph/variables.ts';
+import {
+  assignSlice,
+  assignVariable,
+  createVariable,
+  fill,
+  readVariable,
+  releaseVariable,
+} from '../graph/variables.ts';
 import { cachedAttention, layerScoring } from '../model/attention.ts';
 import { decoderHidden } from '../model/decoder.ts';
 import { headLogits } from '../model/head.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
 import { dependsOnLength, rotaryFrequencies, rotaryTable } from '../model/rotary.ts';
 
-export interface DecodingGraph {
+/** What decoding needs of a session: its entries are those of `decodingEntries`. */
+export interface Decoder {
   session: Session;
   batch: number;
   /** KV cache positions a row has. */
   slots: number;
   /** Tokens that one prefill call takes. */
   prefillTokens: number;
-  assignment: ReturnType<ModelGraph['assignment']>;
   /**
    * Inputs of `prefill` and `decode` that follow the texts' lengths: rotary frequencies, where rope scaling depends on them.
    * @param lengths tokens of each row's text, those of the call included
@@ -25,22 +32,44 @@ export interface DecodingGraph {
   lengthInputs(lengths: readonly number[]): Record<string, Float32Array>;
 }
 
+export interface DecodingGraph extends Decoder {
+  assignment: ReturnType<ModelGraph['assignment']>;
+}
+
+export interface DecodingShape {
+  batch: number;
+  slots: number;
+  prefillTokens: number;
+}
+
+/** Opens a session of its own that decodes; see decodingEntries. */
+export async function openDecodingGraph(
+  tf: Tensorflow,
+  model: ModelGraph,
+  shape: DecodingShape,
+): Promise<DecodingGraph> {
+  const { entries, lengthInputs } = decodingEntries(model, shape);
+  const assignment = model.assignment();
+  const session = await Session.open(tf, model.graph, { ...entries, assign: assignment.entry });
+  return { session, ...shape, assignment, lengthInputs };
+}
+
 /**
- * Builds and opens a session that decodes with a KV cache. Rows of a batch are aligned at their ends: a shorter prompt starts
+ * Calls that decode with a KV cache, for any session on the model: they read the variables that it has, so that a training session
+ * decodes with its state of the moment and holds no second copy of the weights. Rows of a batch are aligned at their ends: a shorter prompt starts
  * at a later slot (`rowStart`), and slots before it are never seen. Entries:
  *
- * - `clear`: zeroes the cache (slots not yet written must at least be finite).
+ * - `clear`: makes or zeroes the cache (slots not yet written must at least be finite).
+ * - `release`: frees the cache, until it is made again.
  * - `prefill`, `decode`: ids [batch * n], firstSlot, rowStart -> `next` [batch], the most likely token after the last one;
  *   n is prefillTokens and 1. What `lengthInputs` returns is fed as well.
  * - `prefillLogits`, `decodeLogits`: the same with `logits` [batch * vocabulary] instead.
  */
-export async function openDecodingGraph(
-  tf: Tensorflow,
+export function decodingEntries(
   model: ModelGraph,
-  options: { batch: number; slots: number; prefillTokens: number },
-): Promise<DecodingGraph> {
+  { batch, slots, prefillTokens }: DecodingShape,
+): { entries: Record<string, Entry>; lengthInputs: Decoder['lengthInputs'] } {
   const { graph, config, dtype } = model;
-  const { batch, slots, prefillTokens } = options;
   const shape = [batch, config.keyValueHeads, slots, config.headDim];
   const caches = Array.from({ length: config.layers }, (_, layer) => ({
     k: createVariable(graph, `cache.${layer}.k`, shape, dtype),
@@ -124,16 +153,17 @@ export async function openDecodingGraph(
   };
 
   const entries: Record<string, Entry> = { ...forward('prefill', prefillTokens), ...forward('decode', 1) };
-  const cleared = caches
-    .flatMap(({ k, v }) => [k, v])
-    .map((variable) => assignVariable(variable, fill(graph, shape, 0, dtype)));
+  const cacheVariables = caches.flatMap(({ k, v }) => [k, v]);
+  const cleared = cacheVariables.map((variable) => assignVariable(variable, fill(graph, shape, 0, dtype)));
   entries['clear'] = {
     inputs: {},
     outputs: { done: graph.after(cleared, () => graph.constant(1, 'i32')) },
   };
-  const assignment = model.assignment();
-  entries['assign'] = assignment.entry;
-  const session = await Session.open(tf, graph, entries);
+  const released = cacheVariables.map((variable) => releaseVariable(variable));
+  entries['release'] = {
+    inputs: {},
+    outputs: { done: graph.after(released, () => graph.constant(1, 'i32')) },
+  };
   const lengthInputs = (lengths: readonly number[]) =>
     Object.fromEntries(
       fed.map((i) => {
@@ -144,5 +174,5 @@ export async function openDecodingGraph(
         return [`frequencies${i}`, values];
       }),
     );
-  return { session, batch, slots, prefillTokens, assignment, lengthInputs };
+  return { entries, lengthInputs };
 }

@@ -5,6 +5,7 @@ import type {
   DataContract,
   EvalMetric,
   ExportFormat,
+  Sample,
   StepMetric,
 } from '../../contract/entities.ts';
 import type { Method, Precision, TrainConfig } from '../../contract/training.ts';
@@ -221,6 +222,7 @@ export type EngineEvent =
   /** A step that changed nothing. `reason`: for example `gradient norm Infinity`. */
   | { type: 'skipped'; step: number; lr: number; reason: string }
   | ({ type: 'eval' } & EvalMetric)
+  | ({ type: 'sample' } & Sample)
   | { type: 'checkpoint'; step: number; folder: string }
   | { type: 'progress'; label: string; done: number; total: number | null; secondsLeft?: number | null }
   | { type: 'log'; line: string };

@@ -26,6 +26,7 @@ import {
   type Progress,
 } from './progress.ts';
 import { checkSchedule, learningRate } from '../../budget/schedule.ts';
+import { createSampler, readPrompts, sampling, type Sampler } from './samples.ts';
 import { checkTasks } from './taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';
 import { beginState, restoreState, saveState, startingWeights, type TrainingState } from './trainingState.ts';
@@ -82,7 +83,14 @@ export async function train(
       products: context.products,
     });
     checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
-    graph = await openTrainingGraph(context.tf, model, config, layout);
+    const prompts = config.samples && readPrompts(config.samples, request.modelFolder, decoder);
+    let sampler: Sampler | null = null;
+    graph = await openTrainingGraph(context.tf, model, config, layout, {
+      moreEntries: () => {
+        sampler = prompts && createSampler(model, prompts);
+        return sampler?.entries ?? {};
+      },
+    });
     graph.loadWeights((done, total) =>
       context.emit({ type: 'progress', label: 'Loading weights', done, total }),
     );
@@ -120,6 +128,7 @@ export async function train(
       rows,
       run: (batches, at) => optimiserStep(open, config, batches, at),
       evaluate: () => heldOutLoss(open, heldOut, config, layout),
+      sample: sampling(sampler, open.session, context),
       save: (progress) => saveState(state, progress),
     });
   } finally {
@@ -165,6 +174,8 @@ async function steps(
     rows: TokenFileReader;
     run(batches: Batch[], at: { step: number; update: number; learningRate: number }): StepResult;
     evaluate(): Omit<EvalMetric, 'step'> | null;
+    /** Answers the run's prompts, unless that was done after this very step. */
+    sample(step: number): Promise<void>;
     save(progress: Progress): string;
   },
 ): Promise<TrainResult> {
@@ -186,8 +197,10 @@ async function steps(
     best: progress.best,
   });
 
+  if (progress.step === 0) await parts.sample(0);
   while (progress.step < order.totalSteps) {
     if (progress.evaluationsSinceBest >= (config.earlyStoppingPatience ?? Infinity)) {
+      await parts.sample(progress.step);
       save(progress);
       return end('early_stopped');
     }
@@ -229,13 +242,16 @@ async function steps(
     }
 
     const isLast = step === order.totalSteps;
-    if (isLast || isDue(step, config.evalEvery)) {
+    const isEvaluated = isLast || isDue(step, config.evalEvery);
+    if (isEvaluated) {
       const metric = parts.evaluate();
       if (metric) progress = afterEvaluation(progress, metric.loss);
       if (metric && Number.isFinite(metric.loss)) context.emit({ type: 'eval', step, ...metric });
       else if (metric)
         context.emit({ type: 'log', line: `step ${step}: the held-out loss is ${metric.loss}` });
     }
+    const every = config.samples?.every;
+    if (isLast || (every === 0 ? isEvaluated : isDue(step, every ?? 0))) await parts.sample(step);
     const isBest = config.keepBest && progress.best?.step === step;
     if (isLast || isBest || isDue(step, config.checkpointEvery)) save(progress);
   }

@@ -49,6 +49,7 @@ export interface TrainingGraph {
  * - `score`: ids, labels -> loss sum and missed labels of each row, without dropout.
  * - `read`: the bytes of one of the variables that a checkpoint holds (see readByIndex).
  * - `gradients`: the gradients themselves (only with `exposeGradients`).
+ * - what `moreEntries` builds on the same variables.
  *
  * With packing (`layout.longestExample`), entries that take ids also take positions and segments.
  *
@@ -62,7 +63,7 @@ export async function openTrainingGraph(
   model: ModelGraph,
   config: TrainConfig,
   layout: BatchLayout,
-  options: { exposeGradients?: boolean } = {},
+  options: { exposeGradients?: boolean; moreEntries?: () => Record<string, Entry> } = {},
 ): Promise<TrainingGraph> {
   const { graph } = model;
   const rows = layout.batch * layout.tokens;
@@ -186,6 +187,8 @@ export async function openTrainingGraph(
       ),
     },
   };
+  // Built after all that trains, so that they change nothing of its graph.
+  Object.assign(entries, options.moreEntries?.());
   const kept = [...keptParameters(model), ...state];
   const index = graph.placeholder('read_index', [], 'i32');
   entries['read'] = { inputs: { index }, outputs: { bytes: readByIndex(graph, kept, index) } };

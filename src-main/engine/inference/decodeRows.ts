@@ -1,0 +1,178 @@
+import type { Random } from '../../data/random.ts';
+import type { Rope } from '../../formats/decoderConfig.ts';
+import type { Tokenizer } from '../../formats/tokenizer.ts';
+import type { GeneratedRow } from '../process/protocol.ts';
+import type { Decoder } from './decodingGraph.ts';
+import { sampleToken } from './sampling.ts';
+
+/** Slots that prompts of up to `longest` tokens take: prefill calls are whole. */
+export function prefilledSlots(longest: number, prefillTokens: number): number {
+  return Math.ceil(longest / prefillTokens) * prefillTokens;
+}
+
+/** A prompt being continued. */
+export class ContinuedRow {
+  readonly prompt: readonly number[];
+  readonly random: Random;
+  readonly ids: number[] = [];
+  #end: GeneratedRow['end'] | null = null;
+  #text = '';
+  readonly #rules: {
+    tokenizer: Tokenizer;
+    endIds: ReadonlySet<number>;
+    stop: readonly string[];
+    limit: number;
+    limitedByContext: boolean;
+  };
+
+  constructor(
+    prompt: readonly number[],
+    rules: {
+      tokenizer: Tokenizer;
+      endIds: ReadonlySet<number>;
+      stop: readonly string[];
+      limit: number;
+      limitedByContext: boolean;
+      random: Random;
+    },
+  ) {
+    this.prompt = prompt;
+    this.random = rules.random;
+    this.#rules = rules;
+  }
+
+  get ended(): boolean {
+    return this.#end !== null;
+  }
+
+  push(id: number): void {
+    const { tokenizer, endIds, stop, limit, limitedByContext } = this.#rules;
+    if (endIds.has(id)) {
+      this.#end = 'end_id';
+      return;
+    }
+    this.ids.push(id);
+    // Decoded as a whole each time: a token's text can depend on its neighbours (bytes of one character, leading spaces).
+    this.#text = continuation(tokenizer, this.prompt, this.ids);
+    const at = firstOf(this.#text, stop);
+    if (at >= 0) {
+      this.#text = this.#text.slice(0, at);
+      this.#end = 'stop';
+    } else if (this.ids.length >= limit) this.#end = limitedByContext ? 'context' : 'length';
+  }
+
+  /** The id at a place of the text; 0 before and behind it. */
+  tokenAt(place: number): number {
+    return this.prompt[place] ?? this.ids[place - this.prompt.length] ?? 0;
+  }
+
+  result(): GeneratedRow {
+    return { ids: this.ids, text: this.#text, end: this.#end ?? 'length' };
+  }
+}
+
+/** Text that `ids` add behind the prompt: a decoder may drop the leading space of a text that stands alone. */
+function continuation(tokenizer: Tokenizer, prompt: readonly number[], ids: readonly number[]): string {
+  const tail = prompt.slice(-8);
+  const before = tokenizer.decode(tail);
+  const all = tokenizer.decode([...tail, ...ids]);
+  return all.startsWith(before) ? all.slice(before.length) : tokenizer.decode(ids);
+}
+
+function firstOf(text: string, stop: readonly string[]): number {
+  const places = stop.map((s) => text.indexOf(s)).filter((at) => at >= 0);
+  return places.length === 0 ? -1 : Math.min(...places);
+}
+
+/**
+ * Continues rows until all have ended.
+ * @param group no more than the decoder's batch
+ * @param options.temperature 0: greedy
+ * @param options.pause awaited now and then; what it throws ends the decoding
+ * @returns seconds spent on decoding, without the prompts
+ */
+export async function decodeRows(
+  decoder: Decoder,
+  group: readonly ContinuedRow[],
+  options: {
+    temperature: number;
+    topP: number;
+    /** Task of all rows; read only by an adapter that tells tasks apart. */
+    task: number;
+    ropes: readonly Rope[];
+    pause(): Promise<void>;
+  },
+): Promise<number> {
+  const { session, batch, prefillTokens } = decoder;
+  const { temperature, topP, task, ropes, pause } = options;
+  const sampled = temperature > 0;
+  const longest = Math.max(...group.map((row) => row.prompt.length));
+  const width = prefilledSlots(longest, prefillTokens);
+  const starts = Int32Array.from({ length: batch }, (_, r) => width - (group[r]?.prompt.length ?? 1));
+  session.run('clear', {});
+  let last = fill(width);
+  const begun = performance.now();
+  for (let slot = width; ; slot++) {
+    group.forEach((row, r) => {
+      if (!row.ended) row.push(last[r]!);
+    });
+    if (group.every((row) => row.ended)) break;
+    if (slot % 16 === 0) await pause();
+    const lengths = lengthsAt(slot + 1);
+    const switches = ropes.some((rope) =>
+      lengths.some((length, r) => r < group.length && invalidatesCache(rope, length)),
+    );
+    last = switches ? fill(slot + 1) : step('decode', slot, 1, lengths);
+  }
+  return (performance.now() - begun) / 1000;
+
+  /** Writes the cache from the first slot up to `end`; returns the tokens that follow. */
+  function fill(end: number): number[] {
+    const lengths = lengthsAt(end);
+    let next: number[] = [];
+    for (let slot = 0; slot < end;) {
+      const whole = slot + prefillTokens <= end;
+      next = step(whole ? 'prefill' : 'decode', slot, whole ? prefillTokens : 1, lengths);
+      slot += whole ? prefillTokens : 1;
+    }
+    return next;
+  }
+
+  /** Tokens of each row's text before slot `end`. */
+  function lengthsAt(end: number): number[] {
+    return Array.from(starts, (start) => end - start);
+  }
+
+  /** Runs `count` slots from `slot`; `lengths` are those of the texts that frequencies follow. */
+  function step(
+    entry: 'prefill' | 'decode',
+    slot: number,
+    count: number,
+    lengths: readonly number[],
+  ): number[] {
+    const ids = new Int32Array(batch * count);
+    group.forEach((row, r) => {
+      for (let t = 0; t < count; t++) ids[r * count + t] = row.tokenAt(slot + t - starts[r]!);
+    });
+    const out = session.run(sampled ? `${entry}Logits` : entry, {
+      ids,
+      firstSlot: Int32Array.of(slot),
+      rowStart: starts,
+      tasks: new Int32Array(ids.length).fill(task),
+      ...decoder.lengthInputs(lengths),
+    });
+    return sampled ? group.map((row, r) => sample(row, r, out['logits'] as Float32Array)) : [...out['next']!];
+  }
+
+  function sample(row: ContinuedRow, r: number, logits: Float32Array): number {
+    if (row.ended) return 0;
+    const vocabulary = logits.length / batch;
+    const own = logits.subarray(r * vocabulary, (r + 1) * vocabulary);
+    return sampleToken(own, temperature, topP, row.random);
+  }
+}
+
+/** Longrope changes all frequencies at one length; transformers computes the cache anew there. */
+function invalidatesCache({ scaling }: Rope, length: number): boolean {
+  return scaling?.type === 'longrope' && length === scaling.originalContext + 1;
+}
