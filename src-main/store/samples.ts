@@ -20,16 +20,17 @@ export function readSamples(
   runId: string,
   { prompt, limit }: { prompt: number; limit: number },
 ): Sample[] {
-  // Row n of `total` is taken where its share of the limit grows past a whole number: limit - 1 of them, and the last.
+  // Numbers are bound as floats: whole division needs the cast. Row n of `total` is taken where its share of the limit grows past a whole number: limit - 1 of them, and the last.
   return readable
     .prepare(
       `WITH numbered AS (
-         SELECT *, row_number() OVER (ORDER BY step) - 1 AS n, count(*) OVER () AS total
+         SELECT *, row_number() OVER (ORDER BY step) - 1 AS n, count(*) OVER () AS total,
+           CAST(? AS INTEGER) - 1 AS parts
          FROM samples WHERE run_id = ? AND prompt = ?
        )
        SELECT step, prompt, text, tokens, ending AS end FROM numbered
-       WHERE total <= ? OR n = total - 1 OR n * (? - 1) / total > (n - 1) * (? - 1) / total OR n = 0
+       WHERE total <= parts + 1 OR n IN (0, total - 1) OR n * parts / total > (n - 1) * parts / total
        ORDER BY step`,
     )
-    .all(runId, prompt, limit, limit, limit) as Sample[];
+    .all(limit, runId, prompt) as Sample[];
 }
