@@ -29,7 +29,7 @@ export function readSamples(
          FROM samples WHERE run_id = ? AND prompt = ?
        )
        SELECT step, prompt, text, tokens, ending AS end FROM numbered
-       WHERE total <= parts + 1 OR n IN (0, total - 1) OR n * parts / total > (n - 1) * parts / total
+       WHERE total <= parts + 1 OR n = 0 OR n * parts / (total - 1) > (n - 1) * parts / (total - 1)
        ORDER BY step`,
     )
     .all(limit, runId, prompt) as Sample[];
