@@ -7,7 +7,8 @@ import { insertSamples } from './samples.ts';
 export interface RecordedBatch {
   steps: readonly StepMetric[];
   evals: readonly EvalMetric[];
-  samples: readonly Sample[];
+  /** Absent: none. */
+  samples?: readonly Sample[];
   logs: readonly Omit<LogLine, 'id'>[];
 }
 
@@ -22,7 +23,7 @@ export function emptyColumns(): StepColumns {
 export function writeMetrics(
   database: WritableDatabase,
   runId: string,
-  { steps, evals, samples, logs }: RecordedBatch,
+  { steps, evals, samples = [], logs }: RecordedBatch,
 ): LogLine[] {
   const { writable } = database;
   const step = writable.prepare(

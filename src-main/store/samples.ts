@@ -20,7 +20,8 @@ export function readSamples(
   runId: string,
   { prompt, limit }: { prompt: number; limit: number },
 ): Sample[] {
-  // Numbers are bound as floats: whole division needs the cast. Row n of `total` is taken where its share of the limit grows past a whole number: limit - 1 of them, and the last.
+  // Row n is taken where its share of the parts between the first and the last grows past a whole number. Numbers are bound as floats,
+  // which would not be divided as whole ones: hence the cast.
   return readable
     .prepare(
       `WITH numbered AS (

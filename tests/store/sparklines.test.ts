@@ -24,7 +24,7 @@ function record(
   const steps = losses.map(([step, loss]) => ({
     ...{ step, loss, lr: 1, gradNorm: 1, tokensPerSecond: 1, memoryBytes: null },
   }));
-  writeMetrics(database, run.id, { steps, evals: [], samples: [], logs: [] });
+  writeMetrics(database, run.id, { steps, evals: [], logs: [] });
   return run.id;
 }
 
