@@ -46,6 +46,9 @@ export function overlayOption(
             show: true,
             formatter: run.name,
             color: colors.text,
+            // A run that ends before others has its name among their lines.
+            backgroundColor: colors.surface,
+            padding: [1, 3],
             fontFamily: 'Inter Variable',
             fontSize: 11,
             width: settings.labelWidth,

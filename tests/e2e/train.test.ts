@@ -135,7 +135,8 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
 
   it('finds runs by what is written into them', async () => {
     await page.getByRole('link', { name: 'History' }).click();
-    await page.getByRole('button', { name: /^Tags and notes of first dora/ }).click();
+    await page.getByRole('row', { name: /first dora\b/ }).focus();
+    await page.keyboard.press('n');
     await page.getByRole('textbox', { name: /^Tags of/ }).fill('paper, seed 2');
     await page.getByLabel('Notes', { exact: true }).fill('the rate was too low');
     await page.getByRole('button', { name: 'Save', exact: true }).click();
@@ -180,7 +181,8 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
   });
 
   it('configures a run again', async () => {
-    await page.getByRole('link', { name: 'Configure first dora again' }).click();
+    await page.getByRole('row', { name: /first dora\b/ }).focus();
+    await page.keyboard.press('c');
     await page.getByText('The form has the configuration of “first dora”.').waitFor();
     expect(await page.getByRole('radio', { name: /^DoRA\b/ }).isChecked()).toBe(true);
     expect(await number('Learning rate').inputValue()).toBe('0.0001');

@@ -1,5 +1,5 @@
 import { runStates, type Run } from '../../../src-main/contract/entities.ts';
-import { methods } from '../../../src-main/contract/training.ts';
+import { methods, type Method } from '../../../src-main/contract/training.ts';
 import { methodSigns } from '../../ui/methods.ts';
 
 /** By run as it stands: a run that changes is another object, whose text is made anew. */
@@ -70,24 +70,32 @@ export function facetedRuns(runs: readonly Run[], choice: FacetChoice): readonly
   );
 }
 
+/** A value of a facet and the number of runs that have it. */
+export interface FacetCount {
+  value: string;
+  label: string;
+  /** What the value is, where it is a method: shown with its sign. */
+  method: Method | null;
+  count: number;
+}
+
 /** The values of a facet with the number of runs that the other facets leave, in a stable order. */
-export function facetCounts(
-  runs: readonly Run[],
-  facet: Facet,
-  choice: FacetChoice,
-): { value: string; label: string; count: number }[] {
+export function facetCounts(runs: readonly Run[], facet: Facet, choice: FacetChoice): FacetCount[] {
   const counts = new Map<string, number>();
   for (const value of choice[facet]) counts.set(value, 0);
   for (const run of facetedRuns(runs, { ...choice, [facet]: [] }))
     for (const value of facetValues(run, facet)) counts.set(value, (counts.get(value) ?? 0) + 1);
   const order: readonly string[] = facet === 'method' ? methods : facet === 'state' ? runStates : [];
   return [...counts]
-    .map(([value, count]) => ({ value, label: facetText(facet, value), count }))
+    .map(([value, count]) => ({
+      ...{ value, label: facetText(facet, value), count },
+      method: facet === 'method' ? (methods.find((method) => method === value) ?? null) : null,
+    }))
     .sort((a, b) => order.indexOf(a.value) - order.indexOf(b.value) || a.label.localeCompare(b.label));
 }
 
 /** A value of a facet in words. */
 export function facetText(facet: Facet, value: string): string {
-  if (facet !== 'method') return value;
-  return methods.flatMap((method) => (method === value ? [methodSigns[method].label] : []))[0] ?? value;
+  const method = facet === 'method' ? methods.find((name) => name === value) : undefined;
+  return method ? methodSigns[method].label : value;
 }

@@ -105,9 +105,21 @@ describe('facets', () => {
   it('count what the other facets leave, and keep a chosen value that none has', () => {
     const choice = { ...noFacets, method: ['lora'], tag: ['gone'] };
     expect(facetCounts(runs, 'method', noFacets).map(({ value }) => value)).toEqual(methods);
-    expect(facetCounts(runs, 'method', noFacets)[1]).toEqual({ value: 'lora', label: 'LoRA', count: 10 });
-    expect(facetCounts(runs, 'tag', choice)).toContainEqual({ value: 'gone', label: 'gone', count: 0 });
-    expect(facetCounts(runs, 'tag', choice)).toContainEqual({ value: 'paper', label: 'paper', count: 2 });
+    expect(facetCounts(runs, 'method', noFacets)[1]).toEqual({
+      ...{ value: 'lora', label: 'LoRA', method: 'lora', count: 10 },
+    });
+    expect(facetCounts(runs, 'tag', choice)).toContainEqual({
+      value: 'gone',
+      label: 'gone',
+      method: null,
+      count: 0,
+    });
+    expect(facetCounts(runs, 'tag', choice)).toContainEqual({
+      value: 'paper',
+      label: 'paper',
+      method: null,
+      count: 2,
+    });
   });
 });
 
