@@ -138,7 +138,8 @@ export function startCoreProcess(options: {
 
 function deathError(code: number | null, signal: string | null, lines: readonly string[]): PlainError {
   const how = signal === null ? `with code ${code}` : `by signal ${signal}`;
-  const why = lines.findLast((line) => /error|cannot|failed/i.test(line)) ?? lines[lines.length - 1];
+  const why =
+    [...lines].reverse().find((line) => /error|cannot|failed/i.test(line)) ?? lines[lines.length - 1];
   return {
     code: 'core_died',
     message: `The studio’s core ended ${how}${why ? `: ${why.trim().slice(0, 300)}` : '.'}`,

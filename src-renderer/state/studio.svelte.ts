@@ -248,7 +248,7 @@ export class Studio {
 /** A run's place does not change with its state: only a new one has to be put in order. */
 function withRun(runs: readonly Run[], run: Run): Run[] {
   const at = runs.findIndex(({ id }) => id === run.id);
-  return at >= 0 ? runs.with(at, run) : newestFirst([run, ...runs]);
+  return at >= 0 ? [...runs.slice(0, at), run, ...runs.slice(at + 1)] : newestFirst([run, ...runs]);
 }
 
 /** The queue with the run as it is now: events of the queue come when its order changes. */

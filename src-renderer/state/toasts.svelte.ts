@@ -63,7 +63,7 @@ export async function undo(id: number): Promise<void> {
 
 /** The newest deletion that can be taken back, for Ctrl+Z. */
 export function latestUndoable(): Toast | undefined {
-  return toasts.findLast((toast) => toast.undo !== null && !toast.isUndoing);
+  return [...toasts].reverse().find((toast) => toast.undo !== null && !toast.isUndoing);
 }
 
 /** One second has passed for those that nobody is looking at closely. */
