@@ -420,3 +420,19 @@ export const machineLoadSchema = z.object({
   gpu: z.object({ name: z.string(), memoryBytes: z.number(), memoryUsedBytes: z.number() }).nullable(),
 });
 export type MachineLoad = z.infer<typeof machineLoadSchema>;
+
+export const storagePartSchema = z.object({
+  name: z.enum(['models', 'datasets', 'runs', 'cache', 'database']),
+  files: z.number().int(),
+  bytes: z.number(),
+});
+export type StoragePart = z.infer<typeof storagePartSchema>;
+
+/** What takes space in the data folder. */
+export const storageReportSchema = z.object({
+  home: z.string(),
+  /** Free on its disk. */
+  freeBytes: z.number(),
+  parts: z.array(storagePartSchema),
+});
+export type StorageReport = z.infer<typeof storageReportSchema>;

@@ -20,6 +20,7 @@ import {
   projectSchema,
   queueSchema,
   runSchema,
+  storageReportSchema,
   sampleSchema,
 } from './entities.ts';
 import {
@@ -56,6 +57,12 @@ export const procedures = {
   'studio.doctor': { input: nothing, output: doctorReportSchema },
   /** Provides what the report calls repairable; progress of the task `repair`. */
   'studio.repair': { input: nothing, output: doctorReportSchema },
+  'studio.storage': { input: nothing, output: storageReportSchema },
+  /** Deletes what the cache can compute anew; refused while a run trains. */
+  'studio.cleanCache': {
+    input: nothing,
+    output: z.object({ files: z.number().int(), bytes: z.number() }),
+  },
   'studio.load': { input: nothing, output: machineLoadSchema },
   /** Adds the studio's own tiny model and dataset, for a first run without a download. */
   'studio.addStarter': {

@@ -20,6 +20,7 @@ import { createModelService, type ModelService } from '../services/models.ts';
 import { createProjectService, type ProjectService } from '../services/projects.ts';
 import { repairRuntime } from '../services/repair.ts';
 import { createRunService, type RunService } from '../services/runs.ts';
+import { cleanCache, readStorage } from '../services/storage.ts';
 import { addStarter } from '../services/starter.ts';
 import { studioVersion } from '../services/version.ts';
 import {
@@ -112,6 +113,8 @@ export function createCore(options: {
       await repairRuntime(events.emit, signal);
       return examine(home, engine);
     },
+    'studio.storage': () => readStorage(context),
+    'studio.cleanCache': () => cleanCache(context),
     'studio.load': () => readLoad(),
     'studio.addStarter': () => addStarter(paths, models, datasets),
     'projects.list': async () => projects.list(),
