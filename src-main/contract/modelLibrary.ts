@@ -77,6 +77,30 @@ export const tokenPieceSchema = z.object({
 });
 export type TokenPiece = z.infer<typeof tokenPieceSchema>;
 
+export const tensorSchema = z.object({
+  name: z.string(),
+  dtype: z.string(),
+  shape: z.array(z.number().int()),
+});
+export type Tensor = z.infer<typeof tensorSchema>;
+
+/** How a tensor's values are spread. Values that are not finite are counted, and in nothing else. */
+export const tensorHistogramSchema = z.object({
+  tensor: tensorSchema,
+  values: z.object({ count: z.number().int(), zeros: z.number().int(), notFinite: z.number().int() }),
+  /** Null where no value is finite. `deviation` is the standard deviation. */
+  range: z.object({ min: z.number(), max: z.number(), mean: z.number(), deviation: z.number() }).nullable(),
+  /** Bins of equal width from `low` to `high`, and what lies beyond them. */
+  bins: z.object({
+    low: z.number(),
+    high: z.number(),
+    counts: z.array(z.number().int()),
+    below: z.number().int(),
+    above: z.number().int(),
+  }),
+});
+export type TensorHistogram = z.infer<typeof tensorHistogramSchema>;
+
 /** What goes when a model is removed, and what stays. */
 export const modelRemovalSchema = z.object({
   /** The studio's own copy or download, which is deleted. */

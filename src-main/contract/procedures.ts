@@ -32,6 +32,8 @@ import {
   modelCardSchema,
   modelRemovalSchema,
   modelStorageSchema,
+  tensorHistogramSchema,
+  tensorSchema,
   tokenPieceSchema,
 } from './modelLibrary.ts';
 import { precisionSchema, trainConfigSchema } from './training.ts';
@@ -104,6 +106,12 @@ export const procedures = {
       specialTokens: z.boolean().default(true),
     }),
     output: z.array(tokenPieceSchema),
+  },
+  /** The weights by name. */
+  'models.tensors': { input: z.object({ model: reference }), output: z.array(tensorSchema) },
+  'models.histogram': {
+    input: z.object({ model: reference, tensor: z.string().min(1).max(500) }),
+    output: tensorHistogramSchema,
   },
   'models.storage': { input: nothing, output: modelStorageSchema },
   /** What removing the model would delete and keep. */

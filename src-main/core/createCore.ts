@@ -128,6 +128,8 @@ export function createCore(options: {
     'models.cache': () => models.cache(),
     'models.card': async ({ model }) => models.card(model),
     'models.tokenize': ({ model, text, specialTokens }) => models.tokenize(model, text, specialTokens),
+    'models.tensors': async ({ model }) => models.tensors(model),
+    'models.histogram': ({ model, tensor }, { signal }) => models.histogram(model, tensor, signal),
     'models.storage': () => models.storage(),
     'models.removal': ({ model }) => models.removal(model),
     'models.downloads': async () => downloads.list(),

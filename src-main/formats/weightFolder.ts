@@ -52,6 +52,13 @@ export class WeightFolder {
     return shard.read(name);
   }
 
+  /** Bytes begin..end of a tensor. */
+  readRange(name: string, begin: number, end: number): Uint8Array {
+    const shard = this.#byName.get(name);
+    if (!shard) throw invalid(`The model has no tensor ${name}.`);
+    return shard.readRange(name, begin, end);
+  }
+
   /** Paths of the weight files, in the order of their names. */
   get paths(): string[] {
     return this.#shards.map(({ path }) => path);

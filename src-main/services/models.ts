@@ -8,9 +8,12 @@ import type {
   ModelCard,
   ModelRemoval,
   ModelStorage,
+  Tensor,
+  TensorHistogram,
   TokenPiece,
 } from '../contract/modelLibrary.ts';
 import { models } from '../store/library.ts';
+import { WeightFolder } from '../formats/weightFolder.ts';
 import { syncFolder } from '../formats/atomicFile.ts';
 import { listAllRuns } from '../store/runs.ts';
 import { byteProgress, endProgress } from './byteProgress.ts';
@@ -20,6 +23,7 @@ import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
 import { listModelCache } from './modelCache.ts';
 import { readModelCard } from './modelCard.ts';
 import { cacheOrigin, copyModel, findModelFolder, freeBytes, hashFiles, readModel } from './modelImport.ts';
+import { histogramOf } from './weights/histogram.ts';
 import { createTokenizerTryOut } from './tokenizer/tryOut.ts';
 
 export interface ModelService {
@@ -48,6 +52,8 @@ export interface ModelService {
   cache(): Promise<ModelCache>;
   card(reference: string): ModelCard;
   tokenize(reference: string, text: string, specialTokens: boolean): Promise<TokenPiece[]>;
+  tensors(reference: string): Tensor[];
+  histogram(reference: string, tensor: string, signal: AbortSignal): Promise<TensorHistogram>;
   storage(): Promise<ModelStorage>;
   removal(reference: string): Promise<ModelRemoval>;
   /** @throws StudioError config_invalid where runs need it */
@@ -167,6 +173,19 @@ export function createModelService(context: ServiceContext): ModelService {
     card: (reference) => readModelCard(get(reference)),
     tokenize: async (reference, text, specialTokens) =>
       tryOut.tokenize(get(reference).folder, text, specialTokens),
+    tensors(reference) {
+      const weights = new WeightFolder(get(reference).folder);
+      try {
+        return weights.names.map((name) => {
+          const { dtype, shape } = weights.info(name)!;
+          return { name, dtype, shape: [...shape] };
+        });
+      } finally {
+        weights.close();
+      }
+    },
+    histogram: async (reference, tensor, signal) =>
+      histogramOf({ folder: get(reference).folder, tensor }, signal),
     async storage() {
       const copied = models.list(database).filter(({ copied }) => copied);
       const uses = await Promise.all(copied.map(({ folder }) => diskUse(folder)));

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
-import { openTestCore } from '../support/core.ts';
+import { neverAborted, openTestCore } from '../support/core.ts';
 import { fixtures } from '../support/paths.ts';
 import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
 
@@ -85,5 +85,26 @@ describe('the card of a model', () => {
     ]);
     expect(() => core.models.remove(model.id)).toThrow(/of the project "other"/);
     expect(core.models.list()).toHaveLength(2);
+  });
+});
+
+describe('the weights of a model', () => {
+  it('are listed by name, and counted in a thread that can be ended', async () => {
+    const { core } = openTestCore();
+    const model = await core.models.add({ folder: tinyLlama, copy: false });
+    const tensors = core.models.tensors(model.id);
+    const sizes = tensors.map(({ shape }) => shape.reduce((a, b) => a * b));
+    expect(sizes.reduce((a, b) => a + b)).toBe(model.parameters);
+    const tensor = 'model.embed_tokens.weight';
+    const { values, range } = await core.models.histogram(model.id, tensor, neverAborted);
+    expect(values.count).toBe(model.vocabularySize * model.hiddenSize);
+    expect(range!.deviation).toBeGreaterThan(0);
+    await expect(core.models.histogram(model.id, 'none', neverAborted)).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    await expect(core.models.histogram(model.id, tensor, AbortSignal.abort())).rejects.toMatchObject({
+      code: 'cancelled',
+    });
+    core.close();
   });
 });

@@ -12,7 +12,7 @@ import {
   type AdapterPlace,
   type WeightSource,
 } from '../model/modelGraph.ts';
-import { asFloat32 } from '../model/storedFloats.ts';
+import { asFloat32 } from '../../formats/floats.ts';
 import { seedFrom } from '../seeds.ts';
 import type { PivotChooser } from './pivots/pivots.ts';
 

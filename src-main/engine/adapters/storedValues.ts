@@ -2,7 +2,7 @@ import { StudioError } from '../../contract/errors.ts';
 import { adapterKey, type AdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
 import { methodOf } from '../../methods/registry.ts';
 import type { Variable } from '../graph/variables.ts';
-import { asFloat32 } from '../model/storedFloats.ts';
+import { asFloat32 } from '../../formats/floats.ts';
 import { hostBytes, type AdapterParameter } from '../model/modelGraph.ts';
 
 /**

@@ -2,7 +2,8 @@ import { basename } from 'node:path';
 import { writeModelFolder } from '../../formats/modelFolder.ts';
 import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../formats/peftAdapter.ts';
 import { WeightFolder } from '../../formats/weightFolder.ts';
-import { asFloat32, asStored } from '../model/storedFloats.ts';
+import { asFloat32 } from '../../formats/floats.ts';
+import { asStored } from '../model/storedFloats.ts';
 import { trainedFolder, type ExportRequest, type ExportResult } from './protocol.ts';
 
 /** A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts. */

@@ -6,7 +6,7 @@ import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts
 import { RowDistances } from '../../../src-main/engine/adapters/pivots/rowDistances.ts';
 import { toBfloat16 } from '../../../src-main/engine/graph/dtype.ts';
 import { hostBytes } from '../../../src-main/engine/model/modelGraph.ts';
-import { asFloat32 } from '../../../src-main/engine/model/storedFloats.ts';
+import { asFloat32 } from '../../../src-main/formats/floats.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { createRandom } from '../../../src-main/data/random.ts';
 import { SafetensorsFile } from '../../../src-main/formats/safetensors.ts';

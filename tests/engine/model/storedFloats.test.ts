@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { asFloat32, asStored } from '../../../src-main/engine/model/storedFloats.ts';
+import { asFloat32 } from '../../../src-main/formats/floats.ts';
+import { asStored } from '../../../src-main/engine/model/storedFloats.ts';
 
 const bits = (bytes: Uint8Array) => [
   ...new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2),

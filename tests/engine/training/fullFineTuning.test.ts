@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { baseParameters } from '../../../src-main/budget/modelShape.ts';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
-import { asFloat32 } from '../../../src-main/engine/model/storedFloats.ts';
+import { asFloat32 } from '../../../src-main/formats/floats.ts';
 import { readDecoderConfig } from '../../../src-main/formats/huggingFaceConfig.ts';
 import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
 import { fixtures } from '../../support/paths.ts';
