@@ -128,6 +128,8 @@ export const procedures = {
   'models.resumeDownload': { input: z.object({ download: reference }), output: downloadSchema },
   /** Deletes what is there of it. */
   'models.discardDownload': { input: z.object({ download: reference }), output: nothing },
+  /** Brings back what was removed less than a minute ago, by its id. */
+  'models.restore': { input: z.object({ model: z.string().min(1) }), output: modelSchema },
   'models.remove': { input: z.object({ model: reference }), output: nothing },
 
   /** Asks nothing of the Hub. */
@@ -164,9 +166,8 @@ export const procedures = {
     }),
     output: z.array(exampleSchema),
   },
-  /** For a minute it can be restored. */
   'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },
-  'datasets.restore': { input: z.object({ dataset: reference }), output: datasetSchema },
+  'datasets.restore': { input: z.object({ dataset: z.string().min(1) }), output: datasetSchema },
 
   'runs.list': { input: nothing, output: z.array(runSchema) },
   'runs.get': { input: z.object({ run: reference }), output: runSchema },
@@ -256,6 +257,9 @@ export const procedures = {
     }),
     output: runSchema,
   },
+  /** Bytes that removing it frees: files that a branch shares stay. */
+  'runs.storage': { input: z.object({ run: reference }), output: z.object({ freedBytes: z.number().int() }) },
+  'runs.restore': { input: z.object({ run: z.string().min(1) }), output: runSchema },
   'runs.remove': { input: z.object({ run: reference }), output: nothing },
 
   'evaluations.list': { input: nothing, output: z.array(evaluationSchema) },

@@ -22,6 +22,7 @@ import { repairRuntime } from '../services/repair.ts';
 import { createRunService, type RunService } from '../services/runs.ts';
 import { cleanCache, readStorage } from '../services/storage.ts';
 import { addStarter } from '../services/starter.ts';
+import { createTrash, type Trash } from '../services/trash.ts';
 import { studioVersion } from '../services/version.ts';
 import {
   needsUpgrade,
@@ -50,6 +51,7 @@ export interface Core {
   projects: ProjectService;
   /** Takes in a dataset whose bytes come from a browser. */
   receiveDataset(upload: Upload): Promise<Dataset>;
+  trash: Trash;
   /** What callers reach through a host. */
   handlers: ProcedureHandlers;
   /** Kills running engines and gives the data folder back. */
@@ -86,6 +88,7 @@ export function createCore(options: {
     database,
     writable: opened.writable,
     engine,
+    trash: createTrash({ database, writable: opened.writable }),
     emit: events.emit,
   };
   if (mode === 'write') ensureProject(context.writable(), project);
@@ -99,6 +102,7 @@ export function createCore(options: {
   const generation = createGenerationService(context, models, runs);
   const projects = createProjectService(context, (name) => (project = name));
   if (mode === 'write') {
+    context.trash.empty();
     runs.recover();
     models.recover();
     datasets.recover();
@@ -140,6 +144,7 @@ export function createCore(options: {
       await downloads.discard(download);
       return {};
     },
+    'models.restore': async ({ model }) => models.restore(model),
     'models.remove': async ({ model }) => {
       models.remove(model);
       return {};
@@ -183,6 +188,8 @@ export function createCore(options: {
     },
     'runs.stop': ({ run, save }) => runs.stop(run, { save }),
     'runs.annotate': async ({ run, ...changes }) => runs.annotate(run, changes),
+    'runs.storage': async ({ run }) => ({ freedBytes: runs.freedBytes(run) }),
+    'runs.restore': async ({ run }) => runs.restore(run),
     'runs.remove': async ({ run }) => {
       runs.remove(run);
       return {};
@@ -196,6 +203,7 @@ export function createCore(options: {
     'exports.list': async () => exports.list(),
     'exports.create': (input, { signal }) => exports.create(input, signal),
   };
+  let isClosed = false;
   return {
     home,
     get project() {
@@ -212,13 +220,16 @@ export function createCore(options: {
     generation,
     projects,
     receiveDataset: (upload) => receiveDataset(context, datasets, upload),
+    trash: context.trash,
     handlers,
     close() {
+      if (isClosed) return;
+      isClosed = true;
       runs.queue.close();
       downloads.close();
       models.close();
       engine.close();
-      datasets.close();
+      if (mode === 'write') context.trash.empty();
       opened.close();
     },
   };

@@ -4,6 +4,7 @@ import type { StudioEvent } from '../contract/events.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { ReadableDatabase, WritableDatabase } from '../store/database.ts';
 import type { HomePaths } from './homePaths.ts';
+import type { Trash } from './trash.ts';
 
 /** What every service is made from. */
 export interface ServiceContext {
@@ -15,6 +16,7 @@ export interface ServiceContext {
   /** @throws StudioError where the data folder was opened for reading only */
   writable(): WritableDatabase;
   engine: EngineHost;
+  trash: Trash;
   emit(event: StudioEvent): void;
 }
 

@@ -1,12 +1,11 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
+import { datasetSchema, type Dataset, type DatasetFormat, type Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { importDataset, readExamples } from '../data/importDataset.ts';
-import { datasets } from '../store/library.ts';
+import { datasetFiles, datasets } from '../store/library.ts';
 import { listAllRuns } from '../store/runs.ts';
 import { freeName, missing, newId, type ServiceContext } from './context.ts';
-import { createRemovals } from './removals.ts';
 
 export interface DatasetService {
   list(): Dataset[];
@@ -25,11 +24,10 @@ export interface DatasetService {
   rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
   /** Removes it; for a minute it can be restored. @throws StudioError config_invalid where runs need it */
   remove(reference: string): void;
-  /** Brings a removed dataset back, under another name where its own was taken meanwhile. @throws StudioError not_found */
+  /** Brings back a dataset that was removed less than a minute ago, under another name where its own was taken meanwhile. */
   restore(id: string): Dataset;
-  /** Deletes copies that a process left behind that died after a removal or while it imported. */
+  /** Deletes copies that a process left behind that died while it imported. */
   recover(): void;
-  close(): void;
 }
 
 /** A copy's name: what it holds; or that of an import under way. */
@@ -37,7 +35,6 @@ const ownFile = /^([0-9a-f]{64}\.|\.import\.)/;
 
 export function createDatasetService(context: ServiceContext): DatasetService {
   const { paths, database, emit } = context;
-  const removals = createRemovals<Dataset>();
 
   const get = (reference: string): Dataset => {
     const found = datasets.find(database, reference);
@@ -83,6 +80,12 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     return dataset;
   };
 
+  context.trash.ofKind('datasets', (entity) => {
+    const dataset = datasetSchema.parse(entity);
+    const others = datasetFiles(database).filter(({ id }) => id !== dataset.id);
+    if (!others.some((other) => other.file === dataset.file)) rmSync(file(dataset), { force: true });
+  });
+
   return {
     list: () => datasets.list(database),
     get,
@@ -105,34 +108,21 @@ export function createDatasetService(context: ServiceContext): DatasetService {
           `The dataset "${dataset.name}" is used by ${used.length} runs, for example "${used[0]!.name}".`,
           'Remove these runs first.',
         );
-      datasets.remove(context.writable(), dataset.id);
-      removals.keep(dataset.id, dataset, () => {
-        const needed = [...datasets.list(database), ...removals.kept()];
-        if (!needed.some((other) => other.file === dataset.file)) rmSync(file(dataset), { force: true });
-      });
+      context.trash.put('datasets', dataset.id);
       emit({ type: 'datasets.changed' });
     },
     restore(id) {
-      const dataset = removals.take(id);
-      if (!dataset)
-        throw new StudioError(
-          'not_found',
-          'The dataset can no longer be brought back: its time is over.',
-          'Add it again from the file that it came from.',
-        );
-      const known = datasets.list(database);
-      const name = freeName(dataset.name, (candidate) => known.some((other) => other.name === candidate));
-      const restored = { ...dataset, name };
-      datasets.insert(context.writable(), restored);
+      context.trash.restore('datasets', id, (name) =>
+        datasets.list(database).some((other) => other.name === name),
+      );
       emit({ type: 'datasets.changed' });
-      return restored;
+      return get(id);
     },
     recover() {
       if (!existsSync(paths.datasets)) return;
-      const needed = datasets.list(database).map((dataset) => dataset.file);
+      const needed = datasetFiles(database).map((dataset) => dataset.file);
       for (const name of readdirSync(paths.datasets))
         if (ownFile.test(name) && !needed.includes(name)) rmSync(join(paths.datasets, name), { force: true });
     },
-    close: () => removals.close(),
   };
 }

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
-import type { Model } from '../contract/entities.ts';
+import { modelSchema, type Model } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type {
   ModelCache,
@@ -58,6 +58,8 @@ export interface ModelService {
   removal(reference: string): Promise<ModelRemoval>;
   /** @throws StudioError config_invalid where runs need it */
   remove(reference: string): void;
+  /** Brings back a model that was removed less than a minute ago. */
+  restore(id: string): Model;
   /** Clears what a process left behind that died while it copied. */
   recover(): void;
   close(): void;
@@ -148,6 +150,11 @@ export function createModelService(context: ServiceContext): ModelService {
     }
   };
 
+  context.trash.ofKind('models', (entity) => {
+    const { copied, folder } = modelSchema.parse(entity);
+    if (copied) rmSync(folder, { recursive: true, force: true });
+  });
+
   return {
     list: () => models.list(database).map(withState),
     get,
@@ -215,11 +222,15 @@ export function createModelService(context: ServiceContext): ModelService {
           `The model "${model.name}" is used by ${used.length} runs, for example "${used[0]!.name}" of the project "${used[0]!.project}".`,
           'Remove these runs first.',
         );
-      models.remove(context.writable(), model.id);
-      if (model.copied) rmSync(model.folder, { recursive: true, force: true });
+      context.trash.put('models', model.id);
       emit({ type: 'models.changed' });
     },
     close: () => tryOut.close(),
+    restore(id) {
+      context.trash.restore('models', id, isTaken);
+      emit({ type: 'models.changed' });
+      return get(id);
+    },
     recover() {
       if (!existsSync(paths.models)) return;
       for (const name of readdirSync(paths.models))

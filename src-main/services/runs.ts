@@ -2,23 +2,23 @@ import { rmSync } from 'node:fs';
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { modelTargets } from '../budget/targets.ts';
-import type { Checkpoint, Curves, LogLine, Run, Sample } from '../contract/entities.ts';
+import {
+  runSchema,
+  type Checkpoint,
+  type Curves,
+  type LogLine,
+  type Run,
+  type Sample,
+} from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import { isWaiting } from '../store/queue.ts';
-import {
-  annotateRun,
-  findRun,
-  insertRun,
-  listRuns,
-  removeRun,
-  runsInState,
-  updateRun,
-} from '../store/runs.ts';
+import { annotateRun, findRun, insertRun, listRuns, runsInState, updateRun } from '../store/runs.ts';
 import { ensureProject } from '../store/projects.ts';
 import { dropMetricsAfter } from '../store/metrics.ts';
+import { listEvaluations } from '../store/results.ts';
 import { readLogs, type LogQuery } from '../store/runLogs.ts';
 import { readSamples } from '../store/samples.ts';
 import { readSparkline } from '../store/sparklines.ts';
@@ -28,6 +28,7 @@ import { missing, type ServiceContext } from './context.ts';
 import { createCurveReader, type CurveQuery } from './curveReader.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
+import { bytesOnlyIn } from './folderBytes.ts';
 import { newRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { endedBy, type Ending } from './runRecorder.ts';
@@ -74,7 +75,12 @@ export interface RunService {
     reference: string,
     changes: { name?: string | undefined; notes?: string | undefined; tags?: string[] | undefined },
   ): Run;
+  /** Takes a run away with all that it has kept; for a minute it can be brought back. */
   remove(reference: string): void;
+  /** Brings back a run that was removed less than a minute ago, with its curves, checkpoints and evaluations. */
+  restore(id: string): Run;
+  /** Bytes that removing a run frees. */
+  freedBytes(reference: string): number;
   /** The checkpoint that stands for a run, for evaluation, generation and export; null where there is none. */
   checkpoint(run: Run): string | null;
   /** Marks runs that a dead process left running. */
@@ -170,18 +176,30 @@ export function createRunService(
     return { run: get(run.id), ended };
   }
 
+  const takenOut = (run: Run, how: Ending): Run =>
+    save({ ...run, ...endedBy(how), endedAt: new Date().toISOString() });
+
+  /** Tells whoever waits for a run's end that it will not have its turn. */
+  function settle(run: Run): Run {
+    waiters.get(run.id)?.resolve(run);
+    waiters.delete(run.id);
+    return run;
+  }
+
   async function end(reference: string, how: Ending): Promise<Run> {
     const run = get(reference);
     if (turn?.runId === run.id) {
       turn.end(how);
       return turn.ended;
     }
-    if (!queue.takeOut(run.id)) return run;
-    const ended = save({ ...run, ...endedBy(how), endedAt: new Date().toISOString() });
-    waiters.get(run.id)?.resolve(ended);
-    waiters.delete(run.id);
-    return ended;
+    return queue.takeOut(run.id) ? settle(takenOut(run, how)) : run;
   }
+
+  context.trash.ofKind('runs', (entity) => {
+    const { id } = runSchema.parse(entity);
+    curves.forget(id);
+    rmSync(paths.runFolder(id), { recursive: true, force: true });
+  });
 
   return {
     queue,
@@ -278,16 +296,26 @@ export function createRunService(
     remove(reference) {
       const run = get(reference);
       refuseBusy(run);
-      queue.takeOut(run.id);
-      waiters
-        .get(run.id)
-        ?.reject(new StudioError('cancelled', `The run "${run.name}" was removed.`, 'Start it again.'));
-      waiters.delete(run.id);
-      removeRun(context.writable(), run.id);
-      curves.forget(run.id);
-      rmSync(paths.runFolder(run.id), { recursive: true, force: true });
+      // One that waits is brought back as one that was taken out.
+      if (queue.takeOut(run.id)) settle(takenOut(run, 'stop'));
+      context.trash.put('runs', run.id);
       emit({ type: 'run.removed', runId: run.id });
     },
+
+    restore(id) {
+      context.trash.restore(
+        'runs',
+        id,
+        (name, entity) => findRun(database, runSchema.parse(entity).project, name) !== null,
+      );
+      const run = get(id);
+      emit({ type: 'run', run });
+      const scores = listEvaluations(database, run.project).filter(({ runId }) => runId === id);
+      for (const evaluation of scores.toReversed()) emit({ type: 'evaluation', evaluation });
+      return run;
+    },
+
+    freedBytes: (reference) => bytesOnlyIn(paths.runFolder(get(reference).id)),
 
     recover() {
       const left = [

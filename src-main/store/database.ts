@@ -8,6 +8,7 @@ import { projectGoals } from './migrations/0003-project-goals.ts';
 import { memoryAndLogTimes } from './migrations/0004-memory-and-log-times.ts';
 import { runQueue } from './migrations/0005-run-queue.ts';
 import { samples } from './migrations/0006-samples.ts';
+import { trash } from './migrations/0007-trash.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -33,6 +34,7 @@ export const migrations: readonly Migration[] = [
   memoryAndLogTimes,
   runQueue,
   samples,
+  trash,
 ];
 
 /**

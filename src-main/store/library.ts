@@ -1,5 +1,6 @@
 import { datasetSchema, modelSchema, type Dataset, type Model } from '../contract/entities.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
+import { isKept } from './trash.ts';
 
 /** The library shared by all projects: models and datasets. */
 interface Table<E extends { id: string; name: string }> {
@@ -7,7 +8,6 @@ interface Table<E extends { id: string; name: string }> {
   /** By id, else by name. */
   find(database: ReadableDatabase, reference: string): E | null;
   insert(database: WritableDatabase, entity: E): void;
-  remove(database: WritableDatabase, id: string): void;
 }
 
 function table<E extends { id: string; name: string }>(
@@ -16,10 +16,13 @@ function table<E extends { id: string; name: string }>(
 ): Table<E> {
   const read = (row: unknown) => parse(JSON.parse((row as { entity: string }).entity));
   return {
-    list: ({ readable }) => readable.prepare(`SELECT entity FROM ${name} ORDER BY name`).all().map(read),
+    list: ({ readable }) =>
+      readable.prepare(`SELECT entity FROM ${name} WHERE ${isKept()} ORDER BY name`).all().map(read),
     find({ readable }, reference) {
       const row = readable
-        .prepare(`SELECT entity FROM ${name} WHERE id = ? OR name = ? ORDER BY id = ? DESC LIMIT 1`)
+        .prepare(
+          `SELECT entity FROM ${name} WHERE (id = ? OR name = ?) AND ${isKept()} ORDER BY id = ? DESC LIMIT 1`,
+        )
         .get(reference, reference, reference);
       return row === undefined ? null : read(row);
     },
@@ -28,11 +31,16 @@ function table<E extends { id: string; name: string }>(
         .prepare(`INSERT INTO ${name} (id, name, entity) VALUES (?, ?, ?)`)
         .run(entity.id, entity.name, JSON.stringify(entity));
     },
-    remove({ writable }, id) {
-      writable.prepare(`DELETE FROM ${name} WHERE id = ?`).run(id);
-    },
   };
 }
 
 export const models: Table<Model> = table('models', (value) => modelSchema.parse(value));
 export const datasets: Table<Dataset> = table('datasets', (value) => datasetSchema.parse(value));
+
+/** Which copy each dataset has, those in the trash included: one copy may serve several. */
+export function datasetFiles({ readable }: ReadableDatabase): { id: string; file: string }[] {
+  return readable.prepare("SELECT id, json_extract(entity, '$.file') AS file FROM datasets").all() as {
+    id: string;
+    file: string;
+  }[];
+}

@@ -1,5 +1,6 @@
 import { projectSchema, type Project } from '../contract/entities.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
+import { isKept } from './trash.ts';
 
 /** A project that was made by naming it has no title of its own. */
 const select = `
@@ -10,8 +11,8 @@ const select = `
     benchmark,
     max_trainable AS maxTrainable,
     created_at AS createdAt,
-    (SELECT count(*) FROM runs WHERE project = projects.name) AS runs,
-    (SELECT count(*) FROM runs WHERE project = projects.name AND state IN ('running', 'queued')) AS activeRuns
+    (SELECT count(*) FROM runs WHERE project = projects.name AND ${isKept()}) AS runs,
+    (SELECT count(*) FROM runs WHERE project = projects.name AND state IN ('running', 'queued') AND ${isKept()}) AS activeRuns
   FROM projects`;
 
 const read = (row: unknown): Project => projectSchema.parse(row);

@@ -7,13 +7,19 @@ import {
   type ExportRecord,
 } from '../contract/entities.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
+import { isKept } from './trash.ts';
+
+/** Evaluations of the base model belong to no run. */
+const ofKeptRun = `(run_id IS NULL OR ${isKept('run_id')})`;
 
 const entityOf = (row: unknown): unknown => JSON.parse((row as { entity: string }).entity);
 
 /** Newest first. */
 export function listEvaluations({ readable }: ReadableDatabase, project: string): Evaluation[] {
   return readable
-    .prepare('SELECT entity FROM evaluations WHERE project = ? ORDER BY created_at DESC, rowid DESC')
+    .prepare(
+      `SELECT entity FROM evaluations WHERE project = ? AND ${ofKeptRun} ORDER BY created_at DESC, rowid DESC`,
+    )
     .all(project)
     .map((row) => evaluationSchema.parse(entityOf(row)));
 }
@@ -26,7 +32,7 @@ export function findEvaluation(
 ): Evaluation | null {
   const row = readable
     .prepare(
-      'SELECT entity FROM evaluations WHERE project = ? AND cache_key = ? ORDER BY created_at DESC LIMIT 1',
+      `SELECT entity FROM evaluations WHERE project = ? AND cache_key = ? AND ${ofKeptRun} ORDER BY created_at DESC LIMIT 1`,
     )
     .get(project, key);
   return row === undefined ? null : evaluationSchema.parse(entityOf(row));
@@ -66,7 +72,7 @@ export function evaluationItems({ readable }: ReadableDatabase, evaluationId: st
 /** Newest first. */
 export function listExports({ readable }: ReadableDatabase): ExportRecord[] {
   return readable
-    .prepare('SELECT entity FROM exports ORDER BY created_at DESC, rowid DESC')
+    .prepare(`SELECT entity FROM exports WHERE ${isKept('run_id')} ORDER BY created_at DESC, rowid DESC`)
     .all()
     .map((row) => exportRecordSchema.parse(entityOf(row)));
 }

@@ -1,5 +1,6 @@
 import { runSchema, type Run } from '../contract/entities.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
+import { isKept } from './trash.ts';
 
 /** The columns that make a run: name, notes and tags are a person's, the entity is what the studio records. */
 const columns = 'entity, name, notes, tags';
@@ -18,21 +19,23 @@ function read(row: unknown): Run {
 /** Newest first. */
 export function listRuns({ readable }: ReadableDatabase, project: string): Run[] {
   return readable
-    .prepare(`SELECT ${columns} FROM runs WHERE project = ? ORDER BY created_at DESC, rowid DESC`)
+    .prepare(
+      `SELECT ${columns} FROM runs WHERE project = ? AND ${isKept()} ORDER BY created_at DESC, rowid DESC`,
+    )
     .all(project)
     .map(read);
 }
 
 /** Runs of all projects. */
 export function listAllRuns({ readable }: ReadableDatabase): Run[] {
-  return readable.prepare(`SELECT ${columns} FROM runs`).all().map(read);
+  return readable.prepare(`SELECT ${columns} FROM runs WHERE ${isKept()}`).all().map(read);
 }
 
 /** By id, else by name within the project: ids are the same everywhere, so that a job of another project can be reached. */
 export function findRun({ readable }: ReadableDatabase, project: string, reference: string): Run | null {
   const row = readable
     .prepare(
-      `SELECT ${columns} FROM runs WHERE id = ? OR (project = ? AND name = ?) ORDER BY id = ? DESC LIMIT 1`,
+      `SELECT ${columns} FROM runs WHERE (id = ? OR (project = ? AND name = ?)) AND ${isKept()} ORDER BY id = ? DESC LIMIT 1`,
     )
     .get(reference, project, reference, reference);
   return row === undefined ? null : read(row);
@@ -81,5 +84,5 @@ export function removeRun({ writable }: WritableDatabase, id: string): void {
 
 /** Runs of all projects in a state. */
 export function runsInState({ readable }: ReadableDatabase, state: Run['state']): Run[] {
-  return readable.prepare(`SELECT ${columns} FROM runs WHERE state = ?`).all(state).map(read);
+  return readable.prepare(`SELECT ${columns} FROM runs WHERE state = ? AND ${isKept()}`).all(state).map(read);
 }

@@ -113,8 +113,10 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     await page.getByRole('heading', { name: 'The queue is empty' }).waitFor({ timeout: 60_000 });
     await studio.goTo('Train');
     await page.getByRole('link', { name: 'History' }).click();
-    await page.getByRole('row', { name: /^d.*done/ }).waitFor();
-    await page.getByRole('row', { name: /^b.*done/ }).waitFor();
+    for (const name of ['d', 'b']) {
+      const header = page.getByRole('rowheader', { name, exact: true });
+      await page.getByRole('row').filter({ has: header }).getByText('done').waitFor();
+    }
   });
 
   it('branches from a checkpoint with other values', async () => {
@@ -147,6 +149,17 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     expect(await studio.shownStep()).toBe(55);
     await page.getByText(/branched at step 40 of\s+d/).waitFor();
     await takePicture(page, 'run-branched');
+  });
+
+  it('deletes a run and takes it back', async () => {
+    await page.getByRole('button', { name: 'Delete' }).click();
+    const toast = page.getByRole('region', { name: 'Confirmations' });
+    await toast.getByText(/Deleted the run d-from-40: .*B are freed/).waitFor();
+    await page.getByRole('columnheader', { name: 'Run' }).first().waitFor();
+    expect(await page.getByRole('rowheader', { name: 'd-from-40' }).count()).toBe(0);
+    await takePicture(page, 'run-deleted');
+    await toast.getByRole('button', { name: 'Undo' }).click();
+    await page.getByRole('rowheader', { name: 'd-from-40' }).waitFor();
   });
 
   it('is accessible and fits a narrow window, in light and dark', async () => {

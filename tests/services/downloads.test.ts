@@ -162,6 +162,7 @@ describe('downloads', () => {
     const model = await core.downloads.resume(id).ended;
     expect(readFileSync(join(model.folder, 'model.safetensors')).equals(weights())).toBe(true);
     core.models.remove(model.id);
+    core.trash.empty();
 
     hub.faults.ignoresRange = false;
     id = await half();

@@ -65,6 +65,7 @@ describe('the Hugging Face cache', () => {
     expect(cache.models[0]!.parameters).toBe(model.parameters);
     expect((await list()).models[0]!.modelId).toBe(model.id);
     core.models.remove(model.id);
+    core.trash.empty();
     expect(readdirSync(folder, { recursive: true })).toEqual(before);
   });
 

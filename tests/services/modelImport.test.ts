@@ -94,6 +94,7 @@ describe('adding models', () => {
     expect(last.done).toBe(last.total);
     expect(last.total).toBeGreaterThan(model.sizeBytes);
     core.models.remove(model.id);
+    core.trash.empty();
     expect(readdirSync(join(home, 'models'))).toEqual([]);
   });
 
@@ -113,6 +114,7 @@ describe('adding models', () => {
     ]);
     expect(added.map(({ name }) => name).toSorted()).toEqual(['tiny-llama', 'tiny-llama-2']);
     for (const { id } of added) core.models.remove(id);
+    core.trash.empty();
   });
 
   it('says of a model that its folder has gone, and takes it back when it is there again', async () => {
@@ -125,6 +127,7 @@ describe('adding models', () => {
     renameSync(`${folder}-away`, folder);
     expect(core.models.get(id).unusable).toBeNull();
     core.models.remove(id);
+    core.trash.empty();
     expect(existsSync(folder)).toBe(true);
   });
 

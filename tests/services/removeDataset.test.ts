@@ -1,8 +1,7 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { createCore } from '../../src-main/core/createCore.ts';
-import { createRemovals } from '../../src-main/services/removals.ts';
 import { openTestCore } from '../support/core.ts';
 
 const copies = (home: string) => readdirSync(join(home, 'datasets'));
@@ -15,7 +14,7 @@ it('brings a removed dataset back with its rows, under a free name', async () =>
     expect(core.datasets.list()).toEqual([]);
     expect(core.datasets.restore(dataset.id)).toEqual(dataset);
     expect(await core.datasets.rows(dataset.id, { offset: 0, limit: 1 })).toHaveLength(1);
-    expect(() => core.datasets.restore(dataset.id)).toThrow(/no longer/);
+    expect(() => core.datasets.restore(dataset.id)).toThrow(/deleted for good/);
 
     core.datasets.remove(dataset.id);
     const again = await core.datasets.add({ path: dataFile, format: 'auto' });
@@ -41,17 +40,4 @@ it('deletes the copy when the studio closes, or at the next start after a crash'
   writeFileSync(join(home, 'datasets', 'notes of a person.txt'), 'not ours');
   createCore({ home, project: 'default', mode: 'write' }).close();
   expect(copies(home)).toEqual(['notes of a person.txt']);
-});
-
-it('keeps what was removed for its time only', () => {
-  vi.useFakeTimers();
-  const purged: string[] = [];
-  const removals = createRemovals<string>(1000);
-  removals.keep('a', 'A', () => purged.push('a'));
-  removals.keep('b', 'B', () => purged.push('b'));
-  expect(removals.take('b')).toBe('B');
-  vi.advanceTimersByTime(1001);
-  expect(purged).toEqual(['a']);
-  expect(removals.take('a')).toBeNull();
-  vi.useRealTimers();
 });
