@@ -21,6 +21,12 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     'print-config': { type: 'boolean' },
   });
   const resumed = text(values, 'resume');
+  for (const other of ['config', 'print-config'])
+    if (resumed !== undefined && values[other] !== undefined)
+      throw usageError(
+        `--${other} and --resume cannot go together: a resumed run has its configuration.`,
+        'Give what is to change as options, for example --max-steps 400.',
+      );
   const file = configFile(text(values, 'config'));
   const config = resumed === undefined ? trainConfigFrom({ ...file.options, ...givenOptions(values) }) : null;
   const names = {

@@ -66,6 +66,9 @@ it('names file, key, value and limit of what it refuses, and a file that is not 
   const { error } = JSON.parse(refused.stdout) as { error: { code: string; message: string } };
   expect(error.code).toBe('config_invalid');
   expect(error.message).toMatch(/wrong\.yaml: r: 0 .*At least 1\. lora_dropout: 2 .*Below 1\./);
+  const resumed = train('--resume', 'a', '--config', file, '--json');
+  expect(resumed.code).toBe(2);
+  expect(resumed.stdout).toMatch(/--config and --resume/);
   const missing = train('--config', join(home, 'nowhere.yaml'), '--json');
   expect(missing.code).toBe(1);
   expect(missing.stdout).toMatch(/nowhere\.yaml/);
