@@ -1,5 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { seriousProblems } from './support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
 import { filledHome } from './support/filledHome.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -47,6 +48,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
       .locator('input:focus')
       .and(page.getByPlaceholder(/Go to a page/))
       .waitFor();
+    expect(await seriousProblems(page)).toEqual([]);
     await page.keyboard.type('sweep 37');
     await page.keyboard.press('Enter');
     await page.waitForURL(/\/train\/runs\/run37$/);
