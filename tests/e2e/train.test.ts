@@ -212,12 +212,14 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     expect(problems).toEqual([]);
   });
 
-  it('deletes the chosen runs after asking', async () => {
+  it('deletes the chosen runs and takes that back', async () => {
+    const rows = () => page.locator('tbody tr[data-row]').count();
     await page.goto(new URL('/train/runs?runs=run-full,run-moelora', server.url).href);
-    await page.getByRole('button', { name: 'Delete…' }).click();
     await page.getByRole('button', { name: 'Delete', exact: true }).click();
-    await expect.poll(() => page.locator('tbody tr[data-row]').count()).toBe(comparedMethods.length - 2);
+    await expect.poll(rows).toBe(comparedMethods.length - 2);
     await expect.poll(addressOf).toBe('/train/runs');
+    await page.getByRole('button', { name: /^Undo/ }).click();
+    await expect.poll(rows).toBe(comparedMethods.length);
   });
 
   it('has thrown no error in the browser', () => {
