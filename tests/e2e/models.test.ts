@@ -51,7 +51,11 @@ describe.skipIf(!chromiumPath)(`the Models page${chromiumNote}`, () => {
     await page.getByRole('heading', { name: 'tiny-cached' }).waitFor();
     await page.getByText('used in place').waitFor();
     await page.getByRole('textbox', { name: 'Text' }).fill('12 + 7');
-    await expect.poll(() => page.getByRole('list', { name: 'Tokens' }).getByRole('listitem').count()).toBe(7);
+    await expect
+      .poll(() => page.getByRole('list', { name: 'Tokens' }).getByRole('listitem').count(), {
+        timeout: 15_000,
+      })
+      .toBe(7);
     await takePicture(page, 'models-card');
     expect(await seriousProblems(page)).toEqual([]);
   });
@@ -75,10 +79,20 @@ describe.skipIf(!chromiumPath)(`the Models page${chromiumNote}`, () => {
   });
 
   it('says before it deletes a download how much that frees', async () => {
-    await page.getByRole('button', { name: 'Remove…' }).click();
+    await page.getByRole('button', { name: 'Delete…' }).click();
     await page.getByText(/Deletes 5 files in .* and frees 192 kB/).waitFor();
     await page.getByRole('button', { name: 'Delete the model' }).click();
     await page.getByRole('link', { name: 'tiny', exact: true }).waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByRole('link', { name: 'tiny', exact: true }).waitFor();
+  });
+
+  it('takes a model in place out of the library without a question, since nothing is lost, and back again', async () => {
+    await page.getByRole('link', { name: 'tiny-cached' }).click();
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
+    await page.getByRole('link', { name: 'tiny-cached' }).waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByRole('link', { name: 'tiny-cached' }).waitFor();
   });
 
   /** What a browser does with a dropped file. */
