@@ -52,7 +52,7 @@ const help = `ID-LoRA Studio
         --samples PROMPT or '{"prompts":[...],"every":0,"maxTokens":64}' (answered during training)
         --config FILE.yaml (keys of PEFT and transformers; options given beside it count) --print-config]
   train --resume RUN
-  runs list | show RUN | remove RUN
+  runs list | show RUN | queue | remove RUN
   eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N --task N]
   compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]
   generate --model M [--adapter A] --prompt TEXT [--max-tokens N --temperature T --top-p P --seed S --task N]

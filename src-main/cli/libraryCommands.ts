@@ -149,7 +149,7 @@ export async function datasetsCommand(
   });
 }
 
-/** runs list, runs show RUN, runs remove RUN */
+/** runs list, runs show RUN, runs queue, runs remove RUN */
 export async function runsCommand(
   [action, ...args]: readonly string[],
   command: CommandContext,
@@ -185,6 +185,16 @@ export async function runsCommand(
         output.result(shown, () => JSON.stringify(shown, null, 2));
         return;
       }
+      case 'queue': {
+        const { isHeld, waiting } = runs.queue.state();
+        const names = waiting.map(({ name }, i) => `${i + 1}. ${name}`);
+        output.result({ isHeld, waiting }, () =>
+          names.length === 0
+            ? 'No run waits.'
+            : [...names, ...(isHeld ? ['The queue is held.'] : [])].join('\n'),
+        );
+        return;
+      }
       case 'remove': {
         const name = only(positionals, 'runs remove RUN');
         runs.remove(name);
@@ -192,7 +202,7 @@ export async function runsCommand(
         return;
       }
       default:
-        throw usageError(`runs: unknown action "${action ?? ''}"; there are list, show and remove.`);
+        throw usageError(`runs: unknown action "${action ?? ''}"; there are list, show, queue and remove.`);
     }
   });
 }

@@ -14,6 +14,8 @@ export async function serveCommand(args: readonly string[], command: CommandCont
     const host = await startHttpHost(core, { host: text(values, 'host') ?? '127.0.0.1', port });
     core.runs.queue.begin();
     output.result({ url: host.url }, () => `The studio is at ${host.url}`);
+    // Thousands of runs are read before a page asks for them: the next time only what has changed is.
+    core.runs.list();
     await new Promise<void>((resolve) => command.onInterrupt(resolve));
     output.progress('Closing.');
     await host.close();

@@ -169,7 +169,8 @@ export const procedures = {
   'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },
   'datasets.restore': { input: z.object({ dataset: z.string().min(1) }), output: datasetSchema },
 
-  'runs.list': { input: nothing, output: z.array(runSchema) },
+  /** Checked as it was read: to check ten thousand runs once more would take longer than to list them. */
+  'runs.list': { input: nothing, output: z.array(runSchema), isChecked: true },
   'runs.get': { input: z.object({ run: reference }), output: runSchema },
   /** Steps `from` to `to`, with `points` no more than that many; `smoothing` is the weight of the loss's moving average. */
   'runs.curves': {

@@ -26,7 +26,8 @@ export async function dispatch(
       value: unknown,
       context: { signal: AbortSignal },
     ) => Promise<unknown>;
-    return { ok: true, value: procedure.output.parse(await handler(parsed.data, { signal })) };
+    const value = await handler(parsed.data, { signal });
+    return { ok: true, value: 'isChecked' in procedure ? value : procedure.output.parse(value) };
   } catch (error) {
     const plain = toPlainError(error);
     if (plain.code === 'internal') console.error(error);

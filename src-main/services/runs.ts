@@ -1,15 +1,7 @@
-import { rmSync } from 'node:fs';
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { modelTargets } from '../budget/targets.ts';
-import {
-  runSchema,
-  type Checkpoint,
-  type Curves,
-  type LogLine,
-  type Run,
-  type Sample,
-} from '../contract/entities.ts';
+import type { Checkpoint, Curves, LogLine, Run, Sample } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
@@ -18,7 +10,6 @@ import { isWaiting } from '../store/queue.ts';
 import { annotateRun, findRun, insertRun, listRuns, runsInState, updateRun } from '../store/runs.ts';
 import { ensureProject } from '../store/projects.ts';
 import { dropMetricsAfter } from '../store/metrics.ts';
-import { listEvaluations } from '../store/results.ts';
 import { readLogs, type LogQuery } from '../store/runLogs.ts';
 import { readSamples } from '../store/samples.ts';
 import { readSparkline } from '../store/sparklines.ts';
@@ -28,10 +19,10 @@ import { missing, type ServiceContext } from './context.ts';
 import { createCurveReader, type CurveQuery } from './curveReader.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
-import { bytesOnlyIn } from './folderBytes.ts';
 import { newRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { endedBy, type Ending } from './runRecorder.ts';
+import { createRunRemoval } from './runRemoval.ts';
 import { beginTurn, type RunTurn } from './runTurn.ts';
 
 /** Sees the engine's events of one run. */
@@ -99,8 +90,9 @@ export function createRunService(
   models: ModelService,
   datasets: DatasetService,
 ): RunService {
-  const { paths, database, emit } = context;
+  const { database, emit } = context;
   const curves = createCurveReader(database);
+  const removal = createRunRemoval(context, (runId) => curves.forget(runId));
   const waiters = new Map<string, Waiter>();
   const queue = createRunQueue(context, take, (runId) => get(runId));
   let turn: RunTurn | null = null;
@@ -194,12 +186,6 @@ export function createRunService(
     }
     return queue.takeOut(run.id) ? settle(takenOut(run, how)) : run;
   }
-
-  context.trash.ofKind('runs', (entity) => {
-    const { id } = runSchema.parse(entity);
-    curves.forget(id);
-    rmSync(paths.runFolder(id), { recursive: true, force: true });
-  });
 
   return {
     queue,
@@ -298,24 +284,10 @@ export function createRunService(
       refuseBusy(run);
       // One that waits is brought back as one that was taken out.
       if (queue.takeOut(run.id)) settle(takenOut(run, 'stop'));
-      context.trash.put('runs', run.id);
-      emit({ type: 'run.removed', runId: run.id });
+      removal.remove(run);
     },
-
-    restore(id) {
-      context.trash.restore(
-        'runs',
-        id,
-        (name, entity) => findRun(database, runSchema.parse(entity).project, name) !== null,
-      );
-      const run = get(id);
-      emit({ type: 'run', run });
-      const scores = listEvaluations(database, run.project).filter(({ runId }) => runId === id);
-      for (const evaluation of scores.toReversed()) emit({ type: 'evaluation', evaluation });
-      return run;
-    },
-
-    freedBytes: (reference) => bytesOnlyIn(paths.runFolder(get(reference).id)),
+    restore: (id) => removal.restore(id),
+    freedBytes: (reference) => removal.freedBytes(get(reference)),
 
     recover() {
       const left = [

@@ -3,7 +3,7 @@ import type { ReadableDatabase, WritableDatabase } from './database.ts';
 import { isKept } from './trash.ts';
 
 /** The columns that make a run: name, notes and tags are a person's, the entity is what the studio records. */
-const columns = 'entity, name, notes, tags';
+const columns = 'id, entity, name, notes, tags';
 type Annotations = Pick<Run, 'name' | 'notes' | 'tags'>;
 
 function annotationsOf(row: unknown): Annotations {
@@ -16,14 +16,39 @@ function read(row: unknown): Run {
   return runSchema.parse({ ...entity, ...annotationsOf(row) });
 }
 
-/** Newest first. */
+interface Row {
+  id: string;
+  entity: string;
+  name: string;
+  notes: string;
+  tags: string;
+}
+
+/** The runs listed last, by id, with the row that each was read from. */
+const listed = new WeakMap<ReadableDatabase['readable'], Map<string, { row: Row; run: Run }>>();
+
+/** Newest first. A run whose row has not changed since the last time is not parsed again: that would take most of the time. */
 export function listRuns({ readable }: ReadableDatabase, project: string): Run[] {
+  const before = listed.get(readable);
+  const now = new Map<string, { row: Row; run: Run }>();
+  for (const row of rowsOf(readable, project)) {
+    const known = before?.get(row.id);
+    now.set(row.id, known && isSame(known.row, row) ? known : { row, run: read(row) });
+  }
+  listed.set(readable, now);
+  return [...now.values()].map(({ run }) => run);
+}
+
+function isSame(a: Row, b: Row): boolean {
+  return a.entity === b.entity && a.name === b.name && a.notes === b.notes && a.tags === b.tags;
+}
+
+function rowsOf(readable: ReadableDatabase['readable'], project: string): Row[] {
   return readable
     .prepare(
       `SELECT ${columns} FROM runs WHERE project = ? AND ${isKept()} ORDER BY created_at DESC, rowid DESC`,
     )
-    .all(project)
-    .map(read);
+    .all(project) as Row[];
 }
 
 /** Runs of all projects. */
