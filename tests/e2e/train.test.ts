@@ -62,11 +62,17 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
   });
 
   it('says what a field means while it has the focus, and hides it on Escape', async () => {
-    await number('Clusters').focus();
-    const tip = page.getByRole('tooltip').filter({ hasText: 'num_clusters' });
-    await tip.waitFor();
-    await page.keyboard.press('Escape');
-    await tip.waitFor({ state: 'hidden' });
+    // The second one is out of sight and scrolls into it.
+    for (const [label, key] of [
+      ['Clusters', 'num_clusters'],
+      ['Save steps', 'save_steps'],
+    ] as const) {
+      await number(label).focus();
+      const tip = page.getByRole('tooltip').filter({ hasText: key });
+      await tip.waitFor();
+      await page.keyboard.press('Escape');
+      await tip.waitFor({ state: 'hidden' });
+    }
   });
 
   it('uses a preset, lists what differs, reverts one value and takes the preset back', async () => {
