@@ -36,10 +36,12 @@ beforeAll(() => {
 });
 afterAll(() => core.close());
 
+/** @returns `ms`: of the processor, not of the clock: other tests run beside this one */
 async function list(): Promise<{ all: Run[]; ms: number }> {
-  const begin = performance.now();
+  const begin = process.cpuUsage();
   const reply = await dispatch(core.handlers, 'runs.list', {}, neverAborted);
-  const ms = performance.now() - begin;
+  const { user, system } = process.cpuUsage(begin);
+  const ms = (user + system) / 1000;
   if (!reply.ok) throw new Error(reply.error.message);
   return { all: reply.value as Run[], ms };
 }
