@@ -107,12 +107,24 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     await studio.waitForState('running');
   });
 
-  it('asks before it quits while a run trains, and keeps a checkpoint', async () => {
+  it('asks before it quits while a run trains, keeps a checkpoint, and goes on with the queue at the next start', async () => {
     await studio.waitForStep(1);
-    await electron.inShell(`void (electron.dialog.showMessageBox = async () => ({ response: 2 }))`);
+    await studio.configure({
+      method: 'LoRA',
+      name: 'window-next',
+      fields: { Rank: '4', 'Max steps': '30', 'Context length': '64' },
+    });
+    await studio.start();
+    await studio.waitForState('waiting');
+    await electron.inShell(
+      `void (electron.dialog.showMessageBox = async (_window, question) => ((globalThis.asked = question), { response: 2 }))`,
+    );
     await electron.inShell('void electron.app.quit()');
     await sleep(500);
     expect(electron.process.exitCode).toBeNull();
+    expect(await electron.inShell('globalThis.asked.message')).toBe(
+      'A run is training, and one waits in the queue.',
+    );
 
     await electron.inShell(`void (electron.dialog.showMessageBox = async () => ({ response: 1 }))`);
     await electron.inShell('void electron.app.quit()');
@@ -126,5 +138,8 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     await electron.page.getByRole('link', { name: 'window-run' }).first().click();
     await studio.waitForState('paused');
     await electron.page.getByRole('button', { name: 'Resume' }).waitFor();
+    await electron.page.getByRole('link', { name: 'History' }).click();
+    await electron.page.getByRole('link', { name: 'window-next' }).first().click();
+    await studio.waitForState('done');
   });
 });
