@@ -33,7 +33,8 @@ const help = `ID-LoRA Studio
 
   doctor [--fix]                                   what is there, what is missing; repairs
   budget --model PRESET-or-FOLDER [--method lora,idlora --rank R]   trainable parameters
-  budget --model M --solve 4000000                 greatest rank of each method within a budget
+  budget --model M --solve 4000000|0.5%|8MB|run:NAME [--solve-over rank=4..64,clusters,boost,heads,experts,targets
+        --solve-percent base|paper --solve-dtype f32|bf16]   settings of each method closest within a budget
   models add FOLDER [--name N --copy] | list | show N | remove N
   models download ORGANISATION/NAME [--revision R --name N]   from the Hugging Face Hub; resumes
   datasets add FILE [--name N --format auto] | list | show N | remove N

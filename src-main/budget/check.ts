@@ -1,14 +1,10 @@
 import type { AdapterConfig, TrainConfig } from '../contract/training.ts';
 import { adapterSites } from './adapterSites.ts';
 import { checkOptions } from './checkOptions.ts';
-import {
-  impossible,
-  type AdapterMethod,
-  type CheckedModule,
-  type RanklessConfig,
-} from '../methods/method.ts';
+import { impossible, type CheckedModule, type RanklessConfig } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
 import { moduleSize, type ModelShape } from './modelShape.ts';
+import { siteGroups } from './siteGroups.ts';
 import { modelTargets } from './targets.ts';
 
 /** Largest rank that every target of the model admits. */
@@ -16,7 +12,11 @@ export function largestRank(shape: ModelShape, adapter: RanklessConfig): number 
   const method = methodOf(adapter);
   const ranks = modelTargets(shape, adapter.targets).map((module) => {
     const size = moduleSize(shape, module);
-    return method ? method.largestRank(size, adapter) : Math.min(size.dIn, size.dOut);
+    const side = Math.min(size.dIn, size.dOut);
+    if (!method) return side;
+    // No update has a higher rank than its weight, however many rows there are to choose from.
+    const step = method.rankStep(adapter);
+    return Math.floor(Math.min(side, method.largestRank(size, adapter)) / step) * step;
   });
   return Math.min(...ranks);
 }
@@ -56,14 +56,11 @@ function distinctModules(shape: ModelShape, adapter: AdapterConfig) {
   const method = methodOf(adapter);
   if (!method) return [];
   const most = largestRank(shape, adapter);
-  const found = new Map<string, { place: CheckedModule; own: AdapterConfig; method: AdapterMethod }>();
-  for (const { site, adapter: own } of adapterSites(shape, adapter))
-    found.set(`${site.module} ${own.rank}`, {
-      place: { module: site.module, shape: moduleSize(shape, site.module), most },
-      own,
-      method,
-    });
-  return [...found.values()];
+  return siteGroups(shape, adapter).map(({ module, size, own }) => ({
+    place: { module, shape: size, most } satisfies CheckedModule,
+    own,
+    method,
+  }));
 }
 
 /**

@@ -1,126 +1,125 @@
+import { StudioError } from '../contract/errors.ts';
 import type { AdapterConfig, TargetModule } from '../contract/training.ts';
 import type { AdapterMethod, LinearShape, ParameterSpec } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
-import { adapterSites } from './adapterSites.ts';
 import { checkSize } from './check.ts';
-import { baseParameters, moduleSize, type ModelShape } from './modelShape.ts';
+import { baseParameters, type ModelShape } from './modelShape.ts';
+import { siteGroups } from './siteGroups.ts';
 
-export interface ModuleCount {
+/** Numbers of one adapted module, or of what modules share. */
+export interface Numbers {
+  trainable: number;
+  /** Frozen numbers beyond the base, as the paper counts them. */
+  frozenExtra: number;
+  /** Row indices that the file keeps. */
+  indices: number;
+}
+
+export interface ModuleCount extends LinearShape {
   module: TargetModule;
   /** Layers in which the module has this rank; one entry for each rank. */
   layers: number;
   rank: number;
-  dIn: number;
-  dOut: number;
   /** In one layer. */
   trainable: number;
   /** Frozen numbers beyond the base in one layer, as the paper counts them. */
   frozenExtra: number;
 }
 
-export interface ParameterCount {
+/** An adapter's numbers in each unit that a budget can have. */
+export interface Measures {
   trainable: number;
   frozenExtra: number;
-  base: number;
   /** trainable / (base + frozenExtra + trainable) in percent: "# Params (%)" of the paper and of PEFT. */
   percentPaper: number;
   /** trainable / base in percent. */
   percentBase: number;
   /** Bytes of the adapter's tensors: trainable numbers in f32 or bf16, pivots in i32. */
   adapterBytes: { f32: number; bf16: number };
+}
+
+export interface ParameterCount extends Measures {
+  base: number;
   perModule: ModuleCount[];
 }
 
 /**
  * Trainable parameters, frozen extra and bytes of an adapter on a model (method.md's table; the paper's Tables 1, 2, 6 and 7 follow).
- * @throws StudioError config_invalid as checkSize does
+ * @throws StudioError config_invalid as checkSize does, and where a number is too large to be exact
  */
 export function countParameters(shape: ModelShape, adapter: AdapterConfig): ParameterCount {
   checkSize(shape, adapter);
   const base = baseParameters(shape);
   const method = methodOf(adapter);
   // Full fine-tuning trains everything, embeddings and norms too, whatever the targets.
-  if (!method)
-    return summary(base, { trainable: base, frozenExtra: 0, indices: 0, all: base, perModule: [] });
-  const perModule = modulesOf(shape, adapter, method);
-  const shared = method.sharedParameters(adapter);
-  const total = (of: (entry: (typeof perModule)[number]) => number) =>
-    perModule.reduce((sum, entry) => sum + entry.layers * of(entry), 0);
-  const trainable = total((entry) => entry.trainable) + trainableIn(shared);
-  const frozenExtra = total((entry) => entry.frozenExtra);
-  return summary(base, {
-    trainable,
-    frozenExtra,
-    indices: total((entry) => entry.indices),
-    all: base + frozenExtra + trainable,
-    perModule: perModule.map(({ indices: _, ...entry }) => entry),
+  if (!method) return exact({ ...fullMeasures(base), base, perModule: [] });
+  const groups = siteGroups(shape, adapter).map((group) => ({
+    ...group,
+    numbers: moduleNumbers(method, group.size, group.own),
+  }));
+  const total = (key: keyof Numbers) =>
+    groups.reduce(
+      (sum, { layers, numbers }) => sum + layers * numbers[key],
+      sharedNumbers(method, adapter)[key],
+    );
+  const measures = measuresOf(base, {
+    trainable: total('trainable'),
+    frozenExtra: total('frozenExtra'),
+    indices: total('indices'),
+  });
+  return exact({
+    ...measures,
+    base,
+    perModule: groups.map(({ module, layers, own, size, numbers: { trainable, frozenExtra } }) => ({
+      ...{ module, layers, rank: own.rank, ...size },
+      ...{ trainable, frozenExtra },
+    })),
   });
 }
 
-function summary(
-  base: number,
-  found: { trainable: number; frozenExtra: number; indices: number; all: number; perModule: ModuleCount[] },
-): ParameterCount {
-  const { trainable, frozenExtra, indices, all, perModule } = found;
+/** Of one module, without checks. */
+export function moduleNumbers(method: AdapterMethod, size: LinearShape, own: AdapterConfig): Numbers {
+  return { ...stored(method.parameters(size, own)), frozenExtra: method.frozenExtra(size, own) };
+}
+
+/** Of what all adapted modules share. */
+export function sharedNumbers(method: AdapterMethod, adapter: AdapterConfig): Numbers {
+  return { ...stored(method.sharedParameters(adapter)), frozenExtra: 0 };
+}
+
+export function measuresOf(base: number, { trainable, frozenExtra, indices }: Numbers): Measures {
   return {
     trainable,
     frozenExtra,
-    base,
-    percentPaper: (100 * trainable) / all,
+    percentPaper: (100 * trainable) / (base + frozenExtra + trainable),
     percentBase: (100 * trainable) / base,
     adapterBytes: { f32: 4 * (trainable + indices), bf16: 2 * trainable + 4 * indices },
-    perModule,
   };
 }
 
-/** Trainable parameters of an adapter, without checks: for ranks that are multiples of the method's step. */
-export function trainableCount(shape: ModelShape, adapter: AdapterConfig): number {
-  const method = methodOf(adapter);
-  if (!method) return baseParameters(shape);
-  const shared = trainableIn(method.sharedParameters(adapter));
-  return modulesOf(shape, adapter, method).reduce(
-    (sum, entry) => sum + entry.layers * entry.trainable,
-    shared,
+/** Full fine-tuning is no addition to the base: its share is 100 % in both definitions. */
+export function fullMeasures(base: number): Measures {
+  const adapterBytes = { f32: 4 * base, bf16: 2 * base };
+  return { trainable: base, frozenExtra: 0, percentPaper: 100, percentBase: 100, adapterBytes };
+}
+
+/** @throws StudioError config_invalid */
+function exact(count: ParameterCount): ParameterCount {
+  const { base, trainable, frozenExtra, adapterBytes } = count;
+  if ([base, trainable, frozenExtra, adapterBytes.f32].every(Number.isSafeInteger)) return count;
+  throw new StudioError(
+    'config_invalid',
+    'The counts go beyond 9,007,199,254,740,991 (2^53 - 1) and would no longer be exact.',
+    'Check the sizes of the model; choose a smaller rank, fewer heads or experts.',
   );
 }
 
-/** Adapted modules of equal size and rank, counted from the parameters that the method declares for one of them. */
-function modulesOf(
-  shape: ModelShape,
-  adapter: AdapterConfig,
-  method: AdapterMethod,
-): (ModuleCount & { indices: number })[] {
-  const found = new Map<string, ModuleCount & { indices: number }>();
-  for (const { site, adapter: own } of adapterSites(shape, adapter)) {
-    const key = `${site.module} ${own.rank}`;
-    const known = found.get(key);
-    if (known) known.layers++;
-    else
-      found.set(key, {
-        module: site.module,
-        layers: 1,
-        rank: own.rank,
-        ...moduleCount(moduleSize(shape, site.module), own),
-      });
+function stored(parameters: readonly ParameterSpec[]): { trainable: number; indices: number } {
+  let [trainable, indices] = [0, 0];
+  for (const { shape, trainable: isTrained } of parameters) {
+    const numbers = shape.reduce((product, size) => product * size, 1);
+    if (isTrained) trainable += numbers;
+    else indices += numbers;
   }
-  return [...found.values()];
-
-  function moduleCount(size: LinearShape, own: AdapterConfig) {
-    const parameters = method.parameters(size, own);
-    const trainable = trainableIn(parameters);
-    return {
-      ...size,
-      trainable,
-      frozenExtra: method.frozenExtra(size, own),
-      indices: numbersIn(parameters) - trainable,
-    };
-  }
-}
-
-function numbersIn(parameters: readonly ParameterSpec[]): number {
-  return parameters.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
-}
-
-function trainableIn(parameters: readonly ParameterSpec[]): number {
-  return numbersIn(parameters.filter(({ trainable }) => trainable));
+  return { trainable, indices };
 }

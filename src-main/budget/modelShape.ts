@@ -70,6 +70,7 @@ export function baseParameters(shape: ModelShape): number {
 /** Configurations of known models, without weights. */
 export const presets: Readonly<Record<string, ModelShape>> = {
   'llama-3-8b': preset([4096, 14336, 32, 32, 8, 128, 128256]),
+  'llama-3-70b': preset([8192, 28672, 80, 64, 8, 128, 128256]),
   'mistral-7b': preset([4096, 14336, 32, 32, 8, 128, 32000]),
   'llama-3.2-1b': preset([2048, 8192, 16, 32, 8, 64, 128256], { tieEmbeddings: true }),
   'llama-3.2-3b': preset([3072, 8192, 28, 24, 8, 128, 128256], { tieEmbeddings: true }),
@@ -77,10 +78,15 @@ export const presets: Readonly<Record<string, ModelShape>> = {
   'qwen2.5-1.5b': qwen2([1536, 8960, 28, 12, 2, 128, 151936], true),
   'qwen2.5-3b': qwen2([2048, 11008, 36, 16, 2, 128, 151936], true),
   'qwen2.5-7b': qwen2([3584, 18944, 28, 28, 4, 128, 152064], false),
+  'qwen2.5-14b': qwen2([5120, 13824, 48, 40, 8, 128, 152064], false),
+  'qwen2.5-32b': qwen2([5120, 27648, 64, 40, 8, 128, 152064], false),
+  'qwen2.5-72b': qwen2([8192, 29568, 80, 64, 8, 128, 152064], false),
   'qwen3-0.6b': qwen3([1024, 3072, 28, 16, 8, 128, 151936], true),
   'qwen3-1.7b': qwen3([2048, 6144, 28, 16, 8, 128, 151936], true),
   'qwen3-4b': qwen3([2560, 9728, 36, 32, 8, 128, 151936], true),
   'qwen3-8b': qwen3([4096, 12288, 36, 32, 8, 128, 151936], false),
+  'qwen3-14b': qwen3([5120, 17408, 40, 40, 8, 128, 151936], false),
+  'qwen3-32b': qwen3([5120, 25600, 64, 64, 8, 128, 151936], false),
 };
 
 type Sizes = readonly [number, number, number, number, number, number, number];

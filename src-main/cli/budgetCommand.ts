@@ -1,22 +1,26 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { presets, type ModelShape } from '../budget/modelShape.ts';
-import { budgetReport, type BudgetReport } from '../budget/report.ts';
+import { readShape, sizeNames } from '../budget/readShape.ts';
+import { budgetReport } from '../budget/report.ts';
+import { StudioError } from '../contract/errors.ts';
 import { methods, methodSchema, type Method } from '../contract/training.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
-import { list, number, parseCommand, requiredText, text, usageError } from './arguments.ts';
-import { adapterFrom, adapterOptions, givenOptions } from './trainingArguments.ts';
-import { homeOf } from './commandContext.ts';
 import { createCore } from '../core/createCore.ts';
-import { createOutput, formatBytes, formatCount, formatTable } from './output.ts';
+import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import { readJsonObject } from '../formats/jsonFile.ts';
+import { list, parseCommand, requiredText, text, usageError } from './arguments.ts';
+import { budgetSize, solveOptions } from './budgetSize.ts';
+import { describeBudget } from './budgetTable.ts';
+import { homeOf } from './commandContext.ts';
+import { createOutput } from './output.ts';
+import { adapterFrom, adapterOptions, givenOptions } from './trainingArguments.ts';
 
-/** budget --model PRESET-or-FOLDER --method lora,idlora --rank R ...; budget --model M --solve 4000000 */
+/**
+ * budget --model PRESET-or-FOLDER --method lora,idlora --rank R ...; budget --model M --solve 4000000|0.5%|8MB|run:NAME
+ * [--solve-over rank=4..64,clusters,boost,heads,experts,targets --solve-percent base|paper --solve-dtype f32|bf16]
+ */
 export async function budgetCommand(args: readonly string[]): Promise<void> {
-  const { values } = parseCommand(args, {
-    ...adapterOptions,
-    model: { type: 'string' },
-    solve: { type: 'string' },
-  });
+  const { values } = parseCommand(args, { ...adapterOptions, ...solveOptions, model: { type: 'string' } });
   const model = requiredText(values, 'model');
   const wanted = (list(values, 'method') ?? [...methods]).map((name): Method => {
     const parsed = methodSchema.safeParse(name);
@@ -24,29 +28,30 @@ export async function budgetCommand(args: readonly string[]): Promise<void> {
     return parsed.data;
   });
   const { method: _, rank, ...options } = adapterFrom({ ...givenOptions(values), method: 'lora' });
-  const solve = number(values, 'solve');
-  if (solve !== undefined && (!Number.isSafeInteger(solve) || solve < 1))
-    throw usageError(`--solve ${text(values, 'solve')} must be a whole number of parameters, at least 1.`);
-  const report = budgetReport(
-    model,
-    shapeOf(model, homeOf(values), text(values, 'project') ?? 'default'),
-    wanted,
-    options,
-    solve === undefined ? { rank } : { maxTrainable: solve },
+  const place = { home: homeOf(values), project: text(values, 'project') ?? 'default' };
+  const size = budgetSize(values, rank, (run) => trainableOf(run, place));
+  const { shape, notes } = shapeOf(model, place);
+  const report = budgetReport(model, shape, wanted, options, size);
+  createOutput(values['json'] === true).result({ ...report, ...(notes.length > 0 && { notes }) }, () =>
+    [describeBudget(report), ...notes].join('\n'),
   );
-  createOutput(values['json'] === true).result(report, () => describe(report));
+}
+
+interface Place {
+  home: string;
+  project: string;
 }
 
 /** A preset, a folder with config.json, or a model of the library. */
-function shapeOf(model: string, home: string, project: string): ModelShape {
+function shapeOf(model: string, { home, project }: Place): { shape: ModelShape; notes: string[] } {
   const preset = Object.hasOwn(presets, model) ? presets[model] : undefined;
-  if (preset) return preset;
-  if (existsSync(join(model, 'config.json'))) return readDecoderConfig(model);
+  if (preset) return { shape: preset, notes: [] };
+  if (existsSync(join(model, 'config.json'))) return folderShape(model);
   if (existsSync(join(home, 'studio.db'))) {
     const core = createCore({ home, project, mode: 'read' });
     try {
       const known = core.models.list().find(({ name, id }) => name === model || id === model);
-      if (known) return readDecoderConfig(known.folder);
+      if (known) return { shape: readDecoderConfig(known.folder), notes: [] };
     } finally {
       core.close();
     }
@@ -57,34 +62,47 @@ function shapeOf(model: string, home: string, project: string): ModelShape {
   );
 }
 
-function describe(report: BudgetReport): string {
-  const solved = report.methods.some(({ remainder }) => remainder !== undefined);
-  const table = formatTable(
-    [
-      'method',
-      'rank',
-      'trainable',
-      '% as the paper counts',
-      '% of the base',
-      'frozen extra',
-      'adapter (f32)',
-      ...(solved ? ['unused'] : []),
-    ],
-    report.methods.map((line) => [
-      line.method,
-      line.method === 'full' ? '–' : String(line.rank),
-      formatCount(line.trainable),
-      line.percentPaper.toFixed(3),
-      line.percentBase.toFixed(3),
-      formatCount(line.frozenExtra),
-      formatBytes(line.adapterBytes),
-      ...(solved ? [formatCount(line.remainder ?? 0)] : []),
-    ]),
-  );
-  return [
-    `${report.model}: ${formatCount(report.methods[0]?.base ?? 0)} parameters`,
-    table,
-    ...report.impossible.map(({ method, reason }) => `${method}: ${reason}`),
-    'As the paper counts: trainable / (base + frozen extra + trainable). Of the base: trainable / base.',
-  ].join('\n');
+/**
+ * As the engine reads it; an architecture that it lacks is read as far as its keys are known.
+ * @throws StudioError model_unsupported with the keys that are missing
+ */
+function folderShape(folder: string): { shape: ModelShape; notes: string[] } {
+  try {
+    return { shape: readDecoderConfig(folder), notes: [] };
+  } catch (error) {
+    if (!(error instanceof StudioError)) throw error;
+    const { shape, missing, notes, problems } = readShape(
+      readJsonObject(join(folder, 'config.json'), 10 * 1024 * 1024, 'model_invalid'),
+    );
+    if (shape && error.code === 'model_unsupported')
+      return { shape, notes: [`${error.message} It cannot be trained here.`, ...notes] };
+    if (error.code !== 'model_unsupported') throw error;
+    throw new StudioError(
+      'model_unsupported',
+      [
+        error.message,
+        ...(missing.length > 0
+          ? [`config.json lacks ${missing.map((key) => sizeNames[key]).join(', ')}.`]
+          : []),
+        ...problems,
+      ].join(' '),
+      'Add the keys to a copy of config.json, or take a preset of the same sizes.',
+    );
+  }
+}
+
+/** Trainable parameters of a run. @throws StudioError not_found */
+function trainableOf(run: string, { home, project }: Place): number {
+  const core = createCore({ home, project, mode: 'read' });
+  try {
+    const { trainable, name } = core.runs.get(run);
+    if (trainable !== null) return trainable;
+    throw new StudioError(
+      'config_invalid',
+      `The run "${name}" has not counted its trainable parameters yet.`,
+      'Wait until it has begun, or give a number.',
+    );
+  } finally {
+    core.close();
+  }
 }

@@ -15,6 +15,10 @@ import type { MethodOps } from './ops.ts';
  * n is found without forming W + s B A: n^2 = |W|^2 + 2 s rowsum((W A^T) * B) + s^2 rowsum((B A A^T) * B), in f32.
  *
  * A [r, dIn] and B [dOut, r] start as LoRA's, m at the norms of W's rows. Trained in each module: r (dIn + dOut) + dOut.
+ *
+ * Extra products: LoRA's for each token; with dropout in training also W x' and its gradient, 2 dIn dOut; and in every pass the three of
+ * the norm, r dIn dOut + r^2 dIn + r^2 dOut, which have no gradient. The update diag(m / n - 1) W + diag(m / n) s B A changes every row
+ * of W by a factor of its own: its rank is bounded by W's sides only.
  */
 export const dora: AdapterMethod = {
   ...lora,
@@ -30,6 +34,20 @@ export const dora: AdapterMethod = {
       rateGroup: 'B',
     },
   ],
+  extraProducts(shape, adapter) {
+    const { dIn, dOut } = shape;
+    const { rank, dropout } = adapter;
+    const { inference, training } = lora.extraProducts(shape, adapter);
+    const perPass = rank * dIn * dOut + rank * rank * (dIn + dOut);
+    return {
+      inference: { perToken: inference.perToken, perPass },
+      training: { perToken: training.perToken + (dropout > 0 ? 2 * dIn * dOut : 0), perPass },
+    };
+  },
+  rankBound({ dIn, dOut }) {
+    const most = Math.min(dIn, dOut);
+    return { token: most, reads: most, writes: most };
+  },
   forward(ops, { config, shape, x, base, weight, parameter, dropout }) {
     const { add, divide, fused, linear, multiply, reshape, scalarLike, scale } = ops;
     const { stopGradient, subtract, toF32, toTypeOf } = ops;

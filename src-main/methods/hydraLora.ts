@@ -1,4 +1,12 @@
-import { each, kaimingMatrix, plainMethod, updateScale, zeroMatrix, type AdapterMethod } from './method.ts';
+import {
+  each,
+  kaimingMatrix,
+  plainMethod,
+  trainedProducts,
+  updateScale,
+  zeroMatrix,
+  type AdapterMethod,
+} from './method.ts';
 
 /**
  * HydraLoRA (Tian et al. 2024, section 3): one A, several heads B_i, a dense softmax router per token on the module's undropped input, as
@@ -9,6 +17,9 @@ import { each, kaimingMatrix, plainMethod, updateScale, zeroMatrix, type Adapter
  * A [r, dIn] and R [heads, dIn] start kaiming-uniform, B_i [dOut, r] at zero. Trained in each module: r dIn + heads (r dOut + dIn).
  *
  * The heads lie side by side in one product: sum_i g_i B_i z = [B_1 ... B_h] [g_1 z; ...; g_h z].
+ *
+ * Extra products for each token: A x, R x and that one, r dIn + h dIn + h r dOut; backward twice as many. At one token the update
+ * (sum_i g_i B_i) A has rank r at most; over all tokens it reads the r rows of A and writes to the h r columns of [B_1 ... B_h].
  */
 export const hydraLora: AdapterMethod = {
   ...plainMethod,
@@ -19,6 +30,12 @@ export const hydraLora: AdapterMethod = {
     ...each(heads, (i) => zeroMatrix(`hydralora_B.${i}.weight`, [dOut, rank])),
     kaimingMatrix('hydralora_router.weight', [heads, dIn]),
   ],
+  extraProducts: ({ dIn, dOut }, { rank, heads }) =>
+    trainedProducts(rank * dIn + heads * dIn + heads * rank * dOut),
+  rankBound({ dIn, dOut }, { rank, heads }) {
+    const most = Math.min(rank, dIn, dOut);
+    return { token: most, reads: Math.min(rank, dIn), writes: Math.min(heads * rank, dOut) };
+  },
   forward(ops, { config, rows, x, base, parameter, dropout }) {
     const { concat, fused, linear, multiply, reshape, scale, softmax, toF32, toTypeOf } = ops;
     const { rank, heads } = config;

@@ -4,6 +4,7 @@ import {
   kaimingBound,
   nearestMultiples,
   plainMethod,
+  trainedProducts,
   updateScale,
   zeroMatrix,
   type AdapterCall,
@@ -24,6 +25,12 @@ import type { MethodOps } from './ops.ts';
  * `pivot` a_i = <T, x_i>, T [r] (the form the paper's text gives).
  *
  * Dropout acts on x_i: with dropout on x, the identity x_i = (W x)[S_i] would not hold.
+ *
+ * Extra products for each token: B on the s parts, (dOut / s) (r / s) s = dOut r / s, and the input router's k dIn; backward twice as many
+ * and the gradient of x_i to x through the gathered rows, k r dIn. The pivot router's inner products are elementwise work.
+ *
+ * The update of one token is blockdiag(B, ..., B) (sum_i a_i A_i): rank r at most, r / s in each of the s blocks. Over all tokens it
+ * reads the k r chosen rows (the "k r" of section 4.2) and writes to the r columns of the one block-diagonal matrix.
  *
  * B [dOut / s, r / s] starts at zero, R and T kaiming-uniform, and S, the k r rows of W cluster by cluster, as the option `pivots`
  * says. Every cluster has r different rows: k r <= dOut. Trained in each module: (dOut / s) (r / s) + k dIn (input) or + r (pivot);
@@ -86,6 +93,15 @@ export const idLora: AdapterMethod = {
         `Choose ${[...remedies, `modules without ${module}`].join(', or ')}.`,
       );
     }
+  },
+  extraProducts({ dIn, dOut }, { rank, clusters, boost, router }) {
+    const perToken = (dOut * rank) / boost + (router === 'input' ? clusters * dIn : 0);
+    const { inference, training } = trainedProducts(perToken);
+    return { inference, training: { perToken: training.perToken + clusters * rank * dIn, perPass: 0 } };
+  },
+  rankBound({ dIn, dOut }, { rank, clusters }) {
+    const most = Math.min(rank, dIn, dOut);
+    return { token: most, reads: Math.min(clusters * rank, dIn), writes: Math.min(rank, dOut) };
   },
   forward(ops, call) {
     const { linear, reshape } = ops;

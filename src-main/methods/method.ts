@@ -65,8 +65,37 @@ export interface AdapterMethod {
   largestRank(shape: LinearShape, adapter: RanklessConfig): number;
   /** @throws StudioError config_invalid with the nearest possible values where the method cannot be built on the module */
   check(place: CheckedModule, adapter: AdapterConfig): void;
+  /** Matrix products that an adapted module has beyond W x and the gradient W^T dy of a frozen module. */
+  extraProducts(shape: LinearShape, adapter: AdapterConfig): ExtraProducts;
+  /** The greatest ranks that the update of one module can have. */
+  rankBound(shape: LinearShape, adapter: AdapterConfig): RankBound;
   /** The graph: the adapted output of a module without bias, as addends of [rows, dOut]. */
   forward<T>(ops: MethodOps<T>, call: AdapterCall<T>): readonly T[];
+}
+
+/** Multiply-adds (one is two FLOPs) of matrix products. Elementwise work, which is small beside them, is not counted. */
+export interface MultiplyAdds {
+  /** For every position. */
+  perToken: number;
+  /** Once in a pass, however many positions it has. */
+  perPass: number;
+}
+
+export interface ExtraProducts {
+  /** Unmerged, as the studio scores and decodes. */
+  inference: MultiplyAdds;
+  /** Forward and backward, in a module whose input needs a gradient (all but the first layer's q, k and v). */
+  training: MultiplyAdds;
+}
+
+/** Bounds on the update D, where D(x) x is what an adapter adds for the input x. */
+export interface RankBound {
+  /** Greatest rank of the matrix D(x) of one token, its gates fixed; of D itself where nothing is gated. */
+  token: number;
+  /** Greatest dimension of the span of the rows of D(x) over all x: directions of the input that the update reads. */
+  reads: number;
+  /** Greatest dimension of the span of the columns of D(x) over all x: directions of the output that the update can reach. */
+  writes: number;
 }
 
 /** The options of an adapter whose rank is still sought. */
@@ -120,6 +149,14 @@ export function kaimingMatrix(suffix: string, shape: readonly [number, number]):
 /** An up-projection: f32, trained, zero, so that a fresh adapter changes nothing. */
 export function zeroMatrix(suffix: string, shape: readonly [number, number]): ParameterSpec {
   return { suffix, shape, dtype: 'f32', trainable: true, initial: { kind: 'zeros' }, rateGroup: 'B' };
+}
+
+/**
+ * Extra products of which each trains its weight and passes a gradient on: forward once, backward twice.
+ * @param perToken multiply-adds of the forward pass
+ */
+export function trainedProducts(perToken: number): ExtraProducts {
+  return { inference: { perToken, perPass: 0 }, training: { perToken: 3 * perToken, perPass: 0 } };
 }
 
 /** 0, 1, ... count - 1 */

@@ -6,6 +6,7 @@ import {
   kaimingMatrix,
   nearestMultiples,
   plainMethod,
+  trainedProducts,
   updateScale,
   zeroMatrix,
   type AdapterCall,
@@ -28,6 +29,11 @@ const taskEmbedding = 64;
  * - Task gate, Liu et al. 2023 ("When MOE Meets LLMs"), section 3.4, as their code computes it: r is the total, experts have rank r / E;
  *   g = softmax(G e_t) with e_t [64] the embedding of the row's task t, 0..tasks, and G [E, 64], both shared by all modules. Trained in
  *   each module: r (dIn + dOut); once: 64 (tasks + 1 + E).
+ *
+ * Extra products for each token, E r' = r or E r numbers wide in the middle: E r' (dIn + dOut), and the token gate's E dIn; backward twice
+ * as many. The task gate takes a row of the table of all tasks' logits, (tasks + 1) E a token and as many backward, and makes that
+ * table in every pass, 64 (tasks + 1) E. The update sum_i g_i B_i A_i has rank E r' at most, and over
+ * all tokens reads and writes as many directions.
  *
  * With rank r' an expert has A_i [r', dIn], kaiming-uniform (task gate: normal, deviation 0.01), and B_i [dOut, r'], zero. R and G
  * start kaiming-uniform, the embedding normal, as torch.nn.Embedding.
@@ -78,6 +84,20 @@ export const moeLora: AdapterMethod = {
         `The task gate divides the rank among ${experts} experts, but rank ${rank} is no multiple of ${experts} (${module}).`,
         `Choose rank ${nearestMultiples(rank, experts)}, or a number of experts that divides ${rank} (${divisors(rank).join(', ')}).`,
       );
+  },
+  extraProducts({ dIn, dOut }, { rank, experts, gate, tasks }) {
+    const wide = experts * expertRank({ rank, experts, gate }) * (dIn + dOut);
+    if (gate !== 'task') return trainedProducts(wide + experts * dIn);
+    const chosen = (tasks + 1) * experts;
+    const table = taskEmbedding * chosen;
+    return {
+      inference: { perToken: wide + chosen, perPass: table },
+      training: { perToken: 3 * wide + 2 * chosen, perPass: 3 * table },
+    };
+  },
+  rankBound({ dIn, dOut }, { rank, experts, gate }) {
+    const wide = experts * expertRank({ rank, experts, gate });
+    return { token: Math.min(wide, dIn, dOut), reads: Math.min(wide, dIn), writes: Math.min(wide, dOut) };
   },
   forward(ops, call) {
     const { concat, fused, linear, multiply, reshape, scale, softmax, toF32, toTypeOf } = ops;

@@ -72,6 +72,41 @@ describe('as design says', () => {
     expect(json(solved)).toMatchObject({
       methods: [{ method: 'lora', rank: 2, trainable: 2880, remainder: 1120 }],
     });
+    const share = ['--solve', '0.5%', '--solve-percent', 'paper', '--method', 'idlora'];
+    const over = ['--solve-over', 'rank=4..128,clusters=2..6,boost=1..4'];
+    expect(json(await run('budget', '--model', 'llama-3-8b', ...share, ...over, '--json'))).toMatchObject({
+      budget: { unit: 'percentPaper', most: 0.5 },
+      methods: [{ clusters: expect.any(Number) as number, used: expect.closeTo(0.5, 3) as number }],
+    });
+    const bytes = ['--solve', '8MB', '--solve-dtype', 'bf16', '--solve-over', 'rank=8,targets'];
+    const sized = await run('budget', '--model', 'llama-3.2-1b', ...bytes, '--method', 'lora', '--json');
+    const [found] = (json(sized) as { methods: { used: number; targets: string[] }[] }).methods;
+    expect(found!.used).toBeLessThanOrEqual(8_000_000);
+    expect(found!.targets.length).toBeLessThan(7);
+    const human = await run('budget', '--model', 'llama-3-8b', '--solve', '1000');
+    expect(human.code).toBe(0);
+    expect(human.stdout).toMatch(
+      /hydralora needs at least [\d,]+ trainable parameters.*rank 1, heads 3 on q_proj/,
+    );
+  });
+
+  it('budget of an architecture that the engine lacks, as far as its config.json tells', async () => {
+    const folder = temporaryFolder();
+    const known = { model_type: 'novel', hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4 };
+    const write = (config: object) => writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+    const count = () => run('budget', '--model', folder, '--method', 'lora', '--rank', '2', '--json');
+    write(known);
+    const refused = await count();
+    expect(refused.code).toBe(1);
+    expect(json(refused)).toMatchObject({
+      error: { message: expect.stringMatching(/lacks intermediate_size, vocab_size/) as string },
+    });
+    write({ ...known, intermediate_size: 128, vocab_size: 100 });
+    // 2 layers x 2 x (four of 64 + 64, three of 64 + 128)
+    expect(json(await count())).toMatchObject({
+      methods: [{ trainable: 2 * 2 * (4 * 128 + 3 * 192) }],
+      notes: [expect.stringMatching(/cannot be trained here/) as string, expect.any(String) as string],
+    });
   });
 
   it('train prints one JSON line an event; eval, compare, generate, logits and export one document', async () => {
@@ -303,6 +338,14 @@ describe('refuses, with exit codes and the one error form', () => {
     [['train', '--nosuch', '1'], 2, 'usage', /--nosuch/],
     [['train', '--data', 'd', '--method', 'lora'], 2, 'usage', /--model is missing/],
     [['budget', '--model', 'nosuch', '--rank', '4'], 2, 'usage', /"nosuch" is no preset/],
+    [['budget', '--model', 'llama-3-8b', '--solve', '4.5'], 2, 'usage', /4.5 parameters is no whole number/],
+    [
+      ['budget', '--model', 'llama-3-8b', '--solve', '4000', '--solve-over', 'depth'],
+      2,
+      'usage',
+      /there are rank/,
+    ],
+    [['budget', '--model', 'llama-3-8b', '--solve-over', 'rank'], 2, 'usage', /--solve is missing/],
     [['export', 'a', '--format', 'gguf', '--out', 'x'], 2, 'usage', /no export format "gguf"/],
     [['eval', '--model', 'm', '--benchmark', 'nosuch'], 2, 'usage', /no benchmark "nosuch"/],
     [['models', 'show', 'nosuch'], 1, 'not_found', /no model "nosuch"/],

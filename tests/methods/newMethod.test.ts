@@ -11,7 +11,12 @@ import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
 import { writeModelFolder } from '../../src-main/formats/modelFolder.ts';
 import { adapterKey, openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
 import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
-import { impossible, plainMethod, type AdapterMethod } from '../../src-main/methods/method.ts';
+import {
+  impossible,
+  plainMethod,
+  trainedProducts,
+  type AdapterMethod,
+} from '../../src-main/methods/method.ts';
 import { adapterMethods } from '../../src-main/methods/registry.ts';
 import { logitsOf } from '../support/parityCase.ts';
 import { lossesOf, temporaryFolder, tinyLlama, trainTiny } from '../support/trainingRun.ts';
@@ -36,6 +41,11 @@ const scaling: AdapterMethod = {
   check({ module, shape: { dOut } }, { boost }) {
     if (dOut % boost !== 0)
       throw impossible(`${module} has ${dOut} outputs: no groups of ${boost}.`, 'Choose a divisor.');
+  },
+  extraProducts: () => trainedProducts(0),
+  rankBound({ dIn, dOut }) {
+    const most = Math.min(dIn, dOut);
+    return { token: most, reads: most, writes: most };
   },
   forward({ multiply, reshape }, { config, shape, rows, base, parameter }) {
     const groups = shape.dOut / config.boost;
