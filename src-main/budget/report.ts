@@ -4,7 +4,7 @@ import type { RankBound, RanklessConfig } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
 import { amountText, type Budget } from './budgetUnits.ts';
 import { countParameters, type ParameterCount } from './count.ts';
-import type { ModelShape } from './modelShape.ts';
+import { baseParameters, type ModelShape } from './modelShape.ts';
 import { sizeOptions, type SearchLimits, type SizeOption } from './searchSpace.ts';
 import { solveBudget } from './solve.ts';
 import { extraWork, rankBounds } from './work.ts';
@@ -29,6 +29,8 @@ export interface BudgetLine
 
 export interface BudgetReport {
   model: string;
+  /** Parameters of the base model. */
+  base: number;
   /** Only where settings were sought. */
   budget?: Budget;
   methods: BudgetLine[];
@@ -52,6 +54,7 @@ export function budgetReport(
 ): BudgetReport {
   const report: BudgetReport = {
     model,
+    base: baseParameters(shape),
     ...('budget' in size && { budget: size.budget }),
     methods: [],
     impossible: [],

@@ -37,9 +37,9 @@ export function describeBudget(report: BudgetReport): string {
     ]),
   );
   return [
-    `${report.model}: ${formatCount(report.methods[0]?.base ?? 0)} parameters`,
+    `${report.model}: ${formatCount(report.base)} parameters`,
     ...(budget ? [`Budget: ${amountText(budget.most, budget.unit)}`] : []),
-    table,
+    ...(report.methods.length > 0 ? [table] : []),
     ...report.impossible.map(({ method, reason }) => `${method}: ${reason}`),
     'As the paper counts: trainable / (base + frozen extra + trainable). Of the base: trainable / base.',
     'FLOPs: matrix products beyond the frozen base. Rank of the update: greatest at one token, in any module.',

@@ -1,103 +1,155 @@
-import { presets, type ModelShape } from '../../../src-main/budget/modelShape.ts';
-import { countParameters, type ParameterCount } from '../../../src-main/budget/count.ts';
+import { linearModules, presets, type ModelShape } from '../../../src-main/budget/modelShape.ts';
+import { readShape, sizeNames, type ReadShape, type SizeKey } from '../../../src-main/budget/readShape.ts';
+import { modelTargets } from '../../../src-main/budget/targets.ts';
 import type { Model } from '../../../src-main/contract/entities.ts';
-import { toPlainError, type PlainError } from '../../../src-main/contract/errors.ts';
+import { StudioError } from '../../../src-main/contract/errors.ts';
 import {
+  gateSchema,
   methods,
   routerKindSchema,
+  targetModuleSchema,
   targetModules,
+  type Gate,
   type Method,
   type RouterKind,
   type TargetModule,
 } from '../../../src-main/contract/training.ts';
-import { optionDefaults } from '../../../src-main/contract/trainingOptions.ts';
 import { modelShape } from '../train/modelShape.ts';
 
 /** What the calculator is set to; an empty number box is null. */
 export interface PlanForm {
-  /** A preset's name, or `model ID` for one of the library. */
+  /** A preset's name, `model ID` for one of the library, or `config` for a pasted config.json. */
   model: string;
+  /** The text of a config.json. */
+  config: string;
+  /** Sizes that it lacks. */
+  given: Record<SizeKey, number | null>;
   method: Method;
   rank: number | null;
   targets: TargetModule[];
+  /** As people type it: 0-7,12; empty: all. */
+  layers: string;
+  rankPattern: string;
   clusters: number | null;
   boost: number | null;
   router: RouterKind;
   heads: number | null;
   experts: number | null;
+  gate: Gate;
+  tasks: number | null;
 }
 
-const first: Readonly<PlanForm> = {
+type NumberKey = 'rank' | 'clusters' | 'boost' | 'heads' | 'experts' | 'tasks';
+
+/** The settings of the paper (sections 4.1 and 4.2) at a small rank. */
+const first: Readonly<Omit<PlanForm, 'given'>> = {
   model: 'llama-3-8b',
+  config: '',
   method: 'idlora',
   rank: 8,
   targets: [...targetModules],
+  layers: '',
+  rankPattern: '',
   clusters: 4,
   boost: 2,
   router: 'input',
   heads: 3,
   experts: 4,
+  gate: 'token',
+  tasks: 1,
 };
 
 /** What was stored, as far as it is of the right kind. */
 export function restorePlan(saved: Partial<Record<keyof PlanForm, unknown>>): PlanForm {
-  const number = (key: 'rank' | 'clusters' | 'boost' | 'heads' | 'experts') =>
-    typeof saved[key] === 'number' ? saved[key] : first[key];
-  const targets = Array.isArray(saved.targets) ? saved.targets : first.targets;
+  const number = (key: NumberKey) => (typeof saved[key] === 'number' ? saved[key] : first[key]);
+  const text = (key: 'model' | 'config' | 'layers' | 'rankPattern') =>
+    typeof saved[key] === 'string' ? saved[key] : first[key];
+  const targets: unknown[] = Array.isArray(saved.targets) ? saved.targets : first.targets;
+  const given = (typeof saved.given === 'object' && saved.given) || {};
+  const sizes = Object.keys(sizeNames).map((key) => {
+    const value = (given as Record<string, unknown>)[key];
+    return [key, typeof value === 'number' ? value : null] as const;
+  });
   return {
-    model: typeof saved.model === 'string' ? saved.model : first.model,
+    model: text('model'),
+    config: text('config'),
+    given: Object.fromEntries(sizes) as PlanForm['given'],
     method: methods.find((method) => method === saved.method) ?? first.method,
     rank: number('rank'),
-    targets: targetModules.filter((module) => targets.includes(module)),
+    targets: targetModuleSchema.options.filter((module) => targets.includes(module)),
+    layers: text('layers'),
+    rankPattern: text('rankPattern'),
     clusters: number('clusters'),
     boost: number('boost'),
     router: routerKindSchema.safeParse(saved.router).data ?? first.router,
     heads: number('heads'),
     experts: number('experts'),
+    gate: gateSchema.safeParse(saved.gate).data ?? first.gate,
+    tasks: number('tasks'),
   };
 }
 
-/** The shape of the chosen model; null where it is no longer in the library. */
-export function planShape(form: PlanForm, models: readonly Model[]): ModelShape | null {
-  const model = models.find(({ id }) => form.model === `model ${id}`);
-  if (model) return modelShape(model);
-  return presets[form.model] ?? null;
+export const planKey = 'studio.plan';
+
+/** Puts values into the calculator's form before it is opened; what is not given stays as it was. */
+export function fillPlanForm(values: Partial<PlanForm>): void {
+  let saved: Partial<Record<keyof PlanForm, unknown>> = {};
+  try {
+    saved = JSON.parse(localStorage.getItem(planKey) ?? '{}') as typeof saved;
+  } catch {
+    // What cannot be read is filled anew.
+  }
+  localStorage.setItem(planKey, JSON.stringify({ ...restorePlan(saved), ...values }));
 }
 
-export interface PlanColumn {
-  method: Method;
-  /** Null where the method is impossible with these values. */
-  count: ParameterCount | null;
-  problem: PlainError | null;
+/** The model that is planned for. */
+export interface PlanModel {
+  /** Null where it is unknown so far. */
+  shape: ModelShape | null;
+  /** What was read of a pasted config.json; null for other models. */
+  read: ReadShape | null;
+  /** Why the pasted text is no config.json. */
+  problem: string | undefined;
 }
 
-/** All methods side by side at the same rank; without counts where a number of the form is wrong, which is said at its field. */
-export function planColumns(form: PlanForm, shape: ModelShape): PlanColumn[] {
-  const { rank, clusters, boost, heads, experts } = form;
-  if ([rank, clusters, boost, heads, experts].some((value) => numberProblem(value) !== undefined))
-    return methods.map((method) => ({ method, count: null, problem: null }));
-  return methods.map((method) => {
-    try {
-      const count = countParameters(shape, {
-        ...optionDefaults,
-        method,
-        rank: form.rank ?? 0,
-        targets: form.targets,
-        clusters: form.clusters ?? 0,
-        boost: form.boost ?? 0,
-        router: form.router,
-        heads: form.heads ?? 0,
-        experts: form.experts ?? 0,
-      });
-      return { method, count, problem: null };
-    } catch (error) {
-      return { method, count: null, problem: toPlainError(error) };
-    }
-  });
+/** The chosen model's shape; null where it is no longer in the library, or its config.json does not tell all sizes. */
+export function planModel(form: PlanForm, models: readonly Model[]): PlanModel {
+  const known = (shape: ModelShape | null): PlanModel => ({ shape, read: null, problem: undefined });
+  if (form.model !== 'config') {
+    const model = models.find(({ id }) => form.model === `model ${id}`);
+    return known(model ? modelShape(model) : (presets[form.model] ?? null));
+  }
+  if (form.config.trim() === '') return known(null);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(form.config);
+  } catch (error) {
+    return { ...known(null), problem: `This is not JSON: ${error instanceof Error ? error.message : ''}` };
+  }
+  const given = Object.fromEntries(
+    Object.entries(form.given).filter(([, value]) => numberProblem(value) === undefined),
+  );
+  const read = readShape(parsed, given);
+  return { shape: read.shape, read, problem: read.problems.join(' ') || undefined };
 }
 
-/** What is wrong with a number of the form, before any method is asked. */
-export function numberProblem(value: number | null): string | undefined {
+/** The chosen modules in the model's own names: q, k and v together are qkv_proj where they lie in one matrix. */
+export function chosenModules(targets: readonly TargetModule[], shape: ModelShape | null): TargetModule[] {
+  const has = shape ? linearModules(shape) : targetModules;
+  let own = targets;
+  try {
+    if (shape) own = modelTargets(shape, targets);
+  } catch (error) {
+    if (!(error instanceof StudioError)) throw error;
+  }
+  return has.filter((module) => own.includes(module));
+}
+
+const largestNumber = 10_000_000;
+
+/** What is wrong with a number of a form, before any method is asked. */
+export function numberProblem(value: number | null, most = largestNumber): string | undefined {
   if (value === null) return 'Enter a number.';
-  return Number.isInteger(value) && value >= 1 ? undefined : 'A whole number, at least 1.';
+  if (!Number.isInteger(value) || value < 1) return 'A whole number, at least 1.';
+  return value > most ? `At most ${most.toLocaleString('en-US')}.` : undefined;
 }

@@ -1,0 +1,13 @@
+/** The pages of Plan; each has an address of its own. */
+export const planTabs = [
+  { key: 'calculator', label: 'Calculator', href: '/plan' },
+  { key: 'solver', label: 'Solver', href: '/plan/solver' },
+  { key: 'paper', label: 'Paper', href: '/plan/paper' },
+] as const;
+
+export type PlanTabKey = (typeof planTabs)[number]['key'];
+
+/** The page that an address of Plan names; undefined where there is none. */
+export function planTabOf(part: string | undefined): PlanTabKey | undefined {
+  return planTabs.find(({ key, href }) => (part === undefined ? href === '/plan' : key === part))?.key;
+}
