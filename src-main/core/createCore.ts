@@ -130,7 +130,7 @@ export function createCore(options: {
     'models.get': async ({ model }) => models.get(model),
     'models.add': (input, { signal }) => models.add(input, signal),
     'models.cache': () => models.cache(),
-    'models.card': async ({ model }) => models.card(model),
+    'models.card': ({ model }) => models.card(model),
     'models.tokenize': ({ model, text, specialTokens }) => models.tokenize(model, text, specialTokens),
     'models.tensors': async ({ model }) => models.tensors(model),
     'models.histogram': ({ model, tensor }, { signal }) => models.histogram(model, tensor, signal),

@@ -78,7 +78,7 @@ function largestId(json: Record<string, unknown>): number {
 }
 
 /** @throws StudioError tokenizer_mismatch: the tokenizer makes ids for which the model has no embedding */
-export function checkTokenizer(tokenizer: Tokenizer, config: DecoderConfig): void {
+export function checkTokenizer(tokenizer: Pick<Tokenizer, 'vocabularySize'>, config: DecoderConfig): void {
   if (tokenizer.vocabularySize <= config.vocabularySize) return;
   throw new StudioError(
     'tokenizer_mismatch',

@@ -5,7 +5,7 @@ import type { Model } from '../contract/entities.ts';
 import { StudioError, toPlainError, type PlainError } from '../contract/errors.ts';
 import type { CachedModel, ModelCache } from '../contract/modelLibrary.ts';
 import { cacheFolder } from './hub/places.ts';
-import { readModelWithoutTokenizer } from './modelImport.ts';
+import { readModel } from './modelImport.ts';
 
 /** A snapshot of more files than this is no model. */
 const mostFiles = 10_000;
@@ -115,7 +115,7 @@ async function describeSnapshot(
     problems,
   };
   try {
-    const { family, parameters } = readModelWithoutTokenizer(folder);
+    const { family, parameters } = readModel(folder);
     Object.assign(model, { family, parameters });
     if (!existsSync(join(folder, 'tokenizer.json'))) throw lacksTokenizer();
   } catch (error) {

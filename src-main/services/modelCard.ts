@@ -6,11 +6,12 @@ import type { ModelCard } from '../contract/modelLibrary.ts';
 import { readChatTemplate } from '../formats/chatTemplate.ts';
 import { readLicence } from '../formats/licence.ts';
 import { modelFileNames } from '../formats/modelFiles.ts';
-import { loadTokenizer } from '../formats/tokenizer.ts';
+import { checkTokenizer } from '../formats/tokenizer.ts';
 import { readModel } from './modelImport.ts';
+import type { TokenizerThread } from './tokenizer/tokenizerThread.ts';
 
 /** What a model's folder says of itself now. A folder that is damaged or gone gives a card that says so. */
-export function readModelCard(model: Model): ModelCard {
+export async function readModelCard(model: Model, tokenizers: TokenizerThread): Promise<ModelCard> {
   const card: ModelCard = {
     unusable: model.unusable,
     licence: null,
@@ -27,9 +28,10 @@ export function readModelCard(model: Model): ModelCard {
       name,
       sizeBytes: statSync(join(folder, name)).size,
     }));
-    readModel(folder);
-    const { bosId, eosId } = loadTokenizer(folder);
-    return { ...card, bosId, eosId };
+    const { config } = readModel(folder);
+    const tokenizer = await tokenizers.facts(folder);
+    checkTokenizer(tokenizer, config);
+    return { ...card, bosId: tokenizer.bosId, eosId: tokenizer.eosId };
   } catch (error) {
     return { ...card, unusable: model.unusable ?? toPlainError(error) };
   }

@@ -10,7 +10,6 @@ import type { DecoderConfig } from '../formats/decoderConfig.ts';
 import { checkWeights } from '../formats/decoderWeights.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import { modelFileNames } from '../formats/modelFiles.ts';
-import { checkTokenizer, loadTokenizer } from '../formats/tokenizer.ts';
 import { WeightFolder } from '../formats/weightFolder.ts';
 
 /** What is known of a model without reading its weights. */
@@ -28,19 +27,10 @@ export interface LongWork {
 const bufferBytes = 4 * 1024 * 1024;
 
 /**
- * Reads and checks a Hugging Face folder: configuration, every tensor's name and shape, tokenizer.
- * @throws StudioError model_invalid, model_unsupported, tokenizer_mismatch, not_found
+ * Reads and checks a Hugging Face folder but for its tokenizer: configuration, every tensor's name and shape.
+ * @throws StudioError model_invalid, model_unsupported, not_found
  */
-export function readModel(folder: string): ModelFacts & { weightPaths: string[] } {
-  const { config, ...facts } = readModelWithoutTokenizer(folder);
-  checkTokenizer(loadTokenizer(folder), config);
-  return facts;
-}
-
-/** `readModel` without the tokenizer, which may take a second to load: for looking through many folders. */
-export function readModelWithoutTokenizer(
-  folder: string,
-): ModelFacts & { weightPaths: string[]; config: DecoderConfig } {
+export function readModel(folder: string): ModelFacts & { weightPaths: string[]; config: DecoderConfig } {
   const weights = new WeightFolder(folder);
   try {
     const config = readDecoderConfig(folder);

@@ -13,6 +13,7 @@ import type {
   TokenPiece,
 } from '../contract/modelLibrary.ts';
 import { models } from '../store/library.ts';
+import { checkTokenizer } from '../formats/tokenizer.ts';
 import { WeightFolder } from '../formats/weightFolder.ts';
 import { syncFolder } from '../formats/atomicFile.ts';
 import { listAllRuns } from '../store/runs.ts';
@@ -24,7 +25,7 @@ import { listModelCache } from './modelCache.ts';
 import { readModelCard } from './modelCard.ts';
 import { cacheOrigin, copyModel, findModelFolder, freeBytes, hashFiles, readModel } from './modelImport.ts';
 import { histogramOf } from './weights/histogram.ts';
-import { createTokenizerTryOut } from './tokenizer/tryOut.ts';
+import { createTokenizerThread } from './tokenizer/tokenizerThread.ts';
 
 export interface ModelService {
   list(): Model[];
@@ -50,7 +51,7 @@ export interface ModelService {
   ): Promise<Model>;
   /** Snapshots of the Hugging Face cache. */
   cache(): Promise<ModelCache>;
-  card(reference: string): ModelCard;
+  card(reference: string): Promise<ModelCard>;
   tokenize(reference: string, text: string, specialTokens: boolean): Promise<TokenPiece[]>;
   tensors(reference: string): Tensor[];
   histogram(reference: string, tensor: string, signal: AbortSignal): Promise<TensorHistogram>;
@@ -67,7 +68,7 @@ export interface ModelService {
 
 export function createModelService(context: ServiceContext): ModelService {
   const { paths, database, emit } = context;
-  const tryOut = createTokenizerTryOut();
+  const tokenizers = createTokenizerThread();
 
   /** A folder that was used in place may have been moved or deleted since. */
   const withState = (model: Model): Model =>
@@ -101,6 +102,13 @@ export function createModelService(context: ServiceContext): ModelService {
 
   const isTaken = (name: string) => models.list(database).some((other) => other.name === name);
 
+  /** All of a folder that can be known without hashing its weights. @throws StudioError as `readModel` does; tokenizer_mismatch */
+  const check = async (folder: string) => {
+    const { config, ...facts } = readModel(folder);
+    checkTokenizer(await tokenizers.facts(folder), config);
+    return facts;
+  };
+
   /** Under the wished name, or the next free one. */
   const insert = (described: Omit<Model, 'name' | 'unusable' | 'createdAt'>, wish: string): Model => {
     const model: Model = {
@@ -128,7 +136,7 @@ export function createModelService(context: ServiceContext): ModelService {
     const id = newId();
     const task = `model ${id}`;
     const work = (label: string) => ({ signal, onBytes: byteProgress(context, task, label) });
-    const { weightPaths, ...facts } = readModel(folder);
+    const { weightPaths, ...facts } = await check(folder);
     const place = copy ? join(paths.models, id) : folder;
     const origin = cacheOrigin(folder);
     try {
@@ -163,7 +171,7 @@ export function createModelService(context: ServiceContext): ModelService {
       (existsSync(join(reference, 'config.json')) ? add({ folder: reference, copy: false }) : get(reference)),
     add,
     async adopt({ id, folder, name, origin }, task, signal) {
-      const { weightPaths, ...facts } = readModel(folder);
+      const { weightPaths, ...facts } = await check(folder);
       const onBytes = byteProgress(context, task, 'Checking the weights');
       const contentHash = await hashFiles(weightPaths, { signal, onBytes });
       const place = join(paths.models, id);
@@ -177,9 +185,9 @@ export function createModelService(context: ServiceContext): ModelService {
       );
     },
     cache: () => listModelCache(models.list(database)),
-    card: (reference) => readModelCard(get(reference)),
+    card: async (reference) => readModelCard(get(reference), tokenizers),
     tokenize: async (reference, text, specialTokens) =>
-      tryOut.tokenize(get(reference).folder, text, specialTokens),
+      tokenizers.tokenize(get(reference).folder, text, specialTokens),
     tensors(reference) {
       const weights = new WeightFolder(get(reference).folder);
       try {
@@ -225,7 +233,7 @@ export function createModelService(context: ServiceContext): ModelService {
       context.trash.put('models', model.id);
       emit({ type: 'models.changed' });
     },
-    close: () => tryOut.close(),
+    close: () => tokenizers.close(),
     restore(id) {
       context.trash.restore('models', id, isTaken);
       emit({ type: 'models.changed' });

@@ -21,7 +21,7 @@ describe('the card of a model', () => {
     writeFileSync(join(folder, 'README.md'), '---\nlicense: mit\n---\n');
     writeFileSync(join(folder, 'chat_template.jinja'), '{{ messages }}');
     const model = await core.models.add({ folder, copy: true });
-    const card = core.models.card(model.id);
+    const card = await core.models.card(model.id);
     expect(card).toMatchObject({
       unusable: null,
       licence: { name: 'mit' },
@@ -36,18 +36,18 @@ describe('the card of a model', () => {
     cpSync(tinyLlama, folder, { recursive: true });
     const model = await core.models.add({ folder, copy: false });
     truncateSync(join(folder, 'model.safetensors'), 5000);
-    expect(core.models.card(model.id).unusable).toMatchObject({
+    expect((await core.models.card(model.id)).unusable).toMatchObject({
       message: expect.stringMatching(/truncated/) as string,
     });
     rmSync(folder, { recursive: true });
-    expect(core.models.card(model.id)).toMatchObject({ unusable: { code: 'not_found' }, files: [] });
+    expect(await core.models.card(model.id)).toMatchObject({ unusable: { code: 'not_found' }, files: [] });
   });
 
   it('counts what removing deletes, and says what stays', async () => {
     const copy = core.models.list().find(({ copied }) => copied)!;
     const placed = await core.models.add({ folder: join(fixtures, 'tiny-qwen3'), copy: false });
     const removal = await core.models.removal(copy.id);
-    const { files } = core.models.card(copy.id);
+    const { files } = await core.models.card(copy.id);
     expect(removal).toEqual({
       deletes: {
         folder: copy.folder,

@@ -3,20 +3,32 @@ import { join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { toPlainError } from '../../contract/errors.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizer.ts';
-import type { TokenizeAnswer, TokenizeRequest } from './tryOut.ts';
+import type { ThreadAnswer, ThreadRequest, TokenizerWork } from './tokenizerThread.ts';
 import { tokenPieces } from './tokenPieces.ts';
 
-/** Entry of the thread in which tokenizers are tried out. The last one is kept: a person tries several texts. */
+/** Entry of the thread in which tokenizers are loaded and tried out. The last one is kept: a person tries several texts. */
 let last: { key: string; tokenizer: Tokenizer } | null = null;
 
-parentPort!.on('message', ({ id, folder, text, specialTokens }: TokenizeRequest) => {
-  const answer = (rest: Omit<TokenizeAnswer, 'id'>) => parentPort!.postMessage({ id, ...rest });
+function load(folder: string): Tokenizer {
+  const path = join(folder, 'tokenizer.json');
+  const key = `${path} ${statSync(path, { throwIfNoEntry: false })?.mtimeMs}`;
+  if (last?.key !== key) last = { key, tokenizer: loadTokenizer(folder) };
+  return last.tokenizer;
+}
+
+function result(work: TokenizerWork): unknown {
+  const tokenizer = load(work.folder);
+  if (work.kind === 'tokenize') return tokenPieces(tokenizer, work.text, work.specialTokens);
+  const { vocabularySize, bosId, eosId } = tokenizer;
+  return { vocabularySize, bosId, eosId };
+}
+
+parentPort!.on('message', ({ id, work }: ThreadRequest) => {
+  let answer: ThreadAnswer;
   try {
-    const path = join(folder, 'tokenizer.json');
-    const key = `${path} ${statSync(path).mtimeMs}`;
-    if (last?.key !== key) last = { key, tokenizer: loadTokenizer(folder) };
-    answer({ pieces: tokenPieces(last.tokenizer, text, specialTokens), error: null });
+    answer = { id, value: result(work), error: null };
   } catch (error) {
-    answer({ pieces: [], error: toPlainError(error) });
+    answer = { id, value: null, error: toPlainError(error) };
   }
+  parentPort!.postMessage(answer);
 });

@@ -1,15 +1,15 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createTokenizerTryOut } from '../../../src-main/services/tokenizer/tryOut.ts';
+import { createTokenizerThread } from '../../../src-main/services/tokenizer/tokenizerThread.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder, tinyLlama } from '../../support/trainingRun.ts';
 
-describe('trying out a tokenizer', () => {
-  const tryOut = createTokenizerTryOut({ patienceMs: 1500 });
-  afterAll(() => tryOut.close());
+describe('the thread for tokenizers', () => {
+  const thread = createTokenizerThread({ patienceMs: 1500 });
+  afterAll(() => thread.close());
   const tokenize = (text: string, special: boolean, folder = tinyLlama) =>
-    tryOut.tokenize(folder, text, special);
+    thread.tokenize(folder, text, special);
 
   /** tiny-llama with another way of cutting text into words. */
   function withPattern(pattern: string): string {
@@ -38,6 +38,10 @@ describe('trying out a tokenizer', () => {
     expect(await tokenize('', false)).toEqual([]);
   });
 
+  it('says what a tokenizer is like', async () => {
+    expect(await thread.facts(tinyLlama)).toEqual({ vocabularySize: 99, bosId: 1, eosId: 2 });
+  });
+
   it('answers each of several texts and models with its own', async () => {
     const other = join(fixtures, 'tiny-qwen3');
     const [a, b, c] = await Promise.all([
@@ -53,7 +57,10 @@ describe('trying out a tokenizer', () => {
   });
 
   it('says what is wrong with a tokenizer', async () => {
-    await expect(tokenize('x', false, temporaryFolder())).rejects.toMatchObject({ code: 'not_found' });
+    await expect(tokenize('x', false, temporaryFolder())).rejects.toMatchObject({
+      code: 'model_invalid',
+      message: 'tokenizer.json does not exist.',
+    });
   });
 
   it('ends a pattern that does not come to an end, and goes on with the next text', async () => {
