@@ -53,7 +53,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
     await page.keyboard.press('Enter');
     await page.waitForURL(/\/train\/runs\/run37$/);
     await heading('sweep-37');
-    await expect.poll(focusedText).toBe('sweep-37');
+    await expect.poll(focusedText, { timeout: 5000 }).toBe('sweep-37');
   });
 
   it('goes to every page by g and its letter, and not while something is typed', async () => {
@@ -78,7 +78,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
     expect(await dialog.textContent()).toContain('Open the row');
     await page.keyboard.press('Escape');
     await dialog.waitFor({ state: 'detached' });
-    await expect.poll(focusedText).toBe('Copy');
+    await expect.poll(focusedText, { timeout: 5000 }).toBe('Copy');
   });
 
   it('walks a table of 10,000 rows of which only a window stands in the page', async () => {
@@ -139,7 +139,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
       await page.keyboard.press('Enter');
       await page.getByText(`Copied ${scores / 40} rows as ${format}.`).waitFor();
       await page.getByRole('menu').waitFor({ state: 'detached' });
-      await expect.poll(focusedText).toBe('Copy');
+      await expect.poll(focusedText, { timeout: 5000 }).toBe('Copy');
       const lines = (await page.evaluate<string>('navigator.clipboard.readText()')).trim().split(/\r?\n/);
       expect(lines).toHaveLength(scores / 40 + (format === 'CSV' ? 1 : 2));
       expect(lines[1]).toContain(separator);
