@@ -7,7 +7,6 @@ import {
   curvesSchema,
   datasetFormatSchema,
   datasetSchema,
-  doctorReportSchema,
   evaluationItemSchema,
   evaluationSchema,
   exampleSchema,
@@ -15,14 +14,13 @@ import {
   exportRecordSchema,
   logLevelSchema,
   logLineSchema,
-  machineLoadSchema,
   modelSchema,
   projectSchema,
   queueSchema,
   runSchema,
-  storageReportSchema,
   sampleSchema,
 } from './entities.ts';
+import { doctorReportSchema, machineLoadSchema, storageReportSchema } from './machine.ts';
 import {
   downloadSchema,
   hubModelSchema,

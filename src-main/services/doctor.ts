@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DoctorReport } from '../contract/entities.ts';
+import type { DoctorReport } from '../contract/machine.ts';
 import { toPlainError } from '../contract/errors.ts';
 import type { ProbeResult } from '../engine/process/protocol.ts';
 import type { EngineHost } from '../engine/process/supervisor.ts';

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { cpus, freemem, totalmem } from 'node:os';
 import { promisify } from 'node:util';
-import type { MachineLoad } from '../contract/entities.ts';
+import type { MachineLoad } from '../contract/machine.ts';
 
 const run = promisify(execFile);
 

@@ -1,7 +1,7 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { StoragePart, StorageReport } from '../contract/entities.ts';
+import type { StoragePart, StorageReport } from '../contract/machine.ts';
 import { StudioError } from '../contract/errors.ts';
 import { runsInState } from '../store/runs.ts';
 import type { ServiceContext } from './context.ts';

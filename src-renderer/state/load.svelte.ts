@@ -1,4 +1,4 @@
-import type { MachineLoad } from '../../src-main/contract/entities.ts';
+import type { MachineLoad } from '../../src-main/contract/machine.ts';
 import type { Studio } from './studio.svelte.ts';
 
 const everyMs = 4000;

@@ -1,14 +1,7 @@
 import { getContext, setContext } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
-import type {
-  Dataset,
-  DoctorReport,
-  Evaluation,
-  Model,
-  Project,
-  Queue,
-  Run,
-} from '../../src-main/contract/entities.ts';
+import type { Dataset, Evaluation, Model, Project, Queue, Run } from '../../src-main/contract/entities.ts';
+import type { DoctorReport } from '../../src-main/contract/machine.ts';
 import type { Download } from '../../src-main/contract/modelLibrary.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';

@@ -1,0 +1,46 @@
+import { z } from 'zod';
+
+/** What the machine that the studio runs on has, lacks and uses. Sizes are bytes. */
+
+export const doctorReportSchema = z.object({
+  ok: z.boolean(),
+  checks: z.array(
+    z.object({
+      name: z.string(),
+      status: z.enum(['ok', 'warning', 'missing']),
+      detail: z.string(),
+      remedy: z.string().nullable(),
+      /** Whether `studio.repair` can put it right. */
+      repairable: z.boolean(),
+    }),
+  ),
+  /** What TensorFlow computes on; null where it is missing. */
+  device: z.string().nullable(),
+});
+export type DoctorReport = z.infer<typeof doctorReportSchema>;
+
+/** How much of the machine is in use now. */
+export const machineLoadSchema = z.object({
+  cores: z.number().int(),
+  memoryBytes: z.number(),
+  memoryUsedBytes: z.number(),
+  /** Null: no NVIDIA GPU that answers. */
+  gpu: z.object({ name: z.string(), memoryBytes: z.number(), memoryUsedBytes: z.number() }).nullable(),
+});
+export type MachineLoad = z.infer<typeof machineLoadSchema>;
+
+export const storagePartSchema = z.object({
+  name: z.enum(['models', 'datasets', 'runs', 'cache', 'database']),
+  files: z.number().int(),
+  bytes: z.number(),
+});
+export type StoragePart = z.infer<typeof storagePartSchema>;
+
+/** What takes space in the data folder. */
+export const storageReportSchema = z.object({
+  home: z.string(),
+  /** Free on its disk. */
+  freeBytes: z.number(),
+  parts: z.array(storagePartSchema),
+});
+export type StorageReport = z.infer<typeof storageReportSchema>;
