@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { plainErrorSchema } from './errors.ts';
-import { precisionSchema, trainConfigSchema } from './training.ts';
+import { precisionSchema, targetModuleSchema, trainConfigSchema } from './training.ts';
 
 /** Identifiers are short random strings; times are ISO 8601 in UTC; sizes are bytes. */
 const id = z.string().min(1);
@@ -258,6 +258,36 @@ export const sampleSchema = z.object({
   end: z.enum(['stop', 'end_id', 'length', 'context']),
 });
 export type Sample = z.infer<typeof sampleSchema>;
+
+/** How much the experts (clusters, heads) of all adapted modules were used at one evaluation. */
+export const routerRecordSchema = z.object({
+  step: z.number().int(),
+  /** Over which the means are: those of the held-out rows, or of the step's batch where no row is held out. */
+  tokens: z.number().int(),
+  /** Mean weight of each expert, [sites * experts]; some routers give negative ones. */
+  mean: z.array(z.number()),
+  /** Mean of the absolute weight, [sites * experts]. */
+  magnitude: z.array(z.number()),
+});
+export type RouterRecord = z.infer<typeof routerRecordSchema>;
+
+/** The adapted modules whose experts are recorded, in the order of the forward pass. */
+export const routerLayoutSchema = z.object({
+  experts: z.number().int(),
+  sites: z.array(z.object({ layer: z.number().int(), module: targetModuleSchema })),
+});
+export type RouterLayout = z.infer<typeof routerLayoutSchema>;
+
+/** What the latest checkpoint says of the experts of one module. */
+export const routerModuleSchema = z.object({
+  /** The checkpoint's step. */
+  step: z.number().int(),
+  /** ID-LoRA: rows of W chosen by each cluster, of `outputs` rows; null for other methods. */
+  pivots: z.object({ outputs: z.number().int(), clusters: z.array(z.array(z.number().int())) }).nullable(),
+  /** Cosine similarity of every two experts, [experts][experts]; null where the method has nothing to compare. */
+  overlap: z.array(z.array(z.number())).nullable(),
+});
+export type RouterModule = z.infer<typeof routerModuleSchema>;
 
 /** From harmless to grave. */
 export const logLevels = ['info', 'warning', 'error'] as const;

@@ -19,6 +19,7 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('run.steps'), runId: z.string(), steps: z.array(stepMetricSchema) }),
   z.object({ type: z.literal('run.eval'), runId: z.string(), metric: evalMetricSchema }),
   z.object({ type: z.literal('run.samples'), runId: z.string(), samples: z.array(sampleSchema) }),
+  z.object({ type: z.literal('run.router'), runId: z.string(), step: z.number().int() }),
   /** New lines of a run's log. */
   z.object({ type: z.literal('run.log'), runId: z.string(), lines: z.array(logLineSchema) }),
   /** A project was made or changed. */

@@ -17,6 +17,9 @@ import {
   modelSchema,
   projectSchema,
   queueSchema,
+  routerLayoutSchema,
+  routerModuleSchema,
+  routerRecordSchema,
   runSchema,
   sampleSchema,
 } from './entities.ts';
@@ -34,7 +37,7 @@ import {
   tensorSchema,
   tokenPieceSchema,
 } from './modelLibrary.ts';
-import { precisionSchema, trainConfigSchema } from './training.ts';
+import { precisionSchema, targetModuleSchema, trainConfigSchema } from './training.ts';
 
 /** Task of the input, for adapters that tell tasks apart; absent: 0. */
 const task = z.number().int().min(0).max(1000);
@@ -197,6 +200,16 @@ export const procedures = {
       limit: z.number().int().min(2).max(1000).default(200),
     }),
     output: z.array(sampleSchema),
+  },
+  /** The use of experts at evaluations, in order; of more than `limit` the latest. Null: the run has recorded none. */
+  'runs.router': {
+    input: z.object({ run: reference, limit: z.number().int().min(1).max(500).default(100) }),
+    output: z.object({ layout: routerLayoutSchema, records: z.array(routerRecordSchema) }).nullable(),
+  },
+  /** Null: there is no checkpoint, or the module is not adapted. */
+  'runs.routerModule': {
+    input: z.object({ run: reference, layer: z.number().int().min(0), module: targetModuleSchema }),
+    output: routerModuleSchema.nullable(),
   },
   /** Lines after one, or before one; else the latest. `total` counts those that have the text and the level. */
   'runs.logs': {

@@ -166,6 +166,8 @@ export function createCore(options: {
     'runs.get': async ({ run }) => runs.get(run),
     'runs.curves': async ({ run, ...query }) => runs.curves(run, query),
     'runs.sparklines': async (input) => runs.sparklines(input.runs, input.points),
+    'runs.router': async ({ run, limit }) => runs.router(run, limit),
+    'runs.routerModule': async ({ run, ...site }) => runs.routerModule(run, site),
     'runs.samples': async ({ run, ...query }) => runs.samples(run, query),
     'runs.logs': async ({ run, ...query }) => runs.logs(run, query),
     'runs.start': async (input) => (await runs.start(input)).run,

@@ -50,4 +50,9 @@ export const hydraLora: AdapterMethod = {
     const up = each(heads, (i) => parameter(`hydralora_B.${i}.weight`));
     return [base, linear(gated, concat(up, 1))];
   },
+  routing: {
+    experts: ({ heads }) => heads,
+    weights: ({ linear, softmax }, { x, parameter }) =>
+      softmax(linear(x, parameter('hydralora_router.weight'))),
+  },
 };

@@ -117,6 +117,16 @@ export const idLora: AdapterMethod = {
     const update = linear(parts, parameter('idlora_B.weight'));
     return [base, reshape(update, [rows, shape.dOut])];
   },
+  routing: {
+    experts: ({ clusters }) => clusters,
+    weights(ops, call) {
+      const { config, x, parameter } = call;
+      const router = parameter('idlora_router.weight');
+      if (config.router === 'pivot') return pivotWeights(ops, call, baseActivations(ops, call), router);
+      const logits = ops.linear(x, router);
+      return config.routerSoftmax ? ops.softmax(logits) : ops.toF32(logits);
+    },
+  },
 };
 
 /**
@@ -141,13 +151,17 @@ function mixByInput<T>(ops: MethodOps<T>, call: AdapterCall<T>, xi: T, logits: T
 
 /** c z [rows, r] with a_i = <T, x_i>. */
 function mixByPivot<T>(ops: MethodOps<T>, call: AdapterCall<T>, xi: T, direction: T): T {
+  return ops.fused(`idlora_mix_pivot_${updateScale(call.config)}`, [xi, direction], ([g, t]) =>
+    weightedSum(ops, call, g, pivotWeights(ops, call, g, t)),
+  );
+}
+
+/** a_i = <T, x_i>, f32 [rows, k]. */
+function pivotWeights<T>(ops: MethodOps<T>, { config, rows }: AdapterCall<T>, xi: T, direction: T): T {
   const { multiply, reshape, sum, toF32 } = ops;
-  const { clusters, rank } = call.config;
-  return ops.fused(`idlora_mix_pivot_${updateScale(call.config)}`, [xi, direction], ([g, t]) => {
-    const wide = reshape(toF32(g), [call.rows, clusters, rank]);
-    const a = sum(multiply(wide, reshape(toF32(t), [1, 1, rank])), [2]);
-    return weightedSum(ops, call, g, a);
-  });
+  const { clusters, rank } = config;
+  const wide = reshape(toF32(xi), [rows, clusters, rank]);
+  return sum(multiply(wide, reshape(toF32(direction), [1, 1, rank])), [2]);
 }
 
 /** c sum_i a_i x_i in f32, rounded to the type of x_i. @param a f32 [rows, k] */

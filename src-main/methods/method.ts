@@ -71,6 +71,15 @@ export interface AdapterMethod {
   rankBound(shape: LinearShape, adapter: AdapterConfig): RankBound;
   /** The graph: the adapted output of a module without bias, as addends of [rows, dOut]. */
   forward<T>(ops: MethodOps<T>, call: AdapterCall<T>): readonly T[];
+  /** How it divides its work among experts, for those who watch it; absent: it has none. */
+  routing?: Routing;
+}
+
+/** The experts (clusters, heads) of a method that weighs them for every token. */
+export interface Routing {
+  experts(adapter: AdapterConfig): number;
+  /** The weights with which `forward` sums the experts, f32 [rows, experts], without dropout. */
+  weights<T>(ops: MethodOps<T>, call: AdapterCall<T>): T;
 }
 
 /** Multiply-adds (one is two FLOPs) of matrix products. Elementwise work, which is small beside them, is not counted. */

@@ -106,8 +106,7 @@ export const moeLora: AdapterMethod = {
     const own = expertRank(config);
     const all = (part: 'A' | 'B') => each(experts, (i) => parameter(`moelora_${part}.${i}.weight`));
     const down = linear(dropout(x), concat(all('A'), 0));
-    const logits =
-      config.gate === 'task' ? taskLogits(ops, call) : linear(x, parameter('moelora_router.weight'));
+    const logits = gateLogits(ops, call);
     const factor = updateScale(config);
     const gated = fused(`moelora_gate_${factor}`, [down, logits], ([z, l]) => {
       const wide = reshape(toF32(z), [rows, experts, own]);
@@ -116,11 +115,21 @@ export const moeLora: AdapterMethod = {
     });
     return [base, linear(gated, concat(all('B'), 1))];
   },
+  routing: {
+    experts: ({ experts }) => experts,
+    weights: (ops, call) => ops.softmax(gateLogits(ops, call)),
+  },
 };
 
 /** Rank of one expert. */
 function expertRank({ rank, experts, gate }: Pick<AdapterConfig, 'rank' | 'experts' | 'gate'>): number {
   return gate === 'task' ? rank / experts : rank;
+}
+
+/** What the gate is a softmax of, [rows, E]. */
+function gateLogits<T>(ops: MethodOps<T>, call: AdapterCall<T>): T {
+  const { config, x, parameter } = call;
+  return config.gate === 'task' ? taskLogits(ops, call) : ops.linear(x, parameter('moelora_router.weight'));
 }
 
 /** G e_t [rows, E]: the logits of every task, of which each row takes its own. */

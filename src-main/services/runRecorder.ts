@@ -3,6 +3,8 @@ import type {
   EvalMetric,
   LogLevel,
   LogLine,
+  RouterLayout,
+  RouterRecord,
   Run,
   Sample,
   StepMetric,
@@ -46,6 +48,7 @@ export function createRunRecorder(
   let steps: StepMetric[] = [];
   let evals: EvalMetric[] = [];
   let samples: Sample[] = [];
+  let router: { layout: RouterLayout; records: RouterRecord[] } | null = null;
   let logs: Omit<LogLine, 'id'>[] = [];
   /** Whether the last attempt to write failed: said once, not at every attempt. */
   let isFailing = false;
@@ -54,8 +57,8 @@ export function createRunRecorder(
   const flush = () => {
     if (timer) clearTimeout(timer);
     timer = null;
-    if (steps.length + evals.length + samples.length + logs.length === 0) return;
-    const lines = writeMetrics(context.writable(), run.id, { steps, evals, samples, logs });
+    if (steps.length + evals.length + samples.length + logs.length === 0 && !router) return;
+    const lines = writeMetrics(context.writable(), run.id, { steps, evals, samples, router, logs });
     isFailing = false;
     const last = steps.at(-1);
     run = save({
@@ -67,8 +70,10 @@ export function createRunRecorder(
     if (steps.length > 0) context.emit({ type: 'run.steps', runId: run.id, steps });
     for (const metric of evals) context.emit({ type: 'run.eval', runId: run.id, metric });
     if (samples.length > 0) context.emit({ type: 'run.samples', runId: run.id, samples });
+    for (const { step } of router?.records ?? []) context.emit({ type: 'run.router', runId: run.id, step });
     if (lines.length > 0) context.emit({ type: 'run.log', runId: run.id, lines });
     [steps, evals, samples, logs] = [[], [], [], []];
+    router = null;
   };
   const flushSoon = () => {
     timer ??= setTimeout(() => {
@@ -126,6 +131,12 @@ export function createRunRecorder(
         case 'sample': {
           const { type: _type, ...sample } = event;
           samples.push(sample);
+          flushSoon();
+          break;
+        }
+        case 'router': {
+          const { type: _type, layout, ...record } = event;
+          router = { layout, records: [...(router?.records ?? []), record] };
           flushSoon();
           break;
         }

@@ -1,7 +1,16 @@
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { modelTargets } from '../budget/targets.ts';
-import type { Checkpoint, Curves, LogLine, Run, Sample } from '../contract/entities.ts';
+import type {
+  Checkpoint,
+  Curves,
+  LogLine,
+  RouterLayout,
+  RouterModule,
+  RouterRecord,
+  Run,
+  Sample,
+} from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
@@ -11,11 +20,13 @@ import { annotateRun, findRun, insertRun, listRuns, runsInState, updateRun } fro
 import { ensureProject } from '../store/projects.ts';
 import { dropMetricsAfter } from '../store/metrics.ts';
 import { readLogs, type LogQuery } from '../store/runLogs.ts';
+import { readRouterRecords } from '../store/router.ts';
 import { readSamples } from '../store/samples.ts';
 import { readSparkline } from '../store/sparklines.ts';
 import { createBranch, type BranchRequest } from './branches.ts';
 import { chosenCheckpoint, describeCheckpoints, latestCheckpoint } from './checkpoints.ts';
 import { missing, type ServiceContext } from './context.ts';
+import { describeRouterModule } from './routerModule.ts';
 import { createCurveReader, type CurveQuery } from './curveReader.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
@@ -43,6 +54,8 @@ export interface RunService {
   /** The training loss of many runs in few points each, by run; runs without a step are absent. */
   sparklines(runIds: readonly string[], points: number): Record<string, number[]>;
   samples(reference: string, query: { prompt: number; limit: number }): Sample[];
+  router(reference: string, limit: number): { layout: RouterLayout; records: RouterRecord[] } | null;
+  routerModule(reference: string, site: RouterLayout['sites'][number]): RouterModule | null;
   logs(reference: string, query: LogQuery): { lines: LogLine[]; total: number };
   /** Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events. */
   start(
@@ -199,6 +212,12 @@ export function createRunService(
           .map((id) => [id, readSparkline(database, id, points)] as const)
           .filter(([, values]) => values.length > 0),
       ),
+    router: (reference, limit) => readRouterRecords(database, get(reference).id, limit),
+    routerModule(reference, site) {
+      const run = get(reference);
+      const folder = latestCheckpoint(context, run.id);
+      return folder === null ? null : describeRouterModule(folder, run.config.adapter, site);
+    },
     samples: (reference, query) => readSamples(database, get(reference).id, query),
     logs: (reference, query) => readLogs(database, get(reference).id, query),
 

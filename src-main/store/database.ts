@@ -9,6 +9,7 @@ import { memoryAndLogTimes } from './migrations/0004-memory-and-log-times.ts';
 import { runQueue } from './migrations/0005-run-queue.ts';
 import { samples } from './migrations/0006-samples.ts';
 import { trash } from './migrations/0007-trash.ts';
+import { router } from './migrations/0008-router.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -35,6 +36,7 @@ export const migrations: readonly Migration[] = [
   runQueue,
   samples,
   trash,
+  router,
 ];
 
 /**

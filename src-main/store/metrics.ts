@@ -1,6 +1,14 @@
-import type { EvalMetric, LogLine, Sample, StepMetric } from '../contract/entities.ts';
+import type {
+  EvalMetric,
+  LogLine,
+  RouterLayout,
+  RouterRecord,
+  Sample,
+  StepMetric,
+} from '../contract/entities.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 import { insertLogs } from './runLogs.ts';
+import { insertRouterRecords } from './router.ts';
 import { insertSamples } from './samples.ts';
 
 /** A batch of what a run records. */
@@ -9,6 +17,8 @@ export interface RecordedBatch {
   evals: readonly EvalMetric[];
   /** Absent: none. */
   samples?: readonly Sample[];
+  /** Use of experts; absent: none was recorded. */
+  router?: { layout: RouterLayout; records: readonly RouterRecord[] } | null;
   logs: readonly Omit<LogLine, 'id'>[];
 }
 
@@ -23,7 +33,7 @@ export function emptyColumns(): StepColumns {
 export function writeMetrics(
   database: WritableDatabase,
   runId: string,
-  { steps, evals, samples = [], logs }: RecordedBatch,
+  { steps, evals, samples = [], router, logs }: RecordedBatch,
 ): LogLine[] {
   const { writable } = database;
   const step = writable.prepare(
@@ -35,6 +45,7 @@ export function writeMetrics(
       step.run(runId, m.step, m.loss, m.lr, m.gradNorm, m.tokensPerSecond, m.memoryBytes);
     for (const m of evals) evaluation.run(runId, m.step, m.loss, m.rows, m.tokens);
     insertSamples(database, runId, samples);
+    if (router) insertRouterRecords(database, runId, router);
     return insertLogs(database, runId, logs);
   })();
 }
@@ -45,6 +56,7 @@ export function dropMetricsAfter({ writable }: WritableDatabase, runId: string, 
     writable.prepare('DELETE FROM step_metrics WHERE run_id = ? AND step > ?').run(runId, step);
     writable.prepare('DELETE FROM eval_metrics WHERE run_id = ? AND step > ?').run(runId, step);
     writable.prepare('DELETE FROM samples WHERE run_id = ? AND step > ?').run(runId, step);
+    writable.prepare('DELETE FROM router_records WHERE run_id = ? AND step > ?').run(runId, step);
   })();
 }
 
@@ -56,7 +68,7 @@ export function copyMetrics(
   lastStep: number,
 ): void {
   writable.transaction(() => {
-    for (const table of ['step_metrics', 'eval_metrics', 'samples']) {
+    for (const table of ['step_metrics', 'eval_metrics', 'samples', 'router_records']) {
       const columns = writable.prepare(`SELECT name FROM pragma_table_info('${table}')`).pluck().all();
       const others = columns.filter((name) => name !== 'run_id').join(', ');
       writable
@@ -65,6 +77,9 @@ export function copyMetrics(
         )
         .run(toRun, fromRun, lastStep);
     }
+    writable
+      .prepare('INSERT INTO router_layouts SELECT ?, layout FROM router_layouts WHERE run_id = ?')
+      .run(toRun, fromRun);
   })();
 }
 

@@ -176,6 +176,7 @@ export class Studio {
       }
       case 'run.eval':
       case 'run.samples':
+      case 'run.router':
       case 'run.log':
         break;
       case 'projects.changed':

@@ -5,7 +5,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import { hasBias } from '../../formats/decoderWeights.ts';
-import type { AdapterMethod, LinearShape, ParameterSpec } from '../../methods/method.ts';
+import type { AdapterCall, AdapterMethod, LinearShape, ParameterSpec } from '../../methods/method.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { methodOps } from '../adapters/methodOps.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
@@ -155,15 +155,16 @@ export class ModelGraph {
   /**
    * A linear module with bias and adapter.
    * @param dropoutSeed i32 [2] in training; null: no dropout
+   * @param watch gets the weights of the experts, f32 [rows, experts], where the adapter has any
    */
-  linear(site: LinearSite, x: Tensor, dropoutSeed: Tensor | null): Terms {
+  linear(site: LinearSite, x: Tensor, dropoutSeed: Tensor | null, watch?: (weights: Tensor) => void): Terms {
     const path = modulePath(site);
     const weight = this.weight(`${path}.weight`);
     const base = matmul(x, weight, { transposeY: true });
     const bias = hasBias(this.config, site.module) ? [this.weight(`${path}.bias`)] : [];
     const place = this.#places.get(path);
     if (!this.#method || !place) return [base, ...bias];
-    const terms = this.#method.forward(methodOps, {
+    const call: AdapterCall<Tensor> = {
       config: place.adapter,
       shape: place.shape,
       rows: x.shape[0]!,
@@ -176,7 +177,9 @@ export class ModelGraph {
         return this.#parameterValue(this.#parameters.has(own) ? own : `${sharedPath}.${suffix}`);
       },
       dropout: (value) => this.#dropout(value, site, dropoutSeed),
-    });
+    };
+    const terms = this.#method.forward(methodOps, call);
+    if (watch && this.#method.routing) watch(this.#method.routing.weights(methodOps, call));
     return [...terms, ...bias];
   }
 

@@ -1,4 +1,5 @@
 import { causalProduct } from '../graph/causalProduct.ts';
+import type { LinearSite } from '../../budget/adapterSites.ts';
 import { checkpointed } from '../graph/checkpointed.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { reshape } from '../graph/ops/layout.ts';
@@ -37,11 +38,16 @@ export function wholeRowsHidden(
   ids: Tensor,
   layout: BatchLayout,
   dropoutSeed: Tensor | null,
-  options: { packing?: Packing | null; gradientCheckpointing?: boolean } = {},
+  options: {
+    packing?: Packing | null;
+    gradientCheckpointing?: boolean;
+    /** Gets the weights of the experts of each adapted module, f32 [rows, experts]. */
+    watch?: (site: LinearSite, weights: Tensor) => void;
+  } = {},
 ): Tensor {
   const { config, dtype, keptWeight } = model;
   const { batch, tokens, longestExample = tokens } = layout;
-  const { packing = null } = options;
+  const { packing = null, watch } = options;
   const positions = packing
     ? reshape(packing.positions, [batch, tokens])
     : ids.graph.constant(
@@ -58,7 +64,7 @@ export function wholeRowsHidden(
       config,
       dtype,
       weight: keptWeight,
-      linear: (site, x) => model.linear(site, x, dropoutSeed),
+      linear: (site, x) => model.linear(site, x, dropoutSeed, watch && ((weights) => watch(site, weights))),
       attend: (layer, q, k, v) => causalProduct(q, k, v, layerScoring(config, layer), { segments }),
       ...(options.gradientCheckpointing && {
         aroundLayer: (stream, build) =>

@@ -5,6 +5,8 @@ import type {
   DataContract,
   EvalMetric,
   ExportFormat,
+  RouterLayout,
+  RouterRecord,
   Sample,
   StepMetric,
 } from '../../contract/entities.ts';
@@ -223,6 +225,7 @@ export type EngineEvent =
   | { type: 'skipped'; step: number; lr: number; reason: string }
   | ({ type: 'eval' } & EvalMetric)
   | ({ type: 'sample' } & Sample)
+  | ({ type: 'router'; layout: RouterLayout } & RouterRecord)
   | { type: 'checkpoint'; step: number; folder: string }
   | { type: 'progress'; label: string; done: number; total: number | null; secondsLeft?: number | null }
   | { type: 'log'; line: string };

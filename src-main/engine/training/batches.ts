@@ -13,6 +13,8 @@ export interface Batch {
   positions: Float32Array;
   /** Number of the example within its row of the batch, padding is one of its own; read only with packing. */
   segments: Float32Array;
+  /** 1 at the tokens of rows, 0 at padding; read only where routing is watched. */
+  counted: Float32Array;
   /** Labels in the batch. */
   labelled: number;
   /** Tokens of the rows, without padding. */
@@ -40,6 +42,7 @@ export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: numb
     tasks: new Int32Array(slots),
     positions: new Float32Array(slots),
     segments: new Float32Array(slots),
+    counted: new Float32Array(slots),
     labelled: 0,
     tokens: 0,
   };
@@ -51,6 +54,7 @@ export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: numb
       const length = Math.min(row.ids.length, end - at);
       result.ids.set(row.ids.subarray(0, length), at);
       result.tasks.fill(row.task ?? 0, at, at + length);
+      result.counted.fill(1, at, at + length);
       for (let t = 1; t < length; t++)
         if (row.trained[t]) {
           result.labels[at + t - 1] = row.ids[t]!;
@@ -79,8 +83,8 @@ export function batchFromFile(
 }
 
 /** What a session may be fed of a batch: it takes the inputs that its graph has. */
-export function batchFeeds({ ids, labels, tasks, positions, segments }: Batch) {
-  return { ids, labels, tasks, positions, segments };
+export function batchFeeds({ ids, labels, tasks, positions, segments, counted }: Batch) {
+  return { ids, labels, tasks, positions, segments, counted };
 }
 
 function fillSegment({ positions, segments }: Batch, at: number, length: number, segment: number): void {

@@ -1,5 +1,5 @@
 import { checkOptions } from '../../budget/checkOptions.ts';
-import type { EvalMetric } from '../../contract/entities.ts';
+import type { RouterLayout } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { packingEfficiency } from '../../data/packing.ts';
@@ -14,7 +14,7 @@ import type { BatchLayout } from '../model/wholeRows.ts';
 import type { EngineEvent, TrainRequest, TrainResult } from '../process/protocol.ts';
 import { batchFromFile, paddedLength, rowLengths, type Batch } from './batches.ts';
 import { createDataOrder, type DataOrder } from './dataOrder.ts';
-import { heldOutLoss } from './heldOut.ts';
+import { evaluateHeldOut, type Evaluation } from './heldOut.ts';
 import { optimiserStep, type StepResult } from './optimiserStep.ts';
 import {
   afterEvaluation,
@@ -127,7 +127,8 @@ export async function train(
       layout,
       rows,
       run: (batches, at) => optimiserStep(open, config, batches, at),
-      evaluate: () => heldOutLoss(open, heldOut, config, layout),
+      evaluate: (batches) => evaluateHeldOut(open, heldOut, config, layout, batches),
+      experts: open.routing && { experts: open.routing.experts, sites: [...open.routing.sites] },
       sample: sampling(sampler, open.session, context),
       save: (progress) => saveState(state, progress),
     });
@@ -173,7 +174,10 @@ async function steps(
     layout: BatchLayout;
     rows: TokenFileReader;
     run(batches: Batch[], at: { step: number; update: number; learningRate: number }): StepResult;
-    evaluate(): Omit<EvalMetric, 'step'> | null;
+    /** @param batches those of the step, for what is watched where no row is held out */
+    evaluate(batches: readonly Batch[]): Evaluation;
+    /** Null: the method has none. */
+    experts: RouterLayout | null;
     /** Answers the run's prompts, unless that was done after this very step. */
     sample(step: number): Promise<void>;
     save(progress: Progress): string;
@@ -244,7 +248,9 @@ async function steps(
     const isLast = step === order.totalSteps;
     const isEvaluated = isLast || isDue(step, config.evalEvery);
     if (isEvaluated) {
-      const metric = parts.evaluate();
+      const { metric, routing } = parts.evaluate(batches);
+      const { experts } = parts;
+      if (routing && experts) context.emit({ type: 'router', step, ...routing, layout: experts });
       if (metric) progress = afterEvaluation(progress, metric.loss);
       if (metric && Number.isFinite(metric.loss)) context.emit({ type: 'eval', step, ...metric });
       else if (metric)

@@ -18,6 +18,7 @@ import { hostBytes, type ModelGraph } from '../model/modelGraph.ts';
 import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
 import { clipFactor, globalNorm } from './gradientNorm.ts';
 import { chooseOptimiser } from './optimisers/chooseOptimiser.ts';
+import { createRoutingWatch, type RoutingGraph } from './routing.ts';
 import type { Optimiser } from './optimisers/optimiser.ts';
 
 /**
@@ -36,6 +37,8 @@ export interface TrainingGraph {
   /** The bytes of a parameter of `keptParameters` or of a variable of `state`. */
   read(variable: Variable): Uint8Array;
   loadWeights(onProgress?: (done: number, total: number) => void): void;
+  /** What `score` tells of the experts besides, as `routing`; null where the method has none. */
+  routing: Pick<RoutingGraph, 'sites' | 'experts'> | null;
   /** Gradients by variable name; exists only where asked for (tests). */
   gradientNames: string[];
 }
@@ -164,11 +167,17 @@ export async function openTrainingGraph(
     };
   }
 
-  const scoreHidden = wholeRowsHidden(model, ids, layout, null, { packing });
+  const watched = createRoutingWatch();
+  const scoreHidden = wholeRowsHidden(model, ids, layout, null, { packing, watch: watched.watch });
+  const routing = watched.build(graph, rows);
   const scores = positionScores(scoreHidden, model.headWeight(), labels, model.config);
   entries['score'] = {
-    inputs: rowInputs,
-    outputs: { loss: sumPerRow(scores.loss, layout.batch), missed: sumPerRow(scores.missed, layout.batch) },
+    inputs: { ...rowInputs, ...(routing && { counted: routing.counted }) },
+    outputs: {
+      loss: sumPerRow(scores.loss, layout.batch),
+      missed: sumPerRow(scores.missed, layout.batch),
+      ...(routing && { routing: routing.sums }),
+    },
   };
   if (options.exposeGradients)
     entries['gradients'] = {
@@ -204,6 +213,7 @@ export async function openTrainingGraph(
     read: (variable) =>
       hostBytes(session.run('read', { index: Int32Array.of(kept.indexOf(variable)) })['bytes']!),
     loadWeights: (onProgress) => assignment.loadWeights(session, onProgress),
+    routing,
     gradientNames: parts.map(({ variable }) => variable.name),
   };
 
