@@ -34,7 +34,12 @@ export function rankOption(
       nameLocation: 'middle',
       nameGap: 26,
       nameTextStyle: label,
-      axisLabel: { ...label, hideOverlap: true, formatter: (value) => count(Math.round(value)) },
+      axisLabel: {
+        ...label,
+        hideOverlap: true,
+        customValues: Array.from({ length: 17 }, (_, i) => 2 ** i).filter((value) => value <= largest),
+        formatter: (value) => count(Math.round(value)),
+      },
       axisLine: { lineStyle: { color: colors.line } },
       axisTick: { show: false },
       splitLine: { show: false },
@@ -75,7 +80,7 @@ export function rankOption(
         data: points.map(([x, y]) => [x, y]),
         lineStyle: { color: shade, width: 1.5 },
         itemStyle: { color: shade },
-        endLabel: { show: true, formatter: name, color: colors.text, fontSize: 11 },
+        endLabel: { show: true, formatter: name, color: colors.text, fontSize: 11, lineHeight: 16 },
         labelLayout: { moveOverlap: 'shiftY' as const },
       };
       const marked = {

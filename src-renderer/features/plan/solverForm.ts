@@ -69,7 +69,7 @@ export function restoreSolver(saved: Partial<Record<keyof SolverForm, unknown>>)
     return isKept ? { least, most } : { ...firstRanges[name] };
   };
   return {
-    amount: typeof saved.amount === 'number' ? saved.amount : 4,
+    amount: typeof saved.amount === 'number' ? saved.amount : 20,
     unit: amountUnits.find((unit) => unit === saved.unit) ?? 'M',
     runId: typeof saved.runId === 'string' ? saved.runId : null,
     ranges: Object.fromEntries(soughtOptions.map((name) => [name, range(name)])) as SolverForm['ranges'],

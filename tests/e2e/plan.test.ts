@@ -1,0 +1,106 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { seriousProblems } from './support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { takePicture } from './support/pictures.ts';
+import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+
+describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  const errors: string[] = [];
+  const open = (path: string) => page.goto(new URL(path, server.url).href);
+
+  beforeAll(async () => {
+    server = await startStudio();
+    browser = await launchChromium();
+    const context = await browser.newContext({ viewport: { width: 1360, height: 900 } });
+    page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    await page.goto(server.url);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  it.each([
+    ['/plan', /methods at rank/],
+    ['/plan/solver', /Closest settings/],
+    ['/plan/paper', /59 of 60 published counts/],
+  ] as const)('%s has an address, fits a phone and passes axe, light and dark', async (path, heading) => {
+    for (const [width, colorScheme] of [
+      [360, 'light'],
+      [1360, 'dark'],
+    ] as const) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme });
+      await open(path);
+      await page.getByRole('heading', { name: heading }).waitFor();
+      const overflow = await page
+        .locator('html')
+        .evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth);
+      expect(overflow, `${width}`).toBe(0);
+      expect(await page.locator('button.primary, a.primary').count()).toBe(1);
+      expect(await seriousProblems(page)).toEqual([]);
+      await takePicture(page, `${path.slice(1).replace('/', '-')}-${width}-${colorScheme}`);
+    }
+  });
+
+  it('an address that Plan does not have is said to be none', async () => {
+    await open('/plan/nosuch');
+    await page.getByRole('heading', { level: 1, name: 'No such page' }).waitFor();
+  });
+
+  it('the rank is dragged in the chart and typed in the field', async () => {
+    await page.setViewportSize({ width: 1360, height: 900 });
+    await open('/plan');
+    const rank = page.getByRole('spinbutton', { name: 'Rank', exact: true });
+    await rank.fill('16');
+    await page.getByRole('heading', { name: 'The methods at rank 16' }).waitFor();
+    const chart = page.getByRole('img', { name: /against rank/ });
+    await chart.scrollIntoViewIfNeeded();
+    const box = (await chart.boundingBox())!;
+    await page.mouse.move(box.x + 0.3 * box.width, box.y + 100);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 0.8 * box.width, box.y + 100, { steps: 4 });
+    await page.mouse.up();
+    await expect.poll(async () => Number(await rank.inputValue())).toBeGreaterThan(100);
+    await rank.fill('2.5');
+    await page.getByText('A whole number, at least 1.').waitFor();
+    expect(await page.getByRole('button', { name: /^Train with/ }).isDisabled()).toBe(true);
+    await rank.fill('8');
+  });
+
+  it('a solved row goes into the form of Train, and back leads to the solver', async () => {
+    await open('/plan/solver');
+    await page.getByLabel('Budget').and(page.locator('input[type=number]')).fill('10');
+    // LLaMA-3-8B: 2,621,440 a rank.
+    const row = page.getByRole('row', { name: /LoRA/ }).filter({ hasText: '2,135,680' });
+    await row.waitFor();
+    await row.getByRole('button', { name: 'Use LoRA in Train' }).click();
+    await page.waitForURL(/\/train$/);
+    const rank = page.getByRole('spinbutton', { name: 'Rank', exact: true });
+    expect(await rank.inputValue()).toBe('3');
+    expect(await page.getByRole('radio', { name: /^LoRA\b/ }).isChecked()).toBe(true);
+    await page.goBack();
+    await page.getByRole('heading', { name: /Closest settings/ }).waitFor();
+  });
+
+  it('asks for sizes that a config.json lacks', async () => {
+    await open('/plan');
+    await page.getByRole('combobox', { name: 'Model', exact: true }).selectOption('config');
+    const config = { hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 100 };
+    await page.getByRole('textbox', { name: 'config.json', exact: true }).fill(JSON.stringify(config));
+    await page.getByRole('heading', { name: 'The sizes are not complete' }).waitFor();
+    await page.getByLabel('intermediate_size').fill('128');
+    await page.getByRole('heading', { name: 'The methods at rank 8' }).waitFor();
+    expect(errors).toEqual([]);
+  });
+});
