@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { branchConfig } from '../budget/branchChanges.ts';
+import { checkOptions } from '../budget/checkOptions.ts';
+import { continuedConfig } from '../budget/continuedConfig.ts';
 import type { Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { checkpointName, checkpointStep, listCheckpoints } from '../formats/checkpointFolder.ts';
@@ -36,7 +37,8 @@ export function createBranch(context: ServiceContext, parent: Run, request: Bran
         ? `There are those of the steps ${checkpoints.map(checkpointStep).join(', ')}.`
         : 'Let it train until its first checkpoint.',
     );
-  const config = branchConfig(parent.config, request.changes);
+  const config = continuedConfig(parent.config, request.changes, 'A branch');
+  checkOptions(config);
   const end = config.maxSteps ?? (config.epochs === parent.config.epochs ? parent.totalSteps : null);
   if (end !== null && end <= step)
     throw new StudioError(

@@ -1,5 +1,6 @@
 import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
+import { continuedConfig } from '../budget/continuedConfig.ts';
 import { modelTargets } from '../budget/targets.ts';
 import type {
   Checkpoint,
@@ -252,14 +253,17 @@ export function createRunService(
           `The run "${run.name}" waits in the queue already.`,
           'Move it to the front, to have it start next.',
         );
+      const checkpoint = latestCheckpoint(context, run.id);
       // Without a checkpoint a run can only start anew, which loses nothing where no step was done: pivots that were found are cached.
-      if (run.step > 0 && latestCheckpoint(context, run.id) === null)
+      if (run.step > 0 && checkpoint === null)
         throw new StudioError(
           'not_found',
           `The run "${run.name}" has no checkpoint to resume from.`,
           'Start a new run with the same configuration.',
         );
-      const config = { ...run.config, ...changes };
+      const config = checkpoint
+        ? continuedConfig(run.config, changes, 'A resumed run')
+        : { ...run.config, ...changes };
       checkOptions(config);
       save({ ...run, config, state: 'queued', error: null, endReason: null, endedAt: null });
       return enqueue(run, 'first', watch);

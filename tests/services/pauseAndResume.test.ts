@@ -101,3 +101,16 @@ it('a run that ends by itself before the pause reaches it is done', async () => 
     '24',
   );
 });
+
+it('refuses to resume with what its checkpoint depends on, by name, and stays as it was', async () => {
+  const { ended } = await start('fixed', (event) => {
+    if (event.type === 'step' && event.step === 3) void core.runs.pause('fixed');
+  });
+  const paused = await ended;
+  await expect(core.runs.resume('fixed', undefined, { batch: 4 })).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringContaining('A resumed run cannot change batch (2 to 4)') as string,
+  });
+  expect(core.runs.get('fixed')).toEqual(paused);
+  expect((await (await core.runs.resume('fixed', undefined, { maxSteps: 10 })).ended).step).toBe(10);
+});

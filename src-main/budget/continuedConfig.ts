@@ -1,6 +1,5 @@
 import { trainConfigSchema, type TrainConfig } from '../contract/training.ts';
 import { StudioError } from '../contract/errors.ts';
-import { checkOptions } from './checkOptions.ts';
 import { impossible } from '../methods/method.ts';
 
 /** A checkpoint's parameters, its optimiser's state and the rows that come next belong to these (engine/training/trainingState.ts). */
@@ -16,14 +15,19 @@ const fixedOptions = [
 ] as const satisfies readonly (keyof TrainConfig)[];
 
 /**
- * The configuration of a run that goes on from another's checkpoint with other values.
+ * The configuration of a run that goes on from a checkpoint with other values.
  *
+ * @param who goes on: the run itself, resumed, or a branch of it
  * @param changes option -> value; of the adapter's options only those that are given
- * @throws StudioError usage for a value out of range; config_invalid naming what a branch cannot change
+ * @throws StudioError usage for a value out of range; config_invalid naming what cannot be changed
  */
-export function branchConfig(config: TrainConfig, changes: Record<string, unknown>): TrainConfig {
+export function continuedConfig(
+  config: TrainConfig,
+  changes: Record<string, unknown>,
+  who: 'A branch' | 'A resumed run',
+): TrainConfig {
   const unknown = Object.keys(changes).filter((key) => !Object.hasOwn(trainConfigSchema.shape, key));
-  if (unknown.length > 0) throw fixed(unknown.join(', '));
+  if (unknown.length > 0) throw fixed(who, unknown.join(', '));
   const adapter = { ...config.adapter, ...(changes['adapter'] as object | undefined) };
   const parsed = trainConfigSchema.safeParse({ ...config, ...changes, adapter });
   if (!parsed.success) {
@@ -43,8 +47,7 @@ export function branchConfig(config: TrainConfig, changes: Record<string, unknow
       ? []
       : [`momentum (${config.momentum} to ${wanted.momentum})`]),
   ];
-  if (changed.length > 0) throw fixed(changed.join(', '));
-  checkOptions(wanted);
+  if (changed.length > 0) throw fixed(who, changed.join(', '));
   return wanted;
 }
 
@@ -54,9 +57,9 @@ function differences<T extends object>(before: T, after: T, keys: readonly (keyo
     .map((key) => `${key} (${JSON.stringify(before[key])} to ${JSON.stringify(after[key])})`);
 }
 
-function fixed(what: string): StudioError {
+function fixed(who: string, what: string): StudioError {
   return impossible(
-    `A branch cannot change ${what}: the checkpoint’s parameters, its optimizer state and the order of its rows belong to it.`,
+    `${who} cannot change ${what}: the checkpoint’s parameters, its optimizer state and the order of its rows belong to it.`,
     'Start a new run with that value, or change only rates, lengths, evaluation and checkpoints.',
   );
 }

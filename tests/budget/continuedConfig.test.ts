@@ -1,5 +1,5 @@
 import { beforeAll, expect, it } from 'vitest';
-import { branchConfig } from '../../src-main/budget/branchChanges.ts';
+import { continuedConfig } from '../../src-main/budget/continuedConfig.ts';
 import { trainConfigSchema, type TrainConfig } from '../../src-main/contract/training.ts';
 import { temporaryFolder, trainTiny } from '../support/trainingRun.ts';
 
@@ -59,7 +59,7 @@ it.each(Object.entries(others))(
   async (option, value) => {
     let changed: TrainConfig | null = null;
     try {
-      changed = branchConfig(config, { [option]: value });
+      changed = continuedConfig(config, { [option]: value }, 'A branch');
     } catch (error) {
       expect(error).toMatchObject({
         code: 'config_invalid',
@@ -75,6 +75,6 @@ it.each(Object.entries(others))(
 
 it('lets momentum be changed but not be added', () => {
   const sgd = { ...config, optimizer: 'sgd', momentum: 0.5 } as const;
-  expect(branchConfig(sgd, { momentum: 0.9 }).momentum).toBe(0.9);
-  expect(() => branchConfig(sgd, { momentum: 0 })).toThrow('momentum (0.5 to 0)');
+  expect(continuedConfig(sgd, { momentum: 0.9 }, 'A branch').momentum).toBe(0.9);
+  expect(() => continuedConfig(sgd, { momentum: 0 }, 'A resumed run')).toThrow('momentum (0.5 to 0)');
 });
