@@ -17,7 +17,10 @@ export function nextStep(state: {
   evaluations: readonly Evaluation[];
 }): NextStep {
   const usable = state.models.filter(({ unusable }) => !unusable);
-  const done = state.runs.filter((run) => run.state === 'done');
+  // One that was stopped and saved can be compared as well as one that went to its end.
+  const trained = state.runs.filter(
+    (run) => run.state === 'done' || (run.state === 'stopped' && run.step > 0),
+  );
   const active = state.runs.find((run) => run.state === 'running');
   if (usable.length === 0)
     return {
@@ -43,7 +46,7 @@ export function nextStep(state: {
       action: 'Watch the run',
       href: `/train/runs/${active.id}`,
     };
-  if (done.length === 0)
+  if (trained.length === 0)
     return {
       position: 'Step 3 of 4',
       title: 'Train a first adapter',
@@ -52,12 +55,12 @@ export function nextStep(state: {
       href: '/train',
     };
   const compared = new Set(state.evaluations.map(({ runId }) => runId).filter(Boolean));
-  const [newest, other] = done;
+  const [newest, other] = trained;
   if (!other)
     return {
       position: 'Step 4 of 4',
       title: 'Train a second run to compare with',
-      text: `${newest!.name} is done. A second method on the same data and seed makes a fair comparison.`,
+      text: `${newest!.name} is trained. A second method on the same data and seed makes a fair comparison.`,
       action: 'Configure a run',
       href: '/train',
     };
@@ -65,7 +68,7 @@ export function nextStep(state: {
     return {
       position: 'Step 4 of 4',
       title: 'Is the difference real?',
-      text: `${other.name} and ${newest!.name} are done. Compare them on the rows that both held out.`,
+      text: `${other.name} and ${newest!.name} are trained. Compare them on the rows that both held out.`,
       action: 'Compare them',
       href: `/evaluate?a=${other.id}&b=${newest!.id}`,
     };
