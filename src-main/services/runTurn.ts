@@ -2,7 +2,7 @@ import { cpus, totalmem } from 'node:os';
 import type { Run } from '../contract/entities.ts';
 import { toPlainError } from '../contract/errors.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
-import type { EngineJob } from '../engine/process/supervisor.ts';
+import type { EngineHost, EngineJob } from '../engine/process/supervisor.ts';
 import { checkpointStep } from '../formats/checkpointFolder.ts';
 import { latestCheckpoint } from './checkpoints.ts';
 import type { ServiceContext } from './context.ts';
@@ -31,6 +31,16 @@ export interface TurnParts {
   save(run: Run): Run;
   /** Forgets what was recorded after the step from which the run goes on. */
   goBackTo(runId: string, step: number): void;
+}
+
+/** Asks once what the engine is; again only where that failed. */
+export function createProbe(engine: EngineHost): () => Promise<ProbeResult> {
+  let probed: Promise<ProbeResult> | null = null;
+  return () =>
+    (probed ??= engine.start({ kind: 'probe' }).result.catch((error: unknown) => {
+      probed = null;
+      throw error;
+    }));
 }
 
 /**

@@ -14,7 +14,7 @@ import type {
 } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
-import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
+import type { EngineEvent } from '../engine/process/protocol.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import { isWaiting } from '../store/queue.ts';
 import { annotateRun, findRun, insertRun, listRuns, runsInState, updateRun } from '../store/runs.ts';
@@ -35,7 +35,7 @@ import { newRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { endedBy, type Ending } from './runRecorder.ts';
 import { createRunRemoval } from './runRemoval.ts';
-import { beginTurn, type RunTurn } from './runTurn.ts';
+import { beginTurn, createProbe, type RunTurn } from './runTurn.ts';
 
 /** Sees the engine's events of one run. */
 type Watch = (event: EngineEvent) => void;
@@ -110,7 +110,7 @@ export function createRunService(
   const waiters = new Map<string, Waiter>();
   const queue = createRunQueue(context, take, (runId) => get(runId));
   let turn: RunTurn | null = null;
-  let probed: Promise<ProbeResult> | null = null;
+  const probe = createProbe(context.engine);
 
   const get = (reference: string): Run => {
     const run = findRun(database, context.project, reference);
@@ -145,14 +145,6 @@ export function createRunService(
     emit({ type: 'run', run: stored });
     return stored;
   };
-
-  function probe(): Promise<ProbeResult> {
-    probed ??= context.engine.start({ kind: 'probe' }).result.catch((error: unknown) => {
-      probed = null;
-      throw error;
-    });
-    return probed;
-  }
 
   /** Forgets the metrics after the checkpoint from which a run goes on: it writes them anew. */
   const goBackTo = (runId: string, step: number): void => {
