@@ -53,7 +53,7 @@ export interface AdapterMethod {
   unreadSuffixes: readonly string[];
   /** Whether its graph needs to know the task of every row. */
   readsTasks(adapter: AdapterConfig): boolean;
-  /** The parameters of one adapted module, in a stable order. */
+  /** The parameters of one adapted module, in a stable order. Their number, as that of frozenExtra, is affine in the rank: the solver bisects. */
   parameters(shape: LinearShape, adapter: AdapterConfig): ParameterSpec[];
   /** Parameters that all adapted modules share; their keys have the path `model`. */
   sharedParameters(adapter: AdapterConfig): ParameterSpec[];
@@ -63,7 +63,10 @@ export interface AdapterMethod {
   rankStep(adapter: RanklessConfig): number;
   /** Largest rank that makes sense for a module; below rankStep where there is none. */
   largestRank(shape: LinearShape, adapter: RanklessConfig): number;
-  /** @throws StudioError config_invalid with the nearest possible values where the method cannot be built on the module */
+  /**
+   * What is possible at rank `rankStep` is so at every multiple of it up to `largestRank`.
+   * @throws StudioError config_invalid with the nearest possible values where the method cannot be built on the module
+   */
   check(place: CheckedModule, adapter: AdapterConfig): void;
   /** Matrix products that an adapted module has beyond W x and the gradient W^T dy of a frozen module. */
   extraProducts(shape: LinearShape, adapter: AdapterConfig): ExtraProducts;

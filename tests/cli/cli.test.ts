@@ -219,6 +219,20 @@ describe('as design says', () => {
     expect(json(await run('runs', 'list', '--json'))).toMatchObject([{ name: 'b' }, { name: 'a' }]);
   });
 
+  it('budget for as many parameters as a run has', async () => {
+    const alike = await run(
+      'budget',
+      '--model',
+      'tiny-llama',
+      '--solve',
+      'run:a',
+      '--method',
+      'lora',
+      '--json',
+    );
+    expect(json(alike)).toMatchObject({ methods: [{ rank: 4, remainder: 0 }] });
+  });
+
   it('train --method full needs no rank; export writes a model that logits can use', async () => {
     const options = ['--model', tinyLlama, '--data', data, '--method', 'full', '--max-steps', '3', ...tiny];
     const trained = await run('train', ...options, '--name', 'everything', '--json');

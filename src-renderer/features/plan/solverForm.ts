@@ -120,7 +120,7 @@ export function rangeProblems(form: SolverForm): Partial<Record<SoughtOption, st
 }
 
 /** Settings besides the rank that one method may have at most: more would make the page wait. */
-const mostSettings = 40_000;
+const mostSettings = 10_000;
 
 /** Why the search would take too long; undefined where it does not. */
 export function tooWide(form: SolverForm, targets: number): string | undefined {
