@@ -7,6 +7,7 @@ import type { JobContext } from '../process/jobs.ts';
 import type { BenchRequest, BenchResult } from '../process/protocol.ts';
 import { layOutBatch, type Batch } from '../training/batches.ts';
 import { optimiserStep } from '../training/optimiserStep.ts';
+import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { openTrainingGraph } from '../training/trainingGraph.ts';
 import { benchConfig, randomWeights } from './randomModel.ts';
 
@@ -72,7 +73,7 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
       firstStepSeconds: seconds[0]!,
       secondsPerStep: { median: timed[Math.floor(timed.length / 2)]!, minimum: timed[0]! },
       tokensPerSecond: (batch * tokens) / timed[Math.floor(timed.length / 2)]!,
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+      peakMemoryBytes: peakMemoryBytes(),
       losses: { first: losses[0]!, last: losses.at(-1)! },
       products: context.products ?? 'native',
     };

@@ -139,6 +139,8 @@ export interface TrainResult {
   skippedSteps: number;
   /** The evaluation with the lowest held-out loss, or null. */
   best: BestEvaluation | null;
+  /** Greatest resident memory of the process, TensorFlow and Node included. */
+  peakMemoryBytes: number;
 }
 
 export interface GeneratedRow {

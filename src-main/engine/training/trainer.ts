@@ -12,6 +12,7 @@ import type { Tensorflow } from '../graph/session.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
 import type { BatchLayout } from '../model/wholeRows.ts';
 import type { EngineEvent, TrainRequest, TrainResult } from '../process/protocol.ts';
+import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { batchFromFile, paddedLength, rowLengths, type Batch } from './batches.ts';
 import { createDataOrder, type DataOrder } from './dataOrder.ts';
 import { evaluateHeldOut, type Evaluation } from './heldOut.ts';
@@ -107,7 +108,7 @@ export async function train(
     const start = request.resumeFrom
       ? restoreState(state, request.resumeFrom)
       : await beginState(state, context.tf, async () => (await context.stopRequested()) !== null);
-    if (start === null) return stoppedAtStart;
+    if (start === null) return { ...stoppedAtStart, peakMemoryBytes: peakMemoryBytes() };
     context.emit({
       type: 'start',
       trainable: model.trainableCount(),
@@ -155,7 +156,7 @@ function layoutOf(config: TrainConfig, rows: TokenFileReader, heldOut: TokenFile
 }
 
 /** A stop before the first step: there is nothing yet that a checkpoint could keep. */
-const stoppedAtStart: TrainResult = {
+const stoppedAtStart: Omit<TrainResult, 'peakMemoryBytes'> = {
   outcome: 'stopped',
   step: 0,
   lastLoss: null,
@@ -199,6 +200,7 @@ async function steps(
     checkpoint: saved?.folder ?? null,
     skippedSteps: progress.skippedSteps,
     best: progress.best,
+    peakMemoryBytes: peakMemoryBytes(),
   });
 
   if (progress.step === 0) await parts.sample(0);

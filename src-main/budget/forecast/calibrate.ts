@@ -1,0 +1,182 @@
+import type { Calibration, ForecastBasis, ForecastRecord, RowLengths } from '../../contract/forecast.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import { baseParameters, type ModelShape } from '../modelShape.ts';
+import { trainingMemory, type MemoryForecast } from './memory.ts';
+import { runTime, stepWork, type RunTime } from './time.ts';
+
+/** A training that is planned. */
+export interface PlannedTraining {
+  modelId: string;
+  shape: ModelShape;
+  config: TrainConfig;
+  /** Tokens of a row of the batch, padding included. */
+  rowTokens: number;
+  steps: number;
+  /** Rows that each evaluation scores. */
+  heldOutRows: number;
+}
+
+export interface Forecast {
+  memory: MemoryForecast & {
+    /** With this machine's correction. */
+    correctedBytes: number;
+    basis: ForecastBasis;
+    /** Measurements that it rests on. */
+    n: number;
+  };
+  time: RunTime & { secondsPerStep: number; modelledSecondsPerStep: number; basis: ForecastBasis; n: number };
+}
+
+/** Products that a core does in a second before anything was measured: careful for a processor without matrix units. */
+const flopsPerCore = 40e9;
+
+/** Seconds of a step that no product explains: each layer is some hundred small operations. */
+const secondsPerLayer = 0.0015;
+
+/** Start of the engine, and bytes of weights that it then loads and hashes in a second. */
+const engineStartSeconds = 4;
+const loadedBytesPerSecond = 250e6;
+
+/** A measurement that is this far off the arithmetic says more about what went on beside it. */
+const mostCorrection = 3;
+
+/**
+ * Forecast of a training's peak memory and time: the arithmetic, corrected by what was measured on this machine. What did the same step
+ * before (or was probed) decides alone; else all measurements do, by the median of measured over modelled, those of the same precision
+ * and model before others.
+ *
+ * @throws StudioError config_invalid where the adapter does not fit the model
+ */
+export function forecastTraining(planned: PlannedTraining, calibration: Calibration): Forecast {
+  const { shape, config, rowTokens, steps, heldOutRows } = planned;
+  const layout = { batch: config.batch, tokens: rowTokens };
+  const memory = trainingMemory(shape, config, layout);
+  const work = stepWork(shape, config, layout);
+  const key = stepKey(planned.modelId, config, rowTokens);
+  const { records } = calibration;
+  const same = records.filter((record) => keyOf(record) === key);
+  const ofModel = records.filter(({ modelId }) => modelId === planned.modelId);
+
+  const memoryFrom = same.length > 0 ? same : records;
+  const factor = correction(
+    memoryFrom.map(({ measured, forecast }) => measured.peakMemoryBytes / forecast.modelledBytes),
+  );
+  const timed = (list: readonly ForecastRecord[]) =>
+    list.filter(({ measured }) => measured.secondsPerStep !== null);
+  const alike = (record: ForecastRecord) => record.config.precision === config.precision;
+  const timedSame = timed(same);
+  const timedFrom =
+    [timedSame, timed(ofModel.filter(alike)), timed(records.filter(alike)), timed(records)].find(
+      (list) => list.length > 0,
+    ) ?? [];
+  const modelled =
+    work.flops / (flopsPerCore * calibration.cores) + secondsPerLayer * shape.layers * config.accumulate;
+  const slowness = timedFrom.map(
+    ({ measured, forecast }) => measured.secondsPerStep! / forecast.modelledSecondsPerStep,
+  );
+  const secondsPerStep =
+    timedSame.length > 0
+      ? median(timedSame.map(({ measured }) => measured.secondsPerStep!))
+      : modelled * (slowness.length > 0 ? median(slowness) : 1);
+  const starts = [timedSame, ofModel]
+    .map((list) =>
+      list.flatMap(({ measured }) => (measured.startSeconds === null ? [] : [measured.startSeconds])),
+    )
+    .find((list) => list.length > 0);
+  const startSeconds = starts
+    ? median(starts)
+    : engineStartSeconds + (4 * baseParameters(shape)) / loadedBytesPerSecond + secondsPerStep;
+  return {
+    memory: {
+      ...memory,
+      correctedBytes: memory.bytes * factor,
+      basis: same.length > 0 ? 'measured' : records.length > 0 ? 'machine' : 'model',
+      n: memoryFrom.length,
+    },
+    time: {
+      ...runTime(config, work, { steps, secondsPerStep, startSeconds, heldOutRows }),
+      secondsPerStep,
+      modelledSecondsPerStep: modelled,
+      basis: timedSame.length > 0 ? 'measured' : timedFrom.length > 0 ? 'machine' : 'model',
+      n: timedFrom.length,
+    },
+  };
+}
+
+/** How far forecasts were off on this machine, as shares of what was measured; null without a run. */
+export function forecastErrors(records: readonly ForecastRecord[]): {
+  n: number;
+  memory: number;
+  time: number | null;
+} | null {
+  // A probe is a forecast's ground, no test of it.
+  const runs = records.filter(({ runId }) => runId !== null);
+  if (runs.length === 0) return null;
+  const share = (foreseen: number, measured: number) => Math.abs(foreseen / measured - 1);
+  const timed = runs.flatMap(({ forecast, measured }) =>
+    measured.secondsPerStep === null ? [] : [share(forecast.secondsPerStep, measured.secondsPerStep)],
+  );
+  return {
+    n: runs.length,
+    memory: median(
+      runs.map(({ forecast, measured }) => share(forecast.memoryBytes, measured.peakMemoryBytes)),
+    ),
+    time: timed.length > 0 ? median(timed) : null,
+  };
+}
+
+export type FitVerdict = 'fits' | 'tight' | 'too_large';
+
+/** Whether a peak finds room: up to three quarters of the memory, up to all of it, or not. */
+export function memoryFit(bytes: number, memoryBytes: number): FitVerdict {
+  return bytes <= 0.75 * memoryBytes ? 'fits' : bytes <= memoryBytes ? 'tight' : 'too_large';
+}
+
+/**
+ * Tokens of a row of the batch: that of the longest row, rounded up to eights, at most the context (engine/training/trainer.ts). Packs
+ * are as long as the context.
+ */
+export function rowTokensOf(
+  config: Pick<TrainConfig, 'context' | 'packing'>,
+  contextLength: number,
+  lengths: Pick<RowLengths, 'longest'> | null,
+): number {
+  const context = Math.min(config.context, contextLength);
+  if (!lengths || config.packing) return context;
+  return Math.min(context, 8 * Math.ceil(lengths.longest / 8));
+}
+
+/** Share of rows that a context cuts. */
+export function truncatedShare({ lengths }: Pick<RowLengths, 'lengths'>, context: number): number {
+  return lengths.length === 0 ? 0 : lengths.filter((length) => length > context).length / lengths.length;
+}
+
+/** What decides a step's memory and time, as one text. */
+export function stepKey(modelId: string, config: TrainConfig, rowTokens: number): string {
+  const { adapter, batch, accumulate, packing, gradientCheckpointing, precision, optimizer, momentum } =
+    config;
+  const {
+    alpha: _alpha,
+    alphaPattern: _alphaPattern,
+    rankStabilized: _rs,
+    pivots: _pivots,
+    ...size
+  } = adapter;
+  const rest = { batch, accumulate, packing, gradientCheckpointing, precision, optimizer, momentum };
+  return JSON.stringify([modelId, rowTokens, size, rest]);
+}
+
+function keyOf({ modelId, config, forecast }: ForecastRecord): string {
+  return stepKey(modelId, config, forecast.rowTokens);
+}
+
+function correction(ratios: readonly number[]): number {
+  if (ratios.length === 0) return 1;
+  return Math.min(mostCorrection, Math.max(1 / mostCorrection, median(ratios)));
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

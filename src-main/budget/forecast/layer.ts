@@ -1,0 +1,153 @@
+import type { AdapterConfig, TargetModule, TrainConfig } from '../../contract/training.ts';
+import { methodOf } from '../../methods/registry.ts';
+import { linearModules, moduleSize, type ModelShape } from '../modelShape.ts';
+import { makeValue, Tape, type Value } from './tape.ts';
+
+/** Rows and tokens that one forward pass computes together. */
+export interface PassLayout {
+  batch: number;
+  /** Tokens of a row, padding included. */
+  tokens: number;
+}
+
+/** What one decoder layer keeps for the backward pass, and what its products cost. */
+export interface LayerCost {
+  /** Inputs, norms, projections, MLP and what the adapters keep. */
+  keptBytes: number;
+  /** Queries, keys, values and attention weights. */
+  attentionBytes: number;
+  flops: { forward: number; backward: number };
+}
+
+/**
+ * Op by op, what a gradient computes again from kept sums waits for nothing and is there from the forward pass on, in f32: of the gated
+ * unit and of the norms so many tensors, and so many more that widen bf16 (measured; compiled functions have none of this).
+ */
+const eager = { gated: 2.5, normed: 6, widened: 2 };
+
+/** Queries are handled in blocks of this many (engine/graph/causalProduct.ts). */
+const queryBlock = 128;
+
+/**
+ * One decoder layer of the engine (engine/model/decoder.ts) over sizes: the same modules in the same order, with the same savings. A norm
+ * keeps the sum that it takes, attention its weights and not its scores, the gated unit two sums instead of their addends.
+ *
+ * @param adapters options at each adapted module of the layer
+ * @param hasGradient whether anything before the layer is trained
+ */
+export function layerCost(
+  shape: ModelShape,
+  config: Pick<TrainConfig, 'precision'> & { dropout: number; isFull: boolean },
+  layout: PassLayout,
+  adapters: ReadonlyMap<TargetModule, AdapterConfig>,
+  options: { hasGradient: boolean; isFused: boolean },
+): LayerCost {
+  const { batch, tokens } = layout;
+  const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim } = shape;
+  const rows = batch * tokens;
+  const wide = config.precision === 'bf16' ? 2 : 4;
+  const tape = new Tape(options.isFused);
+  const attention = new Tape(options.isFused);
+  /** Attention weights of all heads and blocks. */
+  let weights = 0;
+  const value = (size: number, inputs: readonly Value[]) => makeValue([rows, size], wide, { inputs });
+
+  const linear = (module: TargetModule, x: Value): Value[] => {
+    const size = moduleSize(shape, module);
+    const weight = makeValue([size.dOut, size.dIn], wide, { hasGradient: config.isFull, isStored: true });
+    const base = tape.linear(x, weight);
+    const own = adapters.get(module);
+    const method = own && methodOf(own);
+    if (!method) return [base];
+    const parameters = new Map(
+      [...method.parameters(size, own), ...method.sharedParameters(own)].map((spec) => [spec.suffix, spec]),
+    );
+    return [
+      ...method.forward(tape, {
+        config: own,
+        shape: size,
+        rows,
+        x,
+        base,
+        weight,
+        taskSelection: makeValue([rows, own.tasks + 1], wide, { isStored: true }),
+        parameter: (suffix) => {
+          const spec = parameters.get(suffix)!;
+          return makeValue(spec.shape, wide, { hasGradient: spec.trainable, isStored: true });
+        },
+        dropout: (given) =>
+          config.dropout === 0
+            ? given
+            : tape.multiply(given, makeValue(given.shape, given.bytesPerElement, { hasGradient: false })),
+      }),
+    ];
+  };
+  const add = (terms: readonly Value[]): Value => {
+    const total = value(terms[0]!.shape[1]!, terms);
+    if (total.hasGradient) tape.keep(total);
+    return total;
+  };
+  /** A norm of q, k or a branch's output reads its addends again in the backward pass. */
+  const keepNormed = (terms: readonly Value[]) => {
+    for (const term of terms) if (term.hasGradient) tape.keep(term);
+  };
+
+  const stream = value(hiddenSize, []);
+  stream.hasGradient = options.hasGradient || config.isFull;
+  const normed = value(hiddenSize, [add([stream])]);
+  const [attentionNames, mlpNames] = halves(linearModules(shape));
+  const projected = attentionNames.slice(0, -1).flatMap((module) => {
+    const terms = linear(module, normed);
+    if (shape.queryKeyNorm !== 'none' && module !== 'v_proj') keepNormed(terms);
+    return terms;
+  });
+  const attended = attend(projected);
+  const afterAttention = linear('o_proj', attended);
+  if (shape.normPlacement !== 'before') keepNormed(afterAttention);
+  const middle = value(hiddenSize, [add([stream, ...afterAttention])]);
+  const opened = mlpNames.slice(0, -1).flatMap((module) => linear(module, middle));
+  const [gate, up] = [value(intermediateSize, opened), value(intermediateSize, opened)];
+  if (gate.hasGradient) for (const sum of [gate, up]) tape.keep(sum);
+  const closed = linear('down_proj', value(intermediateSize, [gate, up]));
+  if (shape.normPlacement !== 'before') keepNormed(closed);
+
+  const isWidened = wide === 2;
+  const widened = isWidened ? eager.widened : 0;
+  const eagerBytes =
+    4 * rows * ((eager.gated + widened) * intermediateSize + (eager.normed + widened) * hiddenSize);
+  return {
+    keptBytes: tape.keptBytes + (options.isFused ? 0 : eagerBytes),
+    attentionBytes: attention.keptBytes + (options.isFused || !isWidened ? 0 : 4 * weights),
+    flops: {
+      forward: tape.flops.forward + attention.flops.forward,
+      backward: tape.flops.backward + attention.flops.backward,
+    },
+  };
+
+  function attend(inputs: readonly Value[]): Value {
+    const keep = (sizes: readonly number[]) => {
+      const made = makeValue(sizes, wide, { inputs });
+      if (made.hasGradient) attention.keep(made);
+    };
+    for (let begin = 0; begin < tokens; begin += queryBlock) {
+      const queries = Math.min(queryBlock, tokens - begin);
+      const keys = begin + queries;
+      keep([batch, heads, queries, headDim]);
+      keep([batch, keyValueHeads, keys, headDim]);
+      keep([batch, keyValueHeads, keys, headDim]);
+      keep([batch, heads, queries, keys]);
+      weights += batch * heads * queries * keys;
+      // q k^T and p v.
+      const flops = 2 * 2 * batch * heads * queries * keys * headDim;
+      attention.flops.forward += flops;
+      if (inputs.some((input) => input.hasGradient)) attention.flops.backward += 2 * flops;
+    }
+    return value(heads * headDim, inputs);
+  }
+}
+
+/** The modules of attention and those of the MLP; each half ends with the one that closes it. */
+function halves(modules: readonly TargetModule[]): [TargetModule[], TargetModule[]] {
+  const end = modules.indexOf('o_proj') + 1;
+  return [modules.slice(0, end), modules.slice(end)];
+}

@@ -1,0 +1,107 @@
+import type { TrainConfig } from '../../contract/training.ts';
+import { countParameters } from '../count.ts';
+import { moduleSize, type ModelShape } from '../modelShape.ts';
+import type { PassLayout } from './layer.ts';
+import { mostOfLayer, passOf, sumLayers } from './pass.ts';
+
+/** The parts of a training's memory, in the order in which they are shown. */
+export const memoryParts = [
+  'process',
+  'weights',
+  'adapter',
+  'gradients',
+  'optimiser',
+  'activations',
+  'attention',
+  'logits',
+  'working',
+] as const;
+export type MemoryPart = (typeof memoryParts)[number];
+
+export interface MemoryForecast {
+  /** Bytes of each part at the peak of a step. */
+  parts: Readonly<Record<MemoryPart, number>>;
+  /** Their sum. */
+  bytes: number;
+}
+
+const mebibyte = 2 ** 20;
+
+/** Node and TensorFlow with a small graph, and what compiling elementwise functions adds (measured; see docs/measurements.md). */
+const processBytes = { plain: 450 * mebibyte, compiled: 560 * mebibyte };
+
+/** Logits are made for so many elements at a time (engine/model/loss.ts). */
+const logitElements = 4 * 1024 * 1024;
+
+/** Copies of a chunk's logits that exist together: product, softmax gradient, its scaled copy, and that in the compute type. */
+const logitCopies = 4;
+
+/** So many variables are updated at a time (engine/training/trainingGraph.ts). */
+const updatesAtATime = 4;
+
+/**
+ * Peak resident memory of an engine process that trains: what stays during a step, and what lives together when it needs most.
+ * Activations follow from the sizes that the graph keeps (layer.ts), not from a rule of thumb.
+ *
+ * @throws StudioError config_invalid where the adapter does not fit the model
+ */
+export function trainingMemory(shape: ModelShape, config: TrainConfig, layout: PassLayout): MemoryForecast {
+  const { adapter, precision, optimizer, momentum, accumulate, gradientCheckpointing, clipNorm } = config;
+  const count = countParameters(shape, adapter);
+  const isFull = adapter.method === 'full';
+  const wide = precision === 'bf16' ? 2 : 4;
+  const rows = layout.batch * layout.tokens;
+  const { hiddenSize, vocabularySize } = shape;
+  const pass = passOf(shape, config, layout);
+  const { trainable } = count;
+
+  const head = vocabularySize * hiddenSize;
+  const largestModule = Math.max(
+    ...(['q_proj', 'o_proj', 'gate_proj', 'down_proj'] as const).map((module) => {
+      const { dIn, dOut } = moduleSize(shape, module);
+      return dIn * dOut;
+    }),
+  );
+  const largestTrained = isFull ? Math.max(head, largestModule) : 0;
+  const optimiserBytes = {
+    adamw: 8 * trainable,
+    adamw8bit: (2 + 8 / 256) * trainable,
+    sgd: momentum > 0 ? 4 * trainable : 0,
+  }[optimizer];
+  const kept = { activations: sumLayers(pass, ({ keptBytes }) => keptBytes) };
+  const attention = sumLayers(pass, ({ attentionBytes }) => attentionBytes);
+  const oneLayer = mostOfLayer(pass, ({ keptBytes }) => keptBytes);
+  const oneAttention = mostOfLayer(pass, ({ attentionBytes }) => attentionBytes);
+  const ends = 3 * rows * hiddenSize * wide;
+  const activations = gradientCheckpointing
+    ? shape.layers * rows * hiddenSize * wide + oneLayer
+    : kept.activations;
+  const chunk = Math.min(rows * vocabularySize, logitElements);
+  // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
+  const widened = precision === 'bf16' ? 4 * Math.max(largestModule, head) : 0;
+  const parts: Record<MemoryPart, number> = {
+    process: pass.isFused ? processBytes.compiled : processBytes.plain,
+    weights: count.base * (isFull ? 4 : wide),
+    adapter: isFull ? 0 : count.adapterBytes.f32 + (wide === 2 ? wide * trainable : 0),
+    gradients: 4 * trainable * (accumulate > 1 ? 2 : 1),
+    optimiser: optimiserBytes,
+    activations: activations + ends,
+    attention: gradientCheckpointing ? oneAttention : attention,
+    logits: logitCopies * 4 * chunk + (isFull ? 2 * 4 * head : 0),
+    working:
+      workingBytes(shape, layout, wide) + widened + updatesAtATime * 4 * largestTrained * (clipNorm ? 1 : 0),
+  };
+  return { parts, bytes: memoryParts.reduce((total, name) => total + parts[name], 0) };
+}
+
+/**
+ * What one layer needs for the moment in its backward pass: gradients of the gated unit, of the residual stream and of a block of
+ * attention weights.
+ */
+function workingBytes(shape: ModelShape, { batch, tokens }: PassLayout, wide: number): number {
+  const rows = batch * tokens;
+  const gated = rows * shape.intermediateSize * (4 + 2 * wide);
+  const stream = 4 * rows * shape.hiddenSize * wide;
+  const scores = 4 * batch * shape.heads * Math.min(tokens, 128) * tokens * 4;
+  return gated + stream + scores;
+}

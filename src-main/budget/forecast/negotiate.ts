@@ -1,0 +1,160 @@
+import type { Calibration, RowLengths } from '../../contract/forecast.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import { rankStep } from '../check.ts';
+import {
+  forecastTraining,
+  rowTokensOf,
+  truncatedShare,
+  type Forecast,
+  type PlannedTraining,
+} from './calibrate.ts';
+
+/** What may not be exceeded; null: no limit. */
+export interface ForecastLimits {
+  memoryBytes: number | null;
+  seconds: number | null;
+}
+
+/** One change of a configuration, and what it brings. */
+export interface Suggestion {
+  id: 'checkpointing' | 'batch' | 'context' | 'precision' | 'optimizer' | 'rank';
+  /** What is changed, in words. */
+  label: string;
+  /** Options of the run, and of its adapter, that change. */
+  changes: Partial<Omit<TrainConfig, 'adapter'>> & { adapter?: { rank: number; alpha: number } };
+  forecast: Forecast;
+  /** Whether all limits are kept with it. */
+  isEnough: boolean;
+  /** What it may do to the result: 0 nothing, 1 hardly anything, 2 something. */
+  risk: 0 | 1 | 2;
+  riskWords: string;
+}
+
+/** A saving below this share of memory or time is not worth a change. */
+const leastSaving = 0.02;
+
+/**
+ * Single changes that lower the memory or time of a training that exceeds a limit, best first: those that suffice before those that do
+ * not, and of these the one with the least risk for the result, then the greatest saving of what is exceeded.
+ *
+ * Steps stay as many as they are: a smaller batch gets more accumulation, so that a step sees as many rows as before.
+ *
+ * @param lengths token lengths of the data; null: the share of rows that a shorter context cuts is not known, and none is offered
+ * @returns nothing where all limits are kept
+ */
+export function negotiate(
+  planned: PlannedTraining,
+  calibration: Calibration,
+  limits: ForecastLimits,
+  lengths: RowLengths | null,
+): Suggestion[] {
+  const now = forecastTraining(planned, calibration);
+  const over = excess(now, limits);
+  if (over.memory <= 0 && over.time <= 0) return [];
+  const found = candidates(planned, lengths).flatMap((candidate): Suggestion[] => {
+    const { rowTokens = planned.rowTokens, ...rest } = candidate;
+    const { adapter, ...run } = candidate.changes;
+    const config = { ...planned.config, ...run, adapter: { ...planned.config.adapter, ...adapter } };
+    const forecast = forecastOf({ ...planned, config, rowTokens }, calibration);
+    if (!forecast) return [];
+    const saves = (before: number, after: number) => after < before * (1 - leastSaving);
+    const helps =
+      (over.memory > 0 && saves(now.memory.correctedBytes, forecast.memory.correctedBytes)) ||
+      (over.time > 0 && saves(now.time.seconds, forecast.time.seconds));
+    if (!helps) return [];
+    const left = excess(forecast, limits);
+    return [{ ...rest, forecast, isEnough: left.memory <= 0 && left.time <= 0 }];
+  });
+  const saved = ({ forecast }: Suggestion) =>
+    over.memory > 0
+      ? now.memory.correctedBytes - forecast.memory.correctedBytes
+      : now.time.seconds - forecast.time.seconds;
+  return found.sort(
+    (a, b) => Number(b.isEnough) - Number(a.isEnough) || a.risk - b.risk || saved(b) - saved(a),
+  );
+}
+
+function excess({ memory, time }: Forecast, limits: ForecastLimits): { memory: number; time: number } {
+  return {
+    memory: memory.correctedBytes - (limits.memoryBytes ?? Infinity),
+    time: time.seconds - (limits.seconds ?? Infinity),
+  };
+}
+
+/** The forecast, or null where the change is impossible for the model. */
+function forecastOf(planned: PlannedTraining, calibration: Calibration): Forecast | null {
+  try {
+    return forecastTraining(planned, calibration);
+  } catch (error) {
+    if (error instanceof StudioError) return null;
+    throw error;
+  }
+}
+
+type Candidate = Omit<Suggestion, 'forecast' | 'isEnough'> & { rowTokens?: number };
+
+function candidates({ config, rowTokens }: PlannedTraining, lengths: RowLengths | null): Candidate[] {
+  const list: Candidate[] = [];
+  if (!config.gradientCheckpointing)
+    list.push({
+      id: 'checkpointing',
+      label: 'Compute activations again instead of keeping them (checkpointing)',
+      changes: { gradientCheckpointing: true },
+      risk: 0,
+      riskWords: 'Same result; a step takes longer.',
+    });
+  for (let parts = 2; parts <= config.batch; parts *= 2)
+    if (config.batch % parts === 0)
+      list.push({
+        id: 'batch',
+        label: `Batch ${config.batch / parts} with ${config.accumulate * parts} passes a step instead of ${config.batch} with ${config.accumulate}`,
+        changes: { batch: config.batch / parts, accumulate: config.accumulate * parts },
+        risk: 0,
+        riskWords: 'A step sees the same number of rows; the gradient is that of the same mean.',
+      });
+  if (config.precision === 'f32')
+    list.push({
+      id: 'precision',
+      label: 'bf16 instead of f32 for weights and activations',
+      changes: { precision: 'bf16' },
+      risk: 1,
+      riskWords: 'Rounding noise; the adapter itself stays in f32.',
+    });
+  if (config.optimizer === 'adamw')
+    list.push({
+      id: 'optimizer',
+      label: 'AdamW with 8-bit moments',
+      changes: { optimizer: 'adamw8bit' },
+      risk: 1,
+      riskWords: 'Moments are rounded; losses usually agree to the second digit.',
+    });
+  if (lengths)
+    for (const share of [3 / 4, 1 / 2, 1 / 4]) {
+      const context = 8 * Math.floor((rowTokens * share) / 8);
+      if (context < 8) continue;
+      const cut = truncatedShare(lengths, context);
+      list.push({
+        id: 'context',
+        label: `Context ${context} instead of ${rowTokens} tokens`,
+        changes: { context },
+        rowTokens: rowTokensOf({ context, packing: config.packing }, context, lengths),
+        risk: cut <= 0.01 ? 1 : 2,
+        riskWords: `Cuts ${cut === 0 ? 'no row' : `${(100 * cut).toFixed(cut < 0.1 ? 1 : 0)} % of the rows`}: what is cut off is not learned.`,
+      });
+    }
+  const { adapter } = config;
+  if (adapter.method !== 'full') {
+    const step = rankStep(adapter);
+    const rank = Math.max(step, Math.floor(adapter.rank / 2 / step) * step);
+    if (rank < adapter.rank)
+      list.push({
+        id: 'rank',
+        label: `Rank ${rank} instead of ${adapter.rank}`,
+        changes: { adapter: { rank, alpha: (adapter.alpha * rank) / adapter.rank } },
+        risk: 2,
+        riskWords: 'Fewer trainable parameters: the adapter can learn less.',
+      });
+  }
+  return list;
+}

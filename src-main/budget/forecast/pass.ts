@@ -1,0 +1,55 @@
+import type { AdapterConfig, TargetModule, TrainConfig } from '../../contract/training.ts';
+import { adapterSites } from '../adapterSites.ts';
+import type { ModelShape } from '../modelShape.ts';
+import { layerCost, type LayerCost, type PassLayout } from './layer.ts';
+
+/** Models narrower than this run their elementwise work op by op (engine/process/jobs.ts). */
+const fusedFromHiddenSize = 512;
+
+/** The layers of a model, those that cost the same once. */
+export interface Pass {
+  layers: readonly { cost: LayerCost; count: number }[];
+  isFused: boolean;
+}
+
+/**
+ * Forward and backward pass over a model's layers.
+ * @throws StudioError config_invalid where the adapter does not fit the model
+ */
+export function passOf(shape: ModelShape, config: TrainConfig, layout: PassLayout): Pass {
+  const { adapter, precision } = config;
+  const isFull = adapter.method === 'full';
+  const isFused = shape.hiddenSize >= fusedFromHiddenSize;
+  const adapted = new Map<number, Map<TargetModule, AdapterConfig>>();
+  if (!isFull)
+    for (const { site, adapter: own } of adapterSites(shape, adapter)) {
+      const modules = adapted.get(site.layer) ?? new Map<TargetModule, AdapterConfig>();
+      modules.set(site.module, own);
+      adapted.set(site.layer, modules);
+    }
+  const first = isFull ? 0 : Math.min(...adapted.keys());
+  const found = new Map<string, { cost: LayerCost; count: number }>();
+  for (let layer = 0; layer < shape.layers; layer++) {
+    const modules = adapted.get(layer) ?? new Map<TargetModule, AdapterConfig>();
+    const hasGradient = layer > first;
+    const key = `${hasGradient} ${[...modules].map(([name, own]) => `${name} ${own.rank}`).join()}`;
+    const known = found.get(key);
+    if (known) known.count++;
+    else {
+      const given = { precision, dropout: adapter.dropout, isFull };
+      const cost = layerCost(shape, given, layout, modules, { hasGradient, isFused });
+      found.set(key, { cost, count: 1 });
+    }
+  }
+  return { layers: [...found.values()], isFused };
+}
+
+/** Sum over all layers. */
+export function sumLayers({ layers }: Pass, of: (cost: LayerCost) => number): number {
+  return layers.reduce((total, { cost, count }) => total + count * of(cost), 0);
+}
+
+/** Most of one layer. */
+export function mostOfLayer({ layers }: Pass, of: (cost: LayerCost) => number): number {
+  return Math.max(0, ...layers.map(({ cost }) => of(cost)));
+}

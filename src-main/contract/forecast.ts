@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import { trainConfigSchema } from './training.ts';
+
+/** From what a forecast was made: the model of the engine alone, measurements of other runs on this machine, or of this very step. */
+export const forecastBasisSchema = z.enum(['model', 'machine', 'measured']);
+export type ForecastBasis = z.infer<typeof forecastBasisSchema>;
+
+/** What was foreseen of a run when it started. */
+export const runForecastSchema = z.object({
+  /** Peak memory as the arithmetic has it, and with this machine's correction. */
+  modelledBytes: z.number(),
+  memoryBytes: z.number(),
+  /** Seconds of an optimiser step, likewise. */
+  modelledSecondsPerStep: z.number(),
+  secondsPerStep: z.number(),
+  /** The whole run. */
+  seconds: z.number(),
+  /** Tokens of a row of the batch, padding included. */
+  rowTokens: z.number().int(),
+  memoryBasis: forecastBasisSchema,
+  timeBasis: forecastBasisSchema,
+});
+export type RunForecast = z.infer<typeof runForecastSchema>;
+
+/** What a run, or a probe of one, took. */
+export const runMeasurementSchema = z.object({
+  /** Greatest resident memory of the engine's process. */
+  peakMemoryBytes: z.number(),
+  /** Median; null where no two steps followed each other. */
+  secondsPerStep: z.number().nullable(),
+  /** From the start of the engine until the first step was done; null where there was none. */
+  startSeconds: z.number().nullable(),
+  /** From the start of the engine to its end, and the steps that it did. */
+  seconds: z.number(),
+  steps: z.number().int(),
+});
+export type RunMeasurement = z.infer<typeof runMeasurementSchema>;
+
+/** A forecast and what came of it. */
+export const forecastRecordSchema = z.object({
+  /** Null: a probe. */
+  runId: z.string().nullable(),
+  name: z.string(),
+  modelId: z.string(),
+  config: trainConfigSchema,
+  forecast: runForecastSchema,
+  measured: runMeasurementSchema,
+  createdAt: z.string(),
+});
+export type ForecastRecord = z.infer<typeof forecastRecordSchema>;
+
+/** What the machine is and what was measured on it, newest first. */
+export const calibrationSchema = z.object({
+  cores: z.number().int(),
+  /** Memory that a process may use. */
+  memoryBytes: z.number(),
+  records: z.array(forecastRecordSchema),
+});
+export type Calibration = z.infer<typeof calibrationSchema>;
+
+/** Tokens of rows of a dataset, as the model's tokenizer counts them, before anything is cut. */
+export const rowLengthsSchema = z.object({
+  /** Ascending; of all rows, or of a sample. */
+  lengths: z.array(z.number().int()),
+  /** The longest row: the longest by characters are always counted. */
+  longest: z.number().int(),
+  rows: z.number().int(),
+});
+export type RowLengths = z.infer<typeof rowLengthsSchema>;
