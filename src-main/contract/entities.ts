@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { plainErrorSchema } from './errors.ts';
+import { runForecastSchema, runMeasurementSchema } from './forecast.ts';
 import { precisionSchema, targetModuleSchema, trainConfigSchema } from './training.ts';
 
 /** Identifiers are short random strings; times are ISO 8601 in UTC; sizes are bytes. */
@@ -175,6 +176,9 @@ export const runSchema = z.object({
   endReason: endReasonSchema.nullable().default(null),
   dataContract: dataContractSchema.nullable(),
   environment: environmentSchema.nullable(),
+  /** What was foreseen when it started, and what it took; null before, and in runs from before it was kept. */
+  forecast: runForecastSchema.nullable().default(null),
+  measured: runMeasurementSchema.nullable().default(null),
   error: plainErrorSchema.nullable(),
   /** True where `resume` can go on: from a complete checkpoint, or from the start where no step was done. */
   resumable: z.boolean(),

@@ -24,6 +24,7 @@ import {
   sampleSchema,
 } from './entities.ts';
 import { doctorReportSchema, machineLoadSchema, storageReportSchema } from './machine.ts';
+import { calibrationSchema, forecastRecordSchema, rowLengthsSchema } from './forecast.ts';
 import {
   downloadSchema,
   hubModelSchema,
@@ -273,6 +274,23 @@ export const procedures = {
   'runs.storage': { input: z.object({ run: reference }), output: z.object({ freedBytes: z.number().int() }) },
   'runs.restore': { input: z.object({ run: z.string().min(1) }), output: runSchema },
   'runs.remove': { input: z.object({ run: reference }), output: nothing },
+
+  /** What the machine is and what was measured on it, for forecasts (budget/forecast). */
+  'plan.calibration': { input: nothing, output: calibrationSchema },
+  'plan.lengths': {
+    input: z.object({ model: reference, dataset: reference }),
+    output: rowLengthsSchema,
+  },
+  /** Measures a few steps of a training without making a run; progress of the task `probe`. */
+  'plan.probe': {
+    input: z.object({
+      model: reference,
+      dataset: reference,
+      config: trainConfigSchema,
+      steps: z.number().int().min(2).max(100).default(4),
+    }),
+    output: forecastRecordSchema,
+  },
 
   'evaluations.list': { input: nothing, output: z.array(evaluationSchema) },
   'evaluations.items': {

@@ -14,6 +14,7 @@ import { createEventHub, type EventHub } from '../services/eventHub.ts';
 import { createExportService, type ExportService } from '../services/exports.ts';
 import { createGenerationService, type GenerationService } from '../services/generation.ts';
 import { createHubService, type HubService } from '../services/hub/hub.ts';
+import { createForecastService, type ForecastService } from '../services/forecasts.ts';
 import { homePaths } from '../services/homePaths.ts';
 import { readLoad } from '../services/machine.ts';
 import { createModelService, type ModelService } from '../services/models.ts';
@@ -52,6 +53,7 @@ export interface Core {
   /** Takes in a dataset whose bytes come from a browser. */
   receiveDataset(upload: Upload): Promise<Dataset>;
   trash: Trash;
+  forecasts: ForecastService;
   /** What callers reach through a host. */
   handlers: ProcedureHandlers;
   /** Kills running engines and gives the data folder back. */
@@ -98,6 +100,7 @@ export function createCore(options: {
   const datasets = createDatasetService(context);
   const runs = createRunService(context, models, datasets);
   const evaluations = createEvaluationService(context, models, datasets, runs);
+  const forecasts = createForecastService(context, models, datasets);
   const exports = createExportService(context, models, runs);
   const generation = createGenerationService(context, models, runs);
   const projects = createProjectService(context, (name) => (project = name));
@@ -196,6 +199,9 @@ export function createCore(options: {
       runs.remove(run);
       return {};
     },
+    'plan.calibration': async () => forecasts.calibration(),
+    'plan.lengths': ({ model, dataset }, { signal }) => forecasts.lengths(model, dataset, signal),
+    'plan.probe': (input, { signal }) => forecasts.probe(input, signal),
     'evaluations.list': async () => evaluations.list(),
     'evaluations.items': async ({ evaluation }) => evaluations.items(evaluation),
     'evaluations.start': (input, { signal }) => evaluations.start(input, signal),
@@ -223,6 +229,7 @@ export function createCore(options: {
     projects,
     receiveDataset: (upload) => receiveDataset(context, datasets, upload),
     trash: context.trash,
+    forecasts,
     handlers,
     close() {
       if (isClosed) return;

@@ -10,17 +10,21 @@ let hasGpu = true;
 
 /** How much of the machine is in use now. Memory is what this process may use: less than the machine's inside a container. */
 export async function readLoad(): Promise<MachineLoad> {
-  const limit = process.constrainedMemory();
-  const whole = totalmem();
-  const isLimited = limit > 0 && limit < whole;
-  const memoryBytes = isLimited ? limit : whole;
-  const freeBytes = isLimited ? Math.min(freemem(), process.availableMemory()) : freemem();
+  const memoryBytes = usableMemory();
+  const freeBytes = memoryBytes < totalmem() ? Math.min(freemem(), process.availableMemory()) : freemem();
   return {
     cores: cpus().length,
     memoryBytes,
     memoryUsedBytes: Math.max(0, memoryBytes - freeBytes),
     gpu: hasGpu ? await readGpu() : null,
   };
+}
+
+/** Memory that this process may use at most. */
+export function usableMemory(): number {
+  const limit = process.constrainedMemory();
+  const whole = totalmem();
+  return limit > 0 && limit < whole ? limit : whole;
 }
 
 async function readGpu(): Promise<MachineLoad['gpu']> {

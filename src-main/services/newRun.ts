@@ -20,6 +20,8 @@ export function newRun(
     endReason: null,
     dataContract: null,
     environment: null,
+    forecast: null,
+    measured: null,
     error: null,
     resumable: false,
     parent: null,

@@ -11,9 +11,11 @@ import type {
 } from '../contract/entities.ts';
 import { toPlainError } from '../contract/errors.ts';
 import type { EngineEvent, TrainResult } from '../engine/process/protocol.ts';
+import type { RunForecast } from '../contract/forecast.ts';
 import { writeMetrics } from '../store/metrics.ts';
 import type { ServiceContext } from './context.ts';
 import { levelOf } from './logLevel.ts';
+import { startMeter } from './runMeter.ts';
 
 /** Metrics go to the database at most this often: one commit costs a disk flush. */
 const flushEveryMs = 500;
@@ -36,14 +38,20 @@ const endReasons: Record<Exclude<TrainResult['outcome'], 'stopped'>, EndReason> 
 /**
  * Turns the engine's events into the run's record: metrics in batches, state at once.
  * @param save writes the run's record and tells the page; returns what was written
- * @param watch sees every event, too
+ * @param options.watch sees every event, too
  */
 export function createRunRecorder(
   context: ServiceContext,
   initial: Run,
   save: (run: Run) => Run,
-  watch: ((event: EngineEvent) => void) | undefined,
+  options: {
+    watch: ((event: EngineEvent) => void) | undefined;
+    /** The forecast of a run of so many steps. */
+    foresee(steps: number): RunForecast;
+  },
 ) {
+  const { watch, foresee } = options;
+  const meter = startMeter();
   let run = initial;
   let steps: StepMetric[] = [];
   let evals: EvalMetric[] = [];
@@ -96,6 +104,7 @@ export function createRunRecorder(
 
   return {
     onEvent(event: EngineEvent): void {
+      meter.see(event);
       switch (event.type) {
         case 'start':
           run = save({
@@ -106,6 +115,8 @@ export function createRunRecorder(
             step: event.firstStep - 1,
             skippedSteps: event.skippedSteps,
             best: event.best,
+            forecast: foresee(event.totalSteps - event.firstStep + 1),
+            measured: null,
             dataContract: run.dataContract && { ...run.dataContract, packing: event.packing },
           });
           log(`training from step ${event.firstStep} of ${event.totalSteps}`, 'info');
@@ -169,6 +180,7 @@ export function createRunRecorder(
         ...ending,
         step: result.step,
         best: result.best,
+        measured: result.step > 0 ? meter.read(result.peakMemoryBytes) : null,
         endedAt: new Date().toISOString(),
       });
       return run;

@@ -7,6 +7,7 @@ import { checkpointStep } from '../formats/checkpointFolder.ts';
 import { latestCheckpoint } from './checkpoints.ts';
 import type { ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
+import { foresee } from './forecasts.ts';
 import type { ModelService } from './models.ts';
 import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
 import { prepareTrainingData } from './trainingData.ts';
@@ -87,7 +88,10 @@ export function beginTurn(
       run = save({ ...run, dataContract: data.contract, environment: environmentOf(engine) });
       const resumeFrom = latestCheckpoint(context, run.id);
       parts.goBackTo(run.id, resumeFrom ? checkpointStep(resumeFrom) : 0);
-      const recorder = createRunRecorder(context, run, save, watch);
+      const recorder = createRunRecorder(context, run, save, {
+        watch,
+        foresee: (steps) => foresee(context, { model, config: run.config, data, steps }),
+      });
       job = context.engine.start(
         {
           kind: 'train',

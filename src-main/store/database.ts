@@ -10,6 +10,7 @@ import { runQueue } from './migrations/0005-run-queue.ts';
 import { samples } from './migrations/0006-samples.ts';
 import { trash } from './migrations/0007-trash.ts';
 import { router } from './migrations/0008-router.ts';
+import { probes } from './migrations/0009-probes.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -37,6 +38,7 @@ export const migrations: readonly Migration[] = [
   samples,
   trash,
   router,
+  probes,
 ];
 
 /**

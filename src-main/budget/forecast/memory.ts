@@ -28,7 +28,7 @@ export interface MemoryForecast {
 const mebibyte = 2 ** 20;
 
 /** Node and TensorFlow with a small graph, and what compiling elementwise functions adds (measured; see docs/measurements.md). */
-const processBytes = { plain: 450 * mebibyte, compiled: 560 * mebibyte };
+const processBytes = { plain: 510 * mebibyte, compiled: 570 * mebibyte };
 
 /** Logits are made for so many elements at a time (engine/model/loss.ts). */
 const logitElements = 4 * 1024 * 1024;

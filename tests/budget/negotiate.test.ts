@@ -1,0 +1,157 @@
+import { describe, expect, it } from 'vitest';
+import {
+  forecastErrors,
+  forecastTraining,
+  rowTokensOf,
+  truncatedShare,
+  type PlannedTraining,
+} from '../../src-main/budget/forecast/calibrate.ts';
+import { negotiate } from '../../src-main/budget/forecast/negotiate.ts';
+import { presets } from '../../src-main/budget/modelShape.ts';
+import type { Calibration, ForecastRecord, RowLengths } from '../../src-main/contract/forecast.ts';
+import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
+
+const config = (rest: Partial<TrainConfigInput> = {}) =>
+  trainConfigSchema.parse({ adapter: { method: 'lora', rank: 16, alpha: 32 }, batch: 8, ...rest });
+const planned = (rest: Partial<TrainConfigInput> = {}): PlannedTraining => ({
+  modelId: 'm',
+  shape: presets['llama-3.2-1b']!,
+  config: config({ context: 512, ...rest }),
+  rowTokens: 512,
+  steps: 100,
+  heldOutRows: 0,
+});
+const bare: Calibration = { cores: 8, memoryBytes: 64e9, records: [] };
+const lengths: RowLengths = { lengths: [100, 200, 300, 400, 505], longest: 505, rows: 5 };
+
+/** What came of a planned training: so many times the memory and the seconds a step that the arithmetic has. */
+function record(
+  of: PlannedTraining,
+  memory: number,
+  time: number,
+  runId: string | null = 'r',
+): ForecastRecord {
+  const forecast = forecastTraining(of, bare);
+  return {
+    runId,
+    name: 'r',
+    modelId: of.modelId,
+    config: of.config,
+    forecast: {
+      modelledBytes: forecast.memory.bytes,
+      memoryBytes: forecast.memory.correctedBytes,
+      modelledSecondsPerStep: forecast.time.modelledSecondsPerStep,
+      secondsPerStep: forecast.time.secondsPerStep,
+      seconds: forecast.time.seconds,
+      rowTokens: of.rowTokens,
+      memoryBasis: 'model',
+      timeBasis: 'model',
+    },
+    measured: {
+      peakMemoryBytes: memory * forecast.memory.bytes,
+      secondsPerStep: time * forecast.time.modelledSecondsPerStep,
+      startSeconds: 7,
+      seconds: 100,
+      steps: 10,
+    },
+    createdAt: '2026-11-25T00:00:00.000Z',
+  };
+}
+
+describe('calibration', () => {
+  it('takes what the same step took before anything else', () => {
+    const records = [record(planned(), 1.2, 2), record(planned({ batch: 4 }), 1.1, 3)];
+    const forecast = forecastTraining(planned({ learningRate: 1e-3, seed: 9 }), { ...bare, records });
+    expect(forecast.memory).toMatchObject({ basis: 'measured', n: 1 });
+    expect(forecast.memory.correctedBytes / forecast.memory.bytes).toBeCloseTo(1.2, 9);
+    expect(forecast.time.secondsPerStep / forecast.time.modelledSecondsPerStep).toBeCloseTo(2, 9);
+    expect(forecast.time.start).toBe(7);
+    expect(forecast.time.seconds).toBeCloseTo(7 + 99 * forecast.time.secondsPerStep, 6);
+  });
+
+  it('else the median of all, for time those of the same precision first', () => {
+    const records = [
+      record(planned({ batch: 4 }), 1.1, 3),
+      record(planned({ batch: 2 }), 1.3, 5),
+      record(planned({ precision: 'bf16' }), 1.2, 50),
+    ];
+    const forecast = forecastTraining(planned(), { ...bare, records });
+    expect(forecast.memory).toMatchObject({ basis: 'machine', n: 3 });
+    expect(forecast.memory.correctedBytes / forecast.memory.bytes).toBeCloseTo(1.2, 9);
+    expect(forecast.time.secondsPerStep / forecast.time.modelledSecondsPerStep).toBeCloseTo(4, 9);
+  });
+
+  it('says how far forecasts were off, of runs and not of probes', () => {
+    const records = [record(planned(), 2, 4), record(planned(), 1, 1), record(planned(), 9, 9, null)];
+    expect(forecastErrors(records)).toEqual({ n: 2, memory: 0.25, time: 0.375 });
+    expect(forecastErrors([])).toBeNull();
+  });
+
+  it('adds the evaluations that there will be', () => {
+    const with_ = (evalEvery: number) =>
+      forecastTraining({ ...planned({ evalEvery }), heldOutRows: 16 }, bare).time.evaluations;
+    expect(with_(50) / with_(0)).toBeCloseTo(2, 6);
+    expect(with_(30) / with_(0)).toBeCloseTo(4, 6);
+  });
+});
+
+describe('rows', () => {
+  it('are padded to the longest in eights, packs to the context', () => {
+    expect(rowTokensOf({ context: 1024, packing: false }, 2048, lengths)).toBe(512);
+    expect(rowTokensOf({ context: 1024, packing: true }, 2048, lengths)).toBe(1024);
+    expect(rowTokensOf({ context: 4096, packing: false }, 256, null)).toBe(256);
+    expect(truncatedShare(lengths, 300)).toBe(0.4);
+  });
+});
+
+describe('negotiator', () => {
+  const memoryOf = (of: PlannedTraining) => forecastTraining(of, bare).memory.correctedBytes;
+
+  it('says nothing within the limits', () => {
+    expect(negotiate(planned(), bare, { memoryBytes: 64e9, seconds: null }, lengths)).toEqual([]);
+  });
+
+  it('ranks what suffices first, then the least risk, and keeps the rows of a step', () => {
+    const limit = 0.7 * memoryOf(planned());
+    const found = negotiate(planned(), bare, { memoryBytes: limit, seconds: null }, lengths);
+    expect(found[0]).toMatchObject({ isEnough: true, risk: 0 });
+    const order = found.map(({ isEnough, risk }) => (isEnough ? 0 : 10) + risk);
+    expect(order).toEqual([...order].sort((a, b) => a - b));
+    for (const { changes, forecast, isEnough } of found) {
+      expect(isEnough).toBe(forecast.memory.correctedBytes <= limit);
+      expect(forecast.memory.correctedBytes).toBeLessThan(memoryOf(planned()));
+      if (changes.batch) expect(changes.batch * changes.accumulate!).toBe(8);
+    }
+    expect(new Set(found.map(({ id }) => id))).toContain('checkpointing');
+  });
+
+  it('tells the share of rows that a context cuts, and offers none where it is not known', () => {
+    const limits = { memoryBytes: 1e9, seconds: null };
+    const half = negotiate(planned(), bare, limits, lengths).find(({ changes }) => changes.context === 256);
+    expect(half).toMatchObject({ risk: 2, riskWords: expect.stringContaining('60 %') as string });
+    expect(negotiate(planned(), bare, limits, null).some(({ id }) => id === 'context')).toBe(false);
+  });
+
+  it('offers for time only what is faster, and for full fine-tuning no rank', () => {
+    const limits = { memoryBytes: null, seconds: 1 };
+    const faster = negotiate(planned(), bare, limits, lengths);
+    expect(faster.some(({ id }) => id === 'checkpointing' || id === 'batch')).toBe(false);
+    expect(faster.some(({ id }) => id === 'context')).toBe(true);
+    const full = planned({ adapter: { method: 'full', rank: 1, alpha: 1 } });
+    const found = negotiate(full, bare, { memoryBytes: 1e9, seconds: null }, lengths);
+    expect(found.some(({ id }) => id === 'rank')).toBe(false);
+    expect(found.some(({ id }) => id === 'optimizer')).toBe(true);
+  });
+
+  it('halves the rank to what the method can have', () => {
+    const idlora = planned({ adapter: { method: 'idlora', rank: 6, alpha: 12, boost: 2 } });
+    const found = negotiate(idlora, bare, { memoryBytes: 1e9, seconds: null }, null);
+    const rank = found.find(({ id }) => id === 'rank');
+    if (rank) expect(rank.changes.adapter).toEqual({ rank: 2, alpha: 4 });
+    const wide = planned({ adapter: { method: 'moelora', rank: 512, alpha: 512 } });
+    expect(
+      negotiate(wide, bare, { memoryBytes: 1e9, seconds: null }, null).find(({ id }) => id === 'rank')
+        ?.changes.adapter,
+    ).toEqual({ rank: 256, alpha: 256 });
+  });
+});
