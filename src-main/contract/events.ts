@@ -1,13 +1,6 @@
 import { z } from 'zod';
-import {
-  evalMetricSchema,
-  evaluationSchema,
-  logLineSchema,
-  queueSchema,
-  runSchema,
-  sampleSchema,
-  stepMetricSchema,
-} from './entities.ts';
+import { evaluationSchema, queueSchema, runSchema } from './entities.ts';
+import { evalMetricSchema, logLineSchema, sampleSchema, stepMetricSchema } from './runRecords.ts';
 
 /** What the core tells everybody who listens, in one ordered stream. */
 export const studioEventSchema = z.discriminatedUnion('type', [

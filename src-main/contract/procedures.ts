@@ -4,7 +4,6 @@ import {
   benchmarkNameSchema,
   checkpointSchema,
   comparisonSchema,
-  curvesSchema,
   datasetFormatSchema,
   datasetSchema,
   evaluationItemSchema,
@@ -12,17 +11,20 @@ import {
   exampleSchema,
   exportFormatSchema,
   exportRecordSchema,
-  logLevelSchema,
-  logLineSchema,
   modelSchema,
   projectSchema,
   queueSchema,
+  runSchema,
+} from './entities.ts';
+import {
+  curvesSchema,
+  logLevelSchema,
+  logLineSchema,
   routerLayoutSchema,
   routerModuleSchema,
   routerRecordSchema,
-  runSchema,
   sampleSchema,
-} from './entities.ts';
+} from './runRecords.ts';
 import { doctorReportSchema, machineLoadSchema, storageReportSchema } from './machine.ts';
 import { calibrationSchema, forecastRecordSchema, rowLengthsSchema } from './forecast.ts';
 import {

@@ -1,4 +1,4 @@
-import type { Curves, EvalMetric, StepMetric } from '../contract/entities.ts';
+import type { Curves, EvalMetric, StepMetric } from '../contract/runRecords.ts';
 import { smoothedFrom, startOfSmoothing } from '../contract/smoothing.ts';
 import type { ReadableDatabase } from '../store/database.ts';
 import { appendSteps, emptyColumns, readEvals, type StepColumns } from '../store/metrics.ts';

@@ -1,5 +1,5 @@
 import { modulePath } from '../budget/adapterSites.ts';
-import type { RouterLayout, RouterModule } from '../contract/entities.ts';
+import type { RouterLayout, RouterModule } from '../contract/runRecords.ts';
 import type { AdapterConfig } from '../contract/training.ts';
 import { trainedFolder } from '../engine/process/protocol.ts';
 import { checkpointStep } from '../formats/checkpointFolder.ts';

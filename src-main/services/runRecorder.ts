@@ -1,14 +1,13 @@
+import type { EndReason, Run } from '../contract/entities.ts';
 import type {
-  EndReason,
   EvalMetric,
   LogLevel,
   LogLine,
   RouterLayout,
   RouterRecord,
-  Run,
   Sample,
   StepMetric,
-} from '../contract/entities.ts';
+} from '../contract/runRecords.ts';
 import { toPlainError } from '../contract/errors.ts';
 import type { EngineEvent, TrainResult } from '../engine/process/protocol.ts';
 import type { RunForecast } from '../contract/forecast.ts';

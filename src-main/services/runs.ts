@@ -2,16 +2,15 @@ import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { continuedConfig } from '../budget/continuedConfig.ts';
 import { modelTargets } from '../budget/targets.ts';
+import type { Checkpoint, Run } from '../contract/entities.ts';
 import type {
-  Checkpoint,
   Curves,
   LogLine,
   RouterLayout,
   RouterModule,
   RouterRecord,
-  Run,
   Sample,
-} from '../contract/entities.ts';
+} from '../contract/runRecords.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';

@@ -5,7 +5,7 @@ import type {
   RouterRecord,
   Sample,
   StepMetric,
-} from '../contract/entities.ts';
+} from '../contract/runRecords.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 import { insertLogs } from './runLogs.ts';
 import { insertRouterRecords } from './router.ts';

@@ -1,4 +1,4 @@
-import { routerLayoutSchema, type RouterLayout, type RouterRecord } from '../contract/entities.ts';
+import { routerLayoutSchema, type RouterLayout, type RouterRecord } from '../contract/runRecords.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 
 /** Records of a repeated step (after a resume) replace the old ones. */

@@ -1,4 +1,4 @@
-import { logLevels, type LogLevel, type LogLine } from '../contract/entities.ts';
+import { logLevels, type LogLevel, type LogLine } from '../contract/runRecords.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 
 /** @returns the lines with their numbers, in the same order */

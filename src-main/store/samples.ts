@@ -1,4 +1,4 @@
-import type { Sample } from '../contract/entities.ts';
+import type { Sample } from '../contract/runRecords.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 
 /** An answer of a repeated step (after a resume) replaces the old one. */

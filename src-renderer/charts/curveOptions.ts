@@ -1,4 +1,4 @@
-import type { StepMetric } from '../../src-main/contract/entities.ts';
+import type { StepMetric } from '../../src-main/contract/runRecords.ts';
 import type { Method } from '../../src-main/contract/training.ts';
 import type { DrawnCurves } from '../state/curves.ts';
 import { methodSigns } from '../ui/methods.ts';

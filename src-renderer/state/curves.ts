@@ -1,4 +1,4 @@
-import type { Curves, EvalMetric, StepMetric } from '../../src-main/contract/entities.ts';
+import type { Curves, EvalMetric, StepMetric } from '../../src-main/contract/runRecords.ts';
 import { smoothedFrom } from '../../src-main/contract/smoothing.ts';
 
 /** A run's curves as the page holds them: an overview from the core, and the steps that have come since. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { LogLine, Run, Sample } from '../../src-main/contract/entities.ts';
+import type { Run } from '../../src-main/contract/entities.ts';
+import type { LogLine, Sample } from '../../src-main/contract/runRecords.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import type { Core } from '../../src-main/core/createCore.ts';

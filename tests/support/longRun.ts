@@ -1,4 +1,4 @@
-import type { EvalMetric, StepMetric } from '../../src-main/contract/entities.ts';
+import type { EvalMetric, StepMetric } from '../../src-main/contract/runRecords.ts';
 import { createRandom } from '../../src-main/data/random.ts';
 import { openWritable } from '../../src-main/store/database.ts';
 import { writeMetrics } from '../../src-main/store/metrics.ts';

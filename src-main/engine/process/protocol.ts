@@ -1,15 +1,13 @@
 import { join } from 'node:path';
 import type { PlainError } from '../../contract/errors.ts';
+import type { BestEvaluation, DataContract, ExportFormat } from '../../contract/entities.ts';
 import type {
-  BestEvaluation,
-  DataContract,
   EvalMetric,
-  ExportFormat,
   RouterLayout,
   RouterRecord,
   Sample,
   StepMetric,
-} from '../../contract/entities.ts';
+} from '../../contract/runRecords.ts';
 import type { Method, Precision, TrainConfig } from '../../contract/training.ts';
 
 /**

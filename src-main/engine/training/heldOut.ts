@@ -1,4 +1,4 @@
-import type { EvalMetric, RouterRecord } from '../../contract/entities.ts';
+import type { EvalMetric, RouterRecord } from '../../contract/runRecords.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { packRows } from '../../data/packing.ts';
 import type { TokenFileReader } from '../../formats/tokenFile.ts';

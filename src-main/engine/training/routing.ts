@@ -1,5 +1,5 @@
 import type { LinearSite } from '../../budget/adapterSites.ts';
-import type { RouterRecord } from '../../contract/entities.ts';
+import type { RouterRecord } from '../../contract/runRecords.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
 import { absolute, multiply } from '../graph/ops/elementwise.ts';
 import { concat, reshape } from '../graph/ops/layout.ts';

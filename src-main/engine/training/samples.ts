@@ -1,4 +1,4 @@
-import type { Sample } from '../../contract/entities.ts';
+import type { Sample } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { SamplesConfig } from '../../contract/training.ts';
 import { createRandom } from '../../data/random.ts';

@@ -1,5 +1,5 @@
 import { checkOptions } from '../../budget/checkOptions.ts';
-import type { RouterLayout } from '../../contract/entities.ts';
+import type { RouterLayout } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { packingEfficiency } from '../../data/packing.ts';

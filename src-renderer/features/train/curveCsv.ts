@@ -1,4 +1,4 @@
-import type { Curves } from '../../../src-main/contract/entities.ts';
+import type { Curves } from '../../../src-main/contract/runRecords.ts';
 import type { StudioClient } from '../../rpc/client.ts';
 
 const stepsAtATime = 10_000;

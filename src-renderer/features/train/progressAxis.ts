@@ -1,4 +1,5 @@
-import type { Run, StepMetric } from '../../../src-main/contract/entities.ts';
+import type { Run } from '../../../src-main/contract/entities.ts';
+import type { StepMetric } from '../../../src-main/contract/runRecords.ts';
 import { duration, shortCount } from '../../ui/format.ts';
 
 /** What a curve's horizontal axis can count. */

@@ -1,4 +1,4 @@
-import type { RouterLayout, RouterRecord } from '../../../src-main/contract/entities.ts';
+import type { RouterLayout, RouterRecord } from '../../../src-main/contract/runRecords.ts';
 import type { AdapterConfig, TargetModule } from '../../../src-main/contract/training.ts';
 
 /** What a method calls those among whom its router divides the work; null: it has no router. */

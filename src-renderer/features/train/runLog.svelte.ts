@@ -1,4 +1,4 @@
-import type { LogLevel, LogLine } from '../../../src-main/contract/entities.ts';
+import type { LogLevel, LogLine } from '../../../src-main/contract/runRecords.ts';
 import { toPlainError, type PlainError } from '../../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import type { StudioClient } from '../../rpc/client.ts';

@@ -1,4 +1,4 @@
-import type { Curves } from '../../../src-main/contract/entities.ts';
+import type { Curves } from '../../../src-main/contract/runRecords.ts';
 import type { Range } from '../../charts/range.ts';
 import type { StudioClient } from '../../rpc/client.ts';
 import { withDetail, within, type DrawnCurves, type HeldCurves } from '../../state/curves.ts';

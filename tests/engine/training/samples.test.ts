@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Sample } from '../../../src-main/contract/entities.ts';
+import type { Sample } from '../../../src-main/contract/runRecords.ts';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { trainedFolder, type EngineEvent } from '../../../src-main/engine/process/protocol.ts';

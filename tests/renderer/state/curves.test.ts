@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { StepMetric } from '../../../src-main/contract/entities.ts';
+import type { StepMetric } from '../../../src-main/contract/runRecords.ts';
 import { smoothedFrom, startOfSmoothing } from '../../../src-main/contract/smoothing.ts';
 import { noCurves, withDetail, withEval, within, withSteps } from '../../../src-renderer/state/curves.ts';
 
