@@ -155,7 +155,9 @@ export function createRunService(
     const waiter = waiters.get(runId);
     try {
       turn = beginTurn({ context, models, datasets, probe, save, goBackTo }, get(runId), waiter?.watch);
-      waiter?.resolve(await turn.ended);
+      // Awaited whether or not anybody waits: nobody does for a run that an earlier process left.
+      const ended = await turn.ended;
+      waiter?.resolve(ended);
     } catch (error) {
       waiter?.reject(error);
       throw error;

@@ -157,6 +157,9 @@ it('survives a restart: order and hold stay, what ran is interrupted, and the ne
     }),
   );
   second.runs.queue.hold(false);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  // One after the other, also of runs for whose end nobody waits.
+  expect(states(second, 'b', 'c')).toEqual(['queued', 'running']);
   await bothDone;
   expect(states(second, 'a', 'b', 'c')).toEqual(['interrupted', 'done', 'done']);
 });
