@@ -151,16 +151,19 @@ it('survives a restart: order and hold stay, what ran is interrupted, and the ne
   expect(waiting(second)).toEqual(['c', 'b']);
   second.runs.queue.begin();
   expect(states(second, 'b', 'c')).toEqual(['queued', 'queued']);
+  const turns: string[] = [];
   const bothDone = new Promise<void>((resolve) =>
     second.events.subscribe(null, ({ event }) => {
-      if (event.type === 'run' && event.run.name === 'b' && event.run.state === 'done') resolve();
+      if (event.type !== 'run') return;
+      const { name, state } = event.run;
+      if (turns.at(-1) !== `${name} ${state}`) turns.push(`${name} ${state}`);
+      if (name === 'b' && state === 'done') resolve();
     }),
   );
   second.runs.queue.hold(false);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  // One after the other, also of runs for whose end nobody waits.
-  expect(states(second, 'b', 'c')).toEqual(['queued', 'running']);
   await bothDone;
+  // One after the other, also where nobody waits for a run's end.
+  expect(turns).toEqual(['c running', 'c done', 'b running', 'b done']);
   expect(states(second, 'a', 'b', 'c')).toEqual(['interrupted', 'done', 'done']);
 });
 
