@@ -75,7 +75,7 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
 
   it('trains, and shows it live', async () => {
     const file = join(home, 'sums.jsonl');
-    writeGeneratedDataset(file, 60, 1);
+    writeGeneratedDataset(file, 400, 1);
     await studio.addDataset(file);
     await electron.page.getByRole('heading', { name: 'sums' }).waitFor();
     await studio.configure({
@@ -91,6 +91,18 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
         'electron.powerSaveBlocker.isStarted(0) || electron.powerSaveBlocker.isStarted(1)',
       ),
     ).toBe(true);
+  });
+
+  it('goes on through a reload of the page, stops with a checkpoint and resumes', async () => {
+    await electron.page.reload();
+    const seen = await studio.shownStep();
+    await studio.waitForStep(seen + 3);
+    await electron.page.getByRole('button', { name: 'Stop…' }).click();
+    await electron.page.getByRole('button', { name: 'Stop and save' }).click();
+    await studio.waitForState('stopped');
+    const stopped = await studio.shownStep();
+    await electron.page.getByRole('button', { name: 'Resume' }).click();
+    await studio.waitForStep(stopped + 1);
   });
 
   it('says within 2 s that its core died, and starts it again with everything that was saved', async () => {
@@ -141,5 +153,15 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     await electron.page.getByRole('link', { name: 'History' }).click();
     await electron.page.getByRole('link', { name: 'window-next' }).first().click();
     await studio.waitForState('done');
+  });
+
+  it('compares the two runs and gives a verdict', async () => {
+    await electron.page.getByRole('link', { name: 'Compare' }).click();
+    await electron.page.getByRole('button', { name: 'Compare' }).click();
+    const verdict = electron.page.getByTestId('verdict');
+    await verdict.waitFor({ timeout: 60_000 });
+    const sentence = await verdict.textContent();
+    for (const part of ['window-run', 'window-next', '95 %']) expect(sentence).toContain(part);
+    await takePicture(electron.page, 'electron-compare');
   });
 });
