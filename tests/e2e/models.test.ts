@@ -69,7 +69,9 @@ describe.skipIf(!chromiumPath)(`the Models page${chromiumNote}`, () => {
     expect(await seriousProblems(page)).toEqual([]);
     hub.faults.delayMs = 60_000;
     await page.getByRole('button', { name: /^Download / }).click();
-    await page.getByRole('button', { name: 'Cancel' }).click();
+    // While the Hub is asked the form has a Cancel, too, which would keep the download from beginning.
+    const downloads = page.getByRole('region', { name: 'Downloads' });
+    await downloads.getByRole('button', { name: 'Cancel' }).click();
     await page.getByRole('button', { name: 'Resume the download of org/tiny' }).waitFor();
     hub.faults.delayMs = 0;
     await page.reload();
