@@ -63,11 +63,6 @@ export function detectFormat(row: Record<string, unknown>): DatasetFormat | null
   return (found?.[0] as DatasetFormat | undefined) ?? null;
 }
 
-/** What a format needs, in words. */
-export function formatExpectation(format: DatasetFormat): string {
-  return readers[format].expects;
-}
-
 /** All formats with their fields, for messages. */
 export function describeFormats(): string {
   return Object.entries(readers)
