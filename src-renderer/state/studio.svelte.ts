@@ -56,6 +56,7 @@ export class Studio {
 
   /** Events that come while lists are on their way: applied after them, or an old list would undo them. */
   #held: StudioEvent[] | null = null;
+  #latestLoad: Promise<void> = Promise.resolve();
 
   constructor(client: StudioClient) {
     this.client = client;
@@ -107,7 +108,18 @@ export class Studio {
     this.doctor = await this.client.call('studio.doctor', {});
   }
 
-  async #reload(): Promise<void> {
+  /** Opens a project, and returns when its lists are here: no page is to show those of the one before. @throws StudioError */
+  async openProject(project: string): Promise<void> {
+    await this.client.call('projects.open', { project });
+    await this.#reload();
+  }
+
+  /** Loads everything anew; done when the latest such load is. */
+  #reload(): Promise<void> {
+    return (this.#latestLoad = this.#load());
+  }
+
+  async #load(): Promise<void> {
     const held: StudioEvent[] = [];
     this.#held = held;
     try {
@@ -123,7 +135,7 @@ export class Studio {
         client.call('evaluations.list', {}),
       ]);
       // Another reload has begun meanwhile, perhaps for another project: its answers are newer.
-      if (this.#held !== held) return;
+      if (this.#held !== held) return this.#latestLoad;
       this.info = info;
       this.projects = projects;
       this.models = models;

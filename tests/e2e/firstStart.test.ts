@@ -77,6 +77,7 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
     await page.getByRole('menuitem', { name: /New project/ }).click();
     await page.getByRole('dialog').getByLabel('Name').fill('Arithmetic');
     await page.getByRole('button', { name: 'Make and open it' }).click();
+    await page.getByRole('button', { name: 'Project: Arithmetic' }).waitFor();
     await page.getByRole('heading', { name: 'Which adapter is best?' }).waitFor();
     expect(await page.getByRole('heading', { name: 'Recent runs' }).count()).toBe(0);
     // The job of the other project goes on, and is shown.
@@ -93,6 +94,7 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
     await question.waitFor();
     await page.getByRole('button', { name: /^Project/ }).click();
     await page.getByRole('menuitemradio', { name: /default/ }).click();
+    await page.getByRole('button', { name: 'Project: default' }).waitFor();
     await page.getByRole('heading', { name: 'Recent runs' }).waitFor();
   });
 
