@@ -9,5 +9,7 @@ export default defineConfig({
     // The longest test takes half a minute on two idle cores; one that shares them must not fail for that.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // What a page shows after an action: it is there at once, or a while later on busy cores.
+    expect: { poll: { timeout: 10_000, interval: 100 } },
   },
 });

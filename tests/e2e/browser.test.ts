@@ -59,7 +59,7 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     await studio.addModel(join(fixtures, 'nothing-here'));
     const alert = page.getByRole('alert');
     await alert.waitFor();
-    expect(await alert.textContent()).toContain('nothing-here');
+    await expect.poll(() => alert.textContent()).toContain('nothing-here');
     await studio.addModel(fixtures);
     await expect.poll(() => alert.textContent()).toContain('model.safetensors');
   });
@@ -71,15 +71,15 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     writeGeneratedDataset(file, 400, 1);
     await studio.addDataset(file);
     await page.getByRole('heading', { name: 'sums' }).waitFor();
-    expect(await page.getByText(/400/).count()).toBeGreaterThan(0);
+    await expect.poll(() => page.getByText(/400/).count()).toBeGreaterThan(0);
   });
 
   it('refuses impossible values at the field, before anything starts', async () => {
     await studio.configure({ method: 'ID-LoRA', name: 'never', fields: { Rank: '3', Boost: '2' } });
-    expect(await page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
-    expect(await page.locator('.problem').first().textContent()).toMatch(/3|even|multiple|divide/);
+    await expect.poll(() => page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
+    await expect.poll(() => page.locator('.problem').first().textContent()).toMatch(/3|even|multiple|divide/);
     await studio.configure({ method: 'ID-LoRA', name: 'never', fields: { Rank: '4', 'Max steps': '0' } });
-    expect(await page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
   });
 
   it('trains LoRA, shows it live, survives a reload, stops and resumes', async () => {
@@ -94,7 +94,7 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     await page.reload();
     const stepAfterReload = await studio.shownStep();
     await studio.waitForStep(stepAfterReload + 5);
-    expect(await page.locator('canvas').count()).toBeGreaterThanOrEqual(4);
+    await expect.poll(() => page.locator('canvas').count()).toBeGreaterThanOrEqual(4);
     await takePicture(page, 'run-live');
 
     await page.getByRole('button', { name: 'Stop…' }).click();
@@ -116,7 +116,7 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     });
     await studio.start();
     await studio.waitForState('done');
-    expect(await studio.lastLoss()).toBeGreaterThan(0);
+    await expect.poll(() => studio.lastLoss()).toBeGreaterThan(0);
     const losses = await studio.lossCurve();
     expect(losses).toHaveLength(200);
     const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

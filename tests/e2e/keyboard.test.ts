@@ -37,7 +37,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
 
   it('skips to the content with the first stop', async () => {
     await page.keyboard.press('Tab');
-    expect(await focusedText()).toBe('Skip to content');
+    await expect.poll(() => focusedText()).toBe('Skip to content');
     await page.keyboard.press('Enter');
     expect(await page.evaluate('document.activeElement.id')).toBe('content');
   });
@@ -48,7 +48,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
       .locator('input:focus')
       .and(page.getByPlaceholder(/Go to a page/))
       .waitFor();
-    expect(await seriousProblems(page)).toEqual([]);
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
     await page.keyboard.type('sweep 37');
     await page.keyboard.press('Enter');
     await page.waitForURL(/\/train\/runs\/run37$/);
@@ -75,7 +75,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
     await page.keyboard.press('?');
     const dialog = page.getByRole('dialog');
     await dialog.getByRole('heading', { name: 'Tables' }).waitFor();
-    expect(await dialog.textContent()).toContain('Open the row');
+    await expect.poll(() => dialog.textContent()).toContain('Open the row');
     await page.keyboard.press('Escape');
     await dialog.waitFor({ state: 'detached' });
     await expect.poll(focusedText, { timeout: 5000 }).toBe('Copy');
@@ -85,9 +85,9 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
     const grid = page.getByRole('grid', { name: /Scores/ });
     const row = () =>
       page.evaluate<string>("document.activeElement.getAttribute('aria-rowindex') ?? 'no row'");
-    expect(await grid.getAttribute('aria-rowcount')).toBe(String(scores + 1));
+    await expect.poll(() => grid.getAttribute('aria-rowcount')).toBe(String(scores + 1));
     await grid.locator('tr[tabindex="0"]').focus();
-    expect(await row()).toBe('2');
+    await expect.poll(() => row()).toBe('2');
     await page.keyboard.press('ArrowDown');
     await expect.poll(row).toBe('3');
     const begin = Date.now();
@@ -96,7 +96,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
     expect(Date.now() - begin).toBeLessThan(2000);
     await page.keyboard.press('ArrowUp');
     await expect.poll(row).toBe(String(scores));
-    expect(await grid.locator('tbody tr').count()).toBeLessThan(80);
+    await expect.poll(() => grid.locator('tbody tr').count()).toBeLessThan(80);
     await page.keyboard.press('Enter');
     // Newest first: the row before the last one is evaluation 1, of run 1.
     await page.waitForURL(/\/train\/runs\/run1$/);
@@ -110,7 +110,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
     const before = (await head.boundingBox())!.width;
     for (let i = 0; i < 3; i++) await page.keyboard.press('Shift+ArrowRight');
     await page.keyboard.press('Enter');
-    expect(await head.getAttribute('aria-sort')).toBe('descending');
+    await expect.poll(() => head.getAttribute('aria-sort')).toBe('descending');
     await page.getByRole('button', { name: 'Columns' }).focus();
     await page.keyboard.press('Enter');
     await page.keyboard.type('Seed');
@@ -119,7 +119,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
     await page.getByRole('columnheader', { name: 'Seed' }).waitFor();
     await page.reload();
     await page.getByRole('columnheader', { name: 'Seed' }).waitFor();
-    expect(await head.getAttribute('aria-sort')).toBe('descending');
+    await expect.poll(() => head.getAttribute('aria-sort')).toBe('descending');
     expect((await head.boundingBox())!.width).toBeGreaterThan(before + 20);
   });
 
@@ -156,7 +156,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
     const number = page.locator('.defined').first();
     await number.focus();
     await page.getByText('Numbers that training changes.').waitFor();
-    expect(await number.getAttribute('aria-label')).toContain('8,030,261,248');
+    await expect.poll(() => number.getAttribute('aria-label')).toContain('8,030,261,248');
   });
 
   it('has met no error in the page', () => {

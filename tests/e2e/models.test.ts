@@ -57,7 +57,7 @@ describe.skipIf(!chromiumPath)(`the Models page${chromiumNote}`, () => {
       })
       .toBe(7);
     await takePicture(page, 'models-card');
-    expect(await seriousProblems(page)).toEqual([]);
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
   });
 
   it('finds, looks at and downloads a model of the Hub; a stopped download can be resumed after a reload', async () => {
@@ -66,7 +66,7 @@ describe.skipIf(!chromiumPath)(`the Models page${chromiumNote}`, () => {
     await page.getByRole('button', { name: 'Search' }).click();
     await page.getByRole('button', { name: 'org/tiny' }).click();
     await page.getByText('192 kB in 5 files').waitFor();
-    expect(await seriousProblems(page)).toEqual([]);
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
     hub.faults.delayMs = 60_000;
     await page.getByRole('button', { name: /^Download / }).click();
     // While the Hub is asked the form has a Cancel, too, which would keep the download from beginning.
@@ -111,14 +111,16 @@ describe.skipIf(!chromiumPath)(`the Models page${chromiumNote}`, () => {
     await drop('dropped.jsonl', '{"question":"a","answer":"b"}\n'.repeat(3));
     await page.getByRole('heading', { name: 'dropped' }).waitFor();
     await drop('broken.jsonl', '{"x":1}\n');
-    expect(await page.getByRole('alert').textContent()).toMatch(/broken.jsonl, row 1 has the fields x/);
+    await expect
+      .poll(() => page.getByRole('alert').textContent())
+      .toMatch(/broken.jsonl, row 1 has the fields x/);
   });
 
   it('says what to do with a model that a browser cannot place', async () => {
     await drop('model.safetensors', 'x');
     await page.getByRole('heading', { level: 1, name: 'Models' }).waitFor();
-    expect(await page.getByRole('alert').textContent()).toMatch(
-      /does not tell where “model.safetensors” lies/,
-    );
+    await expect
+      .poll(() => page.getByRole('alert').textContent())
+      .toMatch(/does not tell where “model.safetensors” lies/);
   });
 });

@@ -47,8 +47,8 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
         .locator('html')
         .evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth);
       expect(overflow, `${width}`).toBe(0);
-      expect(await page.locator('button.primary, a.primary').count()).toBe(1);
-      expect(await seriousProblems(page)).toEqual([]);
+      await expect.poll(() => page.locator('button.primary, a.primary').count()).toBe(1);
+      await expect.poll(() => seriousProblems(page)).toEqual([]);
       await takePicture(page, `${path.slice(1).replace('/', '-')}-${width}-${colorScheme}`);
     }
   });
@@ -74,7 +74,7 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
     await expect.poll(async () => Number(await rank.inputValue())).toBeGreaterThan(100);
     await rank.fill('2.5');
     await page.getByText('A whole number, at least 1.').waitFor();
-    expect(await page.getByRole('button', { name: /^Train with/ }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole('button', { name: /^Train with/ }).isDisabled()).toBe(true);
     await rank.fill('8');
   });
 
@@ -87,8 +87,8 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
     await row.getByRole('button', { name: 'Use LoRA in Train' }).click();
     await page.waitForURL(/\/train$/);
     const rank = page.getByRole('spinbutton', { name: 'Rank', exact: true });
-    expect(await rank.inputValue()).toBe('3');
-    expect(await page.getByRole('radio', { name: /^LoRA\b/ }).isChecked()).toBe(true);
+    await expect.poll(() => rank.inputValue()).toBe('3');
+    await expect.poll(() => page.getByRole('radio', { name: /^LoRA\b/ }).isChecked()).toBe(true);
     await page.goBack();
     await page.getByRole('heading', { name: /Closest settings/ }).waitFor();
   });

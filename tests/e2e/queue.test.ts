@@ -59,7 +59,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     for (const name of ['b', 'c', 'd']) await queue(name, 'lora', 40);
     await page.getByRole('region', { name: 'Running: first' }).waitFor();
     await page.getByRole('heading', { name: '3 runs wait' }).waitFor();
-    expect(await names()).toBe('b c d');
+    await expect.poll(() => names()).toBe('b c d');
 
     await page.getByRole('button', { name: 'Move d up' }).click();
     await expect.poll(names).toBe('b d c');
@@ -95,10 +95,10 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     await page.getByText('1st of 3 in the queue, which is held').waitFor();
     await takePicture(page, 'run-waiting');
     await page.getByRole('link', { name: 'Show the queue' }).click();
-    expect(await names()).toBe('first d b');
+    await expect.poll(() => names()).toBe('first d b');
     await page.getByRole('button', { name: 'Let the queue go on' }).click();
     await page.getByRole('region', { name: 'Running: first' }).waitFor();
-    expect(await names()).toBe('d b');
+    await expect.poll(() => names()).toBe('d b');
   });
 
   it('goes on after a restart with the next run, and says what was interrupted', async () => {
@@ -124,7 +124,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     await page.getByRole('button', { name: 'Branch…' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByRole('radio', { name: /step 40/ }).waitFor();
-    expect(await dialog.getByRole('button', { name: 'Queue the branch' }).isDisabled()).toBe(true);
+    await expect.poll(() => dialog.getByRole('button', { name: 'Queue the branch' }).isDisabled()).toBe(true);
     await dialog.getByText('Above 40').waitFor();
     await dialog.getByLabel('Last step').fill('55');
     await dialog.getByText('15 more').waitFor();
@@ -146,7 +146,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     await dialog.getByRole('button', { name: 'Queue the branch' }).click();
     await page.getByRole('heading', { level: 1, name: 'd-from-40' }).waitFor();
     await studio.waitForState('done');
-    expect(await studio.shownStep()).toBe(55);
+    await expect.poll(() => studio.shownStep()).toBe(55);
     await page.getByText(/branched at step 40 of\s+d/).waitFor();
     await takePicture(page, 'run-branched');
   });
@@ -156,7 +156,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     const toast = page.getByRole('region', { name: 'Confirmations' });
     await toast.getByText(/Deleted the run d-from-40: .*B are freed/).waitFor();
     await page.getByRole('columnheader', { name: 'Run' }).first().waitFor();
-    expect(await page.getByRole('rowheader', { name: 'd-from-40' }).count()).toBe(0);
+    await expect.poll(() => page.getByRole('rowheader', { name: 'd-from-40' }).count()).toBe(0);
     await takePicture(page, 'run-deleted');
     await toast.getByRole('button', { name: 'Undo' }).click();
     await page.getByRole('rowheader', { name: 'd-from-40' }).waitFor();

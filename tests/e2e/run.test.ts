@@ -78,9 +78,9 @@ describe.skipIf(!chromiumPath)(`the parts of a run's page${chromiumNote}`, () =>
     for (let i = 0; i < 4; i++)
       for (const name of ['Summary', 'Config', 'Logs', 'Charts']) {
         answered.push(await page.evaluate<number>(clickToPaint(name)));
-        expect(await part(name).getAttribute('aria-current')).toBe('page');
+        await expect.poll(() => part(name).getAttribute('aria-current')).toBe('page');
       }
-    expect(await page.getByTestId('run-state').textContent()).toMatch(/running/);
+    await expect.poll(() => page.getByTestId('run-state').textContent()).toMatch(/running/);
     answered.sort((a, b) => a - b);
     expect(answered[Math.floor(answered.length / 2)]).toBeLessThan(100);
   });
@@ -98,7 +98,7 @@ describe.skipIf(!chromiumPath)(`the parts of a run's page${chromiumNote}`, () =>
     await part('Router').click();
     await page.getByText('Chosen pivots').waitFor();
     await part('Config').click();
-    expect(await page.getByText('num_clusters').count()).toBeGreaterThan(0);
+    await expect.poll(() => page.getByText('num_clusters').count()).toBeGreaterThan(0);
   });
 
   it('saves the curves as CSV with every step, and as a picture', async () => {

@@ -48,15 +48,15 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
   it('shows the options of the chosen method and optimiser only, by keyboard', async () => {
     await page.getByRole('radio', { name: /^LoRA\b/ }).check();
     await page.getByText('Advanced', { exact: false }).first().click();
-    expect(await number('Clusters').count()).toBe(0);
+    await expect.poll(() => number('Clusters').count()).toBe(0);
     await page.keyboard.press('Tab');
     await page.getByRole('radio', { name: /^LoRA\b/ }).focus();
     for (let i = 0; i < 4; i++) await page.keyboard.press('ArrowDown');
-    expect(await page.getByRole('radio', { name: /^ID-LoRA\b/ }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByRole('radio', { name: /^ID-LoRA\b/ }).isChecked()).toBe(true);
     await number('Clusters').waitFor();
-    expect(await number('Beta 1').count()).toBe(1);
+    await expect.poll(() => number('Beta 1').count()).toBe(1);
     await page.getByRole('combobox', { name: 'Optimizer' }).selectOption('sgd');
-    expect(await number('Beta 1').count()).toBe(0);
+    await expect.poll(() => number('Beta 1').count()).toBe(0);
     await number('Momentum').waitFor();
     await page.getByRole('combobox', { name: 'Optimizer' }).selectOption('adamw');
   });
@@ -79,15 +79,15 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await number('Context length').fill('64');
     await page.getByRole('combobox', { name: 'Preset' }).selectOption({ label: 'Quick look' });
     await page.getByRole('button', { name: 'Use all its values' }).click();
-    expect(await number('Max steps').inputValue()).toBe('30');
+    await expect.poll(() => number('Max steps').inputValue()).toBe('30');
     await page.getByText('No value differs from the preset.').waitFor();
     await number('Max steps').fill('77');
     await page.getByText('1 changed from the preset').click();
     await page.getByRole('button', { name: 'Revert Max steps to 30' }).click();
-    expect(await number('Max steps').inputValue()).toBe('30');
+    await expect.poll(() => number('Max steps').inputValue()).toBe('30');
     await page.getByRole('button', { name: 'Undo', exact: true }).click();
-    expect(await number('Max steps').inputValue()).toBe('200');
-    expect(await number('Context length').inputValue()).toBe('64');
+    await expect.poll(() => number('Max steps').inputValue()).toBe('200');
+    await expect.poll(() => number('Context length').inputValue()).toBe('64');
   });
 
   it('keeps a preset of one’s own over a reload', async () => {
@@ -99,10 +99,10 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await page.reload();
     const preset = page.getByRole('combobox', { name: 'Preset' });
     await preset.waitFor();
-    expect(await preset.locator('option:checked').textContent()).toBe('Three rows');
-    expect(await number('Batch size').inputValue()).toBe('5');
+    await expect.poll(() => preset.locator('option:checked').textContent()).toBe('Three rows');
+    await expect.poll(() => number('Batch size').inputValue()).toBe('5');
     await page.getByRole('button', { name: 'Use all its values' }).click();
-    expect(await number('Batch size').inputValue()).toBe('3');
+    await expect.poll(() => number('Batch size').inputValue()).toBe('3');
   });
 
   it('refuses a file with a value out of range, takes a good one, and gives the same back', async () => {
@@ -110,13 +110,13 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     const text = page.getByLabel('or its text');
     await text.fill('method: lora\nr: 0');
     await page.getByText('r: 0 is not possible. At least 1.').waitFor();
-    expect(await page.getByRole('button', { name: 'Put into the form' }).isDisabled()).toBe(true);
-    expect(await seriousProblems(page)).toEqual([]);
+    await expect.poll(() => page.getByRole('button', { name: 'Put into the form' }).isDisabled()).toBe(true);
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
     await text.fill('peft_type: LORA\nr: 6\nlora_alpha: 12\nlearning_rate: 1e-3\nmax_length: 32\nfp16: true');
     await page.getByText('Ignored:').waitFor();
     await page.getByRole('button', { name: 'Put into the form' }).click();
     await page.getByText('5 values were imported.').waitFor();
-    expect(await number('Rank').inputValue()).toBe('6');
+    await expect.poll(() => number('Rank').inputValue()).toBe('6');
     await page.getByText('The same as a command or a file').click();
     await page.getByRole('button', { name: 'Copy', exact: true }).click();
     await expect
@@ -129,14 +129,14 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
 
   it('opens the advanced part where a value in it is wrong', async () => {
     await page.getByText('Advanced', { exact: false }).first().click();
-    expect(await number('Dropout').isVisible()).toBe(false);
+    await expect.poll(() => number('Dropout').isVisible()).toBe(false);
     await page.getByRole('button', { name: 'Import a configuration…' }).click();
     await page.getByLabel('or its text').fill('layers_to_transform: [0, 9]');
     await page.getByRole('button', { name: 'Put into the form' }).click();
     await page.getByText(/Layer 9 does not exist/).waitFor();
-    expect(await page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
     await page.getByRole('textbox', { name: 'Layers' }).fill('0-1');
-    expect(await page.getByRole('button', { name: 'Start training' }).isEnabled()).toBe(true);
+    await expect.poll(() => page.getByRole('button', { name: 'Start training' }).isEnabled()).toBe(true);
   });
 
   it('finds runs by what is written into them', async () => {
@@ -190,9 +190,9 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await page.getByRole('row', { name: /first dora\b/ }).focus();
     await page.keyboard.press('c');
     await page.getByText('The form has the configuration of “first dora”.').waitFor();
-    expect(await page.getByRole('radio', { name: /^DoRA\b/ }).isChecked()).toBe(true);
-    expect(await number('Learning rate').inputValue()).toBe('0.0001');
-    expect(await number('Max steps').inputValue()).toBe('60');
+    await expect.poll(() => page.getByRole('radio', { name: /^DoRA\b/ }).isChecked()).toBe(true);
+    await expect.poll(() => number('Learning rate').inputValue()).toBe('0.0001');
+    await expect.poll(() => number('Max steps').inputValue()).toBe('60');
     expect(addressOf()).toBe('/train');
     await page.goBack();
   });
