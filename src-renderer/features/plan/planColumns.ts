@@ -1,9 +1,16 @@
+import {
+  forecastTraining,
+  memoryFit,
+  type FitVerdict,
+  type Forecast,
+} from '../../../src-main/budget/forecast/calibrate.ts';
 import { countParameters, type ParameterCount } from '../../../src-main/budget/count.ts';
 import type { ModelShape } from '../../../src-main/budget/modelShape.ts';
 import { rankCurve, type RankPoint } from '../../../src-main/budget/rankCurve.ts';
 import { largestRankAllowed } from '../../../src-main/budget/searchSpace.ts';
 import { extraWork, rankBounds, type RankBounds, type Work } from '../../../src-main/budget/work.ts';
 import { StudioError, toPlainError, type PlainError } from '../../../src-main/contract/errors.ts';
+import type { Calibration } from '../../../src-main/contract/forecast.ts';
 import { readLayers, readPattern } from '../../../src-main/contract/optionText.ts';
 import { methods, type AdapterConfig, type Method } from '../../../src-main/contract/training.ts';
 import { optionDefaults } from '../../../src-main/contract/trainingOptions.ts';
@@ -12,8 +19,20 @@ import { numberProblem, type PlanForm } from './planForm.ts';
 export interface PlanColumn {
   method: Method;
   /** Null where the method is impossible with these values. */
-  found: { count: ParameterCount; work: Work; bounds: RankBounds | null } | null;
+  found: {
+    count: ParameterCount;
+    work: Work;
+    bounds: RankBounds | null;
+    training: TrainingCost | null;
+  } | null;
   problem: PlainError | null;
+}
+
+/** What a step of the form's training takes. */
+export interface TrainingCost {
+  forecast: Forecast;
+  fit: FitVerdict;
+  tokensPerSecond: number;
 }
 
 /** Largest value of each number of the form. */
@@ -24,6 +43,8 @@ export const mostOf = {
   heads: 64,
   experts: 64,
   tasks: 1000,
+  batch: 4096,
+  context: 131_072,
 };
 
 /** What is wrong with each field of the form, before any method is asked. */
@@ -62,15 +83,44 @@ export function planAdapter(form: PlanForm, method: Method): AdapterConfig | nul
   };
 }
 
-/** All methods side by side at the same rank; without numbers where a field is wrong, which is said at the field. */
-export function planColumns(form: PlanForm, shape: ModelShape): PlanColumn[] {
+/** The form's training with one adapter, each row as long as the context. @param modelId of the library; null: a preset */
+function trainingCost(
+  form: PlanForm,
+  { shape, adapter, modelId }: { shape: ModelShape; adapter: AdapterConfig; modelId: string | null },
+  calibration: Calibration,
+): TrainingCost {
+  const { precision, gradientCheckpointing } = form;
+  const [batch, context] = [form.batch!, form.context!];
+  const config = { ...optionDefaults, adapter, batch, context, precision, gradientCheckpointing };
+  const forecast = forecastTraining(
+    { modelId: modelId ?? '', shape, config, rowTokens: context, steps: 1, heldOutRows: 0 },
+    calibration,
+  );
+  return {
+    forecast,
+    fit: memoryFit(forecast.memory.correctedBytes, calibration.memoryBytes),
+    tokensPerSecond: (batch * context) / forecast.time.secondsPerStep,
+  };
+}
+
+/**
+ * All methods side by side at the same rank; without numbers where a field is wrong, which is said at the field.
+ * @param machine what was measured on it, for memory and time; null: not known yet
+ */
+export function planColumns(
+  form: PlanForm,
+  shape: ModelShape,
+  machine: { calibration: Calibration; modelId: string | null } | null = null,
+): PlanColumn[] {
   return methods.map((method) => {
     const adapter = planAdapter(form, method);
     if (!adapter) return { method, found: null, problem: null };
     try {
       const count = countParameters(shape, adapter);
-      const found = { count, work: extraWork(shape, adapter), bounds: rankBounds(shape, adapter) };
-      return { method, found, problem: null };
+      const training =
+        machine && trainingCost(form, { shape, adapter, modelId: machine.modelId }, machine.calibration);
+      const [work, bounds] = [extraWork(shape, adapter), rankBounds(shape, adapter)];
+      return { method, found: { count, work, bounds, training }, problem: null };
     } catch (error) {
       return { method, found: null, problem: toPlainError(error) };
     }

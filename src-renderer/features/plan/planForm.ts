@@ -6,11 +6,13 @@ import { StudioError } from '../../../src-main/contract/errors.ts';
 import {
   gateSchema,
   methods,
+  precisionSchema,
   routerKindSchema,
   targetModuleSchema,
   targetModules,
   type Gate,
   type Method,
+  type Precision,
   type RouterKind,
   type TargetModule,
 } from '../../../src-main/contract/training.ts';
@@ -37,9 +39,14 @@ export interface PlanForm {
   experts: number | null;
   gate: Gate;
   tasks: number | null;
+  /** The training whose memory and time are foreseen. */
+  batch: number | null;
+  context: number | null;
+  precision: Precision;
+  gradientCheckpointing: boolean;
 }
 
-type NumberKey = 'rank' | 'clusters' | 'boost' | 'heads' | 'experts' | 'tasks';
+type NumberKey = 'rank' | 'clusters' | 'boost' | 'heads' | 'experts' | 'tasks' | 'batch' | 'context';
 
 /** The settings of the paper (sections 4.1 and 4.2) at a small rank. */
 const first: Readonly<Omit<PlanForm, 'given'>> = {
@@ -57,6 +64,10 @@ const first: Readonly<Omit<PlanForm, 'given'>> = {
   experts: 4,
   gate: 'token',
   tasks: 1,
+  batch: 4,
+  context: 512,
+  precision: 'bf16',
+  gradientCheckpointing: false,
 };
 
 /** What was stored, as far as it is of the right kind. */
@@ -86,6 +97,10 @@ export function restorePlan(saved: Partial<Record<keyof PlanForm, unknown>>): Pl
     experts: number('experts'),
     gate: gateSchema.safeParse(saved.gate).data ?? first.gate,
     tasks: number('tasks'),
+    batch: number('batch'),
+    context: number('context'),
+    precision: precisionSchema.safeParse(saved.precision).data ?? first.precision,
+    gradientCheckpointing: saved.gradientCheckpointing === true,
   };
 }
 

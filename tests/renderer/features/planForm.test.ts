@@ -65,12 +65,34 @@ it('curves pass through the counts, and the heat map adds up to them', () => {
   }
 });
 
+const machine = { cores: 2, memoryBytes: 24e9, records: [] };
+
+it('foresees memory and time of every method, larger for a longer context', () => {
+  const shape = presets['llama-3.2-1b']!;
+  const form = restorePlan({ rank: 16, batch: 2, context: 256, precision: 'f32' });
+  const columns = (context: number) =>
+    planColumns({ ...form, context }, shape, { calibration: machine, modelId: null });
+  const [short, long] = [columns(256), columns(1024)];
+  for (const [i, { method, found }] of short.entries()) {
+    const training = found!.training!;
+    // The weights alone take 4 bytes a parameter.
+    expect(training.forecast.memory.correctedBytes, method).toBeGreaterThan(4 * 1.2e9);
+    expect(training.tokensPerSecond, method).toBeCloseTo((2 * 256) / training.forecast.time.secondsPerStep);
+    const later = long[i]!.found!.training!.forecast;
+    expect(later.memory.correctedBytes).toBeGreaterThan(training.forecast.memory.correctedBytes);
+    expect(later.time.secondsPerStep).toBeGreaterThan(training.forecast.time.secondsPerStep);
+  }
+  // Full fine-tuning: weights, gradients and two moments in f32 are about 20 GB of 24.
+  expect(short.find(({ method }) => method === 'full')!.found!.training!.fit).not.toBe('fits');
+  expect(planColumns({ ...form, context: 0 }, shape)[0]!.found).toBeNull();
+});
+
 it('a change on an 80-layer model takes less than a frame', () => {
   const shape = presets['llama-3-70b']!;
   const form = restorePlan({ rank: 16 });
   const change = (rank: number) => {
     const started = performance.now();
-    planColumns({ ...form, rank }, shape);
+    planColumns({ ...form, rank }, shape, { calibration: machine, modelId: null });
     rankCurves({ ...form, rank }, shape);
     return performance.now() - started;
   };
