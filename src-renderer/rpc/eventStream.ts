@@ -7,7 +7,7 @@ export interface StreamPlace {
 }
 
 export interface EventStream {
-  /** The last event seen, for the next `subscribe`; null before the first answer. */
+  /** The last event seen, for the next `subscribe`; null before the first answer: events that come earlier are dropped. */
   place(): StreamPlace | null;
   /** The core's answer to `subscribe`: its epoch and last number. */
   subscribed(at: StreamPlace): void;
@@ -33,8 +33,11 @@ export function createEventStream(listener: {
       if (missed) listener.onGap();
     },
     event({ epoch, sequence, event }) {
-      if (place?.epoch === epoch && sequence <= place.sequence) return;
-      const missed = place !== null && (place.epoch !== epoch || sequence !== place.sequence + 1);
+      // The shell still passes on what the page asked for before it was reloaded: only what follows the answer to this page's own
+      // `subscribe` is its stream, and without that answer it would never load.
+      if (place === null) return;
+      if (place.epoch === epoch && sequence <= place.sequence) return;
+      const missed = place.epoch !== epoch || sequence !== place.sequence + 1;
       place = { epoch, sequence };
       if (missed) listener.onGap();
       listener.onEvent(event);
