@@ -1,6 +1,10 @@
 import { z } from 'zod';
 import { trainConfigSchema } from './training.ts';
 
+/** What a training computes on. */
+export const deviceKindSchema = z.enum(['cpu', 'gpu']);
+export type DeviceKind = z.infer<typeof deviceKindSchema>;
+
 /** From what a forecast was made: the model of the engine alone, measurements of other runs on this machine, or of this very step. */
 export const forecastBasisSchema = z.enum(['model', 'machine', 'measured']);
 export type ForecastBasis = z.infer<typeof forecastBasisSchema>;
@@ -42,6 +46,7 @@ export const forecastRecordSchema = z.object({
   runId: z.string().nullable(),
   name: z.string(),
   modelId: z.string(),
+  device: deviceKindSchema.default('cpu'),
   config: trainConfigSchema,
   forecast: runForecastSchema,
   measured: runMeasurementSchema,
@@ -54,6 +59,8 @@ export const calibrationSchema = z.object({
   cores: z.number().int(),
   /** Memory that a process may use. */
   memoryBytes: z.number(),
+  /** The GPU that trainings compute on; null: they compute on the processor. */
+  gpu: z.object({ name: z.string(), memoryBytes: z.number() }).nullable(),
   records: z.array(forecastRecordSchema),
 });
 export type Calibration = z.infer<typeof calibrationSchema>;

@@ -199,7 +199,7 @@ export function createCore(options: {
       runs.remove(run);
       return {};
     },
-    'plan.calibration': async () => forecasts.calibration(),
+    'plan.calibration': () => forecasts.calibration(),
     'plan.lengths': ({ model, dataset }, { signal }) => forecasts.lengths(model, dataset, signal),
     'plan.probe': (input, { signal }) => forecasts.probe(input, signal),
     'evaluations.list': async () => evaluations.list(),

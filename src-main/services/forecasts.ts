@@ -10,9 +10,10 @@ import type { TrainConfig } from '../contract/training.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import { loadModelTokenizer } from '../formats/tokenizer.ts';
 import { insertProbe, listProbes } from '../store/probes.ts';
-import { listAllRuns } from '../store/runs.ts';
+import { newestRuns } from '../store/runs.ts';
 import { newId, type ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
+import { createProbe, findTrainingGpu } from './engineProbe.ts';
 import { usableMemory } from './machine.ts';
 import type { ModelService } from './models.ts';
 import { countRowLengths, laidOutTokens } from './rowLengths.ts';
@@ -21,7 +22,7 @@ import { prepareTrainingData, type TrainingData } from './trainingData.ts';
 
 export interface ForecastService {
   /** What this machine is, and what was measured on it. */
-  calibration(): Calibration;
+  calibration(): Promise<Calibration>;
   lengths(model: string, dataset: string, signal: AbortSignal): Promise<RowLengths>;
   /** Takes a few steps of a training that is recorded nowhere else, and measures them; progress of the task `probe`. */
   probe(
@@ -42,9 +43,10 @@ export function createForecastService(
   /** By model and dataset: the text of neither changes under its hash. */
   const counted = new Map<string, RowLengths>();
   let isProbing = false;
+  const askEngine = createProbe(context.engine);
 
   return {
-    calibration: () => readCalibration(context),
+    calibration: async () => readCalibration(context, await findTrainingGpu(askEngine)),
 
     async lengths(modelReference, datasetReference, signal) {
       const [model, dataset] = [models.get(modelReference), datasets.get(datasetReference)];
@@ -81,7 +83,8 @@ export function createForecastService(
           }),
           signal,
         );
-        const forecast = foresee(context, { model, config, data, steps });
+        const gpu = await findTrainingGpu(askEngine);
+        const forecast = foresee(context, { model, config, data, steps, gpu });
         progress(0, 'Taking steps');
         const meter = startMeter();
         const job = context.engine.start(
@@ -110,6 +113,7 @@ export function createForecastService(
           runId: null,
           name: 'probe',
           modelId: model.id,
+          device: gpu ? 'gpu' : 'cpu',
           config,
           forecast,
           measured: meter.read(peakMemoryBytes),
@@ -146,9 +150,15 @@ function probeConfig(config: TrainConfig, model: Model, steps: number): TrainCon
 /** Forecast of a training whose data lie tokenised. */
 export function foresee(
   context: ServiceContext,
-  given: { model: Model; config: TrainConfig; data: TrainingData; steps: number },
+  given: {
+    model: Model;
+    config: TrainConfig;
+    data: TrainingData;
+    steps: number;
+    gpu: Calibration['gpu'];
+  },
 ): RunForecast {
-  const { model, config, data, steps } = given;
+  const { model, config, data, steps, gpu } = given;
   const files = [data.trainFile, ...(data.heldOutFile ? [data.heldOutFile] : [])];
   const length = Math.min(config.context, model.contextLength);
   const rowTokens = laidOutTokens(files, { context: length, packing: config.packing });
@@ -161,7 +171,7 @@ export function foresee(
       steps,
       heldOutRows: Math.min(data.contract.heldOutRows, config.heldOutRows),
     },
-    readCalibration(context),
+    readCalibration(context, gpu),
   );
   return {
     modelledBytes: memory.bytes,
@@ -176,12 +186,14 @@ export function foresee(
 }
 
 /** Measurements of another machine, whose data folder this was, say nothing here. */
-function readCalibration({ database }: ServiceContext): Calibration {
-  const runs = listAllRuns(database).filter(isOfThisMachine).flatMap(recordOf);
+function readCalibration({ database }: ServiceContext, gpu: Calibration['gpu']): Calibration {
+  const runs = newestRuns(database, 2 * mostRecords)
+    .filter(isOfThisMachine)
+    .flatMap(recordOf);
   const records = [...runs, ...listProbes(database, machineKey())]
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))
     .slice(0, mostRecords);
-  return { cores: cpus().length, memoryBytes: usableMemory(), records };
+  return { cores: cpus().length, memoryBytes: usableMemory(), gpu, records };
 }
 
 function machineKey(): string {
@@ -197,13 +209,15 @@ function recordOf({
   name,
   modelId,
   config,
+  environment,
   forecast,
   measured,
   endedAt,
   createdAt,
 }: Run): ForecastRecord[] {
   if (!forecast || !measured) return [];
-  return [{ runId: id, name, modelId, config, forecast, measured, createdAt: endedAt ?? createdAt }];
+  const device = environment?.device.includes('gpu') ? 'gpu' : 'cpu';
+  return [{ runId: id, name, modelId, device, config, forecast, measured, createdAt: endedAt ?? createdAt }];
 }
 
 /** The work, or the one error for what was cancelled. */

@@ -2,11 +2,12 @@ import { cpus, totalmem } from 'node:os';
 import type { Run } from '../contract/entities.ts';
 import { toPlainError } from '../contract/errors.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
-import type { EngineHost, EngineJob } from '../engine/process/supervisor.ts';
+import type { EngineJob } from '../engine/process/supervisor.ts';
 import { checkpointStep } from '../formats/checkpointFolder.ts';
 import { latestCheckpoint } from './checkpoints.ts';
 import type { ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
+import { gpuOf } from './engineProbe.ts';
 import { foresee } from './forecasts.ts';
 import type { ModelService } from './models.ts';
 import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
@@ -32,16 +33,6 @@ export interface TurnParts {
   save(run: Run): Run;
   /** Forgets what was recorded after the step from which the run goes on. */
   goBackTo(runId: string, step: number): void;
-}
-
-/** Asks once what the engine is; again only where that failed. */
-export function createProbe(engine: EngineHost): () => Promise<ProbeResult> {
-  let probed: Promise<ProbeResult> | null = null;
-  return () =>
-    (probed ??= engine.start({ kind: 'probe' }).result.catch((error: unknown) => {
-      probed = null;
-      throw error;
-    }));
 }
 
 /**
@@ -71,7 +62,7 @@ export function beginTurn(
       signal: preparing.signal,
     });
     const engine = await unlessAborted(parts.probe(), preparing.signal);
-    return { model, data, engine };
+    return { model, data, engine, gpu: await gpuOf(engine) };
   }
 
   async function take(): Promise<Run> {
@@ -84,13 +75,13 @@ export function beginTurn(
       endedAt: null,
     });
     try {
-      const { model, data, engine } = await prepare(run);
+      const { model, data, engine, gpu } = await prepare(run);
       run = save({ ...run, dataContract: data.contract, environment: environmentOf(engine) });
       const resumeFrom = latestCheckpoint(context, run.id);
       parts.goBackTo(run.id, resumeFrom ? checkpointStep(resumeFrom) : 0);
       const recorder = createRunRecorder(context, run, save, {
         watch,
-        foresee: (steps) => foresee(context, { model, config: run.config, data, steps }),
+        foresee: (steps) => foresee(context, { model, config: run.config, data, steps, gpu }),
       });
       job = context.engine.start(
         {

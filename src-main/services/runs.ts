@@ -26,6 +26,7 @@ import { readSparkline } from '../store/sparklines.ts';
 import { createBranch, type BranchRequest } from './branches.ts';
 import { chosenCheckpoint, describeCheckpoints, latestCheckpoint } from './checkpoints.ts';
 import { missing, type ServiceContext } from './context.ts';
+import { createProbe } from './engineProbe.ts';
 import { describeRouterModule } from './routerModule.ts';
 import { createCurveReader, type CurveQuery } from './curveReader.ts';
 import type { DatasetService } from './datasets.ts';
@@ -34,7 +35,7 @@ import { newRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { endedBy, type Ending } from './runRecorder.ts';
 import { createRunRemoval } from './runRemoval.ts';
-import { beginTurn, createProbe, type RunTurn } from './runTurn.ts';
+import { beginTurn, type RunTurn } from './runTurn.ts';
 
 /** Sees the engine's events of one run. */
 type Watch = (event: EngineEvent) => void;

@@ -56,6 +56,14 @@ export function listAllRuns({ readable }: ReadableDatabase): Run[] {
   return readable.prepare(`SELECT ${columns} FROM runs WHERE ${isKept()}`).all().map(read);
 }
 
+/** Of all projects, newest first. */
+export function newestRuns({ readable }: ReadableDatabase, most: number): Run[] {
+  return readable
+    .prepare(`SELECT ${columns} FROM runs WHERE ${isKept()} ORDER BY created_at DESC LIMIT ?`)
+    .all(most)
+    .map(read);
+}
+
 /** By id, else by name within the project: ids are the same everywhere, so that a job of another project can be reached. */
 export function findRun({ readable }: ReadableDatabase, project: string, reference: string): Run | null {
   const row = readable

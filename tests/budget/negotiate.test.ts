@@ -21,7 +21,7 @@ const planned = (rest: Partial<TrainConfigInput> = {}): PlannedTraining => ({
   steps: 100,
   heldOutRows: 0,
 });
-const bare: Calibration = { cores: 8, memoryBytes: 64e9, records: [] };
+const bare: Calibration = { cores: 8, memoryBytes: 64e9, gpu: null, records: [] };
 const lengths: RowLengths = { lengths: [100, 200, 300, 400, 505], longest: 505, rows: 5 };
 
 /** What came of a planned training: so many times the memory and the seconds a step that the arithmetic has. */
@@ -36,6 +36,7 @@ function record(
     runId,
     name: 'r',
     modelId: of.modelId,
+    device: 'cpu',
     config: of.config,
     forecast: {
       modelledBytes: forecast.memory.bytes,

@@ -33,7 +33,7 @@ const given = { model: 'tiny', dataset: 'sums' };
 
 it('records with every run what was foreseen and what it took', async () => {
   const { core } = await openCore();
-  expect(core.forecasts.calibration().records).toEqual([]);
+  expect((await core.forecasts.calibration()).records).toEqual([]);
   const first = await (await core.runs.start({ ...given, name: 'first', config: config() })).ended;
   expect(first.forecast).toMatchObject({ memoryBasis: 'model', timeBasis: 'model' });
   expect(first.measured).toMatchObject({ steps: 6 });
@@ -54,7 +54,7 @@ it('records with every run what was foreseen and what it took', async () => {
     await core.runs.start({ ...given, name: 'third', config: config({ batch: 4 }) })
   ).ended;
   expect(third.forecast).toMatchObject({ memoryBasis: 'machine', timeBasis: 'machine' });
-  const { records } = core.forecasts.calibration();
+  const { records } = await core.forecasts.calibration();
   expect(records.map(({ name }) => name)).toEqual(['third', 'second', 'first']);
   expect(forecastErrors(records)).toMatchObject({ n: 3 });
 });
@@ -70,7 +70,7 @@ it('measures a few steps without making a run', async () => {
   expect(probe.measured.steps).toBeGreaterThanOrEqual(4);
   expect(probe.measured.steps).toBeLessThan(20);
   expect(core.runs.list()).toEqual([]);
-  expect(core.forecasts.calibration().records).toEqual([probe]);
+  expect((await core.forecasts.calibration()).records).toEqual([probe]);
   const progress = events.flatMap((event) =>
     event.type === 'progress' && event.task === 'probe' ? [event] : [],
   );
@@ -85,12 +85,12 @@ it('measures a few steps without making a run', async () => {
       steps: 100,
       heldOutRows: 0,
     },
-    core.forecasts.calibration(),
+    await core.forecasts.calibration(),
   );
   expect(forecast.time).toMatchObject({ basis: 'measured', secondsPerStep: probe.measured.secondsPerStep });
   expect(forecast.memory.correctedBytes).toBeCloseTo(probe.measured.peakMemoryBytes, -1);
   // A probe is no test of a forecast.
-  expect(forecastErrors(core.forecasts.calibration().records)).toBeNull();
+  expect(forecastErrors((await core.forecasts.calibration()).records)).toBeNull();
 });
 
 it('is cancelled, and refuses what no run could do', async () => {
@@ -108,7 +108,7 @@ it('is cancelled, and refuses what no run could do', async () => {
       neverAborted,
     ),
   ).rejects.toMatchObject({ code: 'config_invalid' });
-  expect(core.forecasts.calibration().records).toEqual([]);
+  expect((await core.forecasts.calibration()).records).toEqual([]);
 });
 
 it('counts the tokens of rows once', async () => {

@@ -1,7 +1,13 @@
-import type { Calibration, ForecastBasis, ForecastRecord, RowLengths } from '../../contract/forecast.ts';
+import type {
+  Calibration,
+  DeviceKind,
+  ForecastBasis,
+  ForecastRecord,
+  RowLengths,
+} from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { baseParameters, type ModelShape } from '../modelShape.ts';
-import { trainingMemory, type MemoryForecast } from './memory.ts';
+import { hostMemory, trainingMemory, type MemoryForecast } from './memory.ts';
 import { runTime, stepWork, type RunTime } from './time.ts';
 
 /** A training that is planned. */
@@ -23,12 +29,18 @@ export interface Forecast {
     basis: ForecastBasis;
     /** Measurements that it rests on. */
     n: number;
+    /** On a GPU: what the process beside it needs of the machine's memory. Null: everything is there. */
+    hostBytes: number | null;
   };
   time: RunTime & { secondsPerStep: number; modelledSecondsPerStep: number; basis: ForecastBasis; n: number };
 }
 
-/** Products that a core does in a second before anything was measured: careful for a processor without matrix units. */
+/**
+ * Products that a core does in a second before anything was measured: careful for a processor without matrix units. A GPU's, by
+ * precision, are assumed: a tenth of what a card of recent years names.
+ */
 const flopsPerCore = 40e9;
+const flopsOfGpu = { f32: 5e12, bf16: 15e12 };
 
 /** Seconds of a step that no product explains: each layer is some hundred small operations. */
 const secondsPerLayer = 0.0015;
@@ -43,21 +55,22 @@ const mostCorrection = 3;
 /**
  * Forecast of a training's peak memory and time: the arithmetic, corrected by what was measured on this machine. What did the same step
  * before (or was probed) decides alone; else all measurements do, by the median of measured over modelled, those of the same precision
- * and model before others.
+ * and model before others. Measurements on the other kind of device say nothing; the memory of a GPU is not measured at all.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
 export function forecastTraining(planned: PlannedTraining, calibration: Calibration): Forecast {
   const { shape, config, rowTokens, steps, heldOutRows } = planned;
   const layout = { batch: config.batch, tokens: rowTokens };
-  const memory = trainingMemory(shape, config, layout);
+  const device: DeviceKind = calibration.gpu ? 'gpu' : 'cpu';
+  const memory = trainingMemory(shape, config, layout, device);
   const work = stepWork(shape, config, layout);
   const key = stepKey(planned.modelId, config, rowTokens);
-  const { records } = calibration;
+  const records = calibration.records.filter((record) => record.device === device);
   const same = records.filter((record) => keyOf(record) === key);
   const ofModel = records.filter(({ modelId }) => modelId === planned.modelId);
 
-  const memoryFrom = same.length > 0 ? same : records;
+  const memoryFrom = device === 'gpu' ? [] : same.length > 0 ? same : records;
   const factor = correction(
     memoryFrom.map(({ measured, forecast }) => measured.peakMemoryBytes / forecast.modelledBytes),
   );
@@ -70,7 +83,8 @@ export function forecastTraining(planned: PlannedTraining, calibration: Calibrat
       (list) => list.length > 0,
     ) ?? [];
   const modelled =
-    work.flops / (flopsPerCore * calibration.cores) + secondsPerLayer * shape.layers * config.accumulate;
+    work.flops / (device === 'gpu' ? flopsOfGpu[config.precision] : flopsPerCore * calibration.cores) +
+    secondsPerLayer * shape.layers * config.accumulate;
   const slowness = timedFrom.map(
     ({ measured, forecast }) => measured.secondsPerStep! / forecast.modelledSecondsPerStep,
   );
@@ -90,8 +104,9 @@ export function forecastTraining(planned: PlannedTraining, calibration: Calibrat
     memory: {
       ...memory,
       correctedBytes: memory.bytes * factor,
-      basis: same.length > 0 ? 'measured' : records.length > 0 ? 'machine' : 'model',
+      basis: memoryFrom.length === 0 ? 'model' : same.length > 0 ? 'measured' : 'machine',
       n: memoryFrom.length,
+      hostBytes: device === 'gpu' ? hostMemory(shape) : null,
     },
     time: {
       ...runTime(config, work, { steps, secondsPerStep, startSeconds, heldOutRows }),
@@ -125,7 +140,22 @@ export function forecastErrors(records: readonly ForecastRecord[]): {
   };
 }
 
-export type FitVerdict = 'fits' | 'tight' | 'too_large';
+/** From good to bad. */
+const verdicts = ['fits', 'tight', 'too_large'] as const;
+export type FitVerdict = (typeof verdicts)[number];
+
+/** Memory of the device that trainings compute on. */
+export function deviceMemory({ gpu, memoryBytes }: Calibration): number {
+  return gpu?.memoryBytes ?? memoryBytes;
+}
+
+/** Whether a training finds room on its device, and its process in the machine's memory. */
+export function trainingFit({ memory }: Forecast, calibration: Calibration): FitVerdict {
+  const onDevice = memoryFit(memory.correctedBytes, deviceMemory(calibration));
+  if (memory.hostBytes === null) return onDevice;
+  const onHost = memoryFit(memory.hostBytes, calibration.memoryBytes);
+  return verdicts[Math.max(verdicts.indexOf(onDevice), verdicts.indexOf(onHost))]!;
+}
 
 /** Whether a peak finds room: up to three quarters of the memory, up to all of it, or not. */
 export function memoryFit(bytes: number, memoryBytes: number): FitVerdict {

@@ -1,3 +1,4 @@
+import type { DeviceKind } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
 import { moduleSize, type ModelShape } from '../modelShape.ts';
@@ -30,6 +31,9 @@ const mebibyte = 2 ** 20;
 /** Node and TensorFlow with a small graph, and what compiling elementwise functions adds (measured; see docs/measurements.md). */
 const processBytes = { plain: 510 * mebibyte, compiled: 570 * mebibyte };
 
+/** CUDA's context with the libraries of TensorFlow on a GPU: assumed, never measured here. */
+const cudaBytes = 700 * mebibyte;
+
 /** Logits are made for so many elements at a time (engine/model/loss.ts). */
 const logitElements = 4 * 1024 * 1024;
 
@@ -40,12 +44,18 @@ const logitCopies = 4;
 const updatesAtATime = 4;
 
 /**
- * Peak resident memory of an engine process that trains: what stays during a step, and what lives together when it needs most.
+ * Peak memory of a training where its tensors live: what stays during a step, and what lives together when it needs most. On a
+ * processor that is the resident memory of the engine's process; on a GPU the memory of the card (see `hostMemory` for the rest).
  * Activations follow from the sizes that the graph keeps (layer.ts), not from a rule of thumb.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
-export function trainingMemory(shape: ModelShape, config: TrainConfig, layout: PassLayout): MemoryForecast {
+export function trainingMemory(
+  shape: ModelShape,
+  config: TrainConfig,
+  layout: PassLayout,
+  device: DeviceKind = 'cpu',
+): MemoryForecast {
   const { adapter, precision, optimizer, momentum, accumulate, gradientCheckpointing, clipNorm } = config;
   const count = countParameters(shape, adapter);
   const isFull = adapter.method === 'full';
@@ -78,9 +88,9 @@ export function trainingMemory(shape: ModelShape, config: TrainConfig, layout: P
     : kept.activations;
   const chunk = Math.min(rows * vocabularySize, logitElements);
   // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
-  const widened = precision === 'bf16' ? 4 * Math.max(largestModule, head) : 0;
+  const widened = precision === 'bf16' && device === 'cpu' ? 4 * Math.max(largestModule, head) : 0;
   const parts: Record<MemoryPart, number> = {
-    process: pass.isFused ? processBytes.compiled : processBytes.plain,
+    process: device === 'gpu' ? cudaBytes : pass.isFused ? processBytes.compiled : processBytes.plain,
     weights: count.base * (isFull ? 4 : wide),
     adapter: isFull ? 0 : count.adapterBytes.f32 + (wide === 2 ? wide * trainable : 0),
     gradients: 4 * trainable * (accumulate > 1 ? 2 : 1),
@@ -92,6 +102,11 @@ export function trainingMemory(shape: ModelShape, config: TrainConfig, layout: P
       workingBytes(shape, layout, wide) + widened + updatesAtATime * 4 * largestTrained * (clipNorm ? 1 : 0),
   };
   return { parts, bytes: memoryParts.reduce((total, name) => total + parts[name], 0) };
+}
+
+/** Memory of the engine's process beside a training on a GPU: itself, and the largest tensor on its way to the card. */
+export function hostMemory({ vocabularySize, hiddenSize }: ModelShape): number {
+  return processBytes.compiled + 4 * vocabularySize * hiddenSize;
 }
 
 /**

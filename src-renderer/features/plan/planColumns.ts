@@ -1,6 +1,6 @@
 import {
   forecastTraining,
-  memoryFit,
+  trainingFit,
   type FitVerdict,
   type Forecast,
 } from '../../../src-main/budget/forecast/calibrate.ts';
@@ -98,7 +98,7 @@ function trainingCost(
   );
   return {
     forecast,
-    fit: memoryFit(forecast.memory.correctedBytes, calibration.memoryBytes),
+    fit: trainingFit(forecast, calibration),
     tokensPerSecond: (batch * context) / forecast.time.secondsPerStep,
   };
 }

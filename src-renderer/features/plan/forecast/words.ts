@@ -1,10 +1,13 @@
 import type { MemoryPart } from '../../../../src-main/budget/forecast/memory.ts';
 import type { FitVerdict, Forecast } from '../../../../src-main/budget/forecast/calibrate.ts';
-import type { ForecastBasis } from '../../../../src-main/contract/forecast.ts';
-import { duration } from '../../../ui/format.ts';
+import type { Calibration, ForecastBasis } from '../../../../src-main/contract/forecast.ts';
+import { bytes, duration } from '../../../ui/format.ts';
 
 export const partNames: Readonly<Record<MemoryPart, { label: string; definition: string }>> = {
-  process: { label: 'Process', definition: 'Node and TensorFlow, with what they compile.' },
+  process: {
+    label: 'Process',
+    definition: 'Node and TensorFlow, with what they compile; on a GPU CUDA and its libraries.',
+  },
   weights: { label: 'Base weights', definition: 'All parameters of the base, in the type that computes.' },
   adapter: { label: 'Adapter', definition: 'Its parameters in f32, and row indices.' },
   gradients: { label: 'Gradients', definition: 'One f32 number for each trainable parameter.' },
@@ -36,10 +39,26 @@ const basisWords: Readonly<Record<ForecastBasis, (n: number) => string>> = {
 
 /** Where a forecast comes from, as a sentence. */
 export function basisSentence({ memory, time }: Forecast): string {
-  const [ofMemory, ofTime] = [memory, time].map(({ basis, n }) => basisWords[basis](n));
+  const ofMemory =
+    memory.hostBytes === null
+      ? basisWords[memory.basis](memory.n)
+      : 'from arithmetic alone: the memory of a GPU is not measured';
+  const ofTime = basisWords[time.basis](time.n);
   const sentence =
     ofMemory === ofTime ? `Memory and time: ${ofMemory}.` : `Memory: ${ofMemory}. Time: ${ofTime}.`;
   return sentence;
+}
+
+/** Where the memory is needed, and how much is there. */
+export function deviceSentence(
+  { memory }: Forecast,
+  calibration: Pick<Calibration, 'gpu' | 'memoryBytes'> | null,
+): string {
+  if (!calibration) return '';
+  const machine = `${bytes(calibration.memoryBytes)} that this machine has`;
+  if (!calibration.gpu || memory.hostBytes === null) return `Of ${machine}.`;
+  const { name, memoryBytes } = calibration.gpu;
+  return `Of ${bytes(memoryBytes)} on the GPU (${name}), and beside it about ${bytes(memory.hostBytes)} of ${machine}.`;
 }
 
 /** 0.24 s, 12.5 s, 3 min. */
