@@ -9,6 +9,7 @@ import { compareCommand, evalCommand } from './cli/evaluationCommands.ts';
 import { datasetsCommand, modelsCommand, runsCommand } from './cli/libraryCommands.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
 import { serveCommand } from './cli/serveCommand.ts';
+import { studyCommand } from './cli/studyCommands.ts';
 import { trainCommand } from './cli/trainCommand.ts';
 
 /** The command line: `npm run -s studio -- <command>`. */
@@ -18,6 +19,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   models: modelsCommand,
   datasets: datasetsCommand,
   train: trainCommand,
+  study: studyCommand,
   runs: runsCommand,
   eval: evalCommand,
   compare: compareCommand,
@@ -53,6 +55,10 @@ const help = `ID-LoRA Studio
         --samples PROMPT or '{"prompts":[...],"every":0,"maxTokens":64}' (answered during training)
         --config FILE.yaml (keys of PEFT and transformers; options given beside it count) --print-config]
   train --resume RUN
+  study plan | start --name N --model M --data D --methods lora,idlora --budget 4000000|0.5%|8MB|run:NAME --seeds 0,1
+        [--budget-percent base|paper --budget-dtype f32|bf16 and options of train]   methods at one budget
+  study plan | start --model M --data D --paper table7 --seeds 0   a table of the paper; study papers lists them
+  study list | show NAME | resume NAME | remove NAME
   runs list | show RUN | queue | remove RUN
   eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N --task N]
   compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]

@@ -1,15 +1,8 @@
+import type { Budget, BudgetUnit } from '../contract/budget.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { Measures } from './count.ts';
 
-/** What a budget limits. */
-export const budgetUnits = ['parameters', 'percentPaper', 'percentBase', 'bytesF32', 'bytesBf16'] as const;
-export type BudgetUnit = (typeof budgetUnits)[number];
-
-export interface Budget {
-  unit: BudgetUnit;
-  /** In that unit: numbers, percent or bytes. */
-  most: number;
-}
+export type { Budget, BudgetUnit };
 
 export function usedOf(measures: Measures, unit: BudgetUnit): number {
   switch (unit) {

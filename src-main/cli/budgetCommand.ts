@@ -9,7 +9,7 @@ import { createCore } from '../core/createCore.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import { readJsonObject } from '../formats/jsonFile.ts';
 import { list, parseCommand, requiredText, text, usageError } from './arguments.ts';
-import { budgetSize, solveOptions } from './budgetSize.ts';
+import { budgetSize, countedTrainable, solveOptions } from './budgetSize.ts';
 import { describeBudget } from './budgetTable.ts';
 import { homeOf } from './commandContext.ts';
 import { createOutput } from './output.ts';
@@ -95,13 +95,7 @@ function folderShape(folder: string): { shape: ModelShape; notes: string[] } {
 function trainableOf(run: string, { home, project }: Place): number {
   const core = createCore({ home, project, mode: 'read' });
   try {
-    const { trainable, name } = core.runs.get(run);
-    if (trainable !== null) return trainable;
-    throw new StudioError(
-      'config_invalid',
-      `The run "${name}" has not counted its trainable parameters yet.`,
-      'Wait until it has begun, or give a number.',
-    );
+    return countedTrainable(core.runs.get(run));
   } finally {
     core.close();
   }

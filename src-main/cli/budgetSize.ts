@@ -1,8 +1,9 @@
-import { parseBudget } from '../budget/budgetUnits.ts';
+import { parseBudget, type Budget } from '../budget/budgetUnits.ts';
 import type { BudgetSize } from '../budget/report.ts';
 import { largestRankAllowed, sizeOptions, type Range, type SearchLimits } from '../budget/searchSpace.ts';
+import type { Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { list, text, usageError, type Values } from './arguments.ts';
+import { list, requiredText, text, usageError, type Values } from './arguments.ts';
 
 export const solveOptions = {
   solve: { type: 'string' },
@@ -28,23 +29,31 @@ export function budgetSize(values: Values, rank: number, trainableOf: (run: stri
     if (alone) throw usageError(`--${alone} needs a budget: --solve is missing.`);
     return { rank };
   }
-  const choice = {
-    percent: oneOf(values, 'solve-percent', { base: 'percentBase', paper: 'percentPaper' } as const),
-    bytes: oneOf(values, 'solve-dtype', { f32: 'bytesF32', bf16: 'bytesBf16' } as const),
-  };
   const limits = readLimits(values, rank);
-  if (solve.startsWith('run:'))
-    return { budget: { unit: 'parameters', most: trainableOf(solve.slice('run:'.length)) }, limits };
+  return { budget: readBudget(values, 'solve', trainableOf), limits };
+}
+
+/**
+ * The budget that an option names: 4000000, 4M, 0.5%, 8MB, run:NAME; `<option>-percent` and `<option>-dtype` say what is meant.
+ * @throws StudioError usage
+ */
+export function readBudget(values: Values, option: string, trainableOf: (run: string) => number): Budget {
+  const given = requiredText(values, option);
+  const choice = {
+    percent: oneOf(values, `${option}-percent`, { base: 'percentBase', paper: 'percentPaper' } as const),
+    bytes: oneOf(values, `${option}-dtype`, { f32: 'bytesF32', bf16: 'bytesBf16' } as const),
+  };
+  if (given.startsWith('run:')) return { unit: 'parameters', most: trainableOf(given.slice('run:'.length)) };
   try {
-    return { budget: parseBudget(solve, choice), limits };
+    return parseBudget(given, choice);
   } catch (error) {
-    if (error instanceof StudioError) throw usageError(`--solve: ${error.message}`, error.remedy);
+    if (error instanceof StudioError) throw usageError(`--${option}: ${error.message}`, error.remedy);
     throw error;
   }
 }
 
 /** The first of the choices is the default. */
-function oneOf<T>(values: Values, name: keyof typeof solveOptions, choices: Readonly<Record<string, T>>): T {
+function oneOf<T>(values: Values, name: string, choices: Readonly<Record<string, T>>): T {
   const given = text(values, name) ?? Object.keys(choices)[0]!;
   if (Object.hasOwn(choices, given)) return choices[given]!;
   throw usageError(`--${name} "${given}" is none of ${Object.keys(choices).join(', ')}.`);
@@ -81,4 +90,14 @@ function readRange(part: string, range: string | undefined, otherwise: Range, la
       'Write it as rank=4..64, or rank=8 for one value.',
     );
   return { least, most };
+}
+
+/** Trainable parameters of a run that a budget is taken from. @throws StudioError config_invalid */
+export function countedTrainable({ name, trainable }: Pick<Run, 'name' | 'trainable'>): number {
+  if (trainable !== null) return trainable;
+  throw new StudioError(
+    'config_invalid',
+    `The run "${name}" has not counted its trainable parameters yet.`,
+    'Wait until it has begun, or give a number.',
+  );
 }

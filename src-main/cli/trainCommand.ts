@@ -120,8 +120,12 @@ function packingText(packing: DataContract['packing']): string {
     : '';
 }
 
-/** Prints a run's events: JSON lines, or short text. */
-export function createWatcher(output: Output): (event: EngineEvent) => void {
+/**
+ * Prints a run's events: JSON lines, or short text.
+ * @param run its name, for lines that several runs share
+ */
+export function createWatcher(output: Output, run?: string): (event: EngineEvent) => void {
+  const named = run === undefined ? {} : { run };
   let printed = 0;
   let total = 0;
   return (event) => {
@@ -129,11 +133,11 @@ export function createWatcher(output: Output): (event: EngineEvent) => void {
       // A skipped step has neither loss nor norm: they were not finite, and JSON has no such numbers.
       if (event.type === 'skipped') {
         const { type: _type, ...rest } = event;
-        output.line({ event: 'step', ...rest, skipped: true, loss: null, gradNorm: null });
+        output.line({ event: 'step', ...named, ...rest, skipped: true, loss: null, gradNorm: null });
       }
       if (['start', 'step', 'eval', 'sample', 'checkpoint'].includes(event.type)) {
         const { type, ...rest } = event;
-        output.line({ event: type, ...rest });
+        output.line({ event: type, ...named, ...rest });
       }
       return;
     }

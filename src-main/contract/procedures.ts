@@ -40,6 +40,7 @@ import {
   tensorSchema,
   tokenPieceSchema,
 } from './modelLibrary.ts';
+import { studyOutcomeSchema, studyQuestionSchema, studySchema } from './studies.ts';
 import { precisionSchema, targetModuleSchema, trainConfigSchema } from './training.ts';
 
 /** Task of the input, for adapters that tell tasks apart; absent: 0. */
@@ -293,6 +294,27 @@ export const procedures = {
     }),
     output: forecastRecordSchema,
   },
+
+  /** Newest first. */
+  'studies.list': { input: nothing, output: z.array(studySchema) },
+  'studies.get': { input: z.object({ study: reference }), output: studySchema },
+  /** Makes a study with all its runs and puts them at the end of the queue, or makes nothing. */
+  'studies.start': {
+    input: z.object({
+      /** Its runs are named after it. */
+      name: z.string().trim().min(1).max(60),
+      model: reference,
+      dataset: reference,
+      question: studyQuestionSchema,
+    }),
+    output: studySchema,
+  },
+  'studies.outcome': { input: z.object({ study: reference }), output: studyOutcomeSchema },
+  /** Puts what is left of it at the front of the queue, in its order. */
+  'studies.resume': { input: z.object({ study: reference }), output: studySchema },
+  /** Its runs stay. */
+  'studies.remove': { input: z.object({ study: reference }), output: nothing },
+  'studies.restore': { input: z.object({ study: z.string().min(1) }), output: studySchema },
 
   'evaluations.list': { input: nothing, output: z.array(evaluationSchema) },
   'evaluations.items': {

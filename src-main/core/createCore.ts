@@ -23,6 +23,7 @@ import { repairRuntime } from '../services/repair.ts';
 import { createRunService, type RunService } from '../services/runs.ts';
 import { cleanCache, readStorage } from '../services/storage.ts';
 import { addStarter } from '../services/starter.ts';
+import { createStudyService, type StudyService } from '../services/studies.ts';
 import { createTrash, type Trash } from '../services/trash.ts';
 import { studioVersion } from '../services/version.ts';
 import {
@@ -54,6 +55,7 @@ export interface Core {
   receiveDataset(upload: Upload): Promise<Dataset>;
   trash: Trash;
   forecasts: ForecastService;
+  studies: StudyService;
   /** What callers reach through a host. */
   handlers: ProcedureHandlers;
   /** Kills running engines and gives the data folder back. */
@@ -100,6 +102,7 @@ export function createCore(options: {
   const datasets = createDatasetService(context);
   const runs = createRunService(context, models, datasets);
   const evaluations = createEvaluationService(context, models, datasets, runs);
+  const studies = createStudyService(context, models, datasets, runs);
   const forecasts = createForecastService(context, models, datasets);
   const exports = createExportService(context, models, runs);
   const generation = createGenerationService(context, models, runs);
@@ -202,6 +205,16 @@ export function createCore(options: {
     'plan.calibration': () => forecasts.calibration(),
     'plan.lengths': ({ model, dataset }, { signal }) => forecasts.lengths(model, dataset, signal),
     'plan.probe': (input, { signal }) => forecasts.probe(input, signal),
+    'studies.list': async () => studies.list(),
+    'studies.get': async ({ study }) => studies.get(study),
+    'studies.start': async (request) => (await studies.start(request)).study,
+    'studies.outcome': async ({ study }) => studies.outcome(study),
+    'studies.resume': async ({ study }) => (await studies.resume(study)).study,
+    'studies.remove': async ({ study }) => {
+      studies.remove(study);
+      return {};
+    },
+    'studies.restore': async ({ study }) => studies.restore(study),
     'evaluations.list': async () => evaluations.list(),
     'evaluations.items': async ({ evaluation }) => evaluations.items(evaluation),
     'evaluations.start': (input, { signal }) => evaluations.start(input, signal),
@@ -230,6 +243,7 @@ export function createCore(options: {
     receiveDataset: (upload) => receiveDataset(context, datasets, upload),
     trash: context.trash,
     forecasts,
+    studies,
     handlers,
     close() {
       if (isClosed) return;

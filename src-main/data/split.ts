@@ -1,3 +1,4 @@
+import { heldOutCount } from '../budget/steps.ts';
 import { createRandom } from './random.ts';
 
 /**
@@ -9,7 +10,7 @@ export function splitRows(
   heldOutFraction: number,
   seed: number,
 ): { train: number[]; heldOut: number[] } {
-  const wanted = Math.min(rows - 1, Math.round(rows * heldOutFraction));
+  const wanted = heldOutCount(rows, heldOutFraction);
   const shuffled = createRandom(seed).shuffle([...Array(rows).keys()]);
   const heldOut = new Set(shuffled.slice(0, wanted));
   const all = [...Array(rows).keys()];

@@ -6,7 +6,8 @@ import type { ServiceContext } from './context.ts';
 /** The runs of all projects that wait for their turn: one trains at a time. Kept in the database, so a restart goes on with it. */
 export interface RunQueue {
   state(): Queue;
-  add(runId: string, place: 'first' | 'last'): void;
+  /** @param record what is written with them, or not at all where one of both fails */
+  add(runIds: readonly string[], place: 'first' | 'last', record?: () => void): void;
   /** @returns false where it does not wait (any more) */
   takeOut(runId: string): boolean;
   /** Puts a waiting run in front of another, or at the end (null). @throws StudioError usage where it does not wait */
@@ -73,9 +74,14 @@ export function createRunQueue(
 
   return {
     state,
-    add(runId, place) {
-      enqueueRun(context.writable(), runId, place);
-      own.add(runId);
+    add(runIds, place, record = () => undefined) {
+      const database = context.writable();
+      database.writable.transaction(() => {
+        record();
+        for (const runId of place === 'first' ? runIds.toReversed() : runIds)
+          enqueueRun(database, runId, place);
+      })();
+      for (const runId of runIds) own.add(runId);
       tell();
       advance();
     },

@@ -1,7 +1,5 @@
-import { checkTraining } from '../budget/check.ts';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { continuedConfig } from '../budget/continuedConfig.ts';
-import { modelTargets } from '../budget/targets.ts';
 import type { Checkpoint, Run } from '../contract/entities.ts';
 import type {
   Curves,
@@ -14,7 +12,7 @@ import type {
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import type { WritableDatabase } from '../store/database.ts';
 import { isWaiting } from '../store/queue.ts';
 import { annotateRun, findRun, insertRun, listRuns, runsInState, updateRun } from '../store/runs.ts';
 import { ensureProject } from '../store/projects.ts';
@@ -31,7 +29,7 @@ import { describeRouterModule } from './routerModule.ts';
 import { createCurveReader, type CurveQuery } from './curveReader.ts';
 import type { DatasetService } from './datasets.ts';
 import type { ModelService } from './models.ts';
-import { newRun } from './newRun.ts';
+import { plannedRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { endedBy, type Ending } from './runRecorder.ts';
 import { createRunRemoval } from './runRemoval.ts';
@@ -44,6 +42,13 @@ type Watch = (event: EngineEvent) => void;
 export interface StartedRun {
   run: Run;
   ended: Promise<Run>;
+}
+
+export interface TogetherOptions {
+  /** Who sees the engine's events of a run. */
+  watch?: ((run: Run) => Watch) | undefined;
+  /** Written with the runs. */
+  record?: (database: WritableDatabase) => void;
 }
 
 export interface RunService {
@@ -63,8 +68,15 @@ export interface RunService {
     options: { name: string; model: string; dataset: string; config: TrainConfig },
     watch?: Watch,
   ): Promise<StartedRun>;
+  /**
+   * Creates checked runs that belong together, or none of them, and puts them at the end of the queue in their order.
+   * @throws StudioError name_taken
+   */
+  startTogether(runs: readonly Run[], options?: TogetherOptions): StartedRun[];
   /** Puts a run that ended before its last step at the front of the queue. */
   resume(reference: string, watch?: Watch, changes?: Partial<TrainConfig>): Promise<StartedRun>;
+  /** Puts runs at the front of the queue in their order: those that wait, and those that ended before their last step. */
+  resumeTogether(runs: readonly Run[], watch?: (run: Run) => Watch): StartedRun[];
   /** What is kept of a run to go on from, oldest first. */
   checkpoints(reference: string): Checkpoint[];
   /** Makes a run that goes on from a checkpoint of another with changed options, and puts it at the end of the queue. */
@@ -169,11 +181,60 @@ export function createRunService(
   }
 
   function enqueue(run: Run, place: 'first' | 'last', watch: Watch | undefined): StartedRun {
+    const ended = awaited(run, watch);
+    queue.add([run.id], place);
+    return { run: get(run.id), ended };
+  }
+
+  /** The end of a run that is about to be queued. */
+  function awaited(run: Run, watch: Watch | undefined): Promise<Run> {
     const ended = new Promise<Run>((resolve, reject) => waiters.set(run.id, { watch, resolve, reject }));
     // Whoever started the run need not wait for it.
     ended.catch(() => undefined);
-    queue.add(run.id, place);
-    return { run: get(run.id), ended };
+    return ended;
+  }
+
+  function startTogether(runs: readonly Run[], { watch, record }: TogetherOptions = {}): StartedRun[] {
+    for (const { project, name } of runs) refuseTakenName(project, name);
+    const started = runs.map((run) => ({ run, ended: awaited(run, watch?.(run)) }));
+    const write = () => {
+      const writable = context.writable();
+      for (const run of runs) {
+        ensureProject(writable, run.project);
+        insertRun(writable, run);
+      }
+      record?.(writable);
+      for (const run of runs) emit({ type: 'run', run });
+    };
+    try {
+      queue.add(
+        runs.map(({ id }) => id),
+        'last',
+        write,
+      );
+    } catch (error) {
+      for (const { id } of runs) waiters.delete(id);
+      throw error;
+    }
+    return started.map(({ run, ended }) => ({ run: get(run.id), ended }));
+  }
+
+  /** A run that ended before its last step, queued again. @throws StudioError not_found, config_invalid, usage where it runs */
+  function readyToGoOn(run: Run, changes: Partial<TrainConfig> = {}): Run {
+    refuseBusy(run);
+    const checkpoint = latestCheckpoint(context, run.id);
+    // Without a checkpoint a run can only start anew, which loses nothing where no step was done: pivots that were found are cached.
+    if (run.step > 0 && checkpoint === null)
+      throw new StudioError(
+        'not_found',
+        `The run "${run.name}" has no checkpoint to resume from.`,
+        'Start a new run with the same configuration.',
+      );
+    const config = checkpoint
+      ? continuedConfig(run.config, changes, 'A resumed run')
+      : { ...run.config, ...changes };
+    checkOptions(config);
+    return save({ ...run, config, state: 'queued', error: null, endReason: null, endedAt: null });
   }
 
   const takenOut = (run: Run, how: Ending): Run =>
@@ -216,51 +277,36 @@ export function createRunService(
     samples: (reference, query) => readSamples(database, get(reference).id, query),
     logs: (reference, query) => readLogs(database, get(reference).id, query),
 
-    async start({ name, model: modelReference, dataset: datasetReference, config: asked }, watch) {
+    async start({ name, model: modelReference, dataset: datasetReference, config }, watch) {
       const model = await models.getOrAdd(modelReference);
       const dataset = await datasets.getOrAdd(datasetReference);
-      const decoder = readDecoderConfig(model.folder);
-      checkTraining(decoder, asked);
-      const targets = modelTargets(decoder, asked.adapter.targets);
-      refuseTakenName(context.project, name);
-      const run = newRun({
-        name,
-        project: context.project,
-        modelId: model.id,
-        modelName: model.name,
-        datasetId: dataset.id,
-        datasetName: dataset.name,
-        config: { ...asked, adapter: { ...asked.adapter, targets } },
-      });
-      ensureProject(context.writable(), context.project);
-      insertRun(context.writable(), run);
-      emit({ type: 'run', run });
-      return enqueue(run, 'last', watch);
+      const run = plannedRun({ name, project: context.project, model, dataset, config });
+      return startTogether([run], watch && { watch: () => watch })[0]!;
     },
+    startTogether,
 
     async resume(reference, watch, changes = {}) {
       const run = get(reference);
-      refuseBusy(run);
       if (isWaiting(database, run.id))
         throw new StudioError(
           'usage',
           `The run "${run.name}" waits in the queue already.`,
           'Move it to the front, to have it start next.',
         );
-      const checkpoint = latestCheckpoint(context, run.id);
-      // Without a checkpoint a run can only start anew, which loses nothing where no step was done: pivots that were found are cached.
-      if (run.step > 0 && checkpoint === null)
-        throw new StudioError(
-          'not_found',
-          `The run "${run.name}" has no checkpoint to resume from.`,
-          'Start a new run with the same configuration.',
-        );
-      const config = checkpoint
-        ? continuedConfig(run.config, changes, 'A resumed run')
-        : { ...run.config, ...changes };
-      checkOptions(config);
-      save({ ...run, config, state: 'queued', error: null, endReason: null, endedAt: null });
-      return enqueue(run, 'first', watch);
+      return enqueue(readyToGoOn(run, changes), 'first', watch);
+    },
+
+    resumeTogether(runs, watch) {
+      const ready = runs.map((run) => {
+        if (!queue.takeOut(run.id)) return readyToGoOn(run);
+        return settle(run);
+      });
+      const started = ready.map((run) => ({ run, ended: awaited(run, watch?.(run)) }));
+      queue.add(
+        ready.map(({ id }) => id),
+        'first',
+      );
+      return started.map(({ run, ended }) => ({ run: get(run.id), ended }));
     },
 
     checkpoints: (reference) => describeCheckpoints(context, get(reference).id),

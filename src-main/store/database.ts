@@ -11,6 +11,7 @@ import { samples } from './migrations/0006-samples.ts';
 import { trash } from './migrations/0007-trash.ts';
 import { router } from './migrations/0008-router.ts';
 import { probes } from './migrations/0009-probes.ts';
+import { studies } from './migrations/0010-studies.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -39,6 +40,7 @@ export const migrations: readonly Migration[] = [
   trash,
   router,
   probes,
+  studies,
 ];
 
 /**

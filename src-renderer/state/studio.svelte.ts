@@ -4,6 +4,7 @@ import type { Dataset, Evaluation, Model, Project, Queue, Run } from '../../src-
 import type { DoctorReport } from '../../src-main/contract/machine.ts';
 import type { Download } from '../../src-main/contract/modelLibrary.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
+import type { Study } from '../../src-main/contract/studies.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import type { StudioClient } from '../rpc/client.ts';
 import type { ConnectionState } from '../rpc/transport.ts';
@@ -44,6 +45,8 @@ export class Studio {
   /** Whose turn comes when, of all projects: the machine is one. */
   queue: Queue = $state.raw({ isHeld: false, running: null, waiting: [] });
   evaluations: Evaluation[] = $state.raw([]);
+  /** Newest first. */
+  studies: Study[] = $state.raw([]);
   doctor: DoctorReport | null = $state.raw(null);
   /** By task: what takes longer than a second. */
   readonly progress = new SvelteMap<string, Progress>();
@@ -124,16 +127,18 @@ export class Studio {
     this.#held = held;
     try {
       const { client } = this;
-      const [info, projects, models, downloads, datasets, runs, queue, evaluations] = await Promise.all([
-        client.call('studio.info', {}),
-        client.call('projects.list', {}),
-        client.call('models.list', {}),
-        client.call('models.downloads', {}),
-        client.call('datasets.list', {}),
-        client.call('runs.list', {}),
-        client.call('runs.queue', {}),
-        client.call('evaluations.list', {}),
-      ]);
+      const [info, projects, models, downloads, datasets, runs, queue, evaluations, studies] =
+        await Promise.all([
+          client.call('studio.info', {}),
+          client.call('projects.list', {}),
+          client.call('models.list', {}),
+          client.call('models.downloads', {}),
+          client.call('datasets.list', {}),
+          client.call('runs.list', {}),
+          client.call('runs.queue', {}),
+          client.call('evaluations.list', {}),
+          client.call('studies.list', {}),
+        ]);
       // Another reload has begun meanwhile, perhaps for another project: its answers are newer.
       if (this.#held !== held) return this.#latestLoad;
       this.info = info;
@@ -144,6 +149,7 @@ export class Studio {
       this.runs = newestFirst(runs);
       this.queue = queue;
       this.evaluations = evaluations;
+      this.studies = studies;
       this.loadError = null;
       this.isLoaded = true;
       this.progress.clear();
@@ -205,6 +211,9 @@ export class Studio {
         break;
       case 'datasets.changed':
         void this.#refresh(async () => (this.datasets = await this.client.call('datasets.list', {})));
+        break;
+      case 'studies.changed':
+        void this.#refresh(async () => (this.studies = await this.client.call('studies.list', {})));
         break;
       case 'evaluation':
         if (this.info && event.evaluation.project !== this.info.project) break;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { budgetUnits, parseBudget, usedOf } from '../../src-main/budget/budgetUnits.ts';
+import { parseBudget, usedOf } from '../../src-main/budget/budgetUnits.ts';
+import { budgetUnits } from '../../src-main/contract/budget.ts';
 import { countParameters, type ParameterCount } from '../../src-main/budget/count.ts';
 import { linearModules, presets, type ModelShape } from '../../src-main/budget/modelShape.ts';
 import type { SearchLimits } from '../../src-main/budget/searchSpace.ts';

@@ -154,7 +154,11 @@ export function trainingFit({ memory }: Forecast, calibration: Calibration): Fit
   const onDevice = memoryFit(memory.correctedBytes, deviceMemory(calibration));
   if (memory.hostBytes === null) return onDevice;
   const onHost = memoryFit(memory.hostBytes, calibration.memoryBytes);
-  return verdicts[Math.max(verdicts.indexOf(onDevice), verdicts.indexOf(onHost))]!;
+  return worstFit([onDevice, onHost]);
+}
+
+export function worstFit(list: readonly FitVerdict[]): FitVerdict {
+  return verdicts[Math.max(0, ...list.map((verdict) => verdicts.indexOf(verdict)))]!;
 }
 
 /** Whether a peak finds room: up to three quarters of the memory, up to all of it, or not. */

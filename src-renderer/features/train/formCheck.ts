@@ -2,6 +2,7 @@ import { checkAdapter } from '../../../src-main/budget/check.ts';
 import { checkOptions } from '../../../src-main/budget/checkOptions.ts';
 import { countParameters, type ParameterCount } from '../../../src-main/budget/count.ts';
 import { checkSchedule } from '../../../src-main/budget/schedule.ts';
+import { heldOutCount, stepCount } from '../../../src-main/budget/steps.ts';
 import type { Dataset, Model, Run } from '../../../src-main/contract/entities.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import { isOptional, limitText } from '../../../src-main/contract/optionText.ts';
@@ -59,7 +60,7 @@ export function checkForm(form: Readonly<TrainForm>, library: Library): FormChec
   if (model && form.context !== null && form.context > model.contextLength)
     problems.context = `${model.name} has a context of ${model.contextLength} tokens.`;
 
-  const trainRows = dataset && dataset.rows - heldOutRows(dataset.rows, form.heldOutFraction ?? 0);
+  const trainRows = dataset && dataset.rows - heldOutCount(dataset.rows, form.heldOutFraction ?? 0);
   const steps = draft && stepCount(draft, trainRows);
   const count = adapter && model ? checkOnModel(adapter, model, problems) : null;
   if (draft) checkTogether(draft, steps, problems);
@@ -162,19 +163,6 @@ function adapterField({ message }: StudioError): FormField {
   if (/^Boost /.test(message)) return 'boost';
   if (/one matrix|no module|named twice/.test(message)) return 'targets';
   return 'rank';
-}
-
-/** Optimiser steps; null where rows are packed, as their tokens decide how many packs there are, or where there are none. */
-function stepCount(config: TrainConfig, trainRows: number | null): number | null {
-  const { maxSteps, epochs, batch, accumulate, packing } = config;
-  if (maxSteps !== null) return maxSteps;
-  if (packing || trainRows === null) return null;
-  return Math.max(1, Math.ceil(epochs * Math.ceil(trainRows / (batch * accumulate))));
-}
-
-/** As the core splits: at least one row stays for training. */
-function heldOutRows(rows: number, fraction: number): number {
-  return Math.min(rows - 1, Math.round(rows * fraction));
 }
 
 /** A free name that says what the run is. */

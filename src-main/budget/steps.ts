@@ -1,0 +1,22 @@
+import type { TrainConfig } from '../contract/training.ts';
+
+/** Rows that are held out: at least one row stays for training. */
+export function heldOutCount(rows: number, fraction: number): number {
+  return Math.min(rows - 1, Math.round(rows * fraction));
+}
+
+/** Optimiser steps; null where rows are packed, as their tokens decide how many packs there are, or where there are none. */
+export function stepCount(
+  {
+    maxSteps,
+    epochs,
+    batch,
+    accumulate,
+    packing,
+  }: Pick<TrainConfig, 'maxSteps' | 'epochs' | 'batch' | 'accumulate' | 'packing'>,
+  trainRows: number | null,
+): number | null {
+  if (maxSteps !== null) return maxSteps;
+  if (packing || trainRows === null) return null;
+  return Math.max(1, Math.ceil(epochs * Math.ceil(trainRows / (batch * accumulate))));
+}

@@ -1,0 +1,82 @@
+import type { Calibration, RowLengths } from '../../contract/forecast.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import { countParameters } from '../count.ts';
+import {
+  forecastTraining,
+  rowTokensOf,
+  trainingFit,
+  worstFit,
+  type FitVerdict,
+  type Forecast,
+} from '../forecast/calibrate.ts';
+import type { ModelShape } from '../modelShape.ts';
+import { heldOutCount, stepCount } from '../steps.ts';
+import type { StudyPlan } from './plan.ts';
+
+/** What one run of a setting takes. */
+export interface ArmForecast {
+  forecast: Forecast;
+  fit: FitVerdict;
+  /** Null where they are not known before the data are packed. */
+  steps: number | null;
+  checkpointBytes: number;
+}
+
+export interface StudyForecast {
+  /** By setting, in the plan's order. */
+  arms: ArmForecast[];
+  /** All runs, one after another; null where the steps of one are not known. Evaluations afterwards are not in it. */
+  seconds: number | null;
+  /** Of the run that needs most. */
+  peakBytes: number;
+  fit: FitVerdict;
+  /** All checkpoints that are kept when the last run has ended. */
+  checkpointBytes: number;
+}
+
+/** What a study is planned on. */
+export interface StudyPlace {
+  modelId: string;
+  shape: ModelShape;
+  contextLength: number;
+  /** Rows of the dataset, and their lengths where they were counted. */
+  rows: number;
+  lengths: Pick<RowLengths, 'longest'> | null;
+}
+
+/** Checkpoints that a run keeps (engine/training/checkpoint.ts); the best one may come beside them. */
+const keptCheckpoints = 2;
+
+export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: Calibration): StudyForecast {
+  const { modelId, shape, contextLength, rows, lengths } = place;
+  const arms = plan.arms.map(({ config }): ArmForecast => {
+    const heldOut = heldOutCount(rows, config.heldOutFraction);
+    const steps = stepCount(config, rows - heldOut);
+    const forecast = forecastTraining(
+      {
+        ...{ modelId, shape, config, steps: steps ?? 0 },
+        rowTokens: rowTokensOf(config, contextLength, lengths),
+        heldOutRows: Math.min(heldOut, config.heldOutRows),
+      },
+      calibration,
+    );
+    const fit = trainingFit(forecast, calibration);
+    return { forecast, fit, steps, checkpointBytes: keptBytes(shape, config) };
+  });
+  const seeds = plan.runs.length / arms.length;
+  const total = (of: (arm: ArmForecast) => number) => seeds * arms.reduce((sum, arm) => sum + of(arm), 0);
+  return {
+    arms,
+    seconds: arms.some(({ steps }) => steps === null) ? null : total(({ forecast }) => forecast.time.seconds),
+    peakBytes: Math.max(...arms.map(({ forecast }) => forecast.memory.correctedBytes)),
+    fit: worstFit(arms.map(({ fit }) => fit)),
+    checkpointBytes: total(({ checkpointBytes }) => checkpointBytes),
+  };
+}
+
+/** What is trained in f32 with the optimizer's state, for each checkpoint. */
+function keptBytes(shape: ModelShape, { adapter, optimizer, momentum, keepBest }: TrainConfig): number {
+  const { adapterBytes, trainable } = countParameters(shape, adapter);
+  const state = { adamw: 8, adamw8bit: 2 + 8 / 256, sgd: momentum > 0 ? 4 : 0 }[optimizer];
+  return (keptCheckpoints + (keepBest ? 1 : 0)) * (adapterBytes.f32 + state * trainable);
+}

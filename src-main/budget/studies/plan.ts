@@ -1,0 +1,89 @@
+import { StudioError } from '../../contract/errors.ts';
+import type { Study, StudyArm, StudyQuestion } from '../../contract/studies.ts';
+import { mostStudyRuns } from '../../contract/studies.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import { checkTraining } from '../check.ts';
+import { countParameters } from '../count.ts';
+import type { ModelShape } from '../modelShape.ts';
+import { modelTargets } from '../targets.ts';
+import { budgetArms } from './equalBudget.ts';
+import { paperArms } from './paperStudies.ts';
+
+/** A setting that a question asks for, before it is checked against the model. */
+export interface WantedArm extends Pick<StudyArm, 'label' | 'remainder' | 'published'> {
+  /** Everything but the seed. */
+  config: TrainConfig;
+}
+
+export interface PlannedArm extends StudyArm {
+  config: TrainConfig;
+}
+
+/** A run of a study that is still to be made. */
+export interface PlannedRun {
+  name: string;
+  /** Index of its setting. */
+  arm: number;
+  seed: number;
+  config: TrainConfig;
+}
+
+export interface StudyPlan extends Pick<Study, 'impossible'> {
+  arms: PlannedArm[];
+  runs: PlannedRun[];
+}
+
+/**
+ * Settings and runs that a question asks for on a model. Runs of one seed hold out the same rows and see the others in the same order
+ * whatever their method (data/split.ts, engine/training/dataOrder.ts), so that settings are compared pair by pair; they stand together, so
+ * that a study that is cut short has whole pairs.
+ *
+ * @throws StudioError config_invalid where nothing can be trained, or more than 200 runs would be
+ */
+export function planStudy(shape: ModelShape, name: string, question: StudyQuestion): StudyPlan {
+  const wanted = question.kind === 'equal_budget' ? budgetArms(shape, question) : paperArms(question.study);
+  const plan: StudyPlan = { arms: [], runs: [], impossible: [] };
+  for (const arm of wanted) {
+    if ('reason' in arm) {
+      plan.impossible.push(arm);
+      continue;
+    }
+    try {
+      plan.arms.push(checkedArm(shape, arm));
+    } catch (error) {
+      if (!(error instanceof StudioError)) throw error;
+      plan.impossible.push({ label: arm.label, reason: `${error.message} ${error.remedy}` });
+    }
+  }
+  if (plan.arms.length === 0)
+    throw new StudioError(
+      'config_invalid',
+      `None of the settings can be trained on this model. ${plan.impossible.map(({ label, reason }) => `${label}: ${reason}`).join(' ')}`,
+      'Change the budget, the methods or the model.',
+    );
+  const total = plan.arms.length * question.seeds.length;
+  if (total > mostStudyRuns)
+    throw new StudioError(
+      'config_invalid',
+      `${plan.arms.length} settings with ${question.seeds.length} seeds are ${total} runs; a study has at most ${mostStudyRuns}.`,
+      'Take fewer seeds.',
+    );
+  plan.runs = question.seeds.flatMap((seed) =>
+    plan.arms.map(({ label, config }, arm) => ({
+      name: `${name} ${label} s${seed}`,
+      arm,
+      seed,
+      config: { ...config, seed },
+    })),
+  );
+  return plan;
+}
+
+/** @throws StudioError config_invalid where the model rules it out */
+function checkedArm(shape: ModelShape, { config, ...arm }: WantedArm): PlannedArm {
+  const { adapter } = config;
+  const own = { ...config, adapter: { ...adapter, targets: modelTargets(shape, adapter.targets) } };
+  checkTraining(shape, own);
+  const { trainable } = countParameters(shape, own.adapter);
+  return { ...arm, method: adapter.method, rank: adapter.rank, trainable, config: own };
+}

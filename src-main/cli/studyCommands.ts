@@ -1,0 +1,242 @@
+import { forecastStudy, type StudyForecast } from '../budget/studies/forecast.ts';
+import { paperStudies } from '../budget/studies/paperStudies.ts';
+import type { Run } from '../contract/entities.ts';
+import { StudioError } from '../contract/errors.ts';
+import {
+  paperStudyIdSchema,
+  studyQuestionSchema,
+  type Study,
+  type StudyQuestion,
+} from '../contract/studies.ts';
+import type { Core } from '../core/createCore.ts';
+import type { StartedRun } from '../services/runs.ts';
+import type { PlannedStudy, StudyRequest } from '../services/studies.ts';
+import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import { check, list, parseCommand, requiredText, text, usageError, type Values } from './arguments.ts';
+import { countedTrainable, readBudget } from './budgetSize.ts';
+import { withCore, type CommandContext } from './commandContext.ts';
+import { formatTable, type Output } from './output.ts';
+import { outcomeText, planText, studyText } from './studyText.ts';
+import { createWatcher } from './trainCommand.ts';
+import { givenOptions, trainConfigFrom, trainOptions } from './trainingArguments.ts';
+
+const actions = ['list', 'show', 'papers', 'plan', 'start', 'resume', 'remove'] as const;
+
+/**
+ * study plan|start --name N --model M --data D --methods lora,idlora --budget 4000000|0.5%|8MB|run:NAME --seeds 0,1 [options of train];
+ * study plan|start --name N --model M --data D --paper table7 --seeds 0; study list|papers; study show|resume|remove NAME
+ */
+export async function studyCommand(
+  [action, ...args]: readonly string[],
+  command: CommandContext,
+): Promise<void> {
+  if (!actions.some((known) => known === action))
+    throw usageError(`study: unknown action "${action ?? ''}"; there are ${actions.join(', ')}.`);
+  const { values, positionals } = parseCommand(args, {
+    ...trainOptions,
+    ...Object.fromEntries(
+      ['name', 'model', 'data', 'methods', 'budget', 'budget-percent', 'budget-dtype', 'seeds', 'paper'].map(
+        (name) => [name, { type: 'string' } as const],
+      ),
+    ),
+  });
+  const mode = action === 'list' || action === 'show' || action === 'papers' ? 'read' : 'write';
+  await withCore(command, values, mode, async (core, output) => {
+    const { studies } = core;
+    const named = () => {
+      const [name, ...rest] = positionals;
+      if (name === undefined || rest.length > 0) throw usageError(`Write: study ${action} NAME`);
+      return name;
+    };
+    switch (action as (typeof actions)[number]) {
+      case 'list': {
+        const all = studies.list();
+        output.result(all, () => listText(all));
+        return;
+      }
+      case 'papers':
+        output.result(paperStudies, () =>
+          formatTable(
+            ['study', 'what', 'model', 'data', 'scored with'],
+            paperStudies.map((study) => [
+              ...[study.id, study.purpose, study.model.label, study.data.label, study.scoredWith],
+            ]),
+          ),
+        );
+        return;
+      case 'show': {
+        const study = studies.get(named());
+        const outcome = studies.outcome(study.id);
+        const runs = runsOf(core, study);
+        output.result({ ...study, outcome }, () =>
+          [studyText(study, runs), outcomeText(study, outcome)].join('\n\n'),
+        );
+        return;
+      }
+      case 'plan': {
+        const request = requestFrom(core, values);
+        const planned = await studies.plan(request);
+        const forecast = await forecastOf(core, planned, command.signal);
+        output.result(planDocument(request, planned, forecast), () => planText(planned, forecast));
+        return;
+      }
+      case 'start': {
+        const request = requestFrom(core, values);
+        const planned = await studies.plan(request);
+        const forecast = await forecastOf(core, planned, command.signal);
+        output.progress(planText(planned, forecast));
+        await follow(core, output, command, (watch) => studies.start(request, watch));
+        return;
+      }
+      case 'resume': {
+        const name = named();
+        await follow(core, output, command, (watch) => studies.resume(name, watch));
+        return;
+      }
+      case 'remove': {
+        const name = named();
+        studies.remove(name);
+        output.result({ removed: name }, () => `Removed the study "${name}". Its runs stay.`);
+        return;
+      }
+    }
+  });
+}
+
+type Watch = (run: Run) => ReturnType<typeof createWatcher>;
+
+/** Trains the runs of a study one after another, and says how they ended. */
+async function follow(
+  core: Core,
+  output: Output,
+  command: CommandContext,
+  begin: (watch: Watch) => Promise<{ study: Study; started: StartedRun[] }>,
+): Promise<void> {
+  const { study, started } = await begin((run) => createWatcher(output, run.name));
+  if (output.json)
+    output.line({ event: 'study', study: study.name, runs: started.map(({ run }) => run.name) });
+  let isInterrupted = false;
+  command.onInterrupt(() => {
+    isInterrupted = true;
+    output.progress(`Stopping after this step, with a checkpoint. Go on with: study resume ${study.name}`);
+    void core.runs.suspend();
+  });
+  for (const [i, { run, ended }] of started.entries()) {
+    if (isInterrupted) break;
+    output.progress(`Run ${i + 1} of ${started.length}: ${run.name}`);
+    const final = await ended;
+    const { name, state, step, lastLoss, lastHeldOutLoss, error } = final;
+    if (output.json) output.line({ event: 'run', run: name, state, step, lastLoss, lastHeldOutLoss, error });
+    else
+      output.progress(
+        `Run "${name}" ${state} at step ${step}${error ? `: ${error.message}` : ''}, held-out loss ${lastHeldOutLoss?.toFixed(4) ?? '–'}`,
+      );
+  }
+  const outcome = core.studies.outcome(study.id);
+  const runs = runsOf(core, study);
+  if (output.json) output.line({ event: 'done', study: study.name, outcome });
+  else output.result(null, () => [studyText(study, runs), outcomeText(study, outcome)].join('\n\n'));
+  const failed = runs.filter((run) => run?.state === 'failed');
+  if (failed.length > 0)
+    throw new StudioError(
+      'internal',
+      `${failed.length} of ${study.runs.length} runs failed: ${failed.map((run) => run!.name).join(', ')}.`,
+      `See why with: runs show "${failed[0]!.name}". Go on with: study resume "${study.name}"`,
+    );
+}
+
+/** The runs of a study, in its order; undefined where one was removed. */
+function runsOf(core: Core, study: Study): (Run | undefined)[] {
+  const all = new Map(core.runs.list().map((run) => [run.id, run]));
+  return study.runs.map(({ runId }) => all.get(runId));
+}
+
+async function forecastOf(
+  { forecasts }: Core,
+  { model, dataset, plan }: PlannedStudy,
+  signal: AbortSignal,
+): Promise<StudyForecast> {
+  const place = {
+    ...{ modelId: model.id, shape: readDecoderConfig(model.folder), contextLength: model.contextLength },
+    ...{ rows: dataset.rows, lengths: await forecasts.lengths(model.id, dataset.id, signal) },
+  };
+  return forecastStudy(plan, place, await forecasts.calibration());
+}
+
+function planDocument(
+  { name, question }: StudyRequest,
+  { plan, notes }: PlannedStudy,
+  { arms, ...total }: StudyForecast,
+): unknown {
+  return {
+    ...{ name, question, notes, impossible: plan.impossible },
+    arms: plan.arms.map((arm, i) => ({
+      ...arm,
+      steps: arms[i]!.steps,
+      peakMemoryBytes: arms[i]!.forecast.memory.correctedBytes,
+      seconds: arms[i]!.steps === null ? null : arms[i]!.forecast.time.seconds,
+      fit: arms[i]!.fit,
+    })),
+    runs: plan.runs.map(({ name: run, arm, seed }) => ({ name: run, arm, seed })),
+    total,
+  };
+}
+
+/** @throws StudioError usage */
+function requestFrom({ runs }: Core, values: Values): StudyRequest {
+  const paper = text(values, 'paper');
+  const seeds = (list(values, 'seeds') ?? ['0']).map((seed) => {
+    if (!/^\d{1,10}$/.test(seed)) throw usageError(`--seeds "${seed}" is no whole number from 0.`);
+    return Number(seed);
+  });
+  const optionOf = (path: string) =>
+    ({ methods: '--methods', seeds: '--seeds', budget: '--budget', study: '--paper' })[path.split('.')[0]!] ??
+    path;
+  const question = (wanted: unknown): StudyQuestion => check(studyQuestionSchema, wanted, optionOf);
+  const place = { model: requiredText(values, 'model'), dataset: requiredText(values, 'data') };
+  if (paper !== undefined) {
+    const other = ['methods', 'budget'].find((name) => values[name] !== undefined);
+    if (other)
+      throw usageError(`--${other} and --paper cannot go together: the paper's table says what is trained.`);
+    const study = paperStudyIdSchema.safeParse(paper).data;
+    if (!study)
+      throw usageError(
+        `--paper "${paper}" is none of the paper's studies.`,
+        `There are ${paperStudies.map(({ id }) => id).join(', ')}; see: study papers`,
+      );
+    return {
+      name: text(values, 'name') ?? study,
+      ...place,
+      question: question({ kind: 'paper', study, seeds }),
+    };
+  }
+  const methods = list(values, 'methods');
+  if (!methods) throw usageError('--methods is missing, or --paper.', 'For example: --methods lora,idlora');
+  const { seed: _, ...given } = givenOptions(values);
+  return {
+    name: requiredText(values, 'name'),
+    ...place,
+    question: question({
+      kind: 'equal_budget',
+      ...{ methods, seeds },
+      budget: readBudget(values, 'budget', (run) => countedTrainable(runs.get(run))),
+      config: trainConfigFrom({ ...given, method: 'lora' }),
+    }),
+  };
+}
+
+function listText(all: readonly Study[]): string {
+  if (all.length === 0) return 'No studies yet. Plan one with: study plan';
+  return formatTable(
+    ['name', 'settings', 'seeds', 'runs', 'model', 'data', 'made'],
+    all.map((study) => [
+      study.name,
+      study.arms.map(({ label }) => label).join(', '),
+      study.question.seeds.join(', '),
+      String(study.runs.length),
+      study.modelName,
+      study.datasetName,
+      study.createdAt.slice(0, 16).replace('T', ' '),
+    ]),
+  );
+}

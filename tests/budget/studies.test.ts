@@ -1,0 +1,200 @@
+import { describe, expect, it } from 'vitest';
+import { countParameters } from '../../src-main/budget/count.ts';
+import { presets } from '../../src-main/budget/modelShape.ts';
+import { publishedCounts } from '../../src-main/budget/paper.ts';
+import { forecastStudy } from '../../src-main/budget/studies/forecast.ts';
+import {
+  isPaperData,
+  isPaperModel,
+  paperStudies,
+  studyNotes,
+} from '../../src-main/budget/studies/paperStudies.ts';
+import { planStudy } from '../../src-main/budget/studies/plan.ts';
+import { paperStudyIds, studyQuestionSchema, type StudyQuestion } from '../../src-main/contract/studies.ts';
+import { methods, trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
+
+const shape = presets['llama-3.2-1b']!;
+
+function equalBudget(
+  rest: Partial<Extract<StudyQuestion, { kind: 'equal_budget' }>> = {},
+  config: Partial<TrainConfigInput> = {},
+): StudyQuestion {
+  return {
+    kind: 'equal_budget',
+    methods: ['lora', 'idlora'],
+    seeds: [0, 1],
+    budget: { unit: 'parameters', most: 6_000_000 },
+    config: trainConfigSchema.parse({ adapter: { method: 'lora', rank: 8, alpha: 16 }, ...config }),
+    ...rest,
+  };
+}
+
+describe('an equal-budget comparison', () => {
+  it('gives every method its greatest rank within the budget, and alpha its ratio to it', () => {
+    const plan = planStudy(shape, 'eq', equalBudget({ methods: [...methods] }));
+    expect(plan.impossible.map(({ label }) => label)).toEqual(['full']);
+    for (const { config, trainable, remainder, method } of plan.arms) {
+      const { adapter } = config;
+      expect(trainable).toBe(countParameters(shape, adapter).trainable);
+      expect(trainable).toBeLessThanOrEqual(6_000_000);
+      expect(remainder).toBe(6_000_000 - trainable);
+      expect(adapter.alpha).toBe(2 * adapter.rank);
+      const next = countParameters(shape, { ...adapter, rank: adapter.rank + adapter.boost }).trainable;
+      expect(next, method).toBeGreaterThan(6_000_000);
+    }
+    expect(plan.impossible[0]).toMatchObject({
+      label: 'full',
+      reason: expect.stringMatching(/1,235,814,400/),
+    });
+  });
+
+  it('keeps the runs of a seed together, with everything equal but the method', () => {
+    const { runs } = planStudy(shape, 'eq', equalBudget({ seeds: [3, 5] }, { learningRate: 1e-3 }));
+    expect(runs.map(({ name }) => name)).toEqual([
+      'eq lora r8 s3',
+      expect.stringMatching(/^eq idlora r\d+ s3$/),
+      'eq lora r8 s5',
+      expect.stringMatching(/^eq idlora r\d+ s5$/),
+    ]);
+    const shared = runs.map(({ config: { adapter: _adapter, seed: _seed, ...rest } }) => rest);
+    for (const rest of shared) expect(rest).toEqual(shared[0]);
+    expect(runs.map(({ config }) => config.seed)).toEqual([3, 3, 5, 5]);
+  });
+
+  it('leaves out of full fine-tuning what only an adapter has', () => {
+    const question = equalBudget(
+      { methods: ['full'], budget: { unit: 'percentBase', most: 100 } },
+      { adapter: { method: 'lora', rank: 8, alpha: 16, dropout: 0.1, rankStabilized: true, layers: [0] } },
+    );
+    expect(planStudy(shape, 'eq', question).arms).toMatchObject([
+      { label: 'full', remainder: 0, config: { adapter: { dropout: 0, layers: null } } },
+    ]);
+  });
+
+  it('refuses what nothing can be trained of, and more runs than a queue should hold', () => {
+    const none = equalBudget({ budget: { unit: 'parameters', most: 10 } });
+    expect(() => planStudy(shape, 'eq', none)).toThrow(/None of the settings.*nearest possible is/);
+    const paper: StudyQuestion = {
+      kind: 'paper',
+      study: 'table7',
+      seeds: Array.from({ length: 20 }, (_, i) => i),
+    };
+    expect(planStudy(presets['llama-3-8b']!, 't', paper).runs.length).toBe(160);
+    const many = { ...equalBudget(), seeds: Array.from({ length: 150 }, (_, i) => i) };
+    expect(() => planStudy(shape, 'eq', many)).toThrow(/300 runs; a study has at most 200/);
+    for (const seeds of [[], [1, 1], [-1], [0.5]])
+      expect(studyQuestionSchema.safeParse(equalBudget({ seeds })).success, String(seeds)).toBe(false);
+  });
+});
+
+describe('the paper’s studies', () => {
+  it('are all there, on the models and data that the paper names', () => {
+    expect(paperStudies.map(({ id }) => id)).toEqual([...paperStudyIds]);
+    for (const study of paperStudies) expect(presets[study.model.preset]).toBeDefined();
+  });
+
+  it.each(paperStudies)('$id trains what the paper counts, to its printed share', ({ id, model }) => {
+    const own = presets[model.preset]!;
+    const { arms, impossible } = planStudy(own, 't', { kind: 'paper', study: id, seeds: [0] });
+    expect(impossible).toEqual([]);
+    const printed = publishedCounts.filter(
+      (count) => count.table === id.split('-')[0] && count.model === model.preset,
+    );
+    if (id !== 'table8')
+      expect(arms.map(({ published }) => published)).toEqual(printed.map((count) => count.printed));
+    for (const { config, published, label } of arms) {
+      expect(config).toMatchObject({ warmupSteps: 0, optimizer: 'adamw', heldOutFraction: 0 });
+      expect(config.batch * config.accumulate).toBe(32);
+      const { adapter } = config;
+      if (adapter.method !== 'full') {
+        expect(adapter.alpha, label).toBe(2 * adapter.rank);
+        expect(adapter.dropout, label).toBe(0.05);
+        expect(adapter.targets.length, label).toBe(7);
+      }
+      if (published !== null) {
+        const digits = published.split('.')[1]?.length ?? 0;
+        expect(countParameters(own, adapter).percentPaper.toFixed(digits), label).toBe(published);
+      }
+    }
+  });
+
+  it('have the rates, epochs and rows of Tables 4, 5 and 8', () => {
+    const of = (id: (typeof paperStudyIds)[number]) => {
+      const study = paperStudies.find((known) => known.id === id)!;
+      return planStudy(presets[study.model.preset]!, 't', { kind: 'paper', study: id, seeds: [0] }).arms;
+    };
+    const rates = (id: (typeof paperStudyIds)[number]) => {
+      const { learningRate, epochs } = of(id)[0]!.config;
+      return [learningRate, epochs];
+    };
+    expect(rates('table1-gsm8k-llama')).toEqual([5e-5, 3]);
+    expect(rates('table1-gsm8k-mistral')).toEqual([3e-5, 3]);
+    expect(rates('table1-codealpaca-mistral')).toEqual([5e-5, 2]);
+    expect(rates('table1-saferpaca-llama')).toEqual([1e-4, 2]);
+    expect(rates('table2-mistral')).toEqual([5e-5, 2]);
+    expect(of('table8').map(({ config }) => [config.adapter.rank, config.adapter.clusters])).toEqual([
+      [128, 2],
+      [128, 4],
+      [128, 6],
+      [128, 8],
+    ]);
+    expect(of('table3').map(({ label }) => label)).toEqual([
+      ...['lora r32', 'idlora r128', 'idlora r32 s1', 'idlora r128 serial', 'idlora r128 random'],
+    ]);
+  });
+
+  it('say where model and data are not the paper’s, and name what a small model rules out', () => {
+    const study = paperStudies.find(({ id }) => id === 'table1-gsm8k-llama')!;
+    const model = { name: 'mine', family: 'llama', parameters: 8_030_261_248 };
+    const dataset = { name: 'train', sourcePath: '/data/gsm8k/train.jsonl' };
+    expect(isPaperModel(study.model, model)).toBe(true);
+    expect(isPaperModel(study.model, { ...model, parameters: 1e9 })).toBe(false);
+    expect(isPaperData(study.data, dataset)).toBe(true);
+    const plain = studyNotes(study, { model, dataset });
+    const other = studyNotes(study, {
+      model: { name: 'small', family: 'llama', parameters: 1e6 },
+      dataset: { name: 'sums', sourcePath: '/x/sums.jsonl' },
+    });
+    expect(other.slice(0, 2)).toEqual([
+      'The paper trains LLaMA-3-8B; this is small: scores cannot be compared with its own.',
+      'The paper trains on GSM8K (train); this is sums.',
+    ]);
+    expect(other.slice(2)).toEqual(plain);
+    const small = {
+      ...shape,
+      hiddenSize: 64,
+      intermediateSize: 172,
+      layers: 2,
+      heads: 4,
+      keyValueHeads: 4,
+      headDim: 16,
+    };
+    expect(() => planStudy(small, 't', { kind: 'paper', study: 'table8', seeds: [0] })).toThrow(
+      /None of the settings.*idlora r128 k8: ID-LoRA needs clusters x rank/,
+    );
+    const some = planStudy(small, 't', { kind: 'paper', study: 'table7', seeds: [0] });
+    expect(some.arms.map(({ label }) => label)).toEqual(['lora r4', 'lora r8', 'lora r16', 'lora r32']);
+    expect(some.impossible.map(({ label }) => label)).toEqual([
+      ...['idlora r32', 'idlora r64', 'idlora r128', 'idlora r256'],
+    ]);
+  });
+});
+
+it('foresees a study as the sum of its runs', () => {
+  const plan = planStudy(shape, 'eq', equalBudget({ seeds: [0, 1, 2] }, { maxSteps: 10 }));
+  const place = { modelId: 'm', shape, contextLength: 2048, rows: 1000, lengths: { longest: 100 } };
+  const calibration = { cores: 2, memoryBytes: 24e9, gpu: null, records: [] };
+  const forecast = forecastStudy(plan, place, calibration);
+  const each = forecast.arms.map(({ forecast: own }) => own.time.seconds);
+  expect(forecast.seconds).toBeCloseTo(3 * (each[0]! + each[1]!), 6);
+  expect(forecast.peakBytes).toBe(
+    Math.max(...forecast.arms.map((arm) => arm.forecast.memory.correctedBytes)),
+  );
+  // Two checkpoints of each of three runs: parameters and two moments in f32, and the pivots of ID-LoRA.
+  const least = plan.arms.reduce((sum, { trainable }) => sum + 3 * 2 * 12 * trainable, 0);
+  expect(forecast.checkpointBytes).toBeGreaterThanOrEqual(least);
+  expect(forecast.checkpointBytes).toBeLessThan(1.2 * least);
+  expect(forecast.fit).toBe('fits');
+  const packed = planStudy(shape, 'eq', equalBudget({}, { packing: true }));
+  expect(forecastStudy(packed, place, calibration).seconds).toBeNull();
+});

@@ -1,0 +1,42 @@
+import { expect, it } from 'vitest';
+import { compareOverSeeds, meanInterval, studentQuantile } from '../../src-main/evaluation/seeds.ts';
+
+it('has Student’s quantiles (tables of the t distribution, 97.5 %)', () => {
+  const known: [number, number][] = [
+    [1, 12.7062],
+    [2, 4.3027],
+    [3, 3.1824],
+    [4, 2.7764],
+    [9, 2.2622],
+    [19, 2.093],
+    [100, 1.984],
+  ];
+  for (const [freedom, t] of known) expect(studentQuantile(freedom), String(freedom)).toBeCloseTo(t, 3);
+});
+
+it('gives the interval of a mean, none with one value', () => {
+  expect(meanInterval([1])).toBeNull();
+  // Mean 2, deviation 1, n = 3: 2 +- 4.3027 / sqrt(3).
+  const [low, high] = meanInterval([1, 2, 3])!;
+  expect(low).toBeCloseTo(2 - 2.4841, 3);
+  expect(high).toBeCloseTo(2 + 2.4841, 3);
+});
+
+it('compares seed by seed, so that what a seed does to both falls out', () => {
+  const scores = [
+    ...[10, 20, 30].map((value, seed) => ({ arm: 0, seed, value })),
+    ...[11, 21, 31].map((value, seed) => ({ arm: 1, seed, value })),
+    { arm: 2, seed: 7, value: 5 },
+  ];
+  const { arms, pairs } = compareOverSeeds(4, scores);
+  expect(arms.map(({ n, loss }) => [n, loss])).toEqual([
+    [3, 20],
+    [3, 21],
+    [1, 5],
+    [0, null],
+  ]);
+  expect(arms[0]!.deviation).toBeCloseTo(10, 9);
+  expect(arms[2]!.deviation).toBeNull();
+  // The seeds differ by ten, the settings by exactly one.
+  expect(pairs).toEqual([{ first: 0, second: 1, n: 3, difference: -1, interval: [-1, -1] }]);
+});
