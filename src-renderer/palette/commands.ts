@@ -1,4 +1,6 @@
 import type { Dataset, Model, Project, Run } from '../../src-main/contract/entities.ts';
+import type { Study } from '../../src-main/contract/studies.ts';
+import { planTabs } from '../features/plan/planTabs.ts';
 import { methodSigns } from '../ui/methods.ts';
 import { fuzzyScore } from './fuzzy.ts';
 import { places } from './places.ts';
@@ -7,7 +9,7 @@ import { places } from './places.ts';
 export interface Command {
   /** Stays the same over reloads: recent ones are remembered by it. */
   id: string;
-  group: 'Recent' | 'Actions' | 'Pages' | 'Runs' | 'Models' | 'Datasets' | 'Projects';
+  group: 'Recent' | 'Actions' | 'Pages' | 'Runs' | 'Models' | 'Datasets' | 'Studies' | 'Projects';
   label: string;
   detail?: string;
   keys?: string;
@@ -21,6 +23,7 @@ export interface Stock {
   models: readonly Model[];
   datasets: readonly Dataset[];
   projects: readonly Project[];
+  studies: readonly Study[];
   openProject: string | null;
 }
 
@@ -34,6 +37,15 @@ export function stockCommands(stock: Stock, openProject: (name: string) => Promi
       keys: `g ${key}`,
       run: href,
     })),
+    ...planTabs
+      .filter(({ href }) => !places.some((place) => place.href === href))
+      .map(({ label, href }): Command => ({
+        id: `page ${href}`,
+        group: 'Pages',
+        label,
+        detail: 'Plan',
+        run: href,
+      })),
     ...stock.runs.map((run): Command => ({
       id: `run ${run.id}`,
       group: 'Runs',
@@ -54,6 +66,13 @@ export function stockCommands(stock: Stock, openProject: (name: string) => Promi
       label: dataset.name,
       detail: dataset.format,
       run: `/data/${dataset.id}`,
+    })),
+    ...stock.studies.map((study): Command => ({
+      id: `study ${study.id}`,
+      group: 'Studies',
+      label: study.name,
+      detail: `${study.runs.length} runs`,
+      run: `/plan/studies/${study.id}`,
     })),
     ...stock.projects
       .filter(({ name }) => name !== stock.openProject)

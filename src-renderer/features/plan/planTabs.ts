@@ -2,6 +2,7 @@
 export const planTabs = [
   { key: 'calculator', label: 'Calculator', href: '/plan' },
   { key: 'solver', label: 'Solver', href: '/plan/solver' },
+  { key: 'studies', label: 'Studies', href: '/plan/studies' },
   { key: 'paper', label: 'Paper', href: '/plan/paper' },
 ] as const;
 

@@ -36,10 +36,15 @@ export interface RangeForm {
 
 export type SoughtOption = 'rank' | SizeOption;
 
-export interface SolverForm {
+/** A budget as a form has it. */
+export interface BudgetForm {
   amount: number | null;
   unit: AmountUnit;
+  /** The run whose count is the budget, in that unit. */
   runId: string | null;
+}
+
+export interface SolverForm extends BudgetForm {
   ranges: Record<SoughtOption, RangeForm>;
   seeksTargets: boolean;
 }
@@ -80,7 +85,7 @@ export function restoreSolver(saved: Partial<Record<keyof SolverForm, unknown>>)
 export type ReadBudget = { budget: Budget } | { problem: string };
 
 /** The budget that the form names. @param runTrainable of the chosen run; null: not known */
-export function readBudget(form: SolverForm, runTrainable: number | null): ReadBudget {
+export function readBudget(form: Readonly<BudgetForm>, runTrainable: number | null): ReadBudget {
   if (form.unit === 'run')
     return runTrainable === null
       ? { problem: 'Choose a run that has counted its parameters.' }

@@ -1,0 +1,165 @@
+import { readSeeds } from './seeds.ts';
+import { planStudy, type StudyPlan } from '../../../../src-main/budget/studies/plan.ts';
+import {
+  isPaperData,
+  isPaperModel,
+  paperStudies,
+  paperStudy,
+  studyNotes,
+} from '../../../../src-main/budget/studies/paperStudies.ts';
+import type { Dataset, Model } from '../../../../src-main/contract/entities.ts';
+import { toPlainError, type PlainError } from '../../../../src-main/contract/errors.ts';
+import {
+  paperStudyIdSchema,
+  type PaperStudyId,
+  type Study,
+  type StudyQuestion,
+} from '../../../../src-main/contract/studies.ts';
+import { methods, type Method, type TrainConfig } from '../../../../src-main/contract/training.ts';
+import { modelShape } from '../../train/modelShape.ts';
+import { amountUnits, readBudget, type AmountUnit } from '../solverForm.ts';
+
+/** What is to be compared, as the form has it. */
+export interface StudyForm {
+  /** `budget`: methods at one budget; else a study of the paper. */
+  kind: 'budget' | PaperStudyId;
+  name: string;
+  modelId: string | null;
+  datasetId: string | null;
+  methods: Method[];
+  /** As people type them: 0, 1, 2. */
+  seeds: string;
+  amount: number | null;
+  unit: AmountUnit;
+  runId: string | null;
+}
+
+export const studyKey = 'studio.planStudy';
+
+/** What was stored, as far as it is of the right kind. */
+export function restoreStudy(saved: Partial<Record<keyof StudyForm, unknown>>): StudyForm {
+  const text = (key: 'name' | 'seeds', otherwise: string) =>
+    typeof saved[key] === 'string' ? saved[key] : otherwise;
+  const id = (key: 'modelId' | 'datasetId' | 'runId') => (typeof saved[key] === 'string' ? saved[key] : null);
+  const wanted: unknown[] = Array.isArray(saved.methods) ? saved.methods : ['lora', 'idlora'];
+  return {
+    kind: paperStudyIdSchema.safeParse(saved.kind).data ?? 'budget',
+    name: text('name', ''),
+    modelId: id('modelId'),
+    datasetId: id('datasetId'),
+    methods: methods.filter((method) => wanted.includes(method)),
+    seeds: text('seeds', '0, 1'),
+    amount: typeof saved.amount === 'number' ? saved.amount : 1,
+    unit: amountUnits.find((unit) => unit === saved.unit) ?? 'percentBase',
+    runId: id('runId'),
+  };
+}
+
+/** What the form's plan is made from besides it. */
+export interface StudyStock {
+  models: readonly Model[];
+  datasets: readonly Dataset[];
+  studies: readonly Study[];
+  /** Trainable parameters of the run that the budget is taken from; null: not known. */
+  runTrainable: number | null;
+  /** Options that all runs share; null: the form of Train has a mistake. */
+  config: TrainConfig | null;
+}
+
+export interface StudyCheck {
+  model: Model | null;
+  dataset: Dataset | null;
+  name: string;
+  question: StudyQuestion | null;
+  plan: StudyPlan | null;
+  /** Where it is not the paper's, and what the paper leaves open. */
+  notes: string[];
+  problems: Partial<Record<keyof StudyForm, string>>;
+  /** What keeps it from being made, besides problems at fields. */
+  missing: string[];
+  /** Why there is no plan, where that belongs to no field. */
+  error: PlainError | null;
+}
+
+/** Checks the form and plans the study that it describes, as the core will. */
+export function checkStudy(form: Readonly<StudyForm>, stock: StudyStock): StudyCheck {
+  const usable = stock.models.filter(({ unusable }) => !unusable);
+  const model = usable.find(({ id }) => id === form.modelId) ?? null;
+  const dataset = stock.datasets.find(({ id }) => id === form.datasetId) ?? null;
+  const problems: StudyCheck['problems'] = {};
+  const missing: string[] = [];
+  if (!model) missing.push('Choose a model');
+  if (!dataset) missing.push('Choose a dataset');
+  const name = form.name.trim() || suggestedName(form.kind, stock.studies);
+  if (name.length > 60) problems.name = 'At most 60 characters.';
+  else if (stock.studies.some((study) => study.name === name))
+    problems.name = `There is already a study “${name}”.`;
+  const seeds = readSeeds(form.seeds);
+  if ('problem' in seeds) problems.seeds = seeds.problem;
+  const question = 'problem' in seeds ? null : questionOf(form, seeds.value, stock, problems, missing);
+  const base = { model, dataset, name, question, problems, missing };
+  const notes =
+    form.kind !== 'budget' && model && dataset ? studyNotes(paperStudy(form.kind), { model, dataset }) : [];
+  if (!question || !model) return { ...base, notes, plan: null, error: null };
+  try {
+    return { ...base, notes, plan: planStudy(modelShape(model), name, question), error: null };
+  } catch (error) {
+    return { ...base, notes, plan: null, error: toPlainError(error) };
+  }
+}
+
+function questionOf(
+  form: Readonly<StudyForm>,
+  seeds: number[],
+  stock: StudyStock,
+  problems: StudyCheck['problems'],
+  missing: string[],
+): StudyQuestion | null {
+  if (form.kind !== 'budget') return { kind: 'paper', study: form.kind, seeds };
+  const read = readBudget(form, stock.runTrainable);
+  if ('problem' in read) problems.amount = read.problem;
+  if (form.methods.length === 0) problems.methods = 'Choose at least one method.';
+  if (!stock.config) missing.push('Correct the form in Train: its options are those of all runs');
+  if ('problem' in read || form.methods.length === 0 || !stock.config) return null;
+  return {
+    kind: 'equal_budget',
+    methods: [...form.methods],
+    seeds,
+    budget: read.budget,
+    config: stock.config,
+  };
+}
+
+/** A free name that says what the study is. */
+function suggestedName(kind: StudyForm['kind'], studies: readonly Study[]): string {
+  const wish = kind === 'budget' ? 'equal-budget' : kind;
+  const taken = new Set(studies.map(({ name }) => name));
+  if (!taken.has(wish)) return wish;
+  for (let n = 2; ; n++) if (!taken.has(`${wish}-${n}`)) return `${wish}-${n}`;
+}
+
+/** Takes a study of the paper into the form, with its model and data where the library has them. */
+export function takePaperStudy(
+  form: StudyForm,
+  id: PaperStudyId,
+  library: { models: readonly Model[]; datasets: readonly Dataset[] },
+): void {
+  const study = paperStudies.find((known) => known.id === id)!;
+  const found = foundInLibrary(study.id, library);
+  form.kind = id;
+  form.name = '';
+  if (found.model) form.modelId = found.model.id;
+  if (found.dataset) form.datasetId = found.dataset.id;
+}
+
+/** The model and the dataset of a study of the paper, where the library has them. */
+export function foundInLibrary(
+  id: PaperStudyId,
+  library: { models: readonly Model[]; datasets: readonly Dataset[] },
+): { model: Model | null; dataset: Dataset | null } {
+  const { model, data } = paperStudy(id);
+  return {
+    model: library.models.find((known) => !known.unusable && isPaperModel(model, known)) ?? null,
+    dataset: library.datasets.find((known) => isPaperData(data, known)) ?? null,
+  };
+}
