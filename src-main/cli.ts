@@ -8,6 +8,7 @@ import { doctorCommand } from './cli/doctorCommand.ts';
 import { compareCommand, evalCommand } from './cli/evaluationCommands.ts';
 import { datasetsCommand, modelsCommand, runsCommand } from './cli/libraryCommands.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
+import { samplesCommand } from './cli/samplesCommand.ts';
 import { serveCommand } from './cli/serveCommand.ts';
 import { studyCommand } from './cli/studyCommands.ts';
 import { trainCommand } from './cli/trainCommand.ts';
@@ -20,6 +21,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   datasets: datasetsCommand,
   train: trainCommand,
   study: studyCommand,
+  samples: samplesCommand,
   runs: runsCommand,
   eval: evalCommand,
   compare: compareCommand,
@@ -59,6 +61,8 @@ const help = `ID-LoRA Studio
         [--budget-percent base|paper --budget-dtype f32|bf16 and options of train]   methods at one budget
   study plan | start --model M --data D --paper table7 --seeds 0   a table of the paper; study papers lists them
   study list | show NAME | resume NAME | remove NAME
+  samples --difference 2 [--discordance 10] [--items N] [--seed-scatter 1] [--metric loss --scatter 0.5] [--power 80 --alpha 5]
+                                                   test items and seeds with which a difference is seen
   runs list | show RUN | queue | remove RUN
   eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N --task N]
   compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]

@@ -40,6 +40,7 @@ import {
   tensorSchema,
   tokenPieceSchema,
 } from './modelLibrary.ts';
+import { scatterSchema } from './scatter.ts';
 import { studyOutcomeSchema, studyQuestionSchema, studySchema } from './studies.ts';
 import { precisionSchema, targetModuleSchema, trainConfigSchema } from './training.ts';
 
@@ -280,6 +281,8 @@ export const procedures = {
 
   /** What the machine is and what was measured on it, for forecasts (budget/forecast). */
   'plan.calibration': { input: nothing, output: calibrationSchema },
+  /** What the open project's scores and studies say of scatter, for sample sizes. */
+  'plan.scatter': { input: nothing, output: scatterSchema },
   'plan.lengths': {
     input: z.object({ model: reference, dataset: reference }),
     output: rowLengthsSchema,

@@ -107,6 +107,8 @@ export const studyOutcomeSchema = z.object({
       n: z.number().int(),
       difference: z.number(),
       interval: z.tuple([z.number(), z.number()]).nullable(),
+      /** Standard deviation of the differences between seeds; null with fewer than two. */
+      deviation: z.number().nullable(),
     }),
   ),
 });

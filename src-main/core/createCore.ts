@@ -23,6 +23,7 @@ import { repairRuntime } from '../services/repair.ts';
 import { createRunService, type RunService } from '../services/runs.ts';
 import { cleanCache, readStorage } from '../services/storage.ts';
 import { addStarter } from '../services/starter.ts';
+import { readScatter } from '../services/scatter.ts';
 import { createStudyService, type StudyService } from '../services/studies.ts';
 import { createTrash, type Trash } from '../services/trash.ts';
 import { studioVersion } from '../services/version.ts';
@@ -203,6 +204,7 @@ export function createCore(options: {
       return {};
     },
     'plan.calibration': () => forecasts.calibration(),
+    'plan.scatter': async () => readScatter(context, studies),
     'plan.lengths': ({ model, dataset }, { signal }) => forecasts.lengths(model, dataset, signal),
     'plan.probe': (input, { signal }) => forecasts.probe(input, signal),
     'studies.list': async () => studies.list(),

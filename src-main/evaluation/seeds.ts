@@ -1,3 +1,4 @@
+import { studentQuantile } from '../budget/power/student.ts';
 import type { StudyOutcome } from '../contract/studies.ts';
 
 /** A score of a setting with one seed. */
@@ -36,6 +37,7 @@ export function compareOverSeeds(arms: number, scores: readonly SeedScore[]): St
         ...{ first, second, n: differences.length },
         difference: mean(differences),
         interval: meanInterval(differences),
+        deviation: differences.length < 2 ? null : deviation(differences),
       });
     }
   }
@@ -46,41 +48,16 @@ export function compareOverSeeds(arms: number, scores: readonly SeedScore[]): St
 export function meanInterval(values: readonly number[]): [number, number] | null {
   const n = values.length;
   if (n < 2) return null;
-  const half = (studentQuantile(n - 1) * deviation(values)) / Math.sqrt(n);
+  const half = (studentQuantile(n - 1, 0.95) * deviation(values)) / Math.sqrt(n);
   return [mean(values) - half, mean(values) + half];
 }
 
-/** The t with P(|T| < t) = 0.95 for `freedom` degrees of freedom, to ten digits. */
-export function studentQuantile(freedom: number): number {
-  let [low, high] = [0, 13];
-  for (let i = 0; i < 60; i++) {
-    const middle = (low + high) / 2;
-    if (within(middle, freedom) < 0.95) low = middle;
-    else high = middle;
-  }
-  return (low + high) / 2;
-}
-
-/** P(|T| < t) for a whole number of degrees of freedom (Abramowitz and Stegun 26.7.3, 26.7.4). */
-function within(t: number, freedom: number): number {
-  const angle = Math.atan(t / Math.sqrt(freedom));
-  const cosine = Math.cos(angle);
-  const isOdd = freedom % 2 === 1;
-  let term = isOdd ? cosine : 1;
-  let sum = freedom === 1 ? 0 : term;
-  for (let k = isOdd ? 3 : 2; k <= freedom - 2; k += 2) {
-    term *= ((k - 1) / k) * cosine ** 2;
-    sum += term;
-  }
-  return isOdd ? (2 / Math.PI) * (angle + Math.sin(angle) * sum) : Math.sin(angle) * sum;
-}
-
-function mean(values: readonly number[]): number {
+export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Of a sample. */
-function deviation(values: readonly number[]): number {
+export function deviation(values: readonly number[]): number {
   const middle = mean(values);
   return Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
 }

@@ -19,7 +19,7 @@ export function standing(
   for (const evaluation of newestFirst) {
     if (goal.benchmark !== null && evaluation.benchmark !== goal.benchmark) continue;
     if (!isWithin(evaluation, goal.maxTrainable, trainableOf)) continue;
-    const key = groupOf(evaluation);
+    const key = sameItems(evaluation);
     const group = groups.get(key) ?? [];
     groups.set(key, group);
     const isNew = !group.some(
@@ -37,7 +37,7 @@ export function standing(
 }
 
 /** Evaluations of one group were made on the same items with the same prompts. */
-function groupOf(evaluation: Evaluation): string {
+export function sameItems(evaluation: Evaluation): string {
   const { benchmark, version, modelId, dataHash, shots, n } = evaluation;
   return JSON.stringify([benchmark, version, modelId, dataHash, shots, n]);
 }

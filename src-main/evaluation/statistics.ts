@@ -1,3 +1,4 @@
+import { normalTail } from '../budget/power/normal.ts';
 import { createRandom } from '../data/random.ts';
 
 export type Interval = [number, number];
@@ -95,24 +96,6 @@ function exactSignedRank(positive: number, n: number): number {
   let tail = 0;
   for (let total = 0; total <= lower; total++) tail += counts[total]!;
   return Math.min(1, (2 * tail) / 2 ** n);
-}
-
-/** P(Z > z) for z >= 0, from erfc's continued fraction and series; relative error below 1e-10. */
-export function normalTail(z: number): number {
-  const x = z / Math.SQRT2;
-  if (x < 2) {
-    // erf(x) = 2/sqrt(pi) sum (-1)^n x^(2n+1) / (n! (2n+1))
-    let [term, total] = [x, x];
-    for (let n = 1; n < 200 && Math.abs(term) > 1e-17 * Math.abs(total); n++) {
-      term *= (-x * x) / n;
-      total += term / (2 * n + 1);
-    }
-    return 0.5 * (1 - (2 / Math.sqrt(Math.PI)) * total);
-  }
-  // erfc(x) = exp(-x^2) / sqrt(pi) / (x + (1/2)/(x + 1/(x + (3/2)/(x + ...))))
-  let fraction = x;
-  for (let n = 80; n >= 1; n--) fraction = x + n / 2 / fraction;
-  return (0.5 * Math.exp(-x * x)) / Math.sqrt(Math.PI) / fraction;
 }
 
 /** Holm's step-down correction (Holm 1979), in the order given. */

@@ -17,6 +17,15 @@ export function stored<T extends object>(key: string, merge: (saved: Partial<T>)
   return value;
 }
 
+/** Puts values into a stored value before the page that shows it is opened; what is not given stays as it was. */
+export function fillStored<T extends object>(
+  key: string,
+  merge: (saved: Partial<T>) => T,
+  values: Partial<T>,
+): void {
+  localStorage.setItem(key, JSON.stringify({ ...merge(readStored(key)), ...values }));
+}
+
 function readStored<T>(key: string): Partial<T> {
   try {
     const saved: unknown = JSON.parse(localStorage.getItem(key) ?? '{}');

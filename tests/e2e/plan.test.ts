@@ -34,6 +34,7 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
     ['/plan', /methods at rank/],
     ['/plan/solver', /Closest settings/],
     ['/plan/paper', /59 of 60 published counts/],
+    ['/plan/sample-size', /To see a difference of 2 points/],
   ] as const)('%s has an address, fits a phone and passes axe, light and dark', async (path, heading) => {
     for (const [width, colorScheme] of [
       [360, 'light'],
@@ -51,6 +52,26 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
       await expect.poll(() => seriousProblems(page)).toEqual([]);
       await takePicture(page, `${path.slice(1).replace('/', '-')}-${width}-${colorScheme}`);
     }
+  });
+
+  it('says how many items and seeds a difference needs, and at the field what cannot be', async () => {
+    await open('/plan/sample-size');
+    await page.getByText('2,010').waitFor();
+    await page.getByRole('row', { name: /GSM8K test.*is not seen/ }).waitFor();
+    await page.getByRole('row', { name: /MMLU.*is seen/ }).waitFor();
+    const difference = page.getByRole('spinbutton', { name: /^Difference to be seen/ });
+    await difference.fill('20');
+    await page.getByText('cannot differ by more than 10 points').waitFor();
+    await difference.fill('5');
+    await page.getByText('To see a difference of 5 points').waitFor();
+    await page.reload();
+    await page.getByText('To see a difference of 5 points').waitFor();
+    await page.getByLabel('Scored by').selectOption('loss');
+    await page.getByText('To see a difference of 0.02 nats').waitFor();
+    await page.getByLabel('Scored by').selectOption('accuracy');
+    await difference.fill('2');
+    await page.getByRole('button', { name: 'Plan a study with these seeds' }).click();
+    await expect.poll(() => page.getByLabel('Seeds').inputValue()).toBe('0-4');
   });
 
   it('an address that Plan does not have is said to be none', async () => {

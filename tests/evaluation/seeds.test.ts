@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { compareOverSeeds, meanInterval, studentQuantile } from '../../src-main/evaluation/seeds.ts';
+import { studentQuantile } from '../../src-main/budget/power/student.ts';
+import { compareOverSeeds, meanInterval } from '../../src-main/evaluation/seeds.ts';
 
 it('has Student’s quantiles (tables of the t distribution, 97.5 %)', () => {
   const known: [number, number][] = [
@@ -11,7 +12,7 @@ it('has Student’s quantiles (tables of the t distribution, 97.5 %)', () => {
     [19, 2.093],
     [100, 1.984],
   ];
-  for (const [freedom, t] of known) expect(studentQuantile(freedom), String(freedom)).toBeCloseTo(t, 3);
+  for (const [freedom, t] of known) expect(studentQuantile(freedom, 0.95), String(freedom)).toBeCloseTo(t, 3);
 });
 
 it('gives the interval of a mean, none with one value', () => {
@@ -38,5 +39,5 @@ it('compares seed by seed, so that what a seed does to both falls out', () => {
   expect(arms[0]!.deviation).toBeCloseTo(10, 9);
   expect(arms[2]!.deviation).toBeNull();
   // The seeds differ by ten, the settings by exactly one.
-  expect(pairs).toEqual([{ first: 0, second: 1, n: 3, difference: -1, interval: [-1, -1] }]);
+  expect(pairs).toEqual([{ first: 0, second: 1, n: 3, difference: -1, interval: [-1, -1], deviation: 0 }]);
 });

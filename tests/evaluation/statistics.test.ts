@@ -1,3 +1,4 @@
+import { normalTail } from '../../src-main/budget/power/normal.ts';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../src-main/data/random.ts';
@@ -7,7 +8,6 @@ import {
   bootstrapInterval,
   holm,
   mcNemarExact,
-  normalTail,
   wilcoxonSignedRank,
   wilsonInterval,
 } from '../../src-main/evaluation/statistics.ts';

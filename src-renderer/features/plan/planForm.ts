@@ -16,6 +16,7 @@ import {
   type RouterKind,
   type TargetModule,
 } from '../../../src-main/contract/training.ts';
+import { fillStored } from '../../state/stored.svelte.ts';
 import { modelShape } from '../train/modelShape.ts';
 
 /** What the calculator is set to; an empty number box is null. */
@@ -108,13 +109,7 @@ export const planKey = 'studio.plan';
 
 /** Puts values into the calculator's form before it is opened; what is not given stays as it was. */
 export function fillPlanForm(values: Partial<PlanForm>): void {
-  let saved: Partial<Record<keyof PlanForm, unknown>> = {};
-  try {
-    saved = JSON.parse(localStorage.getItem(planKey) ?? '{}') as typeof saved;
-  } catch {
-    // What cannot be read is filled anew.
-  }
-  localStorage.setItem(planKey, JSON.stringify({ ...restorePlan(saved), ...values }));
+  fillStored<PlanForm>(planKey, restorePlan, values);
 }
 
 /** The model that is planned for. */

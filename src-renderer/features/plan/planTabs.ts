@@ -3,6 +3,7 @@ export const planTabs = [
   { key: 'calculator', label: 'Calculator', href: '/plan' },
   { key: 'solver', label: 'Solver', href: '/plan/solver' },
   { key: 'studies', label: 'Studies', href: '/plan/studies' },
+  { key: 'sample-size', label: 'Sample size', href: '/plan/sample-size' },
   { key: 'paper', label: 'Paper', href: '/plan/paper' },
 ] as const;
 

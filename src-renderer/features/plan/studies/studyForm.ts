@@ -10,12 +10,14 @@ import {
 import type { Dataset, Model } from '../../../../src-main/contract/entities.ts';
 import { toPlainError, type PlainError } from '../../../../src-main/contract/errors.ts';
 import {
+  mostSeeds,
   paperStudyIdSchema,
   type PaperStudyId,
   type Study,
   type StudyQuestion,
 } from '../../../../src-main/contract/studies.ts';
 import { methods, type Method, type TrainConfig } from '../../../../src-main/contract/training.ts';
+import { fillStored } from '../../../state/stored.svelte.ts';
 import { modelShape } from '../../train/modelShape.ts';
 import { amountUnits, readBudget, type AmountUnit } from '../solverForm.ts';
 
@@ -53,6 +55,11 @@ export function restoreStudy(saved: Partial<Record<keyof StudyForm, unknown>>): 
     unit: amountUnits.find((unit) => unit === saved.unit) ?? 'percentBase',
     runId: id('runId'),
   };
+}
+
+/** Puts so many seeds into the form before it is opened, as many as a study may have. */
+export function fillStudySeeds(seeds: number): void {
+  fillStored<StudyForm>(studyKey, restoreStudy, { seeds: `0-${Math.min(seeds, mostSeeds) - 1}` });
 }
 
 /** What the form's plan is made from besides it. */
