@@ -12,7 +12,10 @@ const mostPairs = 12;
 const mostSubjects = 4;
 
 /** What the project's own scores and studies say of scatter: the ground on which a sample size stands. Nothing is run for it. */
-export function readScatter({ database, project }: ServiceContext, studies: StudyService): Scatter {
+export function readScatter(
+  { database, project }: Pick<ServiceContext, 'database' | 'project'>,
+  studies: Pick<StudyService, 'list' | 'outcome'>,
+): Scatter {
   const groups = new Map<string, Evaluation[]>();
   for (const evaluation of listEvaluations(database, project)) {
     const key = sameItems(evaluation);

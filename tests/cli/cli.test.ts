@@ -1,44 +1,16 @@
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { SafetensorsFile } from '../../src-main/formats/safetensors.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
-import { projectFolder } from '../support/paths.ts';
+import { studio, type CommandResult } from '../support/commandLine.ts';
 import { spoiltModel, spoiltText } from '../support/spoiltModel.ts';
 import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
-
-interface Result {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** The real command line in a process of its own, as scripts use it (after set-up). */
-function studio(args: readonly string[], options: { interruptAt?: RegExp } = {}): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(projectFolder, 'src-main', 'cli.ts'), ...args], {
-      stdio: 'pipe',
-    });
-    const result = { stdout: '', stderr: '' };
-    let interrupted = false;
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      result.stdout += chunk;
-      if (!interrupted && options.interruptAt?.test(result.stdout)) {
-        interrupted = true;
-        child.kill('SIGINT');
-      }
-    });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (result.stderr += chunk));
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, ...result }));
-  });
-}
 
 const home = temporaryFolder();
 const data = join(home, 'sums.jsonl');
 const run = (...args: string[]) => studio([...args, '--home', home]);
-const json = (result: Result): unknown => JSON.parse(result.stdout);
+const json = (result: CommandResult): unknown => JSON.parse(result.stdout);
 const tiny = ['--batch', '4', '--context', '64', '--lr', '1e-2', '--held-out', '0.2'];
 
 beforeAll(() => writeGeneratedDataset(data, 60, 1));

@@ -1,0 +1,124 @@
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Study, StudyOutcome } from '../../src-main/contract/studies.ts';
+import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { studio } from '../support/commandLine.ts';
+import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+
+const home = temporaryFolder();
+const data = join(home, 'sums.jsonl');
+const study = (...args: string[]) => studio(['study', ...args, '--home', home]);
+const shared = ['--model', tinyLlama, '--data', data, '--batch', '2', '--context', '64', '--held-out', '0.2'];
+const budget = ['--methods', 'lora,idlora', '--budget', '6000', '--seeds', '0,1'];
+const lines = (stdout: string) =>
+  stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+beforeAll(() => writeGeneratedDataset(data, 60, 1));
+
+describe('study', () => {
+  it('plans without making anything', async () => {
+    const { stdout, code } = await study(
+      'plan',
+      '--name',
+      'pair',
+      ...shared,
+      ...budget,
+      '--max-steps',
+      '3',
+      '--json',
+    );
+    expect(code).toBe(0);
+    const plan = JSON.parse(stdout) as {
+      arms: { trainable: number; seconds: number; fit: string }[];
+      runs: unknown[];
+    };
+    expect(plan.arms.map(({ fit }) => fit)).toEqual(['fits', 'fits']);
+    for (const { trainable, seconds } of plan.arms) {
+      expect(trainable).toBeLessThanOrEqual(6000);
+      expect(seconds).toBeGreaterThan(0);
+    }
+    expect(plan.runs.length).toBe(4);
+    expect((await study('list', '--json')).stdout.trim()).toBe('[]');
+  });
+
+  it('is stopped with Ctrl+C and goes on to its end', async () => {
+    const started = await studio(
+      [
+        'study',
+        'start',
+        '--name',
+        'pair',
+        ...shared,
+        ...budget,
+        '--max-steps',
+        '60',
+        '--json',
+        '--home',
+        home,
+      ],
+      { interruptAt: /"event":"step","run":"pair lora r\d+ s0","step":5,/ },
+    );
+    expect(started.code).toBe(0);
+    expect(lines(started.stdout)[0]).toMatchObject({ event: 'study', study: 'pair' });
+    const before = JSON.parse((await study('show', 'pair', '--json')).stdout) as Study & {
+      outcome: StudyOutcome;
+    };
+    expect(before.runs.length).toBe(4);
+    expect(before.outcome.pairs).toEqual([]);
+    const resumed = await study('resume', 'pair', '--json');
+    expect(resumed.code).toBe(0);
+    const done = lines(resumed.stdout).at(-1) as { event: string; outcome: StudyOutcome };
+    expect(done.event).toBe('done');
+    expect(done.outcome.pairs).toMatchObject([{ first: 0, second: 1, n: 2 }]);
+    const states = lines(resumed.stdout).flatMap(({ event, state, step }) =>
+      event === 'run' ? [[state, step]] : [],
+    );
+    expect(states).toEqual(Array(4).fill(['done', 60]));
+    const text = (await study('show', 'pair')).stdout;
+    expect(text).toMatch(
+      /lora r\d+ against idlora r\d+: held-out loss -?[\d.]+ nats \(95 % interval .*\), 2 seeds\./,
+    );
+    expect((await study('remove', 'pair')).code).toBe(0);
+    expect((await study('show', 'pair')).code).toBe(1);
+  });
+
+  it('lists the paper’s studies, and says what is wrong with an option', async () => {
+    const papers = JSON.parse((await study('papers', '--json')).stdout) as { id: string }[];
+    expect(papers.map(({ id }) => id)).toContain('table7');
+    const wrong = async (...args: string[]) => {
+      const { code, stderr } = await study('plan', ...args);
+      return [code, stderr.split('\n')[0]];
+    };
+    expect(await wrong(...shared, '--paper', 'table9')).toEqual([
+      2,
+      'Error: --paper "table9" is none of the paper\'s studies.',
+    ]);
+    expect(await wrong(...shared, '--name', 'x', '--methods', 'lora,lora', '--budget', '6000')).toEqual([
+      2,
+      expect.stringMatching(/--methods .*once/),
+    ]);
+    expect(await wrong(...shared, '--name', 'x', '--methods', 'lora', '--budget', '1')).toEqual([
+      1,
+      expect.stringMatching(/None of the settings.*nearest possible/),
+    ]);
+    expect(
+      await wrong(...shared, '--name', 'x', '--methods', 'lora', '--budget', '6000', '--seeds', 'a'),
+    ).toEqual([2, 'Error: --seeds "a" is no whole number from 0.']);
+    expect((await study('nonsense')).code).toBe(2);
+  });
+});
+
+it('samples answers how many items and seeds a difference needs', async () => {
+  const samples = (...args: string[]) => studio(['samples', ...args]);
+  const answer = JSON.parse(
+    (await samples('--difference', '2', '--items', '1319', '--seed-scatter', '1', '--json')).stdout,
+  ) as { items: number; seeds: number; with: { smallestDifference: number } };
+  expect(answer).toMatchObject({ items: 2010, seeds: 5 });
+  expect(answer.with.smallestDifference).toBeCloseTo(2.475, 2);
+  const impossible = await samples('--difference', '20');
+  expect(impossible.code).toBe(2);
+  expect(impossible.stderr).toMatch(/cannot differ by more points/);
+});
