@@ -3,6 +3,7 @@ import { withCore, type CommandContext } from './commandContext.ts';
 import type { Core } from '../core/createCore.ts';
 import type { Output } from './output.ts';
 import { startHttpHost } from '../core/httpHost.ts';
+import { warmUp } from '../core/warmUp.ts';
 
 /** serve [--host 127.0.0.1 --port 0]: runs until Ctrl+C. */
 export async function serveCommand(args: readonly string[], command: CommandContext): Promise<void> {
@@ -14,8 +15,7 @@ export async function serveCommand(args: readonly string[], command: CommandCont
     const host = await startHttpHost(core, { host: text(values, 'host') ?? '127.0.0.1', port });
     core.runs.queue.begin();
     output.result({ url: host.url }, () => `The studio is at ${host.url}`);
-    // Thousands of runs are read before a page asks for them: the next time only what has changed is.
-    core.runs.list();
+    void warmUp(core.handlers);
     await new Promise<void>((resolve) => command.onInterrupt(resolve));
     output.progress('Closing.');
     await host.close();

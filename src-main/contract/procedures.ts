@@ -25,6 +25,7 @@ import {
   routerRecordSchema,
   sampleSchema,
 } from './runRecords.ts';
+import { sliceRequestSchema, sliceSchema } from './listSlices.ts';
 import { doctorReportSchema, machineLoadSchema, storageReportSchema } from './machine.ts';
 import { calibrationSchema, forecastRecordSchema, rowLengthsSchema } from './forecast.ts';
 import {
@@ -175,8 +176,8 @@ export const procedures = {
   'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },
   'datasets.restore': { input: z.object({ dataset: z.string().min(1) }), output: datasetSchema },
 
-  /** Checked as it was read: to check ten thousand runs once more would take longer than to list them. */
-  'runs.list': { input: nothing, output: z.array(runSchema), isChecked: true },
+  /** Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it. */
+  'runs.list': { input: sliceRequestSchema, output: sliceSchema(runSchema), isChecked: true },
   'runs.get': { input: z.object({ run: reference }), output: runSchema },
   /** Steps `from` to `to`, with `points` no more than that many; `smoothing` is the weight of the loss's moving average. */
   'runs.curves': {
@@ -319,7 +320,8 @@ export const procedures = {
   'studies.remove': { input: z.object({ study: reference }), output: nothing },
   'studies.restore': { input: z.object({ study: z.string().min(1) }), output: studySchema },
 
-  'evaluations.list': { input: nothing, output: z.array(evaluationSchema) },
+  /** Of the open project, newest first. */
+  'evaluations.list': { input: sliceRequestSchema, output: sliceSchema(evaluationSchema), isChecked: true },
   'evaluations.items': {
     input: z.object({ evaluation: reference }),
     output: z.array(evaluationItemSchema),

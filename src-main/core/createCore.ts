@@ -169,7 +169,7 @@ export function createCore(options: {
       datasets.remove(dataset);
       return {};
     },
-    'runs.list': async () => runs.list(),
+    'runs.list': async (request) => runs.slice(request),
     'runs.get': async ({ run }) => runs.get(run),
     'runs.curves': async ({ run, ...query }) => runs.curves(run, query),
     'runs.sparklines': async (input) => runs.sparklines(input.runs, input.points),
@@ -217,7 +217,7 @@ export function createCore(options: {
       return {};
     },
     'studies.restore': async ({ study }) => studies.restore(study),
-    'evaluations.list': async () => evaluations.list(),
+    'evaluations.list': async (request) => evaluations.slice(request),
     'evaluations.items': async ({ evaluation }) => evaluations.items(evaluation),
     'evaluations.start': (input, { signal }) => evaluations.start(input, signal),
     'evaluations.compare': (input, { signal }) => evaluations.compare(input, signal),

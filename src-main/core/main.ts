@@ -2,6 +2,7 @@ import { toPlainError } from '../contract/errors.ts';
 import { defaultHome } from '../services/homePaths.ts';
 import { serveChannel } from './channelHost.ts';
 import { createCore } from './createCore.ts';
+import { warmUp } from './warmUp.ts';
 
 /** Entry of the core as a child process of the Electron shell: one client, over the process channel. */
 const send = (message: unknown) => {
@@ -23,8 +24,7 @@ try {
     process.exit(0);
   });
   send({ kind: 'ready' });
-  // Thousands of runs are read before the page asks for them: the next time only what has changed is.
-  setImmediate(() => core.runs.list());
+  void warmUp(core.handlers);
 } catch (error) {
   send({ kind: 'failed', error: toPlainError(error) });
   process.exitCode = 1;

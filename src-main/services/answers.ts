@@ -4,18 +4,13 @@ import { compareSubjects } from '../evaluation/compare.ts';
 import { standing } from '../evaluation/standing.ts';
 import { findProject } from '../store/projects.ts';
 import { evaluationItems, listEvaluations } from '../store/results.ts';
-import { listRuns } from '../store/runs.ts';
+import { findRun, trainableOf } from '../store/runs.ts';
 import type { ServiceContext } from './context.ts';
 
 /** What the open project's scores say about its question, from what is stored: nothing is run for it. */
 export function readAnswer({ database, project }: ServiceContext): Answer {
-  const runs = new Map(listRuns(database, project).map((run) => [run.id, run]));
   const goal = findProject(database, project) ?? { benchmark: null, maxTrainable: null };
-  const evaluations = standing(
-    listEvaluations(database, project),
-    goal,
-    (id) => runs.get(id)?.trainable ?? null,
-  );
+  const evaluations = standing(listEvaluations(database, project), goal, (id) => trainableOf(database, id));
   const leader = evaluations.find(({ runId }) => runId !== null);
   const rival =
     evaluations.find((other) => other !== leader && other.runId !== null) ??
@@ -23,7 +18,7 @@ export function readAnswer({ database, project }: ServiceContext): Answer {
   if (!leader || !rival) return { evaluations, comparison: null };
   const graded = [rival, leader].map((evaluation) => ({
     name: evaluation.subject,
-    seed: runs.get(evaluation.runId ?? '')?.config.seed ?? 0,
+    seed: (evaluation.runId && findRun(database, project, evaluation.runId)?.config.seed) || 0,
     dataHash: evaluation.dataHash,
     items: evaluationItems(database, evaluation.id),
   }));

@@ -3,6 +3,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Comparison, Evaluation, EvaluationItem } from '../contract/entities.ts';
+import type { ListSlice, SliceRequest } from '../contract/listSlices.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { ProcedureParsedInput } from '../contract/procedures.ts';
 import { detectFormat, toExample } from '../data/formats.ts';
@@ -24,7 +25,13 @@ import { bootstrapInterval, wilsonInterval } from '../evaluation/statistics.ts';
 import type { Example } from '../contract/entities.ts';
 import { loadModelTokenizer } from '../formats/tokenizer.ts';
 import { writeTokenFile } from '../formats/tokenFile.ts';
-import { evaluationItems, findEvaluation, insertEvaluation, listEvaluations } from '../store/results.ts';
+import {
+  evaluationItems,
+  findEvaluation,
+  insertEvaluation,
+  listEvaluations,
+  sliceEvaluations,
+} from '../store/results.ts';
 import { ensureProject } from '../store/projects.ts';
 import { missing, newId, type ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
@@ -35,7 +42,10 @@ import { findSubject, type Subject } from './subjects.ts';
 type Settings = Omit<ProcedureParsedInput<'evaluations.start'>, 'model' | 'adapter'>;
 
 export interface EvaluationService {
+  /** Newest first. */
   list(): Evaluation[];
+  /** Some of them. */
+  slice(request: SliceRequest): ListSlice<Evaluation>;
   items(reference: string): EvaluationItem[];
   /** Scores a subject; an evaluation with the same subject, data and settings is returned as it is. */
   start(input: ProcedureParsedInput<'evaluations.start'>, signal: AbortSignal): Promise<Evaluation>;
@@ -245,6 +255,7 @@ export function createEvaluationService(
 
   return {
     list: () => listEvaluations(database, context.project),
+    slice: (request) => sliceEvaluations(database, context.project, request),
     items(reference) {
       const known = listEvaluations(database, context.project);
       if (!known.some(({ id }) => id === reference))

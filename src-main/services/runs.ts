@@ -10,11 +10,20 @@ import type {
   Sample,
 } from '../contract/runRecords.ts';
 import { StudioError } from '../contract/errors.ts';
+import type { ListSlice, SliceRequest } from '../contract/listSlices.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
 import type { WritableDatabase } from '../store/database.ts';
 import { isWaiting } from '../store/queue.ts';
-import { annotateRun, findRun, insertRun, listRuns, runsInState, updateRun } from '../store/runs.ts';
+import {
+  annotateRun,
+  findRun,
+  insertRun,
+  listRuns,
+  runsInState,
+  sliceRuns,
+  updateRun,
+} from '../store/runs.ts';
 import { ensureProject } from '../store/projects.ts';
 import { dropMetricsAfter } from '../store/metrics.ts';
 import { readLogs, type LogQuery } from '../store/runLogs.ts';
@@ -54,7 +63,10 @@ export interface TogetherOptions {
 export interface RunService {
   /** Whose turn comes when. */
   queue: RunQueue;
+  /** Newest first. */
   list(): Run[];
+  /** Some of them. */
+  slice(request: SliceRequest): ListSlice<Run>;
   get(reference: string): Run;
   curves(reference: string, query?: CurveQuery): Curves;
   /** The training loss of many runs in few points each, by run; runs without a step are absent. */
@@ -259,6 +271,7 @@ export function createRunService(
   return {
     queue,
     list: () => listRuns(database, context.project),
+    slice: (request) => sliceRuns(database, context.project, request),
     get,
     checkpoint: (run) => chosenCheckpoint(context, run),
     curves: (reference, query = {}) => curves.read(get(reference).id, query),

@@ -12,6 +12,7 @@ import { trash } from './migrations/0007-trash.ts';
 import { router } from './migrations/0008-router.ts';
 import { probes } from './migrations/0009-probes.ts';
 import { studies } from './migrations/0010-studies.ts';
+import { listIndexes } from './migrations/0011-list-indexes.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -41,6 +42,7 @@ export const migrations: readonly Migration[] = [
   router,
   probes,
   studies,
+  listIndexes,
 ];
 
 /**

@@ -11,7 +11,8 @@ const select = `
     benchmark,
     max_trainable AS maxTrainable,
     created_at AS createdAt,
-    (SELECT count(*) FROM runs WHERE project = projects.name AND ${isKept()}) AS runs,
+    (SELECT count(*) FROM runs WHERE project = projects.name)
+      - (SELECT count(*) FROM trash CROSS JOIN runs ON runs.id = trash.id WHERE project = projects.name) AS runs,
     (SELECT count(*) FROM runs WHERE project = projects.name AND state IN ('running', 'queued') AND ${isKept()}) AS activeRuns
   FROM projects`;
 

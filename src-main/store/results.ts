@@ -6,7 +6,9 @@ import {
   type EvaluationItem,
   type ExportRecord,
 } from '../contract/entities.ts';
+import type { ListSlice, SliceRequest } from '../contract/listSlices.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
+import { readSlice } from './slices.ts';
 import { isKept } from './trash.ts';
 
 /** Evaluations of the base model belong to no run. */
@@ -22,6 +24,18 @@ export function listEvaluations({ readable }: ReadableDatabase, project: string)
     )
     .all(project)
     .map((row) => evaluationSchema.parse(entityOf(row)));
+}
+
+/** Some of them, newest first. */
+export function sliceEvaluations(
+  database: ReadableDatabase,
+  project: string,
+  request: SliceRequest,
+): ListSlice<Evaluation> {
+  return readSlice(database, {
+    ...{ table: 'evaluations', columns: 'entity', project, request },
+    read: (row) => evaluationSchema.parse(entityOf(row)),
+  });
 }
 
 /** The evaluation with the same subject, data and settings, if there is one. */

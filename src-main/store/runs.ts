@@ -1,5 +1,7 @@
 import { runSchema, type Run } from '../contract/entities.ts';
+import type { ListSlice, SliceRequest } from '../contract/listSlices.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
+import { readSlice } from './slices.ts';
 import { isKept } from './trash.ts';
 
 /** The columns that make a run: name, notes and tags are a person's, the entity is what the studio records. */
@@ -16,39 +18,29 @@ function read(row: unknown): Run {
   return runSchema.parse({ ...entity, ...annotationsOf(row) });
 }
 
-interface Row {
-  id: string;
-  entity: string;
-  name: string;
-  notes: string;
-  tags: string;
-}
-
-/** The runs listed last, by id, with the row that each was read from. */
-const listed = new WeakMap<ReadableDatabase['readable'], Map<string, { row: Row; run: Run }>>();
-
-/** Newest first. A run whose row has not changed since the last time is not parsed again: that would take most of the time. */
+/** Newest first. */
 export function listRuns({ readable }: ReadableDatabase, project: string): Run[] {
-  const before = listed.get(readable);
-  const now = new Map<string, { row: Row; run: Run }>();
-  for (const row of rowsOf(readable, project)) {
-    const known = before?.get(row.id);
-    now.set(row.id, known && isSame(known.row, row) ? known : { row, run: read(row) });
-  }
-  listed.set(readable, now);
-  return [...now.values()].map(({ run }) => run);
-}
-
-function isSame(a: Row, b: Row): boolean {
-  return a.entity === b.entity && a.name === b.name && a.notes === b.notes && a.tags === b.tags;
-}
-
-function rowsOf(readable: ReadableDatabase['readable'], project: string): Row[] {
   return readable
     .prepare(
       `SELECT ${columns} FROM runs WHERE project = ? AND ${isKept()} ORDER BY created_at DESC, rowid DESC`,
     )
-    .all(project) as Row[];
+    .all(project)
+    .map(read);
+}
+
+/** Some of them, newest first. */
+export function sliceRuns(
+  database: ReadableDatabase,
+  project: string,
+  request: SliceRequest,
+): ListSlice<Run> {
+  return readSlice(database, { table: 'runs', columns, read, project, request });
+}
+
+/** A run's trainable parameters, without reading all else of it; null where there is no such run, or they are not counted yet. */
+export function trainableOf({ readable }: ReadableDatabase, id: string): number | null {
+  const found = readable.prepare("SELECT entity ->> '$.trainable' FROM runs WHERE id = ?").pluck().get(id);
+  return typeof found === 'number' ? found : null;
 }
 
 /** Runs of all projects. */

@@ -1,4 +1,5 @@
 import { SvelteMap } from 'svelte/reactivity';
+import { toPlainError } from '../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import type { StudioClient } from '../rpc/client.ts';
 import { noCurves, withEval, withSteps, type HeldCurves } from './curves.ts';
@@ -47,9 +48,21 @@ export class CurveStore {
   }
 
   /** Loads all anew, after events were missed; those of runs that are gone are forgotten. */
-  async reload(runIds: readonly string[]): Promise<void> {
-    for (const runId of [...this.#asks.keys()]) if (!runIds.includes(runId)) this.#forget(runId);
-    await Promise.all([...this.#asks.keys()].map((runId) => this.#fetch(runId)));
+  async reload(): Promise<void> {
+    const reloaded = async (runId: string) => {
+      try {
+        await this.#fetch(runId);
+      } catch (error) {
+        if (toPlainError(error).code !== 'not_found') throw error;
+        this.#forget(runId);
+      }
+    };
+    await Promise.all([...this.#asks.keys()].map(reloaded));
+  }
+
+  /** Forgets all: another project's runs are shown from now on. */
+  clear(): void {
+    for (const runId of [...this.#asks.keys()]) this.#forget(runId);
   }
 
   apply(event: StudioEvent): void {

@@ -1,6 +1,7 @@
 import { getContext, setContext } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
 import type { Dataset, Evaluation, Model, Project, Queue, Run } from '../../src-main/contract/entities.ts';
+import type { ListPlace, ListSlice } from '../../src-main/contract/listSlices.ts';
 import type { DoctorReport } from '../../src-main/contract/machine.ts';
 import type { Download } from '../../src-main/contract/modelLibrary.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
@@ -9,6 +10,7 @@ import type { StudioEvent } from '../../src-main/contract/events.ts';
 import type { StudioClient } from '../rpc/client.ts';
 import type { ConnectionState } from '../rpc/transport.ts';
 import { CurveStore, type CurveAsk } from './curveStore.svelte.ts';
+import { GrowingList, loadRest } from './growingList.svelte.ts';
 import { confirmDone } from './toasts.svelte.ts';
 import { withStep, type Pace } from './pace.ts';
 
@@ -40,11 +42,10 @@ export class Studio {
   datasets: Dataset[] = $state.raw([]);
   /** Models that are being downloaded, and downloads that were left unfinished; newest first. */
   downloads: Download[] = $state.raw([]);
-  /** Newest first. */
-  runs: Run[] = $state.raw([]);
+  readonly runList = new GrowingList<Run>(({ id }) => id);
   /** Whose turn comes when, of all projects: the machine is one. */
   queue: Queue = $state.raw({ isHeld: false, running: null, waiting: [] });
-  evaluations: Evaluation[] = $state.raw([]);
+  readonly evaluationList = new GrowingList<Evaluation>(({ runId }) => runId);
   /** Newest first. */
   studies: Study[] = $state.raw([]);
   doctor: DoctorReport | null = $state.raw(null);
@@ -60,6 +61,7 @@ export class Studio {
   /** Events that come while lists are on their way: applied after them, or an old list would undo them. */
   #held: StudioEvent[] | null = null;
   #latestLoad: Promise<void> = Promise.resolve();
+  #loads = 0;
 
   constructor(client: StudioClient) {
     this.client = client;
@@ -87,8 +89,32 @@ export class Studio {
     return this.projects.find(({ name }) => name === this.info?.project);
   }
 
+  /** Newest first; of many, those that are here so far (`runList`). */
+  get runs(): readonly Run[] {
+    return this.runList.entries;
+  }
+
+  /** As `runs` (`evaluationList`). */
+  get evaluations(): readonly Evaluation[] {
+    return this.evaluationList.entries;
+  }
+
   run(id: string): Run | undefined {
     return this.runs.find((run) => run.id === id);
+  }
+
+  /**
+   * Sees to it that a run of the open project is among `runs`, also while older ones are on their way.
+   * @returns the run, of whatever project
+   * @throws StudioError not_found
+   */
+  async seekRun(id: string): Promise<Run> {
+    const known = this.run(id);
+    if (known) return known;
+    const run = await this.client.call('runs.get', { run: id });
+    // What came meanwhile by an event is newer.
+    if (this.isOfProject(run) && !this.run(run.id)) this.runList.put(run);
+    return this.run(run.id) ?? run;
   }
 
   /** The run that trains, of whatever project. */
@@ -123,6 +149,7 @@ export class Studio {
   }
 
   async #load(): Promise<void> {
+    const load = ++this.#loads;
     const held: StudioEvent[] = [];
     this.#held = held;
     try {
@@ -141,26 +168,46 @@ export class Studio {
         ]);
       // Another reload has begun meanwhile, perhaps for another project: its answers are newer.
       if (this.#held !== held) return this.#latestLoad;
+      const isSame = this.info?.project === info.project;
       this.info = info;
       this.projects = projects;
       this.models = models;
       this.downloads = downloads;
       this.datasets = datasets;
-      this.runs = newestFirst(runs);
+      this.runList.begin(runs, { isSame });
       this.queue = queue;
-      this.evaluations = evaluations;
+      this.evaluationList.begin(evaluations, { isSame });
       this.studies = studies;
       this.loadError = null;
       this.isLoaded = true;
       this.progress.clear();
-      await this.curves.reload(runs.map(({ id }) => id));
+      if (!isSame) this.curves.clear();
+      this.#held = null;
+      for (const event of held) this.#apply(event);
+      const isLatest = () => load === this.#loads;
+      void this.#loadRest(this.runList, 'runs.list', runs.next, isLatest);
+      void this.#loadRest(this.evaluationList, 'evaluations.list', evaluations.next, isLatest);
+      await this.curves.reload();
       for (const listener of this.#listeners) listener.onReload();
     } catch (error) {
-      this.loadError = toPlainError(error);
-    } finally {
       if (this.#held === held) this.#held = null;
+      this.loadError = toPlainError(error);
     }
-    for (const event of held) this.#apply(event);
+  }
+
+  /** The older entries of a long list. */
+  #loadRest<T extends Run | Evaluation>(
+    list: GrowingList<T>,
+    name: 'runs.list' | 'evaluations.list',
+    next: ListPlace | null,
+    isLatest: () => boolean,
+  ): Promise<void> {
+    return loadRest(list, {
+      next,
+      read: (after) => this.client.call(name, { after }) as Promise<ListSlice<never>>,
+      isLatest,
+      onProblem: (error) => (this.loadError = error === null ? null : toPlainError(error)),
+    });
   }
 
   #apply(event: StudioEvent): void {
@@ -173,15 +220,15 @@ export class Studio {
           break;
         }
         if (this.run(event.run.id)?.state !== event.run.state) this.#refreshProjects();
-        this.runs = withRun(this.runs, event.run);
+        this.runList.put(event.run);
         if (event.run.state !== 'running') {
           this.paces.delete(event.run.id);
           this.progress.delete(`run ${event.run.id}`);
         }
         break;
       case 'run.removed':
-        this.runs = this.runs.filter(({ id }) => id !== event.runId);
-        this.evaluations = this.evaluations.filter(({ runId }) => runId !== event.runId);
+        this.runList.removeOf(event.runId);
+        this.evaluationList.removeOf(event.runId);
         break;
       case 'queue':
         this.queue = event.queue;
@@ -217,10 +264,7 @@ export class Studio {
         break;
       case 'evaluation':
         if (this.info && event.evaluation.project !== this.info.project) break;
-        this.evaluations = [
-          event.evaluation,
-          ...this.evaluations.filter(({ id }) => id !== event.evaluation.id),
-        ];
+        this.evaluationList.put(event.evaluation);
         break;
       case 'progress':
         if (event.total !== null && event.done >= event.total) this.progress.delete(event.task);
@@ -260,20 +304,10 @@ export class Studio {
   }
 }
 
-/** A run's place does not change with its state: only a new one has to be put in order. */
-function withRun(runs: readonly Run[], run: Run): Run[] {
-  const at = runs.findIndex(({ id }) => id === run.id);
-  return at >= 0 ? [...runs.slice(0, at), run, ...runs.slice(at + 1)] : newestFirst([run, ...runs]);
-}
-
 /** The queue with the run as it is now: events of the queue come when its order changes. */
 function withRunOfQueue(queue: Queue, run: Run): Queue {
   const current = (entry: Run) => (entry.id === run.id ? run : entry);
   return { ...queue, running: queue.running && current(queue.running), waiting: queue.waiting.map(current) };
-}
-
-function newestFirst(runs: readonly Run[]): Run[] {
-  return [...runs].sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
 }
 
 const key = Symbol('studio');
