@@ -5,7 +5,7 @@ import type { Output } from './output.ts';
 import { startHttpHost } from '../core/httpHost.ts';
 import { warmUp } from '../core/warmUp.ts';
 
-/** serve [--host 127.0.0.1 --port 0]: runs until Ctrl+C. */
+/** serve [--host 127.0.0.1 --port 0]: runs until Ctrl+C, and pauses the run that trains before the database is closed. */
 export async function serveCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, { host: { type: 'string' }, port: { type: 'string' } });
   const port = number(values, 'port') ?? 0;
@@ -17,6 +17,12 @@ export async function serveCommand(args: readonly string[], command: CommandCont
     output.result({ url: host.url }, () => `The studio is at ${host.url}`);
     void warmUp(core.handlers);
     await new Promise<void>((resolve) => command.onInterrupt(resolve));
+    if (core.runs.queue.state().running)
+      output.progress(
+        'Pausing the run with a checkpoint. Press Ctrl+C again to end at once: the last checkpoint stays.',
+      );
+    // A run that cannot be recorded any more has said so itself.
+    await core.runs.suspend().catch(() => undefined);
     output.progress('Closing.');
     await host.close();
   };

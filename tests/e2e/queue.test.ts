@@ -103,7 +103,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
 
   it('goes on after a restart with the next run, and says what was interrupted', async () => {
     const { home } = server;
-    await server.stop();
+    await server.kill();
     server = await startStudio({ home });
     await page.goto(server.url);
     await studio.goTo('Train');

@@ -9,8 +9,10 @@ export interface StudioServer {
   url: string;
   home: string;
   pid: number;
-  /** Ends the process as Ctrl+C does. */
-  stop(): Promise<void>;
+  /** Ends the process as Ctrl+C does. @returns its exit code and what it has said to standard error */
+  stop(): Promise<{ code: number | null; errors: string }>;
+  /** Ends the process as a crash does. */
+  kill(): Promise<void>;
 }
 
 /** `serve` as a person starts it, on a data folder of its own. */
@@ -24,14 +26,20 @@ export async function startStudio(
     [join(projectFolder, 'src-main', 'cli.ts'), 'serve', '--home', home, '--port', port, '--json'],
     { cwd: projectFolder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
   );
+  let errors = '';
+  child.stderr.on('data', (part: Buffer) => (errors += String(part)));
   const url = await addressOf(child);
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   return {
     url,
     home,
     pid: child.pid!,
     async stop() {
-      const ended = new Promise((resolve) => child.once('close', resolve));
       child.kill('SIGINT');
+      return { code: await ended, errors };
+    },
+    async kill() {
+      child.kill('SIGKILL');
       await ended;
     },
   };

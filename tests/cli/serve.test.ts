@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import type { Run } from '../../src-main/contract/entities.ts';
+import { createCore } from '../../src-main/core/createCore.ts';
+import { checkpointStep } from '../../src-main/formats/checkpointFolder.ts';
+import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { removeHome, startStudio } from '../e2e/support/studioServer.ts';
+import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+
+const home = temporaryFolder();
+afterAll(() => removeHome(home));
+
+it('pauses the run that trains at Ctrl+C, with a checkpoint, before it closes the database', async () => {
+  const server = await startStudio({ home });
+  const { origin, searchParams } = new URL(server.url);
+  const call = async <T>(name: string, input: unknown): Promise<T> => {
+    const response = await fetch(`${origin}/rpc/${name}`, {
+      method: 'POST',
+      headers: {
+        'Content-Type': 'application/json',
+        Authorization: `Bearer ${searchParams.get('token')}`,
+      },
+      body: JSON.stringify(input),
+    });
+    const reply = (await response.json()) as { ok: boolean; value: T };
+    if (!reply.ok) throw new Error(JSON.stringify(reply));
+    return reply.value;
+  };
+  const data = join(home, 'sums.jsonl');
+  writeGeneratedDataset(data, 60, 1);
+  await call('models.add', { folder: tinyLlama, name: 'tiny' });
+  await call('datasets.add', { path: data, name: 'sums' });
+  const config = { adapter: { method: 'lora', rank: 2, alpha: 4 }, maxSteps: 50_000, batch: 2, context: 64 };
+  const { id } = await call<Run>('runs.start', { name: 'mine', model: 'tiny', dataset: 'sums', config });
+  await call<Run>('runs.start', { name: 'next', model: 'tiny', dataset: 'sums', config });
+  await expect.poll(async () => (await call<Run>('runs.get', { run: id })).step).toBeGreaterThan(3);
+
+  const { code, errors } = await server.stop();
+  expect(code).toBe(0);
+  expect(errors).toContain('Pausing the run with a checkpoint.');
+  expect(errors).not.toMatch(/error|not open/i);
+
+  const core = createCore({ home, project: 'default', mode: 'write' });
+  const run = core.runs.get('mine');
+  expect(run).toMatchObject({ state: 'paused', resumable: true, error: null });
+  expect(checkpointStep(core.runs.checkpoint(run)!)).toBe(run.step);
+  expect(core.runs.curves('mine').steps.at(-1)!.step).toBe(run.step);
+  expect(core.runs.queue.state().waiting.map(({ name }) => name)).toEqual(['next']);
+  core.close();
+});
