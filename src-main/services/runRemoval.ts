@@ -13,8 +13,14 @@ export interface RunRemoval {
   freedBytes(run: Run): number;
 }
 
-/** @param onDeleted is told when a run is deleted for good */
-export function createRunRemoval(context: ServiceContext, onDeleted: (runId: string) => void): RunRemoval {
+/**
+ * @param options.onDeleted is told when a run is deleted for good
+ * @param options.bringBack brings back what a restored run needs
+ */
+export function createRunRemoval(
+  context: ServiceContext,
+  { onDeleted, bringBack }: { onDeleted: (runId: string) => void; bringBack: (run: Run) => void },
+): RunRemoval {
   const { paths, database, emit, trash } = context;
   trash.ofKind('runs', (entity) => {
     const { id } = runSchema.parse(entity);
@@ -31,6 +37,7 @@ export function createRunRemoval(context: ServiceContext, onDeleted: (runId: str
         findRun(database, runSchema.parse(entity).project, name) !== null;
       trash.restore('runs', id, isTaken);
       const run = findRun(database, context.project, id)!;
+      bringBack(run);
       emit({ type: 'run', run });
       const scores = listEvaluations(database, run.project).filter(({ runId }) => runId === id);
       for (const evaluation of scores.toReversed()) emit({ type: 'evaluation', evaluation });

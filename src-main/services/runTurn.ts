@@ -10,6 +10,7 @@ import type { DatasetService } from './datasets.ts';
 import { gpuOf } from './engineProbe.ts';
 import { foresee } from './forecasts.ts';
 import type { ModelService } from './models.ts';
+import { partsOf } from './runParts.ts';
 import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
 import { prepareTrainingData } from './trainingData.ts';
 import { studioVersion } from './version.ts';
@@ -51,8 +52,7 @@ export function beginTurn(
   let job: EngineJob<'train'> | null = null;
 
   async function prepare(run: Run) {
-    const model = models.get(run.modelId);
-    const dataset = datasets.get(run.datasetId);
+    const { model, dataset } = partsOf(run, { models, datasets });
     const data = await prepareTrainingData({
       model,
       dataset,

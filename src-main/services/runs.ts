@@ -41,6 +41,7 @@ import type { ModelService } from './models.ts';
 import { plannedRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { endedBy, type Ending } from './runRecorder.ts';
+import { bringBackParts, partsOf } from './runParts.ts';
 import { createRunRemoval } from './runRemoval.ts';
 import { beginTurn, type RunTurn } from './runTurn.ts';
 
@@ -130,7 +131,10 @@ export function createRunService(
 ): RunService {
   const { database, emit } = context;
   const curves = createCurveReader(database);
-  const removal = createRunRemoval(context, (runId) => curves.forget(runId));
+  const removal = createRunRemoval(context, {
+    onDeleted: (runId) => curves.forget(runId),
+    bringBack: (run) => bringBackParts(run, { models, datasets }),
+  });
   const waiters = new Map<string, Waiter>();
   const queue = createRunQueue(context, take, (runId) => get(runId));
   let turn: RunTurn | null = null;
@@ -234,6 +238,7 @@ export function createRunService(
   /** A run that ended before its last step, queued again. @throws StudioError not_found, config_invalid, usage where it runs */
   function readyToGoOn(run: Run, changes: Partial<TrainConfig> = {}): Run {
     refuseBusy(run);
+    partsOf(run, { models, datasets });
     const checkpoint = latestCheckpoint(context, run.id);
     // Without a checkpoint a run can only start anew, which loses nothing where no step was done: pivots that were found are cached.
     if (run.step > 0 && checkpoint === null)
@@ -327,6 +332,7 @@ export function createRunService(
     branch(reference, request, watch) {
       const parent = get(reference);
       refuseTakenName(parent.project, request.name);
+      partsOf(parent, { models, datasets });
       const run = createBranch(context, parent, request);
       save(run);
       return enqueue(run, 'last', watch);

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { StudioError } from '../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
@@ -115,6 +116,49 @@ it('brings models and datasets back with their files, which go after a minute', 
   expect(files('datasets')).toEqual([]);
   expect(() => core.models.restore(model.id)).toThrow('deleted for good');
   expect(() => core.datasets.restore(dataset.id)).toThrow('deleted for good');
+});
+
+it('brings a model and a dataset back with the run that needs them, and says at once what a run lacks that is to go on', async () => {
+  const paused = await core.runs.start(
+    {
+      name: 'mine',
+      model: 'tiny',
+      dataset: 'sums',
+      config: { ...config, maxSteps: 500 },
+    },
+    ({ type }) => {
+      if (type === 'step') void core.runs.pause('mine');
+    },
+  );
+  const { id, modelId, datasetId } = await paused.ended;
+  core.runs.remove('mine');
+  core.models.remove('tiny');
+  core.datasets.remove('sums');
+  expect(core.runs.restore(id)).toMatchObject({ state: 'paused', resumable: true });
+  expect(core.models.get('tiny').id).toBe(modelId);
+  expect(core.datasets.get('sums').id).toBe(datasetId);
+
+  core.runs.remove('mine');
+  core.models.remove('tiny');
+  const restore = vi.spyOn(core.models, 'restore').mockImplementation(() => {
+    throw new StudioError('not_found', 'It is deleted for good.', 'Add it again.');
+  });
+  core.runs.restore(id);
+  restore.mockRestore();
+  const refusal = {
+    code: 'not_found',
+    message: expect.stringContaining('The model “tiny” of the run “mine” was deleted') as string,
+    remedy: expect.stringContaining('add the model again') as string,
+  };
+  await expect(core.runs.resume('mine')).rejects.toMatchObject(refusal);
+  expect(() =>
+    core.runs.branch('mine', { step: core.runs.get('mine').step, name: 'twig', changes: {} }),
+  ).toThrow('was deleted');
+  expect(core.runs.get('mine')).toMatchObject({ state: 'paused', resumable: true });
+  core.models.restore(modelId);
+  core.datasets.get('sums');
+  expect((await core.runs.resume('mine')).run.name).toBe('mine');
+  await core.runs.stop('mine', { save: false });
 });
 
 it('keeps the copy of a dataset that another one has, too', async () => {
