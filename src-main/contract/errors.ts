@@ -27,6 +27,7 @@ export const errorCodes = [
   'runtime_missing', // no TensorFlow: `doctor --fix` repairs
   'engine_died',
   'core_died', // the process that owns the data folder ended while a window was open
+  'core_silent', // it runs, and does not answer
   'cancelled',
   'internal',
 ] as const;

@@ -5,6 +5,8 @@ import type { ClientMessage, CoreMessage } from './transport.ts';
 export type CoreProcessState =
   | { kind: 'starting' }
   | { kind: 'ready' }
+  /** It runs, and does not answer. */
+  | { kind: 'silent'; error: PlainError }
   /** It said why it cannot start (data folder locked, database from the future), or ended on its own. */
   | { kind: 'failed'; error: PlainError };
 

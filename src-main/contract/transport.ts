@@ -11,6 +11,8 @@ export const clientMessageSchema = z.discriminatedUnion('kind', [
     kind: z.literal('subscribe'),
     after: z.object({ epoch: z.string(), sequence: z.number().int() }).nullable(),
   }),
+  /** Asks whether the core still answers. */
+  z.object({ kind: z.literal('ping') }),
 ]);
 export type ClientMessage = z.infer<typeof clientMessageSchema>;
 
@@ -26,5 +28,7 @@ export const coreMessageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('event'), event: sequencedEventSchema }),
   /** Sent once after `subscribe`: the stream's epoch and last number, so that a client can notice a gap. */
   z.object({ kind: z.literal('subscribed'), epoch: z.string(), sequence: z.number().int() }),
+  /** The answer to `ping`. */
+  z.object({ kind: z.literal('pong') }),
 ]);
 export type CoreMessage = z.infer<typeof coreMessageSchema>;

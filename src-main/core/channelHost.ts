@@ -37,6 +37,9 @@ export function serveChannel(
         case 'cancel':
           calls.get(message.id)?.abort();
           break;
+        case 'ping':
+          channel.send({ kind: 'pong' });
+          break;
         case 'subscribe':
           unsubscribe?.();
           channel.send({ kind: 'subscribed', epoch: events.epoch, sequence: events.lastSequence() });

@@ -1,12 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import type { PlainError } from '../contract/errors.ts';
+import { beatMs, createHeartbeat, silenceError, silentAfterBeats } from '../contract/heartbeat.ts';
 import type { ProcedureInput, ProcedureName, ProcedureOutput } from '../contract/procedures.ts';
 import type { CoreProcessState } from '../contract/shellBridge.ts';
 import type { ClientMessage, CoreMessage, Reply } from '../contract/transport.ts';
 
 /** Lines of the core's error output that are kept to explain its death. */
 const keptLines = 40;
+const silent = silenceError('Wait until it answers, or restart it.');
 /** A core that was asked to end may finish a write for this long. */
 const endWithinMs = 10_000;
 
@@ -16,7 +18,7 @@ export interface CoreProcess {
   send(message: ClientMessage): void;
   /** A call of the shell itself. @throws PlainError as the core says, or that there is none */
   call<N extends ProcedureName>(name: N, input: ProcedureInput<N>): Promise<ProcedureOutput<N>>;
-  /** Starts the core again after it failed; does nothing while it runs. */
+  /** Starts the core again after it failed; kills it first where it does not answer, and does nothing while it does. */
   restart(): void;
   /** Lets the core close its database and end. */
   end(): Promise<void>;
@@ -40,6 +42,8 @@ export function startCoreProcess(options: {
   let child: ChildProcess | null = null;
   let state: CoreProcessState = { kind: 'starting' };
   let ending = false;
+  let restarting = false;
+  let heartbeat = createHeartbeat();
   // The shell's calls count down: pages count up.
   let lastId = 0;
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: PlainError): void }>();
@@ -54,6 +58,8 @@ export function startCoreProcess(options: {
   }
 
   function start(): void {
+    restarting = false;
+    heartbeat = createHeartbeat();
     setState({ kind: 'starting' });
     const started = spawn(options.node, [join(options.folder, 'src-main', 'core', 'main.ts')], {
       cwd: options.folder,
@@ -72,18 +78,23 @@ export function startCoreProcess(options: {
     started.on('error', (error) => lines.push(error.message));
     started.on('close', (code, signal) => {
       child = null;
-      if (ending || state.kind === 'failed') return;
-      setState({ kind: 'failed', error: deathError(code, signal, lines) });
+      if (ending) return;
+      if (state.kind !== 'failed') setState({ kind: 'failed', error: deathError(code, signal, lines) });
+      if (restarting) start();
     });
   }
 
   function receive(message: FromCore): void {
+    heartbeat.heard();
+    if (state.kind === 'silent') setState({ kind: 'ready' });
     switch (message.kind) {
       case 'ready':
         setState({ kind: 'ready' });
         break;
       case 'failed':
         setState(message);
+        break;
+      case 'pong':
         break;
       case 'reply':
         if (message.id < 0) answer(message.id, message.reply);
@@ -104,6 +115,13 @@ export function startCoreProcess(options: {
   const send = (message: ClientMessage) => {
     if (child?.connected) child.send(message);
   };
+  /** Asks a core that is ready whether it still answers. */
+  const beat = setInterval(() => {
+    if (state.kind !== 'ready' && state.kind !== 'silent') return;
+    const { asks, owed } = heartbeat.beat(Date.now());
+    if (asks) send({ kind: 'ping' });
+    if (owed >= silentAfterBeats && state.kind === 'ready') setState({ kind: 'silent', error: silent });
+  }, beatMs);
   start();
   return {
     state: () => state,
@@ -121,9 +139,14 @@ export function startCoreProcess(options: {
     },
     restart() {
       if (child === null) start();
+      else if (state.kind === 'silent') {
+        restarting = true;
+        child.kill('SIGKILL');
+      }
     },
     async end() {
       ending = true;
+      clearInterval(beat);
       const running = child;
       if (running === null) return;
       // Not `close`: the Node of an old Electron never says it of a child that was disconnected.

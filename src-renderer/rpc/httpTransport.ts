@@ -1,10 +1,13 @@
+import { silenceError } from '../../src-main/contract/heartbeat.ts';
 import { coreMessageSchema, replySchema, type Reply } from '../../src-main/contract/transport.ts';
+import { openSocket } from './liveSocket.ts';
 import { connectionError, type Transport, type TransportListener } from './transport.ts';
 
 /** Waits between attempts to reconnect; the last one repeats. */
 const retryDelaysMs = [250, 500, 1000, 2000, 5000];
 const remedy =
   'Everything up to the last checkpoint of a run is saved. Look whether the studio still runs where it was started; this page goes on by itself.';
+const silent = silenceError('This page keeps asking, and goes on by itself.');
 const newToken = connectionError(
   'The studio was started anew, with a new address.',
   'Open the address that it printed. Everything up to the last checkpoint of a run is saved.',
@@ -15,29 +18,33 @@ export function createHttpTransport(origin: string): Transport {
   let listener: TransportListener | null = null;
   let attempts = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let leave: () => void = () => undefined;
 
   function open(): void {
     clearTimeout(timer);
-    const socket = new WebSocket(`${origin.replace(/^http/, 'ws')}/channel`);
-    socket.addEventListener('open', () => {
-      attempts = 0;
-      listener?.onState({ kind: 'open' });
-      listener?.onOpen((after) => socket.send(JSON.stringify({ kind: 'subscribe', after })));
-    });
-    socket.addEventListener('message', ({ data }) => {
-      const parsed = coreMessageSchema.safeParse(JSON.parse(String(data)));
-      if (parsed.success) listener?.onMessage(parsed.data);
-    });
-    // A refused connection ends in `close` too.
-    socket.addEventListener('close', () => {
-      const delayMs = retryDelaysMs[Math.min(attempts++, retryDelaysMs.length - 1)]!;
-      listener?.onState({
-        kind: 'lost',
-        error: connectionError('The connection to the studio is lost.', remedy),
-        retryAt: Date.now() + delayMs,
-      });
-      timer = setTimeout(open, delayMs);
-      if (attempts > 1) void sayIfStartedAnew(delayMs);
+    leave();
+    leave = openSocket(`${origin.replace(/^http/, 'ws')}/channel`, {
+      onOpen(send) {
+        attempts = 0;
+        listener?.onState({ kind: 'open' });
+        listener?.onOpen((after) => send({ kind: 'subscribe', after }));
+      },
+      onMessage(text) {
+        const parsed = coreMessageSchema.safeParse(JSON.parse(text));
+        if (parsed.success) listener?.onMessage(parsed.data);
+      },
+      onSilent: () => listener?.onState({ kind: 'lost', error: silent, retryAt: null }),
+      onHeard: () => listener?.onState({ kind: 'open' }),
+      onClose() {
+        const delayMs = retryDelaysMs[Math.min(attempts++, retryDelaysMs.length - 1)]!;
+        listener?.onState({
+          kind: 'lost',
+          error: connectionError('The connection to the studio is lost.', remedy),
+          retryAt: Date.now() + delayMs,
+        });
+        timer = setTimeout(open, delayMs);
+        if (attempts > 1) void sayIfStartedAnew(delayMs);
+      },
     });
   }
 

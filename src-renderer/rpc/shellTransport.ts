@@ -35,6 +35,10 @@ export function createShellTransport(bridge: ShellBridge): Transport {
             given.onOpen((after) => bridge.send({ kind: 'subscribe', after }));
             for (const send of unsent.splice(0)) send();
             break;
+          case 'silent':
+            // Still asked by the shell: what is called meanwhile goes out when it answers again.
+            given.onState({ kind: 'lost', error: state.error, retryAt: null });
+            break;
           case 'failed': {
             unsent = [];
             given.onState({ kind: 'lost', error: state.error, retryAt: null });

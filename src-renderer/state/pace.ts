@@ -20,3 +20,19 @@ export function remainingMs(pace: Pace, totalSteps: number | null): number | nul
   if (!first || !last || totalSteps === null || last.step <= first.step || last.at <= first.at) return null;
   return ((totalSteps - last.step) * (last.at - first.at)) / (last.step - first.step);
 }
+
+/** Nobody wonders earlier, and evaluations and checkpoints take their time between two steps. */
+const shortestStallMs = 10_000;
+const usualStepsOfAStall = 5;
+
+/**
+ * How long no step has come from a run that trains, where that is unusual, and what is usual: a step that takes long is no fault by itself.
+ * @returns milliseconds; null where nothing is unusual, or nothing can be said yet
+ */
+export function stallOf(pace: Pace, now: number): { sinceMs: number; usualMs: number } | null {
+  const [first, last] = [pace.seen[0], pace.seen.at(-1)];
+  if (!first || !last || last.step <= first.step) return null;
+  const usualMs = (last.at - first.at) / (last.step - first.step);
+  const sinceMs = now - last.at;
+  return sinceMs > Math.max(shortestStallMs, usualStepsOfAStall * usualMs) ? { sinceMs, usualMs } : null;
+}

@@ -51,6 +51,11 @@ export function percent(value: number): string {
   return `${value < 0.1 ? value.toPrecision(2) : value.toFixed(value < 10 ? 2 : 1)} %`;
 }
 
+/** The time of one step: 0.042 s, 1.2 s, 45 s. */
+export function stepDuration(milliseconds: number): string {
+  return milliseconds < 10_000 ? `${Number((milliseconds / 1000).toPrecision(2))} s` : duration(milliseconds);
+}
+
 /** 45 s, 4 min, 2 h 10 min. */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));

@@ -24,6 +24,26 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     removeHome(home);
   });
 
+  /** The core's process, a child of the shell. */
+  async function corePid(): Promise<number> {
+    const pid = await electron.inShell(
+      `Number(process.mainModule.require('node:child_process').execSync('pgrep -P ' + process.pid + ' -f [c]ore/main.ts').toString().trim())`,
+    );
+    return Number(pid);
+  }
+
+  /** Drags files and folders of this computer over the window and drops them. */
+  async function drop(...files: string[]): Promise<void> {
+    const session = await electron.page.context().newCDPSession(electron.page);
+    const data = { items: [], files, dragOperationsMask: 1 };
+    for (const type of ['dragEnter', 'dragOver'] as const)
+      await session.send('Input.dispatchDragEvent', { type, x: 500, y: 400, data });
+    await electron.page.getByTestId('drop-layer').waitFor();
+    await session.send('Input.dispatchDragEvent', { type: 'drop', x: 500, y: 400, data });
+    await session.detach();
+    await electron.page.getByTestId('drop-layer').waitFor({ state: 'detached' });
+  }
+
   it('opens a page in a sandbox that reaches Node nowhere', async () => {
     await electron.page.getByRole('heading', { name: 'Add a base model' }).waitFor();
     const reach = await electron.page.evaluate(() => ({
@@ -106,15 +126,33 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
   });
 
   it('says within 2 s that its core died, and starts it again with everything that was saved', async () => {
-    const pid = await electron.inShell(
-      `Number(process.mainModule.require('node:child_process').execSync('pgrep -P ' + process.pid + ' -f [c]ore/main.ts').toString().trim())`,
-    );
+    const pid = await corePid();
     const begin = Date.now();
-    process.kill(Number(pid), 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
     await electron.page.getByRole('alert').filter({ hasText: 'core' }).waitFor({ timeout: 2000 });
     expect(Date.now() - begin).toBeLessThan(2000);
     await electron.page.getByRole('button', { name: 'Restart the studio’s core' }).click();
     await studio.waitForState('interrupted');
+    await electron.page.getByRole('button', { name: 'Resume' }).click();
+    await studio.waitForState('running');
+  });
+
+  it('says that its core hangs, goes on when it answers again, and restarts one that does not', async () => {
+    const pid = await corePid();
+    const alert = electron.page.getByRole('alert').filter({ hasText: 'has not answered for 5 seconds' });
+    process.kill(pid, 'SIGSTOP');
+    await alert.waitFor({ timeout: 10_000 });
+    expect(await alert.textContent()).toContain('Everything up to the last checkpoint of a run is saved.');
+    process.kill(pid, 'SIGCONT');
+    await alert.waitFor({ state: 'detached' });
+    expect(await corePid()).toBe(pid);
+
+    process.kill(pid, 'SIGSTOP');
+    await alert.waitFor({ timeout: 10_000 });
+    await electron.page.getByRole('button', { name: 'Restart the studio’s core' }).click();
+    await studio.waitForState('interrupted');
+    await electron.page.getByRole('alert').waitFor({ state: 'detached' });
+    expect(await corePid()).not.toBe(pid);
     await electron.page.getByRole('button', { name: 'Resume' }).click();
     await studio.waitForState('running');
   });
@@ -163,5 +201,19 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     const sentence = await verdict.textContent();
     for (const part of ['window-run', 'window-next', '95 %']) expect(sentence).toContain(part);
     await takePicture(electron.page, 'electron-compare');
+  });
+
+  it('takes a model folder and a dataset file that are dropped on its window', async () => {
+    const folder = join(fixtures, 'tiny-qwen2');
+    await drop(folder);
+    await electron.page.getByRole('heading', { name: 'tiny-qwen2' }).waitFor();
+    await electron.page.getByText(folder).first().waitFor();
+    const file = join(home, 'dropped.jsonl');
+    writeGeneratedDataset(file, 12, 2);
+    await drop(file);
+    await electron.page.getByRole('heading', { name: 'dropped' }).waitFor();
+    // A file of a model's folder stands for the folder.
+    await drop(join(fixtures, 'tiny-mistral', 'config.json'));
+    await electron.page.getByRole('heading', { name: 'tiny-mistral' }).waitFor();
   });
 });

@@ -1,0 +1,99 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { fixtures } from '../support/paths.ts';
+import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { StudioPage } from './support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+
+describe.skipIf(!chromiumPath)(`a studio that hangs${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  let studio: StudioPage;
+  let engine: number;
+
+  beforeAll(async () => {
+    server = await startStudio();
+    browser = await launchChromium();
+    page = await (await browser.newContext({ viewport: { width: 1360, height: 860 } })).newPage();
+    studio = new StudioPage(page);
+    await page.goto(server.url);
+    const file = join(server.home, 'sums.jsonl');
+    writeGeneratedDataset(file, 400, 1);
+    await studio.call('models.add', { folder: join(fixtures, 'tiny-llama'), name: 'tiny' });
+    await studio.call('datasets.add', { path: file, name: 'sums' });
+    const config = {
+      adapter: { method: 'lora', rank: 4, alpha: 8 },
+      maxSteps: 200_000,
+      batch: 4,
+      context: 64,
+    };
+    const { id } = await studio.call<{ id: string }>('runs.start', {
+      ...{ name: 'long', model: 'tiny', dataset: 'sums', config },
+    });
+    await page.goto(new URL(`/train/runs/${id}`, server.url).href);
+    await studio.waitForStep(5);
+    engine = Number(
+      execFileSync('pgrep', ['-P', String(server.pid), '-f', 'engine/process/child.ts'], {
+        encoding: 'utf8',
+      }),
+    );
+  });
+  afterAll(async () => {
+    await browser?.close();
+    if (server) for (const pid of [engine, server.pid]) signal(pid, 'SIGCONT');
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): void {
+    if (pid) process.kill(pid, name);
+  }
+  const alert = () => page.getByRole('alert');
+  const state = () => page.getByRole('region', { name: 'State' });
+
+  it('raises no alarm over two seconds', async () => {
+    const seen = await studio.shownStep();
+    signal(server.pid, 'SIGSTOP');
+    await page.waitForTimeout(2000);
+    signal(server.pid, 'SIGCONT');
+    await studio.waitForStep(seen + 1);
+    expect(await alert().count()).toBe(0);
+  });
+
+  it('is noticed, says what is saved, and goes on by itself', async () => {
+    const begin = Date.now();
+    signal(server.pid, 'SIGSTOP');
+    await alert().filter({ hasText: 'has not answered for 5 seconds' }).waitFor({ timeout: 10_000 });
+    expect(Date.now() - begin).toBeGreaterThan(4000);
+    expect(await alert().textContent()).toContain('Everything up to the last checkpoint of a run is saved.');
+    const seen = await studio.shownStep();
+    signal(server.pid, 'SIGCONT');
+    await alert().waitFor({ state: 'detached' });
+    await studio.waitForStep(seen + 1);
+  });
+
+  it('is connected to anew after a long time, without a gap', { timeout: 120_000 }, async () => {
+    signal(server.pid, 'SIGSTOP');
+    await alert().filter({ hasText: 'The connection to the studio is lost.' }).waitFor({ timeout: 60_000 });
+    const seen = await studio.shownStep();
+    signal(server.pid, 'SIGCONT');
+    await alert().waitFor({ state: 'detached' });
+    await studio.waitForStep(seen + 1);
+  });
+
+  it('says of an engine only that no step came, and what is usual', { timeout: 120_000 }, async () => {
+    await studio.waitForStep((await studio.shownStep()) + 5);
+    signal(engine, 'SIGSTOP');
+    await state()
+      .getByText(/no step for \d+ s; one usually takes [\d.]+ s/)
+      .waitFor({ timeout: 40_000 });
+    expect(await alert().count()).toBe(0);
+    await studio.waitForState('running');
+    signal(engine, 'SIGCONT');
+    await state().getByText('no step for').waitFor({ state: 'detached' });
+  });
+});
