@@ -16,7 +16,7 @@ import {
   type Values,
 } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
-import { formatScore, formatTable } from './output.ts';
+import { formatBytes, formatCount, formatScore, formatTable } from './output.ts';
 
 const benchmarkOptions = {
   benchmark: { type: 'string' },
@@ -73,11 +73,18 @@ export async function evalCommand(args: readonly string[], command: CommandConte
   );
   await withCore(command, values, 'write', async ({ evaluations }, output) => {
     const done: Evaluation[] = [];
-    for (const input of inputs) done.push(await evaluations.start(input, command.signal));
+    for (const input of inputs) {
+      const { forecast, isKnown, fit } = await evaluations.forecast(input);
+      if (!isKnown)
+        output.progress(
+          `${input.benchmark}: ${formatCount(forecast.items)} items, about ${Math.ceil(forecast.seconds)} s and ${formatBytes(Math.round(forecast.memoryBytes))} of memory${fit === 'too_large' ? ', more than this machine has' : ''}`,
+        );
+      done.push(await evaluations.start(input, command.signal));
+    }
     output.result(
       {
         benchmarks: done.map(
-          ({ id, benchmark, version, shots, n, score, interval, dataPath, subject, seed }) => ({
+          ({ id, benchmark, version, shots, n, score, interval, dataPath, subject, seed, ...rest }) => ({
             benchmark,
             version,
             shots,
@@ -87,6 +94,8 @@ export async function evalCommand(args: readonly string[], command: CommandConte
             subject,
             data: dataPath,
             seed,
+            forecast: rest.forecast,
+            measured: rest.measured,
             items: evaluations.items(id),
           }),
         ),

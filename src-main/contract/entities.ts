@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { plainErrorSchema } from './errors.ts';
-import { runForecastSchema, runMeasurementSchema } from './forecast.ts';
+import {
+  evaluationForecastSchema,
+  evaluationMeasurementSchema,
+  runForecastSchema,
+  runMeasurementSchema,
+} from './forecast.ts';
 import { precisionSchema, trainConfigSchema } from './training.ts';
 
 /** Identifiers are short random strings; times are ISO 8601 in UTC; sizes are bytes. */
@@ -256,6 +261,9 @@ export const evaluationSchema = z.object({
   metric: z.enum(['accuracy', 'perplexity']),
   /** 95 % interval of the score. */
   interval: z.tuple([z.number(), z.number()]),
+  /** What was foreseen when it started, and what it took; null in evaluations from before it was kept. */
+  forecast: evaluationForecastSchema.nullable().default(null),
+  measured: evaluationMeasurementSchema.nullable().default(null),
   createdAt: time,
 });
 export type Evaluation = z.infer<typeof evaluationSchema>;

@@ -74,3 +74,41 @@ export const rowLengthsSchema = z.object({
   rows: z.number().int(),
 });
 export type RowLengths = z.infer<typeof rowLengthsSchema>;
+
+/** What was foreseen of an evaluation when it started. */
+export const evaluationForecastSchema = z.object({
+  device: deviceKindSchema,
+  items: z.number().int(),
+  /** Tokens of the longest row, and of an answer at most. */
+  rowTokens: z.number().int(),
+  maxTokens: z.number().int(),
+  /** Peak memory as the arithmetic has it, and with this machine's correction; likewise the seconds from start to end. */
+  modelledBytes: z.number(),
+  memoryBytes: z.number(),
+  modelledSeconds: z.number(),
+  seconds: z.number(),
+  /** On a GPU: what the process beside it needs of the machine's memory. Null: everything is there. */
+  hostBytes: z.number().nullable(),
+  memoryBasis: forecastBasisSchema,
+  timeBasis: forecastBasisSchema,
+});
+export type EvaluationForecast = z.infer<typeof evaluationForecastSchema>;
+
+/** What an evaluation took. */
+export const evaluationMeasurementSchema = z.object({
+  /** Greatest resident memory of the engine's process. */
+  peakMemoryBytes: z.number(),
+  /** From the start of the engine to its end. */
+  seconds: z.number(),
+});
+export type EvaluationMeasurement = z.infer<typeof evaluationMeasurementSchema>;
+
+/** A forecast of an evaluation, and how far such forecasts were off here (shares of what was measured, medians; null without one). */
+export const evaluationOutlookSchema = z.object({
+  forecast: evaluationForecastSchema,
+  /** The same has been scored: nothing is run again. */
+  isKnown: z.boolean(),
+  fit: z.enum(['fits', 'tight', 'too_large']),
+  errors: z.object({ n: z.number().int(), memory: z.number(), time: z.number() }).nullable(),
+});
+export type EvaluationOutlook = z.infer<typeof evaluationOutlookSchema>;

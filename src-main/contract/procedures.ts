@@ -27,7 +27,12 @@ import {
 } from './runRecords.ts';
 import { sliceRequestSchema, sliceSchema } from './listSlices.ts';
 import { doctorReportSchema, machineLoadSchema, storageReportSchema } from './machine.ts';
-import { calibrationSchema, forecastRecordSchema, rowLengthsSchema } from './forecast.ts';
+import {
+  calibrationSchema,
+  evaluationOutlookSchema,
+  forecastRecordSchema,
+  rowLengthsSchema,
+} from './forecast.ts';
 import {
   downloadSchema,
   hubModelSchema,
@@ -53,6 +58,23 @@ const runName = z.string().min(1).max(100);
 /** `organisation/name`, or the address of its page. */
 const repository = z.string().min(1).max(300);
 const nothing = z.object({});
+
+/** What is scored, and how. */
+const evaluationInput = z.object({
+  model: reference,
+  /** A run or a PEFT adapter folder; null: the base model. */
+  adapter: reference.nullable().default(null),
+  benchmark: benchmarkNameSchema,
+  /** Data file; null: the run's held-out rows (perplexity only). */
+  path: z.string().nullable().default(null),
+  limit: z.number().int().min(1).nullable().default(null),
+  shots: z.number().int().min(0).max(20).default(0),
+  maxTokens: z.number().int().min(1).max(4096).default(256),
+  /** Absent: each row's own. */
+  task: task.optional(),
+  seed: z.number().int().min(0).default(0),
+  precision: precisionSchema.default('f32'),
+});
 
 /**
  * Every call the renderer, the browser and the command line can make: name, input and output.
@@ -326,24 +348,9 @@ export const procedures = {
     input: z.object({ evaluation: reference }),
     output: z.array(evaluationItemSchema),
   },
-  'evaluations.start': {
-    input: z.object({
-      model: reference,
-      /** A run or a PEFT adapter folder; null: the base model. */
-      adapter: reference.nullable().default(null),
-      benchmark: benchmarkNameSchema,
-      /** Data file; null: the run's held-out rows (perplexity only). */
-      path: z.string().nullable().default(null),
-      limit: z.number().int().min(1).nullable().default(null),
-      shots: z.number().int().min(0).max(20).default(0),
-      maxTokens: z.number().int().min(1).max(4096).default(256),
-      /** Absent: each row's own. */
-      task: task.optional(),
-      seed: z.number().int().min(0).default(0),
-      precision: precisionSchema.default('f32'),
-    }),
-    output: evaluationSchema,
-  },
+  'evaluations.start': { input: evaluationInput, output: evaluationSchema },
+  /** What the same would take; runs nothing. */
+  'evaluations.forecast': { input: evaluationInput, output: evaluationOutlookSchema },
   'evaluations.compare': {
     input: z.object({
       runs: z.array(reference).min(2),

@@ -6,7 +6,8 @@ import { runVitest } from './vitest.mjs';
 
 process.chdir(projectFolder);
 const node = await ensureOrExit();
-const args = ['--config=vitest.long.config.ts', '--disable-console-intercept', ...process.argv.slice(2)];
+// The paths first: a switch without a value would take the next one for its own.
+const args = [...process.argv.slice(2), '--config=vitest.long.config.ts', '--disable-console-intercept'];
 const { passed, failed, skipped } = await runVitest(node, args, studioEnvironment(node));
 for (const name of skipped) console.log(`skipped  ${name}`);
 console.log(`${passed} passed, ${failed} failed`);

@@ -38,6 +38,14 @@ export function sliceEvaluations(
   });
 }
 
+/** Of all projects, newest first. */
+export function newestEvaluations({ readable }: ReadableDatabase, most: number): Evaluation[] {
+  return readable
+    .prepare(`SELECT entity FROM evaluations WHERE ${ofKeptRun} ORDER BY created_at DESC, rowid DESC LIMIT ?`)
+    .all(most)
+    .map((row) => evaluationSchema.parse(entityOf(row)));
+}
+
 /** The evaluation with the same subject, data and settings, if there is one. */
 export function findEvaluation(
   { readable }: ReadableDatabase,

@@ -49,6 +49,19 @@ const secondsPerLayer = 0.0015;
 const engineStartSeconds = 4;
 const loadedBytesPerSecond = 250e6;
 
+/** Products of a second before anything was measured. */
+export function productsPerSecond(
+  precision: TrainConfig['precision'],
+  { gpu, cores }: Pick<Calibration, 'gpu' | 'cores'>,
+): number {
+  return gpu ? flopsOfGpu[precision] : flopsPerCore * cores;
+}
+
+/** Seconds until an engine has started and loaded a model. */
+export function startOf(shape: ModelShape): number {
+  return engineStartSeconds + (4 * baseParameters(shape)) / loadedBytesPerSecond;
+}
+
 /** A measurement that is this far off the arithmetic says more about what went on beside it. */
 const mostCorrection = 3;
 
@@ -83,7 +96,7 @@ export function forecastTraining(planned: PlannedTraining, calibration: Calibrat
       (list) => list.length > 0,
     ) ?? [];
   const modelled =
-    work.flops / (device === 'gpu' ? flopsOfGpu[config.precision] : flopsPerCore * calibration.cores) +
+    work.flops / productsPerSecond(config.precision, calibration) +
     secondsPerLayer * shape.layers * config.accumulate;
   const slowness = timedFrom.map(
     ({ measured, forecast }) => measured.secondsPerStep! / forecast.modelledSecondsPerStep,
@@ -97,9 +110,7 @@ export function forecastTraining(planned: PlannedTraining, calibration: Calibrat
       list.flatMap(({ measured }) => (measured.startSeconds === null ? [] : [measured.startSeconds])),
     )
     .find((list) => list.length > 0);
-  const startSeconds = starts
-    ? median(starts)
-    : engineStartSeconds + (4 * baseParameters(shape)) / loadedBytesPerSecond + secondsPerStep;
+  const startSeconds = starts ? median(starts) : startOf(shape) + secondsPerStep;
   return {
     memory: {
       ...memory,
@@ -204,7 +215,7 @@ function keyOf({ modelId, config, forecast }: ForecastRecord): string {
   return stepKey(modelId, config, forecast.rowTokens);
 }
 
-function correction(ratios: readonly number[]): number {
+export function correction(ratios: readonly number[]): number {
   if (ratios.length === 0) return 1;
   return Math.min(mostCorrection, Math.max(1 / mostCorrection, median(ratios)));
 }

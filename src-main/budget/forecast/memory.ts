@@ -29,13 +29,13 @@ export interface MemoryForecast {
 const mebibyte = 2 ** 20;
 
 /** Node and TensorFlow with a small graph, and what compiling elementwise functions adds (measured; see docs/measurements.md). */
-const processBytes = { plain: 510 * mebibyte, compiled: 570 * mebibyte };
+export const processBytes = { plain: 510 * mebibyte, compiled: 570 * mebibyte };
 
 /** CUDA's context with the libraries of TensorFlow on a GPU: assumed, never measured here. */
-const cudaBytes = 700 * mebibyte;
+export const cudaBytes = 700 * mebibyte;
 
 /** Logits are made for so many elements at a time (engine/model/loss.ts). */
-const logitElements = 4 * 1024 * 1024;
+export const logitElements = 4 * 1024 * 1024;
 
 /** Copies of a chunk's logits that exist together: product, softmax gradient, its scaled copy, and that in the compute type. */
 const logitCopies = 4;

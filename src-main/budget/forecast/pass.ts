@@ -6,6 +6,11 @@ import { layerCost, type LayerCost, type PassLayout } from './layer.ts';
 /** Models narrower than this run their elementwise work op by op (engine/process/jobs.ts). */
 const fusedFromHiddenSize = 512;
 
+/** Whether the elementwise work of a model is compiled. */
+export function isFusedShape({ hiddenSize }: ModelShape): boolean {
+  return hiddenSize >= fusedFromHiddenSize;
+}
+
 /** The layers of a model, those that cost the same once. */
 export interface Pass {
   layers: readonly { cost: LayerCost; count: number }[];
@@ -19,7 +24,7 @@ export interface Pass {
 export function passOf(shape: ModelShape, config: TrainConfig, layout: PassLayout): Pass {
   const { adapter, precision } = config;
   const isFull = adapter.method === 'full';
-  const isFused = shape.hiddenSize >= fusedFromHiddenSize;
+  const isFused = isFusedShape(shape);
   const adapted = new Map<number, Map<TargetModule, AdapterConfig>>();
   if (!isFull)
     for (const { site, adapter: own } of adapterSites(shape, adapter)) {

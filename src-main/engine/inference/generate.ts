@@ -3,6 +3,7 @@ import { createRandom } from '../../data/random.ts';
 import { loadTokenizer } from '../../formats/tokenizer.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { GeneratedRow, GenerateRequest, GenerateResult } from '../process/protocol.ts';
+import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { seedFrom } from '../seeds.ts';
 import { checkTask } from '../training/taskNumbers.ts';
 import { ContinuedRow, decodeRows, prefilledSlots } from './decodeRows.ts';
@@ -70,7 +71,11 @@ export async function generate(request: GenerateRequest, context: JobContext): P
         total: request.prompts.length,
       });
     }
-    return { rows, tokensPerSecond: seconds > 0 ? newTokens / seconds : 0 };
+    return {
+      rows,
+      tokensPerSecond: seconds > 0 ? newTokens / seconds : 0,
+      peakMemoryBytes: peakMemoryBytes(),
+    };
   } finally {
     graph?.session.close();
     opened.close();

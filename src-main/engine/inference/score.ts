@@ -4,6 +4,7 @@ import { positionScores, sumPerRow } from '../model/loss.ts';
 import { wholeRowsHidden } from '../model/wholeRows.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { ScoreRequest, ScoreResult } from '../process/protocol.ts';
+import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { layOutBatch, paddedLength } from '../training/batches.ts';
 import { checkTask } from '../training/taskNumbers.ts';
 import { openModel } from './openModel.ts';
@@ -47,7 +48,7 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
       });
       context.emit({ type: 'progress', label: 'Scoring', done: rows.length, total: file.rowCount });
     }
-    return { rows };
+    return { rows, peakMemoryBytes: peakMemoryBytes() };
   } finally {
     session?.close();
     opened.close();

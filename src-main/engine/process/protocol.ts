@@ -152,11 +152,15 @@ export interface GenerateResult {
   rows: GeneratedRow[];
   /** New tokens of all rows per second of decoding, without the prompts. */
   tokensPerSecond: number;
+  /** Greatest resident memory of the process, TensorFlow and Node included. */
+  peakMemoryBytes: number;
 }
 
 export interface ScoreResult {
   /** One entry a row, in file order: sum of -log p over the trained tokens (nats), and their number. */
   rows: { lossSum: number; tokens: number; greedy: boolean }[];
+  /** Greatest resident memory of the process, TensorFlow and Node included. */
+  peakMemoryBytes: number;
 }
 
 export interface LogitsResult {

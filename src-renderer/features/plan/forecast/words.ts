@@ -1,6 +1,10 @@
 import type { MemoryPart } from '../../../../src-main/budget/forecast/memory.ts';
 import type { FitVerdict, Forecast } from '../../../../src-main/budget/forecast/calibrate.ts';
-import type { Calibration, ForecastBasis } from '../../../../src-main/contract/forecast.ts';
+import type {
+  Calibration,
+  EvaluationForecast,
+  ForecastBasis,
+} from '../../../../src-main/contract/forecast.ts';
 import { bytes, duration } from '../../../ui/format.ts';
 
 export const partNames: Readonly<Record<MemoryPart, { label: string; definition: string }>> = {
@@ -47,6 +51,17 @@ export function basisSentence({ memory, time }: Forecast): string {
   const sentence =
     ofMemory === ofTime ? `Memory and time: ${ofMemory}.` : `Memory: ${ofMemory}. Time: ${ofTime}.`;
   return sentence;
+}
+
+/** Where a forecast of an evaluation comes from. */
+export function evaluationBasis({ timeBasis, memoryBasis, hostBytes }: EvaluationForecast): string {
+  const words = {
+    model: 'arithmetic alone, as nothing was scored on this machine yet',
+    machine: 'arithmetic, corrected by other evaluations on this machine',
+    measured: 'from evaluations like it on this machine',
+  } as const;
+  if (hostBytes !== null) return `time ${words[timeBasis]}; the memory of a GPU is not measured`;
+  return words[timeBasis === memoryBasis ? timeBasis : 'machine'];
 }
 
 /** Where the memory is needed, and how much is there. */

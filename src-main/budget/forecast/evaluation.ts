@@ -1,0 +1,189 @@
+import type { BenchmarkName } from '../../contract/entities.ts';
+import type {
+  Calibration,
+  DeviceKind,
+  EvaluationForecast,
+  EvaluationMeasurement,
+} from '../../contract/forecast.ts';
+import type { AdapterConfig, Precision } from '../../contract/training.ts';
+import { countParameters } from '../count.ts';
+import { baseParameters, moduleSize, type ModelShape } from '../modelShape.ts';
+import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
+import { cudaBytes, hostMemory, logitElements, processBytes } from './memory.ts';
+import { isFusedShape, passOf, sumLayers } from './pass.ts';
+import { optionDefaults } from '../../contract/trainingOptions.ts';
+
+/** An evaluation that is planned. */
+export interface PlannedEvaluation {
+  modelId: string;
+  shape: ModelShape;
+  benchmark: BenchmarkName;
+  precision: Precision;
+  /** Null: the base model. */
+  adapter: AdapterConfig | null;
+  items: number;
+  /** Tokens of the longest row: prompt and answer for perplexity, the prompt for what is generated. */
+  rowTokens: number;
+  /** Tokens of an answer at most; nothing is generated for perplexity. */
+  maxTokens: number;
+}
+
+/** The parts of an evaluation's memory, in the order in which they are shown. */
+export const evaluationParts = ['process', 'weights', 'adapter', 'cache', 'logits', 'working'] as const;
+export type EvaluationPart = (typeof evaluationParts)[number];
+
+/** Rows that are scored or decoded together (services/evaluations.ts). */
+export const evaluationBatch = 16;
+
+/** Slots of a prompt that one call fills (engine/inference/generate.ts). */
+const prefillTokens = 64;
+
+/** Rows of a batch, and their places. */
+interface Layout {
+  batch: number;
+  /** Tokens of a row in the widest call. */
+  tokens: number;
+  /** Places of the cache; 0: nothing is generated. */
+  slots: number;
+}
+
+function layoutOf({ benchmark, items, rowTokens, maxTokens }: PlannedEvaluation): Layout {
+  const batch = Math.max(1, Math.min(evaluationBatch, items));
+  if (benchmark === 'perplexity') return { batch, tokens: 8 * Math.ceil(rowTokens / 8), slots: 0 };
+  return {
+    batch,
+    tokens: prefillTokens,
+    slots: prefillTokens * Math.ceil(rowTokens / prefillTokens) + maxTokens,
+  };
+}
+
+/**
+ * Peak memory of an evaluation where its tensors live: no gradient is kept, so that one layer at a time is what it needs beside weights
+ * and cache.
+ *
+ * @throws StudioError config_invalid where the adapter does not fit the model
+ */
+export function evaluationMemory(
+  planned: PlannedEvaluation,
+  device: DeviceKind = 'cpu',
+): { parts: Readonly<Record<EvaluationPart, number>>; bytes: number } {
+  const { shape, precision, adapter } = planned;
+  const { batch, tokens, slots } = layoutOf(planned);
+  const wide = precision === 'bf16' ? 2 : 4;
+  const rows = batch * tokens;
+  const { hiddenSize, intermediateSize, vocabularySize, heads, keyValueHeads, headDim, layers } = shape;
+  const isAdapted = adapter !== null && adapter.method !== 'full';
+  const count = isAdapted ? countParameters(shape, adapter) : null;
+  const head = vocabularySize * hiddenSize;
+  const largestModule = Math.max(
+    ...(['q_proj', 'o_proj', 'gate_proj', 'down_proj'] as const).map((module) => {
+      const { dIn, dOut } = moduleSize(shape, module);
+      return dIn * dOut;
+    }),
+  );
+  // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
+  const widened = precision === 'bf16' && device === 'cpu' ? 4 * Math.max(largestModule, head) : 0;
+  const seen = slots || tokens;
+  const scores = 2 * batch * heads * Math.min(tokens, 128) * seen * 4;
+  const stream = rows * (6 * hiddenSize + 3 * intermediateSize) * wide;
+  // The cache of a layer is read as a whole while its slots are written.
+  const cacheOfLayer = 2 * batch * slots * keyValueHeads * headDim * wide;
+  const logits = slots > 0 ? 2 * batch * vocabularySize : 2 * Math.min(rows * vocabularySize, logitElements);
+  const base = isFusedShape(shape) ? processBytes.compiled : processBytes.plain;
+  const parts: Record<EvaluationPart, number> = {
+    process: device === 'gpu' ? cudaBytes : base,
+    weights: baseParameters(shape) * wide,
+    adapter: count ? count.adapterBytes.f32 + (wide === 2 ? wide * count.trainable : 0) : 0,
+    cache: layers * cacheOfLayer,
+    logits: 4 * logits,
+    working: stream + scores + widened + cacheOfLayer,
+  };
+  return { parts, bytes: evaluationParts.reduce((total, name) => total + parts[name], 0) };
+}
+
+/** Floating-point operations of the matrix products of a whole evaluation, were every answer as long as allowed. */
+export function evaluationWork(planned: PlannedEvaluation): { flops: number; calls: number } {
+  const { shape, adapter, items, rowTokens, maxTokens, benchmark } = planned;
+  const { batch, tokens } = layoutOf(planned);
+  const groups = Math.ceil(items / batch);
+  const config = {
+    ...optionDefaults,
+    adapter: adapter ?? { ...optionDefaults, method: 'full' as const, rank: 1 },
+    precision: planned.precision,
+  };
+  const forward = (width: number) =>
+    sumLayers(passOf(shape, config, { batch, tokens: width }), ({ flops }) => flops.forward);
+  const head = (positions: number) => 2 * positions * shape.hiddenSize * shape.vocabularySize;
+  if (benchmark === 'perplexity')
+    return { flops: groups * (forward(tokens) + head(batch * tokens)), calls: groups };
+  const prefills = Math.ceil(rowTokens / prefillTokens);
+  const each = prefills * forward(prefillTokens) + maxTokens * (forward(1) + head(batch));
+  return { flops: groups * each, calls: groups * (prefills + maxTokens) };
+}
+
+/** An evaluation that was made, with what was foreseen of it. */
+export interface EvaluationRecord {
+  modelId: string;
+  benchmark: BenchmarkName;
+  precision: Precision;
+  forecast: EvaluationForecast;
+  measured: EvaluationMeasurement;
+}
+
+/** Seconds of a call that no product explains, for each layer. */
+const secondsPerLayer = 0.0004;
+
+/**
+ * Forecast of an evaluation's peak memory and time: the arithmetic, corrected by the evaluations that were made on this machine, those of
+ * the same model, benchmark and length before others. Answers may end early: where none was made yet, what is generated is foreseen as if
+ * every answer were as long as allowed.
+ *
+ * @throws StudioError config_invalid where the adapter does not fit the model
+ */
+export function forecastEvaluation(
+  planned: PlannedEvaluation,
+  machine: Pick<Calibration, 'cores' | 'gpu'>,
+  records: readonly EvaluationRecord[],
+): EvaluationForecast {
+  const { shape, modelId, benchmark, precision, items, rowTokens, maxTokens } = planned;
+  const device: DeviceKind = machine.gpu ? 'gpu' : 'cpu';
+  const { bytes } = evaluationMemory(planned, device);
+  const { flops, calls } = evaluationWork(planned);
+  const modelledSeconds =
+    startOf(shape) + flops / productsPerSecond(precision, machine) + calls * secondsPerLayer * shape.layers;
+  const here = records.filter((record) => record.forecast.device === device);
+  const alike = here.filter((record) => record.benchmark === benchmark && record.precision === precision);
+  const same = alike.filter(
+    (record) => record.modelId === modelId && record.forecast.maxTokens === maxTokens,
+  );
+  const ground = [same, alike, here].find((list) => list.length > 0) ?? [];
+  const basis = same.length > 0 ? 'measured' : ground.length > 0 ? 'machine' : 'model';
+  const memory = device === 'gpu' ? [] : ground;
+  return {
+    ...{ device, items, rowTokens, maxTokens, modelledBytes: bytes, modelledSeconds },
+    memoryBytes:
+      bytes *
+      correction(memory.map(({ measured, forecast }) => measured.peakMemoryBytes / forecast.modelledBytes)),
+    seconds:
+      modelledSeconds *
+      correction(ground.map(({ measured, forecast }) => measured.seconds / forecast.modelledSeconds)),
+    hostBytes: device === 'gpu' ? hostMemory(shape) : null,
+    memoryBasis: device === 'gpu' ? 'model' : basis,
+    timeBasis: basis,
+  };
+}
+
+/** How far forecasts of evaluations were off on this machine, as shares of what was measured (medians); null without one. */
+export function evaluationErrors(
+  records: readonly EvaluationRecord[],
+): { n: number; memory: number; time: number } | null {
+  if (records.length === 0) return null;
+  const share = (foreseen: number, measured: number) => Math.abs(foreseen / measured - 1);
+  return {
+    n: records.length,
+    memory: median(
+      records.map(({ forecast, measured }) => share(forecast.memoryBytes, measured.peakMemoryBytes)),
+    ),
+    time: median(records.map(({ forecast, measured }) => share(forecast.seconds, measured.seconds))),
+  };
+}

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { median } from '../../src-main/budget/forecast/calibrate.ts';
+import {
+  evaluationErrors,
+  evaluationMemory,
+  forecastEvaluation,
+  type EvaluationRecord,
+  type PlannedEvaluation,
+} from '../../src-main/budget/forecast/evaluation.ts';
+import { presets, type ModelShape } from '../../src-main/budget/modelShape.ts';
+import { projectFolder } from '../support/paths.ts';
+
+const read = (name: string) =>
+  JSON.parse(readFileSync(join(projectFolder, 'tests', 'budget', 'recorded', name), 'utf8')) as never;
+const { shapes } = read('peaks.json') as { shapes: Record<string, ModelShape> };
+/** Measured by tests/long/evaluations.long.ts. */
+const { runs } = read('evaluationPeaks.json') as {
+  runs: (Omit<PlannedEvaluation, 'shape'> & { shape: string; peakMemoryMiB: number })[];
+};
+
+it('has the peak memory of evaluations that were measured, 15 % off at most in the median', () => {
+  const off = runs.map(({ shape, peakMemoryMiB, ...rest }) => {
+    const planned = { ...rest, modelId: 'm', shape: shapes[shape]!, adapter: null };
+    return Math.abs(evaluationMemory(planned).bytes / 2 ** 20 / peakMemoryMiB - 1);
+  });
+  expect(off.length).toBe(16);
+  expect(median(off)).toBeLessThan(0.08);
+  expect(Math.max(...off)).toBeLessThan(0.2);
+});
+
+const planned: PlannedEvaluation = {
+  ...{ modelId: 'm', shape: presets['llama-3.2-1b']!, benchmark: 'gsm8k', precision: 'f32', adapter: null },
+  ...{ items: 100, rowTokens: 200, maxTokens: 256 },
+};
+const machine = { cores: 8, gpu: null };
+
+it('takes longer for more items and longer answers, and more memory for a longer cache', () => {
+  const of = (rest: Partial<PlannedEvaluation>) => forecastEvaluation({ ...planned, ...rest }, machine, []);
+  const now = of({});
+  expect(of({ items: 200 }).seconds).toBeGreaterThan(1.5 * now.seconds);
+  expect(of({ maxTokens: 512 }).seconds).toBeGreaterThan(1.5 * now.seconds);
+  expect(of({ maxTokens: 512 }).memoryBytes).toBeGreaterThan(now.memoryBytes);
+  // 16 rows of (256 + 512) places, keys and values of 8 heads of 64 in 16 layers, f32.
+  const { parts } = evaluationMemory({ ...planned, maxTokens: 512 });
+  expect(parts.cache).toBe(16 * 768 * 2 * 8 * 64 * 16 * 4);
+  expect(of({ precision: 'bf16' }).memoryBytes).toBeLessThan(now.memoryBytes);
+});
+
+it('learns from evaluations of the same kind of device, the same model before others', () => {
+  const made = forecastEvaluation(planned, machine, []);
+  const record = (factor: number, rest: Partial<EvaluationRecord> = {}): EvaluationRecord => ({
+    ...{ modelId: 'm', benchmark: 'gsm8k', precision: 'f32', forecast: made, ...rest },
+    measured: { peakMemoryBytes: factor * made.modelledBytes, seconds: factor * made.modelledSeconds },
+  });
+  const with2 = forecastEvaluation(planned, machine, [record(1.5), record(2, { modelId: 'other' })]);
+  expect(with2.seconds).toBeCloseTo(1.5 * made.seconds, 6);
+  expect(with2).toMatchObject({ memoryBasis: 'measured', timeBasis: 'measured' });
+  const others = forecastEvaluation(planned, machine, [record(2, { modelId: 'other' })]);
+  expect(others.memoryBytes).toBeCloseTo(2 * made.memoryBytes, 0);
+  expect(others.timeBasis).toBe('machine');
+  const onGpu = forecastEvaluation(planned, { cores: 8, gpu: { name: 'g', memoryBytes: 24e9 } }, [record(2)]);
+  expect(onGpu).toMatchObject({ device: 'gpu', timeBasis: 'model', memoryBasis: 'model' });
+  expect(onGpu.hostBytes).toBeGreaterThan(0);
+  const errors = evaluationErrors([record(1.25), record(1)])!;
+  expect(errors.n).toBe(2);
+  expect(errors.memory).toBeCloseTo(0.1, 9);
+  expect(errors.time).toBeCloseTo(0.1, 9);
+  expect(evaluationErrors([])).toBeNull();
+});
