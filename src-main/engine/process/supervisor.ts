@@ -73,6 +73,10 @@ export function createEngineHost(
   };
 }
 
+/** What TensorFlow says at every start, whatever its log level: that it logs, and that its CPU kernels may round otherwise than others. */
+const banner =
+  /^WARNING: All log messages before absl::InitializeLog\(\)|port\.cc:\d+\] oneDNN custom operations are on\./;
+
 /** @param begin is called once the process listens */
 function follow<K extends EngineRequest['kind']>(
   child: ChildProcess,
@@ -85,7 +89,7 @@ function follow<K extends EngineRequest['kind']>(
     stream?.setEncoding('utf8').on('data', (chunk: string) => {
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';
-      for (const line of lines.filter((text) => text.trim() !== '')) {
+      for (const line of lines.filter((text) => text.trim() !== '' && !banner.test(text))) {
         if (!nativeFrame.test(line)) lastLines.push(line);
         if (lastLines.length > keptLines) lastLines.shift();
         onLog?.(line);
