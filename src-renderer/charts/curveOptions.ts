@@ -2,7 +2,7 @@ import type { StepMetric } from '../../src-main/contract/runRecords.ts';
 import type { Method } from '../../src-main/contract/training.ts';
 import type { DrawnCurves } from '../state/curves.ts';
 import { methodSigns } from '../ui/methods.ts';
-import type { ChartOption } from './echarts.ts';
+import type { ChartOption, LineSeriesOption } from './echarts.ts';
 import type { Range } from './range.ts';
 import { readoutElement, type Readout } from './readout.ts';
 import type { ChartColors } from './theme.ts';
@@ -92,6 +92,20 @@ function logBounds(metrics: readonly { loss: number }[]): { min: number; max: nu
     : null;
 }
 
+/** Steps and their values, one after the other: of plain arrays the chart would copy every point at every update. */
+function points(
+  steps: readonly StepMetric[],
+  value: (metric: StepMetric, i: number) => number | null,
+): NonNullable<LineSeriesOption['data']> {
+  const flat = new Float64Array(2 * steps.length);
+  steps.forEach((metric, i) => {
+    flat[2 * i] = metric.step;
+    flat[2 * i + 1] = value(metric, i) ?? Number.NaN;
+  });
+  // The library's types know no such array; its documentation does.
+  return flat as unknown as NonNullable<LineSeriesOption['data']>;
+}
+
 /** Training loss raw (faint) and smoothed (strong), held-out loss dashed; against the step. */
 export function lossOption(
   colors: ChartColors,
@@ -116,7 +130,7 @@ export function lossOption(
       {
         name: 'Training loss',
         type: 'line',
-        data: steps.map((metric) => [metric.step, place(metric.loss)]),
+        data: points(steps, ({ loss }) => place(loss)),
         showSymbol: false,
         sampling,
         lineStyle: { color, width: 1, opacity: 0.3 },
@@ -125,7 +139,7 @@ export function lossOption(
       {
         name: 'Training loss, smoothed',
         type: 'line',
-        data: steps.map((metric, i) => [metric.step, place(smoothed[i] ?? metric.loss)]),
+        data: points(steps, ({ loss }, i) => place(smoothed[i] ?? loss)),
         showSymbol: false,
         sampling,
         lineStyle: { color, width: 2 },
@@ -177,7 +191,7 @@ export function smallOption(
       {
         name: metric.name,
         type: 'line',
-        data: steps.map((step) => [step.step, metric.value(step)]),
+        data: points(steps, metric.value),
         showSymbol: false,
         sampling,
         lineStyle:

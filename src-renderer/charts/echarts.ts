@@ -29,4 +29,4 @@ export type ChartOption = ComposeOption<
   | TooltipComponentOption
   | VisualMapComponentOption
 >;
-export { init, type ECharts };
+export { init, type ECharts, type LineSeriesOption };
