@@ -74,7 +74,7 @@ export async function evalCommand(args: readonly string[], command: CommandConte
   await withCore(command, values, 'write', async ({ evaluations }, output) => {
     const done: Evaluation[] = [];
     for (const input of inputs) {
-      const { forecast, isKnown, fit } = await evaluations.forecast(input);
+      const { forecast, isKnown, fit } = await evaluations.forecast(input, command.signal);
       if (!isKnown)
         output.progress(
           `${input.benchmark}: ${formatCount(forecast.items)} items, about ${Math.ceil(forecast.seconds)} s and ${formatBytes(Math.round(forecast.memoryBytes))} of memory${fit === 'too_large' ? ', more than this machine has' : ''}`,

@@ -220,7 +220,7 @@ export function createCore(options: {
     'evaluations.list': async (request) => evaluations.slice(request),
     'evaluations.items': async ({ evaluation }) => evaluations.items(evaluation),
     'evaluations.start': (input, { signal }) => evaluations.start(input, signal),
-    'evaluations.forecast': (input) => evaluations.forecast(input),
+    'evaluations.forecast': (input, { signal }) => evaluations.forecast(input, signal),
     'evaluations.compare': (input, { signal }) => evaluations.compare(input, signal),
     'generate.text': (input, { signal }) => generation.text(input, signal),
     'generate.logits': (input, { signal }) => generation.logits(input, signal),

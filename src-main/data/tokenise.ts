@@ -27,20 +27,18 @@ export function tokeniseExample(tokenizer: Tokenizer, example: Example, end: boo
 }
 
 /**
- * Tokenises examples for training: rows longer than `context` are cut at the end, rows whose answer is cut away altogether are left out.
+ * Fits tokenised examples to a context: rows longer than `context` are cut at the end, rows whose answer is cut away altogether are left out.
  * @throws StudioError dataset_invalid where no row keeps an answer; the message blames the context, with the numbers
  */
-export async function tokeniseExamples(
-  tokenizer: Tokenizer,
-  examples: AsyncIterable<Example> | Iterable<Example>,
+export async function fitToContext(
+  examples: AsyncIterable<TokenRow> | Iterable<TokenRow>,
   context: number,
 ): Promise<{ rows: TokenRow[]; counts: TokenCounts }> {
   const rows: TokenRow[] = [];
   const counts: TokenCounts = { truncatedRows: 0, droppedRows: 0, tokens: 0, trainedTokens: 0 };
   let [shortestPrompt, seen] = [Infinity, 0];
-  for await (const example of examples) {
+  for await (const whole of examples) {
     seen++;
-    const whole = tokeniseExample(tokenizer, example, true);
     const cut = whole.ids.length > context;
     const row = cut
       ? { ...whole, ids: whole.ids.slice(0, context), trained: whole.trained.slice(0, context) }

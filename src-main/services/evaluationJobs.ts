@@ -4,15 +4,16 @@ import type { EvaluationItem, Example } from '../contract/entities.ts';
 import type { ProcedureParsedInput } from '../contract/procedures.ts';
 import { evaluationBatch as batch } from '../budget/forecast/evaluation.ts';
 import { readRawRows } from '../data/rows.ts';
-import { tokeniseExamples } from '../data/tokenise.ts';
+import { fitToContext } from '../data/tokenise.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../evaluation/gsm8k.ts';
 import { bootstrapInterval, wilsonInterval } from '../evaluation/statistics.ts';
-import { loadModelTokenizer } from '../formats/tokenizer.ts';
 import { writeTokenFile } from '../formats/tokenFile.ts';
 import { newId, type ServiceContext } from './context.ts';
 import { shotsFor, type EvaluationData } from './evaluationData.ts';
 import type { Subject } from './subjects.ts';
+import { tokenisedRows } from './tokenizer/tokenisedRows.ts';
+import { withTokenizerThread } from './tokenizer/tokenizerThread.ts';
 
 /** How a subject is scored. */
 export type EvaluationSettings = Omit<ProcedureParsedInput<'evaluations.start'>, 'model' | 'adapter'>;
@@ -35,16 +36,20 @@ export interface PreparedEvaluation {
   run(options: { signal: AbortSignal; onEvent(event: EngineEvent): void }): Promise<Outcome>;
 }
 
-/** Reads and tokenises a benchmark's rows for a subject. */
+/**
+ * Reads and tokenises a benchmark's rows for a subject.
+ * @param signal aborting ends it at once
+ */
 export function prepareEvaluation(
   context: ServiceContext,
   subject: Subject,
   data: EvaluationData,
   settings: EvaluationSettings,
+  signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
   return settings.benchmark === 'perplexity'
-    ? preparePerplexity(context, subject, data, settings)
-    : prepareGsm8k(context, subject, data, settings);
+    ? preparePerplexity(context, subject, data, settings, signal)
+    : prepareGsm8k(context, subject, data, settings, signal);
 }
 
 const longestOf = (rows: readonly { length: number }[]) => Math.max(1, ...rows.map(({ length }) => length));
@@ -54,14 +59,16 @@ async function preparePerplexity(
   subject: Subject,
   data: EvaluationData,
   settings: EvaluationSettings,
+  signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
   const examples: Example[] = [];
   for await (const example of data.examples()) {
     examples.push(settings.task === undefined ? example : { ...example, task: settings.task });
     if (examples.length === settings.limit) break;
   }
-  const tokenizer = loadModelTokenizer(subject.model.folder);
-  const { rows } = await tokeniseExamples(tokenizer, examples, subject.model.contextLength);
+  const { rows } = await withTokenizerThread(signal, (thread) =>
+    fitToContext(tokenisedRows(thread, subject.model, examples), subject.model.contextLength),
+  );
   return {
     items: rows.length,
     rowTokens: longestOf(rows.map(({ ids }) => ids)),
@@ -103,6 +110,7 @@ async function prepareGsm8k(
   subject: Subject,
   data: EvaluationData,
   settings: EvaluationSettings,
+  signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
   const items: Gsm8kItem[] = [];
   for await (const row of readRawRows(data.file!)) {
@@ -110,12 +118,15 @@ async function prepareGsm8k(
     if (items.length === settings.limit) break;
   }
   const prefix = settings.shots > 0 ? await shotsFor(data.file!, settings) : '';
-  const tokenizer = loadModelTokenizer(subject.model.folder);
   const room = subject.model.contextLength - 1;
-  const prompts = items.map(({ prompt }) =>
-    // lm-evaluation-harness cuts prompts from the left to leave room for the answer.
-    tokenizer.encode(prefix + prompt, { specialTokens: true }).slice(-Math.max(1, room - 16)),
+  const whole = await withTokenizerThread(signal, (thread) =>
+    thread.encode(
+      subject.model,
+      items.map(({ prompt }) => prefix + prompt),
+    ),
   );
+  // lm-evaluation-harness cuts prompts from the left to leave room for the answer.
+  const prompts = whole.map((ids) => ids.slice(-Math.max(1, room - 16)));
   return {
     items: items.length,
     rowTokens: longestOf(prompts),

@@ -35,7 +35,7 @@ export interface EvaluationService {
   /** Scores a subject; an evaluation with the same subject, data and settings is returned as it is. */
   start(input: ProcedureParsedInput<'evaluations.start'>, signal: AbortSignal): Promise<Evaluation>;
   /** What `start` would take; runs nothing. */
-  forecast(input: ProcedureParsedInput<'evaluations.start'>): Promise<EvaluationOutlook>;
+  forecast(input: ProcedureParsedInput<'evaluations.start'>, signal: AbortSignal): Promise<EvaluationOutlook>;
   compare(
     input: ProcedureParsedInput<'evaluations.compare'>,
     signal: AbortSignal,
@@ -90,7 +90,7 @@ export function createEvaluationService(
     const onEvent = (event: EngineEvent) => {
       if (event.type === 'progress') emit({ ...event, task });
     };
-    const prepared = await prepareEvaluation(context, subject, data, settings);
+    const prepared = await prepareEvaluation(context, subject, data, settings, signal);
     const gpu = await findTrainingGpu(askEngine);
     const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
     const begin = performance.now();
@@ -147,10 +147,10 @@ export function createEvaluationService(
       const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
       return evaluate(subject, settings, signal);
     },
-    async forecast({ model, adapter, ...settings }) {
+    async forecast({ model, adapter, ...settings }, signal) {
       const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
       const { key, data } = await identify(subject, settings);
-      const prepared = await prepareEvaluation(context, subject, data, settings);
+      const prepared = await prepareEvaluation(context, subject, data, settings, signal);
       const gpu = await findTrainingGpu(askEngine);
       const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
       const isKnown = findEvaluation(database, context.project, key) !== null;

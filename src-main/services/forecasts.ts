@@ -8,7 +8,6 @@ import type { Model, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
-import { loadModelTokenizer } from '../formats/tokenizer.ts';
 import { insertProbe, listProbes } from '../store/probes.ts';
 import { newestRuns } from '../store/runs.ts';
 import { newId, type ServiceContext } from './context.ts';
@@ -53,10 +52,7 @@ export function createForecastService(
       const key = `${model.contentHash} ${dataset.contentHash}`;
       const known = counted.get(key);
       if (known) return known;
-      const lengths = await unlessCancelled(
-        countRowLengths(loadModelTokenizer(model.folder), datasets.file(dataset), signal),
-        signal,
-      );
+      const lengths = await unlessCancelled(countRowLengths(model, datasets.file(dataset), signal), signal);
       counted.set(key, lengths);
       return lengths;
     },
@@ -80,6 +76,8 @@ export function createForecastService(
             config,
             cacheFolder: paths.cache,
             signal,
+            // `progress` counts the probe's steps.
+            onRows: () => {},
           }),
           signal,
         );

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import type { ProcedureOutput, ProcedureParsedInput } from '../contract/procedures.ts';
-import { loadTokenizer } from '../formats/tokenizer.ts';
 import type { ServiceContext } from './context.ts';
 import type { ModelService } from './models.ts';
 import type { RunService } from './runs.ts';
 import { findSubject } from './subjects.ts';
+import { withTokenizerThread } from './tokenizer/tokenizerThread.ts';
 
 export interface GenerationService {
   text(
@@ -26,12 +26,12 @@ export function createGenerationService(
     async text(input, signal) {
       const model = await models.getOrAdd(input.model);
       const { reference } = findSubject(context, runs, model, input.adapter, input.precision);
-      const prompt = loadTokenizer(model.folder).encode(input.prompt, { specialTokens: true });
+      const prompts = await withTokenizerThread(signal, (thread) => thread.encode(model, [input.prompt]));
       const { rows, tokensPerSecond } = await context.engine.start(
         {
           kind: 'generate',
           model: reference,
-          prompts: [prompt],
+          prompts,
           maxTokens: input.maxTokens,
           temperature: input.temperature,
           topP: input.topP,

@@ -29,7 +29,7 @@ export async function readModelCard(model: Model, tokenizers: TokenizerThread): 
       sizeBytes: statSync(join(folder, name)).size,
     }));
     const { config } = readModel(folder);
-    const tokenizer = await tokenizers.facts(folder);
+    const tokenizer = await tokenizers.facts(model);
     checkTokenizer(tokenizer, config);
     return { ...card, bosId: tokenizer.bosId, eosId: tokenizer.eosId };
   } catch (error) {

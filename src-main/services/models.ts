@@ -105,7 +105,7 @@ export function createModelService(context: ServiceContext): ModelService {
   /** All of a folder that can be known without hashing its weights. @throws StudioError as `readModel` does; tokenizer_mismatch */
   const check = async (folder: string) => {
     const { config, ...facts } = readModel(folder);
-    checkTokenizer(await tokenizers.facts(folder), config);
+    checkTokenizer(await tokenizers.facts({ name: basename(folder), folder }), config);
     return facts;
   };
 
@@ -187,7 +187,7 @@ export function createModelService(context: ServiceContext): ModelService {
     cache: () => listModelCache(models.list(database)),
     card: async (reference) => readModelCard(get(reference), tokenizers),
     tokenize: async (reference, text, specialTokens) =>
-      tokenizers.tokenize(get(reference).folder, text, specialTokens),
+      tokenizers.tokenize(get(reference), text, specialTokens),
     tensors(reference) {
       const weights = new WeightFolder(get(reference).folder);
       try {

@@ -2,9 +2,9 @@ import type { Example } from '../contract/entities.ts';
 import type { RowLengths } from '../contract/forecast.ts';
 import { readExamples } from '../data/importDataset.ts';
 import { createRandom } from '../data/random.ts';
-import { tokeniseExample } from '../data/tokenise.ts';
 import { TokenFileReader } from '../formats/tokenFile.ts';
-import type { Tokenizer } from '../formats/tokenizer.ts';
+import { tokenisedRows } from './tokenizer/tokenisedRows.ts';
+import { withTokenizerThread, type TokenizerOwner } from './tokenizer/tokenizerThread.ts';
 
 /** So many rows are counted at most: all of a small dataset, a sample of a large one. */
 const sampledRows = 1000;
@@ -14,10 +14,10 @@ const longestRows = 50;
 
 /**
  * Tokens of a dataset's rows, prompt, answer and end token.
- * @param signal aborting ends it between two rows
+ * @param signal aborting ends it at once, in the middle of a row, too
  */
 export async function countRowLengths(
-  tokenizer: Tokenizer,
+  owner: TokenizerOwner,
   file: string,
   signal: AbortSignal,
 ): Promise<RowLengths> {
@@ -37,15 +37,13 @@ export async function countRowLengths(
     longest.push({ size: example.prompt.length + example.answer.length, example });
     if (longest.length > 4 * longestRows) longest = mostOf(longest);
   }
-  const count = (example: Example) => tokeniseExample(tokenizer, example, true).ids.length;
-  const lengths: number[] = [];
-  for (const [i, example] of sample.entries()) {
-    if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
-    signal.throwIfAborted();
-    lengths.push(count(example));
-  }
-  const extreme = mostOf(longest).map(({ example }) => count(example));
-  return { lengths: lengths.sort((a, b) => a - b), longest: Math.max(0, ...lengths, ...extreme), rows };
+  const extremes = mostOf(longest).map(({ example }) => example);
+  const all: number[] = [];
+  await withTokenizerThread(signal, async (thread) => {
+    for await (const { ids } of tokenisedRows(thread, owner, [...sample, ...extremes])) all.push(ids.length);
+  });
+  const lengths = all.slice(0, sample.length).sort((a, b) => a - b);
+  return { lengths, longest: Math.max(0, ...all), rows };
 }
 
 function mostOf<T extends { size: number }>(list: readonly T[]): T[] {

@@ -4,6 +4,7 @@ import { toPlainError } from '../contract/errors.ts';
 import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
 import type { EngineJob } from '../engine/process/supervisor.ts';
 import { checkpointStep } from '../formats/checkpointFolder.ts';
+import { endProgress } from './byteProgress.ts';
 import { latestCheckpoint } from './checkpoints.ts';
 import type { ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
@@ -60,6 +61,8 @@ export function beginTurn(
       config: run.config,
       cacheFolder: paths.cache,
       signal: preparing.signal,
+      onRows: (done, total) =>
+        context.emit({ type: 'progress', task: `run ${run.id}`, label: 'Tokenising the data', done, total }),
     });
     const engine = await unlessAborted(parts.probe(), preparing.signal);
     return { model, data, engine, gpu: await gpuOf(engine) };
@@ -102,6 +105,7 @@ export function beginTurn(
       );
     } catch (error) {
       if (job !== null) throw error;
+      endProgress(context, `run ${run.id}`);
       const endedAt = new Date().toISOString();
       if (asked === null) return save({ ...run, state: 'failed', error: toPlainError(error), endedAt });
       return save({ ...run, ...endedBy(asked), endedAt });

@@ -12,11 +12,16 @@ import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import { readExamples } from '../data/importDataset.ts';
 import { splitRows } from '../data/split.ts';
-import { tokeniseExamples } from '../data/tokenise.ts';
+import { fitToContext } from '../data/tokenise.ts';
 import { readJsonObject } from '../formats/jsonFile.ts';
 import { writeFileAtomic } from '../formats/atomicFile.ts';
-import { loadModelTokenizer } from '../formats/tokenizer.ts';
+import { withModelEnd } from '../formats/tokenizer.ts';
 import { writeTokenFile } from '../formats/tokenFile.ts';
+import { tokenisedRows } from './tokenizer/tokenisedRows.ts';
+import { withTokenizerThread, type TokenizerThread } from './tokenizer/tokenizerThread.ts';
+
+/** So many rows are tokenised between two reports. */
+const reportedRows = 128;
 
 export interface TrainingData {
   trainFile: string;
@@ -29,17 +34,25 @@ export interface TrainingData {
  * Tokenises a dataset for a run, into the cache: files are named by all that decides their content, and made only once.
  * Held-out rows are chosen by the run's seed before anything is dropped.
  */
-export async function prepareTrainingData(options: {
+export function prepareTrainingData(options: {
   model: Model;
   dataset: Dataset;
   datasetFile: string;
   config: Pick<TrainConfig, 'context' | 'seed' | 'heldOutFraction'>;
   cacheFolder: string;
-  /** Aborting ends it between two rows. */
+  /** Aborting ends it at once, in the middle of a row, too. */
   signal: AbortSignal;
+  /** Called now and then, and at the end of work that took place. */
+  onRows(done: number, total: number): void;
 }): Promise<TrainingData> {
-  const { model, dataset, datasetFile, config, cacheFolder, signal } = options;
-  signal.throwIfAborted();
+  return withTokenizerThread(options.signal, (thread) => prepare(thread, options));
+}
+
+async function prepare(
+  thread: TokenizerThread,
+  options: Parameters<typeof prepareTrainingData>[0],
+): Promise<TrainingData> {
+  const { model, dataset, datasetFile, config, cacheFolder, signal, onRows } = options;
   const context = Math.min(config.context, model.contextLength);
   const key = createHash('sha256')
     .update(
@@ -47,7 +60,7 @@ export async function prepareTrainingData(options: {
         'tokens 1',
         dataset.contentHash,
         model.contentHash,
-        loadModelTokenizer(model.folder).eosId,
+        withModelEnd(await thread.facts(model), model.folder).eosId,
         context,
         config.seed,
         config.heldOutFraction,
@@ -56,17 +69,20 @@ export async function prepareTrainingData(options: {
     .digest('hex');
   const path = (part: string) => join(cacheFolder, 'tokens', `${key}.${part}`);
   if (!existsSync(path('json'))) {
-    const tokenizer = loadModelTokenizer(model.folder);
     const split = splitRows(dataset.rows, config.heldOutFraction, config.seed);
-    const train = await tokeniseExamples(tokenizer, chosen(datasetFile, split.train, signal), context);
+    const total = split.train.length + split.heldOut.length;
+    let done = 0;
+    const rowsAt = async function* (indices: readonly number[]) {
+      for await (const row of tokenisedRows(thread, model, chosen(datasetFile, indices, signal))) {
+        yield row;
+        if (++done % reportedRows === 0 || done === total) onRows(done, total);
+      }
+    };
+    const train = await fitToContext(rowsAt(split.train), context);
     writeTokenFile(path('train'), train.rows);
     let heldOutRows = 0;
     if (split.heldOut.length > 0) {
-      const heldOut = await tokeniseExamples(
-        tokenizer,
-        chosen(datasetFile, split.heldOut, signal),
-        context,
-      ).catch((error: unknown) => {
+      const heldOut = await fitToContext(rowsAt(split.heldOut), context).catch((error: unknown) => {
         // Training can do without held-out rows: all of them may be too long for the context.
         if (error instanceof StudioError && error.code === 'dataset_invalid') return null;
         throw error;

@@ -1,9 +1,9 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { tokeniseExample, tokeniseExamples } from '../../src-main/data/tokenise.ts';
+import { fitToContext, tokeniseExample } from '../../src-main/data/tokenise.ts';
 import { TokenFileReader, writeTokenFile } from '../../src-main/formats/tokenFile.ts';
-import { loadModelTokenizer, loadTokenizer } from '../../src-main/formats/tokenizer.ts';
+import { loadTokenizer, withModelEnd } from '../../src-main/formats/tokenizer.ts';
 import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
 import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
 
@@ -34,7 +34,7 @@ describe.skipIf(!hasSharedData)(`tokenizers of real models${sharedNote}`, () => 
   );
 });
 
-const tokenizer = loadModelTokenizer(tinyLlama);
+const tokenizer = withModelEnd(loadTokenizer(tinyLlama), tinyLlama);
 
 describe('examples as tokens', () => {
   it('only the answer and the end token are labels', () => {
@@ -50,13 +50,12 @@ describe('examples as tokens', () => {
     expect([...tokeniseExample(tokenizer, { prompt: '', answer: 'ab' }, true).trained]).toEqual([0, 1, 1, 1]);
   });
   it('counts what the context cuts, and leaves out rows without a label', async () => {
-    const { rows, counts } = await tokeniseExamples(
-      tokenizer,
+    const { rows, counts } = await fitToContext(
       [
         { prompt: 'ab', answer: 'cd' },
         { prompt: 'abcd', answer: 'efghij' },
         { prompt: 'abcdefgh', answer: 'i' },
-      ],
+      ].map((example) => tokeniseExample(tokenizer, example, true)),
       8,
     );
     expect(rows.map(({ ids }) => ids.length)).toEqual([6, 8]);
@@ -96,7 +95,10 @@ describe('token files', () => {
       { prompt: 'ab', answer: 'cdefghijklmnop', task: 3 },
       { prompt: 'ab', answer: 'cd' },
     ];
-    const { rows: made, counts } = await tokeniseExamples(tokenizer, examples, 8);
+    const { rows: made, counts } = await fitToContext(
+      examples.map((example) => tokeniseExample(tokenizer, example, true)),
+      8,
+    );
     expect(counts.truncatedRows).toBe(1);
     expect(made.map(({ task }) => task)).toEqual([3, 0]);
   });

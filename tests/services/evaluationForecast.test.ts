@@ -16,7 +16,7 @@ it('foresees an evaluation, records what it took, and learns from it', async () 
     benchmark: 'perplexity',
     precision: 'f32',
   };
-  const before = await core.evaluations.forecast(input);
+  const before = await core.evaluations.forecast(input, neverAborted);
   expect(before).toMatchObject({ isKnown: false, fit: 'fits', errors: null });
   expect(before.forecast).toMatchObject({
     items: 20,
@@ -28,15 +28,15 @@ it('foresees an evaluation, records what it took, and learns from it', async () 
   expect(forecast).toEqual(before.forecast);
   expect(Math.abs(forecast!.memoryBytes / measured!.peakMemoryBytes - 1)).toBeLessThan(0.3);
   expect(measured!.seconds).toBeGreaterThan(0.1);
-  expect((await core.evaluations.forecast(input)).isKnown).toBe(true);
+  expect((await core.evaluations.forecast(input, neverAborted)).isKnown).toBe(true);
 
   // The same on other items now rests on what the first one took.
-  const after = await core.evaluations.forecast({ ...input, limit: 30 });
+  const after = await core.evaluations.forecast({ ...input, limit: 30 }, neverAborted);
   expect(after).toMatchObject({ isKnown: false, errors: { n: 1 } });
   expect(after.forecast).toMatchObject({ items: 30, memoryBasis: 'measured', timeBasis: 'measured' });
   const second = await core.evaluations.start({ ...input, limit: 30 }, neverAborted);
   expect(Math.abs(second.forecast!.memoryBytes / second.measured!.peakMemoryBytes - 1)).toBeLessThan(0.15);
   // Another benchmark has only the machine's correction.
-  const other = await core.evaluations.forecast({ ...input, benchmark: 'gsm8k' });
+  const other = await core.evaluations.forecast({ ...input, benchmark: 'gsm8k' }, neverAborted);
   expect(other.forecast).toMatchObject({ maxTokens: 16, memoryBasis: 'machine', timeBasis: 'machine' });
 });

@@ -1,13 +1,22 @@
 import { Worker } from 'node:worker_threads';
+import type { Example, Model } from '../../contract/entities.ts';
 import { StudioError, type PlainError } from '../../contract/errors.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
+import type { TokenRow } from '../../formats/tokenFile.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
+import { cancelled } from '../modelImport.ts';
+import { createTextClock, watchTextClock, type StalledText } from './textClock.ts';
 
 /** What a model's tokenizer is like. */
 export type TokenizerFacts = Pick<Tokenizer, 'vocabularySize' | 'bosId' | 'eosId'>;
 
+/** Whose tokenizer; errors call it by the name. */
+export type TokenizerOwner = Pick<Model, 'name' | 'folder'>;
+
 export type TokenizerWork =
   | { kind: 'tokenize'; folder: string; text: string; specialTokens: boolean }
+  | { kind: 'encode'; folder: string; texts: readonly string[] }
+  | { kind: 'examples'; folder: string; examples: readonly Example[] }
   | { kind: 'facts'; folder: string };
 
 export interface ThreadRequest {
@@ -23,79 +32,135 @@ const patienceMs = 10_000;
 /** A thread that nobody has asked for so long gives its memory back. */
 const idleMs = 60_000;
 
+/** All reject with a StudioError: as the tokenizer's file says; model_invalid where it takes too long; cancelled where the thread is closed. */
 export interface TokenizerThread {
-  /** @throws StudioError as the tokenizer's file says; model_invalid where it does not come to an end */
-  facts(folder: string): Promise<TokenizerFacts>;
-  /** @throws StudioError as `facts` does */
-  tokenize(folder: string, text: string, specialTokens: boolean): Promise<TokenPiece[]>;
+  facts(owner: TokenizerOwner): Promise<TokenizerFacts>;
+  tokenize(owner: TokenizerOwner, text: string, specialTokens: boolean): Promise<TokenPiece[]>;
+  /** Ids of each text, special tokens added. */
+  encode(owner: TokenizerOwner, texts: readonly string[]): Promise<number[][]>;
+  /** Rows of whole examples, each with its end token (data/tokenise.ts). */
+  examples(owner: TokenizerOwner, examples: readonly Example[]): Promise<TokenRow[]>;
+  /** Ends it at once, in the middle of a text, too. */
   close(): void;
 }
 
+interface Waiting {
+  owner: TokenizerOwner;
+  request: ThreadRequest;
+  settle(answer: ThreadAnswer | StudioError): void;
+}
+
 /**
- * Loads tokenizers and tries them out in a thread of their own: a vocabulary of megabytes must not hold up the core, and a pattern in a stranger's
- * tokenizer.json may need longer than the world stands.
+ * Loads tokenizers and runs them in a thread of their own: a vocabulary of megabytes must not hold up the core, and a pattern in a stranger's
+ * tokenizer.json may need longer than the world stands. Requests are answered in their order; one that takes too long fails alone.
  */
 export function createTokenizerThread(options: { patienceMs?: number } = {}): TokenizerThread {
-  const waiting = new Map<number, (answer: ThreadAnswer | StudioError) => void>();
+  const waiting = new Map<number, Waiting>();
+  const clock = createTextClock();
+  const watch = watchTextClock(clock, { patienceMs: options.patienceMs ?? patienceMs, onStall });
   let worker: Worker | null = null;
   let idle: NodeJS.Timeout | undefined;
   let nextId = 0;
 
-  function end(reason: StudioError | null): void {
+  function endWorker(): void {
     clearTimeout(idle);
+    watch.stop();
     void worker?.terminate();
     worker = null;
-    const error = reason ?? new StudioError('cancelled', 'The studio is closing.', 'Try again.');
-    for (const answer of waiting.values()) answer(error);
+  }
+
+  function failAll(error: StudioError): void {
+    endWorker();
+    for (const { settle } of waiting.values()) settle(error);
     waiting.clear();
   }
 
+  /** The first in line is the one that is under way. */
+  function onStall(stalled: StalledText): void {
+    endWorker();
+    const [first] = waiting.values();
+    if (!first) return;
+    waiting.delete(first.request.id);
+    first.settle(tooLong(first.owner, stalled));
+    for (const { request } of waiting.values()) send(request);
+  }
+
   function start(): Worker {
-    const started = new Worker(new URL('./worker.ts', import.meta.url));
+    const started = new Worker(new URL('./worker.ts', import.meta.url), { workerData: clock });
     started.unref();
     started.on('message', (answer: ThreadAnswer) => {
-      waiting.get(answer.id)?.(answer);
+      waiting.get(answer.id)?.settle(answer);
       waiting.delete(answer.id);
+      if (waiting.size === 0) watch.stop();
     });
     started.on('error', (error) => {
       if (worker === started)
-        end(new StudioError('internal', error.message, 'Report this defect.', { cause: error }));
+        failAll(new StudioError('internal', error.message, 'Report this defect.', { cause: error }));
     });
     return started;
   }
 
-  async function ask(work: TokenizerWork): Promise<unknown> {
-    worker ??= start();
+  function send(request: ThreadRequest): void {
     clearTimeout(idle);
-    const id = nextId++;
-    const patience = options.patienceMs ?? patienceMs;
-    const timer = setTimeout(() => end(tooLong(patience)), patience);
+    worker ??= start();
+    watch.start();
+    worker.postMessage(request);
+  }
+
+  async function ask(owner: TokenizerOwner, work: TokenizerWork): Promise<unknown> {
+    const request = { id: nextId++, work };
     try {
-      const answer = await new Promise<ThreadAnswer | StudioError>((resolve) => {
-        waiting.set(id, resolve);
-        worker!.postMessage({ id, work } satisfies ThreadRequest);
+      const answer = await new Promise<ThreadAnswer | StudioError>((settle) => {
+        waiting.set(request.id, { owner, request, settle });
+        send(request);
       });
       if (answer instanceof StudioError) throw answer;
       if (answer.error) throw StudioError.fromPlain(answer.error);
       return answer.value;
     } finally {
-      clearTimeout(timer);
-      if (waiting.size === 0) idle = setTimeout(() => end(null), idleMs).unref();
+      clearTimeout(idle);
+      if (waiting.size === 0) idle = setTimeout(endWorker, idleMs).unref();
     }
   }
 
   return {
-    facts: async (folder) => (await ask({ kind: 'facts', folder })) as TokenizerFacts,
-    tokenize: async (folder, text, specialTokens) =>
-      (await ask({ kind: 'tokenize', folder, text, specialTokens })) as TokenPiece[],
-    close: () => end(null),
+    facts: async (owner) => (await ask(owner, { kind: 'facts', folder: owner.folder })) as TokenizerFacts,
+    tokenize: async (owner, text, specialTokens) =>
+      (await ask(owner, { kind: 'tokenize', folder: owner.folder, text, specialTokens })) as TokenPiece[],
+    encode: async (owner, texts) =>
+      (await ask(owner, { kind: 'encode', folder: owner.folder, texts })) as number[][],
+    examples: async (owner, examples) =>
+      (await ask(owner, { kind: 'examples', folder: owner.folder, examples })) as TokenRow[],
+    close: () => failAll(cancelled('Tokenising')),
   };
 }
 
-function tooLong(ms: number): StudioError {
+/**
+ * Does a job's tokenising in a thread of the job's own, so that a tokenizer that does not come to an end holds up nobody else.
+ * @param signal aborting ends the thread at once
+ */
+export async function withTokenizerThread<T>(
+  signal: AbortSignal,
+  work: (thread: TokenizerThread) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted();
+  const thread = createTokenizerThread();
+  signal.addEventListener('abort', thread.close, { once: true });
+  try {
+    return await work(thread);
+  } finally {
+    signal.removeEventListener('abort', thread.close);
+    thread.close();
+  }
+}
+
+function tooLong({ name }: TokenizerOwner, { characters, limitMs }: StalledText): StudioError {
+  const limit = `${Math.round(limitMs / 100) / 10} s`;
   return new StudioError(
     'model_invalid',
-    `The tokenizer did not come to an end within ${ms / 1000} s.`,
+    characters === null
+      ? `The tokenizer of ${name} took longer than ${limit} to load.`
+      : `The tokenizer of ${name} took longer than ${limit} on a text of ${characters} characters.`,
     'A pattern in tokenizer.json may be damaged or hostile: use the tokenizer of the model’s own maker, and do not train with this one.',
   );
 }

@@ -1,15 +1,19 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { toPlainError } from '../../contract/errors.ts';
-import { loadTokenizer, type Tokenizer } from '../../formats/tokenizer.ts';
+import { tokeniseExample } from '../../data/tokenise.ts';
+import { loadTokenizer, withModelEnd, type Tokenizer } from '../../formats/tokenizer.ts';
+import { beginText, type TextClock } from './textClock.ts';
 import type { ThreadAnswer, ThreadRequest, TokenizerWork } from './tokenizerThread.ts';
 import { tokenPieces } from './tokenPieces.ts';
 
-/** Entry of the thread in which tokenizers are loaded and tried out. The last one is kept: a person tries several texts. */
+/** Entry of the thread in which tokenizers are loaded and run. The last one is kept: a person tries several texts, a job has many. */
 let last: { key: string; tokenizer: Tokenizer } | null = null;
+const clock = workerData as TextClock;
 
 function load(folder: string): Tokenizer {
+  beginText(clock, null);
   const path = join(folder, 'tokenizer.json');
   const key = `${path} ${statSync(path, { throwIfNoEntry: false })?.mtimeMs}`;
   if (last?.key !== key) last = { key, tokenizer: loadTokenizer(folder) };
@@ -18,9 +22,27 @@ function load(folder: string): Tokenizer {
 
 function result(work: TokenizerWork): unknown {
   const tokenizer = load(work.folder);
-  if (work.kind === 'tokenize') return tokenPieces(tokenizer, work.text, work.specialTokens);
-  const { vocabularySize, bosId, eosId } = tokenizer;
-  return { vocabularySize, bosId, eosId };
+  switch (work.kind) {
+    case 'tokenize':
+      beginText(clock, work.text.length);
+      return tokenPieces(tokenizer, work.text, work.specialTokens);
+    case 'encode':
+      return work.texts.map((text) => {
+        beginText(clock, text.length);
+        return tokenizer.encode(text, { specialTokens: true });
+      });
+    case 'examples': {
+      const ended = withModelEnd(tokenizer, work.folder);
+      return work.examples.map((example) => {
+        beginText(clock, example.prompt.length + example.answer.length);
+        return tokeniseExample(ended, example, true);
+      });
+    }
+    case 'facts': {
+      const { vocabularySize, bosId, eosId } = tokenizer;
+      return { vocabularySize, bosId, eosId };
+    }
+  }
 }
 
 parentPort!.on('message', ({ id, work }: ThreadRequest) => {

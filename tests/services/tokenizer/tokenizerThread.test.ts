@@ -1,7 +1,10 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { tokeniseExample } from '../../../src-main/data/tokenise.ts';
+import { loadTokenizer, withModelEnd } from '../../../src-main/formats/tokenizer.ts';
+import { tokenisedRows } from '../../../src-main/services/tokenizer/tokenisedRows.ts';
 import { createTokenizerThread } from '../../../src-main/services/tokenizer/tokenizerThread.ts';
+import { endlessText, hostilePattern, withPattern } from '../../support/hostileTokenizer.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder, tinyLlama } from '../../support/trainingRun.ts';
 
@@ -9,23 +12,7 @@ describe('the thread for tokenizers', () => {
   const thread = createTokenizerThread({ patienceMs: 1500 });
   afterAll(() => thread.close());
   const tokenize = (text: string, special: boolean, folder = tinyLlama) =>
-    thread.tokenize(folder, text, special);
-
-  /** tiny-llama with another way of cutting text into words. */
-  function withPattern(pattern: string): string {
-    const folder = join(temporaryFolder(), 'model');
-    cpSync(tinyLlama, folder, { recursive: true });
-    const path = join(folder, 'tokenizer.json');
-    const json = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
-    json['pre_tokenizer'] = {
-      type: 'Split',
-      pattern: { Regex: pattern },
-      behavior: 'Isolated',
-      invert: false,
-    };
-    writeFileSync(path, JSON.stringify(json));
-    return folder;
-  }
+    thread.tokenize({ name: 'tiny', folder }, text, special);
 
   it('gives pieces that make up the text, special tokens marked', async () => {
     const text = 'What is 12 + 7?';
@@ -39,7 +26,11 @@ describe('the thread for tokenizers', () => {
   });
 
   it('says what a tokenizer is like', async () => {
-    expect(await thread.facts(tinyLlama)).toEqual({ vocabularySize: 99, bosId: 1, eosId: 2 });
+    expect(await thread.facts({ name: 'tiny', folder: tinyLlama })).toEqual({
+      vocabularySize: 99,
+      bosId: 1,
+      eosId: 2,
+    });
   });
 
   it('answers each of several texts and models with its own', async () => {
@@ -63,15 +54,51 @@ describe('the thread for tokenizers', () => {
     });
   });
 
-  it('ends a pattern that does not come to an end, and goes on with the next text', async () => {
-    const hostile = withPattern('(a+)+$');
+  it('ends a pattern that does not come to an end; what waits behind it, and the next text, get their answers', async () => {
+    const hostile = withPattern(hostilePattern);
     expect(await tokenize('ab', false, withPattern('b'))).toHaveLength(2);
     const begun = Date.now();
-    await expect(tokenize(`${'a'.repeat(60)}b`, false, hostile)).rejects.toMatchObject({
-      code: 'model_invalid',
-      message: 'The tokenizer did not come to an end within 1.5 s.',
+    const [stalled, behind] = await Promise.allSettled([
+      tokenize(endlessText, false, hostile),
+      tokenize('two', false),
+    ]);
+    expect(stalled).toMatchObject({
+      reason: {
+        code: 'model_invalid',
+        message: 'The tokenizer of tiny took longer than 1.5 s on a text of 61 characters.',
+      },
     });
     expect(Date.now() - begun).toBeLessThan(10_000);
+    expect(behind).toMatchObject({ value: { length: 3 } });
     expect(await tokenize('one', false)).toHaveLength(3);
+  });
+
+  it('allows for each text by itself: many texts take as long as they take', async () => {
+    const owner = { name: 'tiny', folder: tinyLlama };
+    const impatient = createTokenizerThread({ patienceMs: 800 });
+    const texts = Array.from({ length: 40 }, () => 'What is 12 + 7? '.repeat(400));
+    await impatient.facts(owner);
+    const begun = Date.now();
+    let lists: number[][] = [];
+    // More than one patience in all, however fast the machine is.
+    while (Date.now() - begun < 1600) lists = await impatient.encode(owner, texts);
+    impatient.close();
+    expect(lists.map(({ length }) => length)).toEqual(texts.map(() => lists[0]!.length));
+  });
+
+  it('gives rows in their order, over many batches', async () => {
+    const owner = { name: 'tiny', folder: tinyLlama };
+    const examples = Array.from({ length: 300 }, (_, i) => ({ prompt: `${i}+1=`, answer: ` ${i + 1}` }));
+    const direct = withModelEnd(loadTokenizer(tinyLlama), tinyLlama);
+    const rows = [];
+    for await (const row of tokenisedRows(thread, owner, examples)) rows.push(row);
+    expect(rows).toEqual(examples.map((example) => tokeniseExample(direct, example, true)));
+  });
+
+  it('is closed in the middle of a text', async () => {
+    const closing = createTokenizerThread();
+    const asked = closing.encode({ name: 'x', folder: withPattern(hostilePattern) }, [endlessText]);
+    setTimeout(() => closing.close(), 300);
+    await expect(asked).rejects.toMatchObject({ code: 'cancelled' });
   });
 });
