@@ -33,7 +33,8 @@ it('pauses the run that trains at Ctrl+C, with a checkpoint, before it closes th
   const config = { adapter: { method: 'lora', rank: 2, alpha: 4 }, maxSteps: 50_000, batch: 2, context: 64 };
   const { id } = await call<Run>('runs.start', { name: 'mine', model: 'tiny', dataset: 'sums', config });
   await call<Run>('runs.start', { name: 'next', model: 'tiny', dataset: 'sums', config });
-  await expect.poll(async () => (await call<Run>('runs.get', { run: id })).step).toBeGreaterThan(3);
+  const step = async () => (await call<Run>('runs.get', { run: id })).step;
+  await expect.poll(step, { timeout: 60_000 }).toBeGreaterThan(3);
 
   const { code, errors } = await server.stop();
   expect(code).toBe(0);
