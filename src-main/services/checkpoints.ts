@@ -1,8 +1,12 @@
+import { checkpointDisk } from '../budget/forecast/disk.ts';
 import type { Checkpoint, Run } from '../contract/entities.ts';
+import { StudioError } from '../contract/errors.ts';
+import type { DecoderConfig } from '../formats/decoderConfig.ts';
 import { checkpointStep, listCheckpoints } from '../formats/checkpointFolder.ts';
 import { readEvals } from '../store/metrics.ts';
 import type { ServiceContext } from './context.ts';
-import { folderBytes } from './folderBytes.ts';
+import { bytesOnlyIn, folderBytes } from './folderBytes.ts';
+import { freeBytes, inGigabytes } from './modelImport.ts';
 
 type Places = Pick<ServiceContext, 'paths' | 'database'>;
 
@@ -23,6 +27,25 @@ export function chosenCheckpoint({ paths, database }: Places, run: Run): string 
     evaluations.find(({ step }) => step === checkpointStep(folder))?.loss ?? Infinity;
   const [best] = listCheckpoints(paths.runCheckpoints(run.id)).sort((a, b) => lossOf(a) - lossOf(b));
   return best !== undefined && lossOf(best) < Infinity ? best : latestCheckpoint({ paths }, run.id);
+}
+
+/**
+ * Refuses a run whose checkpoints the disk has no room for: it would train for hours and end at a write. What the run has written counts as there.
+ * @throws StudioError disk_full with what is needed and what there is
+ */
+export function checkCheckpointSpace(
+  { paths }: Pick<Places, 'paths'>,
+  { id, config }: Pick<Run, 'id' | 'config'>,
+  shape: DecoderConfig,
+): void {
+  const { each, atOnce, bytes } = checkpointDisk(shape, config);
+  const free = freeBytes(paths.home);
+  if (free + bytesOnlyIn(paths.runCheckpoints(id)) >= bytes) return;
+  throw new StudioError(
+    'disk_full',
+    `The run's checkpoints need ${inGigabytes(bytes)} (${atOnce} of ${inGigabytes(each)} at a time); ${inGigabytes(free)} are free at ${paths.home}.`,
+    'Free some space, choose another data folder with --home DIR, or set --checkpoint-every 0 for one checkpoint at the end only.',
+  );
 }
 
 /** What is kept of a run to go on from, oldest first. */

@@ -147,13 +147,16 @@ export function freeBytes(folder: string): number {
   return bavail * bsize;
 }
 
+export function inGigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 1)} GB`;
+}
+
 /** @throws StudioError disk_full: says what is needed and what there is */
 export function checkFreeSpace(folder: string, needed: number, what: string): void {
   const free = freeBytes(folder);
   // The database, checkpoints and the system go on writing beside it.
   const reserve = 200e6;
   if (free >= needed + reserve) return;
-  const inGigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 1)} GB`;
   throw new StudioError(
     'disk_full',
     `${what} needs ${inGigabytes(needed)} and some room beside it; ${inGigabytes(free)} are free at ${folder}.`,

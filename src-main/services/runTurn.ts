@@ -5,7 +5,8 @@ import type { EngineEvent, ProbeResult } from '../engine/process/protocol.ts';
 import type { EngineJob } from '../engine/process/supervisor.ts';
 import { checkpointStep } from '../formats/checkpointFolder.ts';
 import { endProgress } from './byteProgress.ts';
-import { latestCheckpoint } from './checkpoints.ts';
+import { checkCheckpointSpace, latestCheckpoint } from './checkpoints.ts';
+import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import type { ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
 import { gpuOf } from './engineProbe.ts';
@@ -54,6 +55,7 @@ export function beginTurn(
 
   async function prepare(run: Run) {
     const { model, dataset } = partsOf(run, { models, datasets });
+    checkCheckpointSpace(context, run, readDecoderConfig(model.folder));
     const data = await prepareTrainingData({
       model,
       dataset,

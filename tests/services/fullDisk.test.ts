@@ -7,20 +7,10 @@ import { toPlainError } from '../../src-main/contract/errors.ts';
 import { createCore } from '../../src-main/core/createCore.ts';
 import { listCheckpoints } from '../../src-main/formats/checkpointFolder.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { smallDisk } from '../support/smallDisk.ts';
 import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
 
-/** A file system of a few hundred kilobytes, where this process may mount one. */
-function smallDisk(kilobytes: number): string | null {
-  const folder = temporaryFolder();
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${kilobytes}k`, 'tmpfs', folder], { stdio: 'ignore' });
-    return folder;
-  } catch {
-    return null;
-  }
-}
-
-const disk = process.platform === 'linux' && process.getuid?.() === 0 ? smallDisk(1500) : null;
+const disk = smallDisk(1500);
 afterAll(() => {
   if (disk) execFileSync('umount', ['-l', disk]);
 });

@@ -43,6 +43,18 @@ const logitCopies = 4;
 /** So many variables are updated at a time (engine/training/trainingGraph.ts). */
 const updatesAtATime = 4;
 
+/** Bytes of the optimiser's state for so many trained parameters, in memory and in a checkpoint. */
+export function optimiserBytes(
+  { optimizer, momentum }: Pick<TrainConfig, 'optimizer' | 'momentum'>,
+  trainable: number,
+): number {
+  return {
+    adamw: 8 * trainable,
+    adamw8bit: (2 + 8 / 256) * trainable,
+    sgd: momentum > 0 ? 4 * trainable : 0,
+  }[optimizer];
+}
+
 /**
  * Peak memory of a training where its tensors live: what stays during a step, and what lives together when it needs most. On a
  * processor that is the resident memory of the engine's process; on a GPU the memory of the card (see `hostMemory` for the rest).
@@ -56,7 +68,7 @@ export function trainingMemory(
   layout: PassLayout,
   device: DeviceKind = 'cpu',
 ): MemoryForecast {
-  const { adapter, precision, optimizer, momentum, accumulate, gradientCheckpointing, clipNorm } = config;
+  const { adapter, precision, accumulate, gradientCheckpointing, clipNorm } = config;
   const count = countParameters(shape, adapter);
   const isFull = adapter.method === 'full';
   const wide = precision === 'bf16' ? 2 : 4;
@@ -73,11 +85,6 @@ export function trainingMemory(
     }),
   );
   const largestTrained = isFull ? Math.max(head, largestModule) : 0;
-  const optimiserBytes = {
-    adamw: 8 * trainable,
-    adamw8bit: (2 + 8 / 256) * trainable,
-    sgd: momentum > 0 ? 4 * trainable : 0,
-  }[optimizer];
   const kept = { activations: sumLayers(pass, ({ keptBytes }) => keptBytes) };
   const attention = sumLayers(pass, ({ attentionBytes }) => attentionBytes);
   const oneLayer = mostOfLayer(pass, ({ keptBytes }) => keptBytes);
@@ -94,7 +101,7 @@ export function trainingMemory(
     weights: count.base * (isFull ? 4 : wide),
     adapter: isFull ? 0 : count.adapterBytes.f32 + (wide === 2 ? wide * trainable : 0),
     gradients: 4 * trainable * (accumulate > 1 ? 2 : 1),
-    optimiser: optimiserBytes,
+    optimiser: optimiserBytes(config, trainable),
     activations: activations + ends,
     attention: gradientCheckpointing ? oneAttention : attention,
     logits: logitCopies * 4 * chunk + (isFull ? 2 * 4 * head : 0),

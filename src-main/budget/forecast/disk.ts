@@ -1,0 +1,26 @@
+import type { TrainConfig } from '../../contract/training.ts';
+import { countParameters } from '../count.ts';
+import type { ModelShape } from '../modelShape.ts';
+import { optimiserBytes } from './memory.ts';
+
+/** Disk space of a run's checkpoints. */
+export interface CheckpointDisk {
+  /** Bytes of one: the adapter, or after full fine-tuning the whole model in f32, and the optimiser's state. */
+  each: number;
+  /** So many lie on the disk at the same time: the latest two, the best, and the one that is being written. */
+  atOnce: number;
+  bytes: number;
+}
+
+/**
+ * What a run's checkpoints take (engine/training/checkpoint.ts), without file headers.
+ * @throws StudioError config_invalid where the adapter does not fit the model
+ */
+export function checkpointDisk(shape: ModelShape, config: TrainConfig): CheckpointDisk {
+  const count = countParameters(shape, config.adapter);
+  const trained = config.adapter.method === 'full' ? 4 * count.base : count.adapterBytes.f32;
+  const each = trained + optimiserBytes(config, count.trainable);
+  // Without an interval the one at the end is the only one.
+  const atOnce = config.checkpointEvery > 0 ? 3 + (config.keepBest ? 1 : 0) : 1;
+  return { each, atOnce, bytes: each * atOnce };
+}
