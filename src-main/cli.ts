@@ -53,7 +53,7 @@ const help = `ID-LoRA Studio
         --min-learning-rate-ratio R --decay-steps N (warmup_stable_decay) --polynomial-power 1
         --held-out 0.02 --held-out-rows 64 --eval-every N --checkpoint-every 50
         --early-stopping-patience N (evaluations) --keep-best true (end with the lowest held-out loss)
-        --packing true (short rows share the rows of the batch)
+        --packing true (short rows share the rows of the batch) --load-in-8bit true (the frozen base takes a byte a weight)
         --samples PROMPT or '{"prompts":[...],"every":0,"maxTokens":64}' (answered during training)
         --config FILE.yaml (keys of PEFT and transformers; options given beside it count) --print-config]
   train --resume RUN

@@ -8,7 +8,14 @@ import { impossible } from '../methods/method.ts';
  * @throws StudioError config_invalid with the options, their values and the nearest possible ones
  */
 export function checkOptions(config: TrainConfig, data?: { heldOutRows: number }): void {
-  const { loraPlusRatio, momentum, optimizer, adapter } = config;
+  const { loraPlusRatio, momentum, optimizer, adapter, loadIn8bit } = config;
+  if (loadIn8bit && (adapter.method === 'full' || adapter.method === 'dora'))
+    throw impossible(
+      adapter.method === 'full'
+        ? 'Full fine-tuning trains the base: its weights cannot be kept in 8 bits (loadIn8bit).'
+        : 'DoRA takes the norm of every weight at each step: they cannot be kept in 8 bits (loadIn8bit).',
+      'Set loadIn8bit to false, or choose another method, for example lora.',
+    );
   if (loraPlusRatio !== 1 && adapter.method === 'full')
     throw impossible(
       `LoRA+ gives the B matrices a rate of their own (loraPlusRatio ${loraPlusRatio}); full fine-tuning has none.`,

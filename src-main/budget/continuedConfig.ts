@@ -10,6 +10,7 @@ const fixedOptions = [
   'packing',
   'seed',
   'precision',
+  'loadIn8bit',
   'optimizer',
   'heldOutFraction',
 ] as const satisfies readonly (keyof TrainConfig)[];

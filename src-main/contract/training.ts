@@ -133,6 +133,8 @@ export const trainConfigSchema = z.object({
   gradientCheckpointing: z.boolean().default(false),
   seed: z.number().int().min(0).max(0x7fffffff).default(0),
   precision: precisionSchema.default('f32'),
+  /** The frozen weights of linear modules are kept in 8 bits, each row with a scale of its own (transformers: load_in_8bit). */
+  loadIn8bit: z.boolean().default(false),
   /** `adamw8bit` keeps Adam's moments in 8 bits; `sgd` uses momentum instead of Adam's betas and epsilon. */
   optimizer: optimizerSchema.default('adamw'),
   /** SGD: momentum. */

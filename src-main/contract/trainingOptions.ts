@@ -94,6 +94,7 @@ export const optionDeclarations: Readonly<Record<OptionName, OptionDeclaration>>
   packing: option('switch', 'packing', 'packing'),
   gradientCheckpointing: option('switch', 'gradient-checkpointing', 'gradient_checkpointing'),
   precision: option('choice', 'precision', 'precision'),
+  loadIn8bit: option('switch', 'load-in-8bit', 'load_in_8bit', isAdapter),
   seed: option('number', 'seed', 'seed'),
   optimizer: option('choice', 'optimizer', 'optim'),
   momentum: option('number', 'momentum', 'momentum', ({ optimizer }) => optimizer === 'sgd'),

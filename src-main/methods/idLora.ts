@@ -134,10 +134,10 @@ export const idLora: AdapterMethod = {
  * the moment: dx = dg W[S, :]. Scattering dg into the gradient of the whole base output would touch rows x dOut values.
  * @returns [rows, k * r]
  */
-function baseActivations<T>(ops: MethodOps<T>, { x, base, weight, parameter }: AdapterCall<T>): T {
+function baseActivations<T>(ops: MethodOps<T>, { x, base, weightRows, parameter }: AdapterCall<T>): T {
   const pivots = parameter('idlora_pivots');
   const columns = ops.gather(base, pivots, 1);
-  return ops.withGradient(x, columns, (dg) => ops.matmul(dg, ops.gather(weight, pivots, 0)));
+  return ops.withGradient(x, columns, (dg) => ops.matmul(dg, weightRows(pivots)));
 }
 
 /** c z [rows, r] with a = softmax(logits), or without softmax. */

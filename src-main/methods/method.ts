@@ -124,8 +124,10 @@ export interface AdapterCall<T> {
   x: T;
   /** W x, without bias [rows, dOut]; gradients flow through it to x. */
   base: T;
-  /** W [dOut, dIn], frozen, compute type. */
-  weight: T;
+  /** W [dOut, dIn], frozen, compute type; not there where the base is kept in 8 bits. */
+  readonly weight: T;
+  /** Rows of W by their numbers, i32 [n] -> [n, dIn], compute type. */
+  weightRows(numbers: T): T;
   /** With a method that reads tasks: 1 at each row's task, else 0, [rows, tasks + 1], compute type. */
   taskSelection: T | null;
   /** A parameter's value, the module's own or one that all modules share; f32 ones are cast to the compute type. */

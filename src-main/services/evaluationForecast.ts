@@ -35,6 +35,7 @@ export function foreseeEvaluation(
       ...{ benchmark: settings.benchmark, precision: settings.precision },
       // A foreign adapter folder is small beside the model.
       adapter: run?.config.adapter ?? null,
+      loadIn8bit: run?.config.loadIn8bit ?? false,
     },
     { cores: cpus().length, gpu },
     pastEvaluations(context),

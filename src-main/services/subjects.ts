@@ -45,6 +45,8 @@ export function findSubject(
       reference: { folder: trainedFolder(checkpoint!, 'full'), precision, adapterFolder: null },
       stateHash: hashOf([model.contentHash, precision, weightsHash(checkpoint!)]),
     };
+  // A run's adapter is judged on the base that it was trained on.
+  const loadIn8bit = run?.config.loadIn8bit ?? false;
   const folder = run ? trainedFolder(checkpoint!, run.config.adapter.method) : resolve(adapter);
   if (!run && !existsSync(join(folder, 'adapter_config.json')))
     throw new StudioError(
@@ -56,10 +58,11 @@ export function findSubject(
     model,
     name: run?.name ?? folder,
     run,
-    reference: { folder: model.folder, precision, adapterFolder: folder },
+    reference: { folder: model.folder, precision, loadIn8bit, adapterFolder: folder },
     stateHash: hashOf([
       model.contentHash,
       precision,
+      ...(loadIn8bit ? ['8 bits'] : []),
       ...['adapter_config.json', 'adapter_model.safetensors'].map((file) =>
         createHash('sha256')
           .update(readFileSync(join(folder, file)))

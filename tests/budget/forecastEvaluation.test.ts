@@ -22,7 +22,7 @@ const { runs } = read('evaluationPeaks.json') as {
 
 it('has the peak memory of evaluations that were measured, 15 % off at most in the median', () => {
   const off = runs.map(({ shape, peakMemoryMiB, ...rest }) => {
-    const planned = { ...rest, modelId: 'm', shape: shapes[shape]!, adapter: null };
+    const planned = { ...rest, modelId: 'm', shape: shapes[shape]!, adapter: null, loadIn8bit: false };
     return Math.abs(evaluationMemory(planned).bytes / 2 ** 20 / peakMemoryMiB - 1);
   });
   expect(off.length).toBe(16);
@@ -31,7 +31,14 @@ it('has the peak memory of evaluations that were measured, 15 % off at most in t
 });
 
 const planned: PlannedEvaluation = {
-  ...{ modelId: 'm', shape: presets['llama-3.2-1b']!, benchmark: 'gsm8k', precision: 'f32', adapter: null },
+  ...{
+    modelId: 'm',
+    shape: presets['llama-3.2-1b']!,
+    benchmark: 'gsm8k',
+    precision: 'f32',
+    adapter: null,
+    loadIn8bit: false,
+  },
   ...{ items: 100, rowTokens: 200, maxTokens: 256 },
 };
 const machine = { cores: 8, gpu: null };

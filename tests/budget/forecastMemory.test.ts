@@ -47,6 +47,20 @@ describe('peak memory', () => {
     const trainable = 16 * 16 * (2 * 4096 + 2 * 2560 + 3 * 10240);
     expect(parts.optimiser).toBe(8 * trainable);
     expect(trainingMemory(llama, config({ accumulate: 2 }), layout).parts.gradients).toBe(8 * trainable);
+    const eight = trainingMemory(llama, config({ loadIn8bit: true }), layout).parts.weights;
+    // A byte a number in linear modules and four for each of their rows; the rest as before.
+    const rows =
+      llama.layers *
+      (2 * llama.hiddenSize +
+        2 * llama.keyValueHeads * llama.headDim +
+        2 * llama.intermediateSize +
+        llama.hiddenSize);
+    const linear =
+      llama.layers *
+      (2 * llama.hiddenSize ** 2 +
+        2 * llama.hiddenSize * llama.keyValueHeads * llama.headDim +
+        3 * llama.hiddenSize * llama.intermediateSize);
+    expect(eight).toBe(parts.weights - 3 * linear + 4 * rows);
     const small = trainingMemory(llama, config({ optimizer: 'adamw8bit' }), layout);
     expect(small.parts.optimiser / parts.optimiser).toBeCloseTo(0.254, 3);
   });

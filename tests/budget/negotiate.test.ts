@@ -142,6 +142,16 @@ describe('negotiator', () => {
     const found = negotiate(full, bare, { memoryBytes: 1e9, seconds: null }, lengths);
     expect(found.some(({ id }) => id === 'rank')).toBe(false);
     expect(found.some(({ id }) => id === 'optimizer')).toBe(true);
+    // What full fine-tuning trains cannot be kept in 8 bits.
+    expect(found.some(({ id }) => id === 'quantised_base')).toBe(false);
+    const eight = negotiate(planned(), bare, { memoryBytes: 1e9, seconds: null }, lengths).find(
+      ({ id }) => id === 'quantised_base',
+    )!;
+    expect(eight.changes).toEqual({ loadIn8bit: true });
+    // Three of four bytes of 973 million linear weights, less what one of them takes when it is widened.
+    const saved = memoryOf(planned()) - eight.forecast.memory.correctedBytes;
+    expect(saved).toBeGreaterThan(2.8e9);
+    expect(saved).toBeLessThan(2.95e9);
   });
 
   it('halves the rank to what the method can have', () => {

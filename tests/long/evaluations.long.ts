@@ -36,7 +36,13 @@ it('peak memory within 15 % and time within 25 % after one evaluation like it (m
     }
     const errors: { arithmetic: number; memory: number; time: number }[] = [];
     for (const { shape: name, ...rest } of runs) {
-      const planned: PlannedEvaluation = { ...rest, modelId: name, shape: shapes[name]!, adapter: null };
+      const planned: PlannedEvaluation = {
+        ...rest,
+        modelId: name,
+        shape: shapes[name]!,
+        adapter: null,
+        loadIn8bit: false,
+      };
       const first = await measureEvaluation(join(folder, name), planned);
       const { modelId, benchmark, precision } = planned;
       const record: EvaluationRecord = {

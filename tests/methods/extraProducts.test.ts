@@ -41,6 +41,7 @@ function built(adapter: AdapterConfig | null, rows: number, isTraining: boolean)
       ? method.forward(methodOps, {
           config: adapter,
           ...{ shape, rows, x, base, weight },
+          weightRows: (numbers) => methodOps.gather(weight, numbers, 0),
           taskSelection: graph.placeholder('selection', [rows, adapter.tasks + 1], 'f32'),
           parameter: (suffix) => parameters.get(suffix)!.value,
           dropout: (value) =>

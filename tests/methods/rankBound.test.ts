@@ -32,6 +32,7 @@ function updateOf(adapter: AdapterConfig, shape: LinearShape, seed: number, gate
   const terms = method.forward(ops, {
     config: adapter,
     ...{ shape, rows: dIn, x, base, weight },
+    weightRows: (numbers) => ops.gather(weight, numbers, 0),
     taskSelection: plain([dIn, adapter.tasks + 1], (i) => (i % (adapter.tasks + 1) === 0 ? 1 : 0)),
     parameter: (suffix) => parameters.get(suffix)!,
     dropout: (value) => value,

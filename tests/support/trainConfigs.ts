@@ -64,6 +64,7 @@ const others: { [K in OptionName]: FlatConfig[K][] } = {
   packing: [true],
   gradientCheckpointing: [true],
   precision: ['bf16'],
+  loadIn8bit: [true],
   seed: [2147483647],
   optimizer: ['adamw8bit', 'sgd'],
   momentum: [0.9],

@@ -200,6 +200,7 @@ export function truncatedShare({ lengths }: Pick<RowLengths, 'lengths'>, context
 export function stepKey(modelId: string, config: TrainConfig, rowTokens: number): string {
   const { adapter, batch, accumulate, packing, gradientCheckpointing, precision, optimizer, momentum } =
     config;
+  const { loadIn8bit } = config;
   const {
     alpha: _alpha,
     alphaPattern: _alphaPattern,
@@ -207,7 +208,16 @@ export function stepKey(modelId: string, config: TrainConfig, rowTokens: number)
     pivots: _pivots,
     ...size
   } = adapter;
-  const rest = { batch, accumulate, packing, gradientCheckpointing, precision, optimizer, momentum };
+  const rest = {
+    batch,
+    accumulate,
+    packing,
+    gradientCheckpointing,
+    precision,
+    optimizer,
+    momentum,
+    loadIn8bit,
+  };
   return JSON.stringify([modelId, rowTokens, size, rest]);
 }
 

@@ -7,9 +7,9 @@ import type {
 } from '../../contract/forecast.ts';
 import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
-import { baseParameters, moduleSize, type ModelShape } from '../modelShape.ts';
+import { moduleSize, type ModelShape } from '../modelShape.ts';
 import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
-import { cudaBytes, hostMemory, logitElements, processBytes } from './memory.ts';
+import { baseBytes, cudaBytes, hostMemory, logitElements, processBytes } from './memory.ts';
 import { isFusedShape, passOf, sumLayers } from './pass.ts';
 import { optionDefaults } from '../../contract/trainingOptions.ts';
 
@@ -21,6 +21,8 @@ export interface PlannedEvaluation {
   precision: Precision;
   /** Null: the base model. */
   adapter: AdapterConfig | null;
+  /** The base in 8 bits, as the run had it. */
+  loadIn8bit: boolean;
   items: number;
   /** Tokens of the longest row: prompt and answer for perplexity, the prompt for what is generated. */
   rowTokens: number;
@@ -67,7 +69,7 @@ export function evaluationMemory(
   planned: PlannedEvaluation,
   device: DeviceKind = 'cpu',
 ): { parts: Readonly<Record<EvaluationPart, number>>; bytes: number } {
-  const { shape, precision, adapter } = planned;
+  const { shape, precision, adapter, loadIn8bit } = planned;
   const { batch, tokens, slots } = layoutOf(planned);
   const wide = precision === 'bf16' ? 2 : 4;
   const rows = batch * tokens;
@@ -82,7 +84,11 @@ export function evaluationMemory(
     }),
   );
   // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
-  const widened = precision === 'bf16' && device === 'cpu' ? 4 * Math.max(largestModule, head) : 0;
+  const isWidened = precision === 'bf16' && device === 'cpu';
+  const widened = Math.max(
+    isWidened ? 4 * Math.max(largestModule, head) : 0,
+    loadIn8bit ? (isWidened ? 4 : wide) * largestModule : 0,
+  );
   const seen = slots || tokens;
   const scores = 2 * batch * heads * Math.min(tokens, 128) * seen * 4;
   const stream = rows * (6 * hiddenSize + 3 * intermediateSize) * wide;
@@ -92,7 +98,7 @@ export function evaluationMemory(
   const base = isFusedShape(shape) ? processBytes.compiled : processBytes.plain;
   const parts: Record<EvaluationPart, number> = {
     process: device === 'gpu' ? cudaBytes : base,
-    weights: baseParameters(shape) * wide,
+    weights: baseBytes(shape, wide, loadIn8bit),
     adapter: count ? count.adapterBytes.f32 + (wide === 2 ? wide * count.trainable : 0) : 0,
     cache: layers * cacheOfLayer,
     logits: 4 * logits,

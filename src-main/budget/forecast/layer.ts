@@ -70,6 +70,7 @@ export function layerCost(
         x,
         base,
         weight,
+        weightRows: (numbers) => tape.gather(weight, numbers, 0),
         taskSelection: makeValue([rows, own.tasks + 1], wide, { isStored: true }),
         parameter: (suffix) => {
           const spec = parameters.get(suffix)!;

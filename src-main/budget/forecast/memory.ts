@@ -1,7 +1,7 @@
 import type { DeviceKind } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
-import { moduleSize, type ModelShape } from '../modelShape.ts';
+import { baseParameters, linearModules, moduleSize, type ModelShape } from '../modelShape.ts';
 import type { PassLayout } from './layer.ts';
 import { mostOfLayer, passOf, sumLayers } from './pass.ts';
 
@@ -68,7 +68,7 @@ export function trainingMemory(
   layout: PassLayout,
   device: DeviceKind = 'cpu',
 ): MemoryForecast {
-  const { adapter, precision, accumulate, gradientCheckpointing, clipNorm } = config;
+  const { adapter, precision, accumulate, gradientCheckpointing, clipNorm, loadIn8bit } = config;
   const count = countParameters(shape, adapter);
   const isFull = adapter.method === 'full';
   const wide = precision === 'bf16' ? 2 : 4;
@@ -95,10 +95,15 @@ export function trainingMemory(
     : kept.activations;
   const chunk = Math.min(rows * vocabularySize, logitElements);
   // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
-  const widened = precision === 'bf16' && device === 'cpu' ? 4 * Math.max(largestModule, head) : 0;
+  const isWidened = precision === 'bf16' && device === 'cpu';
+  // A weight in 8 bits is widened for each product, wherever it is computed.
+  const widened = Math.max(
+    isWidened ? 4 * Math.max(largestModule, head) : 0,
+    loadIn8bit ? (isWidened ? 4 : wide) * largestModule : 0,
+  );
   const parts: Record<MemoryPart, number> = {
     process: device === 'gpu' ? cudaBytes : pass.isFused ? processBytes.compiled : processBytes.plain,
-    weights: count.base * (isFull ? 4 : wide),
+    weights: baseBytes(shape, isFull ? 4 : wide, loadIn8bit),
     adapter: isFull ? 0 : count.adapterBytes.f32 + (wide === 2 ? wide * trainable : 0),
     gradients: 4 * trainable * (accumulate > 1 ? 2 : 1),
     optimiser: optimiserBytes(config, trainable),
@@ -109,6 +114,19 @@ export function trainingMemory(
       workingBytes(shape, layout, wide) + widened + updatesAtATime * 4 * largestTrained * (clipNorm ? 1 : 0),
   };
   return { parts, bytes: memoryParts.reduce((total, name) => total + parts[name], 0) };
+}
+
+/**
+ * Bytes of the base's weights.
+ * @param wide of a number in the compute type; @param loadIn8bit linear modules take one byte a number, and four a row
+ */
+export function baseBytes(shape: ModelShape, wide: number, loadIn8bit: boolean): number {
+  const all = baseParameters(shape) * wide;
+  if (!loadIn8bit) return all;
+  return linearModules(shape).reduce((bytes, module) => {
+    const { dIn, dOut } = moduleSize(shape, module);
+    return bytes + shape.layers * (dIn * dOut * (1 - wide) + 4 * dOut);
+  }, all);
 }
 
 /** Memory of the engine's process beside a training on a GPU: itself, and the largest tensor on its way to the card. */

@@ -18,7 +18,7 @@ export interface ForecastLimits {
 
 /** One change of a configuration, and what it brings. */
 export interface Suggestion {
-  id: 'checkpointing' | 'batch' | 'context' | 'precision' | 'optimizer' | 'rank';
+  id: 'checkpointing' | 'batch' | 'context' | 'precision' | 'quantised_base' | 'optimizer' | 'rank';
   /** What is changed, in words. */
   label: string;
   /** Options of the run, and of its adapter, that change. */
@@ -113,6 +113,14 @@ function candidates({ config, rowTokens }: PlannedTraining, lengths: RowLengths 
         risk: 0,
         riskWords: 'A step sees the same number of rows; the gradient is that of the same mean.',
       });
+  if (!config.loadIn8bit && config.adapter.method !== 'full' && config.adapter.method !== 'dora')
+    list.push({
+      id: 'quantised_base',
+      label: 'Keep the frozen base in 8 bits',
+      changes: { loadIn8bit: true },
+      risk: 1,
+      riskWords: 'The base is rounded to 127 steps a row; a step takes longer.',
+    });
   if (config.precision === 'f32')
     list.push({
       id: 'precision',

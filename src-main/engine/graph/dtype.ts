@@ -1,11 +1,12 @@
 /** Element types that the graphs use. */
-export type DType = 'f32' | 'bf16' | 'f16' | 'u8' | 'i32' | 'i64' | 'bool';
+export type DType = 'f32' | 'bf16' | 'f16' | 'u8' | 'i8' | 'i32' | 'i64' | 'bool';
 
 /** TensorFlow's DataType enum values (types.proto). */
 export const dtypeCode: Record<DType, number> = {
   f32: 1,
   i32: 3,
   u8: 4,
+  i8: 6,
   i64: 9,
   bool: 10,
   bf16: 14,
@@ -17,6 +18,7 @@ export const bytesPerElement: Record<DType, number> = {
   bf16: 2,
   f16: 2,
   u8: 1,
+  i8: 1,
   i32: 4,
   i64: 8,
   bool: 1,

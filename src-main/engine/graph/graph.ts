@@ -309,7 +309,8 @@ function encode(values: ArrayLike<number>, dtype: DType): Uint8Array {
     case 'bool':
       return Uint8Array.from(values);
     case 'f16':
-      throw new Error('f16 constants are not needed by any graph');
+    case 'i8':
+      throw new Error(`${dtype} constants are not needed by any graph`);
     default:
       throw new Error(`unknown dtype ${String(dtype satisfies never)}`);
   }

@@ -174,7 +174,7 @@ export function applyAdam(
 }
 
 /** Types in which a value may be stored in a file. */
-export type StoredDType = 'f32' | 'bf16' | 'f16' | 'i32' | 'u8';
+export type StoredDType = 'f32' | 'bf16' | 'f16' | 'i32' | 'u8' | 'i8';
 
 /**
  * Makes the values of variables assignable from the outside through one call: `index` chooses the variable, `words`

@@ -40,6 +40,7 @@ export function openModel(
       adapter: adapter?.config ?? null,
       fusion: context.fusion,
       products: context.products,
+      loadIn8bit: reference.loadIn8bit,
     });
     if (adapter) {
       checkNoForeignTensors(model.adapterParameters, adapter);

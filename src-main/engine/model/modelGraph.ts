@@ -11,8 +11,8 @@ import { methodOps } from '../adapters/methodOps.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Products, type Tensor } from '../graph/graph.ts';
 import { add, cast, equal, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
-import { reshape } from '../graph/ops/layout.ts';
-import { matmul } from '../graph/ops/linear.ts';
+import { gather, reshape } from '../graph/ops/layout.ts';
+import { matmul, rowScaledMatmul } from '../graph/ops/linear.ts';
 import { statelessUniform } from '../graph/ops/random.ts';
 import type { Entry, HostArray, Session } from '../graph/session.ts';
 import {
@@ -23,6 +23,7 @@ import {
   type Variable,
 } from '../graph/variables.ts';
 import type { Terms } from './attention.ts';
+import { rowScaled } from './rowScaled.ts';
 
 /** Where weights come from: a Hugging Face folder (formats/weightFolder.ts) or memory. */
 export interface WeightSource {
@@ -70,6 +71,14 @@ interface Weight {
   stored: StoredDType;
 }
 
+/** A linear module's weight in 8 bits, with a scale for each row. */
+interface RowScaledWeight {
+  variable: Variable;
+  scale: Variable;
+  kept: Tensor;
+  scales: Tensor;
+}
+
 /**
  * A base model and its adapter inside one graph: their variables, how they are read, and how values get into them.
  * Training, scoring and decoding build their calls on it.
@@ -90,10 +99,12 @@ export class ModelGraph {
   readonly trainable = new Map<Variable, Tensor>();
 
   readonly #source: WeightSource;
+  readonly #loadIn8bit: boolean;
   readonly #method: AdapterMethod | null;
   /** Adapted modules by path. */
   readonly #places = new Map<string, AdapterPlace>();
   readonly #weights = new Map<string, Weight>();
+  readonly #rowScaled = new Map<string, RowScaledWeight>();
   readonly #parameters = new Map<string, AdapterParameter>();
   readonly #values = new Map<Variable, Tensor>();
   /** By number of rows. */
@@ -106,12 +117,15 @@ export class ModelGraph {
     adapter: AdapterConfig | null;
     fusion: boolean;
     products?: Products | undefined;
+    /** Weights of linear modules are kept in 8 bits. */
+    loadIn8bit?: boolean | undefined;
   }) {
     this.graph = new Graph({ fusion: options.fusion, products: options.products });
     this.config = options.config;
     this.adapter = options.adapter;
     this.dtype = options.precision;
     this.#source = options.source;
+    this.#loadIn8bit = options.loadIn8bit ?? false;
     this.trainsBase = options.adapter?.method === 'full';
     this.#method = options.adapter && methodOf(options.adapter);
     if (options.adapter) this.#declareParameters(options.adapter);
@@ -126,6 +140,24 @@ export class ModelGraph {
   #weight(name: string): Weight {
     const known = this.#weights.get(name);
     if (known) return known;
+    const { stored, ...info } = this.#infoOf(name);
+    const variable = createVariable(this.graph, name, info.shape, this.trainsBase ? 'f32' : this.dtype);
+    const kept = readVariable(variable);
+    if (this.trainsBase) this.trainable.set(variable, kept);
+    const weight = { variable, kept, value: cast(kept, this.dtype), stored };
+    this.#weights.set(name, weight);
+    return weight;
+  }
+
+  /** Rows of a weight in 8 bits, in the compute type. */
+  #wideRows({ kept, scales }: RowScaledWeight, numbers: Tensor): Tensor {
+    const rows = cast(gather(kept, numbers, 0), 'f32');
+    const factors = reshape(gather(scales, numbers, 0), [numbers.shape[0]!, 1]);
+    return cast(multiply(rows, factors), this.dtype);
+  }
+
+  /** @throws StudioError model_invalid where it is not there, or is no weight */
+  #infoOf(name: string): { shape: readonly number[]; stored: StoredDType } {
     const info = this.#source.info(name);
     const stored = info && storedTypes[info.dtype];
     if (!info || !stored)
@@ -136,12 +168,18 @@ export class ModelGraph {
           : `The model has no tensor ${name}.`,
         'Download the model again, in safetensors with F32, BF16 or F16 weights.',
       );
-    const variable = createVariable(this.graph, name, info.shape, this.trainsBase ? 'f32' : this.dtype);
-    const kept = readVariable(variable);
-    if (this.trainsBase) this.trainable.set(variable, kept);
-    const weight = { variable, kept, value: cast(kept, this.dtype), stored };
-    this.#weights.set(name, weight);
-    return weight;
+    return { shape: info.shape, stored };
+  }
+
+  #rowScaledWeight(name: string): RowScaledWeight {
+    const known = this.#rowScaled.get(name);
+    if (known) return known;
+    const shape = this.#infoOf(name).shape;
+    const variable = createVariable(this.graph, name, shape, 'i8');
+    const scale = createVariable(this.graph, `${name}.scales`, [shape[0]!], 'f32');
+    const made = { variable, scale, kept: readVariable(variable), scales: readVariable(scale) };
+    this.#rowScaled.set(name, made);
+    return made;
   }
 
   /** The output head's weight [vocabulary, hidden], in the compute type and as the session keeps it. */
@@ -159,8 +197,10 @@ export class ModelGraph {
    */
   linear(site: LinearSite, x: Tensor, dropoutSeed: Tensor | null, watch?: (weights: Tensor) => void): Terms {
     const path = modulePath(site);
-    const weight = this.weight(`${path}.weight`);
-    const base = matmul(x, weight, { transposeY: true });
+    const name = `${path}.weight`;
+    const kept = this.#loadIn8bit ? this.#rowScaledWeight(name) : null;
+    const whole = kept ? null : this.weight(name);
+    const base = kept ? rowScaledMatmul(x, kept.kept, kept.scales) : matmul(x, whole!, { transposeY: true });
     const bias = hasBias(this.config, site.module) ? [this.weight(`${path}.bias`)] : [];
     const place = this.#places.get(path);
     if (!this.#method || !place) return [base, ...bias];
@@ -170,7 +210,11 @@ export class ModelGraph {
       rows: x.shape[0]!,
       x,
       base,
-      weight,
+      get weight() {
+        if (!whole) throw new Error(`${name} is kept in 8 bits: there is no whole weight to read`);
+        return whole;
+      },
+      weightRows: (numbers) => (kept ? this.#wideRows(kept, numbers) : gather(whole!, numbers, 0)),
       taskSelection: this.#tasks(x.shape[0]!)?.selection ?? null,
       parameter: (suffix) => {
         const own = `${path}.${suffix}`;
@@ -209,7 +253,10 @@ export class ModelGraph {
 
   /** Base parameters in the graph; a tied head counts once. */
   baseCount(): number {
-    return [...this.#weights.values()].reduce((n, { variable }) => n + elementCount(variable.shape), 0);
+    return [...this.#weights.values(), ...this.#rowScaled.values()].reduce(
+      (n, { variable }) => n + elementCount(variable.shape),
+      0,
+    );
   }
 
   /**
@@ -223,6 +270,10 @@ export class ModelGraph {
   } {
     const targets = [
       ...[...this.#weights.values()].map(({ variable, stored }) => ({ variable, stored })),
+      ...[...this.#rowScaled.values()].flatMap(({ variable, scale }) => [
+        { variable, stored: 'i8' as const },
+        { variable: scale, stored: 'f32' as const },
+      ]),
       ...[...this.adapterParameters.map(({ variable }) => variable), ...more].map((variable) => ({
         variable,
         stored: variable.dtype as StoredDType,
@@ -241,9 +292,17 @@ export class ModelGraph {
     };
     const loadWeights = (session: Session, onProgress?: (done: number, total: number) => void) => {
       let count = 0;
+      const all = this.#weights.size + this.#rowScaled.size;
       for (const [name, { variable }] of this.#weights) {
         assign(session, variable, this.#source.read(name));
-        onProgress?.(++count, this.#weights.size);
+        onProgress?.(++count, all);
+      }
+      for (const [name, { variable, scale }] of this.#rowScaled) {
+        const { dtype } = this.#source.info(name)!;
+        const { values, scales } = rowScaled(this.#source.read(name), dtype, variable.shape[0]!);
+        assign(session, variable, new Uint8Array(values.buffer));
+        assign(session, scale, new Uint8Array(scales.buffer));
+        onProgress?.(++count, all);
       }
     };
     return { entry: { inputs: { index, words }, outputs: { done } }, assign, loadWeights };

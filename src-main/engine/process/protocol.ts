@@ -21,6 +21,8 @@ export interface ModelReference {
   /** Hugging Face folder. */
   folder: string;
   precision: Precision;
+  /** Weights of linear modules are kept in 8 bits; absent: no. */
+  loadIn8bit?: boolean;
   /** Folder with adapter_config.json and adapter_model.safetensors, or null for the base model. */
   adapterFolder: string | null;
 }

@@ -82,6 +82,7 @@ export async function train(
       adapter: config.adapter,
       fusion: context.fusion,
       products: context.products,
+      loadIn8bit: config.loadIn8bit,
     });
     checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
     const prompts = config.samples && readPrompts(config.samples, request.modelFolder, decoder);

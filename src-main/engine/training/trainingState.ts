@@ -125,11 +125,11 @@ function writeModel({ graph, model, request }: TrainingState, checkpoint: string
 
 /** What decides the computation; rates and lengths of a run (steps, evaluation, checkpoints) may change on resume. */
 function fingerprintOf({ request, baseSha256, rows }: TrainingState): string {
-  const { adapter, batch, accumulate, context, seed, precision, optimizer, momentum, packing } =
+  const { adapter, batch, accumulate, context, seed, precision, optimizer, momentum, packing, loadIn8bit } =
     request.config;
   const remembers = [optimizer, momentum > 0];
   const parts = [baseSha256, rows, adapter, batch, accumulate, context, seed, precision, remembers];
   return createHash('sha256')
-    .update(JSON.stringify(packing ? [...parts, 'packing'] : parts))
+    .update(JSON.stringify([...parts, ...(packing ? ['packing'] : []), ...(loadIn8bit ? ['8 bits'] : [])]))
     .digest('hex');
 }

@@ -54,7 +54,7 @@ export const advancedGroups: readonly { title: string; options: readonly OptionN
   },
   {
     title: 'Memory and speed',
-    options: ['accumulate', 'precision', 'packing', 'gradientCheckpointing'],
+    options: ['accumulate', 'precision', 'loadIn8bit', 'packing', 'gradientCheckpointing'],
   },
   {
     title: 'Evaluation and checkpoints',

@@ -163,6 +163,11 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
       'bf16 takes less memory, and less time where the machine multiplies bf16 itself; f32 is exact.',
     choices: { f32: 'f32', bf16: 'bf16' },
   },
+  loadIn8bit: {
+    label: 'Base in 8 bits',
+    definition:
+      'Keeps the frozen weights of linear modules in 8 bits: a half to a quarter of their memory, slower, and rounded to 127 steps a row.',
+  },
   seed: {
     label: 'Seed',
     definition: 'Decides order, held-out rows and first values: equal seeds give equal runs.',

@@ -1,5 +1,5 @@
 import { typeAttribute, type Attribute, type GradientFunction, type Shape, type Tensor } from '../graph.ts';
-import { cast, sumToShape } from './elementwise.ts';
+import { cast, multiply, sumToShape } from './elementwise.ts';
 
 /**
  * Matrix product op(x) op(y), where op transposes if asked.
@@ -109,4 +109,36 @@ function product(options: {
     outputs: [{ shape, dtype: computed }],
   });
   return graph.withGradient(operands, [cast(out!, dtype)], gradient)[0]!;
+}
+
+/**
+ * x W^T for a frozen weight that is kept in 8 bits: row i of W is scales_i times row i of `weight`.
+ *
+ * The integers are widened anew for each product, once the other operand is there (see `product`): never two weights at a time. The scale
+ * is applied to the outputs in f32, not to the weight.
+ *
+ * @param x [m, k] @param weight i8 [n, k] @param scales f32 [n]
+ * @returns [m, n] in the type of x
+ */
+export function rowScaledMatmul(x: Tensor, weight: Tensor, scales: Tensor): Tensor {
+  const { graph, dtype } = x;
+  const computed = dtype === 'bf16' && graph.products === 'widened' ? 'f32' : dtype;
+  const times = (rows: Tensor, transposed: boolean): Tensor => {
+    const wide = graph.after([rows], () => cast(weight, computed));
+    const [m, n] = [rows.shape[0]!, weight.shape[transposed ? 0 : 1]!];
+    const [out] = graph.addOperation({
+      op: 'MatMul',
+      inputs: [cast(rows, computed), wide],
+      attributes: {
+        ...typeAttribute(computed),
+        transpose_a: { kind: 'bool', value: false },
+        transpose_b: { kind: 'bool', value: transposed },
+      },
+      outputs: [{ shape: [m, n], dtype: computed }],
+    });
+    return out!;
+  };
+  const scaled = (rows: Tensor): Tensor => multiply(cast(rows, 'f32'), scales);
+  const out = cast(scaled(times(x, true)), dtype);
+  return graph.withGradient([x], [out], ([dOut]) => [cast(times(scaled(dOut!), false), dtype)])[0]!;
 }

@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import { join } from 'node:path';
+import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
+import { rowScaled } from '../../../src-main/engine/model/rowScaled.ts';
+import { asFloat32 } from '../../../src-main/formats/floats.ts';
+import { writeModelFolder } from '../../../src-main/formats/modelFolder.ts';
+import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
+import { temporaryFolder, tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+
+const linear = /\.(q|k|v|o|gate|up|down)_proj\.weight$/;
+
+/** tiny-llama with every linear weight rounded as a base in 8 bits is, in f32. */
+function roundedModel(): string {
+  const folder = join(temporaryFolder(), 'rounded');
+  const weights = new WeightFolder(tinyLlama);
+  try {
+    const tensors = weights.names.map((name) => {
+      const { dtype, shape } = weights.info(name)!;
+      const wide = Float32Array.from(asFloat32(weights.read(name), dtype));
+      if (linear.test(name)) {
+        const { values, scales } = rowScaled(new Uint8Array(wide.buffer), 'F32', shape[0]!);
+        const columns = wide.length / shape[0]!;
+        for (let i = 0; i < wide.length; i++) wide[i] = values[i]! * scales[Math.floor(i / columns)]!;
+      }
+      return { name, dtype: 'F32' as const, shape, data: () => new Uint8Array(wide.buffer) };
+    });
+    writeModelFolder(folder, { base: tinyLlama, tensors, dtype: 'F32', card: null });
+  } finally {
+    weights.close();
+  }
+  return folder;
+}
+
+const losses = async (config: TrainConfigInput, modelFolder = tinyLlama, fusion = false) => {
+  const { events } = await trainTiny({ config, modelFolder, fusion, folder: temporaryFolder() });
+  return events.flatMap((event) => (event.type === 'step' ? [event.loss] : []));
+};
+
+describe('a base in 8 bits', () => {
+  it('rounds each row to 127 steps of its greatest weight', () => {
+    const weights = Float32Array.of(1, -0.5, 0.25, 0, 0, 0, -2, 4, 0.01);
+    const { values, scales } = rowScaled(new Uint8Array(weights.buffer), 'F32', 3);
+    expect([...values]).toEqual([127, -63, 32, 0, 0, 0, -63, 127, 0]);
+    expect(scales[0]).toBeCloseTo(1 / 127, 9);
+    expect(scales[1]).toBe(0);
+    for (const [i, weight] of weights.entries()) {
+      const scale = scales[Math.floor(i / 3)]!;
+      expect(Math.abs(values[i]! * scale - weight)).toBeLessThanOrEqual(scale / 2 + 1e-7);
+    }
+  });
+
+  it.each([
+    ['lora', {}],
+    ['idlora', { clusters: 2, pivots: 'serial' as const }],
+    ['hydralora', {}],
+    ['moelora', {}],
+  ] as const)(
+    '%s trains as on the rounded model in f32: forward and every gradient',
+    async (method, rest) => {
+      const config = (loadIn8bit: boolean): TrainConfigInput => ({
+        adapter: { method, rank: 4, alpha: 8, ...rest },
+        ...{ maxSteps: 12, learningRate: 1e-2, batch: 4, context: 32, loadIn8bit },
+      });
+      const rounded = await losses(config(false), roundedModel());
+      const eightBits = await losses(config(true));
+      const plain = await losses(config(false));
+      expect(eightBits.length).toBe(12);
+      for (const [step, loss] of eightBits.entries())
+        expect(Math.abs(loss / rounded[step]! - 1), `${method} step ${step}`).toBeLessThan(2e-4);
+      // It is another base than the exact one, and not far from it.
+      expect(eightBits).not.toEqual(plain);
+      expect(Math.abs(eightBits.at(-1)! / plain.at(-1)! - 1)).toBeLessThan(0.05);
+    },
+  );
+
+  it('trains in bf16, with checkpointing and compiled, to about the same losses', async () => {
+    const config = (rest: Partial<TrainConfigInput>): TrainConfigInput => ({
+      adapter: { method: 'lora', rank: 4, alpha: 8 },
+      ...{ maxSteps: 8, learningRate: 1e-2, batch: 4, context: 32, loadIn8bit: true, ...rest },
+    });
+    const plain = await losses(config({}));
+    const others = [
+      await losses(config({ gradientCheckpointing: true })),
+      await losses(config({}), tinyLlama, true),
+      await losses(config({ precision: 'bf16' })),
+    ];
+    for (const [i, list] of others.entries())
+      for (const [step, loss] of list.entries())
+        expect(Math.abs(loss / plain[step]! - 1), `${i} step ${step}`).toBeLessThan(i === 2 ? 0.02 : 1e-4);
+  });
+
+  it.each(['full', 'dora'] as const)('%s is refused by name', async (method) => {
+    const config = { adapter: { method, rank: 4, alpha: 8 }, maxSteps: 1, loadIn8bit: true };
+    await expect(losses(config)).rejects.toThrow(/loadIn8bit/);
+  });
+});
