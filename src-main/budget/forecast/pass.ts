@@ -37,25 +37,30 @@ function countPass(shape: ModelShape, config: TrainConfig, layout: PassLayout): 
   const { adapter, precision } = config;
   const isFull = adapter.method === 'full';
   const isFused = isFusedShape(shape);
+  // Where every layer is adapted alike, the first (before which nothing is trained) and the second stand for all.
+  const { rankPattern, alphaPattern } = adapter;
+  const isUniform = adapter.layers === null && Object.keys({ ...rankPattern, ...alphaPattern }).length === 0;
+  const layers = isUniform ? Math.min(2, shape.layers) : shape.layers;
   const adapted = new Map<number, Map<TargetModule, AdapterConfig>>();
   if (!isFull)
-    for (const { site, adapter: own } of adapterSites(shape, adapter)) {
+    for (const { site, adapter: own } of adapterSites({ ...shape, layers }, adapter)) {
       const modules = adapted.get(site.layer) ?? new Map<TargetModule, AdapterConfig>();
       modules.set(site.module, own);
       adapted.set(site.layer, modules);
     }
   const first = isFull ? 0 : Math.min(...adapted.keys());
   const found = new Map<string, { cost: LayerCost; count: number }>();
-  for (let layer = 0; layer < shape.layers; layer++) {
+  for (let layer = 0; layer < layers; layer++) {
+    const alike = layer === layers - 1 ? shape.layers - layers + 1 : 1;
     const modules = adapted.get(layer) ?? new Map<TargetModule, AdapterConfig>();
     const hasGradient = layer > first;
     const key = `${hasGradient} ${[...modules].map(([name, own]) => `${name} ${own.rank}`).join()}`;
     const known = found.get(key);
-    if (known) known.count++;
+    if (known) known.count += alike;
     else {
       const given = { precision, dropout: adapter.dropout, isFull };
       const cost = layerCost(shape, given, layout, modules, { hasGradient, isFused });
-      found.set(key, { cost, count: 1 });
+      found.set(key, { cost, count: alike });
     }
   }
   return { layers: [...found.values()], isFused };

@@ -1,6 +1,4 @@
 import type { Calibration, RowLengths } from '../../contract/forecast.ts';
-import type { TrainConfig } from '../../contract/training.ts';
-import { countParameters } from '../count.ts';
 import {
   forecastTraining,
   rowTokensOf,
@@ -9,6 +7,7 @@ import {
   type FitVerdict,
   type Forecast,
 } from '../forecast/calibrate.ts';
+import { checkpointDisk } from '../forecast/disk.ts';
 import type { ModelShape } from '../modelShape.ts';
 import { heldOutCount, stepCount } from '../steps.ts';
 import type { StudyPlan } from './plan.ts';
@@ -30,7 +29,7 @@ export interface StudyForecast {
   /** Of the run that needs most. */
   peakBytes: number;
   fit: FitVerdict;
-  /** All checkpoints that are kept when the last run has ended. */
+  /** Of all runs, as if each had its most at the same time. */
   checkpointBytes: number;
 }
 
@@ -43,9 +42,6 @@ export interface StudyPlace {
   rows: number;
   lengths: Pick<RowLengths, 'longest'> | null;
 }
-
-/** Checkpoints that a run keeps (engine/training/checkpoint.ts); the best one may come beside them. */
-const keptCheckpoints = 2;
 
 export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: Calibration): StudyForecast {
   const { modelId, shape, contextLength, rows, lengths } = place;
@@ -61,7 +57,7 @@ export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: C
       calibration,
     );
     const fit = trainingFit(forecast, calibration);
-    return { forecast, fit, steps, checkpointBytes: keptBytes(shape, config) };
+    return { forecast, fit, steps, checkpointBytes: checkpointDisk(shape, config).bytes };
   });
   const seeds = plan.runs.length / arms.length;
   const total = (of: (arm: ArmForecast) => number) => seeds * arms.reduce((sum, arm) => sum + of(arm), 0);
@@ -72,11 +68,4 @@ export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: C
     fit: worstFit(arms.map(({ fit }) => fit)),
     checkpointBytes: total(({ checkpointBytes }) => checkpointBytes),
   };
-}
-
-/** What is trained in f32 with the optimizer's state, for each checkpoint. */
-function keptBytes(shape: ModelShape, { adapter, optimizer, momentum, keepBest }: TrainConfig): number {
-  const { adapterBytes, trainable } = countParameters(shape, adapter);
-  const state = { adamw: 8, adamw8bit: 2 + 8 / 256, sgd: momentum > 0 ? 4 : 0 }[optimizer];
-  return (keptCheckpoints + (keepBest ? 1 : 0)) * (adapterBytes.f32 + state * trainable);
 }
