@@ -16,6 +16,7 @@ import {
   queueSchema,
   runSchema,
 } from './entities.ts';
+import { evaluationInput, nothing, reference, repository, runName, task } from './inputs.ts';
 import {
   curvesSchema,
   logLevelSchema,
@@ -49,32 +50,6 @@ import {
 import { scatterSchema } from './scatter.ts';
 import { studyOutcomeSchema, studyQuestionSchema, studySchema } from './studies.ts';
 import { precisionSchema, targetModuleSchema, trainConfigSchema } from './training.ts';
-
-/** Task of the input, for adapters that tell tasks apart; absent: 0. */
-const task = z.number().int().min(0).max(1000);
-/** A model, dataset or run: by id or by name. */
-const reference = z.string().min(1);
-const runName = z.string().min(1).max(100);
-/** `organisation/name`, or the address of its page. */
-const repository = z.string().min(1).max(300);
-const nothing = z.object({});
-
-/** What is scored, and how. */
-const evaluationInput = z.object({
-  model: reference,
-  /** A run or a PEFT adapter folder; null: the base model. */
-  adapter: reference.nullable().default(null),
-  benchmark: benchmarkNameSchema,
-  /** Data file; null: the run's held-out rows (perplexity only). */
-  path: z.string().nullable().default(null),
-  limit: z.number().int().min(1).nullable().default(null),
-  shots: z.number().int().min(0).max(20).default(0),
-  maxTokens: z.number().int().min(1).max(4096).default(256),
-  /** Absent: each row's own. */
-  task: task.optional(),
-  seed: z.number().int().min(0).default(0),
-  precision: precisionSchema.default('f32'),
-});
 
 /**
  * Every call the renderer, the browser and the command line can make: name, input and output.

@@ -5,7 +5,7 @@ import { methodSigns } from '../ui/methods.ts';
 import type { ChartOption, LineSeriesOption } from './echarts.ts';
 import type { Range } from './range.ts';
 import { readoutElement, type Readout } from './readout.ts';
-import type { ChartColors } from './theme.ts';
+import { tooltipStyle, type ChartColors } from './theme.ts';
 
 /** What charts of one run have in common. */
 export interface CurveSettings {
@@ -59,11 +59,7 @@ export function axes(
     },
     tooltip: {
       trigger: 'axis',
-      confine: true,
-      transitionDuration: 0,
-      backgroundColor: colors.raised,
-      borderColor: colors.line,
-      textStyle: { color: colors.text, fontFamily: 'Inter Variable', fontSize: 12 },
+      ...tooltipStyle(colors),
       axisPointer: { lineStyle: { color: colors.soft } },
       formatter: (params) => {
         const first = (Array.isArray(params) ? params[0] : params)?.value;

@@ -2,7 +2,7 @@ import type { Method } from '../../src-main/contract/training.ts';
 import { methodSigns } from '../ui/methods.ts';
 import type { ChartOption } from './echarts.ts';
 import { readoutElement } from './readout.ts';
-import type { ChartColors } from './theme.ts';
+import { tooltipStyle, type ChartColors } from './theme.ts';
 
 /** Told apart by dash and marker, since all have the colour of their method. */
 const dashes = ['solid', 'dashed', 'dotted'] as const;
@@ -37,11 +37,7 @@ export function expertsOption(
     },
     tooltip: {
       trigger: 'axis',
-      confine: true,
-      transitionDuration: 0,
-      backgroundColor: colors.raised,
-      borderColor: colors.line,
-      textStyle: { color: colors.text, fontFamily: 'Inter Variable', fontSize: 12 },
+      ...tooltipStyle(colors),
       formatter: (params) => {
         const first = (Array.isArray(params) ? params[0] : params)?.value;
         const record = history.find(({ step }) => Array.isArray(first) && step === first[0]);

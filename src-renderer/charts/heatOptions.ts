@@ -1,7 +1,7 @@
 import { count, shortCount } from '../ui/format.ts';
 import type { ChartOption } from './echarts.ts';
 import { readoutElement } from './readout.ts';
-import type { ChartColors } from './theme.ts';
+import { tooltipStyle, type ChartColors } from './theme.ts';
 
 /** Modules by layers, the darker the more. @param token colour of the largest value */
 export function heatOption(
@@ -42,11 +42,7 @@ export function heatOption(
       hoverLink: false,
     },
     tooltip: {
-      confine: true,
-      transitionDuration: 0,
-      backgroundColor: colors.raised,
-      borderColor: colors.line,
-      textStyle: { color: colors.text, fontFamily: 'Inter Variable', fontSize: 12 },
+      ...tooltipStyle(colors),
       formatter(params) {
         const cell = (Array.isArray(params) ? params[0] : params)?.value;
         if (!Array.isArray(cell)) return '';

@@ -1,7 +1,7 @@
 import { count } from '../ui/format.ts';
 import type { ChartOption } from './echarts.ts';
 import { readoutElement } from './readout.ts';
-import type { ChartColors } from './theme.ts';
+import { tooltipStyle, type ChartColors } from './theme.ts';
 
 /** The smallest difference that is seen over the number of items, both axes logarithmic, with named places on it. */
 export function powerOption(
@@ -38,11 +38,7 @@ export function powerOption(
     },
     tooltip: {
       trigger: 'axis',
-      confine: true,
-      transitionDuration: 0,
-      backgroundColor: colors.raised,
-      borderColor: colors.line,
-      textStyle: { color: colors.text, fontFamily: 'Inter Variable', fontSize: 12 },
+      ...tooltipStyle(colors),
       axisPointer: { lineStyle: { color: colors.soft } },
       formatter(params) {
         const shown = Array.isArray(params) ? params : [params];

@@ -3,7 +3,7 @@ import { count, percent, shortCount } from '../ui/format.ts';
 import { methodSigns } from '../ui/methods.ts';
 import type { ChartOption } from './echarts.ts';
 import { readoutElement } from './readout.ts';
-import type { ChartColors } from './theme.ts';
+import { tooltipStyle, type ChartColors } from './theme.ts';
 
 export interface RankSeries {
   method: Method;
@@ -51,11 +51,7 @@ export function rankOption(
     },
     tooltip: {
       trigger: 'axis',
-      confine: true,
-      transitionDuration: 0,
-      backgroundColor: colors.raised,
-      borderColor: colors.line,
-      textStyle: { color: colors.text, fontFamily: 'Inter Variable', fontSize: 12 },
+      ...tooltipStyle(colors),
       axisPointer: { lineStyle: { color: colors.soft } },
       formatter(params) {
         const shown = Array.isArray(params) ? params : [params];

@@ -20,3 +20,14 @@ export function chartColors(): ChartColors {
     of,
   };
 }
+
+/** How the values at a place are shown, in every chart alike. */
+export function tooltipStyle(colors: ChartColors) {
+  return {
+    confine: true,
+    transitionDuration: 0,
+    backgroundColor: colors.raised,
+    borderColor: colors.line,
+    textStyle: { color: colors.text, fontFamily: 'Inter Variable', fontSize: 12 },
+  };
+}
