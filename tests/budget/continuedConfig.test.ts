@@ -28,6 +28,7 @@ const others = {
   gradientCheckpointing: true,
   seed: 1,
   precision: 'bf16',
+  loadIn8bit: true,
   optimizer: 'sgd',
   loraPlusRatio: 2,
   weightDecay: 0.1,
