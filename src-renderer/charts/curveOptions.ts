@@ -118,6 +118,8 @@ export function lossOption(
     color: colors.soft,
     fontFamily: 'Inter Variable',
     fontSize: 11,
+    // What labels keep between them where lines end close together.
+    lineHeight: 16,
   });
   return {
     ...axes(colors, settings, shortNumber, settings.isLog ? logBounds([...steps, ...evals]) : null),
