@@ -59,6 +59,8 @@ export const calibrationSchema = z.object({
   cores: z.number().int(),
   /** Memory that a process may use. */
   memoryBytes: z.number(),
+  /** Free on the disk of the data folder. */
+  diskFreeBytes: z.number(),
   /** The GPU that trainings compute on; null: they compute on the processor. */
   gpu: z.object({ name: z.string(), memoryBytes: z.number() }).nullable(),
   records: z.array(forecastRecordSchema),

@@ -14,6 +14,7 @@ import { newId, type ServiceContext } from './context.ts';
 import type { DatasetService } from './datasets.ts';
 import { createProbe, findTrainingGpu } from './engineProbe.ts';
 import { usableMemory } from './machine.ts';
+import { freeBytes } from './modelImport.ts';
 import type { ModelService } from './models.ts';
 import { countRowLengths, laidOutTokens } from './rowLengths.ts';
 import { startMeter } from './runMeter.ts';
@@ -184,14 +185,17 @@ export function foresee(
 }
 
 /** Measurements of another machine, whose data folder this was, say nothing here. */
-function readCalibration({ database }: ServiceContext, gpu: Calibration['gpu']): Calibration {
+function readCalibration({ database, paths }: ServiceContext, gpu: Calibration['gpu']): Calibration {
   const runs = newestRuns(database, 2 * mostRecords)
     .filter(isOfThisMachine)
     .flatMap(recordOf);
   const records = [...runs, ...listProbes(database, machineKey())]
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))
     .slice(0, mostRecords);
-  return { cores: cpus().length, memoryBytes: usableMemory(), gpu, records };
+  return {
+    ...{ cores: cpus().length, memoryBytes: usableMemory(), gpu },
+    ...{ diskFreeBytes: freeBytes(paths.home), records },
+  };
 }
 
 function machineKey(): string {

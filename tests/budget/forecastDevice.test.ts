@@ -24,7 +24,7 @@ const planned: PlannedTraining = {
   steps: 10,
   heldOutRows: 0,
 };
-const cpu: Calibration = { cores: 16, memoryBytes: 128e9, gpu: null, records: [] };
+const cpu: Calibration = { cores: 16, memoryBytes: 128e9, diskFreeBytes: 1e12, gpu: null, records: [] };
 const gpu: Calibration = { ...cpu, gpu: { name: 'a card', memoryBytes: 24e9 } };
 
 it('needs the weights on the GPU and only the process beside it', () => {

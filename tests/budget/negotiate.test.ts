@@ -21,7 +21,7 @@ const planned = (rest: Partial<TrainConfigInput> = {}): PlannedTraining => ({
   steps: 100,
   heldOutRows: 0,
 });
-const bare: Calibration = { cores: 8, memoryBytes: 64e9, gpu: null, records: [] };
+const bare: Calibration = { cores: 8, memoryBytes: 64e9, diskFreeBytes: 1e12, gpu: null, records: [] };
 const lengths: RowLengths = { lengths: [100, 200, 300, 400, 505], longest: 505, rows: 5 };
 
 /** What came of a planned training: so many times the memory and the seconds a step that the arithmetic has. */

@@ -183,7 +183,7 @@ describe('the paper’s studies', () => {
 it('foresees a study as the sum of its runs', () => {
   const plan = planStudy(shape, 'eq', equalBudget({ seeds: [0, 1, 2] }, { maxSteps: 10 }));
   const place = { modelId: 'm', shape, contextLength: 2048, rows: 1000, lengths: { longest: 100 } };
-  const calibration = { cores: 2, memoryBytes: 24e9, gpu: null, records: [] };
+  const calibration = { cores: 2, memoryBytes: 24e9, diskFreeBytes: 1e12, gpu: null, records: [] };
   const forecast = forecastStudy(plan, place, calibration);
   const each = forecast.arms.map(({ forecast: own }) => own.time.seconds);
   expect(forecast.seconds).toBeCloseTo(3 * (each[0]! + each[1]!), 6);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
 import { fixtures } from '../support/paths.ts';
@@ -195,6 +195,28 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await expect.poll(() => number('Max steps').inputValue()).toBe('60');
     expect(addressOf()).toBe('/train');
     await page.goBack();
+  });
+
+  it('says before the start that the disk has no room for the checkpoints', async () => {
+    await page.goto(new URL('/train', server.url).href);
+    await page.getByRole('radio', { name: /^LoRA\b/ }).check();
+    await number('Rank').fill('4');
+    await number('Context length').fill('64');
+    const card = page.getByRole('complementary', { name: 'Run' });
+    const misfits = card.getByText('✕ does not fit');
+    const withFreeDisk = async (route: Route) => {
+      const response = await route.fetch();
+      const { value } = (await response.json()) as { value: object };
+      await route.fulfill({ json: { ok: true, value: { ...value, diskFreeBytes: 1000 } } });
+    };
+    await page.route(/rpc\/plan\.calibration$/, withFreeDisk);
+    await page.reload();
+    await misfits.waitFor();
+    await card.getByText('The data folder’s disk has 1.00 kB free.').waitFor();
+    await page.unroute(/rpc\/plan\.calibration$/);
+    await page.reload();
+    await card.getByText('✓ fits').nth(1).waitFor();
+    expect(await misfits.count()).toBe(0);
   });
 
   it('is accessible and fits a narrow window, in light and dark', { timeout: 120_000 }, async () => {

@@ -65,7 +65,7 @@ it('curves pass through the counts, and the heat map adds up to them', () => {
   }
 });
 
-const machine = { cores: 2, memoryBytes: 24e9, gpu: null, records: [] };
+const machine = { cores: 2, memoryBytes: 24e9, diskFreeBytes: 1e12, gpu: null, records: [] };
 
 it('foresees memory and time of every method, larger for a longer context', () => {
   const shape = presets['llama-3.2-1b']!;
