@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { countParameters } from '../budget/count.ts';
 import { solveRank } from '../budget/solve.ts';
 import type { Evaluation, ExportRecord, Run } from '../contract/entities.ts';
@@ -144,7 +145,8 @@ async function trained(
   const config = trainConfigSchema.parse({ ...material.settings, adapter });
   const name = `demo-${adapter.method}-r${adapter.rank}`;
   const existing = core.runs.list().find((run) => run.name === name);
-  if (existing?.state === 'done') {
+  const isOfThese = existing?.modelId === model && existing.datasetId === dataset;
+  if (existing?.state === 'done' && isOfThese && isDeepStrictEqual(existing.config, config)) {
     output.progress(`${name} is trained already.`);
     return existing;
   }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { open, rename, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { baseParameters } from '../budget/modelShape.ts';
 import type { Model } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
@@ -63,6 +64,20 @@ export function readModel(folder: string): ModelFacts & { weightPaths: string[];
   } finally {
     weights.close();
   }
+}
+
+/** Whether two descriptions are of one model: the same weights, and a config.json that says the same of them as far as it was kept. */
+export function isSameModel(
+  known: ModelFacts & Pick<Model, 'contentHash'>,
+  described: ModelFacts & Pick<Model, 'contentHash'>,
+): boolean {
+  const { architecture } = known;
+  return (
+    known.contentHash === described.contentHash &&
+    known.contextLength === described.contextLength &&
+    known.family === described.family &&
+    (architecture === undefined || isDeepStrictEqual(architecture, described.architecture))
+  );
 }
 
 /** SHA-256 over the files' bytes, one after another: the same as `WeightFolder.contentHash`, without holding up the core. */

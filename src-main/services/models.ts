@@ -23,7 +23,15 @@ import { diskUse } from './diskUse.ts';
 import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
 import { listModelCache } from './modelCache.ts';
 import { readModelCard } from './modelCard.ts';
-import { cacheOrigin, copyModel, findModelFolder, freeBytes, hashFiles, readModel } from './modelImport.ts';
+import {
+  cacheOrigin,
+  copyModel,
+  findModelFolder,
+  freeBytes,
+  hashFiles,
+  isSameModel,
+  readModel,
+} from './modelImport.ts';
 import { histogramOf } from './weights/histogram.ts';
 import { createTokenizerThread } from './tokenizer/tokenizerThread.ts';
 
@@ -70,16 +78,18 @@ export function createModelService(context: ServiceContext): ModelService {
   const { paths, database, emit } = context;
   const tokenizers = createTokenizerThread();
 
+  const isThere = ({ folder }: Model) => existsSync(join(folder, 'config.json'));
+
   /** A folder that was used in place may have been moved or deleted since. */
   const withState = (model: Model): Model =>
-    model.unusable || existsSync(join(model.folder, 'config.json'))
+    model.unusable || isThere(model)
       ? model
       : {
           ...model,
           unusable: {
             code: 'not_found',
             message: `Its folder ${model.folder} is no longer there.`,
-            remedy: 'Put the folder back, or remove the model and add it from where it lies now.',
+            remedy: 'Put the folder back, or add it from where it lies now: its runs then go on with that.',
           },
         };
 
@@ -109,15 +119,20 @@ export function createModelService(context: ServiceContext): ModelService {
     return facts;
   };
 
-  /** Under the wished name, or the next free one. */
-  const insert = (described: Omit<Model, 'name' | 'unusable' | 'createdAt'>, wish: string): Model => {
-    const model: Model = {
-      ...described,
-      name: freeName(wish, isTaken),
-      unusable: null,
-      createdAt: new Date().toISOString(),
-    };
-    models.insert(context.writable(), model);
+  /**
+   * A new entry. Where a model's folder has gone and this is the same model, its entry moves here instead: its runs go on.
+   * @param wish its name, or the next that is free; null: the one that it had, else `usual`
+   */
+  const enter = (
+    described: Omit<Model, 'name' | 'unusable' | 'createdAt'>,
+    { wish, usual }: { wish: string | null; usual: string },
+  ): Model => {
+    const lost = models.list(database).find((known) => !isThere(known) && isSameModel(known, described));
+    const name = lost && (wish ?? lost.name) === lost.name ? lost.name : freeName(wish ?? usual, isTaken);
+    const model: Model = lost
+      ? { ...lost, ...described, id: lost.id, name }
+      : { ...described, name, unusable: null, createdAt: new Date().toISOString() };
+    models[lost ? 'update' : 'insert'](context.writable(), model);
     emit({ type: 'models.changed' });
     return model;
   };
@@ -147,9 +162,9 @@ export function createModelService(context: ServiceContext): ModelService {
       if (same && !copy && name === undefined) return same;
       if (copy) await copyModel(folder, place, work('Copying the model'));
       checkName();
-      return insert(
+      return enter(
         { id, folder: place, copied: copy, origin, ...facts, contentHash },
-        name ?? basename(origin?.repository ?? folder),
+        { wish: name ?? null, usual: basename(origin?.repository ?? folder) },
       );
     } catch (error) {
       endProgress(context, task);
@@ -179,9 +194,9 @@ export function createModelService(context: ServiceContext): ModelService {
         renameSync(folder, place);
         syncFolder(paths.models);
       }
-      return insert(
+      return enter(
         { id, folder: place, copied: true, origin, ...facts, contentHash },
-        name ?? basename(origin.repository),
+        { wish: name, usual: basename(origin.repository) },
       );
     },
     cache: () => listModelCache(models.list(database)),

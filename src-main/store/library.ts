@@ -8,6 +8,8 @@ interface Table<E extends { id: string; name: string }> {
   /** By id, else by name. */
   find(database: ReadableDatabase, reference: string): E | null;
   insert(database: WritableDatabase, entity: E): void;
+  /** Writes an entity over the one that has its id. */
+  update(database: WritableDatabase, entity: E): void;
 }
 
 function table<E extends { id: string; name: string }>(
@@ -30,6 +32,11 @@ function table<E extends { id: string; name: string }>(
       writable
         .prepare(`INSERT INTO ${name} (id, name, entity) VALUES (?, ?, ?)`)
         .run(entity.id, entity.name, JSON.stringify(entity));
+    },
+    update({ writable }, entity) {
+      writable
+        .prepare(`UPDATE ${name} SET name = ?, entity = ? WHERE id = ?`)
+        .run(entity.name, JSON.stringify(entity), entity.id);
     },
   };
 }

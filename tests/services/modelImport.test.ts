@@ -1,4 +1,14 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
@@ -129,6 +139,37 @@ describe('adding models', () => {
     core.models.remove(id);
     core.trash.empty();
     expect(existsSync(folder)).toBe(true);
+  });
+
+  it('finds a model again that was moved, with its runs, under its name or another', async () => {
+    const folder = join(temporaryFolder(), 'mine');
+    cpSync(tinyLlama, folder, { recursive: true });
+    const { id } = await core.models.add({ folder, copy: false });
+    const moved = `${folder}-away`;
+    renameSync(folder, moved);
+    const again = await core.models.add({ folder: moved, copy: false });
+    expect(again).toMatchObject({ id, name: 'mine', folder: moved, unusable: null });
+    expect(core.models.list()).toEqual([again]);
+
+    // Where it is still there, the same weights are another entry.
+    cpSync(moved, folder, { recursive: true });
+    const second = await core.models.add({ folder, copy: false });
+    expect(second).toMatchObject({ name: 'mine-2', folder });
+    core.models.remove(second.id);
+
+    rmSync(moved, { recursive: true });
+    const copied = await core.models.add({ folder, copy: true, name: 'kept' });
+    expect(copied).toMatchObject({ id, name: 'kept', copied: true, unusable: null });
+    expect(core.models.list()).toEqual([copied]);
+
+    // Other weights, or another config.json for them, are another model.
+    rmSync(copied.folder, { recursive: true });
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as object;
+    writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 48 }));
+    const other = await core.models.add({ folder, copy: false });
+    expect(other.id).not.toBe(id);
+    for (const model of core.models.list()) core.models.remove(model.id);
+    core.trash.empty();
   });
 
   it('clears what a process left that died while it copied', () => {
