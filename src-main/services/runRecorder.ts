@@ -184,6 +184,13 @@ export function createRunRecorder(
       });
       return run;
     },
+    /** Of a run whose engine was killed because nothing more of it is wanted: what it wrote before stays. */
+    abandon(): Run {
+      log(`ended after step ${run.step}, in the middle of another`, 'info');
+      flush();
+      run = save({ ...run, ...endedBy('discard'), endedAt: new Date().toISOString() });
+      return run;
+    },
     fail(error: unknown): Run {
       try {
         log(`failed at step ${run.step}: ${toPlainError(error).message}`, 'error');

@@ -17,10 +17,13 @@ import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
 import { prepareTrainingData } from './trainingData.ts';
 import { studioVersion } from './version.ts';
 
+/** So long an engine may take to end what is thrown away anyway: one step of a large model takes minutes, and one that hangs never ends. */
+const discardPatienceMs = 2000;
+
 /** A run that has its turn: it is prepared or trains. */
 export interface RunTurn {
   runId: string;
-  /** Ends it after the current step; while it is still prepared, at once. */
+  /** Ends it after the current step; at once while it is still prepared, and within seconds where nothing is to be kept. */
   end(how: Ending): void;
   /** The run as it ended; rejects only where that could not be recorded. */
   ended: Promise<Run>;
@@ -50,6 +53,7 @@ export function beginTurn(
   const { context, models, datasets, save } = parts;
   const { paths } = context;
   const preparing = new AbortController();
+  const killing = new AbortController();
   let asked: Ending | null = null;
   let job: EngineJob<'train'> | null = null;
 
@@ -99,11 +103,11 @@ export function beginTurn(
           cacheFolder: paths.cache,
           resumeFrom,
         },
-        { onEvent: recorder.onEvent, onLog: recorder.onLog },
+        { onEvent: recorder.onEvent, onLog: recorder.onLog, signal: killing.signal },
       );
       return await job.result.then(
         (result) => recorder.finish(result, asked),
-        (error: unknown) => recorder.fail(error),
+        (error: unknown) => (killing.signal.aborted ? recorder.abandon() : recorder.fail(error)),
       );
     } catch (error) {
       if (job !== null) throw error;
@@ -120,6 +124,7 @@ export function beginTurn(
       asked = how;
       preparing.abort();
       job?.stop({ save: how !== 'discard' });
+      if (job && how === 'discard') setTimeout(() => killing.abort(), discardPatienceMs).unref();
     },
     ended: take(),
   };

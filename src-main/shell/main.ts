@@ -8,7 +8,7 @@ import { readOptions, windowFolder } from './arguments.ts';
 import { startCoreProcess, type CoreProcess } from './coreProcess.ts';
 import { setMenu } from './menu.ts';
 import { declarePageProtocol, pageOrigin, servePage } from './pageProtocol.ts';
-import { quitQuestion } from './quitQuestion.ts';
+import { quitAtOnceQuestion, quitQuestion } from './quitQuestion.ts';
 import { watchRuns } from './runWatch.ts';
 import { openStudioWindow } from './studioWindow.ts';
 
@@ -22,6 +22,8 @@ let core: CoreProcess | null = null;
 let blocker: number | null = null;
 /** Training goes on without a window; the studio ends when it is through. */
 let isInBackground = false;
+/** Whether the studio ends as soon as the run has paused. */
+let isPausing = false;
 let mayQuit = false;
 
 const runs = watchRuns({
@@ -155,6 +157,11 @@ function notify(run: Run): void {
 
 /** Ends the studio; asks first where a run would be cut short. */
 async function quit(): Promise<void> {
+  if (isPausing) {
+    const { response } = await ask({ ...quitAtOnceQuestion, defaultId: 0, cancelId: 0 });
+    if (response === 1) await end();
+    return;
+  }
   if (runs.isBusy() && core?.state().kind === 'ready') {
     const choice = await askAboutRuns();
     if (choice === 'cancel') return;
@@ -164,8 +171,13 @@ async function quit(): Promise<void> {
       return;
     }
     // One that cannot be paused any more needs nothing: it has ended, or its last checkpoint stays.
+    isPausing = true;
     await core.call('runs.suspend', {}).catch(() => undefined);
   }
+  await end();
+}
+
+async function end(): Promise<void> {
   await core?.end();
   mayQuit = true;
   app.quit();
@@ -173,15 +185,11 @@ async function quit(): Promise<void> {
 
 async function askAboutRuns(): Promise<'background' | 'stop' | 'cancel'> {
   const answers = ['background', 'stop', 'cancel'] as const;
-  const question: Electron.MessageBoxOptions = {
-    type: 'question',
-    title: 'ID-LoRA Studio',
-    ...quitQuestion(runs.counts()),
-    defaultId: 1,
-    cancelId: 2,
-  };
-  const { response } = await (window
-    ? dialog.showMessageBox(window, question)
-    : dialog.showMessageBox(question));
+  const { response } = await ask({ ...quitQuestion(runs.counts()), defaultId: 1, cancelId: 2 });
   return answers[response] ?? 'cancel';
+}
+
+function ask(question: Electron.MessageBoxOptions): Promise<Electron.MessageBoxReturnValue> {
+  const whole = { ...question, type: 'question' as const, title: 'ID-LoRA Studio' };
+  return window ? dialog.showMessageBox(window, whole) : dialog.showMessageBox(whole);
 }

@@ -21,3 +21,11 @@ export function quitQuestion({ running, waiting }: { running: number; waiting: n
     buttons: ['Train on in the background', 'Keep a checkpoint and quit', 'Cancel'],
   };
 }
+
+/** What is asked where somebody wants to quit again while the run still pauses. */
+export const quitAtOnceQuestion: { message: string; detail: string; buttons: [string, string] } = {
+  message: 'The run still finishes its step.',
+  detail:
+    'Then it keeps a checkpoint, and the studio ends. At once, it can be resumed from the checkpoint before.',
+  buttons: ['Wait for it', 'Quit at once'],
+};

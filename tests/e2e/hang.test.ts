@@ -96,4 +96,16 @@ describe.skipIf(!chromiumPath)(`a studio that hangs${chromiumNote}`, () => {
     signal(engine, 'SIGCONT');
     await state().getByText('no step for').waitFor({ state: 'detached' });
   });
+
+  it('ends a run at once whose engine hangs, though a pause waits for its step', async () => {
+    signal(engine, 'SIGSTOP');
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await state().getByText('ends after its step').waitFor();
+    await page.getByRole('button', { name: 'Stop…' }).click();
+    await page.getByRole('button', { name: 'Stop without saving' }).click();
+    await studio.waitForState('stopped');
+    engine = 0;
+    await page.getByRole('button', { name: 'Resume' }).waitFor();
+    expect(await alert().count()).toBe(0);
+  });
 });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -215,5 +216,30 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     // A file of a model's folder stands for the folder.
     await drop(join(fixtures, 'tiny-mistral', 'config.json'));
     await electron.page.getByRole('heading', { name: 'tiny-mistral' }).waitFor();
+  });
+
+  it('quits at once where a run hangs that should have paused first', async () => {
+    await studio.configure({
+      method: 'LoRA',
+      name: 'window-hangs',
+      fields: { Rank: '4', 'Max steps': '100000', 'Context length': '64' },
+    });
+    await studio.start();
+    await studio.waitForStep(1);
+    const engine = Number(
+      execFileSync('pgrep', ['-P', String(await corePid()), '-f', 'engine/process/child.ts'], {
+        encoding: 'utf8',
+      }),
+    );
+    process.kill(engine, 'SIGSTOP');
+    await electron.inShell(
+      `void (electron.dialog.showMessageBox = async (_window, question) => ((globalThis.asked = question), { response: 1 }))`,
+    );
+    await electron.inShell('void electron.app.quit()');
+    await sleep(1000);
+    expect(electron.process.exitCode).toBeNull();
+    await electron.inShell('void electron.app.quit()');
+    expect(await electron.ended).toBe(0);
+    await expect.poll(() => existsSync(`/proc/${engine}`)).toBe(false);
   });
 });
