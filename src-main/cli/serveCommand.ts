@@ -14,7 +14,15 @@ export async function serveCommand(args: readonly string[], command: CommandCont
   const serve = async (core: Core, output: Output) => {
     const host = await startHttpHost(core, { host: text(values, 'host') ?? '127.0.0.1', port });
     core.runs.queue.begin();
-    output.result({ url: host.url }, () => `The studio is at ${host.url}`);
+    output.result({ url: host.url, otherUrls: host.otherUrls }, () =>
+      [`The studio is at ${host.url}`, ...host.otherUrls.map((url) => `For other computers: ${url}`)].join(
+        '\n',
+      ),
+    );
+    if (host.otherUrls.length > 0)
+      output.progress(
+        'Whoever reads this address, or the traffic of the network, can use the studio. Where you do not trust the network, serve without --host and use a tunnel: ssh -L 8000:localhost:PORT.',
+      );
     void warmUp(core.handlers);
     await new Promise<void>((resolve) => command.onInterrupt(resolve));
     if (core.runs.queue.state().running)

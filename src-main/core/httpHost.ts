@@ -1,49 +1,49 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { toPlainError } from '../contract/errors.ts';
+import { StudioError, toPlainError } from '../contract/errors.ts';
 import { contentTypes, securityHeaders } from '../contract/pageServing.ts';
 import type { Reply } from '../contract/transport.ts';
 import type { Core } from './createCore.ts';
 import { serveChannel } from './channelHost.ts';
 import { dispatch } from './dispatch.ts';
+import { createServerAccess, type ServerAccess } from './serverAccess.ts';
 
 const rendererFolder = fileURLToPath(new URL('../../out/renderer/', import.meta.url));
 const maxBodyBytes = 4 * 1024 * 1024;
-const cookieName = 'studio_token';
 
 /** Names a call, so that `POST /cancel/<name>` can end it: a page that is reloaded has not cancelled what it began. */
 const callHeader = 'x-studio-call';
 const calls = new Map<string, AbortController>();
 
 export interface HttpHost {
-  /** Address with the token. */
+  /** Address with the token, for this computer. */
   url: string;
+  /** The same for others that reach it; none where it listens at one address alone. */
+  otherUrls: readonly string[];
   close(): Promise<void>;
 }
 
 /**
  * Serves the studio to a browser: the built page, `POST /rpc/<procedure>`, and a WebSocket `/channel` for events.
- *
- * Whoever has the token (128 bits, in the printed address) may use it; it is traded for a cookie at the first visit. Requests
- * whose Host or Origin is not this server's are refused, which stops other web pages and rebound names.
+ * Who may use it, serverAccess.ts says.
+ * @throws StudioError usage where it cannot listen there
  */
 export async function startHttpHost(core: Core, options: { host: string; port: number }): Promise<HttpHost> {
-  const token = randomBytes(16).toString('hex');
+  const access = createServerAccess(options.host);
   const server = createServer((request, response) => {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
-    handle(core, token, hosts(), request, response).catch((error: unknown) => {
+    handle(core, access, request, response).catch((error: unknown) => {
       console.error(error);
       if (!response.headersSent) response.writeHead(500).end();
     });
   });
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxBodyBytes });
   server.on('upgrade', (request, socket, head) => {
-    const refused = refusal(request, token, hosts());
+    const refused = access.refusal(request);
     if (refused !== null || pathOf(request) !== '/channel') {
       socket.end(`HTTP/1.1 ${refused ?? 404} Refused\r\nConnection: close\r\n\r\n`);
       return;
@@ -51,18 +51,13 @@ export async function startHttpHost(core: Core, options: { host: string; port: n
     sockets.handleUpgrade(request, socket, head, (webSocket) => serveSocket(core, webSocket));
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(error, options)));
     server.listen(options.port, options.host, resolve);
   });
   const { port } = server.address() as AddressInfo;
-  const shownHost = options.host === '0.0.0.0' || options.host === '::' ? 'localhost' : options.host;
-
-  function hosts(): Set<string> {
-    const names = new Set([options.host, shownHost, 'localhost', '127.0.0.1', '[::1]']);
-    return new Set([...names].map((name) => `${name}:${port}`));
-  }
   return {
-    url: `http://${shownHost}:${port}/?token=${token}`,
+    url: access.url(port),
+    otherUrls: access.otherUrls(port),
     close: () =>
       new Promise((resolve) => {
         for (const client of sockets.clients) client.terminate();
@@ -72,39 +67,40 @@ export async function startHttpHost(core: Core, options: { host: string; port: n
   };
 }
 
+function cannotListen(
+  error: NodeJS.ErrnoException,
+  { host, port }: { host: string; port: number },
+): StudioError {
+  const [reason, remedy] =
+    error.code === 'EADDRINUSE'
+      ? ['another program uses that port', 'Choose another port, or 0 for one that is free.']
+      : error.code === 'EACCES'
+        ? ['the system keeps that port for itself', 'Choose a port from 1024 on, or 0 for one that is free.']
+        : [
+            'that is no address of this computer',
+            'Choose 127.0.0.1 for this computer alone, or 0.0.0.0 for all of its addresses.',
+          ];
+  return new StudioError('usage', `The studio cannot listen at ${host}, port ${port}: ${reason}.`, remedy);
+}
+
 function pathOf(request: IncomingMessage): string {
   return new URL(request.url ?? '/', 'http://studio').pathname;
 }
 
-/** Null where the request may pass, else the status of the refusal. */
-function refusal(request: IncomingMessage, token: string, hosts: ReadonlySet<string>): number | null {
-  if (!hosts.has(request.headers.host ?? '')) return 403;
-  const { origin } = request.headers;
-  if (origin !== undefined && !hosts.has(origin.replace(/^https?:\/\//, ''))) return 403;
-  const cookie = /(?:^|;\s*)studio_token=([0-9a-f]+)/.exec(request.headers.cookie ?? '')?.[1];
-  const bearer = /^Bearer ([0-9a-f]+)$/.exec(request.headers.authorization ?? '')?.[1];
-  return isToken(cookie ?? bearer, token) ? null : 401;
-}
-
-function isToken(given: string | null | undefined, token: string): boolean {
-  return given?.length === token.length && timingSafeEqual(Buffer.from(given), Buffer.from(token));
-}
-
 async function handle(
   core: Core,
-  token: string,
-  hosts: ReadonlySet<string>,
+  access: ServerAccess,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://studio');
-  const given = url.searchParams.get('token');
-  if (given !== null && hosts.has(request.headers.host ?? '') && isToken(given, token)) {
-    response.setHeader('Set-Cookie', `${cookieName}=${token}; HttpOnly; SameSite=Strict; Path=/`);
+  const cookie = access.cookieFor(request);
+  if (cookie !== null) {
+    response.setHeader('Set-Cookie', cookie);
     response.writeHead(303, { Location: '/' }).end();
     return;
   }
-  const refused = refusal(request, token, hosts);
+  const refused = access.refusal(request);
   if (refused !== null) {
     const words =
       refused === 401 ? 'Open the address that the studio printed: it carries the token.' : 'Refused.';

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { hostname, networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { StudioError } from '../../src-main/contract/errors.ts';
@@ -94,6 +95,9 @@ it.each([
   ['a wrong token', { Authorization: `Bearer ${'0'.repeat(32)}` }, 401],
   ['another Host (DNS rebinding)', { Host: 'evil.example' }, 403],
   ['another Origin', { Origin: 'https://evil.example' }, 403],
+  ['another program of this computer', { Origin: 'http://localhost:3000' }, 403],
+  ['a page without an origin', { Origin: 'null' }, 403],
+  ['a Host that is none', { Host: 'a b' }, 403],
 ])('refuses %s', async (_name, headers, status) => {
   const authorised = 'Authorization' in headers || status === 401 ? {} : { Authorization: `Bearer ${token}` };
   const answer = await raw('/rpc/studio.info', {
@@ -102,6 +106,50 @@ it.each([
     body: '{}',
   });
   expect(answer.status).toBe(status);
+});
+
+it('is reached through a tunnel, whose port is another', async () => {
+  const headers = { ...json, Authorization: `Bearer ${token}`, Host: 'localhost:8000' };
+  const post = (origin: string) =>
+    raw('/rpc/studio.info', { method: 'POST', headers: { ...headers, Origin: origin }, body: '{}' });
+  expect((await post('http://localhost:8000')).status).toBe(200);
+  expect((await post('http://localhost:8001')).status).toBe(403);
+});
+
+it('is reached by every name of this computer where it listens everywhere, and by no other', async () => {
+  const everywhere = await startHttpHost(core, { host: '0.0.0.0', port: 0 });
+  const { port, searchParams } = new URL(everywhere.url);
+  const outer = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal, family }) => !internal && family === 'IPv4')
+    .map(({ address }) => address);
+  expect(everywhere.otherUrls).toEqual(
+    outer.map((address) => `http://${address}:${port}/?token=${searchParams.get('token')}`),
+  );
+  const statusFor = (name: string) =>
+    new Promise((resolve, reject) => {
+      const headers = { Host: `${name}:${port}` };
+      request(`http://127.0.0.1:${port}/?${searchParams}`, { headers }, ({ statusCode }) =>
+        resolve(statusCode),
+      )
+        .on('error', reject)
+        .end();
+    });
+  for (const name of ['localhost', hostname(), hostname().toUpperCase(), ...outer])
+    expect(await statusFor(name)).toBe(303);
+  for (const name of ['evil.example', '192.0.2.1']) expect(await statusFor(name)).toBe(403);
+  await everywhere.close();
+});
+
+it.each([
+  ['127.0.0.1', () => Number(new URL(origin).port), /port \d+: another program uses that port/],
+  ['192.0.2.77', () => 0, /192\.0\.2\.77, port 0: that is no address of this computer/],
+  ['nosuch.invalid', () => 0, /that is no address of this computer/],
+])('says why it cannot listen at %s', async (host, port, message) => {
+  await expect(startHttpHost(core, { host, port: port() })).rejects.toMatchObject({
+    code: 'usage',
+    message: expect.stringMatching(message) as string,
+  });
 });
 
 it('ends a call only when asked to, not when its caller goes away', async () => {
@@ -174,9 +222,10 @@ it('refuses bodies that are too large or no JSON', async () => {
 });
 
 it('streams events over a WebSocket and replays those that a client missed', async () => {
+  const [cookie] = String((await raw(`/?token=${token}`, {})).headers['set-cookie']).split(';') as [string];
   const open = async (after: { epoch: string; sequence: number } | null) => {
     const socket = new WebSocket(`${origin.replace('http', 'ws')}/channel`, {
-      headers: { Cookie: `studio_token=${token}` },
+      headers: { Cookie: cookie },
     });
     const messages: CoreMessage[] = [];
     socket.on('message', (data: Buffer) => messages.push(JSON.parse(data.toString()) as CoreMessage));

@@ -7,6 +7,8 @@ import { projectFolder } from '../../support/paths.ts';
 export interface StudioServer {
   /** Address with the token. */
   url: string;
+  /** The same for other computers. */
+  otherUrls: string[];
   home: string;
   pid: number;
   /** Ends the process as Ctrl+C does. @returns its exit code and what it has said to standard error */
@@ -17,21 +19,21 @@ export interface StudioServer {
 
 /** `serve` as a person starts it, on a data folder of its own. */
 export async function startStudio(
-  options: { home?: string; port?: number; env?: NodeJS.ProcessEnv } = {},
+  options: { home?: string; host?: string; port?: number; env?: NodeJS.ProcessEnv } = {},
 ): Promise<StudioServer> {
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'id-lora-e2e-'));
-  const port = String(options.port ?? 0);
+  const place = ['--host', options.host ?? '127.0.0.1', '--port', String(options.port ?? 0)];
   const child = spawn(
     process.execPath,
-    [join(projectFolder, 'src-main', 'cli.ts'), 'serve', '--home', home, '--port', port, '--json'],
+    [join(projectFolder, 'src-main', 'cli.ts'), 'serve', '--home', home, ...place, '--json'],
     { cwd: projectFolder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
   );
   let errors = '';
   child.stderr.on('data', (part: Buffer) => (errors += String(part)));
-  const url = await addressOf(child);
+  const addresses = await addressesOf(child);
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   return {
-    url,
+    ...addresses,
     home,
     pid: child.pid!,
     async stop() {
@@ -49,7 +51,7 @@ export function removeHome(home: string): void {
   rmSync(home, { recursive: true, force: true });
 }
 
-function addressOf(child: ChildProcess): Promise<string> {
+function addressesOf(child: ChildProcess): Promise<Pick<StudioServer, 'url' | 'otherUrls'>> {
   return new Promise((resolve, reject) => {
     let [output, errors] = ['', ''];
     child.stdout!.on('data', (part: Buffer) => {
@@ -57,7 +59,7 @@ function addressOf(child: ChildProcess): Promise<string> {
       const end = output.lastIndexOf('}');
       if (end < 0) return;
       try {
-        resolve((JSON.parse(output.slice(0, end + 1)) as { url: string }).url);
+        resolve(JSON.parse(output.slice(0, end + 1)) as Pick<StudioServer, 'url' | 'otherUrls'>);
       } catch {
         // More of the document is on its way.
       }
