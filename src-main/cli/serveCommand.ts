@@ -2,7 +2,6 @@ import { parseCommand, number, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import type { Core } from '../core/createCore.ts';
 import type { Output } from './output.ts';
-import { startHttpHost } from '../core/httpHost.ts';
 import { warmUp } from '../core/warmUp.ts';
 
 /** serve [--host 127.0.0.1 --port 0]: runs until Ctrl+C, and pauses the run that trains before the database is closed. */
@@ -12,14 +11,14 @@ export async function serveCommand(args: readonly string[], command: CommandCont
   if (!Number.isInteger(port) || port < 0 || port > 65535)
     throw usageError(`--port ${port} is no port (0 to 65535).`);
   const serve = async (core: Core, output: Output) => {
-    const host = await startHttpHost(core, { host: text(values, 'host') ?? '127.0.0.1', port });
+    const host = text(values, 'host') ?? '127.0.0.1';
+    const { serving } = await core.browsers.serve({ host, port, canEnd: false });
+    const { url, otherUrls } = serving!;
     core.runs.queue.begin();
-    output.result({ url: host.url, otherUrls: host.otherUrls }, () =>
-      [`The studio is at ${host.url}`, ...host.otherUrls.map((url) => `For other computers: ${url}`)].join(
-        '\n',
-      ),
+    output.result({ url, otherUrls }, () =>
+      [`The studio is at ${url}`, ...otherUrls.map((other) => `For other computers: ${other}`)].join('\n'),
     );
-    if (host.otherUrls.length > 0)
+    if (otherUrls.length > 0)
       output.progress(
         'Whoever reads this address, or the traffic of the network, can use the studio. Where you do not trust the network, serve without --host and use a tunnel: ssh -L 8000:localhost:PORT.',
       );
@@ -32,7 +31,7 @@ export async function serveCommand(args: readonly string[], command: CommandCont
     // A run that cannot be recorded any more has said so itself.
     await core.runs.suspend().catch(() => undefined);
     output.progress('Closing.');
-    await host.close();
+    await core.browsers.end();
   };
   await withCore(command, values, 'write', serve, 'last');
 }

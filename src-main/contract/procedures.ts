@@ -16,6 +16,7 @@ import {
   queueSchema,
   runSchema,
 } from './entities.ts';
+import { browserAccessProcedures } from './browserAccess.ts';
 import { evaluationInput, nothing, reference, repository, runName, task } from './inputs.ts';
 import {
   curvesSchema,
@@ -137,6 +138,7 @@ export const procedures = {
   'models.remove': { input: z.object({ model: reference }), output: nothing },
 
   /** Asks nothing of the Hub. */
+  ...browserAccessProcedures,
   'hub.status': { input: nothing, output: hubStatusSchema },
   /** Keeps an access token in the data folder, for its owner alone; null forgets it. It is never given out again. */
   'hub.setToken': { input: z.object({ token: z.string().max(500).nullable() }), output: hubStatusSchema },

@@ -36,6 +36,7 @@ import {
 } from '../store/database.ts';
 import { lockHome } from '../store/homeLock.ts';
 import { ensureProject, findProject, lastOpenedProject } from '../store/projects.ts';
+import { createBrowserServer, type BrowserServer } from './browserAccess.ts';
 
 /** The studio without a face: services over one data folder. */
 export interface Core {
@@ -57,6 +58,7 @@ export interface Core {
   trash: Trash;
   forecasts: ForecastService;
   studies: StudyService;
+  browsers: BrowserServer;
   /** What callers reach through a host. */
   handlers: ProcedureHandlers;
   /** Kills running engines and gives the data folder back. */
@@ -108,6 +110,7 @@ export function createCore(options: {
   const exports = createExportService(context, models, runs);
   const generation = createGenerationService(context, models, runs);
   const projects = createProjectService(context, (name) => (project = name));
+  const browsers = createBrowserServer(() => core);
   if (mode === 'write') {
     context.trash.empty();
     runs.recover();
@@ -156,6 +159,10 @@ export function createCore(options: {
       models.remove(model);
       return {};
     },
+    'access.get': async () => browsers.state(),
+    'access.serve': ({ everywhere, port }) =>
+      browsers.serve({ host: everywhere ? '0.0.0.0' : '127.0.0.1', port, canEnd: true }),
+    'access.end': () => browsers.endForPage(),
     'hub.status': async () => hub.status(),
     'hub.setToken': async ({ token }) => hub.setToken(token),
     'hub.search': ({ query, limit }, { signal }) => hub.search(query, limit, signal),
@@ -228,7 +235,7 @@ export function createCore(options: {
     'exports.create': (input, { signal }) => exports.create(input, signal),
   };
   let isClosed = false;
-  return {
+  const core: Core = {
     home,
     get project() {
       return project;
@@ -247,10 +254,12 @@ export function createCore(options: {
     trash: context.trash,
     forecasts,
     studies,
+    browsers,
     handlers,
     close() {
       if (isClosed) return;
       isClosed = true;
+      void browsers.end();
       runs.queue.close();
       downloads.close();
       models.close();
@@ -259,6 +268,7 @@ export function createCore(options: {
       opened.close();
     },
   };
+  return core;
 }
 
 function open(

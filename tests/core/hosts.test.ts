@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { hostname, networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
+import { browserAccessSchema } from '../../src-main/contract/browserAccess.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
 import type { CoreMessage, Reply } from '../../src-main/contract/transport.ts';
 import { serveChannel } from '../../src-main/core/channelHost.ts';
@@ -150,6 +151,35 @@ it.each([
     code: 'usage',
     message: expect.stringMatching(message) as string,
   });
+});
+
+it('serves browsers where a page asks for it, once at a time, until it is ended', async () => {
+  const call = async (name: string, input: unknown) => {
+    const reply = await callChannel(name, input);
+    if (!reply.ok) throw StudioError.fromPlain(reply.error);
+    return browserAccessSchema.parse(reply.value);
+  };
+  expect(await call('access.get', {})).toEqual({ serving: null });
+  const [first, second] = await Promise.allSettled([
+    call('access.serve', { everywhere: false, port: 0 }),
+    call('access.serve', { everywhere: true, port: 0 }),
+  ]);
+  expect(second).toMatchObject({ status: 'rejected', reason: { code: 'usage' } });
+  if (first.status === 'rejected') throw first.reason;
+  const { url, otherUrls, canEnd } = first.value.serving!;
+  expect({ otherUrls, canEnd }).toEqual({ otherUrls: [], canEnd: true });
+  expect(await call('access.get', {})).toEqual(first.value);
+  expect((await fetch(url, { redirect: 'manual' })).status).toBe(303);
+
+  expect(await call('access.end', {})).toEqual({ serving: null });
+  await expect(fetch(url)).rejects.toThrow('fetch failed');
+  const taken = Number(new URL(origin).port);
+  await expect(call('access.serve', { everywhere: false, port: taken })).rejects.toThrow('another program');
+  expect(await call('access.get', {})).toEqual({ serving: null });
+
+  await core.browsers.serve({ host: '127.0.0.1', port: 0, canEnd: false });
+  await expect(call('access.end', {})).rejects.toThrow('ends with its command');
+  await core.browsers.end();
 });
 
 it('ends a call only when asked to, not when its caller goes away', async () => {

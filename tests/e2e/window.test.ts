@@ -218,6 +218,23 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     await electron.page.getByRole('heading', { name: 'tiny-mistral' }).waitFor();
   });
 
+  it('serves browsers while they are let in, and cuts them off', async () => {
+    await studio.goTo('Settings');
+    const section = electron.page.getByRole('region', { name: 'Use from a browser' });
+    await section.getByRole('button', { name: 'Serve browsers' }).click();
+    const link = section.getByText(/^http:\/\/127\.0\.0\.1:\d+\/\?token=[0-9a-f]{32}$/);
+    await link.waitFor();
+    const url = (await link.textContent())!;
+    const entered = await fetch(url, { redirect: 'manual' });
+    const [cookie] = entered.headers.get('set-cookie')!.split(';') as [string];
+    const page = await fetch(new URL(url).origin, { headers: { cookie } });
+    expect(await page.text()).toContain('<title>ID-LoRA Studio</title>');
+    await takePicture(electron.page, 'electron-settings');
+    await section.getByRole('button', { name: 'Stop serving browsers' }).click();
+    await section.getByRole('button', { name: 'Serve browsers' }).waitFor();
+    await expect(fetch(url)).rejects.toThrow('fetch failed');
+  });
+
   it('quits at once where a run hangs that should have paused first', async () => {
     await studio.configure({
       method: 'LoRA',

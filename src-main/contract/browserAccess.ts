@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { nothing } from './inputs.ts';
+
+/** Whether browsers can use the studio, and by which addresses. */
+export const browserAccessSchema = z.object({
+  serving: z
+    .object({
+      /** Address with the token, for this computer. */
+      url: z.string(),
+      /** The same for other computers. */
+      otherUrls: z.array(z.string()),
+      /** False where `serve` was called for nothing else. */
+      canEnd: z.boolean(),
+    })
+    .nullable(),
+});
+export type BrowserAccess = z.infer<typeof browserAccessSchema>;
+
+export const browserAccessProcedures = {
+  'access.get': { input: nothing, output: browserAccessSchema },
+  /** Lets browsers use the studio: those of this computer, or of every one that reaches it. */
+  'access.serve': {
+    input: z.object({
+      everywhere: z.boolean(),
+      /** 0: one that is free. */
+      port: z.number().int().min(0).max(65535),
+    }),
+    output: browserAccessSchema,
+  },
+  'access.end': { input: nothing, output: browserAccessSchema },
+} as const;
