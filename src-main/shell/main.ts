@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import type { BrowserWindow } from 'electron';
 import { app, dialog, ipcMain, Notification, powerSaveBlocker } from 'electron';
-import type { Run } from '../contract/entities.ts';
 import { shellChannels } from '../contract/shellBridge.ts';
 import { clientMessageSchema } from '../contract/transport.ts';
 import { readOptions, windowFolder } from './arguments.ts';
 import { startCoreProcess, type CoreProcess } from './coreProcess.ts';
 import { setMenu } from './menu.ts';
 import { declarePageProtocol, pageOrigin, servePage } from './pageProtocol.ts';
+import { watchJobs, type JobNotice } from './longJobs.ts';
 import { quitAtOnceQuestion, quitQuestion } from './quitQuestion.ts';
 import { watchRuns } from './runWatch.ts';
 import { openStudioWindow } from './studioWindow.ts';
@@ -35,8 +35,17 @@ const runs = watchRuns({
     }
     if (!busy && isInBackground) app.quit();
   },
-  onEnded: notify,
+  onEnded: (run) =>
+    notify({
+      title: run.state === 'done' ? `Run “${run.name}” is done` : `Run “${run.name}” has failed`,
+      body:
+        run.state === 'done'
+          ? `${run.step} steps, last loss ${run.lastLoss?.toPrecision(4) ?? 'unknown'} nats per token`
+          : (run.error?.message ?? 'See its page for the reason.'),
+      href: `/train/runs/${run.id}`,
+    }),
 });
+const jobs = watchJobs(notify);
 
 declarePageProtocol();
 if (!app.requestSingleInstanceLock()) app.exit(0);
@@ -68,6 +77,9 @@ function start(): void {
     },
     onMessage(message) {
       runs.see(message);
+      jobs.answered(message);
+      if (message.kind === 'event' && message.event.event.type === 'downloads.changed' && core)
+        void seeDownloads(core);
       window?.webContents.send(shellChannels.fromCore, message);
     },
     onState(state) {
@@ -86,13 +98,20 @@ async function seeRuns(process: CoreProcess): Promise<void> {
   if (queue) runs.seeAll(queue);
 }
 
+async function seeDownloads(process: CoreProcess): Promise<void> {
+  const downloads = await process.call('models.downloads', {}).catch(() => null);
+  if (downloads) jobs.seeDownloads(downloads);
+}
+
 /** What the page can ask of the shell. Only our own page is listened to. */
 function serveChannels(process: CoreProcess): void {
   const isOurs = (event: Electron.IpcMainEvent | Electron.IpcMainInvokeEvent) =>
     event.senderFrame !== null && event.senderFrame.url.startsWith(`${pageOrigin}/`);
   ipcMain.on(shellChannels.toCore, (event, raw: unknown) => {
     const message = clientMessageSchema.safeParse(raw);
-    if (isOurs(event) && message.success) process.send(message.data);
+    if (!isOurs(event) || !message.success) return;
+    jobs.called(message.data);
+    process.send(message.data);
   });
   ipcMain.on(shellChannels.askState, (event) => {
     if (isOurs(event)) event.sender.send(shellChannels.state, process.state());
@@ -142,16 +161,11 @@ function openPage(href: string): void {
   else send();
 }
 
-function notify(run: Run): void {
+/** Says what has ended to somebody who looks elsewhere. */
+function notify({ title, body, href }: JobNotice): void {
   if (window?.isFocused() || !Notification.isSupported()) return;
-  const notification = new Notification({
-    title: run.state === 'done' ? `Run “${run.name}” is done` : `Run “${run.name}” has failed`,
-    body:
-      run.state === 'done'
-        ? `${run.step} steps, last loss ${run.lastLoss?.toPrecision(4) ?? 'unknown'} nats per token`
-        : (run.error?.message ?? 'See its page for the reason.'),
-  });
-  notification.on('click', () => openPage(`/train/runs/${run.id}`));
+  const notification = new Notification({ title, body });
+  notification.on('click', () => openPage(href));
   notification.show();
 }
 

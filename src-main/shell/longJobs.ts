@@ -1,0 +1,80 @@
+import type { Download } from '../contract/modelLibrary.ts';
+import type { ProcedureName } from '../contract/procedures.ts';
+import type { ClientMessage, CoreMessage } from '../contract/transport.ts';
+
+/** What is said of a job that has ended, and the page that shows it. */
+export interface JobNotice {
+  title: string;
+  body: string;
+  href: string;
+}
+
+/** Who waits less has not gone away. */
+const longMs = 20_000;
+
+/** Calls that may take long, with what they bring and where it is seen. */
+const jobs: Partial<Record<ProcedureName, { subject: string; href: string }>> = {
+  'models.add': { subject: 'The model', href: '/models' },
+  'datasets.add': { subject: 'The dataset', href: '/data' },
+  'evaluations.start': { subject: 'The evaluation', href: '/evaluate' },
+  'evaluations.compare': { subject: 'The comparison', href: '/evaluate' },
+  'exports.create': { subject: 'The export', href: '/export' },
+  'plan.probe': { subject: 'The measurement of a few steps', href: '/train' },
+  'studio.repair': { subject: 'The repair', href: '/settings' },
+};
+
+export interface JobWatch {
+  /** Every message from the page to the core. */
+  called(message: ClientMessage): void;
+  /** Every message from the core to the page. */
+  answered(message: CoreMessage): void;
+  /** The downloads whenever one has changed. */
+  seeDownloads(downloads: readonly Download[]): void;
+}
+
+/**
+ * Follows what a page waits for, and downloads, and tells of the end of what took long; runs are watched by runWatch.ts.
+ * @param now milliseconds; tests give their own
+ */
+export function watchJobs(onEnded: (notice: JobNotice) => void, now: () => number = Date.now): JobWatch {
+  const calls = new Map<number, { subject: string; href: string; begin: number }>();
+  const downloads = new Map<string, { repository: string; begin: number }>();
+
+  function end(job: { subject: string; href: string; begin: number }, failure: string | null): void {
+    if (now() - job.begin < longMs) return;
+    const title = failure === null ? `${job.subject} is done` : `${job.subject} has failed`;
+    onEnded({ title, body: failure ?? 'See what it brought.', href: job.href });
+  }
+
+  return {
+    called(message) {
+      if (message.kind !== 'call' || !Object.hasOwn(jobs, message.name)) return;
+      calls.set(message.id, { ...jobs[message.name as ProcedureName]!, begin: now() });
+    },
+    answered(message) {
+      if (message.kind !== 'reply') return;
+      const job = calls.get(message.id);
+      calls.delete(message.id);
+      const { reply } = message;
+      if (!job || (!reply.ok && reply.error.code === 'cancelled')) return;
+      end(job, reply.ok ? null : reply.error.message);
+    },
+    seeDownloads(list) {
+      for (const [id, { repository, begin }] of downloads) {
+        const download = list.find((entry) => entry.id === id);
+        const isUnderWay = download?.state === 'running' || download?.state === 'checking';
+        if (isUnderWay) continue;
+        downloads.delete(id);
+        // One that a person stopped stays in the list; one that is complete leaves it.
+        if (download?.state === 'stopped') continue;
+        end(
+          { subject: `The download of ${repository}`, href: '/models', begin },
+          download?.error?.message ?? null,
+        );
+      }
+      for (const { id, repository, state } of list)
+        if ((state === 'running' || state === 'checking') && !downloads.has(id))
+          downloads.set(id, { repository, begin: now() });
+    },
+  };
+}
