@@ -1,7 +1,8 @@
 import { beforeAll, expect, it } from 'vitest';
 import { continuedConfig } from '../../src-main/budget/continuedConfig.ts';
 import { trainConfigSchema, type TrainConfig } from '../../src-main/contract/training.ts';
-import { temporaryFolder, trainTiny } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { trainTiny } from '../support/trainingRun.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'lora', rank: 2, alpha: 4 },

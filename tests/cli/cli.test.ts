@@ -5,7 +5,8 @@ import { SafetensorsFile } from '../../src-main/formats/safetensors.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
 import { studio, type CommandResult } from '../support/commandLine.ts';
 import { spoiltModel, spoiltText } from '../support/spoiltModel.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 const home = temporaryFolder();
 const data = join(home, 'sums.jsonl');

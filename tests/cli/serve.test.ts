@@ -5,7 +5,8 @@ import { createCore } from '../../src-main/core/createCore.ts';
 import { checkpointStep } from '../../src-main/formats/checkpointFolder.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
 import { removeHome, startStudio } from '../e2e/support/studioServer.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 const home = temporaryFolder();
 afterAll(() => removeHome(home));

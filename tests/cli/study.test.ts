@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Study, StudyOutcome } from '../../src-main/contract/studies.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
 import { studio } from '../support/commandLine.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 const home = temporaryFolder();
 const data = join(home, 'sums.jsonl');

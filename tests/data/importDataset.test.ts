@@ -7,7 +7,7 @@ import { readLines } from '../../src-main/data/lines.ts';
 import { createRandom } from '../../src-main/data/random.ts';
 import { splitRows } from '../../src-main/data/split.ts';
 import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 describe.skipIf(!hasSharedData)(`real files${sharedNote}`, () => {
   it.each([

@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
 import { rotaryFrequencies } from '../../src-main/engine/model/rotary.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const llama = {
   model_type: 'llama',
@@ -15,7 +15,7 @@ const llama = {
 };
 
 function read(config: object, generation?: object) {
-  const folder = mkdtempSync(join(tmpdir(), 'id-lora-config-'));
+  const folder = temporaryFolder();
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   if (generation) writeFileSync(join(folder, 'generation_config.json'), JSON.stringify(generation));
   return readDecoderConfig(folder);

@@ -5,7 +5,8 @@ import { writeModelFolder } from '../../src-main/formats/modelFolder.ts';
 import type { TensorToWrite } from '../../src-main/formats/safetensors.ts';
 import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
 import { fixtures } from '../support/paths.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 /** The tensors of a model folder, each read when its turn comes. */
 function tensorsOf(weights: WeightFolder): TensorToWrite[] {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { adapterConfigSchema } from '../../src-main/contract/training.ts';
 import { openAdapterFolder, writeAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
 import { writeSafetensors } from '../../src-main/formats/safetensors.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const base = { name: 'base', sha256: 'ab' };
 const tensor = (suffix: string) =>

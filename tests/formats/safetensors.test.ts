@@ -5,7 +5,7 @@ import { StudioError } from '../../src-main/contract/errors.ts';
 import { createRandom } from '../../src-main/data/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../src-main/formats/safetensors.ts';
 import { fixtures } from '../support/paths.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const folder = temporaryFolder();
 

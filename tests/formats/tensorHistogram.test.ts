@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { writeSafetensors, type SafetensorsDType } from '../../src-main/formats/safetensors.ts';
 import { tensorHistogram } from '../../src-main/formats/tensorHistogram.ts';
 import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 function histogram(values: ArrayBufferView, dtype: SafetensorsDType = 'F32') {
   const folder = temporaryFolder();

@@ -19,7 +19,8 @@ import {
 } from '../../src-main/methods/method.ts';
 import { adapterMethods } from '../../src-main/methods/registry.ts';
 import { logitsOf } from '../support/parityCase.ts';
-import { lossesOf, temporaryFolder, tinyLlama, trainTiny } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { lossesOf, tinyLlama, trainTiny } from '../support/trainingRun.ts';
 
 /**
  * A method that nobody needs: one trained factor l_g for each group of s neighbouring outputs, y_j = (1 + l_g(j)) (W x)_j.

@@ -9,7 +9,8 @@ import { expectWithin } from '../support/parityBounds.ts';
 import { logitsOf } from '../support/parityCase.ts';
 import { fixtures, projectFolder } from '../support/paths.ts';
 import { floats, maxDifference } from '../support/recordedValues.ts';
-import { temporaryFolder, trainTiny } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { trainTiny } from '../support/trainingRun.ts';
 
 /** `npm run parity` sets it: a Python with torch, transformers and PEFT. */
 const python = process.env['ID_LORA_PARITY_PYTHON'];

@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { rotaryFrequencies, rotaryMagnitude } from '../../src-main/engine/model/rotary.ts';
 import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
 import { recorded } from '../support/paths.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 /** What transformers makes of rope keys (generator/ropes.py). */
 const cases = JSON.parse(readFileSync(join(recorded, 'ropes.json'), 'utf8')) as {
@@ -14,7 +14,7 @@ const cases = JSON.parse(readFileSync(join(recorded, 'ropes.json'), 'utf8')) as 
 }[];
 
 it.each(cases)("$name: frequencies equal transformers' in f32", ({ config, texts }) => {
-  const folder = mkdtempSync(join(tmpdir(), 'id-lora-rope-'));
+  const folder = temporaryFolder();
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   const { ropes } = readDecoderConfig(folder);
   for (const { length, ropes: expected } of texts) {

@@ -10,7 +10,8 @@ import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
 import { folderBytes } from '../../src-main/services/folderBytes.ts';
 import { smallDisk } from '../support/smallDisk.ts';
-import { temporaryFolder, tinyLlama, trainTiny } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama, trainTiny } from '../support/trainingRun.ts';
 
 const kinds: [string, TrainConfigInput][] = [
   ['a full fine-tune', { adapter: { method: 'full', rank: 1, alpha: 1 }, maxSteps: 1 }],

@@ -4,7 +4,7 @@ import { createCurveReader } from '../../src-main/services/curveReader.ts';
 import { openWritable } from '../../src-main/store/database.ts';
 import { dropMetricsAfter, writeMetrics } from '../../src-main/store/metrics.ts';
 import { longCurve, writeLongRun } from '../support/longRun.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const path = join(temporaryFolder(), 'studio.db');
 const run = writeLongRun(path, 'long', 5000);

@@ -6,7 +6,8 @@ import { createCore, type Core } from '../../src-main/core/createCore.ts';
 import type { StartedDownload } from '../../src-main/services/downloads/downloads.ts';
 import { neverAborted, openTestCore } from '../support/core.ts';
 import { startHubServer, type HubServer } from '../support/hubServer.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 describe('downloads', () => {
   let hub: HubServer;

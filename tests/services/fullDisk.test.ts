@@ -8,7 +8,8 @@ import { createCore } from '../../src-main/core/createCore.ts';
 import { listCheckpoints } from '../../src-main/formats/checkpointFolder.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
 import { smallDisk } from '../support/smallDisk.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 const disk = smallDisk(1500);
 afterAll(() => {

@@ -8,7 +8,8 @@ import { parseRepository } from '../../src-main/services/hub/repository.ts';
 import { neverAborted, openTestCore } from '../support/core.ts';
 import { startHubServer, type HubServer } from '../support/hubServer.ts';
 import { fixtures } from '../support/paths.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 describe('names', () => {
   it.each([

@@ -8,7 +8,7 @@ import { examine } from '../../src-main/services/doctor.ts';
 import { readLoad } from '../../src-main/services/machine.ts';
 import { progressOf, repairRuntime } from '../../src-main/services/repair.ts';
 import { neverAborted, openTestCore } from '../support/core.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 /** A repair that says what `lines` says, then does `end`. */
 function program(end: string): readonly [string, ...string[]] {

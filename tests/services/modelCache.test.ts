@@ -8,7 +8,8 @@ import { cacheFolder, tokenFile } from '../../src-main/services/hub/places.ts';
 import { addToCache } from '../support/cacheFolder.ts';
 import { openTestCore } from '../support/core.ts';
 import { fixtures } from '../support/paths.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 it('finds cache and token where Hugging Face programs keep them', () => {
   expect(cacheFolder({ HF_HUB_CACHE: '/a', HF_HOME: '/b' })).toEqual({ folder: '/a', setBy: 'HF_HUB_CACHE' });

@@ -5,7 +5,8 @@ import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
 import { neverAborted, openTestCore } from '../support/core.ts';
 import { fixtures } from '../support/paths.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 describe('the card of a model', () => {
   let core: Core;

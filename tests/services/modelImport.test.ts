@@ -18,7 +18,8 @@ import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
 import { findModelFolder, hashFiles } from '../../src-main/services/modelImport.ts';
 import { neverAborted, openTestCore } from '../support/core.ts';
 import { fixtures } from '../support/paths.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 const sharded = join(fixtures, 'tiny-llama-sharded');
 

@@ -8,7 +8,7 @@ import { insertRun } from '../../src-main/store/runs.ts';
 import { neverAborted } from '../support/core.ts';
 import { sampleEvaluation } from '../support/sampleEvaluation.ts';
 import { sampleRun } from '../support/sampleRun.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { join } from 'node:path';
 
 let core: Core | null = null;

@@ -16,7 +16,8 @@ import { createCore, type Core } from '../../src-main/core/createCore.ts';
 import { openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
 import { neverAborted, openTestCore } from '../support/core.ts';
 import { fixtures } from '../support/paths.ts';
-import { temporaryFolder, tinyLlama } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 const config = (rest: Partial<TrainConfigInput> = {}) =>
   trainConfigSchema.parse({

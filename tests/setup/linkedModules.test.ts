@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { projectFolder } from '../support/paths.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 it("does not install through a link: npm ci would empty another checkout's modules", () => {
   const [checkout, other] = [temporaryFolder(), temporaryFolder()];

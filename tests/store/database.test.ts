@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { migrations, openReadable, openWritable, type Migration } from '../../src-main/store/database.ts';
 import { lockHome } from '../../src-main/store/homeLock.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 it('makes a database in WAL mode with full synchronisation and foreign keys', () => {
   const { writable } = openWritable(join(temporaryFolder(), 'studio.db'));

@@ -6,7 +6,7 @@ import { ensureProject } from '../../src-main/store/projects.ts';
 import { readRouterRecords } from '../../src-main/store/router.ts';
 import { insertRun } from '../../src-main/store/runs.ts';
 import { sampleRun } from '../support/sampleRun.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 it('keeps the use of experts of a run, forgets it after a step and gives it to a branch', () => {
   const database = openWritable(join(temporaryFolder(), 'studio.db'));

@@ -6,7 +6,7 @@ import { readLogs } from '../../src-main/store/runLogs.ts';
 import { ensureProject } from '../../src-main/store/projects.ts';
 import { insertRun } from '../../src-main/store/runs.ts';
 import { sampleRun } from '../support/sampleRun.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const path = join(temporaryFolder(), 'studio.db');
 const run = sampleRun({ name: 'old' });

@@ -6,7 +6,7 @@ import { migrations, openWritable } from '../../src-main/store/database.ts';
 import { ensureProject } from '../../src-main/store/projects.ts';
 import { annotateRun, findRun, insertRun, updateRun } from '../../src-main/store/runs.ts';
 import { sampleRun } from '../support/sampleRun.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 it('keeps what a person wrote when the recorder writes its older copy', () => {
   const database = openWritable(join(temporaryFolder(), 'studio.db'));

@@ -6,7 +6,7 @@ import { ensureProject } from '../../src-main/store/projects.ts';
 import { insertRun } from '../../src-main/store/runs.ts';
 import { insertSamples, readSamples } from '../../src-main/store/samples.ts';
 import { sampleRun } from '../support/sampleRun.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 it('gives all answers to a prompt, or evenly chosen ones with the first and the last', () => {
   const database = openWritable(join(temporaryFolder(), 'studio.db'));

@@ -6,7 +6,7 @@ import { ensureProject } from '../../src-main/store/projects.ts';
 import { insertRun } from '../../src-main/store/runs.ts';
 import { readSparkline } from '../../src-main/store/sparklines.ts';
 import { sampleRun } from '../support/sampleRun.ts';
-import { temporaryFolder } from '../support/trainingRun.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 function open(): WritableDatabase {
   const database = openWritable(join(temporaryFolder(), 'studio.db'));

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
-import { temporaryFolder } from './trainingRun.ts';
+import { temporaryFolder } from './temporaryFolder.ts';
 
 /** A core on a fresh data folder, and a small GSM8K-like file. */
 export function openTestCore(): { core: Core; home: string; dataFile: string } {

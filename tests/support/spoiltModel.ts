@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { createRandom } from '../../src-main/data/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../src-main/formats/safetensors.ts';
 import type { TokenRow } from '../../src-main/formats/tokenFile.ts';
-import { temporaryFolder, tinyLlama } from './trainingRun.ts';
+import { temporaryFolder } from './temporaryFolder.ts';
+import { tinyLlama } from './trainingRun.ts';
 
 /** The token of `spoiltModel` whose embedding is NaN, and its text. */
 export const spoiltToken = 96;

@@ -1,5 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { createRandom } from '../../src-main/data/random.ts';
@@ -13,12 +12,9 @@ import { writeModelFolder } from '../../src-main/formats/modelFolder.ts';
 import { writeTokenFile, type TokenRow } from '../../src-main/formats/tokenFile.ts';
 import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
 import { fixtures } from './paths.ts';
+import { temporaryFolder } from './temporaryFolder.ts';
 
 export const tinyLlama = join(fixtures, 'tiny-llama');
-
-export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'id-lora-test-'));
-}
 
 /** Rows of random tokens with a masked prompt, of different lengths; row i has task i modulo `tasks` + 1. */
 export function writeRandomRows(path: string, rows: number, seed: number, tasks = 0): void {

@@ -7,7 +7,7 @@ import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../../src-m
 import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
 import { adapterFolderOf, parityCase } from '../../support/parityCase.ts';
 import { fixtures } from '../../support/paths.ts';
-import { temporaryFolder } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** Checks the adapter of a recorded case to whose file one tensor has been added. */
 function checkWith(name: string, suffix: string): void {

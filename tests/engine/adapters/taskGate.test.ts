@@ -14,7 +14,8 @@ import { readDecoderConfig } from '../../../src-main/formats/huggingFaceConfig.t
 import { writeAdapterFolder, type AdapterTensor } from '../../../src-main/formats/peftAdapter.ts';
 import { SafetensorsFile } from '../../../src-main/formats/safetensors.ts';
 import { TokenFileReader, writeTokenFile } from '../../../src-main/formats/tokenFile.ts';
-import { temporaryFolder, tinyLlama, trainTiny, writeRandomRows } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { tinyLlama, trainTiny, writeRandomRows } from '../../support/trainingRun.ts';
 
 const { tf } = loadTensorflow();
 const context = { tf, fusion: false, emit: () => undefined, throwIfStopped: async () => undefined };

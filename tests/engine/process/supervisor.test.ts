@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { createEngineHost } from '../../../src-main/engine/process/supervisor.ts';
-import { temporaryFolder } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** An engine whose process does what the script says when its request comes. */
 function engineThat(script: string) {

@@ -4,7 +4,8 @@ import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { listCheckpoints } from '../../../src-main/formats/checkpointFolder.ts';
 import type { EngineEvent } from '../../../src-main/engine/process/protocol.ts';
 import { afterEvaluation, startOfRun } from '../../../src-main/engine/training/progress.ts';
-import { checkpointFiles, temporaryFolder, trainTiny } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { checkpointFiles, trainTiny } from '../../support/trainingRun.ts';
 
 /** Random rows are learnt by heart: the held-out loss falls, then rises. */
 const config: TrainConfigInput = {

@@ -7,14 +7,8 @@ import { asFloat32 } from '../../../src-main/formats/floats.ts';
 import { readDecoderConfig } from '../../../src-main/formats/huggingFaceConfig.ts';
 import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
 import { fixtures } from '../../support/paths.ts';
-import {
-  checkpointFiles,
-  lossesOf,
-  storedInHalf,
-  temporaryFolder,
-  tinyLlama,
-  trainTiny,
-} from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { checkpointFiles, lossesOf, storedInHalf, tinyLlama, trainTiny } from '../../support/trainingRun.ts';
 
 const full: TrainConfigInput = {
   adapter: { method: 'full', rank: 1, alpha: 1 },

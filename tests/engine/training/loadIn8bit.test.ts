@@ -5,7 +5,8 @@ import { rowScaled } from '../../../src-main/engine/model/rowScaled.ts';
 import { asFloat32 } from '../../../src-main/formats/floats.ts';
 import { writeModelFolder } from '../../../src-main/formats/modelFolder.ts';
 import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
-import { temporaryFolder, tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
 
 const linear = /\.(q|k|v|o|gate|up|down)_proj\.weight$/;
 

@@ -11,7 +11,8 @@ import { optimiserStep } from '../../../src-main/engine/training/optimiserStep.t
 import type { TokenRow } from '../../../src-main/formats/tokenFile.ts';
 import { openParityCase, parityCase } from '../../support/parityCase.ts';
 import { relativeError } from '../../support/recordedValues.ts';
-import { temporaryFolder, trainTiny } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { trainTiny } from '../../support/trainingRun.ts';
 
 /** Longer than a block of queries, so that blocks that do not see the row's first keys are among those tested. */
 const capacity = 168;

@@ -2,7 +2,8 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createTimeEstimate } from '../../../src-main/engine/training/prepareAdapter.ts';
-import { checkpointFiles, temporaryFolder, trainTiny } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { checkpointFiles, trainTiny } from '../../support/trainingRun.ts';
 
 const config = {
   adapter: { method: 'idlora' as const, rank: 4, alpha: 8, clusters: 2 },

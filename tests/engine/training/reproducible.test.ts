@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Method, TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { projectFolder } from '../../support/paths.ts';
-import { lossesOf, temporaryFolder, trainTiny } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { lossesOf, trainTiny } from '../../support/trainingRun.ts';
 
 const configOf = (method: Method, precision: 'f32' | 'bf16'): TrainConfigInput => ({
   adapter: { method, rank: 4, alpha: 8, dropout: 0.2, clusters: 2 },

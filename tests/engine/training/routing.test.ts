@@ -9,7 +9,8 @@ import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
 import { asFloat32 } from '../../../src-main/formats/floats.ts';
 import { describeRouterModule } from '../../../src-main/services/routerModule.ts';
 import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
-import { temporaryFolder, tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
 
 const common = { rank: 4, alpha: 8, clusters: 3, heads: 3, experts: 3, dropout: 0.3 };
 const configOf = (adapter: TrainConfigInput['adapter']): TrainConfigInput => ({

@@ -5,13 +5,8 @@ import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { trainedFolder, type EngineEvent } from '../../../src-main/engine/process/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { loadTokenizer } from '../../../src-main/formats/tokenizer.ts';
-import {
-  checkpointFiles,
-  lossesOf,
-  temporaryFolder,
-  tinyLlama,
-  trainTiny,
-} from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { checkpointFiles, lossesOf, tinyLlama, trainTiny } from '../../support/trainingRun.ts';
 
 const samples = {
   prompts: ['12 + 30 =', 'A longer prompt, of more tokens than the other one: '],

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { listCheckpoints } from '../../../src-main/formats/checkpointFolder.ts';
-import { checkpointFiles, lossesOf, temporaryFolder, trainTiny } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { checkpointFiles, lossesOf, trainTiny } from '../../support/trainingRun.ts';
 
 const lora: TrainConfigInput = {
   adapter: { method: 'lora', rank: 4, alpha: 8, dropout: 0.1 },

@@ -6,7 +6,8 @@ import { tokenisedRows } from '../../../src-main/services/tokenizer/tokenisedRow
 import { createTokenizerThread } from '../../../src-main/services/tokenizer/tokenizerThread.ts';
 import { endlessText, hostilePattern, withPattern } from '../../support/hostileTokenizer.ts';
 import { fixtures } from '../../support/paths.ts';
-import { temporaryFolder, tinyLlama } from '../../support/trainingRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { tinyLlama } from '../../support/trainingRun.ts';
 
 describe('the thread for tokenizers', () => {
   const thread = createTokenizerThread({ patienceMs: 1500 });

@@ -7,7 +7,8 @@ import { Graph } from '../../../../src-main/engine/graph/graph.ts';
 import { createVariable } from '../../../../src-main/engine/graph/variables.ts';
 import { adamW8bit } from '../../../../src-main/engine/training/optimisers/adamW8bit.ts';
 import { SafetensorsFile } from '../../../../src-main/formats/safetensors.ts';
-import { checkpointFiles, lossesOf, temporaryFolder, trainTiny } from '../../../support/trainingRun.ts';
+import { temporaryFolder } from '../../../support/temporaryFolder.ts';
+import { checkpointFiles, lossesOf, trainTiny } from '../../../support/trainingRun.ts';
 
 /** Rank 96 gives most matrices of tiny-llama more than 4,096 numbers, so that adamw8bit quantises them. */
 const wide: TrainConfigInput = {
