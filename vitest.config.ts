@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['tests/**/*.test.ts'],
+    setupFiles: ['tests/support/setup.ts'],
     // TensorFlow must not be loaded twice into one process, and a native crash must not take the others along.
     pool: 'forks',
     maxWorkers: 2,

@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['tests/long/**/*.long.ts'],
+    setupFiles: ['tests/support/setup.ts'],
     pool: 'forks',
     maxWorkers: 1,
     testTimeout: 1_800_000,

@@ -37,7 +37,7 @@ describe.skipIf(!chromiumPath)(`a studio that hangs${chromiumNote}`, () => {
     await page.goto(new URL(`/train/runs/${id}`, server.url).href);
     await studio.waitForStep(5);
     engine = Number(
-      execFileSync('pgrep', ['-P', String(server.pid), '-f', 'engine/process/child.ts'], {
+      execFileSync('pgrep', ['-n', '-P', String(server.pid), '-f', 'engine/process/child.ts'], {
         encoding: 'utf8',
       }),
     );

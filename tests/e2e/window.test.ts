@@ -244,7 +244,7 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     await studio.start();
     await studio.waitForStep(1);
     const engine = Number(
-      execFileSync('pgrep', ['-P', String(await corePid()), '-f', 'engine/process/child.ts'], {
+      execFileSync('pgrep', ['-n', '-P', String(await corePid()), '-f', 'engine/process/child.ts'], {
         encoding: 'utf8',
       }),
     );

@@ -22,7 +22,7 @@ afterAll(() => core.close());
 
 /** Halts the one engine of this process, as a step of many minutes or a native hang does. */
 function haltEngine(): void {
-  const pid = execFileSync('pgrep', ['-P', String(process.pid), '-f', 'engine/process/child.ts'], {
+  const pid = execFileSync('pgrep', ['-n', '-P', String(process.pid), '-f', 'engine/process/child.ts'], {
     encoding: 'utf8',
   });
   process.kill(Number(pid), 'SIGSTOP');

@@ -22,13 +22,13 @@ const configOf = (method: Method, precision: 'f32' | 'bf16'): TrainConfigInput =
 /** A process of its own that trains and prints its losses. */
 async function lossesInFreshProcess(config: TrainConfigInput): Promise<number[]> {
   const script = `
-    const { trainTiny, lossesOf, temporaryFolder } = await import('./tests/support/trainingRun.ts');
-    const { events } = await trainTiny({ config: JSON.parse(process.argv[1]), folder: temporaryFolder() });
+    const { trainTiny, lossesOf } = await import('./tests/support/trainingRun.ts');
+    const { events } = await trainTiny({ config: JSON.parse(process.argv[1]), folder: process.argv[2] });
     process.stdout.write('\\n' + JSON.stringify(lossesOf(events)));
     process.exit(0);`;
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ['--input-type=module', '--eval', script, JSON.stringify(config)],
+    ['--input-type=module', '--eval', script, JSON.stringify(config), temporaryFolder()],
     { cwd: join(projectFolder) },
   );
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as number[];
