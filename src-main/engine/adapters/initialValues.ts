@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { modulePath } from '../../budget/adapterSites.ts';
+import { StudioError } from '../../contract/errors.ts';
 import { createRandom, type Random } from '../../data/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
@@ -80,12 +81,15 @@ async function pivotsOf(
   const name = `${modulePath(site)}.weight`;
   const pivotSeed = seedFrom(seed, 'pivots', name);
   const bytes = strategy === 'pmrc' ? source.read(name) : new Uint8Array(0);
-  const choose = () =>
-    chooser.choose(
+  const choose = () => {
+    const { dtype } = source.info(name)!;
+    if (strategy === 'pmrc') checkFinite(bytes, dtype, dOut, name);
+    return chooser.choose(
       strategy,
-      { count: dOut, dimensions: dIn, stored: storedType(source.info(name)!.dtype), bytes: () => bytes },
+      { count: dOut, dimensions: dIn, stored: storedType(dtype), bytes: () => bytes },
       { clusters, rank, seed: pivotSeed },
     );
+  };
   if (strategy !== 'pmrc' || !cacheFolder) return choose();
   const key = createHash('sha256')
     .update(bytes)
@@ -97,6 +101,31 @@ async function pivotsOf(
   const pivots = await choose();
   writeSafetensors(path, [{ name: 'pivots', dtype: 'I32', shape: [pivots.length], data: hostBytes(pivots) }]);
   return pivots;
+}
+
+/** Bits of the exponent: all set in a number that is not finite. */
+const exponents: Readonly<Record<string, { view: typeof Uint16Array | typeof Uint32Array; mask: number }>> = {
+  BF16: { view: Uint16Array, mask: 0x7f80 },
+  F16: { view: Uint16Array, mask: 0x7c00 },
+  F32: { view: Uint32Array, mask: 0x7f80_0000 },
+};
+
+/**
+ * No row is near to one that has no distance. Reads bits, as to widen fifty million numbers would take seconds.
+ * @throws StudioError model_invalid with the tensor and the row
+ */
+function checkFinite(bytes: Uint8Array, dtype: string, rows: number, name: string): void {
+  const { view, mask } = exponents[dtype]!;
+  const size = view.BYTES_PER_ELEMENT;
+  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : Uint8Array.from(bytes);
+  const numbers = new view(buffer as ArrayBuffer, byteOffset, bytes.byteLength / size);
+  for (let i = 0; i < numbers.length; i++)
+    if ((numbers[i]! & mask) === mask)
+      throw new StudioError(
+        'model_invalid',
+        `${name} has a value in row ${Math.floor((i * rows) / numbers.length)} that is no finite number.`,
+        'The model is damaged: get it again.',
+      );
 }
 
 /** A standard normal number (Box and Muller 1958). */

@@ -2,7 +2,13 @@ import { adapterSites, modulePath, type LinearSite } from '../../budget/adapterS
 import { checkStructure } from '../../budget/check.ts';
 import { moduleSize } from '../../budget/modelShape.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { AdapterConfig, Precision } from '../../contract/training.ts';
+import {
+  fusedModules,
+  targetModules,
+  type AdapterConfig,
+  type Precision,
+  type TargetModule,
+} from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import { hasBias } from '../../formats/decoderWeights.ts';
 import type { AdapterCall, AdapterMethod, LinearShape, ParameterSpec } from '../../methods/method.ts';
@@ -361,12 +367,18 @@ export class ModelGraph {
   #dropout(value: Tensor, site: LinearSite, seed: Tensor | null): Tensor {
     const p = this.adapter?.dropout ?? 0;
     if (!seed || p === 0) return value;
-    const offset = 1 + site.layer * 7 + this.adapter!.targets.indexOf(site.module);
-    const siteSeed = add(seed, this.graph.constant([offset * 65537, 0], 'i32'));
+    const siteSeed = add(seed, this.graph.constant([dropoutOffset(site) * 65537, 0], 'i32'));
     const uniform = statelessUniform(siteSeed, value.shape);
     const keep = cast(greaterEqual(uniform, scalarLike(uniform, p)), value.dtype);
     return multiply(value, multiply(keep, scalarLike(value, 1 / (1 - p))));
   }
+}
+
+const dropoutModules: readonly TargetModule[] = [...targetModules, ...fusedModules];
+
+/** A number from 1 on that no other module of a model has: each draws masks of its own. */
+export function dropoutOffset({ layer, module }: LinearSite): number {
+  return 1 + layer * dropoutModules.length + dropoutModules.indexOf(module);
 }
 
 /** Bytes as 32-bit words; a trailing half word is padded with zeros. */

@@ -8,7 +8,8 @@ export interface RowScaled {
 
 /**
  * Rounds every row of a stored matrix to multiples of a 127th of its greatest size (absmax, as bitsandbytes does for weights of LLM.int8;
- * Dettmers et al. 2022, section 2.1). A row of zeros stays one. One row at a time is there in f32.
+ * Dettmers et al. 2022, section 2.1). A row of zeros stays one; one with a
+ * NaN becomes all NaN, so that the training sees it. One row at a time is there in f32.
  *
  * @param bytes [rows, columns], row by row @param dtype as safetensors names it
  */
@@ -23,7 +24,7 @@ export function rowScaled(bytes: Uint8Array, dtype: string, rows: number): RowSc
     let greatest = 0;
     for (let i = 0; i < columns; i++) {
       const size = Math.abs(weights[i]!);
-      if (size > greatest) greatest = size;
+      if (size > greatest || Number.isNaN(size)) greatest = size;
     }
     const scale = greatest / 127;
     scales[row] = scale;

@@ -112,3 +112,9 @@ it.each([
     expect(user / 1e6).toBeLessThan(3);
   },
 );
+
+it('ends with an error where costs are not numbers', () => {
+  expect(() => assignWithMinimumSize(new Float32Array(160).fill(Number.NaN), 40, 4, 5)).toThrow(
+    'not numbers',
+  );
+});

@@ -38,6 +38,13 @@ const losses = async (config: TrainConfigInput, modelFolder = tinyLlama, fusion 
 };
 
 describe('a base in 8 bits', () => {
+  it.each([Number.NaN, Infinity])('hides no %s of the model', (damage) => {
+    const weights = Float32Array.of(1, damage, 0.5, 2);
+    const { values, scales } = rowScaled(new Uint8Array(weights.buffer), 'F32', 2);
+    expect(values[0]! * scales[0]!).toBeNaN();
+    expect(values[3]! * scales[1]!).toBeCloseTo(2, 6);
+  });
+
   it('rounds each row to 127 steps of its greatest weight', () => {
     const weights = Float32Array.of(1, -0.5, 0.25, 0, 0, 0, -2, 4, 0.01);
     const { values, scales } = rowScaled(new Uint8Array(weights.buffer), 'F32', 3);

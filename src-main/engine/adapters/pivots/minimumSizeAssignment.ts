@@ -42,6 +42,7 @@ export function assignWithMinimumSize(
     const target = sizes.findIndex((size) => size < minimumSize);
     if (target < 0) return cluster;
     const path = cheapestPath(edges, sizes, minimumSize, target, margin);
+    if (path.length === 1) throw new Error('minimum-size assignment: costs are not numbers');
     const moves = path.slice(1).map((to, i) => edges.cheapest(path[i]!, to)!.point);
     moves.forEach((point, i) => edges.move(point, path[i + 1]!));
     sizes[path[0]!]!--;
