@@ -74,7 +74,7 @@ const help = `ID-LoRA Studio
                                                    the engine's own speed and memory on random weights
   demo                                             LoRA against ID-LoRA, start to end
 
-Options of other methods are ignored. Rows with a number as "task" tell the task gate their task.
+Options that change nothing beside the others (--heads with lora) are named and ignored. Rows with a number as "task" tell the task gate their task.
 Everywhere: --home DIR (data folder), --project NAME, --json (one JSON document on stdout).
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 `;

@@ -3,7 +3,7 @@ import { adapterSites } from './adapterSites.ts';
 import { checkOptions } from './checkOptions.ts';
 import { impossible, type CheckedModule, type RanklessConfig } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
-import { moduleSize, type ModelShape } from './modelShape.ts';
+import { linearModules, moduleSize, type ModelShape } from './modelShape.ts';
 import { siteGroups } from './siteGroups.ts';
 import { modelTargets } from './targets.ts';
 
@@ -65,13 +65,17 @@ function distinctModules(shape: ModelShape, adapter: AdapterConfig) {
 
 /**
  * Checks all options of an adapter against each other and against a model. Options of other methods are ignored, so that one set of
- * options can serve several methods; options that contradict the method itself are refused.
+ * options can serve several methods (the command line names them); options that contradict the method itself are refused.
  * @throws StudioError config_invalid with the nearest possible values
  */
 export function checkAdapter(shape: ModelShape, adapter: AdapterConfig): void {
   if (adapter.method === 'full') {
     const { layers, rankPattern, alphaPattern, rankStabilized, dropout } = adapter;
+    const targets = modelTargets(shape, adapter.targets);
     const given = [
+      ...(targets.length < linearModules(shape).length
+        ? [`a choice of modules (${targets.join(', ')})`]
+        : []),
       ...(layers ? ['a choice of layers'] : []),
       ...(Object.keys(rankPattern).length > 0 ? ['a rank pattern'] : []),
       ...(Object.keys(alphaPattern).length > 0 ? ['an alpha pattern'] : []),

@@ -54,13 +54,17 @@ export function learningRate(config: Rates, step: number, totalSteps: number): n
 export function checkSchedule(config: Rates, totalSteps: number): void {
   const { schedule, warmupSteps } = config;
   const decay = decayStepsOf(config, totalSteps);
+  if (warmupSteps > 0 && warmupSteps >= totalSteps)
+    throw new StudioError(
+      'config_invalid',
+      `warmupSteps ${warmupSteps} is as long as the run, which has ${steps(totalSteps)}: its learning rate would never reach ${config.learningRate}.`,
+      `Set warmupSteps to ${totalSteps - 1} or less (a tenth, ${Math.floor(totalSteps / 10)}, is usual), or train for longer.`,
+    );
   if (schedule === 'warmup_stable_decay' && warmupSteps + decay > totalSteps)
     throw new StudioError(
       'config_invalid',
       `The schedule warmup_stable_decay needs ${warmupSteps} warm-up and ${decay} decay steps, but the run has ${totalSteps}.`,
-      warmupSteps < totalSteps
-        ? `Set decaySteps to ${totalSteps - warmupSteps} or less.`
-        : `Set warmupSteps below ${totalSteps}.`,
+      `Set decaySteps to ${totalSteps - warmupSteps} or less.`,
     );
   if (schedule === 'polynomial' && polynomialEndRatio(config) > 1)
     throw new StudioError(
@@ -68,6 +72,10 @@ export function checkSchedule(config: Rates, totalSteps: number): void {
       `The schedule polynomial falls to a rate of ${polynomialEnd}, which is above the learning rate ${config.learningRate}.`,
       'Raise the learning rate, or set minLearningRateRatio (0, say).',
     );
+}
+
+function steps(count: number): string {
+  return count === 1 ? '1 step' : `${count} steps`;
 }
 
 function decayStepsOf({ decaySteps }: Rates, totalSteps: number): number {

@@ -5,6 +5,7 @@ import { readShape, sizeNames } from '../budget/readShape.ts';
 import { budgetReport } from '../budget/report.ts';
 import { StudioError } from '../contract/errors.ts';
 import { methods, methodSchema, type Method } from '../contract/training.ts';
+import { optionDefaults } from '../contract/trainingOptions.ts';
 import { createCore } from '../core/createCore.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import { readJsonObject } from '../formats/jsonFile.ts';
@@ -13,7 +14,7 @@ import { budgetSize, countedTrainable, solveOptions } from './budgetSize.ts';
 import { describeBudget } from './budgetTable.ts';
 import { homeOf } from './commandContext.ts';
 import { createOutput } from './output.ts';
-import { adapterFrom, adapterOptions, givenOptions } from './trainingArguments.ts';
+import { adapterFrom, adapterOptions, givenOptions, noteIdleOptions } from './trainingArguments.ts';
 
 /**
  * budget --model PRESET-or-FOLDER --method lora,idlora --rank R ...; budget --model M --solve 4000000|0.5%|8MB|run:NAME
@@ -27,12 +28,19 @@ export async function budgetCommand(args: readonly string[]): Promise<void> {
     if (!parsed.success) throw usageError(`There is no method "${name}"; there are ${methods.join(', ')}.`);
     return parsed.data;
   });
-  const { method: _, rank, ...options } = adapterFrom({ ...givenOptions(values), method: 'lora' });
+  const given = givenOptions({ ...values, method: undefined });
+  const { method: _, rank, ...options } = adapterFrom(given);
   const place = { home: homeOf(values), project: text(values, 'project') ?? 'default' };
   const size = budgetSize(values, rank, (run) => trainableOf(run, place));
   const { shape, notes } = shapeOf(model, place);
   const report = budgetReport(model, shape, wanted, options, size);
-  createOutput(values['json'] === true).result({ ...report, ...(notes.length > 0 && { notes }) }, () =>
+  const output = createOutput(values['json'] === true);
+  noteIdleOptions(
+    output,
+    given,
+    wanted.map((method) => ({ ...optionDefaults, ...options, method })),
+  );
+  output.result({ ...report, ...(notes.length > 0 && { notes }) }, () =>
     [describeBudget(report), ...notes].join('\n'),
   );
 }

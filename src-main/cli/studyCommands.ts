@@ -8,6 +8,7 @@ import {
   type Study,
   type StudyQuestion,
 } from '../contract/studies.ts';
+import { flatten } from '../contract/trainingOptions.ts';
 import type { Core } from '../core/createCore.ts';
 import type { StartedRun } from '../services/runs.ts';
 import type { PlannedStudy, StudyRequest } from '../services/studies.ts';
@@ -18,7 +19,7 @@ import { withCore, type CommandContext } from './commandContext.ts';
 import { formatTable, type Output } from './output.ts';
 import { outcomeText, planText, studyText } from './studyText.ts';
 import { createWatcher } from './trainCommand.ts';
-import { givenOptions, trainConfigFrom, trainOptions } from './trainingArguments.ts';
+import { givenOptions, noteIdleOptions, trainConfigFrom, trainOptions } from './trainingArguments.ts';
 
 const actions = ['list', 'show', 'papers', 'plan', 'start', 'resume', 'remove'] as const;
 
@@ -75,6 +76,7 @@ export async function studyCommand(
       }
       case 'plan': {
         const request = requestFrom(core, values);
+        noteIdle(output, request, values);
         const planned = await studies.plan(request);
         const forecast = await forecastOf(core, planned, command.signal);
         output.result(planDocument(request, planned, forecast), () => planText(planned, forecast));
@@ -82,6 +84,7 @@ export async function studyCommand(
       }
       case 'start': {
         const request = requestFrom(core, values);
+        noteIdle(output, request, values);
         const planned = await studies.plan(request);
         const forecast = await forecastOf(core, planned, command.signal);
         output.progress(planText(planned, forecast));
@@ -223,6 +226,15 @@ function requestFrom({ runs }: Core, values: Values): StudyRequest {
       config: trainConfigFrom({ ...given, method: 'lora' }),
     }),
   };
+}
+
+/** Options of train that none of the study's methods heeds; a study of the paper heeds none at all. */
+function noteIdle(output: Output, { question }: StudyRequest, values: Values): void {
+  const configs =
+    question.kind === 'paper'
+      ? []
+      : question.methods.map((method) => ({ ...flatten(question.config), method }));
+  noteIdleOptions(output, givenOptions(values), configs);
 }
 
 function listText(all: readonly Study[]): string {

@@ -2,12 +2,19 @@ import { readFileSync } from 'node:fs';
 import type { DataContract, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { writeDocument, type ReadDocument } from '../contract/trainingDocument.ts';
+import { flatten } from '../contract/trainingOptions.ts';
 import { configYaml, readConfigYaml } from '../contract/trainingYaml.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
 import { parseCommand, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { createOutput, formatCount, type Output } from './output.ts';
-import { givenOptions, givenRunOptions, trainConfigFrom, trainOptions } from './trainingArguments.ts';
+import {
+  givenOptions,
+  givenRunOptions,
+  noteIdleOptions,
+  trainConfigFrom,
+  trainOptions,
+} from './trainingArguments.ts';
 
 /** train --model M --data D --method idlora --rank 8 ... --name RUN; train --config FILE.yaml; train --resume RUN */
 export async function trainCommand(args: readonly string[], command: CommandContext): Promise<void> {
@@ -28,7 +35,8 @@ export async function trainCommand(args: readonly string[], command: CommandCont
         'Give what is to change as options, for example --max-steps 400.',
       );
   const file = configFile(text(values, 'config'));
-  const config = resumed === undefined ? trainConfigFrom({ ...file.options, ...givenOptions(values) }) : null;
+  const given = givenOptions(values);
+  const config = resumed === undefined ? trainConfigFrom({ ...file.options, ...given }) : null;
   const names = {
     model: text(values, 'model') ?? file.names.model,
     dataset: text(values, 'data') ?? file.names.dataset,
@@ -55,6 +63,9 @@ export async function trainCommand(args: readonly string[], command: CommandCont
           watch,
         )
       : await runs.resume(resumed!, watch, givenRunOptions(values));
+    noteIdleOptions(output, given, [flatten(run.config)], file.options);
+    if (config && run.config.context < config.context)
+      output.progress(`Rows end after ${run.config.context} tokens: so many positions the model has.`);
     command.onInterrupt(() => {
       output.progress('Stopping after this step, with a checkpoint (Ctrl+C again: at once, without) ...');
       void runs.stop(run.id, { save: true });

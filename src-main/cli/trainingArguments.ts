@@ -1,6 +1,7 @@
 import type { ParseArgsConfig } from 'node:util';
 import {
   isOptional,
+  optionText,
   readLayers,
   readModules,
   readPattern,
@@ -15,13 +16,16 @@ import {
 } from '../contract/training.ts';
 import {
   isAdapterOption,
+  matters,
   nest,
   optionDeclarations,
   optionDefaults,
   optionNames,
   optionSchema,
+  type DecidingOptions,
   type OptionName,
 } from '../contract/trainingOptions.ts';
+import type { Output } from './output.ts';
 import { check, flag, number, text, usageError, type Values } from './arguments.ts';
 
 /** Options of a run that were given, by their configuration names. */
@@ -70,6 +74,25 @@ function withAdapterDefaults(adapter: Record<string, unknown>): Record<string, u
   if (method === 'full') return { rank: 1, alpha: 1, ...adapter };
   const { rank = optionDefaults.rank } = adapter;
   return { method, rank, alpha: typeof rank === 'number' ? 2 * rank : undefined, ...adapter };
+}
+
+/**
+ * Says which of the given options change nothing for any of the configurations: what was typed for nothing must not pass for heeded.
+ * @param unspoken options of a file, of which only those with an unusual value are named
+ */
+export function noteIdleOptions(
+  output: Pick<Output, 'progress'>,
+  given: GivenOptions,
+  configs: readonly DecidingOptions[],
+  unspoken: GivenOptions = {},
+): void {
+  const all = { ...unspoken, ...given };
+  const idle = optionNames.filter((name) => {
+    if (!(name in all) || configs.some((config) => matters(name, config))) return false;
+    return name in given || JSON.stringify(all[name]) !== JSON.stringify(optionDefaults[name]);
+  });
+  const shown = idle.map((name) => `--${optionDeclarations[name].flag} ${optionText(name, all[name])}`);
+  if (idle.length > 0) output.progress(`Without effect beside the other options: ${shown.join(', ')}`);
 }
 
 /** The flag of what a path in the configuration leads to: `adapter.targets.2` is `--targets`. */

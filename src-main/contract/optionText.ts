@@ -70,6 +70,22 @@ export function modulesText(modules: readonly TargetModule[]): string {
   return modules.join() === targetModules.join() ? 'all' : modules.join(',');
 }
 
+/** An option's value as people type it; what is absent is `none`, of layers `all`. */
+export function optionText(name: OptionName, value: unknown): string {
+  switch (optionDeclarations[name].kind) {
+    case 'modules':
+      return modulesText(value as readonly TargetModule[]);
+    case 'layers':
+      return value === null ? 'all' : layersText(value as readonly number[]);
+    case 'pattern':
+      return patternText(value as Record<string, number>);
+    case 'samples':
+      return value === null ? 'none' : JSON.stringify(value);
+    default:
+      return value === null ? 'none' : String(value);
+  }
+}
+
 /** Prompts that are asked during training: a JSON object {prompts, every, maxTokens}, or one prompt as it is. */
 export function readSamples(text: string): Read<unknown> {
   if (!text.trimStart().startsWith('{')) return { value: { prompts: [text] } };

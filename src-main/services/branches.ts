@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { checkOptions } from '../budget/checkOptions.ts';
 import { continuedConfig } from '../budget/continuedConfig.ts';
+import { checkSchedule } from '../budget/schedule.ts';
 import type { Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { checkpointName, checkpointStep, listCheckpoints } from '../formats/checkpointFolder.ts';
@@ -46,6 +47,7 @@ export function createBranch(context: ServiceContext, parent: Run, request: Bran
       `A branch from step ${step} that ends at step ${end} has no step left to train.`,
       `Set maxSteps above ${step}: it counts the steps before the branch, too.`,
     );
+  if (end !== null) checkSchedule(config, end);
   const evaluations = readEvals(database, parent.id, 0, step);
   const { modelId, modelName, datasetId, datasetName, project, trainable, frozenExtra } = parent;
   const branch: Run = {

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { checkTraining } from '../budget/check.ts';
+import { fittingContext } from '../budget/context.ts';
 import { forecastTraining } from '../budget/forecast/calibrate.ts';
 import type { Calibration, ForecastRecord, RowLengths, RunForecast } from '../contract/forecast.ts';
 import type { Model, Run } from '../contract/entities.ts';
@@ -61,6 +62,7 @@ export function createForecastService(
     async probe({ model: modelReference, dataset: datasetReference, config, steps }, signal) {
       const [model, dataset] = [models.get(modelReference), datasets.get(datasetReference)];
       checkTraining(readDecoderConfig(model.folder), config);
+      fittingContext(config.context, model.contextLength);
       if (isProbing)
         throw new StudioError('usage', 'Another probe is under way.', 'Wait for its end, or cancel it.');
       isProbing = true;

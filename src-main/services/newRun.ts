@@ -1,4 +1,7 @@
 import { checkTraining } from '../budget/check.ts';
+import { fittingContext } from '../budget/context.ts';
+import { checkSchedule } from '../budget/schedule.ts';
+import { heldOutCount, stepCount } from '../budget/steps.ts';
 import { modelTargets } from '../budget/targets.ts';
 import type { Dataset, Model, Run } from '../contract/entities.ts';
 import type { TrainConfig } from '../contract/training.ts';
@@ -6,7 +9,7 @@ import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import { newId } from './context.ts';
 
 /**
- * A run of a model on a dataset, whose adapter names the modules as the model does.
+ * A run of a model on a dataset, whose adapter names the modules as the model does, and whose context is no longer than the model's.
  * @throws StudioError config_invalid with the nearest possible values
  */
 export function plannedRun(given: {
@@ -19,11 +22,18 @@ export function plannedRun(given: {
   const { name, project, model, dataset, config } = given;
   const decoder = readDecoderConfig(model.folder);
   checkTraining(decoder, config);
+  // Rows that do not fit are dropped later: a schedule too long for all of them is too long for the rest.
+  const steps = stepCount(config, dataset.rows - heldOutCount(dataset.rows, config.heldOutFraction));
+  if (steps !== null) checkSchedule(config, steps);
   const targets = modelTargets(decoder, config.adapter.targets);
   return newRun({
     ...{ name, project, modelId: model.id, modelName: model.name },
     ...{ datasetId: dataset.id, datasetName: dataset.name },
-    config: { ...config, adapter: { ...config.adapter, targets } },
+    config: {
+      ...config,
+      context: fittingContext(config.context, decoder.contextLength),
+      adapter: { ...config.adapter, targets },
+    },
   });
 }
 

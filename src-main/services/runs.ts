@@ -1,5 +1,6 @@
 import { checkOptions } from '../budget/checkOptions.ts';
 import { continuedConfig } from '../budget/continuedConfig.ts';
+import { checkSchedule } from '../budget/schedule.ts';
 import type { Checkpoint, Run } from '../contract/entities.ts';
 import type {
   Curves,
@@ -251,6 +252,7 @@ export function createRunService(
       ? continuedConfig(run.config, changes, 'A resumed run')
       : { ...run.config, ...changes };
     checkOptions(config);
+    if (config.maxSteps !== null) checkSchedule(config, config.maxSteps);
     return save({ ...run, config, state: 'queued', error: null, endReason: null, endedAt: null });
   }
 

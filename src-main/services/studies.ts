@@ -83,7 +83,11 @@ export function createStudyService(
     const { question } = request;
     return {
       ...{ model, dataset },
-      plan: planStudy(readDecoderConfig(model.folder), name, question),
+      plan: planStudy(
+        { shape: readDecoderConfig(model.folder), contextLength: model.contextLength },
+        name,
+        question,
+      ),
       notes: question.kind === 'paper' ? studyNotes(paperStudy(question.study), { model, dataset }) : [],
     };
   }

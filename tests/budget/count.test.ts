@@ -186,6 +186,7 @@ describe('impossible combinations name the nearest possible ones', () => {
     expect(full({ rankPattern: { q_proj: 2 } })).toThrow(/a rank pattern/);
     expect(full({ alphaPattern: { q_proj: 2 } })).toThrow(/an alpha pattern/);
     expect(full({ rankStabilized: true })).toThrow(/rslora/);
+    expect(full({ targets: ['q_proj', 'v_proj'] })).toThrow(/a choice of modules \(q_proj, v_proj\)/);
     expect(full({}, { loraPlusRatio: 4 })).toThrow(/LoRA\+ gives the B matrices/);
   });
   it('a rank beyond a side of the matrix', () => {

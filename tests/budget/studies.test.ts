@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { countParameters } from '../../src-main/budget/count.ts';
-import { presets } from '../../src-main/budget/modelShape.ts';
+import { presets, type ModelShape } from '../../src-main/budget/modelShape.ts';
 import { publishedCounts } from '../../src-main/budget/paper.ts';
 import { forecastStudy } from '../../src-main/budget/studies/forecast.ts';
 import {
@@ -14,6 +14,7 @@ import { paperStudyIds, studyQuestionSchema, type StudyQuestion } from '../../sr
 import { methods, trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 
 const shape = presets['llama-3.2-1b']!;
+const on = (sizes: ModelShape) => ({ shape: sizes, contextLength: 4096 });
 
 function equalBudget(
   rest: Partial<Extract<StudyQuestion, { kind: 'equal_budget' }>> = {},
@@ -31,7 +32,7 @@ function equalBudget(
 
 describe('an equal-budget comparison', () => {
   it('gives every method its greatest rank within the budget, and alpha its ratio to it', () => {
-    const plan = planStudy(shape, 'eq', equalBudget({ methods: [...methods] }));
+    const plan = planStudy(on(shape), 'eq', equalBudget({ methods: [...methods] }));
     expect(plan.impossible.map(({ label }) => label)).toEqual(['full']);
     for (const { config, trainable, remainder, method } of plan.arms) {
       const { adapter } = config;
@@ -49,7 +50,7 @@ describe('an equal-budget comparison', () => {
   });
 
   it('keeps the runs of a seed together, with everything equal but the method', () => {
-    const { runs } = planStudy(shape, 'eq', equalBudget({ seeds: [3, 5] }, { learningRate: 1e-3 }));
+    const { runs } = planStudy(on(shape), 'eq', equalBudget({ seeds: [3, 5] }, { learningRate: 1e-3 }));
     expect(runs.map(({ name }) => name)).toEqual([
       'eq lora r8 s3',
       expect.stringMatching(/^eq idlora r\d+ s3$/),
@@ -66,22 +67,22 @@ describe('an equal-budget comparison', () => {
       { methods: ['full'], budget: { unit: 'percentBase', most: 100 } },
       { adapter: { method: 'lora', rank: 8, alpha: 16, dropout: 0.1, rankStabilized: true, layers: [0] } },
     );
-    expect(planStudy(shape, 'eq', question).arms).toMatchObject([
+    expect(planStudy(on(shape), 'eq', question).arms).toMatchObject([
       { label: 'full', remainder: 0, config: { adapter: { dropout: 0, layers: null } } },
     ]);
   });
 
   it('refuses what nothing can be trained of, and more runs than a queue should hold', () => {
     const none = equalBudget({ budget: { unit: 'parameters', most: 10 } });
-    expect(() => planStudy(shape, 'eq', none)).toThrow(/None of the settings.*nearest possible is/);
+    expect(() => planStudy(on(shape), 'eq', none)).toThrow(/None of the settings.*nearest possible is/);
     const paper: StudyQuestion = {
       kind: 'paper',
       study: 'table7',
       seeds: Array.from({ length: 20 }, (_, i) => i),
     };
-    expect(planStudy(presets['llama-3-8b']!, 't', paper).runs.length).toBe(160);
+    expect(planStudy(on(presets['llama-3-8b']!), 't', paper).runs.length).toBe(160);
     const many = { ...equalBudget(), seeds: Array.from({ length: 150 }, (_, i) => i) };
-    expect(() => planStudy(shape, 'eq', many)).toThrow(/300 runs; a study has at most 200/);
+    expect(() => planStudy(on(shape), 'eq', many)).toThrow(/300 runs; a study has at most 200/);
     for (const seeds of [[], [1, 1], [-1], [0.5]])
       expect(studyQuestionSchema.safeParse(equalBudget({ seeds })).success, String(seeds)).toBe(false);
   });
@@ -95,7 +96,7 @@ describe('the paper’s studies', () => {
 
   it.each(paperStudies)('$id trains what the paper counts, to its printed share', ({ id, model }) => {
     const own = presets[model.preset]!;
-    const { arms, impossible } = planStudy(own, 't', { kind: 'paper', study: id, seeds: [0] });
+    const { arms, impossible } = planStudy(on(own), 't', { kind: 'paper', study: id, seeds: [0] });
     expect(impossible).toEqual([]);
     const printed = publishedCounts.filter(
       (count) => count.table === id.split('-')[0] && count.model === model.preset,
@@ -121,7 +122,7 @@ describe('the paper’s studies', () => {
   it('have the rates, epochs and rows of Tables 4, 5 and 8', () => {
     const of = (id: (typeof paperStudyIds)[number]) => {
       const study = paperStudies.find((known) => known.id === id)!;
-      return planStudy(presets[study.model.preset]!, 't', { kind: 'paper', study: id, seeds: [0] }).arms;
+      return planStudy(on(presets[study.model.preset]!), 't', { kind: 'paper', study: id, seeds: [0] }).arms;
     };
     const rates = (id: (typeof paperStudyIds)[number]) => {
       const { learningRate, epochs } = of(id)[0]!.config;
@@ -145,21 +146,22 @@ describe('the paper’s studies', () => {
 
   it('say where model and data are not the paper’s, and name what a small model rules out', () => {
     const study = paperStudies.find(({ id }) => id === 'table1-gsm8k-llama')!;
-    const model = { name: 'mine', family: 'llama', parameters: 8_030_261_248 };
+    const model = { name: 'mine', family: 'llama', parameters: 8_030_261_248, contextLength: 8192 };
     const dataset = { name: 'train', sourcePath: '/data/gsm8k/train.jsonl' };
     expect(isPaperModel(study.model, model)).toBe(true);
     expect(isPaperModel(study.model, { ...model, parameters: 1e9 })).toBe(false);
     expect(isPaperData(study.data, dataset)).toBe(true);
     const plain = studyNotes(study, { model, dataset });
     const other = studyNotes(study, {
-      model: { name: 'small', family: 'llama', parameters: 1e6 },
+      model: { name: 'small', family: 'llama', parameters: 1e6, contextLength: 96 },
       dataset: { name: 'sums', sourcePath: '/x/sums.jsonl' },
     });
-    expect(other.slice(0, 2)).toEqual([
+    expect(other.slice(0, 3)).toEqual([
       'The paper trains LLaMA-3-8B; this is small: scores cannot be compared with its own.',
       'The paper trains on GSM8K (train); this is sums.',
+      'small has a context of 96 tokens: rows end there, not at 512.',
     ]);
-    expect(other.slice(2)).toEqual(plain);
+    expect(other.slice(3)).toEqual(plain);
     const small = {
       ...shape,
       hiddenSize: 64,
@@ -169,10 +171,10 @@ describe('the paper’s studies', () => {
       keyValueHeads: 4,
       headDim: 16,
     };
-    expect(() => planStudy(small, 't', { kind: 'paper', study: 'table8', seeds: [0] })).toThrow(
+    expect(() => planStudy(on(small), 't', { kind: 'paper', study: 'table8', seeds: [0] })).toThrow(
       /None of the settings.*idlora r128 k8: ID-LoRA needs clusters x rank/,
     );
-    const some = planStudy(small, 't', { kind: 'paper', study: 'table7', seeds: [0] });
+    const some = planStudy(on(small), 't', { kind: 'paper', study: 'table7', seeds: [0] });
     expect(some.arms.map(({ label }) => label)).toEqual(['lora r4', 'lora r8', 'lora r16', 'lora r32']);
     expect(some.impossible.map(({ label }) => label)).toEqual([
       ...['idlora r32', 'idlora r64', 'idlora r128', 'idlora r256'],
@@ -181,7 +183,7 @@ describe('the paper’s studies', () => {
 });
 
 it('foresees a study as the sum of its runs', () => {
-  const plan = planStudy(shape, 'eq', equalBudget({ seeds: [0, 1, 2] }, { maxSteps: 10 }));
+  const plan = planStudy(on(shape), 'eq', equalBudget({ seeds: [0, 1, 2] }, { maxSteps: 10 }));
   const place = { modelId: 'm', shape, contextLength: 2048, rows: 1000, lengths: { longest: 100 } };
   const calibration = { cores: 2, memoryBytes: 24e9, diskFreeBytes: 1e12, gpu: null, records: [] };
   const forecast = forecastStudy(plan, place, calibration);
@@ -195,6 +197,6 @@ it('foresees a study as the sum of its runs', () => {
   expect(forecast.checkpointBytes).toBeGreaterThanOrEqual(least);
   expect(forecast.checkpointBytes).toBeLessThan(1.2 * least);
   expect(forecast.fit).toBe('fits');
-  const packed = planStudy(shape, 'eq', equalBudget({}, { packing: true }));
+  const packed = planStudy(on(shape), 'eq', equalBudget({}, { packing: true }));
   expect(forecastStudy(packed, place, calibration).seconds).toBeNull();
 });

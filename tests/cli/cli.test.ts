@@ -228,6 +228,43 @@ describe('as design says', () => {
     expect(json(computed)).toMatchObject({ tokens: 2, vocabulary: 101 });
   });
 
+  it('train refuses what cannot be, with the nearest that can, and names what has no effect', async () => {
+    const refused = async (...options: string[]) => {
+      const result = await run(
+        'train',
+        '--model',
+        tinyLlama,
+        '--data',
+        data,
+        '--name',
+        'refused',
+        ...options,
+        '--json',
+      );
+      expect(result.code).toBe(1);
+      return json(result);
+    };
+    expect(await refused('--context', '500')).toMatchObject({
+      error: { code: 'config_invalid', message: expect.stringContaining('context 500') as string },
+    });
+    expect(await refused('--method', 'full', '--targets', 'q_proj')).toMatchObject({
+      error: { message: expect.stringContaining('a choice of modules (q_proj)') as string },
+    });
+    expect(await refused('--warmup', '5', '--max-steps', '4')).toMatchObject({
+      error: { message: expect.stringContaining('warmupSteps 5') as string },
+    });
+    expect((await run('runs', 'show', 'refused')).stderr).toContain('no run "refused"');
+
+    const options = ['--method', 'lora', '--heads', '4', '--max-steps', '1', '--batch', '2'];
+    const trained = await run('train', '--model', tinyLlama, '--data', data, ...options, '--name', 'short');
+    expect(trained.code).toBe(0);
+    expect(trained.stderr).toContain('Without effect beside the other options: --heads 4');
+    expect(trained.stderr).toContain('Rows end after 96 tokens');
+    const shown = json(await run('runs', 'show', 'short', '--json'));
+    expect(shown).toMatchObject({ config: { context: 96 } });
+    expect((await run('runs', 'remove', 'short')).code).toBe(0);
+  });
+
   it('train reports skipped steps, an early end and the best step; refuses early stopping without evaluations', async () => {
     const model = spoiltModel();
     const rows = join(home, 'spoilt.jsonl');

@@ -4,10 +4,12 @@ import { parseCommand } from '../../src-main/cli/arguments.ts';
 import {
   givenOptions,
   givenRunOptions,
+  noteIdleOptions,
   trainConfigFrom,
   trainOptions,
 } from '../../src-main/cli/trainingArguments.ts';
 import type { TrainConfig } from '../../src-main/contract/training.ts';
+import { flatten } from '../../src-main/contract/trainingOptions.ts';
 import { commandArguments, commandLine } from '../../src-renderer/features/train/commandLine.ts';
 import { variedConfigs } from '../support/trainConfigs.ts';
 
@@ -69,5 +71,41 @@ describe('options of the command line', () => {
       clipNorm: null,
     });
     expect(() => givenRunOptions(parse(['--batch', '0']))).toThrow(/--batch 0: at least 1/);
+  });
+});
+
+describe('options that change nothing beside the others', () => {
+  const notes = (args: readonly string[], unspoken = {}, ...more: string[]) => {
+    const given = givenOptions(parse(args));
+    const configs = [args, more].map((words) => flatten(configFrom(words)));
+    const said: string[] = [];
+    noteIdleOptions(
+      { progress: (line) => said.push(line) },
+      given,
+      more.length > 0 ? configs : [configs[0]!],
+      unspoken,
+    );
+    return said;
+  };
+
+  it.each([
+    [['--method', 'full', '--rank', '8'], '--rank 8'],
+    [['--heads', '5', '--pivots', 'serial'], '--pivots serial, --heads 5'],
+    [['--optimizer', 'sgd', '--beta1', '0.9'], '--beta1 0.9'],
+    [['--method', 'hydralora', '--gate', 'task'], '--gate task'],
+    [['--max-steps', '9', '--epochs', '3'], '--epochs 3'],
+    [['--method', 'idlora', '--router', 'pivot', '--router-softmax', 'true'], '--router-softmax true'],
+  ])('%j: named', (args, named) => {
+    expect(notes(args)).toEqual([`Without effect beside the other options: ${named}`]);
+  });
+
+  it('are not named where they matter, nor where a file holds only what is as usual', () => {
+    expect(notes(['--method', 'hydralora', '--heads', '5', '--rank', '8'])).toEqual([]);
+    expect(notes([], { beta1: 0.9, heads: 3 })).toEqual([]);
+    expect(notes([], { heads: 4 })).toEqual(['Without effect beside the other options: --heads 4']);
+  });
+
+  it('are not named where one of several methods heeds them', () => {
+    expect(notes(['--heads', '5'], {}, '--method', 'hydralora')).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { StudioError } from '../../contract/errors.ts';
 import type { EqualBudget } from '../../contract/studies.ts';
-import type { AdapterConfig, Method } from '../../contract/training.ts';
+import { targetModules, type AdapterConfig, type Method } from '../../contract/training.ts';
 import { amountText } from '../budgetUnits.ts';
 import type { ModelShape } from '../modelShape.ts';
 import { settingsText } from '../report.ts';
@@ -46,5 +46,7 @@ export function budgetArms(
 /** The options with another method: patterns name ranks, which the budget decides; full fine-tuning has no adapter to describe. */
 function ofMethod(adapter: AdapterConfig, method: Method): AdapterConfig {
   const own = { ...adapter, method, rankPattern: {}, alphaPattern: {} };
-  return method === 'full' ? { ...own, dropout: 0, rankStabilized: false, layers: null } : own;
+  return method === 'full'
+    ? { ...own, dropout: 0, rankStabilized: false, layers: null, targets: [...targetModules] }
+    : own;
 }

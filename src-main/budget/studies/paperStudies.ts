@@ -117,9 +117,12 @@ export function paperStudy(id: PaperStudyId): PaperStudy {
   return paperStudies.find((study) => study.id === id)!;
 }
 
+/** Longest row where the model has room for it. */
+const rowTokens = 512;
+
 /** What the paper leaves open, and how it is filled here. */
 const openPoints = [
-  'The paper names no schedule, no clipping and no length of rows: linear, clipping at a norm of 1 and 512 tokens here. Its batch of 32 is made of 8 passes of 4 rows, in bf16.',
+  `The paper names no schedule, no clipping and no length of rows: linear, clipping at a norm of 1 and ${rowTokens} tokens here. Its batch of 32 is made of 8 passes of 4 rows, in bf16.`,
   'Tables 4 and 5 give the settings of ID-LoRA; the text says that the other adapters share them, alpha = 2 r among them. Full fine-tuning takes the same rate and no dropout.',
 ];
 
@@ -127,7 +130,7 @@ const openPoints = [
 export function studyNotes(
   { model, data }: PaperStudy,
   given: {
-    model: Pick<Model, 'name' | 'family' | 'parameters'>;
+    model: Pick<Model, 'name' | 'family' | 'parameters' | 'contextLength'>;
     dataset: Pick<Dataset, 'name' | 'sourcePath'>;
   },
 ): string[] {
@@ -140,6 +143,11 @@ export function studyNotes(
     ...(isPaperData(data, given.dataset)
       ? []
       : [`The paper trains on ${data.label}; this is ${given.dataset.name}.`]),
+    ...(given.model.contextLength < rowTokens
+      ? [
+          `${given.model.name} has a context of ${given.model.contextLength} tokens: rows end there, not at ${rowTokens}.`,
+        ]
+      : []),
     ...openPoints,
   ];
 }
@@ -162,15 +170,15 @@ export function isPaperData(
   return pattern.test(name) || pattern.test(place);
 }
 
-/** The rows of a study's table, with the share that the paper prints. */
-export function paperArms(id: PaperStudyId): WantedArm[] {
+/** The rows of a study's table, with the share that the paper prints, on a model of so many positions. */
+export function paperArms(id: PaperStudyId, contextLength: number): WantedArm[] {
   const study = paperStudy(id);
   const rows = id === 'table8' ? clusterRows : countedRows(id, study.model.preset);
   return rows.map(({ method, settings, printed }) => ({
     label: labelOf(method, settings),
     remainder: null,
     published: printed,
-    config: protocol(method, settings, study),
+    config: { ...protocol(method, settings, study), context: Math.min(rowTokens, contextLength) },
   }));
 }
 
@@ -210,7 +218,7 @@ function protocol(
     method === 'full' ? { alpha: 1, dropout: 0 } : { alpha: 2 * settings.rank, dropout: 0.05 };
   return trainConfigSchema.parse({
     adapter: { method, ...adapter, ...settings },
-    ...{ learningRate, epochs, batch: 4, accumulate: 8, context: 512, precision: 'bf16' },
+    ...{ learningRate, epochs, batch: 4, accumulate: 8, precision: 'bf16' },
     // The paper trains on every row and scores elsewhere.
     ...{ heldOutFraction: 0, heldOutRows: 0 },
   });

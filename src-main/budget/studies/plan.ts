@@ -3,11 +3,18 @@ import type { Study, StudyArm, StudyQuestion } from '../../contract/studies.ts';
 import { mostStudyRuns } from '../../contract/studies.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { checkTraining } from '../check.ts';
+import { fittingContext } from '../context.ts';
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../modelShape.ts';
 import { modelTargets } from '../targets.ts';
 import { budgetArms } from './equalBudget.ts';
 import { paperArms } from './paperStudies.ts';
+
+/** What a study's settings are checked against. */
+export interface StudyModel {
+  shape: ModelShape;
+  contextLength: number;
+}
 
 /** A setting that a question asks for, before it is checked against the model. */
 export interface WantedArm extends Pick<StudyArm, 'label' | 'remainder' | 'published'> {
@@ -40,8 +47,11 @@ export interface StudyPlan extends Pick<Study, 'impossible'> {
  *
  * @throws StudioError config_invalid where nothing can be trained, or more than 200 runs would be
  */
-export function planStudy(shape: ModelShape, name: string, question: StudyQuestion): StudyPlan {
-  const wanted = question.kind === 'equal_budget' ? budgetArms(shape, question) : paperArms(question.study);
+export function planStudy(model: StudyModel, name: string, question: StudyQuestion): StudyPlan {
+  const wanted =
+    question.kind === 'equal_budget'
+      ? budgetArms(model.shape, question)
+      : paperArms(question.study, model.contextLength);
   const plan: StudyPlan = { arms: [], runs: [], impossible: [] };
   for (const arm of wanted) {
     if ('reason' in arm) {
@@ -49,7 +59,7 @@ export function planStudy(shape: ModelShape, name: string, question: StudyQuesti
       continue;
     }
     try {
-      plan.arms.push(checkedArm(shape, arm));
+      plan.arms.push(checkedArm(model, arm));
     } catch (error) {
       if (!(error instanceof StudioError)) throw error;
       plan.impossible.push({ label: arm.label, reason: `${error.message} ${error.remedy}` });
@@ -80,9 +90,13 @@ export function planStudy(shape: ModelShape, name: string, question: StudyQuesti
 }
 
 /** @throws StudioError config_invalid where the model rules it out */
-function checkedArm(shape: ModelShape, { config, ...arm }: WantedArm): PlannedArm {
+function checkedArm({ shape, contextLength }: StudyModel, { config, ...arm }: WantedArm): PlannedArm {
   const { adapter } = config;
-  const own = { ...config, adapter: { ...adapter, targets: modelTargets(shape, adapter.targets) } };
+  const own = {
+    ...config,
+    context: fittingContext(config.context, contextLength),
+    adapter: { ...adapter, targets: modelTargets(shape, adapter.targets) },
+  };
   checkTraining(shape, own);
   const { trainable } = countParameters(shape, own.adapter);
   return { ...arm, method: adapter.method, rank: adapter.rank, trainable, config: own };

@@ -1,11 +1,10 @@
-import { layersText, modulesText, patternText } from '../../../src-main/contract/optionText.ts';
-import type { SamplesConfig, TargetModule, TrainConfig } from '../../../src-main/contract/training.ts';
+import { optionText } from '../../../src-main/contract/optionText.ts';
+import type { TrainConfig } from '../../../src-main/contract/training.ts';
 import {
   flatten,
   mattering,
   optionDeclarations,
   optionDefaults,
-  type FlatConfig,
   type OptionName,
 } from '../../../src-main/contract/trainingOptions.ts';
 
@@ -39,7 +38,7 @@ export function commandArguments(config: TrainConfig, names: CommandNames): stri
   });
   return [
     ...['--model', names.model, '--data', names.dataset],
-    ...options.flatMap((name) => [`--${optionDeclarations[name].flag}`, optionText(name, flat)]),
+    ...options.flatMap((name) => [`--${optionDeclarations[name].flag}`, optionText(name, flat[name])]),
     ...['--name', names.run],
   ];
 }
@@ -50,20 +49,4 @@ export function commandLine(config: TrainConfig, names: CommandNames): string {
     /^[\w.,/+=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`,
   );
   return `npm run -s studio -- train ${words.join(' ')}`;
-}
-
-function optionText(name: OptionName, flat: FlatConfig): string {
-  const value = flat[name];
-  switch (optionDeclarations[name].kind) {
-    case 'modules':
-      return modulesText(value as readonly TargetModule[]);
-    case 'layers':
-      return value === null ? 'all' : layersText(value as readonly number[]);
-    case 'pattern':
-      return patternText(value as Record<string, number>);
-    case 'samples':
-      return value === null ? 'none' : JSON.stringify(value as SamplesConfig);
-    default:
-      return value === null ? 'none' : String(value);
-  }
 }

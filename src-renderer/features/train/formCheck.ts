@@ -132,7 +132,12 @@ function checkTogether(config: TrainConfig, steps: number | null, problems: Prob
   if (steps !== null)
     place(
       problems,
-      () => (config.schedule === 'polynomial' ? 'minLearningRateRatio' : 'decaySteps'),
+      ({ message }) =>
+        /^warmupSteps/.test(message)
+          ? 'warmupSteps'
+          : config.schedule === 'polynomial'
+            ? 'minLearningRateRatio'
+            : 'decaySteps',
       () => checkSchedule(config, steps),
     );
 }

@@ -47,6 +47,18 @@ it('refuses a decay that does not fit, and a polynomial end above the peak, with
   expect(() => checkSchedule(low, 12)).toThrow(expect.objectContaining({ code: 'config_invalid' }));
 });
 
+it.each(schedules)('%s: refuses a warm-up as long as the run', (schedule) => {
+  const config = trainConfigSchema.parse({ adapter, schedule, warmupSteps: 11, decaySteps: 1 });
+  expect(() => checkSchedule(config, 12)).not.toThrow();
+  expect(() => checkSchedule(config, 11)).toThrow(
+    expect.objectContaining({
+      code: 'config_invalid',
+      message: expect.stringMatching(/^warmupSteps 11 .* which has 11 steps/) as string,
+      remedy: expect.stringContaining('10 or less') as string,
+    }),
+  );
+});
+
 it("Adam's corrections are those of the step", () => {
   const rates = adamScalars({ beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }, 0.1, 1);
   expect(rates.corrected_rate).toBeCloseTo((0.1 * Math.sqrt(0.001)) / 0.1, 12);

@@ -39,6 +39,7 @@ describe('what is wrong with a value stands at its field at once', () => {
       'decaySteps',
       /Decay steps to 10/,
     ],
+    [{ schedule: 'constant', warmupSteps: 200 }, 'warmupSteps', /Warm-up steps to 199 or less/],
     [{ schedule: 'polynomial', learningRate: 1e-8 }, 'minLearningRateRatio', /above the learning rate/],
     [{ earlyStoppingPatience: 2, evalEvery: 0 }, 'earlyStoppingPatience', /Eval steps is 0/],
     [{ keepBest: true, evalEvery: 0 }, 'keepBest', /Eval steps is 0/],

@@ -109,7 +109,9 @@ export function checkStudy(form: Readonly<StudyForm>, stock: StudyStock): StudyC
     form.kind !== 'budget' && model && dataset ? studyNotes(paperStudy(form.kind), { model, dataset }) : [];
   if (!question || !model) return { ...base, notes, plan: null, error: null };
   try {
-    return { ...base, notes, plan: planStudy(modelShape(model), name, question), error: null };
+    const { contextLength } = model;
+    const plan = planStudy({ shape: modelShape(model), contextLength }, name, question);
+    return { ...base, notes, plan, error: null };
   } catch (error) {
     return { ...base, notes, plan: null, error: toPlainError(error) };
   }

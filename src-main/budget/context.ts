@@ -1,0 +1,17 @@
+import { optionDefaults } from '../contract/trainingOptions.ts';
+import { impossible } from '../methods/method.ts';
+
+/**
+ * Longest row, in tokens, that a run trains on: the one asked for. A model with fewer positions than the default has its own as default.
+ *
+ * @param contextLength positions of the model
+ * @throws StudioError config_invalid where another length beyond the model's is asked for
+ */
+export function fittingContext(context: number, contextLength: number): number {
+  if (context <= contextLength) return context;
+  if (context === optionDefaults.context) return contextLength;
+  throw impossible(
+    `context ${context} is longer than the model's, which ends after ${contextLength} tokens.`,
+    `Set context to ${contextLength} or less.`,
+  );
+}

@@ -1,0 +1,18 @@
+import { expect, it } from 'vitest';
+import { fittingContext } from '../../src-main/budget/context.ts';
+import { optionDefaults } from '../../src-main/contract/trainingOptions.ts';
+
+it('keeps a context that the model has, and refuses a longer one with the nearest', () => {
+  expect(fittingContext(96, 96)).toBe(96);
+  expect(() => fittingContext(97, 96)).toThrow(
+    expect.objectContaining({
+      code: 'config_invalid',
+      message: expect.stringMatching(/context 97 .* after 96 tokens/) as string,
+      remedy: 'Set context to 96 or less.',
+    }),
+  );
+});
+
+it('takes the positions of a model that has fewer than the default', () => {
+  expect(fittingContext(optionDefaults.context, 96)).toBe(96);
+});
