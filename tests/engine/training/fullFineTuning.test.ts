@@ -77,7 +77,7 @@ it('moves every tensor, counts what it trains, and keeps a complete model with f
 
 it('leaves a model alone that it cannot continue from', async () => {
   const folder = temporaryFolder();
-  const { result } = await trainTiny({ config: { ...full, maxSteps: 2 }, folder });
+  const { result } = await trainTiny({ config: { ...full, maxSteps: 3 }, folder });
   const other = join(fixtures, 'tiny-qwen2');
   await expect(
     trainTiny({ config: full, folder, modelFolder: other, resumeFrom: result.checkpoint }),

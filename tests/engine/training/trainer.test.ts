@@ -104,7 +104,7 @@ it('stops at a loss that is not finite, names the step and leaves the last check
 
 it('refuses to resume with another configuration', async () => {
   const folder = temporaryFolder();
-  const { result } = await trainTiny({ config: { ...lora, maxSteps: 2 }, folder });
+  const { result } = await trainTiny({ config: { ...lora, maxSteps: 3 }, folder });
   await expect(
     trainTiny({ config: { ...lora, batch: 2, maxSteps: 4 }, folder, resumeFrom: result.checkpoint }),
   ).rejects.toMatchObject({ code: 'config_invalid' });
