@@ -15,7 +15,7 @@ export interface ModelShape {
   queryKeyValueBias: boolean;
   outputBias: boolean;
   mlpBias: boolean;
-  /** RMSNorm of q and k, over each head (Qwen3, Gemma 3) or the whole projection (OLMo 2). */
+  /** RMSNorm of q and k, over each head (Qwen3, Gemma 3, EXAONE 4) or the whole projection (OLMo 2 and 3). */
   queryKeyNorm: QueryKeyNorm;
   /** A layer has two norms, or four where they stand before and after (Gemma 2 and 3). */
   normPlacement: NormPlacement;

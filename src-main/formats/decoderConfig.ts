@@ -15,6 +15,8 @@ export const decoderFamilies = [
   'smollm3',
   'granite',
   'olmo2',
+  'olmo3',
+  'exaone4',
 ] as const;
 export type DecoderFamily = (typeof decoderFamilies)[number];
 
@@ -44,7 +46,7 @@ export interface DecoderConfig {
   normGainOffset: number;
   /** Where a layer's RMSNorms stand: on the input of attention and MLP, on their outputs, or both (Gemma 2 and 3). */
   normPlacement: NormPlacement;
-  /** RMSNorm of q and k before the rotary embedding: over each head (Qwen3, Gemma 3) or the whole projection (OLMo 2). */
+  /** RMSNorm of q and k before the rotary embedding: over each head (Qwen3, Gemma 3, EXAONE 4) or the whole projection (OLMo 2 and 3). */
   queryKeyNorm: QueryKeyNorm;
   /** The MLP computes down(activation(gate) * up). */
   activation: Activation;

@@ -103,12 +103,22 @@ export function familyTraits(family: DecoderFamily, c: ConfigKeys): FamilyTraits
         logitScale: 1 / (c.logits_scaling ?? 1),
       };
     case 'olmo2':
+    case 'olmo3':
       return {
         ...llama,
         mlpBias: false,
         rmsEpsilon: 1e-5,
         normPlacement: 'after',
         queryKeyNorm: 'projection',
+      };
+    case 'exaone4':
+      return {
+        ...llama,
+        ...noBias,
+        keyValueHeads: 32,
+        rmsEpsilon: 1e-5,
+        normPlacement: 'after',
+        queryKeyNorm: 'head',
       };
     default:
       throw new Error(`unknown family ${String(family satisfies never)}`);

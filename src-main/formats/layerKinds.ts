@@ -20,6 +20,8 @@ const defaultContext: Readonly<Record<DecoderFamily, number>> = {
   smollm3: 32_768,
   granite: 2048,
   olmo2: 2048,
+  olmo3: 2048,
+  exaone4: 2048,
 };
 
 /**
@@ -39,16 +41,17 @@ export function readLayers(
     contextLength,
     originalContext: c.original_max_position_embeddings ?? (family === 'phi3' ? 4096 : null),
   };
+  const local = localTheta(family, c);
   const ropes =
-    family === 'gemma3_text'
-      ? gemma3Ropes(c).map((rope) => readRope({ ...common, ...rope, partialFactor: null }))
-      : [singleRope(family, c, common)];
+    local === null
+      ? [singleRope(family, c, common)]
+      : pairOfRopes(c, local).map((rope) => readRope({ ...common, ...rope, partialFactor: null }));
   const layerKinds = types.map((type, layer): LayerKind => {
     if (type === sliding && window === null)
       throw invalid(`layer ${layer} is of type ${sliding}, but there is no sliding_window`);
     return {
       window: type === sliding ? window : null,
-      rope: family === 'gemma3_text' ? (type === sliding ? 1 : 0) : rotates(family, c, layer) ? 0 : null,
+      rope: local !== null && type === sliding ? 1 : rotates(family, c, layer, type) ? 0 : null,
     };
   });
   // Dynamic scaling is made for texts beyond the original context: up to factor times as long.
@@ -84,15 +87,30 @@ function singleRope(
   });
 }
 
-/** Gemma 3: first the rope of full attention, then the local one. */
-function gemma3Ropes(c: ConfigKeys): { parameters: Record<string, unknown>; theta: number }[] {
+/** Thetas of families whose layers with a window have a rope of their own, where no rope names one; null: one rope serves all layers. */
+function localTheta(family: DecoderFamily, c: ConfigKeys): { global: number; local: number } | null {
+  switch (family) {
+    case 'gemma3_text':
+      return { global: c.rope_theta ?? 1_000_000, local: c.rope_local_base_freq ?? 10_000 };
+    case 'olmo3':
+      return { global: c.rope_theta ?? 500_000, local: c.rope_theta ?? 500_000 };
+    default:
+      return null;
+  }
+}
+
+/** First the rope of full attention, which alone is scaled by rope_scaling, then the local one. */
+function pairOfRopes(
+  c: ConfigKeys,
+  theta: { global: number; local: number },
+): { parameters: Record<string, unknown>; theta: number }[] {
   const of = (type: string) => {
     const nested = c.rope_parameters?.[type];
     return typeof nested === 'object' && nested !== null ? { ...nested } : {};
   };
   return [
-    { parameters: { ...of(full), ...c.rope_scaling }, theta: c.rope_theta ?? 1_000_000 },
-    { parameters: of(sliding), theta: c.rope_local_base_freq ?? 10_000 },
+    { parameters: { ...of(full), ...c.rope_scaling }, theta: theta.global },
+    { parameters: of(sliding), theta: theta.local },
   ];
 }
 
@@ -127,9 +145,13 @@ function slides(family: DecoderFamily, c: ConfigKeys, layer: number): boolean {
     case 'gemma2':
       return layer % 2 === 0;
     case 'gemma3_text':
-      return (layer + 1) % (c.sliding_window_pattern ?? 6) !== 0;
+      return !isNthLayer(c, layer, 6);
+    case 'olmo3':
+      return (layer + 1) % 4 !== 0;
+    case 'exaone4':
+      return slidingWindow(family, c) !== null && !isNthLayer(c, layer, 4);
     case 'smollm3':
-      return slidingWindow(family, c) !== null && !rotates(family, c, layer);
+      return slidingWindow(family, c) !== null && !smolRotates(c, layer);
     case 'llama':
     case 'gemma':
     case 'granite':
@@ -140,6 +162,19 @@ function slides(family: DecoderFamily, c: ConfigKeys, layer: number): boolean {
   }
 }
 
+/** Whether sliding_window_pattern, which gives every so many-th layer the whole text, means this one. */
+function isNthLayer(
+  { sliding_window_pattern: pattern }: ConfigKeys,
+  layer: number,
+  fallback: number,
+): boolean {
+  const every = pattern ?? fallback;
+  if (typeof every === 'number' && every > 0) return (layer + 1) % every === 0;
+  throw invalid(
+    `sliding_window_pattern ${JSON.stringify(every)} is no number of layers, and there are no layer_types`,
+  );
+}
+
 /** Null: no layer has a window. An absent sliding_window has the family's default. */
 function slidingWindow(family: DecoderFamily, c: ConfigKeys): number | null {
   if (['qwen2', 'qwen3', 'smollm3'].includes(family) && !c.use_sliding_window) return null;
@@ -147,9 +182,16 @@ function slidingWindow(family: DecoderFamily, c: ConfigKeys): number | null {
   return c.sliding_window === undefined ? fallback : c.sliding_window;
 }
 
-/** SmolLM3 leaves every fourth layer without positions (no_rope_layers: 1 where a layer is rotated). */
-function rotates(family: DecoderFamily, c: ConfigKeys, layer: number): boolean {
-  if (family !== 'smollm3') return true;
+/**
+ * Whether q and k of a layer are rotated. SmolLM3 leaves every fourth layer without positions (no_rope_layers: 1 where a layer is rotated),
+ * EXAONE 4 those that see the whole text, where others have a window.
+ */
+function rotates(family: DecoderFamily, c: ConfigKeys, layer: number, type: string): boolean {
+  if (family === 'exaone4') return type === sliding || slidingWindow(family, c) === null;
+  return family !== 'smollm3' || smolRotates(c, layer);
+}
+
+function smolRotates(c: ConfigKeys, layer: number): boolean {
   if (!c.no_rope_layers) return (layer + 1) % (c.no_rope_layer_interval ?? 4) !== 0;
   const flag = c.no_rope_layers[layer];
   if (flag === undefined) throw invalid(`no_rope_layers says nothing of layer ${layer}`);

@@ -3,10 +3,14 @@ import { decoderFamilies } from './decoderConfig.ts';
 
 const remedy = `Choose a dense text model with unquantised safetensors weights: ${decoderFamilies.join(', ')}.`;
 
-/** Architectures that are near to a supported one, and what makes them another. */
+/** Architectures that are near to a supported one, and what makes them another: the first that fits counts. */
 const reasons: readonly [RegExp, string][] = [
   [
-    /moe|mixtral|deepseek|^gpt_oss|^dbrx|^jetmoe/,
+    /mamba|^rwkv|^recurrent|^jamba|^zamba|^bamba|^falcon_h1|^lfm[23]|^qwen3_next|^qwen3_5|hybrid|^nemotron_h|^xlstm|^kimi_linear|^minimax$/,
+    'it has recurrent layers',
+  ],
+  [
+    /moe|mixtral|deepseek|^gpt_oss|^dbrx|^jetmoe|^mistral4$|^dots1$|^longcat|^solar_open/,
     'it is a mixture of experts, and the engine computes dense decoders',
   ],
   [
@@ -16,41 +20,68 @@ const reasons: readonly [RegExp, string][] = [
   [/^gemma3n|^gemma4/, 'its layers carry embeddings of their own'],
   [/^ministral3/, 'its queries are scaled by their position'],
   [
-    /^cohere|^olmo$|^stablelm|^phi$|^nemotron$|^starcoder2|^falcon|^gpt|^bloom|^opt$|^mpt$/,
+    /^cohere|^olmo$|^stablelm|^phi$|^nemotron$|^starcoder2|^falcon|^gpt|^bloom|^opt$|^mpt$|^persimmon|^xglm|^jais2/,
     'it normalises by LayerNorm or runs attention and MLP side by side',
   ],
-  [
-    /mamba|^rwkv|^recurrent|^jamba|^zamba|^bamba|^falcon_h1|^lfm2|^qwen3_next|hybrid/,
-    'it has recurrent layers',
-  ],
-  [/^t5|^bart|^mt5|^whisper|^bert|^roberta|^t5gemma/, 'it is no decoder-only language model'],
+  [/^glm4?$|^ernie4_5$|^helium$/, 'it rotates neighbouring numbers of a head as pairs, not its halves'],
+  [/^arcee$|^apertus|^nanochat/, 'its MLP has no gate'],
+  [/^youtu|^minicpm3/, 'its keys and values are compressed (multi-head latent attention)'],
+  [/^hunyuan/, 'it normalises queries and keys after it rotates them'],
+  [/^diffllama/, 'it subtracts one attention from another'],
+  [/^bitnet/, 'its weights have three values'],
+  [/^seed_oss/, 'it trains with dropout within the base'],
+  [/^t5|^bart|^mt5|^whisper|^bert|^roberta|^modernbert|^t5gemma/, 'it is no decoder-only language model'],
 ];
 
+/** What is said of an architecture that nobody has looked at. */
+const unchecked = 'the engine computes only architectures that were checked against transformers';
+
 /**
- * Refuses what the engine cannot compute, by name and with the reason, before anything else of config.json is read.
+ * Refuses what the engine cannot compute, by name and with the reason, before anything else of config.json is read. Keys that leave the
+ * result as it is (pretraining_tp, which once cut products into slices) are let through.
  * @throws StudioError model_unsupported
  */
 export function refuseByName(raw: Readonly<Record<string, unknown>>): void {
-  const type = raw['model_type'];
   const refuse = (message: string, what = remedy) => {
     throw new StudioError('model_unsupported', message, what);
   };
-  if (!(decoderFamilies as readonly unknown[]).includes(type)) {
-    const reason =
-      typeof type === 'string' ? reasons.find(([pattern]) => pattern.test(type))?.[1] : undefined;
-    const rest = reason ? `: ${reason}` : '';
-    refuse(
-      `The architecture ${JSON.stringify(type)} is not supported${rest}.`,
-      type === 'gemma3'
-        ? 'Choose a text-only Gemma 3 (model_type gemma3_text), or save the language model alone with transformers (Gemma3ForCausalLM).'
-        : remedy,
-    );
-  }
-  if (raw['quantization_config']) refuse('The weights are quantised (quantization_config in config.json).');
+  refuseArchitecture(raw, refuse);
+  const quantised = ['quantization_config', 'compression_config'].find((key) => raw[key]);
+  if (quantised) refuse(`The weights are quantised (${quantised} in config.json).`);
   if (raw['vision_config'] || raw['audio_config']) refuse('The model has parts for images or sound.');
   const experts = raw['num_local_experts'] ?? raw['num_experts'];
   if (typeof experts === 'number' && experts > 1)
     refuse(`The model is a mixture of ${experts} experts; the engine computes dense decoders.`);
   if (raw['use_bidirectional_attention'] === true)
     refuse('use_bidirectional_attention is set: the model is an encoder, no causal language model.');
+  if (raw['clip_qkv'] != null)
+    refuse(
+      `clip_qkv ${JSON.stringify(raw['clip_qkv'])} is set: the engine limits no queries, keys and values.`,
+    );
+}
+
+function refuseArchitecture(
+  raw: Readonly<Record<string, unknown>>,
+  refuse: (message: string, remedy?: string) => void,
+): void {
+  const type = raw['model_type'];
+  if ((decoderFamilies as readonly unknown[]).includes(type)) return;
+  if (type == null || type === '') {
+    const classes = raw['architectures'];
+    const named =
+      Array.isArray(classes) && typeof classes[0] === 'string' ? `, only the class ${classes[0]}` : '';
+    refuse(
+      `config.json names no architecture: it has no model_type${named}.`,
+      `Take the config.json of the model's publisher, or add its model_type: one of ${decoderFamilies.join(', ')}.`,
+    );
+  }
+  const known = reasons.find(([pattern]) => typeof type === 'string' && pattern.test(type))?.[1];
+  const reason =
+    known ?? (raw['auto_map'] ? 'its code comes with the model (auto_map), and is never run' : unchecked);
+  refuse(
+    `The architecture ${JSON.stringify(type)} is not supported: ${reason}.`,
+    type === 'gemma3'
+      ? 'Choose a text-only Gemma 3 (model_type gemma3_text), or save the language model alone with transformers (Gemma3ForCausalLM).'
+      : remedy,
+  );
 }

@@ -126,6 +126,41 @@ describe('windows', () => {
   });
 });
 
+it('OLMo 3: three of four layers slide, with a rope that is not scaled', () => {
+  const rope_scaling = { rope_type: 'yarn', factor: 8, original_max_position_embeddings: 8192 };
+  const olmo = { ...four, model_type: 'olmo3', max_position_embeddings: 65_536, rope_theta: 500_000 };
+  expect(read({ ...olmo, rope_scaling })).toMatchObject({
+    ropes: [
+      { theta: 500_000, scaling: { type: 'yarn', factor: 8, originalContext: 8192 } },
+      { theta: 500_000, scaling: null },
+    ],
+    layerKinds: [...Array.from({ length: 3 }, () => ({ window: 4096, rope: 1 })), { window: null, rope: 0 }],
+    normPlacement: 'after',
+    queryKeyNorm: 'projection',
+  });
+});
+
+describe('EXAONE 4', () => {
+  const exaone = { ...four, model_type: 'exaone4' };
+
+  it('rotates every layer where none slides, as in the small one', () => {
+    const small = read({ ...exaone, sliding_window: null, sliding_window_pattern: 0 });
+    expect(small.layerKinds).toEqual(Array.from({ length: 4 }, () => ({ window: null, rope: 0 })));
+    expect(small).toMatchObject({ normPlacement: 'after', queryKeyNorm: 'head', queryKeyValueBias: false });
+  });
+
+  it('rotates only layers that slide where some do, as in the large one', () => {
+    const large = { ...exaone, sliding_window: 32, sliding_window_pattern: 'LLLG' };
+    const layer_types = [...Array<string>(3).fill('sliding_attention'), 'full_attention'];
+    const kinds = [
+      ...Array.from({ length: 3 }, () => ({ window: 32, rope: 0 })),
+      { window: null, rope: null },
+    ];
+    expect(read({ ...large, layer_types }).layerKinds).toEqual(kinds);
+    expect(read({ ...large, sliding_window_pattern: 4 }).layerKinds).toEqual(kinds);
+  });
+});
+
 it('a dynamic rope stretches the context', () => {
   const rope_scaling = { type: 'dynamic', factor: 2.5 };
   expect(read({ ...llama, max_position_embeddings: 4096, rope_scaling }).contextLength).toBe(10240);
@@ -182,7 +217,19 @@ describe('refuses by name', () => {
     [{ ...llama, model_type: 'gemma3n' }, 'model_unsupported', /"gemma3n".* embeddings of their own/],
     [{ ...llama, model_type: 'cohere' }, 'model_unsupported', /"cohere".* LayerNorm/],
     [{ ...llama, model_type: 'qwen3_next' }, 'model_unsupported', /"qwen3_next".* recurrent/],
-    [{ ...llama, model_type: 7 }, 'model_unsupported', /architecture 7/],
+    [{ ...llama, model_type: 'nemotron_h' }, 'model_unsupported', /"nemotron_h".* recurrent/],
+    [{ ...llama, model_type: 'falcon_h1' }, 'model_unsupported', /"falcon_h1".* recurrent/],
+    [{ ...llama, model_type: 'glm4' }, 'model_unsupported', /"glm4".* neighbouring numbers/],
+    [{ ...llama, model_type: 'hunyuan_v1_dense' }, 'model_unsupported', /after it rotates them/],
+    [{ ...llama, model_type: 7 }, 'model_unsupported', /architecture 7 .*checked against transformers/],
+    [{ ...llama, model_type: 'new' }, 'model_unsupported', /"new" .*checked against transformers/],
+    [{ ...llama, model_type: 'own', auto_map: { AutoModel: 'x.Y' } }, 'model_unsupported', /never run/],
+    [
+      { ...llama, model_type: undefined, architectures: ['LlamaForCausalLM'] },
+      'model_unsupported',
+      /no model_type, only the class LlamaForCausalLM/,
+    ],
+    [{ ...llama, clip_qkv: 8 }, 'model_unsupported', /clip_qkv 8/],
     [{ ...llama, vision_config: {} }, 'model_unsupported', /parts for images/],
     [{ ...llama, num_local_experts: 8 }, 'model_unsupported', /mixture of 8 experts/],
     [{ ...llama, use_bidirectional_attention: true }, 'model_unsupported', /encoder/],
@@ -226,6 +273,12 @@ describe('refuses by name', () => {
     [{ ...llama, hidden_act: 'gelu' }, 'model_unsupported', /activation "gelu"/],
     [{ ...llama, rope_scaling: { rope_type: 'xpos' } }, 'model_unsupported', /rope scaling "xpos"/],
     [{ ...llama, quantization_config: {} }, 'model_unsupported', /quantised/],
+    [{ ...llama, compression_config: {} }, 'model_unsupported', /quantised \(compression_config/],
+    [
+      { ...four, model_type: 'exaone4', sliding_window_pattern: 'LLLG' },
+      'model_invalid',
+      /sliding_window_pattern "LLLG".* no layer_types/,
+    ],
     [{ ...llama, num_attention_heads: 0 }, 'model_invalid', /num_attention_heads/],
     [{ ...llama, hidden_size: 1e12 }, 'model_invalid', /hidden_size/],
     [{ ...llama, num_key_value_heads: 3 }, 'model_invalid', /8 attention heads are no multiple of 3/],

@@ -107,7 +107,7 @@ export function residualNorm(
   return { sum: sum!, normed: result! };
 }
 
-/** RMSNorm of a branch's output before it joins the stream (Gemma 2 and 3, OLMo 2). */
+/** RMSNorm of a branch's output before it joins the stream (Gemma 2 and 3, OLMo 2 and 3, EXAONE 4). */
 export function branchNorm(terms: readonly Tensor[], gain: Tensor, config: NormConfig, dtype: DType): Tensor {
   return fusedOne(`branch_norm_${terms.length}`, [...terms, gain], (all) => {
     const total = cast(addAll(all.slice(0, -1).map((term) => cast(term, 'f32'))), dtype);

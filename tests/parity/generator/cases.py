@@ -64,7 +64,7 @@ CONFIGURATIONS = ("tiny-llama-rope", "tiny-llama-yarn", "tiny-llama-linear")
 
 #: Families and options beyond those of FAMILIES: what they add to the graph is seen by every parameter's gradient.
 FURTHER = ("tiny-llama-dynamic", "tiny-llama-yarn-all", "tiny-qwen2-windows", "tiny-qwen3-windows", "tiny-ministral", "tiny-gemma", "tiny-gemma2",
-           "tiny-gemma3", "tiny-smollm3", "tiny-granite", "tiny-olmo2")
+           "tiny-gemma3", "tiny-smollm3", "tiny-granite", "tiny-olmo2", "tiny-olmo3", "tiny-exaone4")
 #: At 1e-3 a change of 1e-7 in the start moves PyTorch's own gradient norms on tiny-gemma3 by 0.1 %, at 5e-4 by 0.0001 %.
 CURVES = {"tiny-gemma2": ADAMW, "tiny-gemma3": {**ADAMW, "learningRate": 5e-4}}
 #: Phi-3 keeps q, k, v in one matrix and gate, up in another: PEFT adapts these.

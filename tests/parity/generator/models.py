@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import (
     AutoModelForCausalLM,
+    Exaone4Config,
     Gemma2Config,
     Gemma3TextConfig,
     GemmaConfig,
@@ -15,6 +16,7 @@ from transformers import (
     MinistralConfig,
     MistralConfig,
     Olmo2Config,
+    Olmo3Config,
     Phi3Config,
     PretrainedConfig,
     Qwen2Config,
@@ -100,6 +102,12 @@ FIXTURES = {
     "tiny-granite": Fixture(GraniteConfig(**TINY, num_hidden_layers=2, embedding_multiplier=6.0, residual_multiplier=0.4, attention_multiplier=0.3,
                                           logits_scaling=2.0, mlp_bias=True), spread=0.4),
     "tiny-olmo2": Fixture(Olmo2Config(**TINY, num_hidden_layers=2), spread=0.4),
+    "tiny-olmo3": Fixture(Olmo3Config(
+        **TINY, num_hidden_layers=3, sliding_window=7, layer_types=[SLIDING, SLIDING, FULL],
+        rope_parameters={FULL: rope("yarn", factor=4.0, original_max_position_embeddings=24), SLIDING: {"rope_theta": 200.0, "rope_type": "default"}}),
+        spread=0.4),
+    # The layers that see the whole text are not rotated.
+    "tiny-exaone4": Fixture(Exaone4Config(**TINY, num_hidden_layers=3, sliding_window=7, layer_types=[SLIDING, FULL, SLIDING]), spread=0.4),
 }
 
 
