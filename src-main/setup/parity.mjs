@@ -19,6 +19,15 @@ const committed = {
   recorded: join(projectFolder, 'tests', 'parity', 'recorded'),
 };
 
+/** Tests that compare with what the generator recorded. */
+const against = [
+  'tests/parity',
+  'tests/engine/adapters/assignment',
+  'tests/engine/adapters/pivots',
+  'tests/engine/training/optimisers/blockwiseQuantisation',
+  'tests/engine/training/schedule',
+];
+
 /** Runs the generator; a line is shown at each tenth of the way. */
 function runGenerator(python, args) {
   return new Promise((resolve, reject) => {
@@ -81,11 +90,7 @@ async function main() {
       ID_LORA_PARITY_REPORT: report,
       ID_LORA_PARITY_PYTHON: python,
     };
-    const { passed, failed, skipped } = await runVitest(
-      node,
-      ['tests/parity', 'tests/engine/adapters/pivots'],
-      env,
-    );
+    const { passed, failed, skipped } = await runVitest(node, against, env);
     for (const name of skipped) console.log(`skipped  ${name}`);
     summarise(report);
     console.log(`${passed} passed, ${failed} failed`);

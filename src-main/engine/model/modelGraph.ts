@@ -2,13 +2,7 @@ import { adapterSites, modulePath, type LinearSite } from '../../budget/adapterS
 import { checkStructure } from '../../budget/check.ts';
 import { moduleSize } from '../../budget/modelShape.ts';
 import { StudioError } from '../../contract/errors.ts';
-import {
-  fusedModules,
-  targetModules,
-  type AdapterConfig,
-  type Precision,
-  type TargetModule,
-} from '../../contract/training.ts';
+import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import { hasBias } from '../../formats/decoderWeights.ts';
 import type { AdapterCall, AdapterMethod, LinearShape, ParameterSpec } from '../../methods/method.ts';
@@ -16,10 +10,9 @@ import { methodOf } from '../../methods/registry.ts';
 import { methodOps } from '../adapters/methodOps.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Products, type Tensor } from '../graph/graph.ts';
-import { add, cast, equal, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
+import { cast, equal, multiply } from '../graph/ops/elementwise.ts';
 import { gather, reshape } from '../graph/ops/layout.ts';
 import { matmul, rowScaledMatmul } from '../graph/ops/linear.ts';
-import { statelessUniform } from '../graph/ops/random.ts';
 import type { Entry, HostArray, Session } from '../graph/session.ts';
 import {
   assignByIndex,
@@ -29,6 +22,7 @@ import {
   type Variable,
 } from '../graph/variables.ts';
 import type { Terms } from './attention.ts';
+import { dropOut } from './dropout.ts';
 import { rowScaled } from './rowScaled.ts';
 
 /** Where weights come from: a Hugging Face folder (formats/weightFolder.ts) or memory. */
@@ -226,7 +220,8 @@ export class ModelGraph {
         const own = `${path}.${suffix}`;
         return this.#parameterValue(this.#parameters.has(own) ? own : `${sharedPath}.${suffix}`);
       },
-      dropout: (value) => this.#dropout(value, site, dropoutSeed),
+      dropout: (value) =>
+        dropoutSeed ? dropOut(value, { site, seed: dropoutSeed, p: place.adapter.dropout }) : value,
     };
     const terms = this.#method.forward(methodOps, call);
     if (watch && this.#method.routing) watch(this.#method.routing.weights(methodOps, call));
@@ -362,23 +357,6 @@ export class ModelGraph {
     this.#taskInputs.set(rows, made);
     return made;
   }
-
-  /** value * keep / (1 - p), keep drawn per element from (seed, module). */
-  #dropout(value: Tensor, site: LinearSite, seed: Tensor | null): Tensor {
-    const p = this.adapter?.dropout ?? 0;
-    if (!seed || p === 0) return value;
-    const siteSeed = add(seed, this.graph.constant([dropoutOffset(site) * 65537, 0], 'i32'));
-    const uniform = statelessUniform(siteSeed, value.shape);
-    const keep = cast(greaterEqual(uniform, scalarLike(uniform, p)), value.dtype);
-    return multiply(value, multiply(keep, scalarLike(value, 1 / (1 - p))));
-  }
-}
-
-const dropoutModules: readonly TargetModule[] = [...targetModules, ...fusedModules];
-
-/** A number from 1 on that no other module of a model has: each draws masks of its own. */
-export function dropoutOffset({ layer, module }: LinearSite): number {
-  return 1 + layer * dropoutModules.length + dropoutModules.indexOf(module);
 }
 
 /** Bytes as 32-bit words; a trailing half word is padded with zeros. */

@@ -1,7 +1,5 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { fusedModules, targetModules } from '../../../src-main/contract/training.ts';
-import { dropoutOffset } from '../../../src-main/engine/model/modelGraph.ts';
 import { asFloat32 } from '../../../src-main/formats/floats.ts';
 import { writeModelFolder } from '../../../src-main/formats/modelFolder.ts';
 import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
@@ -53,11 +51,4 @@ it('does not train on a damaged base in 8 bits as if it were whole', async () =>
   await expect(
     trainTiny({ config, modelFolder: damagedModel(Number.NaN), folder: temporaryFolder() }),
   ).rejects.toMatchObject({ code: 'loss_not_finite' });
-});
-
-it('gives every module of every layer dropout masks of its own, fused ones, too', () => {
-  const offsets = [0, 1, 2].flatMap((layer) =>
-    [...targetModules, ...fusedModules].map((module) => dropoutOffset({ layer, module })),
-  );
-  expect(new Set(offsets).size).toBe(offsets.length);
 });

@@ -6,11 +6,13 @@ import { createRandom } from '../../../src-main/data/random.ts';
 import { createDataOrder } from '../../../src-main/engine/training/dataOrder.ts';
 import { adamScalars } from '../../../src-main/engine/training/optimisers/adamW.ts';
 import { checkSchedule, learningRate } from '../../../src-main/budget/schedule.ts';
-import { projectFolder } from '../../support/paths.ts';
+import { recorded as folder } from '../../support/paths.ts';
 
-const recorded = JSON.parse(
-  readFileSync(join(projectFolder, 'tests/engine/training/recorded/schedules.json'), 'utf8'),
-) as { config: Partial<TrainConfigInput>; totalSteps: number; rates: number[] }[];
+const recorded = JSON.parse(readFileSync(join(folder, 'schedules.json'), 'utf8')) as {
+  config: Partial<TrainConfigInput>;
+  totalSteps: number;
+  rates: number[];
+}[];
 
 const adapter = { method: 'lora', rank: 4, alpha: 8 } as const;
 

@@ -17,10 +17,14 @@ from transformers.utils import logging
 from cases import CASES
 from clusters import record_assignments, record_clusters
 from decoding import record_decoding
+from dropout import record_dropout
 from foreign import write_logits
 from models import record_real_model, write_fixtures
+from optimisers import record_optimisers
+from quantisation import record_quantisation
 from record import record
 from ropes import record_ropes
+from schedules import record_schedules
 
 SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -34,6 +38,10 @@ def record_all(fixtures, recorded, only):
         record_assignments(recorded)
         record_decoding(fixtures, recorded)
         record_ropes(recorded)
+        record_dropout(recorded)
+        record_optimisers(fixtures, recorded)
+        record_schedules(recorded)
+        record_quantisation(recorded)
         record_real_model(SHARED, recorded)
     chosen = [case for case in CASES if only is None or only in case.name]
     for number, case in enumerate(chosen, 1):

@@ -1,7 +1,7 @@
 """The methods that PEFT does not have, as plain modules, without any of the identities that the engine uses: ID-LoRA multiplies with explicit
 A_i = W[S_i] and applies B to every cluster, the mixtures apply every expert.
 
-Starting values are random and not zero, so that every gradient is a real one.
+Starting values are random and not zero, so that every gradient is a real one. `dropout` may be replaced by a module with a given mask.
 """
 
 import math
@@ -36,7 +36,7 @@ class IdLoraLinear(nn.Module):
 
     def __init__(self, base, method, scale, generator):
         super().__init__()
-        self.base, self.method, self.scale = base, method, scale
+        self.base, self.method, self.scale, self.dropout = base, method, scale, nn.Identity()
         r, k, s = method.r, method.k, method.s
         d_out, d_in = base.weight.shape
         self.register_buffer("pivots", torch.randperm(d_out, generator=generator)[: k * r].to(torch.int32))
@@ -51,7 +51,7 @@ class IdLoraLinear(nn.Module):
     def forward(self, h):
         method = self.method
         bases = self.base.weight.detach()[self.pivots.long()].chunk(method.k)
-        x = [h @ a.T for a in bases]
+        x = self.dropout(torch.cat([h @ a.T for a in bases], -1)).chunk(method.k, -1)
         if method.router == "input":
             a = h @ self.R.T
             if method.softmax:
@@ -70,7 +70,7 @@ class HydraLoraLinear(nn.Module):
 
     def __init__(self, base, method, scale, generator):
         super().__init__()
-        self.base, self.scale = base, scale
+        self.base, self.scale, self.dropout = base, scale, nn.Identity()
         d_out, d_in = base.weight.shape
         self.A = random_parameter(generator, method.r, d_in)
         self.B = nn.ParameterList(random_parameter(generator, d_out, method.r) for _ in range(method.heads))
@@ -84,7 +84,7 @@ class HydraLoraLinear(nn.Module):
 
     def forward(self, h):
         gates = (h @ self.R.T).softmax(-1)
-        down = h @ self.A.T
+        down = self.dropout(h) @ self.A.T
         return self.base(h) + self.scale * sum(gates[..., i : i + 1] * (down @ b.T) for i, b in enumerate(self.B))
 
 
@@ -113,7 +113,7 @@ class MoeLoraLinear(nn.Module):
 
     def __init__(self, base, method, scale, task_gate, generator):
         super().__init__()
-        self.base, self.scale, self.task_gate = base, scale, task_gate
+        self.base, self.scale, self.task_gate, self.dropout = base, scale, task_gate, nn.Identity()
         d_out, d_in = base.weight.shape
         r = method.r if task_gate is None else method.r // method.experts
         self.A = nn.ParameterList(random_parameter(generator, r, d_in) for _ in range(method.experts))
@@ -129,4 +129,5 @@ class MoeLoraLinear(nn.Module):
 
     def forward(self, h):
         gates = (h @ self.R.T).softmax(-1) if self.task_gate is None else self.task_gate()
-        return self.base(h) + self.scale * sum(gates[..., i : i + 1] * (h @ a.T @ b.T) for i, (a, b) in enumerate(zip(self.A, self.B)))
+        dropped = self.dropout(h)
+        return self.base(h) + self.scale * sum(gates[..., i : i + 1] * (dropped @ a.T @ b.T) for i, (a, b) in enumerate(zip(self.A, self.B)))

@@ -17,7 +17,7 @@ import {
   readQuantised,
   toBlocks,
 } from '../../../../src-main/engine/training/optimisers/blockwiseQuantisation.ts';
-import { projectFolder } from '../../../support/paths.ts';
+import { recorded as folder } from '../../../support/paths.ts';
 
 interface Recorded {
   map: number[];
@@ -26,9 +26,10 @@ interface Recorded {
   scales: number[];
   dequantised: number[];
 }
-const recorded = JSON.parse(
-  readFileSync(join(projectFolder, 'tests/engine/training/recorded/quantisation.json'), 'utf8'),
-) as Record<'signed' | 'unsigned', Recorded>;
+const recorded = JSON.parse(readFileSync(join(folder, 'quantisation.json'), 'utf8')) as Record<
+  'signed' | 'unsigned',
+  Recorded
+>;
 
 /** Quantises values in a session and reads all of it back. */
 async function roundTrip(values: Float32Array, signed: boolean) {

@@ -1,18 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { trainConfigSchema, type TrainConfigInput } from '../../../../src-main/contract/training.ts';
-import { storedValue } from '../../../../src-main/engine/adapters/storedValues.ts';
-import { ModelGraph } from '../../../../src-main/engine/model/modelGraph.ts';
-import { loadTensorflow } from '../../../../src-main/engine/runtime/loadTensorflow.ts';
-import { layOutBatch } from '../../../../src-main/engine/training/batches.ts';
-import { optimiserStep } from '../../../../src-main/engine/training/optimiserStep.ts';
-import { openTrainingGraph } from '../../../../src-main/engine/training/trainingGraph.ts';
-import { readDecoderConfig } from '../../../../src-main/formats/huggingFaceConfig.ts';
-import { openAdapterFolder } from '../../../../src-main/formats/peftAdapter.ts';
-import { WeightFolder } from '../../../../src-main/formats/weightFolder.ts';
-import { projectFolder } from '../../../support/paths.ts';
-import { tinyLlama } from '../../../support/trainingRun.ts';
+import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
+import { storedValue } from '../../src-main/engine/adapters/storedValues.ts';
+import { ModelGraph } from '../../src-main/engine/model/modelGraph.ts';
+import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
+import { layOutBatch } from '../../src-main/engine/training/batches.ts';
+import { optimiserStep } from '../../src-main/engine/training/optimiserStep.ts';
+import { openTrainingGraph } from '../../src-main/engine/training/trainingGraph.ts';
+import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
+import { openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
+import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
+import { expectWithin } from '../support/parityBounds.ts';
+import { recorded } from '../support/paths.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 interface Curve {
   method: string;
@@ -21,7 +22,7 @@ interface Curve {
   losses: number[];
   norms: number[];
 }
-const folder = join(projectFolder, 'tests/engine/training/recorded/optimisers');
+const folder = join(recorded, 'optimisers');
 const { rows, curves } = JSON.parse(readFileSync(join(folder, 'curves.json'), 'utf8')) as {
   rows: number[][];
   curves: Curve[];
@@ -29,7 +30,7 @@ const { rows, curves } = JSON.parse(readFileSync(join(folder, 'curves.json'), 'u
 
 it.each(curves.map((curve) => [`${curve.method}, ${curve.name}`, curve] as const))(
   '%s: losses and gradient norms of 40 steps in torch and PEFT',
-  async (_label, curve) => {
+  async (label, curve) => {
     const adapter = openAdapterFolder(join(folder, curve.method));
     const source = new WeightFolder(tinyLlama);
     const model = new ModelGraph({
@@ -55,8 +56,9 @@ it.each(curves.map((curve) => [`${curve.method}, ${curve.name}`, curve] as const
       const at = { step: i + 1, update: i + 1, learningRate: config.learningRate };
       const out = optimiserStep(graph, config, [batch], at);
       expect(out.applied).toBe(true);
-      expect(Math.abs(out.loss / loss - 1), `loss of step ${i + 1}`).toBeLessThan(1e-3);
-      expect(Math.abs(out.gradNorm / curve.norms[i]! - 1), `norm of step ${i + 1}`).toBeLessThan(1e-2);
+      const step = `${label}, step ${i + 1}`;
+      expectWithin('loss curve', step, Math.abs(out.loss / loss - 1));
+      expectWithin('norm curve', step, Math.abs(out.gradNorm / curve.norms[i]! - 1));
     });
     graph.session.close();
     source.close();

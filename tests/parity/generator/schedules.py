@@ -1,17 +1,13 @@
-"""Records the learning rates of transformers' get_scheduler: recorded/schedules.json.
+"""Learning rates of transformers' get_scheduler."""
 
-Needs torch and transformers. python3 tests/engine/training/generate_schedules.py
-"""
 import json
-from pathlib import Path
 
 import torch
 from transformers import get_scheduler
 
-OUT = Path(__file__).resolve().parent / "recorded"
 PEAK = 2e-4
-# name there, name here, warm-up, steps, options there, options here
-CASES = [
+#: Name there, name here, warm-up, steps, options there, options here.
+CASES = (
     ("constant_with_warmup", "constant", 4, 20, {}, {}),
     ("linear", "linear", 0, 20, {}, {}),
     ("linear", "linear", 5, 20, {}, {}),
@@ -25,17 +21,23 @@ CASES = [
     ("warmup_stable_decay", "warmup_stable_decay", 4, 20, {"num_decay_steps": 6}, {"decaySteps": 6}),
     ("warmup_stable_decay", "warmup_stable_decay", 3, 30, {"num_decay_steps": 3}, {}),
     ("warmup_stable_decay", "warmup_stable_decay", 5, 20, {"num_decay_steps": 8, "min_lr_ratio": 0.2}, {"decaySteps": 8, "minLearningRateRatio": 0.2}),
-]
+)
 
-recorded = []
-for theirs, ours, warmup, steps, options, config in CASES:
+
+def rates_of(name, warmup, steps, options):
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
-    scheduler = get_scheduler(theirs, optimiser, num_warmup_steps=warmup, num_training_steps=steps, scheduler_specific_kwargs=options)
+    scheduler = get_scheduler(name, optimiser, num_warmup_steps=warmup, num_training_steps=steps, scheduler_specific_kwargs=options)
     rates = []
     for _ in range(steps):
         rates.append(optimiser.param_groups[0]["lr"])
         optimiser.step()
         scheduler.step()
-    recorded.append({"config": {"learningRate": PEAK, "schedule": ours, "warmupSteps": warmup, **config}, "totalSteps": steps, "rates": rates})
-OUT.mkdir(exist_ok=True)
-(OUT / "schedules.json").write_text(json.dumps(recorded))
+    return rates
+
+
+def record_schedules(out):
+    recorded = []
+    for theirs, ours, warmup, steps, options, config in CASES:
+        config = {"learningRate": PEAK, "schedule": ours, "warmupSteps": warmup, **config}
+        recorded.append({"config": config, "totalSteps": steps, "rates": rates_of(theirs, warmup, steps, options)})
+    (out / "schedules.json").write_text(json.dumps(recorded) + "\n")
