@@ -104,6 +104,7 @@ const outputNames: Record<string, string> = {
   IsFinite: 'y',
   Abs: 'y',
   Cast: 'y',
+  DeepCopy: 'y',
   Transpose: 'y',
   MatMul: 'product',
   Softmax: 'softmax',

@@ -183,6 +183,10 @@ export type StoredDType = 'f32' | 'bf16' | 'f16' | 'i32' | 'u8' | 'i8';
  * One `Case` over small functions instead of one call per variable: a session optimises its whole graph once for
  * every distinct set of fetches.
  *
+ * Variables get memory of their own: what is fed is memory of JavaScript where its alignment suits TensorFlow, and nothing on the way
+ * into a variable but a conversion copies. The variable would change with the array; and TensorFlow's threads, two at a time, would hand
+ * such memory back to Node (which allows that to its main thread alone) when an update replaces it.
+ *
  * @returns an i32 scalar to fetch
  */
 export function assignByIndex(
@@ -194,7 +198,9 @@ export function assignByIndex(
   const branches = targets.map(({ variable, stored }, i) => {
     const name = `assign_${i}`;
     graph.defineFunction(name, [{ shape: words.shape, dtype: 'i32' }], ([data]) => {
-      const value = cast(decodeWords(data!, stored, variable.shape), variable.dtype);
+      const converted = stored !== variable.dtype;
+      const words = converted ? data! : ownCopy(data!);
+      const value = cast(decodeWords(words, stored, variable.shape), variable.dtype);
       const assigned = assignVariable(variable, value);
       return graph.after([assigned], () => [graph.constant(i, 'i32')]);
     });
@@ -244,6 +250,17 @@ export function readByIndex(graph: Graph, targets: readonly Variable[], index: T
     outputs: [{ shape: [-1], dtype: 'f32' }],
   });
   return values!;
+}
+
+/** The same values in other memory. */
+function ownCopy(value: Tensor): Tensor {
+  const [copy] = value.graph.addOperation({
+    op: 'DeepCopy',
+    inputs: [value],
+    attributes: typeAttribute(value.dtype),
+    outputs: [{ shape: value.shape, dtype: value.dtype }],
+  });
+  return copy!;
 }
 
 /** i32 words, of a length known only at run time, as a tensor of the stored type in the given shape. */
