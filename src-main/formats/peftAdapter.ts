@@ -72,6 +72,15 @@ export function openAdapterFolder(folder: string): AdapterFolder {
   };
 }
 
+/** What an adapter was trained on. */
+export interface AdaptedBase {
+  name: string;
+  /** Of its weights (WeightFolder.contentHash). */
+  sha256: string;
+  /** Its linear weights were rounded to 8 bits in training. */
+  loadIn8bit: boolean;
+}
+
 /**
  * Writes an adapter folder: complete or absent. An existing adapter folder is replaced, anything else is left alone.
  * @returns names of the files
@@ -80,7 +89,7 @@ export function openAdapterFolder(folder: string): AdapterFolder {
 export function writeAdapterFolder(
   folder: string,
   adapter: AdapterConfig,
-  base: { name: string; sha256: string },
+  base: AdaptedBase,
   tensors: readonly AdapterTensor[],
 ): string[] {
   const existing = lstatSync(folder, { throwIfNoEntry: false });
@@ -99,7 +108,7 @@ export function writeAdapterFolder(
       tensors.map((tensor) => ({ ...tensor, name: adapterKey(tensor.name) })),
     );
     writeFileAtomic(join(temporary, configName), `${JSON.stringify(peftConfigOf(adapter, base), null, 2)}\n`);
-    writeFileAtomic(join(temporary, 'README.md'), modelCard(adapter, base.name));
+    writeFileAtomic(join(temporary, 'README.md'), modelCard(adapter, base));
     if (existing) rmSync(folder, { recursive: true });
     renameSync(temporary, folder);
     syncFolder(dirname(folder));
@@ -110,18 +119,24 @@ export function writeAdapterFolder(
   return [tensorsName, configName, 'README.md'];
 }
 
-function modelCard(adapter: AdapterConfig, baseName: string): string {
+function modelCard(adapter: AdapterConfig, base: AdaptedBase): string {
   const native = methodOf(adapter)?.peftType === 'LORA';
   return [
     '---',
     'library_name: peft',
-    `base_model: ${JSON.stringify(baseName)}`,
+    `base_model: ${JSON.stringify(base.name)}`,
     '---',
     '',
     `# ${adapter.method} adapter, rank ${adapter.rank}`,
     '',
-    `Base model: ${baseName}. Modules: ${adapter.targets.join(', ')}. alpha ${adapter.alpha}, dropout ${adapter.dropout}.`,
+    `Base model: ${base.name}. Modules: ${adapter.targets.join(', ')}. alpha ${adapter.alpha}, dropout ${adapter.dropout}.`,
     '',
+    ...(base.loadIn8bit
+      ? [
+          'It was trained with the linear weights of the base rounded to 8 bits, a scale for each row, and fits that model best: with the weights as they are stored, what it computes differs a little.',
+          '',
+        ]
+      : []),
     native
       ? '    from peft import PeftModel\n    model = PeftModel.from_pretrained(base_model, "this folder")'
       : `PEFT has no method ${adapter.method}: its loader needs a module that registers this peft_type.`,

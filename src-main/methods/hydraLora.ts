@@ -9,7 +9,7 @@ import {
 } from './method.ts';
 
 /**
- * HydraLoRA (Tian et al. 2024): one A, several heads B_i, a dense softmax router per token on the module's undropped input, as
+ * HydraLoRA (Tian et al. 2024, section 3): one A, several heads B_i, a dense softmax router per token on the module's undropped input, as
  * in their code (the text gives the router r inputs):
  *
  *   y = W x + c sum_i g_i B_i A dropout(x),   g = softmax(R x),   c = alpha / r (rsLoRA: alpha / sqrt(r))

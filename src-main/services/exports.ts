@@ -73,12 +73,16 @@ export function createExportService(
           `The run "${run.name}" has no checkpoint yet (it is ${run.state}).`,
           'Train it to the end, or stop it with a checkpoint.',
         );
-      const { method } = run.config.adapter;
+      const { adapter, loadIn8bit } = run.config;
+      const { method } = adapter;
       const format = formatOf(run, options.format);
       const model = models.get(run.modelId);
       const folder = resolve(options.folder);
       const { files, dtype } = await context.engine.start(
-        { kind: 'export', format, modelFolder: model.folder, checkpoint, method, outFolder: folder },
+        {
+          kind: 'export',
+          ...{ format, modelFolder: model.folder, checkpoint, method, loadIn8bit, outFolder: folder },
+        },
         { signal },
       ).result;
 

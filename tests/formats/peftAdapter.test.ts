@@ -6,7 +6,7 @@ import { openAdapterFolder, writeAdapterFolder } from '../../src-main/formats/pe
 import { writeSafetensors } from '../../src-main/formats/safetensors.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
-const base = { name: 'base', sha256: 'ab' };
+const base = { name: 'base', sha256: 'ab', loadIn8bit: false };
 const tensor = (suffix: string) =>
   ({
     name: `model.layers.0.self_attn.q_proj.${suffix}`,

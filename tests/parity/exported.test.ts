@@ -84,6 +84,7 @@ describe.skipIf(!python)(`transformers and PEFT read what the studio exports${no
           modelFolder,
           checkpoint: result.checkpoint!,
           method: adapter.method,
+          loadIn8bit: false,
           outFolder: join(run, 'export'),
         },
         () => undefined,

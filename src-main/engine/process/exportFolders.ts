@@ -17,7 +17,8 @@ export function exportAdapter(request: ExportRequest): ExportResult {
       shape,
       data: () => adapter.tensors.read(name),
     }));
-    const base = { name: request.modelFolder, sha256: adapter.baseSha256 ?? weights.contentHash() };
+    const { modelFolder: name, loadIn8bit } = request;
+    const base = { name, sha256: adapter.baseSha256 ?? weights.contentHash(), loadIn8bit };
     return { files: writeAdapterFolder(request.outFolder, adapter.config, base, tensors), dtype: 'F32' };
   } finally {
     weights.close();

@@ -117,6 +117,8 @@ export interface ExportRequest {
   checkpoint: string;
   /** The run's method: adapters are exported as `peft`, full fine-tuning as `merged`. */
   method: Method;
+  /** The run's: the model card of an adapter says so. */
+  loadIn8bit: boolean;
   outFolder: string;
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { StudioError } from '../../contract/errors.ts';
+import type { Precision } from '../../contract/training.ts';
 
 /** Where a run is. With parameters and the optimiser's state it decides all that follows, so checkpoints keep it. */
 export const progressSchema = z.object({
@@ -54,18 +55,23 @@ export function updatesIn({ step, skippedSteps }: Progress): number {
   return step - skippedSteps;
 }
 
-/** @param kept the step whose checkpoint is on disk, or null */
+/** @param at `kept`: the step whose checkpoint is on disk; null: no step was ever applied */
 export function notFinite(
   result: { loss: number; gradNorm: number },
-  step: number,
-  rate: number,
-  kept: number | null,
+  at: { step: number; learningRate: number; kept: number | null; precision: Precision },
 ): StudioError {
+  const { step, learningRate, kept, precision } = at;
+  const isF32 = precision === 'f32';
+  const untouched = isF32
+    ? 'weights of the model seem to be damaged. Fetch it again, or compare its files with their source.'
+    : 'use f32; if that does not help, weights of the model are damaged: fetch it again.';
+  const remedy =
+    kept === null
+      ? `No step could be applied from the start on, so the learning rate is not the cause: ${untouched}`
+      : `The state of step ${kept}, before them, is kept as a checkpoint. Lower the learning rate${isF32 ? '' : ' or use f32'}, and start again, or resume from it.`;
   return new StudioError(
     'loss_not_finite',
-    `At step ${step} the loss is ${result.loss} and the gradient norm ${result.gradNorm} (learning rate ${rate}); ${mostSkippedInARow} steps in a row could not be applied.`,
-    kept === null
-      ? 'Lower the learning rate (or use f32) and start again; no step before them was worth a checkpoint.'
-      : `The state of step ${kept}, before them, is kept as a checkpoint. Lower the learning rate (or use f32) and start again, or resume from it.`,
+    `At step ${step} the loss is ${result.loss} and the gradient norm ${result.gradNorm} (learning rate ${learningRate}); ${mostSkippedInARow} steps in a row could not be applied.`,
+    remedy,
   );
 }

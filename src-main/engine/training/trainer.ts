@@ -244,7 +244,9 @@ async function steps(
       context.emit({ type: 'skipped', step, lr: rate, reason });
       if (progress.skippedInARow >= mostSkippedInARow) {
         if (lastUpdated.step > (saved?.step ?? 0)) save(lastUpdated);
-        throw notFinite(result, step, rate, saved?.step ?? null);
+        throw notFinite(result, {
+          ...{ step, learningRate: rate, kept: saved?.step ?? null, precision: config.precision },
+        });
       }
     }
 

@@ -100,7 +100,7 @@ export function saveState(state: TrainingState, progress: Progress): string {
 
 function writeAdapter({ graph, model, request, baseSha256 }: TrainingState, checkpoint: string): undefined {
   const { adapter } = request.config;
-  const base = { name: request.modelFolder, sha256: baseSha256 };
+  const base = { name: request.modelFolder, sha256: baseSha256, loadIn8bit: request.config.loadIn8bit };
   const tensors = adapterTensors(model.adapterParameters, graph.read);
   writeAdapterFolder(trainedFolder(checkpoint, adapter.method), adapter, base, tensors);
 }

@@ -13,7 +13,7 @@ import { temporaryFolder } from '../../support/temporaryFolder.ts';
 function checkWith(name: string, suffix: string): void {
   const recorded = openAdapterFolder(adapterFolderOf(name)!);
   const folder = join(temporaryFolder(), 'adapter');
-  writeAdapterFolder(folder, recorded.config, { name: 'base', sha256: 'ab' }, [
+  writeAdapterFolder(folder, recorded.config, { name: 'base', sha256: 'ab', loadIn8bit: false }, [
     ...[...recorded.tensors.tensors].map(([key, { dtype, shape }]) => ({
       ...{ name: nameOfKey(key), dtype, shape },
       data: recorded.tensors.read(key),

@@ -52,7 +52,7 @@ function write(name: string, adapter: AdapterConfig, tensors: [string, number[],
     shape,
     data: hostBytes(data),
   }));
-  writeAdapterFolder(path, adapter, { name: 'tiny', sha256: 'x' }, list);
+  writeAdapterFolder(path, adapter, { name: 'tiny', sha256: 'x', loadIn8bit: false }, list);
   return path;
 }
 const gated = write(

@@ -50,5 +50,8 @@ it('does not train on a damaged base in 8 bits as if it were whole', async () =>
   } as const;
   await expect(
     trainTiny({ config, modelFolder: damagedModel(Number.NaN), folder: temporaryFolder() }),
-  ).rejects.toMatchObject({ code: 'loss_not_finite' });
+  ).rejects.toMatchObject({
+    code: 'loss_not_finite',
+    remedy: expect.stringMatching(/^No step could be applied .* weights of the model/) as string,
+  });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { rowScaled } from '../../../src-main/engine/model/rowScaled.ts';
@@ -80,6 +81,16 @@ describe('a base in 8 bits', () => {
       expect(Math.abs(eightBits.at(-1)! / plain.at(-1)! - 1)).toBeLessThan(0.05);
     },
   );
+
+  it('is named in the model card of what was trained on it', async () => {
+    const card = async (loadIn8bit: boolean) => {
+      const config = { adapter: { method: 'lora', rank: 4, alpha: 8 }, maxSteps: 1, loadIn8bit } as const;
+      const { result } = await trainTiny({ config, folder: temporaryFolder() });
+      return readFileSync(join(result.checkpoint!, 'adapter', 'README.md'), 'utf8');
+    };
+    expect(await card(true)).toMatch(/rounded to 8 bits/);
+    expect(await card(false)).not.toMatch(/8 bits/);
+  });
 
   it('trains in bf16, with checkpointing and compiled, to about the same losses', async () => {
     const config = (rest: Partial<TrainConfigInput>): TrainConfigInput => ({
