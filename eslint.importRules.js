@@ -9,23 +9,29 @@ const main = (...names) => names.map((name) => `src-main/${name}`);
  */
 const parts = {
   'src-main/contract': { parts: [], packages: ['zod'] },
-  // A configuration as a file: the command line and the page read and write the same.
-  'src-main/contract/trainingYaml.ts': { parts: main('contract'), packages: ['yaml'] },
   // The adapter methods: pure, so that the page can count and check with them.
   'src-main/methods': { parts: main('contract'), packages: [] },
-  'src-main/budget': { parts: main('contract', 'methods'), packages: ['zod'] },
+  'src-main/statistics': { parts: main('contract'), packages: [] },
+  'src-main/shape': { parts: main('contract', 'methods'), packages: ['zod'] },
+  'src-main/options': { parts: main('contract', 'methods', 'shape'), packages: ['zod'] },
+  // A configuration as a file: the command line and the page read and write the same.
+  'src-main/options/trainingYaml.ts': { parts: main('contract', 'options'), packages: ['yaml'] },
+  'src-main/budget': { parts: main('contract', 'methods', 'shape', 'options'), packages: ['zod'] },
   'src-main/formats': {
-    parts: main('contract', 'methods', 'budget'),
+    parts: main('contract', 'methods', 'shape'),
     packages: ['node', 'zod', '@huggingface/tokenizers'],
   },
   'src-main/data': {
-    parts: main('contract', 'budget', 'formats'),
+    parts: main('contract', 'statistics', 'options', 'formats'),
     packages: ['node', 'zod', '@huggingface/tokenizers'],
   },
-  'src-main/evaluation': { parts: main('contract', 'budget', 'formats', 'data'), packages: ['node', 'zod'] },
-  'src-main/store': { parts: main('contract', 'budget'), packages: ['node', 'zod', 'better-sqlite3'] },
+  'src-main/evaluation': {
+    parts: main('contract', 'statistics', 'formats', 'data'),
+    packages: ['node', 'zod'],
+  },
+  'src-main/store': { parts: main('contract'), packages: ['node', 'zod', 'better-sqlite3'] },
   'src-main/engine': {
-    parts: main('contract', 'methods', 'budget', 'formats', 'data'),
+    parts: main('contract', 'methods', 'statistics', 'shape', 'options', 'formats', 'data'),
     packages: ['node', 'zod'],
   },
   // Only this one loads TensorFlow.
@@ -42,6 +48,9 @@ const parts = {
   'src-main/services': {
     parts: main(
       'contract',
+      'statistics',
+      'shape',
+      'options',
       'budget',
       'formats',
       'data',
@@ -61,7 +70,7 @@ const parts = {
   // Runs before any package is installed.
   'src-main/setup': { parts: [], packages: ['node'] },
   'src-renderer': {
-    parts: main('contract', 'budget'),
+    parts: main('contract', 'statistics', 'shape', 'options', 'budget'),
     packages: [
       'zod',
       'svelte',

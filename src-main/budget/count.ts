@@ -2,9 +2,9 @@ import { StudioError } from '../contract/errors.ts';
 import type { AdapterConfig, TargetModule } from '../contract/training.ts';
 import type { AdapterMethod, LinearShape, ParameterSpec } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
-import { checkSize } from './check.ts';
-import { baseParameters, type ModelShape } from './modelShape.ts';
-import { siteGroups } from './siteGroups.ts';
+import { checkSize } from '../options/checkAdapter.ts';
+import { baseParameters, type ModelShape } from '../shape/modelShape.ts';
+import { siteGroups } from '../shape/siteGroups.ts';
 
 /** Numbers of one adapted module, or of what modules share. */
 export interface Numbers {

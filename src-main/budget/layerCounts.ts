@@ -1,8 +1,8 @@
 import type { AdapterConfig, TargetModule } from '../contract/training.ts';
 import { methodOf } from '../methods/registry.ts';
-import { adapterSites } from './adapterSites.ts';
+import { adapterSites } from '../shape/adapterSites.ts';
 import { moduleNumbers } from './count.ts';
-import { moduleSize, type ModelShape } from './modelShape.ts';
+import { moduleSize, type ModelShape } from '../shape/modelShape.ts';
 
 /** Trainable numbers of every adapted module in every layer. */
 export interface LayerCounts {

@@ -1,6 +1,6 @@
 import type { AdapterConfig } from '../contract/training.ts';
 import { methodOf } from '../methods/registry.ts';
-import type { ModelShape } from './modelShape.ts';
+import type { ModelShape } from '../shape/modelShape.ts';
 import { largestRankAllowed, searchLines } from './searchSpace.ts';
 
 export interface RankPoint {

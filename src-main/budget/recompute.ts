@@ -1,6 +1,6 @@
 import { adapterConfigSchema } from '../contract/training.ts';
 import { countParameters, type ParameterCount } from './count.ts';
-import { presets } from './modelShape.ts';
+import { presets } from '../shape/modelShape.ts';
 import type { PublishedClaim, PublishedCount } from './paper.ts';
 
 /** How a recomputed number relates to the printed one: equal when rounded to its digits, equal when cut after them, or neither. */

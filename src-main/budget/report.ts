@@ -4,7 +4,7 @@ import type { RankBound, RanklessConfig } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
 import { amountText, type Budget } from './budgetUnits.ts';
 import { countParameters, type ParameterCount } from './count.ts';
-import { baseParameters, type ModelShape } from './modelShape.ts';
+import { baseParameters, type ModelShape } from '../shape/modelShape.ts';
 import { sizeOptions, type SearchLimits, type SizeOption } from './searchSpace.ts';
 import { solveBudget } from './solve.ts';
 import { extraWork, rankBounds } from './work.ts';

@@ -2,9 +2,9 @@ import { StudioError } from '../contract/errors.ts';
 import type { AdapterConfig, TargetModule } from '../contract/training.ts';
 import { impossible, type AdapterMethod, type RanklessConfig } from '../methods/method.ts';
 import { measuresOf, moduleNumbers, sharedNumbers, type Measures, type Numbers } from './count.ts';
-import { baseParameters, linearModules, type ModelShape } from './modelShape.ts';
-import { siteGroups, type SiteGroup } from './siteGroups.ts';
-import { modelTargets } from './targets.ts';
+import { baseParameters, linearModules, type ModelShape } from '../shape/modelShape.ts';
+import { siteGroups, type SiteGroup } from '../shape/siteGroups.ts';
+import { modelTargets } from '../shape/targets.ts';
 
 export interface Range {
   least: number;

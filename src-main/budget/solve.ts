@@ -3,7 +3,7 @@ import type { RanklessConfig } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
 import { usedOf, type Budget } from './budgetUnits.ts';
 import { countParameters, fullMeasures, type Measures, type ParameterCount } from './count.ts';
-import { baseParameters, linearModules, type ModelShape } from './modelShape.ts';
+import { baseParameters, linearModules, type ModelShape } from '../shape/modelShape.ts';
 import { searchLines, sizeOptions, type Line, type SearchLimits } from './searchSpace.ts';
 import { rankBounds } from './work.ts';
 

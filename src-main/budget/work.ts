@@ -1,8 +1,8 @@
 import type { AdapterConfig } from '../contract/training.ts';
 import type { MultiplyAdds, RankBound } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
-import { linearModules, moduleSize, type ModelShape } from './modelShape.ts';
-import { siteGroups } from './siteGroups.ts';
+import { linearModules, moduleSize, type ModelShape } from '../shape/modelShape.ts';
+import { siteGroups } from '../shape/siteGroups.ts';
 
 /** FLOPs of matrix products; elementwise work and attention are not counted. */
 export interface Work {

@@ -1,7 +1,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { z } from 'zod';
 import { StudioError } from '../contract/errors.ts';
-import { limitText } from '../contract/optionText.ts';
+import { limitText } from '../options/optionText.ts';
 
 /** The call itself is wrong: exit code 2. */
 export function usageError(message: string, remedy = 'See `npm run -s studio -- help`.'): StudioError {

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { presets, type ModelShape } from '../budget/modelShape.ts';
-import { readShape, sizeNames } from '../budget/readShape.ts';
+import { presets, type ModelShape } from '../shape/modelShape.ts';
+import { readShape, sizeNames } from '../shape/readShape.ts';
 import { budgetReport } from '../budget/report.ts';
 import { StudioError } from '../contract/errors.ts';
 import { methods, methodSchema, type Method } from '../contract/training.ts';
-import { optionDefaults } from '../contract/trainingOptions.ts';
+import { optionDefaults } from '../options/trainingOptions.ts';
 import { createCore } from '../core/createCore.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
 import { readJsonObject } from '../formats/jsonFile.ts';

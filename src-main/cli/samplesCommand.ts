@@ -1,4 +1,4 @@
-import { itemsForAccuracy, itemsForLoss, seedsFor, smallestDifference } from '../budget/power/sampleSize.ts';
+import { itemsForAccuracy, itemsForLoss, seedsFor, smallestDifference } from '../statistics/sampleSize.ts';
 import { number, parseCommand, usageError, type Values } from './arguments.ts';
 import { createOutput, formatCount } from './output.ts';
 

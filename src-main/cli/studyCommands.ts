@@ -8,7 +8,7 @@ import {
   type Study,
   type StudyQuestion,
 } from '../contract/studies.ts';
-import { flatten } from '../contract/trainingOptions.ts';
+import { flatten } from '../options/trainingOptions.ts';
 import type { Core } from '../core/createCore.ts';
 import type { StartedRun } from '../services/runs.ts';
 import type { PlannedStudy, StudyRequest } from '../services/studies.ts';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { DataContract, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { writeDocument, type ReadDocument } from '../contract/trainingDocument.ts';
-import { flatten } from '../contract/trainingOptions.ts';
-import { configYaml, readConfigYaml } from '../contract/trainingYaml.ts';
+import { writeDocument, type ReadDocument } from '../options/trainingDocument.ts';
+import { flatten } from '../options/trainingOptions.ts';
+import { configYaml, readConfigYaml } from '../options/trainingYaml.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
 import { parseCommand, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';

@@ -7,7 +7,7 @@ import {
   readPattern,
   readSamples,
   type Read,
-} from '../contract/optionText.ts';
+} from '../options/optionText.ts';
 import {
   adapterConfigSchema,
   trainConfigSchema,
@@ -24,7 +24,7 @@ import {
   optionSchema,
   type DecidingOptions,
   type OptionName,
-} from '../contract/trainingOptions.ts';
+} from '../options/trainingOptions.ts';
 import type { Output } from './output.ts';
 import { check, flag, number, text, usageError, type Values } from './arguments.ts';
 

@@ -1,5 +1,5 @@
-import { heldOutCount } from '../budget/steps.ts';
-import { createRandom } from './random.ts';
+import { heldOutCount } from '../options/steps.ts';
+import { createRandom } from '../statistics/random.ts';
 
 /**
  * Chooses held-out rows by seed.

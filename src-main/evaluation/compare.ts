@@ -1,6 +1,6 @@
 import type { BenchmarkName, Comparison, EvaluationItem } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { bootstrapInterval, holm, mcNemarExact, wilcoxonSignedRank } from './statistics.ts';
+import { bootstrapInterval, holm, mcNemarExact, wilcoxonSignedRank } from '../statistics/intervals.ts';
 
 /** A subject's graded items. */
 export interface Graded {

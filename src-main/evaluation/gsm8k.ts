@@ -1,5 +1,5 @@
 import type { RawRow } from '../data/rows.ts';
-import { createRandom } from '../data/random.ts';
+import { createRandom } from '../statistics/random.ts';
 import { StudioError } from '../contract/errors.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { EvaluationItem } from '../contract/entities.ts';
 import type { ItemScatter } from '../contract/scatter.ts';
-import { deviation, mean } from './seeds.ts';
+import { deviation, mean } from '../statistics/seeds.ts';
 
 /** How two subjects' answers to the same items differ, item by item; null where fewer than two items were graded by both. */
 export function itemScatter(

@@ -1,4 +1,4 @@
-import type { ModelShape } from '../budget/modelShape.ts';
+import type { ModelShape } from '../shape/modelShape.ts';
 import type { NormPlacement, QueryKeyNorm } from '../contract/entities.ts';
 
 /** `model_type`s of config.json that the engine computes. */

@@ -1,5 +1,5 @@
-import { modulePath } from '../budget/adapterSites.ts';
-import { linearModules, moduleSize } from '../budget/modelShape.ts';
+import { modulePath } from '../shape/adapterSites.ts';
+import { linearModules, moduleSize } from '../shape/modelShape.ts';
 import type { NormPlacement } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TargetModule } from '../contract/training.ts';

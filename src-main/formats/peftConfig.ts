@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { compilePatternMap } from '../budget/modulePatterns.ts';
+import { compilePatternMap } from '../shape/modulePatterns.ts';
 import { StudioError } from '../contract/errors.ts';
 import { adapterConfigSchema, targetModuleSchema, type AdapterConfig } from '../contract/training.ts';
 import type { AdapterMethod } from '../methods/method.ts';

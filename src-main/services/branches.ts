@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { checkOptions } from '../budget/checkOptions.ts';
-import { continuedConfig } from '../budget/continuedConfig.ts';
-import { checkSchedule } from '../budget/schedule.ts';
+import { checkOptions } from '../options/checkOptions.ts';
+import { continuedConfig } from '../options/continuedConfig.ts';
+import { checkSchedule } from '../options/schedule.ts';
 import type { Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { checkpointName, checkpointStep, listCheckpoints } from '../formats/checkpointFolder.ts';

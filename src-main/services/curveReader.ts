@@ -1,5 +1,5 @@
 import type { Curves, EvalMetric, StepMetric } from '../contract/runRecords.ts';
-import { smoothedFrom, startOfSmoothing } from '../contract/smoothing.ts';
+import { smoothedFrom, startOfSmoothing } from '../statistics/smoothing.ts';
 import type { ReadableDatabase } from '../store/database.ts';
 import { appendSteps, emptyColumns, readEvals, type StepColumns } from '../store/metrics.ts';
 import { chooseRows } from './chosenRows.ts';

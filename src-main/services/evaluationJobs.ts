@@ -7,7 +7,7 @@ import { readRawRows } from '../data/rows.ts';
 import { fitToContext } from '../data/tokenise.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../evaluation/gsm8k.ts';
-import { bootstrapInterval, wilsonInterval } from '../evaluation/statistics.ts';
+import { bootstrapInterval, wilsonInterval } from '../statistics/intervals.ts';
 import { writeTokenFile } from '../formats/tokenFile.ts';
 import { newId, type ServiceContext } from './context.ts';
 import { shotsFor, type EvaluationData } from './evaluationData.ts';

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { ExportFormat, ExportRecord, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { createRandom } from '../data/random.ts';
+import { createRandom } from '../statistics/random.ts';
 import { trainedFolder, type ModelReference } from '../engine/process/protocol.ts';
 import { SafetensorsFile } from '../formats/safetensors.ts';
 import { insertExport, listExports } from '../store/results.ts';

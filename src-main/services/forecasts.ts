@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { checkTraining } from '../budget/check.ts';
-import { fittingContext } from '../budget/context.ts';
+import { checkTraining } from '../options/checkAdapter.ts';
+import { fittingContext } from '../options/context.ts';
 import { forecastTraining } from '../budget/forecast/calibrate.ts';
 import type { Calibration, ForecastRecord, RowLengths, RunForecast } from '../contract/forecast.ts';
 import type { Model, Run } from '../contract/entities.ts';

@@ -1,8 +1,8 @@
-import { checkTraining } from '../budget/check.ts';
-import { fittingContext } from '../budget/context.ts';
-import { checkSchedule } from '../budget/schedule.ts';
-import { heldOutCount, stepCount } from '../budget/steps.ts';
-import { modelTargets } from '../budget/targets.ts';
+import { checkTraining } from '../options/checkAdapter.ts';
+import { fittingContext } from '../options/context.ts';
+import { checkSchedule } from '../options/schedule.ts';
+import { heldOutCount, stepCount } from '../options/steps.ts';
+import { modelTargets } from '../shape/targets.ts';
 import type { Dataset, Model, Run } from '../contract/entities.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';

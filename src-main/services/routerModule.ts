@@ -1,4 +1,4 @@
-import { modulePath } from '../budget/adapterSites.ts';
+import { modulePath } from '../shape/adapterSites.ts';
 import type { RouterLayout, RouterModule } from '../contract/runRecords.ts';
 import type { AdapterConfig } from '../contract/training.ts';
 import { trainedFolder } from '../engine/process/protocol.ts';

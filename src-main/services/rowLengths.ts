@@ -1,7 +1,7 @@
 import type { Example } from '../contract/entities.ts';
 import type { RowLengths } from '../contract/forecast.ts';
 import { readExamples } from '../data/importDataset.ts';
-import { createRandom } from '../data/random.ts';
+import { createRandom } from '../statistics/random.ts';
 import { TokenFileReader } from '../formats/tokenFile.ts';
 import { tokenisedRows } from './tokenizer/tokenisedRows.ts';
 import { withTokenizerThread, type TokenizerOwner } from './tokenizer/tokenizerThread.ts';

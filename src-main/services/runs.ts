@@ -1,6 +1,6 @@
-import { checkOptions } from '../budget/checkOptions.ts';
-import { continuedConfig } from '../budget/continuedConfig.ts';
-import { checkSchedule } from '../budget/schedule.ts';
+import { checkOptions } from '../options/checkOptions.ts';
+import { continuedConfig } from '../options/continuedConfig.ts';
+import { checkSchedule } from '../options/schedule.ts';
 import type { Checkpoint, Run } from '../contract/entities.ts';
 import type {
   Curves,

@@ -1,5 +1,5 @@
 import type { Curves, EvalMetric, StepMetric } from '../../src-main/contract/runRecords.ts';
-import { smoothedFrom } from '../../src-main/contract/smoothing.ts';
+import { smoothedFrom } from '../../src-main/statistics/smoothing.ts';
 
 /** A run's curves as the page holds them: an overview from the core, and the steps that have come since. */
 export interface HeldCurves extends Curves {

@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkSize, checkTraining } from '../../src-main/budget/check.ts';
+import { checkSize, checkTraining } from '../../src-main/options/checkAdapter.ts';
 import { countParameters } from '../../src-main/budget/count.ts';
-import { baseParameters, presets } from '../../src-main/budget/modelShape.ts';
+import { baseParameters, presets } from '../../src-main/shape/modelShape.ts';
 import { checkWeights, expectedWeights } from '../../src-main/formats/decoderWeights.ts';
 import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
 import { WeightFolder } from '../../src-main/formats/weightFolder.ts';

@@ -6,7 +6,7 @@ import {
   type PlannedTraining,
 } from '../../src-main/budget/forecast/calibrate.ts';
 import { negotiate } from '../../src-main/budget/forecast/negotiate.ts';
-import { presets } from '../../src-main/budget/modelShape.ts';
+import { presets } from '../../src-main/shape/modelShape.ts';
 import type { Calibration, ForecastRecord } from '../../src-main/contract/forecast.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { deviceSentence } from '../../src-renderer/features/plan/forecast/words.ts';

@@ -9,7 +9,7 @@ import {
   type EvaluationRecord,
   type PlannedEvaluation,
 } from '../../src-main/budget/forecast/evaluation.ts';
-import { presets, type ModelShape } from '../../src-main/budget/modelShape.ts';
+import { presets, type ModelShape } from '../../src-main/shape/modelShape.ts';
 import { projectFolder } from '../support/paths.ts';
 
 const read = (name: string) =>

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { median, memoryFit } from '../../src-main/budget/forecast/calibrate.ts';
 import { trainingMemory } from '../../src-main/budget/forecast/memory.ts';
 import { stepWork } from '../../src-main/budget/forecast/time.ts';
-import { presets, type ModelShape } from '../../src-main/budget/modelShape.ts';
+import { presets, type ModelShape } from '../../src-main/shape/modelShape.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { projectFolder } from '../support/paths.ts';
 

@@ -7,7 +7,7 @@ import {
   type PlannedTraining,
 } from '../../src-main/budget/forecast/calibrate.ts';
 import { negotiate } from '../../src-main/budget/forecast/negotiate.ts';
-import { presets } from '../../src-main/budget/modelShape.ts';
+import { presets } from '../../src-main/shape/modelShape.ts';
 import type { Calibration, ForecastRecord, RowLengths } from '../../src-main/contract/forecast.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 

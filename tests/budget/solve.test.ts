@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { parseBudget, usedOf } from '../../src-main/budget/budgetUnits.ts';
 import { budgetUnits } from '../../src-main/contract/budget.ts';
 import { countParameters, type ParameterCount } from '../../src-main/budget/count.ts';
-import { linearModules, presets, type ModelShape } from '../../src-main/budget/modelShape.ts';
+import { linearModules, presets, type ModelShape } from '../../src-main/shape/modelShape.ts';
 import type { SearchLimits } from '../../src-main/budget/searchSpace.ts';
 import { solveBudget } from '../../src-main/budget/solve.ts';
-import { modelTargets } from '../../src-main/budget/targets.ts';
+import { modelTargets } from '../../src-main/shape/targets.ts';
 import { rankBounds } from '../../src-main/budget/work.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
 import { adapterConfigSchema, methods, type AdapterConfig } from '../../src-main/contract/training.ts';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 
 const plainShape: ModelShape = {
   ...presets['llama-3-8b']!,

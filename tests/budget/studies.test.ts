@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { countParameters } from '../../src-main/budget/count.ts';
-import { presets, type ModelShape } from '../../src-main/budget/modelShape.ts';
+import { presets, type ModelShape } from '../../src-main/shape/modelShape.ts';
 import { publishedCounts } from '../../src-main/budget/paper.ts';
 import { forecastStudy } from '../../src-main/budget/studies/forecast.ts';
 import {

@@ -9,7 +9,7 @@ import {
   trainOptions,
 } from '../../src-main/cli/trainingArguments.ts';
 import type { TrainConfig } from '../../src-main/contract/training.ts';
-import { flatten } from '../../src-main/contract/trainingOptions.ts';
+import { flatten } from '../../src-main/options/trainingOptions.ts';
 import { commandArguments, commandLine } from '../../src-renderer/features/train/commandLine.ts';
 import { variedConfigs } from '../support/trainConfigs.ts';
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { detectFormat, toExample } from '../../src-main/data/formats.ts';
 import { importDataset, readExamples } from '../../src-main/data/importDataset.ts';
 import { readLines } from '../../src-main/data/lines.ts';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 import { splitRows } from '../../src-main/data/split.ts';
 import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';

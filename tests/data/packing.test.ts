@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { packingEfficiency, packRows } from '../../src-main/data/packing.ts';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 
 /** Log-normal lengths with the mean of 190 and the longest of 500 tokens that GSM8K has with a 32k vocabulary. */
 function questionLengths(rows: number, seed: number): number[] {

@@ -8,7 +8,7 @@ import {
   type EvaluationRecord,
   type PlannedEvaluation,
 } from '../../src-main/budget/forecast/evaluation.ts';
-import type { ModelShape } from '../../src-main/budget/modelShape.ts';
+import type { ModelShape } from '../../src-main/shape/modelShape.ts';
 import { addTokenizer, measureEvaluation } from '../support/measuredEvaluation.ts';
 import { writeRandomModel } from '../support/measuredTraining.ts';
 import { projectFolder } from '../support/paths.ts';

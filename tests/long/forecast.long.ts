@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { median } from '../../src-main/budget/forecast/calibrate.ts';
 import { trainingMemory } from '../../src-main/budget/forecast/memory.ts';
-import type { ModelShape } from '../../src-main/budget/modelShape.ts';
+import type { ModelShape } from '../../src-main/shape/modelShape.ts';
 import type { TrainConfigInput } from '../../src-main/contract/training.ts';
 import { measureTraining, writeRandomModel } from '../support/measuredTraining.ts';
 import { projectFolder } from '../support/paths.ts';

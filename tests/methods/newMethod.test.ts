@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { checkAdapter } from '../../src-main/budget/check.ts';
+import { checkAdapter } from '../../src-main/options/checkAdapter.ts';
 import { countParameters } from '../../src-main/budget/count.ts';
-import { linearModules, moduleSize } from '../../src-main/budget/modelShape.ts';
+import { linearModules, moduleSize } from '../../src-main/shape/modelShape.ts';
 import { adapterConfigSchema } from '../../src-main/contract/training.ts';
 import { asFloat32 } from '../../src-main/formats/floats.ts';
 import { asStored } from '../../src-main/engine/model/storedFloats.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { adapterConfigSchema, type AdapterConfig } from '../../src-main/contract/training.ts';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 import type { LinearShape } from '../../src-main/methods/method.ts';
 import { methodOf } from '../../src-main/methods/registry.ts';
 import { numericRank, plain, plainOps, stacked, transposed, type Plain } from '../support/plainOps.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { baseParameters } from '../../src-main/budget/modelShape.ts';
+import { baseParameters } from '../../src-main/shape/modelShape.ts';
 import { lossAndGradients, openParityCase, parityCase, recordedValues } from '../support/parityCase.ts';
 import { floats, relativeError } from '../support/recordedValues.ts';
 

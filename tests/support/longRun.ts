@@ -1,5 +1,5 @@
 import type { EvalMetric, StepMetric } from '../../src-main/contract/runRecords.ts';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 import { openWritable } from '../../src-main/store/database.ts';
 import { writeMetrics } from '../../src-main/store/metrics.ts';
 import { ensureProject } from '../../src-main/store/projects.ts';

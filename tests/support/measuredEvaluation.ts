@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PlannedEvaluation } from '../../src-main/budget/forecast/evaluation.ts';
 import { evaluationBatch } from '../../src-main/budget/forecast/evaluation.ts';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
 import { writeTokenFile } from '../../src-main/formats/tokenFile.ts';
 import { fixtures } from './paths.ts';

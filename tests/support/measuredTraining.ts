@@ -1,13 +1,13 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ModelShape } from '../../src-main/budget/modelShape.ts';
+import type { ModelShape } from '../../src-main/shape/modelShape.ts';
 import {
   trainConfigSchema,
   type TrainConfig,
   type TrainConfigInput,
 } from '../../src-main/contract/training.ts';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 import { benchConfig, randomWeights } from '../../src-main/engine/bench/randomModel.ts';
 import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
 import { writeFileAtomic } from '../../src-main/formats/atomicFile.ts';

@@ -1,6 +1,6 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../src-main/formats/safetensors.ts';
 import type { TokenRow } from '../../src-main/formats/tokenFile.ts';
 import { temporaryFolder } from './temporaryFolder.ts';

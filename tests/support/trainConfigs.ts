@@ -11,7 +11,7 @@ import {
   optionNames,
   type FlatConfig,
   type OptionName,
-} from '../../src-main/contract/trainingOptions.ts';
+} from '../../src-main/options/trainingOptions.ts';
 
 /** Options that make another option matter. */
 const needed: Partial<Record<OptionName, Partial<FlatConfig>>> = {

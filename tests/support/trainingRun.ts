@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 import { asFloat32 } from '../../src-main/formats/floats.ts';
 import { asStored } from '../../src-main/engine/model/storedFloats.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';

@@ -6,7 +6,7 @@ import type {
   RowLengths,
 } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { baseParameters, type ModelShape } from '../modelShape.ts';
+import { baseParameters, type ModelShape } from '../../shape/modelShape.ts';
 import { hostMemory, trainingMemory, type MemoryForecast } from './memory.ts';
 import { runTime, stepWork, type RunTime } from './time.ts';
 

@@ -1,6 +1,6 @@
 import type { TrainConfig } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
-import type { ModelShape } from '../modelShape.ts';
+import type { ModelShape } from '../../shape/modelShape.ts';
 import { optimiserBytes } from './memory.ts';
 
 /** Disk space of a run's checkpoints. */

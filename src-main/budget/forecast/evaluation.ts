@@ -7,11 +7,11 @@ import type {
 } from '../../contract/forecast.ts';
 import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
-import { moduleSize, type ModelShape } from '../modelShape.ts';
+import { moduleSize, type ModelShape } from '../../shape/modelShape.ts';
 import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
 import { baseBytes, cudaBytes, hostMemory, logitElements, processBytes } from './memory.ts';
 import { isFusedShape, passOf, sumLayers } from './pass.ts';
-import { optionDefaults } from '../../contract/trainingOptions.ts';
+import { optionDefaults } from '../../options/trainingOptions.ts';
 
 /** An evaluation that is planned. */
 export interface PlannedEvaluation {

@@ -1,6 +1,6 @@
 import type { AdapterConfig, TargetModule, TrainConfig } from '../../contract/training.ts';
 import { methodOf } from '../../methods/registry.ts';
-import { linearModules, moduleSize, type ModelShape } from '../modelShape.ts';
+import { linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
 import { makeValue, Tape, type Value } from './tape.ts';
 
 /** Rows and tokens that one forward pass computes together. */

@@ -1,7 +1,7 @@
 import type { DeviceKind } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
-import { baseParameters, linearModules, moduleSize, type ModelShape } from '../modelShape.ts';
+import { baseParameters, linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
 import type { PassLayout } from './layer.ts';
 import { mostOfLayer, passOf, sumLayers } from './pass.ts';
 

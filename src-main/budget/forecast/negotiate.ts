@@ -1,7 +1,7 @@
 import type { Calibration, RowLengths } from '../../contract/forecast.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { rankStep } from '../check.ts';
+import { rankStep } from '../../options/checkAdapter.ts';
 import {
   forecastTraining,
   rowTokensOf,

@@ -1,6 +1,6 @@
 import type { AdapterConfig, TargetModule, TrainConfig } from '../../contract/training.ts';
-import { adapterSites } from '../adapterSites.ts';
-import type { ModelShape } from '../modelShape.ts';
+import { adapterSites } from '../../shape/adapterSites.ts';
+import type { ModelShape } from '../../shape/modelShape.ts';
 import { layerCost, type LayerCost, type PassLayout } from './layer.ts';
 
 /** Models narrower than this run their elementwise work op by op (engine/process/jobs.ts). */

@@ -1,5 +1,5 @@
 import type { TrainConfig } from '../../contract/training.ts';
-import type { ModelShape } from '../modelShape.ts';
+import type { ModelShape } from '../../shape/modelShape.ts';
 import type { PassLayout } from './layer.ts';
 import { passOf, sumLayers } from './pass.ts';
 

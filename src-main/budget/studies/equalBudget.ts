@@ -2,7 +2,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { EqualBudget } from '../../contract/studies.ts';
 import { targetModules, type AdapterConfig, type Method } from '../../contract/training.ts';
 import { amountText } from '../budgetUnits.ts';
-import type { ModelShape } from '../modelShape.ts';
+import type { ModelShape } from '../../shape/modelShape.ts';
 import { settingsText } from '../report.ts';
 import { solveBudget } from '../solve.ts';
 import type { WantedArm } from './plan.ts';

@@ -8,8 +8,8 @@ import {
   type Forecast,
 } from '../forecast/calibrate.ts';
 import { checkpointDisk } from '../forecast/disk.ts';
-import type { ModelShape } from '../modelShape.ts';
-import { heldOutCount, stepCount } from '../steps.ts';
+import type { ModelShape } from '../../shape/modelShape.ts';
+import { heldOutCount, stepCount } from '../../options/steps.ts';
 import type { StudyPlan } from './plan.ts';
 
 /** What one run of a setting takes. */

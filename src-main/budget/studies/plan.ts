@@ -2,11 +2,11 @@ import { StudioError } from '../../contract/errors.ts';
 import type { Study, StudyArm, StudyQuestion } from '../../contract/studies.ts';
 import { mostStudyRuns } from '../../contract/studies.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { checkTraining } from '../check.ts';
-import { fittingContext } from '../context.ts';
+import { checkTraining } from '../../options/checkAdapter.ts';
+import { fittingContext } from '../../options/context.ts';
 import { countParameters } from '../count.ts';
-import type { ModelShape } from '../modelShape.ts';
-import { modelTargets } from '../targets.ts';
+import type { ModelShape } from '../../shape/modelShape.ts';
+import { modelTargets } from '../../shape/targets.ts';
 import { budgetArms } from './equalBudget.ts';
 import { paperArms } from './paperStudies.ts';
 

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { modulePath } from '../../budget/adapterSites.ts';
+import { modulePath } from '../../shape/adapterSites.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { createRandom, type Random } from '../../data/random.ts';
+import { createRandom, type Random } from '../../statistics/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
 import {

@@ -1,4 +1,4 @@
-import { createRandom } from '../../data/random.ts';
+import { createRandom } from '../../statistics/random.ts';
 import { llamaConfig, type DecoderConfig } from '../../formats/decoderConfig.ts';
 import { expectedWeights } from '../../formats/decoderWeights.ts';
 import { elementCount } from '../graph/dtype.ts';

@@ -1,5 +1,5 @@
 import { trainConfigSchema } from '../../contract/training.ts';
-import { createRandom } from '../../data/random.ts';
+import { createRandom } from '../../statistics/random.ts';
 import { initialValue } from '../adapters/initialValues.ts';
 import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import { ModelGraph } from '../model/modelGraph.ts';

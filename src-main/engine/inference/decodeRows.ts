@@ -1,4 +1,4 @@
-import type { Random } from '../../data/random.ts';
+import type { Random } from '../../statistics/random.ts';
 import type { Rope } from '../../formats/decoderConfig.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
 import type { GeneratedRow } from '../process/protocol.ts';

@@ -1,5 +1,5 @@
 import { StudioError } from '../../contract/errors.ts';
-import { createRandom } from '../../data/random.ts';
+import { createRandom } from '../../statistics/random.ts';
 import { loadTokenizer } from '../../formats/tokenizer.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { GeneratedRow, GenerateRequest, GenerateResult } from '../process/protocol.ts';

@@ -1,4 +1,4 @@
-import type { Random } from '../../data/random.ts';
+import type { Random } from '../../statistics/random.ts';
 
 /**
  * Draws a token from softmax(logits / temperature), restricted to the smallest set of most likely tokens whose probability reaches

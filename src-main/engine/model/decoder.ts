@@ -1,4 +1,4 @@
-import type { LinearSite } from '../../budget/adapterSites.ts';
+import type { LinearSite } from '../../shape/adapterSites.ts';
 import type { TargetModule } from '../../contract/training.ts';
 import type { Activation, DecoderConfig } from '../../formats/decoderConfig.ts';
 import { layerNorms } from '../../formats/decoderWeights.ts';

@@ -1,4 +1,4 @@
-import type { LinearSite } from '../../budget/adapterSites.ts';
+import type { LinearSite } from '../../shape/adapterSites.ts';
 import { fusedModules, targetModules, type TargetModule } from '../../contract/training.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { add, cast, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';

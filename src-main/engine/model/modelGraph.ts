@@ -1,6 +1,6 @@
-import { adapterSites, modulePath, type LinearSite } from '../../budget/adapterSites.ts';
-import { checkStructure } from '../../budget/check.ts';
-import { moduleSize } from '../../budget/modelShape.ts';
+import { adapterSites, modulePath, type LinearSite } from '../../shape/adapterSites.ts';
+import { checkStructure } from '../../options/checkAdapter.ts';
+import { moduleSize } from '../../shape/modelShape.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';

@@ -1,5 +1,5 @@
 import { causalProduct } from '../graph/causalProduct.ts';
-import type { LinearSite } from '../../budget/adapterSites.ts';
+import type { LinearSite } from '../../shape/adapterSites.ts';
 import { checkpointed } from '../graph/checkpointed.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { reshape } from '../graph/ops/layout.ts';

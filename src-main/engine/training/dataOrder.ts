@@ -1,5 +1,5 @@
 import { packRows } from '../../data/packing.ts';
-import { createRandom } from '../../data/random.ts';
+import { createRandom } from '../../statistics/random.ts';
 import { seedFrom } from '../seeds.ts';
 
 /** Row numbers that share one row of the batch: one without packing. */

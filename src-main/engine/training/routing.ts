@@ -1,4 +1,4 @@
-import type { LinearSite } from '../../budget/adapterSites.ts';
+import type { LinearSite } from '../../shape/adapterSites.ts';
 import type { RouterRecord } from '../../contract/runRecords.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
 import { absolute, multiply } from '../graph/ops/elementwise.ts';

@@ -1,7 +1,7 @@
 import type { Sample } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { SamplesConfig } from '../../contract/training.ts';
-import { createRandom } from '../../data/random.ts';
+import { createRandom } from '../../statistics/random.ts';
 import type { DecoderConfig } from '../../formats/decoderConfig.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizer.ts';
 import type { Entry, Session } from '../graph/session.ts';

@@ -1,4 +1,4 @@
-import { checkOptions } from '../../budget/checkOptions.ts';
+import { checkOptions } from '../../options/checkOptions.ts';
 import type { RouterLayout } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
@@ -26,7 +26,7 @@ import {
   updatesIn,
   type Progress,
 } from './progress.ts';
-import { checkSchedule, learningRate } from '../../budget/schedule.ts';
+import { checkSchedule, learningRate } from '../../options/schedule.ts';
 import { createSampler, readPrompts, sampling, type Sampler } from './samples.ts';
 import { checkTasks } from './taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';

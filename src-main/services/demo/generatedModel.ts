@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRandom } from '../../data/random.ts';
+import { createRandom } from '../../statistics/random.ts';
 import { writeFileAtomic } from '../../formats/atomicFile.ts';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 

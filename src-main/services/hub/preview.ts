@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { baseParameters } from '../../budget/modelShape.ts';
+import { baseParameters } from '../../shape/modelShape.ts';
 import { StudioError, toPlainError } from '../../contract/errors.ts';
 import type { HubPreview } from '../../contract/modelLibrary.ts';
 import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';

@@ -5,15 +5,15 @@ import {
   type Forecast,
 } from '../../../src-main/budget/forecast/calibrate.ts';
 import { countParameters, type ParameterCount } from '../../../src-main/budget/count.ts';
-import type { ModelShape } from '../../../src-main/budget/modelShape.ts';
+import type { ModelShape } from '../../../src-main/shape/modelShape.ts';
 import { rankCurve, type RankPoint } from '../../../src-main/budget/rankCurve.ts';
 import { largestRankAllowed } from '../../../src-main/budget/searchSpace.ts';
 import { extraWork, rankBounds, type RankBounds, type Work } from '../../../src-main/budget/work.ts';
 import { StudioError, toPlainError, type PlainError } from '../../../src-main/contract/errors.ts';
 import type { Calibration } from '../../../src-main/contract/forecast.ts';
-import { readLayers, readPattern } from '../../../src-main/contract/optionText.ts';
+import { readLayers, readPattern } from '../../../src-main/options/optionText.ts';
 import { methods, type AdapterConfig, type Method } from '../../../src-main/contract/training.ts';
-import { optionDefaults } from '../../../src-main/contract/trainingOptions.ts';
+import { optionDefaults } from '../../../src-main/options/trainingOptions.ts';
 import { numberProblem, type PlanForm } from './planForm.ts';
 
 export interface PlanColumn {

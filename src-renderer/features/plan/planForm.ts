@@ -1,6 +1,6 @@
-import { linearModules, presets, type ModelShape } from '../../../src-main/budget/modelShape.ts';
-import { readShape, sizeNames, type ReadShape, type SizeKey } from '../../../src-main/budget/readShape.ts';
-import { modelTargets } from '../../../src-main/budget/targets.ts';
+import { linearModules, presets, type ModelShape } from '../../../src-main/shape/modelShape.ts';
+import { readShape, sizeNames, type ReadShape, type SizeKey } from '../../../src-main/shape/readShape.ts';
+import { modelTargets } from '../../../src-main/shape/targets.ts';
 import type { Model } from '../../../src-main/contract/entities.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import {

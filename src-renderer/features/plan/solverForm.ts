@@ -1,5 +1,5 @@
 import { checkBudget, type Budget, type BudgetUnit } from '../../../src-main/budget/budgetUnits.ts';
-import type { ModelShape } from '../../../src-main/budget/modelShape.ts';
+import type { ModelShape } from '../../../src-main/shape/modelShape.ts';
 import { settingsText } from '../../../src-main/budget/report.ts';
 import {
   largestRankAllowed,
@@ -11,7 +11,7 @@ import { solveBudget, type Solution } from '../../../src-main/budget/solve.ts';
 import { rankBounds, type RankBounds } from '../../../src-main/budget/work.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import { methods, type Method } from '../../../src-main/contract/training.ts';
-import { optionDefaults } from '../../../src-main/contract/trainingOptions.ts';
+import { optionDefaults } from '../../../src-main/options/trainingOptions.ts';
 import { amountText } from '../../../src-main/budget/budgetUnits.ts';
 import { numberProblem, type PlanForm } from './planForm.ts';
 

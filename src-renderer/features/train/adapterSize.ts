@@ -1,9 +1,9 @@
-import { largestRank, rankStep } from '../../../src-main/budget/check.ts';
+import { largestRank, rankStep } from '../../../src-main/options/checkAdapter.ts';
 import type { Model } from '../../../src-main/contract/entities.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
-import { readLayers, readPattern } from '../../../src-main/contract/optionText.ts';
+import { readLayers, readPattern } from '../../../src-main/options/optionText.ts';
 import type { AdapterConfig } from '../../../src-main/contract/training.ts';
-import { optionDefaults } from '../../../src-main/contract/trainingOptions.ts';
+import { optionDefaults } from '../../../src-main/options/trainingOptions.ts';
 import { modelShape } from './modelShape.ts';
 import type { TrainForm } from './trainForm.ts';
 

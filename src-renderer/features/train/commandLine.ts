@@ -1,4 +1,4 @@
-import { optionText } from '../../../src-main/contract/optionText.ts';
+import { optionText } from '../../../src-main/options/optionText.ts';
 import type { TrainConfig } from '../../../src-main/contract/training.ts';
 import {
   flatten,
@@ -6,7 +6,7 @@ import {
   optionDeclarations,
   optionDefaults,
   type OptionName,
-} from '../../../src-main/contract/trainingOptions.ts';
+} from '../../../src-main/options/trainingOptions.ts';
 
 export interface CommandNames {
   run: string;

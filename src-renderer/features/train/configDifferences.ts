@@ -5,7 +5,7 @@ import {
   optionDefaults,
   optionNames,
   type OptionName,
-} from '../../../src-main/contract/trainingOptions.ts';
+} from '../../../src-main/options/trainingOptions.ts';
 import { toMarkdown, type Column } from '../../ui/table.ts';
 import { fieldTexts, fileKey, valueText } from './fields.ts';
 import { formValue } from './trainForm.ts';

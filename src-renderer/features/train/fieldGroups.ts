@@ -1,4 +1,4 @@
-import type { OptionName } from '../../../src-main/contract/trainingOptions.ts';
+import type { OptionName } from '../../../src-main/options/trainingOptions.ts';
 
 /** Options of the simple part, by where they stand; the others are advanced. */
 export const simpleAdapterOptions: readonly OptionName[] = [

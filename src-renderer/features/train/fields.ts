@@ -3,7 +3,7 @@ import {
   isAdapterOption,
   optionDeclarations,
   type OptionName,
-} from '../../../src-main/contract/trainingOptions.ts';
+} from '../../../src-main/options/trainingOptions.ts';
 import { methodSigns } from '../../ui/methods.ts';
 
 /** How an option is shown: its name as these tools have it, what it means, and the values of a choice in words. */

@@ -1,18 +1,18 @@
-import { checkAdapter } from '../../../src-main/budget/check.ts';
-import { checkOptions } from '../../../src-main/budget/checkOptions.ts';
+import { checkAdapter } from '../../../src-main/options/checkAdapter.ts';
+import { checkOptions } from '../../../src-main/options/checkOptions.ts';
 import { countParameters, type ParameterCount } from '../../../src-main/budget/count.ts';
-import { checkSchedule } from '../../../src-main/budget/schedule.ts';
-import { heldOutCount, stepCount } from '../../../src-main/budget/steps.ts';
+import { checkSchedule } from '../../../src-main/options/schedule.ts';
+import { heldOutCount, stepCount } from '../../../src-main/options/steps.ts';
 import type { Dataset, Model, Run } from '../../../src-main/contract/entities.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
-import { isOptional, limitText } from '../../../src-main/contract/optionText.ts';
+import { isOptional, limitText } from '../../../src-main/options/optionText.ts';
 import {
   adapterConfigSchema,
   trainConfigSchema,
   type AdapterConfig,
   type TrainConfig,
 } from '../../../src-main/contract/training.ts';
-import { isAdapterOption, type OptionName } from '../../../src-main/contract/trainingOptions.ts';
+import { isAdapterOption, type OptionName } from '../../../src-main/options/trainingOptions.ts';
 import { fieldTexts } from './fields.ts';
 import { modelShape } from './modelShape.ts';
 import { ownTargets } from './targets.ts';

@@ -1,5 +1,5 @@
-import type { ReadDocument } from '../../../src-main/contract/trainingDocument.ts';
-import type { OptionName } from '../../../src-main/contract/trainingOptions.ts';
+import type { ReadDocument } from '../../../src-main/options/trainingDocument.ts';
+import type { OptionName } from '../../../src-main/options/trainingOptions.ts';
 import type { Library } from './formCheck.ts';
 import { formValue, type TrainForm } from './trainForm.ts';
 

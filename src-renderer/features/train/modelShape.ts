@@ -1,4 +1,4 @@
-import type { ModelShape } from '../../../src-main/budget/modelShape.ts';
+import type { ModelShape } from '../../../src-main/shape/modelShape.ts';
 import type { Model } from '../../../src-main/contract/entities.ts';
 
 /** The sizes that decide parameter counts. Models added before `architecture` was kept get the usual Llama layout. */

@@ -1,6 +1,6 @@
 import type { Model } from '../../../src-main/contract/entities.ts';
 import type { Method } from '../../../src-main/contract/training.ts';
-import { optionNames, type OptionName } from '../../../src-main/contract/trainingOptions.ts';
+import { optionNames, type OptionName } from '../../../src-main/options/trainingOptions.ts';
 import {
   copyForm,
   defaultForm,

@@ -1,5 +1,5 @@
-import { linearModules } from '../../../src-main/budget/modelShape.ts';
-import { modelTargets } from '../../../src-main/budget/targets.ts';
+import { linearModules } from '../../../src-main/shape/modelShape.ts';
+import { modelTargets } from '../../../src-main/shape/targets.ts';
 import type { Model } from '../../../src-main/contract/entities.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import { targetModules, type TargetModule } from '../../../src-main/contract/training.ts';

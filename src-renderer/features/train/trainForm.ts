@@ -4,7 +4,7 @@ import {
   layersText,
   patternText,
   type Read,
-} from '../../../src-main/contract/optionText.ts';
+} from '../../../src-main/options/optionText.ts';
 import type { SamplesConfig, TrainConfig } from '../../../src-main/contract/training.ts';
 import {
   flatten,
@@ -17,7 +17,7 @@ import {
   type DecidingOptions,
   type FlatConfig,
   type OptionName,
-} from '../../../src-main/contract/trainingOptions.ts';
+} from '../../../src-main/options/trainingOptions.ts';
 
 /** Prompts of the form; none: nothing is asked during training. */
 export interface SamplesForm {

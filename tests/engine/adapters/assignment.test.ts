@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { assignWithMinimumSize } from '../../../src-main/engine/adapters/pivots/minimumSizeAssignment.ts';
-import { createRandom } from '../../../src-main/data/random.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
 import { recorded } from '../../support/paths.ts';
 
 interface AssignmentCase {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { countParameters } from '../../../src-main/budget/count.ts';
-import { presets } from '../../../src-main/budget/modelShape.ts';
+import { presets } from '../../../src-main/shape/modelShape.ts';
 import { adapterConfigSchema, type AdapterConfig, type Method } from '../../../src-main/contract/training.ts';
 import { ModelGraph, type WeightSource } from '../../../src-main/engine/model/modelGraph.ts';
 import { llamaConfig } from '../../../src-main/formats/decoderConfig.ts';

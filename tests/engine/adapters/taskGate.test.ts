@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { adapterSites, modulePath } from '../../../src-main/budget/adapterSites.ts';
-import { moduleSize } from '../../../src-main/budget/modelShape.ts';
+import { adapterSites, modulePath } from '../../../src-main/shape/adapterSites.ts';
+import { moduleSize } from '../../../src-main/shape/modelShape.ts';
 import { adapterConfigSchema, type AdapterConfig } from '../../../src-main/contract/training.ts';
-import { createRandom } from '../../../src-main/data/random.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { logits } from '../../../src-main/engine/inference/logits.ts';
 import { score } from '../../../src-main/engine/inference/score.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../../../src-main/data/random.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
 import { causalProduct } from '../../../src-main/engine/graph/causalProduct.ts';
 import { gradients } from '../../../src-main/engine/graph/gradients.ts';
 import { Graph, type Tensor } from '../../../src-main/engine/graph/graph.ts';

@@ -9,7 +9,7 @@ import { softmax } from '../../../src-main/engine/graph/ops/neural.ts';
 import { mean, sum } from '../../../src-main/engine/graph/ops/reduce.ts';
 import { Session } from '../../../src-main/engine/graph/session.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
-import { createRandom } from '../../../src-main/data/random.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
 
 const { tf } = loadTensorflow();
 const {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../../../src-main/data/random.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { sampleToken } from '../../../src-main/engine/inference/sampling.ts';
 import type { GenerateRequest } from '../../../src-main/engine/process/protocol.ts';

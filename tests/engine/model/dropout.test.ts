@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { LinearSite } from '../../../src-main/budget/adapterSites.ts';
+import type { LinearSite } from '../../../src-main/shape/adapterSites.ts';
 import { fusedModules, targetModules } from '../../../src-main/contract/training.ts';
 import { Graph } from '../../../src-main/engine/graph/graph.ts';
 import { Session } from '../../../src-main/engine/graph/session.ts';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { baseParameters } from '../../../src-main/budget/modelShape.ts';
+import { baseParameters } from '../../../src-main/shape/modelShape.ts';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { asFloat32 } from '../../../src-main/formats/floats.ts';
 import { readDecoderConfig } from '../../../src-main/formats/huggingFaceConfig.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../../../src-main/data/random.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
 import type { BatchLayout } from '../../../src-main/engine/model/wholeRows.ts';
 import {
   batchFeeds,

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { schedules, trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
-import { createRandom } from '../../../src-main/data/random.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
 import { createDataOrder } from '../../../src-main/engine/training/dataOrder.ts';
 import { adamScalars } from '../../../src-main/engine/training/optimisers/adamW.ts';
-import { checkSchedule, learningRate } from '../../../src-main/budget/schedule.ts';
+import { checkSchedule, learningRate } from '../../../src-main/options/schedule.ts';
 import { recorded as folder } from '../../support/paths.ts';
 
 const recorded = JSON.parse(readFileSync(join(folder, 'schedules.json'), 'utf8')) as {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { layerCounts } from '../../../src-main/budget/layerCounts.ts';
-import { presets } from '../../../src-main/budget/modelShape.ts';
+import { presets } from '../../../src-main/shape/modelShape.ts';
 import { planAdapter, planColumns, rankCurves } from '../../../src-renderer/features/plan/planColumns.ts';
 import { planModel, restorePlan } from '../../../src-renderer/features/plan/planForm.ts';
 import {

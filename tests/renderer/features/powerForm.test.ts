@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { itemsForAccuracy, seedsFor } from '../../../src-main/budget/power/sampleSize.ts';
+import { itemsForAccuracy, seedsFor } from '../../../src-main/statistics/sampleSize.ts';
 import type { Scatter } from '../../../src-main/contract/scatter.ts';
 import {
   answerPower,

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { StepMetric } from '../../../src-main/contract/runRecords.ts';
-import { smoothedFrom, startOfSmoothing } from '../../../src-main/contract/smoothing.ts';
+import { smoothedFrom, startOfSmoothing } from '../../../src-main/statistics/smoothing.ts';
 import { noCurves, withDetail, withEval, within, withSteps } from '../../../src-renderer/state/curves.ts';
 
 const step = (number: number, loss = number): StepMetric => ({

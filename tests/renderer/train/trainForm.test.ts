@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { configYaml, readConfigYaml } from '../../../src-main/contract/trainingYaml.ts';
+import { configYaml, readConfigYaml } from '../../../src-main/options/trainingYaml.ts';
 import { trainConfigSchema, type TrainConfig } from '../../../src-main/contract/training.ts';
-import { optionNames } from '../../../src-main/contract/trainingOptions.ts';
+import { optionNames } from '../../../src-main/options/trainingOptions.ts';
 import { placeDocument } from '../../../src-renderer/features/train/formDocument.ts';
 import {
   advancedOptions,

@@ -1,4 +1,4 @@
-import { createRandom, type Random } from '../../../data/random.ts';
+import { createRandom, type Random } from '../../../statistics/random.ts';
 import { assignWithMinimumSize } from './minimumSizeAssignment.ts';
 import type { RowDistances } from './rowDistances.ts';
 

@@ -1,6 +1,6 @@
 import { StudioError } from '../../../contract/errors.ts';
 import type { PivotStrategy } from '../../../contract/training.ts';
-import { createRandom } from '../../../data/random.ts';
+import { createRandom } from '../../../statistics/random.ts';
 import type { Tensorflow } from '../../graph/session.ts';
 import type { StoredDType } from '../../graph/variables.ts';
 import { minimumSizeKMeans } from './minimumSizeKMeans.ts';

@@ -3,7 +3,7 @@ import {
   itemsForLoss,
   seedsFor,
   smallestDifference,
-} from '../../../../src-main/budget/power/sampleSize.ts';
+} from '../../../../src-main/statistics/sampleSize.ts';
 import type { Scatter } from '../../../../src-main/contract/scatter.ts';
 
 /** What is asked: numbers in points (hundredths) or nats, shares in percent; an empty box is null. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../../../../src-main/data/random.ts';
+import { createRandom } from '../../../../src-main/statistics/random.ts';
 import { Graph } from '../../../../src-main/engine/graph/graph.ts';
 import { Session } from '../../../../src-main/engine/graph/session.ts';
 import { bytesAsWords, createVariable, readVariable } from '../../../../src-main/engine/graph/variables.ts';

@@ -1,7 +1,7 @@
-import { normalTail } from '../../src-main/budget/power/normal.ts';
+import { normalTail } from '../../src-main/statistics/normal.ts';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../../src-main/data/random.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
 import type { EvaluationItem } from '../../src-main/contract/entities.ts';
 import { compareSubjects } from '../../src-main/evaluation/compare.ts';
 import {
@@ -10,7 +10,7 @@ import {
   mcNemarExact,
   wilcoxonSignedRank,
   wilsonInterval,
-} from '../../src-main/evaluation/statistics.ts';
+} from '../../src-main/statistics/intervals.ts';
 
 const recorded = JSON.parse(readFileSync(new URL('recorded/statistics.json', import.meta.url), 'utf8')) as {
   wilcoxon: { differences: number[]; p: number }[];

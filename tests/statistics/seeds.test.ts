@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { studentQuantile } from '../../src-main/budget/power/student.ts';
-import { compareOverSeeds, meanInterval } from '../../src-main/evaluation/seeds.ts';
+import { studentQuantile } from '../../src-main/statistics/student.ts';
+import { compareOverSeeds, meanInterval } from '../../src-main/statistics/seeds.ts';
 
 it('has Student’s quantiles (tables of the t distribution, 97.5 %)', () => {
   const known: [number, number][] = [

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { normalQuantile, normalTail } from '../../src-main/budget/power/normal.ts';
+import { normalQuantile, normalTail } from '../../src-main/statistics/normal.ts';
 import {
   itemsForAccuracy,
   itemsForLoss,
   seedsFor,
   smallestDifference,
-} from '../../src-main/budget/power/sampleSize.ts';
-import { studentPower } from '../../src-main/budget/power/student.ts';
-import { createRandom } from '../../src-main/data/random.ts';
-import { meanInterval } from '../../src-main/evaluation/seeds.ts';
-import { mcNemarExact, wilcoxonSignedRank } from '../../src-main/evaluation/statistics.ts';
+} from '../../src-main/statistics/sampleSize.ts';
+import { studentPower } from '../../src-main/statistics/student.ts';
+import { createRandom } from '../../src-main/statistics/random.ts';
+import { meanInterval } from '../../src-main/statistics/seeds.ts';
+import { mcNemarExact, wilcoxonSignedRank } from '../../src-main/statistics/intervals.ts';
 
 const logFactorials = [0];
 function logFactorial(n: number): number {

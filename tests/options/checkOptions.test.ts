@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { checkOptions } from '../../src-main/budget/checkOptions.ts';
+import { checkOptions } from '../../src-main/options/checkOptions.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 
 const configOf = (rest: Partial<TrainConfigInput>) =>

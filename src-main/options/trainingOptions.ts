@@ -1,5 +1,10 @@
 import { z } from 'zod';
-import { adapterConfigSchema, trainConfigSchema, type AdapterConfig, type TrainConfig } from './training.ts';
+import {
+  adapterConfigSchema,
+  trainConfigSchema,
+  type AdapterConfig,
+  type TrainConfig,
+} from '../contract/training.ts';
 
 /**
  * Every option of a training run with its names: on the command line, in files (PEFT's LoraConfig and adapter_config.json, transformers'

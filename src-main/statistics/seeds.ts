@@ -1,4 +1,4 @@
-import { studentQuantile } from '../budget/power/student.ts';
+import { studentQuantile } from './student.ts';
 import type { StudyOutcome } from '../contract/studies.ts';
 
 /** A score of a setting with one seed. */

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { fittingContext } from '../../src-main/budget/context.ts';
-import { optionDefaults } from '../../src-main/contract/trainingOptions.ts';
+import { fittingContext } from '../../src-main/options/context.ts';
+import { optionDefaults } from '../../src-main/options/trainingOptions.ts';
 
 it('keeps a context that the model has, and refuses a longer one with the nearest', () => {
   expect(fittingContext(96, 96)).toBe(96);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { adapterSites, modulePath } from '../../src-main/budget/adapterSites.ts';
-import { compileModulePattern, compilePatternMap } from '../../src-main/budget/modulePatterns.ts';
+import { adapterSites, modulePath } from '../../src-main/shape/adapterSites.ts';
+import { compileModulePattern, compilePatternMap } from '../../src-main/shape/modulePatterns.ts';
 import { targetModules } from '../../src-main/contract/training.ts';
 
 const paths = Array.from({ length: 12 }, (_, layer) =>

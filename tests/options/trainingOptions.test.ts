@@ -5,7 +5,7 @@ import {
   readLayers,
   readPattern,
   valueProblem,
-} from '../../src-main/contract/optionText.ts';
+} from '../../src-main/options/optionText.ts';
 import { adapterConfigSchema, trainConfigSchema } from '../../src-main/contract/training.ts';
 import {
   flatten,
@@ -15,7 +15,7 @@ import {
   optionDeclarations,
   optionNames,
   type OptionName,
-} from '../../src-main/contract/trainingOptions.ts';
+} from '../../src-main/options/trainingOptions.ts';
 import { adapterMethods } from '../../src-main/methods/registry.ts';
 import { variedConfigs } from '../support/trainConfigs.ts';
 

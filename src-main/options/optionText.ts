@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { targetModules, type TargetModule } from './training.ts';
+import { targetModules, type TargetModule } from '../contract/training.ts';
 import { optionDeclarations, optionSchema, type OptionName } from './trainingOptions.ts';
 
 /** Options as people type them: patterns, layers, modules, and what is wrong with a value. */

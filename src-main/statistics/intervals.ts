@@ -1,5 +1,5 @@
-import { normalTail } from '../budget/power/normal.ts';
-import { createRandom } from '../data/random.ts';
+import { normalTail } from './normal.ts';
+import { createRandom } from './random.ts';
 
 export type Interval = [number, number];
 

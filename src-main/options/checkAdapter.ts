@@ -1,11 +1,11 @@
 import type { AdapterConfig, TrainConfig } from '../contract/training.ts';
-import { adapterSites } from './adapterSites.ts';
+import { adapterSites } from '../shape/adapterSites.ts';
 import { checkOptions } from './checkOptions.ts';
 import { impossible, type CheckedModule, type RanklessConfig } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
-import { linearModules, moduleSize, type ModelShape } from './modelShape.ts';
-import { siteGroups } from './siteGroups.ts';
-import { modelTargets } from './targets.ts';
+import { linearModules, moduleSize, type ModelShape } from '../shape/modelShape.ts';
+import { siteGroups } from '../shape/siteGroups.ts';
+import { modelTargets } from '../shape/targets.ts';
 
 /** Largest rank that every target of the model admits. */
 export function largestRank(shape: ModelShape, adapter: RanklessConfig): number {

@@ -1,5 +1,5 @@
 import { limitText } from './optionText.ts';
-import { methods, targetModules, type Optimizer, type TrainConfig } from './training.ts';
+import { methods, targetModules, type Optimizer, type TrainConfig } from '../contract/training.ts';
 import {
   flatten,
   mattering,

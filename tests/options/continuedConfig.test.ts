@@ -1,5 +1,5 @@
 import { beforeAll, expect, it } from 'vitest';
-import { continuedConfig } from '../../src-main/budget/continuedConfig.ts';
+import { continuedConfig } from '../../src-main/options/continuedConfig.ts';
 import { trainConfigSchema, type TrainConfig } from '../../src-main/contract/training.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { trainTiny } from '../support/trainingRun.ts';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { countParameters } from '../../src-main/budget/count.ts';
-import { linearModules, moduleSize, presets, type ModelShape } from '../../src-main/budget/modelShape.ts';
-import { modelTargets } from '../../src-main/budget/targets.ts';
+import { linearModules, moduleSize, presets, type ModelShape } from '../../src-main/shape/modelShape.ts';
+import { modelTargets } from '../../src-main/shape/targets.ts';
 import { modelSchema } from '../../src-main/contract/entities.ts';
 import { adapterConfigSchema, targetModules } from '../../src-main/contract/training.ts';
 

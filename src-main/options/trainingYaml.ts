@@ -1,6 +1,6 @@
 import { parse, stringify } from 'yaml';
-import { StudioError } from './errors.ts';
-import type { TrainConfig } from './training.ts';
+import { StudioError } from '../contract/errors.ts';
+import type { TrainConfig } from '../contract/training.ts';
 import { readDocument, writeDocument, type DocumentNames, type ReadDocument } from './trainingDocument.ts';
 
 /** Longest text that is read: a configuration has a few hundred lines at most. */

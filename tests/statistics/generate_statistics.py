@@ -1,4 +1,4 @@
-"""Records p values and intervals of scipy for tests/evaluation. usage: python generate_statistics.py (needs scipy)"""
+"""Records p values and intervals of scipy for tests/statistics. usage: python generate_statistics.py (needs scipy)"""
 
 import json
 import pathlib

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { readDocument, writeDocument } from '../../src-main/contract/trainingDocument.ts';
-import { configYaml, readConfigYaml } from '../../src-main/contract/trainingYaml.ts';
+import { readDocument, writeDocument } from '../../src-main/options/trainingDocument.ts';
+import { configYaml, readConfigYaml } from '../../src-main/options/trainingYaml.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
-import { nest } from '../../src-main/contract/trainingOptions.ts';
+import { nest } from '../../src-main/options/trainingOptions.ts';
 import { peftConfigOf } from '../../src-main/formats/peftConfig.ts';
 import { variedConfigs } from '../support/trainConfigs.ts';
 

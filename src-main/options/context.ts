@@ -1,4 +1,4 @@
-import { optionDefaults } from '../contract/trainingOptions.ts';
+import { optionDefaults } from './trainingOptions.ts';
 import { impossible } from '../methods/method.ts';
 
 /**

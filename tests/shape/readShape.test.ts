@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { baseParameters, presets } from '../../src-main/budget/modelShape.ts';
-import { readShape } from '../../src-main/budget/readShape.ts';
+import { baseParameters, presets } from '../../src-main/shape/modelShape.ts';
+import { readShape } from '../../src-main/shape/readShape.ts';
 
 const llama = {
   ...{ model_type: 'somellama', hidden_size: 4096, intermediate_size: 14336, num_hidden_layers: 32 },
