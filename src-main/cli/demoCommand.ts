@@ -8,7 +8,7 @@ import type { Evaluation, ExportRecord, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { trainConfigSchema, type AdapterConfig, type TrainConfigInput } from '../contract/training.ts';
 import type { Core } from '../core/createCore.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
 import { writeGeneratedDataset, writeGeneratedModel } from '../services/demo/generatedModel.ts';
 import { parseCommand, text } from './arguments.ts';
 import { homeOf, withCore, type CommandContext } from './commandContext.ts';

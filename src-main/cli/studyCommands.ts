@@ -12,7 +12,7 @@ import { flatten } from '../options/trainingOptions.ts';
 import type { Core } from '../core/createCore.ts';
 import type { StartedRun } from '../services/runs.ts';
 import type { PlannedStudy, StudyRequest } from '../services/studies.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
 import { check, list, parseCommand, requiredText, text, usageError, type Values } from './arguments.ts';
 import { countedTrainable, readBudget } from './budgetSize.ts';
 import { withCore, type CommandContext } from './commandContext.ts';

@@ -13,7 +13,7 @@ import {
 import { basename, join } from 'node:path';
 import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { syncFolder } from '../formats/atomicFile.ts';
+import { syncFolder } from '../formats/files/atomicFile.ts';
 import { describeFormats, detectFormat, toExample } from './formats.ts';
 import { readLines } from './lines.ts';
 import { readRawRows, type RawRow } from './rows.ts';

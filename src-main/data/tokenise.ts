@@ -1,7 +1,7 @@
 import type { DataContract, Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import type { TokenRow } from '../formats/tokenFile.ts';
-import type { Tokenizer } from '../formats/tokenizer.ts';
+import type { TokenRow } from '../formats/files/tokenFile.ts';
+import type { Tokenizer } from '../formats/model/tokenizer.ts';
 
 /** What happened to rows when they became tokens. */
 export type TokenCounts = Pick<DataContract, 'truncatedRows' | 'droppedRows' | 'tokens' | 'trainedTokens'>;

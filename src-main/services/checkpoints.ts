@@ -1,8 +1,8 @@
 import { checkpointDisk } from '../budget/forecast/disk.ts';
 import type { Checkpoint, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import type { DecoderConfig } from '../formats/decoderConfig.ts';
-import { checkpointStep, listCheckpoints } from '../formats/checkpointFolder.ts';
+import type { DecoderConfig } from '../formats/families/decoderConfig.ts';
+import { checkpointStep, listCheckpoints } from '../formats/checkpoint/checkpointFolder.ts';
 import { readEvals } from '../store/metrics.ts';
 import type { ServiceContext } from './context.ts';
 import { bytesOnlyIn, folderBytes } from './folderBytes.ts';

@@ -6,7 +6,7 @@ import {
   type EvaluationRecord,
 } from '../budget/forecast/evaluation.ts';
 import type { Calibration, EvaluationForecast, EvaluationOutlook } from '../contract/forecast.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
 import { newestEvaluations } from '../store/results.ts';
 import type { ServiceContext } from './context.ts';
 import type { EvaluationSettings, PreparedEvaluation } from './evaluationJobs.ts';

@@ -8,7 +8,7 @@ import { fitToContext } from '../data/tokenise.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../evaluation/gsm8k.ts';
 import { bootstrapInterval, wilsonInterval } from '../statistics/intervals.ts';
-import { writeTokenFile } from '../formats/tokenFile.ts';
+import { writeTokenFile } from '../formats/files/tokenFile.ts';
 import { newId, type ServiceContext } from './context.ts';
 import { shotsFor, type EvaluationData } from './evaluationData.ts';
 import type { Subject } from './subjects.ts';

@@ -7,7 +7,7 @@ import type { ExportFormat, ExportRecord, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { createRandom } from '../statistics/random.ts';
 import { trainedFolder, type ModelReference } from '../engine/process/protocol.ts';
-import { SafetensorsFile } from '../formats/safetensors.ts';
+import { SafetensorsFile } from '../formats/files/safetensors.ts';
 import { insertExport, listExports } from '../store/results.ts';
 import { newId, type ServiceContext } from './context.ts';
 import type { ModelService } from './models.ts';

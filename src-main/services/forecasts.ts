@@ -8,7 +8,7 @@ import type { Calibration, ForecastRecord, RowLengths, RunForecast } from '../co
 import type { Model, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { TrainConfig } from '../contract/training.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
 import { insertProbe, listProbes } from '../store/probes.ts';
 import { newestRuns } from '../store/runs.ts';
 import { newId, type ServiceContext } from './context.ts';

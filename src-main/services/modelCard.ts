@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import type { Model } from '../contract/entities.ts';
 import { toPlainError } from '../contract/errors.ts';
 import type { ModelCard } from '../contract/modelLibrary.ts';
-import { readChatTemplate } from '../formats/chatTemplate.ts';
-import { readLicence } from '../formats/licence.ts';
-import { modelFileNames } from '../formats/modelFiles.ts';
-import { checkTokenizer } from '../formats/tokenizer.ts';
+import { readChatTemplate } from '../formats/model/chatTemplate.ts';
+import { readLicence } from '../formats/model/licence.ts';
+import { modelFileNames } from '../formats/model/modelFiles.ts';
+import { checkTokenizer } from '../formats/model/tokenizer.ts';
 import { readModel } from './modelImport.ts';
 import type { TokenizerThread } from './tokenizer/tokenizerThread.ts';
 

@@ -6,12 +6,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { baseParameters } from '../shape/modelShape.ts';
 import type { Model } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { syncFolder } from '../formats/atomicFile.ts';
-import type { DecoderConfig } from '../formats/decoderConfig.ts';
-import { checkWeights } from '../formats/decoderWeights.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
-import { modelFileNames } from '../formats/modelFiles.ts';
-import { WeightFolder } from '../formats/weightFolder.ts';
+import { syncFolder } from '../formats/files/atomicFile.ts';
+import type { DecoderConfig } from '../formats/families/decoderConfig.ts';
+import { checkWeights } from '../formats/model/decoderWeights.ts';
+import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
+import { modelFileNames } from '../formats/model/modelFiles.ts';
+import { WeightFolder } from '../formats/model/weightFolder.ts';
 
 /** What is known of a model without reading its weights. */
 export type ModelFacts = Omit<

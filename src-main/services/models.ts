@@ -13,9 +13,9 @@ import type {
   TokenPiece,
 } from '../contract/modelLibrary.ts';
 import { models } from '../store/library.ts';
-import { checkTokenizer } from '../formats/tokenizer.ts';
-import { WeightFolder } from '../formats/weightFolder.ts';
-import { syncFolder } from '../formats/atomicFile.ts';
+import { checkTokenizer } from '../formats/model/tokenizer.ts';
+import { WeightFolder } from '../formats/model/weightFolder.ts';
+import { syncFolder } from '../formats/files/atomicFile.ts';
 import { listAllRuns } from '../store/runs.ts';
 import { byteProgress, endProgress } from './byteProgress.ts';
 import { freeName, missing, newId, type ServiceContext } from './context.ts';

@@ -5,7 +5,7 @@ import { heldOutCount, stepCount } from '../options/steps.ts';
 import { modelTargets } from '../shape/targets.ts';
 import type { Dataset, Model, Run } from '../contract/entities.ts';
 import type { TrainConfig } from '../contract/training.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
 import { newId } from './context.ts';
 
 /**

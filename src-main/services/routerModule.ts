@@ -2,8 +2,8 @@ import { modulePath } from '../shape/adapterSites.ts';
 import type { RouterLayout, RouterModule } from '../contract/runRecords.ts';
 import type { AdapterConfig } from '../contract/training.ts';
 import { trainedFolder } from '../engine/process/protocol.ts';
-import { checkpointStep } from '../formats/checkpointFolder.ts';
-import { adapterKey, openAdapterFolder, type AdapterFolder } from '../formats/peftAdapter.ts';
+import { checkpointStep } from '../formats/checkpoint/checkpointFolder.ts';
+import { adapterKey, openAdapterFolder, type AdapterFolder } from '../formats/adapter/peftAdapter.ts';
 
 /**
  * What a checkpoint says of the experts of one module: ID-LoRA's pivots, and how alike the experts are.

@@ -2,7 +2,7 @@ import type { Example } from '../contract/entities.ts';
 import type { RowLengths } from '../contract/forecast.ts';
 import { readExamples } from '../data/importDataset.ts';
 import { createRandom } from '../statistics/random.ts';
-import { TokenFileReader } from '../formats/tokenFile.ts';
+import { TokenFileReader } from '../formats/files/tokenFile.ts';
 import { tokenisedRows } from './tokenizer/tokenisedRows.ts';
 import { withTokenizerThread, type TokenizerOwner } from './tokenizer/tokenizerThread.ts';
 

@@ -5,7 +5,7 @@ import { StudioError } from '../contract/errors.ts';
 import { studySchema, type Study, type StudyOutcome, type StudyQuestion } from '../contract/studies.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
 import { compareOverSeeds, type SeedScore } from '../statistics/seeds.ts';
-import { readDecoderConfig } from '../formats/huggingFaceConfig.ts';
+import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
 import { findRun } from '../store/runs.ts';
 import { findStudy, insertStudy, listStudies } from '../store/studies.ts';
 import { missing, newId, type ServiceContext } from './context.ts';

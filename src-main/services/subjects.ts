@@ -5,7 +5,7 @@ import type { Model, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { Precision } from '../contract/training.ts';
 import { trainedFolder, type ModelReference } from '../engine/process/protocol.ts';
-import { readJsonObject } from '../formats/jsonFile.ts';
+import { readJsonObject } from '../formats/files/jsonFile.ts';
 import { findRun } from '../store/runs.ts';
 import type { ServiceContext } from './context.ts';
 import type { RunService } from './runs.ts';

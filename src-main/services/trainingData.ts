@@ -13,10 +13,10 @@ import type { TrainConfig } from '../contract/training.ts';
 import { readExamples } from '../data/importDataset.ts';
 import { splitRows } from '../data/split.ts';
 import { fitToContext } from '../data/tokenise.ts';
-import { readJsonObject } from '../formats/jsonFile.ts';
-import { writeFileAtomic } from '../formats/atomicFile.ts';
-import { withModelEnd } from '../formats/tokenizer.ts';
-import { writeTokenFile } from '../formats/tokenFile.ts';
+import { readJsonObject } from '../formats/files/jsonFile.ts';
+import { writeFileAtomic } from '../formats/files/atomicFile.ts';
+import { withModelEnd } from '../formats/model/tokenizer.ts';
+import { writeTokenFile } from '../formats/files/tokenFile.ts';
 import { tokenisedRows } from './tokenizer/tokenisedRows.ts';
 import { withTokenizerThread, type TokenizerThread } from './tokenizer/tokenizerThread.ts';
 

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { checkSize, checkTraining } from '../../src-main/options/checkAdapter.ts';
 import { countParameters } from '../../src-main/budget/count.ts';
 import { baseParameters, presets } from '../../src-main/shape/modelShape.ts';
-import { checkWeights, expectedWeights } from '../../src-main/formats/decoderWeights.ts';
-import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
-import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
+import { checkWeights, expectedWeights } from '../../src-main/formats/model/decoderWeights.ts';
+import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
+import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import { fixtures } from '../support/paths.ts';
 import {
   adapterConfigSchema,
@@ -14,7 +14,7 @@ import {
   type AdapterConfig,
   type Method,
 } from '../../src-main/contract/training.ts';
-import { llamaConfig } from '../../src-main/formats/decoderConfig.ts';
+import { llamaConfig } from '../../src-main/formats/families/decoderConfig.ts';
 
 const llama8b = presets['llama-3-8b']!;
 

@@ -12,9 +12,9 @@ import { RowDistances } from '../../src-main/engine/adapters/pivots/rowDistances
 import { toBfloat16 } from '../../src-main/engine/graph/dtype.ts';
 import { ModelGraph } from '../../src-main/engine/model/modelGraph.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
-import { llamaConfig } from '../../src-main/formats/decoderConfig.ts';
-import { writeSafetensors } from '../../src-main/formats/safetensors.ts';
-import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
+import { llamaConfig } from '../../src-main/formats/families/decoderConfig.ts';
+import { writeSafetensors } from '../../src-main/formats/files/safetensors.ts';
+import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 
 /*
  * PMRC at the size of Llama 3 8B (section 4.1 of the paper). Bounds are for two cores that do nothing else; the load that was there

@@ -4,13 +4,13 @@ import { checkAdapter } from '../../src-main/options/checkAdapter.ts';
 import { countParameters } from '../../src-main/budget/count.ts';
 import { linearModules, moduleSize } from '../../src-main/shape/modelShape.ts';
 import { adapterConfigSchema } from '../../src-main/contract/training.ts';
-import { asFloat32 } from '../../src-main/formats/floats.ts';
+import { asFloat32 } from '../../src-main/formats/files/floats.ts';
 import { asStored } from '../../src-main/engine/model/storedFloats.ts';
 import { trainedFolder } from '../../src-main/engine/process/protocol.ts';
-import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
-import { writeModelFolder } from '../../src-main/formats/modelFolder.ts';
-import { adapterKey, openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
-import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
+import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
+import { writeModelFolder } from '../../src-main/formats/model/modelFolder.ts';
+import { adapterKey, openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
+import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import {
   impossible,
   plainMethod,

@@ -3,7 +3,7 @@ import { readDocument, writeDocument } from '../../src-main/options/trainingDocu
 import { configYaml, readConfigYaml } from '../../src-main/options/trainingYaml.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { nest } from '../../src-main/options/trainingOptions.ts';
-import { peftConfigOf } from '../../src-main/formats/peftConfig.ts';
+import { peftConfigOf } from '../../src-main/formats/adapter/peftConfig.ts';
 import { variedConfigs } from '../support/trainConfigs.ts';
 
 describe('a configuration as YAML', () => {

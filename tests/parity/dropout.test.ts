@@ -8,8 +8,8 @@ import { addAll, multiply, scale } from '../../src-main/engine/graph/ops/element
 import { matmul } from '../../src-main/engine/graph/ops/linear.ts';
 import { Session } from '../../src-main/engine/graph/session.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
-import { parsePeftConfig } from '../../src-main/formats/peftConfig.ts';
-import { SafetensorsFile } from '../../src-main/formats/safetensors.ts';
+import { parsePeftConfig } from '../../src-main/formats/adapter/peftConfig.ts';
+import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import type { LinearShape } from '../../src-main/methods/method.ts';
 import { methodOf } from '../../src-main/methods/registry.ts';
 import { expectWithin } from '../support/parityBounds.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../src-main/contract/training.ts';
 import { runEngineRequest } from '../../src-main/engine/process/jobs.ts';
-import { SafetensorsFile } from '../../src-main/formats/safetensors.ts';
+import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import { expectWithin } from '../support/parityBounds.ts';
 import { logitsOf } from '../support/parityCase.ts';
 import { fixtures, projectFolder } from '../support/paths.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { SafetensorsFile } from '../../src-main/formats/safetensors.ts';
+import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import { expectWithin } from '../support/parityBounds.ts';
 import { adapterFolderOf, logitsOf, parityCases, recordedValues } from '../support/parityCase.ts';
 import { floats, maxDifference } from '../support/recordedValues.ts';

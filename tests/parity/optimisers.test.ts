@@ -8,9 +8,9 @@ import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts'
 import { layOutBatch } from '../../src-main/engine/training/batches.ts';
 import { optimiserStep } from '../../src-main/engine/training/optimiserStep.ts';
 import { openTrainingGraph } from '../../src-main/engine/training/trainingGraph.ts';
-import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
-import { openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
-import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
+import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
+import { openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
+import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import { expectWithin } from '../support/parityBounds.ts';
 import { recorded } from '../support/paths.ts';
 import { tinyLlama } from '../support/trainingRun.ts';

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { rotaryFrequencies, rotaryMagnitude } from '../../src-main/engine/model/rotary.ts';
-import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
+import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
 import { recorded } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 

@@ -3,7 +3,7 @@ import { forecastErrors, forecastTraining } from '../../src-main/budget/forecast
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import type { Core } from '../../src-main/core/createCore.ts';
-import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
+import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
 import { neverAborted, openTestCore } from '../support/core.ts';
 import { tinyLlama } from '../support/trainingRun.ts';
 

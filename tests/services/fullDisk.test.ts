@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { toPlainError } from '../../src-main/contract/errors.ts';
 import { createCore } from '../../src-main/core/createCore.ts';
-import { listCheckpoints } from '../../src-main/formats/checkpointFolder.ts';
+import { listCheckpoints } from '../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
 import { smallDisk } from '../support/smallDisk.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';

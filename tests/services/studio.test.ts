@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dataContractSchema, type Run } from '../../src-main/contract/entities.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
-import { openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
+import { openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
 import { neverAborted, openTestCore } from '../support/core.ts';
 import { fixtures } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';

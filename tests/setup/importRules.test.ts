@@ -36,7 +36,7 @@ const targets = {
   shape: 'src-main/shape/modelShape.ts',
   options: 'src-main/options/schedule.ts',
   budget: 'src-main/budget/count.ts',
-  formats: 'src-main/formats/safetensors.ts',
+  formats: 'src-main/formats/files/safetensors.ts',
   data: 'src-main/data/rows.ts',
   evaluation: 'src-main/evaluation/gsm8k.ts',
   store: 'src-main/store/database.ts',

@@ -5,7 +5,7 @@ import type { PlannedEvaluation } from '../../src-main/budget/forecast/evaluatio
 import { evaluationBatch } from '../../src-main/budget/forecast/evaluation.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
 import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
-import { writeTokenFile } from '../../src-main/formats/tokenFile.ts';
+import { writeTokenFile } from '../../src-main/formats/files/tokenFile.ts';
 import { fixtures } from './paths.ts';
 
 /** Gives a random model a tokenizer, which decoding needs; its texts mean nothing. */

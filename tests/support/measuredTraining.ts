@@ -10,10 +10,10 @@ import {
 import { createRandom } from '../../src-main/statistics/random.ts';
 import { benchConfig, randomWeights } from '../../src-main/engine/bench/randomModel.ts';
 import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
-import { writeFileAtomic } from '../../src-main/formats/atomicFile.ts';
-import { expectedWeights } from '../../src-main/formats/decoderWeights.ts';
-import { writeSafetensors } from '../../src-main/formats/safetensors.ts';
-import { writeTokenFile } from '../../src-main/formats/tokenFile.ts';
+import { writeFileAtomic } from '../../src-main/formats/files/atomicFile.ts';
+import { expectedWeights } from '../../src-main/formats/model/decoderWeights.ts';
+import { writeSafetensors } from '../../src-main/formats/files/safetensors.ts';
+import { writeTokenFile } from '../../src-main/formats/files/tokenFile.ts';
 
 /** Writes a Llama with random bf16 weights of the given sizes. */
 export function writeRandomModel(folder: string, shape: ModelShape, contextLength: number): void {

@@ -12,10 +12,10 @@ import type { BatchLayout } from '../../src-main/engine/model/wholeRows.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
 import { batchFeeds, layOutBatch } from '../../src-main/engine/training/batches.ts';
 import { openTrainingGraph } from '../../src-main/engine/training/trainingGraph.ts';
-import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
-import { adapterKey, openAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
-import { SafetensorsFile } from '../../src-main/formats/safetensors.ts';
-import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
+import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
+import { adapterKey, openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
+import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
+import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import { fixtures, recorded } from './paths.ts';
 
 /** Losses and gradient norms of optimiser steps on one batch, recorded with PyTorch. */

@@ -1,8 +1,8 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRandom } from '../../src-main/statistics/random.ts';
-import { SafetensorsFile, writeSafetensors } from '../../src-main/formats/safetensors.ts';
-import type { TokenRow } from '../../src-main/formats/tokenFile.ts';
+import { SafetensorsFile, writeSafetensors } from '../../src-main/formats/files/safetensors.ts';
+import type { TokenRow } from '../../src-main/formats/files/tokenFile.ts';
 import { temporaryFolder } from './temporaryFolder.ts';
 import { tinyLlama } from './trainingRun.ts';
 

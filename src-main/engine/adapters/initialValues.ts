@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { modulePath } from '../../shape/adapterSites.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { createRandom, type Random } from '../../statistics/random.ts';
-import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts';
+import { SafetensorsFile, writeSafetensors } from '../../formats/files/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
 import {
   hostBytes,
@@ -13,7 +13,7 @@ import {
   type AdapterPlace,
   type WeightSource,
 } from '../model/modelGraph.ts';
-import { asFloat32 } from '../../formats/floats.ts';
+import { asFloat32 } from '../../formats/files/floats.ts';
 import { seedFrom } from '../seeds.ts';
 import type { PivotChooser } from './pivots/pivots.ts';
 

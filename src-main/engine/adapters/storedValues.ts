@@ -1,8 +1,8 @@
 import { StudioError } from '../../contract/errors.ts';
-import { adapterKey, type AdapterFolder, type AdapterTensor } from '../../formats/peftAdapter.ts';
+import { adapterKey, type AdapterFolder, type AdapterTensor } from '../../formats/adapter/peftAdapter.ts';
 import { methodOf } from '../../methods/registry.ts';
 import type { Variable } from '../graph/variables.ts';
-import { asFloat32 } from '../../formats/floats.ts';
+import { asFloat32 } from '../../formats/files/floats.ts';
 import { hostBytes, type AdapterParameter } from '../model/modelGraph.ts';
 
 /**

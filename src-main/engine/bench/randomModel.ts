@@ -1,6 +1,6 @@
 import { createRandom } from '../../statistics/random.ts';
-import { llamaConfig, type DecoderConfig } from '../../formats/decoderConfig.ts';
-import { expectedWeights } from '../../formats/decoderWeights.ts';
+import { llamaConfig, type DecoderConfig } from '../../formats/families/decoderConfig.ts';
+import { expectedWeights } from '../../formats/model/decoderWeights.ts';
 import { elementCount } from '../graph/dtype.ts';
 import type { WeightSource } from '../model/modelGraph.ts';
 import type { BenchShape } from '../process/protocol.ts';

@@ -1,6 +1,6 @@
 import type { Random } from '../../statistics/random.ts';
-import type { Rope } from '../../formats/decoderConfig.ts';
-import type { Tokenizer } from '../../formats/tokenizer.ts';
+import type { Rope } from '../../formats/families/decoderConfig.ts';
+import type { Tokenizer } from '../../formats/model/tokenizer.ts';
 import type { GeneratedRow } from '../process/protocol.ts';
 import type { Decoder } from './decodingGraph.ts';
 import { sampleToken } from './sampling.ts';

@@ -1,6 +1,6 @@
 import { StudioError } from '../../contract/errors.ts';
 import { createRandom } from '../../statistics/random.ts';
-import { loadTokenizer } from '../../formats/tokenizer.ts';
+import { loadTokenizer } from '../../formats/model/tokenizer.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { GeneratedRow, GenerateRequest, GenerateResult } from '../process/protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';

@@ -1,5 +1,5 @@
 import { StudioError } from '../../contract/errors.ts';
-import { writeSafetensors } from '../../formats/safetensors.ts';
+import { writeSafetensors } from '../../formats/files/safetensors.ts';
 import { hostBytes } from '../model/modelGraph.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { LogitsRequest, LogitsResult } from '../process/protocol.ts';

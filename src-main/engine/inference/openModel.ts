@@ -1,7 +1,7 @@
-import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';
-import { checkWeights } from '../../formats/decoderWeights.ts';
-import { openAdapterFolder } from '../../formats/peftAdapter.ts';
-import { WeightFolder } from '../../formats/weightFolder.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import { checkWeights } from '../../formats/model/decoderWeights.ts';
+import { openAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
+import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { checkNoForeignTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Session } from '../graph/session.ts';

@@ -1,4 +1,4 @@
-import { TokenFileReader } from '../../formats/tokenFile.ts';
+import { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import { Session } from '../graph/session.ts';
 import { positionScores, sumPerRow } from '../model/loss.ts';
 import { wholeRowsHidden } from '../model/wholeRows.ts';

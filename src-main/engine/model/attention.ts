@@ -1,4 +1,4 @@
-import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import type { DType } from '../graph/dtype.ts';
 import { fusedOne } from '../graph/fused.ts';
 import type { Tensor } from '../graph/graph.ts';

@@ -1,7 +1,7 @@
 import type { LinearSite } from '../../shape/adapterSites.ts';
 import type { TargetModule } from '../../contract/training.ts';
-import type { Activation, DecoderConfig } from '../../formats/decoderConfig.ts';
-import { layerNorms } from '../../formats/decoderWeights.ts';
+import type { Activation, DecoderConfig } from '../../formats/families/decoderConfig.ts';
+import { layerNorms } from '../../formats/model/decoderWeights.ts';
 import type { DType } from '../graph/dtype.ts';
 import { fused, fusedWithoutGradient } from '../graph/fused.ts';
 import { gradients } from '../graph/gradients.ts';
@@ -41,7 +41,7 @@ export interface DecoderParts {
 }
 
 /**
- * Llama-type decoder (every family of formats/decoderConfig.ts), from token ids to the normalised output of the last layer.
+ * Llama-type decoder (every family of formats/families/decoderConfig.ts), from token ids to the normalised output of the last layer.
  *
  * @param ids i32 [batch * tokens]
  * @param tables cos and sin of each of the model's ropes

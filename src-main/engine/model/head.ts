@@ -1,4 +1,4 @@
-import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { cast, scale, softcapped } from '../graph/ops/elementwise.ts';
 import { matmul } from '../graph/ops/linear.ts';

@@ -3,8 +3,8 @@ import { checkStructure } from '../../options/checkAdapter.ts';
 import { moduleSize } from '../../shape/modelShape.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig, Precision } from '../../contract/training.ts';
-import type { DecoderConfig } from '../../formats/decoderConfig.ts';
-import { hasBias } from '../../formats/decoderWeights.ts';
+import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
+import { hasBias } from '../../formats/model/decoderWeights.ts';
 import type { AdapterCall, AdapterMethod, LinearShape, ParameterSpec } from '../../methods/method.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { methodOps } from '../adapters/methodOps.ts';
@@ -25,7 +25,7 @@ import type { Terms } from './attention.ts';
 import { dropOut } from './dropout.ts';
 import { rowScaled } from './rowScaled.ts';
 
-/** Where weights come from: a Hugging Face folder (formats/weightFolder.ts) or memory. */
+/** Where weights come from: a Hugging Face folder (formats/model/weightFolder.ts) or memory. */
 export interface WeightSource {
   /** Null where the tensor does not exist. */
   info(name: string): { dtype: string; shape: readonly number[] } | null;

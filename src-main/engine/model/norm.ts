@@ -1,4 +1,4 @@
-import type { DecoderConfig } from '../../formats/decoderConfig.ts';
+import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { fused, fusedOne, fusedWithoutGradient } from '../graph/fused.ts';
 import type { DType } from '../graph/dtype.ts';
 import { gradients } from '../graph/gradients.ts';

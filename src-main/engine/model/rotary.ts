@@ -1,4 +1,4 @@
-import type { Rope } from '../../formats/decoderConfig.ts';
+import type { Rope } from '../../formats/families/decoderConfig.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { add, cast, cos, multiply, scale, sin, subtract } from '../graph/ops/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';

@@ -1,4 +1,4 @@
-import { asFloat32 } from '../../formats/floats.ts';
+import { asFloat32 } from '../../formats/files/floats.ts';
 
 /** A matrix in 8 bits: row i is scales_i times its integers. */
 export interface RowScaled {

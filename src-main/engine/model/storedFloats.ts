@@ -1,5 +1,5 @@
 import { toBfloat16 } from '../graph/dtype.ts';
-import { unreadable } from '../../formats/floats.ts';
+import { unreadable } from '../../formats/files/floats.ts';
 
 /** The bytes of f32 values in a stored type, rounded to nearest, ties to even. */
 export function asStored(values: Float32Array, dtype: string): Uint8Array {

@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
-import { writeModelFolder } from '../../formats/modelFolder.ts';
-import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../formats/peftAdapter.ts';
-import { WeightFolder } from '../../formats/weightFolder.ts';
-import { asFloat32 } from '../../formats/floats.ts';
+import { writeModelFolder } from '../../formats/model/modelFolder.ts';
+import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
+import { WeightFolder } from '../../formats/model/weightFolder.ts';
+import { asFloat32 } from '../../formats/files/floats.ts';
 import { asStored } from '../model/storedFloats.ts';
 import { trainedFolder, type ExportRequest, type ExportResult } from './protocol.ts';
 

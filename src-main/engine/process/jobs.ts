@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { StudioError } from '../../contract/errors.ts';
-import { readDecoderConfig } from '../../formats/huggingFaceConfig.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { benchTraining } from '../bench/trainingBench.ts';
 import type { Products } from '../graph/graph.ts';
 import type { Tensorflow } from '../graph/session.ts';

@@ -30,7 +30,7 @@ export interface ModelReference {
 export interface TrainRequest {
   kind: 'train';
   modelFolder: string;
-  /** Training rows, in file order (formats/tokenFile.ts). */
+  /** Training rows, in file order (formats/files/tokenFile.ts). */
   trainFile: string;
   /** Held-out rows, or null. */
   heldOutFile: string | null;

@@ -1,4 +1,4 @@
-import type { TokenFileReader, TokenRow } from '../../formats/tokenFile.ts';
+import type { TokenFileReader, TokenRow } from '../../formats/files/tokenFile.ts';
 import type { BatchLayout } from '../model/wholeRows.ts';
 
 /** Arrays that a session is fed for a batch of rows; all [batch * tokens]. */

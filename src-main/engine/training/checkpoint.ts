@@ -2,10 +2,10 @@ import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { StudioError } from '../../contract/errors.ts';
-import { syncFolder, writeFileAtomic } from '../../formats/atomicFile.ts';
-import { checkpointName, listCheckpoints } from '../../formats/checkpointFolder.ts';
-import { readJsonObject } from '../../formats/jsonFile.ts';
-import { SafetensorsFile, writeSafetensors, type TensorToWrite } from '../../formats/safetensors.ts';
+import { syncFolder, writeFileAtomic } from '../../formats/files/atomicFile.ts';
+import { checkpointName, listCheckpoints } from '../../formats/checkpoint/checkpointFolder.ts';
+import { readJsonObject } from '../../formats/files/jsonFile.ts';
+import { SafetensorsFile, writeSafetensors, type TensorToWrite } from '../../formats/files/safetensors.ts';
 import { progressSchema, type Progress } from './progress.ts';
 
 /**

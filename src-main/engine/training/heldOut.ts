@@ -1,7 +1,7 @@
 import type { EvalMetric, RouterRecord } from '../../contract/runRecords.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { packRows } from '../../data/packing.ts';
-import type { TokenFileReader } from '../../formats/tokenFile.ts';
+import type { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import type { BatchLayout } from '../model/wholeRows.ts';
 import { batchFeeds, batchFromFile, rowLengths, type Batch } from './batches.ts';
 import { RoutingMean } from './routing.ts';

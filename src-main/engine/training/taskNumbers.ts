@@ -1,6 +1,6 @@
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig } from '../../contract/training.ts';
-import type { TokenFileReader } from '../../formats/tokenFile.ts';
+import type { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import { methodOf } from '../../methods/registry.ts';
 
 /**

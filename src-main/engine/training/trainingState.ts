@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
-import { writeModelFolder } from '../../formats/modelFolder.ts';
-import { openAdapterFolder, writeAdapterFolder } from '../../formats/peftAdapter.ts';
-import { WeightFolder } from '../../formats/weightFolder.ts';
+import { writeModelFolder } from '../../formats/model/modelFolder.ts';
+import { openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
+import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { adapterTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Tensorflow } from '../graph/session.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRandom } from '../../statistics/random.ts';
-import { writeFileAtomic } from '../../formats/atomicFile.ts';
-import { writeSafetensors } from '../../formats/safetensors.ts';
+import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
+import { writeSafetensors } from '../../formats/files/safetensors.ts';
 
 /** Sizes of the generated model: large enough to learn sums of digits, small enough for seconds of training. */
 const sizes = { hidden: 64, intermediate: 160, layers: 2, heads: 4, keyValueHeads: 2, context: 128 };

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic } from '../../formats/atomicFile.ts';
-import { readJsonObject } from '../../formats/jsonFile.ts';
+import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
+import { readJsonObject } from '../../formats/files/jsonFile.ts';
 
 /**
  * A download on disk: `<models>/<id>.download/` with `download.json` and `files/`, where a file stands under its name once it is complete

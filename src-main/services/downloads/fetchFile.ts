@@ -4,7 +4,7 @@ import { open, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { StudioError } from '../../contract/errors.ts';
-import { syncFolder } from '../../formats/atomicFile.ts';
+import { syncFolder } from '../../formats/files/atomicFile.ts';
 import { invalidAnswer } from '../hub/hubErrors.ts';
 import type { RemoteFile } from '../hub/hubFile.ts';
 import type { ListedFile } from '../hub/repository.ts';

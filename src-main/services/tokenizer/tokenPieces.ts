@@ -1,5 +1,5 @@
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
-import type { Tokenizer } from '../../formats/tokenizer.ts';
+import type { Tokenizer } from '../../formats/model/tokenizer.ts';
 
 /** A text as the pieces that a tokenizer cuts it into. */
 export function tokenPieces(tokenizer: Tokenizer, text: string, specialTokens: boolean): TokenPiece[] {

@@ -1,5 +1,5 @@
 import type { Example } from '../../contract/entities.ts';
-import type { TokenRow } from '../../formats/tokenFile.ts';
+import type { TokenRow } from '../../formats/files/tokenFile.ts';
 import type { TokenizerOwner, TokenizerThread } from './tokenizerThread.ts';
 
 /** A batch is cut in a fraction of a second, and what it costs to send is small beside that. */

@@ -2,8 +2,8 @@ import { Worker } from 'node:worker_threads';
 import type { Example, Model } from '../../contract/entities.ts';
 import { StudioError, type PlainError } from '../../contract/errors.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
-import type { TokenRow } from '../../formats/tokenFile.ts';
-import type { Tokenizer } from '../../formats/tokenizer.ts';
+import type { TokenRow } from '../../formats/files/tokenFile.ts';
+import type { Tokenizer } from '../../formats/model/tokenizer.ts';
 import { cancelled } from '../modelImport.ts';
 import { createTextClock, watchTextClock, type StalledText } from './textClock.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { toPlainError } from '../../contract/errors.ts';
 import { tokeniseExample } from '../../data/tokenise.ts';
-import { loadTokenizer, withModelEnd, type Tokenizer } from '../../formats/tokenizer.ts';
+import { loadTokenizer, withModelEnd, type Tokenizer } from '../../formats/model/tokenizer.ts';
 import { beginText, type TextClock } from './textClock.ts';
 import type { ThreadAnswer, ThreadRequest, TokenizerWork } from './tokenizerThread.ts';
 import { tokenPieces } from './tokenPieces.ts';

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { toPlainError } from '../../contract/errors.ts';
-import { tensorHistogram } from '../../formats/tensorHistogram.ts';
-import { WeightFolder } from '../../formats/weightFolder.ts';
+import { tensorHistogram } from '../../formats/model/tensorHistogram.ts';
+import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import type { HistogramAnswer, HistogramRequest } from './histogram.ts';
 
 /** Entry of a thread that reads one tensor and ends. */

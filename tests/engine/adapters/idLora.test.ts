@@ -5,8 +5,8 @@ import { initialValue } from '../../../src-main/engine/adapters/initialValues.ts
 import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
-import { readDecoderConfig } from '../../../src-main/formats/huggingFaceConfig.ts';
-import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
+import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
+import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
 
 const ids = Int32Array.from([1, 20, 33, 47, 5, 90, 14]);

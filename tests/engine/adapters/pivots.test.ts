@@ -6,10 +6,10 @@ import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts
 import { RowDistances } from '../../../src-main/engine/adapters/pivots/rowDistances.ts';
 import { toBfloat16 } from '../../../src-main/engine/graph/dtype.ts';
 import { hostBytes } from '../../../src-main/engine/model/modelGraph.ts';
-import { asFloat32 } from '../../../src-main/formats/floats.ts';
+import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { createRandom } from '../../../src-main/statistics/random.ts';
-import { SafetensorsFile } from '../../../src-main/formats/safetensors.ts';
+import { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts';
 import { recorded } from '../../support/paths.ts';
 import { floats } from '../../support/recordedValues.ts';
 

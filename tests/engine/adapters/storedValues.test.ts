@@ -2,9 +2,13 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { checkNoForeignTensors } from '../../../src-main/engine/adapters/storedValues.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
-import { readDecoderConfig } from '../../../src-main/formats/huggingFaceConfig.ts';
-import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../../src-main/formats/peftAdapter.ts';
-import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
+import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
+import {
+  nameOfKey,
+  openAdapterFolder,
+  writeAdapterFolder,
+} from '../../../src-main/formats/adapter/peftAdapter.ts';
+import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { adapterFolderOf, parityCase } from '../../support/parityCase.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';

@@ -10,10 +10,10 @@ import { logits } from '../../../src-main/engine/inference/logits.ts';
 import { score } from '../../../src-main/engine/inference/score.ts';
 import { hostBytes } from '../../../src-main/engine/model/modelGraph.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
-import { readDecoderConfig } from '../../../src-main/formats/huggingFaceConfig.ts';
-import { writeAdapterFolder, type AdapterTensor } from '../../../src-main/formats/peftAdapter.ts';
-import { SafetensorsFile } from '../../../src-main/formats/safetensors.ts';
-import { TokenFileReader, writeTokenFile } from '../../../src-main/formats/tokenFile.ts';
+import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
+import { writeAdapterFolder, type AdapterTensor } from '../../../src-main/formats/adapter/peftAdapter.ts';
+import { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts';
+import { TokenFileReader, writeTokenFile } from '../../../src-main/formats/files/tokenFile.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama, trainTiny, writeRandomRows } from '../../support/trainingRun.ts';
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { asFloat32 } from '../../../src-main/formats/floats.ts';
+import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { asStored } from '../../../src-main/engine/model/storedFloats.ts';
 
 const bits = (bytes: Uint8Array) => [

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { rowScaled } from '../../../src-main/engine/model/rowScaled.ts';
-import { asFloat32 } from '../../../src-main/formats/floats.ts';
-import { writeModelFolder } from '../../../src-main/formats/modelFolder.ts';
-import { WeightFolder } from '../../../src-main/formats/weightFolder.ts';
+import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
+import { writeModelFolder } from '../../../src-main/formats/model/modelFolder.ts';
+import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
 

@@ -8,7 +8,7 @@ import {
   type Batch,
 } from '../../../src-main/engine/training/batches.ts';
 import { optimiserStep } from '../../../src-main/engine/training/optimiserStep.ts';
-import type { TokenRow } from '../../../src-main/formats/tokenFile.ts';
+import type { TokenRow } from '../../../src-main/formats/files/tokenFile.ts';
 import { openParityCase, parityCase } from '../../support/parityCase.ts';
 import { relativeError } from '../../support/recordedValues.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';

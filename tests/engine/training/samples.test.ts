@@ -4,7 +4,7 @@ import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { trainedFolder, type EngineEvent } from '../../../src-main/engine/process/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
-import { loadTokenizer } from '../../../src-main/formats/tokenizer.ts';
+import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { checkpointFiles, lossesOf, tinyLlama, trainTiny } from '../../support/trainingRun.ts';
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { tokeniseExample } from '../../../src-main/data/tokenise.ts';
-import { loadTokenizer, withModelEnd } from '../../../src-main/formats/tokenizer.ts';
+import { loadTokenizer, withModelEnd } from '../../../src-main/formats/model/tokenizer.ts';
 import { tokenisedRows } from '../../../src-main/services/tokenizer/tokenisedRows.ts';
 import { createTokenizerThread } from '../../../src-main/services/tokenizer/tokenizerThread.ts';
 import { endlessText, hostilePattern, withPattern } from '../../support/hostileTokenizer.ts';

@@ -6,7 +6,7 @@ import { bytesPerElement, elementCount } from '../../../../src-main/engine/graph
 import { Graph } from '../../../../src-main/engine/graph/graph.ts';
 import { createVariable } from '../../../../src-main/engine/graph/variables.ts';
 import { adamW8bit } from '../../../../src-main/engine/training/optimisers/adamW8bit.ts';
-import { SafetensorsFile } from '../../../../src-main/formats/safetensors.ts';
+import { SafetensorsFile } from '../../../../src-main/formats/files/safetensors.ts';
 import { temporaryFolder } from '../../../support/temporaryFolder.ts';
 import { checkpointFiles, lossesOf, trainTiny } from '../../../support/trainingRun.ts';
 

@@ -1,10 +1,10 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { adapterConfigSchema } from '../../src-main/contract/training.ts';
-import { openAdapterFolder, writeAdapterFolder } from '../../src-main/formats/peftAdapter.ts';
-import { writeSafetensors } from '../../src-main/formats/safetensors.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
+import { openAdapterFolder, writeAdapterFolder } from '../../../src-main/formats/adapter/peftAdapter.ts';
+import { writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 const base = { name: 'base', sha256: 'ab', loadIn8bit: false };
 const tensor = (suffix: string) =>

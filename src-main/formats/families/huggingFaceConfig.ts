@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { StudioError } from '../contract/errors.ts';
+import { StudioError } from '../../contract/errors.ts';
 import { configKeys, idList } from './configKeys.ts';
 import type { Activation, DecoderConfig, DecoderFamily } from './decoderConfig.ts';
 import { familyTraits, type FamilyTraits } from './familyTraits.ts';
-import { readJsonObject } from './jsonFile.ts';
+import { readJsonObject } from '../files/jsonFile.ts';
 import { readLayers } from './layerKinds.ts';
 import { refuseByName } from './unsupportedModels.ts';
 

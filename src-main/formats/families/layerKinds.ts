@@ -1,4 +1,4 @@
-import { StudioError } from '../contract/errors.ts';
+import { StudioError } from '../../contract/errors.ts';
 import type { ConfigKeys } from './configKeys.ts';
 import type { DecoderFamily, LayerKind, Rope } from './decoderConfig.ts';
 import { readRope } from './ropeConfig.ts';

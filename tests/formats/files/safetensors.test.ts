@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { StudioError } from '../../src-main/contract/errors.ts';
-import { createRandom } from '../../src-main/statistics/random.ts';
-import { SafetensorsFile, writeSafetensors } from '../../src-main/formats/safetensors.ts';
-import { fixtures } from '../support/paths.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { StudioError } from '../../../src-main/contract/errors.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
+import { SafetensorsFile, writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
+import { fixtures } from '../../support/paths.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 const folder = temporaryFolder();
 

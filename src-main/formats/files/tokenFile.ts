@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { StudioError } from '../contract/errors.ts';
+import { StudioError } from '../../contract/errors.ts';
 import { writeFileAtomic } from './atomicFile.ts';
 
 /**

@@ -1,5 +1,5 @@
-import type { ModelShape } from '../shape/modelShape.ts';
-import type { NormPlacement, QueryKeyNorm } from '../contract/entities.ts';
+import type { ModelShape } from '../../shape/modelShape.ts';
+import type { NormPlacement, QueryKeyNorm } from '../../contract/entities.ts';
 
 /** `model_type`s of config.json that the engine computes. */
 export const decoderFamilies = [
@@ -21,7 +21,7 @@ export const decoderFamilies = [
 export type DecoderFamily = (typeof decoderFamilies)[number];
 
 /**
- * What a decoder-only model needs to be built, read from config.json in either spelling (formats/huggingFaceConfig.ts).
+ * What a decoder-only model needs to be built, read from config.json in either spelling (formats/families/huggingFaceConfig.ts).
  * Defaults are already applied: no field is optional. Families differ by these fields only; the graph asks for no family.
  */
 export interface DecoderConfig {

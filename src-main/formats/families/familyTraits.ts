@@ -1,4 +1,4 @@
-import type { NormPlacement, QueryKeyNorm } from '../contract/entities.ts';
+import type { NormPlacement, QueryKeyNorm } from '../../contract/entities.ts';
 import type { ConfigKeys } from './configKeys.ts';
 import type { DecoderFamily } from './decoderConfig.ts';
 

@@ -1,4 +1,4 @@
-import { StudioError } from '../contract/errors.ts';
+import { StudioError } from '../../contract/errors.ts';
 import { decoderFamilies } from './decoderConfig.ts';
 
 const remedy = `Choose a dense text model with unquantised safetensors weights: ${decoderFamilies.join(', ')}.`;

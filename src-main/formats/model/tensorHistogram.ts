@@ -1,6 +1,6 @@
-import { StudioError } from '../contract/errors.ts';
-import type { TensorHistogram } from '../contract/modelLibrary.ts';
-import { asFloat32 } from './floats.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { TensorHistogram } from '../../contract/modelLibrary.ts';
+import { asFloat32 } from '../files/floats.ts';
 import type { WeightFolder } from './weightFolder.ts';
 
 /** Read at once: a whole embedding may have gigabytes. */

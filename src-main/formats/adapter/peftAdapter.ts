@@ -1,12 +1,12 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { StudioError } from '../contract/errors.ts';
-import type { AdapterConfig } from '../contract/training.ts';
-import { methodOf } from '../methods/registry.ts';
-import { syncFolder, writeFileAtomic } from './atomicFile.ts';
-import { readJsonObject } from './jsonFile.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { AdapterConfig } from '../../contract/training.ts';
+import { methodOf } from '../../methods/registry.ts';
+import { syncFolder, writeFileAtomic } from '../files/atomicFile.ts';
+import { readJsonObject } from '../files/jsonFile.ts';
 import { parsePeftConfig, peftConfigOf } from './peftConfig.ts';
-import { SafetensorsFile, writeSafetensors, type SafetensorsDType } from './safetensors.ts';
+import { SafetensorsFile, writeSafetensors, type SafetensorsDType } from '../files/safetensors.ts';
 
 /**
  * Adapter folders as PEFT lays them out: adapter_config.json and adapter_model.safetensors. Keys are

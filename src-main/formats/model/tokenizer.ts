@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { StudioError } from '../contract/errors.ts';
-import type { DecoderConfig } from './decoderConfig.ts';
-import { readDecoderConfig } from './huggingFaceConfig.ts';
-import { readJsonObject } from './jsonFile.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { DecoderConfig } from '../families/decoderConfig.ts';
+import { readDecoderConfig } from '../families/huggingFaceConfig.ts';
+import { readJsonObject } from '../files/jsonFile.ts';
 
 /** Text to ids and back, as the model folder's tokenizer.json defines it. */
 export interface Tokenizer {

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { licenceOfCard, readLicence } from '../../src-main/formats/licence.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { licenceOfCard, readLicence } from '../../../src-main/formats/model/licence.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 it.each<[string, string | null]>([
   ['---\nlicense: apache-2.0\n---\n# Model', 'apache-2.0'],

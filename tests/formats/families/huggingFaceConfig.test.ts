@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readDecoderConfig } from '../../src-main/formats/huggingFaceConfig.ts';
-import { rotaryFrequencies } from '../../src-main/engine/model/rotary.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
+import { rotaryFrequencies } from '../../../src-main/engine/model/rotary.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 const llama = {
   model_type: 'llama',

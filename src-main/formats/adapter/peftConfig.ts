@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { compilePatternMap } from '../shape/modulePatterns.ts';
-import { StudioError } from '../contract/errors.ts';
-import { adapterConfigSchema, targetModuleSchema, type AdapterConfig } from '../contract/training.ts';
-import type { AdapterMethod } from '../methods/method.ts';
-import { adapterMethods, methodOf, type AdapterMethodName } from '../methods/registry.ts';
+import { compilePatternMap } from '../../shape/modulePatterns.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { adapterConfigSchema, targetModuleSchema, type AdapterConfig } from '../../contract/training.ts';
+import type { AdapterMethod } from '../../methods/method.ts';
+import { adapterMethods, methodOf, type AdapterMethodName } from '../../methods/registry.ts';
 
 /** adapter_config.json: PEFT's keys; the methods' own (src-main/methods) are read from what is left. */
 const peftConfigSchema = z.looseObject({

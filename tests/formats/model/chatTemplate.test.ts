@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
-import { readChatTemplate } from '../../src-main/formats/chatTemplate.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { readChatTemplate } from '../../../src-main/formats/model/chatTemplate.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 let folder: string;
 const write = (name: string, content: unknown) =>

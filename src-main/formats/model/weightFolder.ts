@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, lstatSync, openSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { StudioError } from '../contract/errors.ts';
-import { readJsonObject } from './jsonFile.ts';
-import { SafetensorsFile, type TensorInfo } from './safetensors.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { readJsonObject } from '../files/jsonFile.ts';
+import { SafetensorsFile, type TensorInfo } from '../files/safetensors.ts';
 
 export const weightIndexName = 'model.safetensors.index.json';
 export const singleWeightName = 'model.safetensors';

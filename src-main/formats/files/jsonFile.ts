@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { StudioError, type ErrorCode } from '../contract/errors.ts';
+import { StudioError, type ErrorCode } from '../../contract/errors.ts';
 
 /** Reads a JSON object from a file of at most `maxBytes`. @throws StudioError with `code` where it is none */
 export function readJsonObject(path: string, maxBytes: number, code: ErrorCode): Record<string, unknown> {

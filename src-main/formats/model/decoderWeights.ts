@@ -1,9 +1,9 @@
-import { modulePath } from '../shape/adapterSites.ts';
-import { linearModules, moduleSize } from '../shape/modelShape.ts';
-import type { NormPlacement } from '../contract/entities.ts';
-import { StudioError } from '../contract/errors.ts';
-import type { TargetModule } from '../contract/training.ts';
-import type { DecoderConfig } from './decoderConfig.ts';
+import { modulePath } from '../../shape/adapterSites.ts';
+import { linearModules, moduleSize } from '../../shape/modelShape.ts';
+import type { NormPlacement } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { TargetModule } from '../../contract/training.ts';
+import type { DecoderConfig } from '../families/decoderConfig.ts';
 import type { WeightFolder } from './weightFolder.ts';
 
 /** Name (Hugging Face) and shape of every tensor that a decoder of this configuration has. */

@@ -1,12 +1,12 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { writeModelFolder } from '../../src-main/formats/modelFolder.ts';
-import type { TensorToWrite } from '../../src-main/formats/safetensors.ts';
-import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
-import { fixtures } from '../support/paths.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { writeModelFolder } from '../../../src-main/formats/model/modelFolder.ts';
+import type { TensorToWrite } from '../../../src-main/formats/files/safetensors.ts';
+import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
+import { fixtures } from '../../support/paths.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { tinyLlama } from '../../support/trainingRun.ts';
 
 /** The tensors of a model folder, each read when its turn comes. */
 function tensorsOf(weights: WeightFolder): TensorToWrite[] {

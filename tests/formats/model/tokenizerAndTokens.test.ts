@@ -1,12 +1,12 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { fitToContext, tokeniseExample } from '../../src-main/data/tokenise.ts';
-import { TokenFileReader, writeTokenFile } from '../../src-main/formats/tokenFile.ts';
-import { loadTokenizer, withModelEnd } from '../../src-main/formats/tokenizer.ts';
-import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { fitToContext, tokeniseExample } from '../../../src-main/data/tokenise.ts';
+import { TokenFileReader, writeTokenFile } from '../../../src-main/formats/files/tokenFile.ts';
+import { loadTokenizer, withModelEnd } from '../../../src-main/formats/model/tokenizer.ts';
+import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { tinyLlama } from '../../support/trainingRun.ts';
 
 describe.skipIf(!hasSharedData)(`tokenizers of real models${sharedNote}`, () => {
   it('stories260K: ids and text of the recorded story', () => {

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
-import { StudioError, type ErrorCode } from '../contract/errors.ts';
+import { StudioError, type ErrorCode } from '../../contract/errors.ts';
 import { bytesPerCall, writeFileAtomic } from './atomicFile.ts';
 
 /** Bytes per element of every dtype we read. */

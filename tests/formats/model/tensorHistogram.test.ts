@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { writeSafetensors, type SafetensorsDType } from '../../src-main/formats/safetensors.ts';
-import { tensorHistogram } from '../../src-main/formats/tensorHistogram.ts';
-import { WeightFolder } from '../../src-main/formats/weightFolder.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { writeSafetensors, type SafetensorsDType } from '../../../src-main/formats/files/safetensors.ts';
+import { tensorHistogram } from '../../../src-main/formats/model/tensorHistogram.ts';
+import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 function histogram(values: ArrayBufferView, dtype: SafetensorsDType = 'F32') {
   const folder = temporaryFolder();

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Licence } from '../contract/modelLibrary.ts';
+import type { Licence } from '../../contract/modelLibrary.ts';
 import { cardName, isTerms } from './modelFiles.ts';
 
 const headBytes = 64 * 1024;

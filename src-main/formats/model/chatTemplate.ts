@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ChatTemplate } from '../contract/modelLibrary.ts';
-import { readJsonObject } from './jsonFile.ts';
+import type { ChatTemplate } from '../../contract/modelLibrary.ts';
+import { readJsonObject } from '../files/jsonFile.ts';
 
 const mostBytes = 4 * 1024 * 1024;
 /** Characters that are shown. */

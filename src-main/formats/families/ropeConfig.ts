@@ -1,4 +1,4 @@
-import { StudioError } from '../contract/errors.ts';
+import { StudioError } from '../../contract/errors.ts';
 import type { Rope, RopeScaling } from './decoderConfig.ts';
 
 /** The rope keys of config.json: `rope_parameters` (transformers 5), `rope_scaling` (before), or absent. */

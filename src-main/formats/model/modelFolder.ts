@@ -1,10 +1,15 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { StudioError } from '../contract/errors.ts';
-import { syncFolder, writeFileAtomic } from './atomicFile.ts';
-import { readJsonObject } from './jsonFile.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { syncFolder, writeFileAtomic } from '../files/atomicFile.ts';
+import { readJsonObject } from '../files/jsonFile.ts';
 import { cardName, isCompanion } from './modelFiles.ts';
-import { tensorBytes, writeSafetensors, type SafetensorsDType, type TensorToWrite } from './safetensors.ts';
+import {
+  tensorBytes,
+  writeSafetensors,
+  type SafetensorsDType,
+  type TensorToWrite,
+} from '../files/safetensors.ts';
 import { weightIndexName, singleWeightName } from './weightFolder.ts';
 
 /** Hugging Face's usual limit for one file of weights. */

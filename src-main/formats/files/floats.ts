@@ -1,4 +1,4 @@
-import { StudioError } from '../contract/errors.ts';
+import { StudioError } from '../../contract/errors.ts';
 
 export function unreadable(dtype: string): StudioError {
   return new StudioError(
