@@ -9,7 +9,7 @@ import { StudioError } from '../contract/errors.ts';
 import { trainConfigSchema, type AdapterConfig, type TrainConfigInput } from '../contract/training.ts';
 import type { Core } from '../core/createCore.ts';
 import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
-import { writeGeneratedDataset, writeGeneratedModel } from '../services/demo/generatedModel.ts';
+import { writeGeneratedDataset, writeGeneratedModel } from '../services/projects/generatedModel.ts';
 import { parseCommand, text } from './arguments.ts';
 import { homeOf, withCore, type CommandContext } from './commandContext.ts';
 import { formatCount, formatScore, formatTable, type Output } from './output.ts';

@@ -1,4 +1,4 @@
-import { examine } from '../services/doctor.ts';
+import { examine } from '../services/machine/doctor.ts';
 import { createEngineHost } from '../engine/process/supervisor.ts';
 import { parseCommand } from './arguments.ts';
 import { homeOf } from './commandContext.ts';

@@ -10,8 +10,8 @@ import {
 } from '../contract/studies.ts';
 import { flatten } from '../options/trainingOptions.ts';
 import type { Core } from '../core/createCore.ts';
-import type { StartedRun } from '../services/runs.ts';
-import type { PlannedStudy, StudyRequest } from '../services/studies.ts';
+import type { StartedRun } from '../services/runs/runs.ts';
+import type { PlannedStudy, StudyRequest } from '../services/plan/studies.ts';
 import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
 import { check, list, parseCommand, requiredText, text, usageError, type Values } from './arguments.ts';
 import { countedTrainable, readBudget } from './budgetSize.ts';

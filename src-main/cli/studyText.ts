@@ -1,7 +1,7 @@
 import type { StudyForecast } from '../budget/studies/forecast.ts';
 import type { Run } from '../contract/entities.ts';
 import type { Study, StudyOutcome } from '../contract/studies.ts';
-import type { PlannedStudy } from '../services/studies.ts';
+import type { PlannedStudy } from '../services/plan/studies.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
 const fitWords = { fits: 'fits', tight: 'tight', too_large: 'does not fit' } as const;

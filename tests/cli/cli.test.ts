@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
-import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { studio, type CommandResult } from '../support/commandLine.ts';
 import { spoiltModel, spoiltText } from '../support/spoiltModel.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';

@@ -3,7 +3,7 @@ import { afterAll, expect, it } from 'vitest';
 import type { Run } from '../../src-main/contract/entities.ts';
 import { createCore } from '../../src-main/core/createCore.ts';
 import { checkpointStep } from '../../src-main/formats/checkpoint/checkpointFolder.ts';
-import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { removeHome, startStudio } from '../e2e/support/studioServer.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/trainingRun.ts';

@@ -3,7 +3,7 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createCurveReader } from '../../src-main/services/curveReader.ts';
+import { createCurveReader } from '../../src-main/services/runs/curveReader.ts';
 import { openReadable } from '../../src-main/store/database.ts';
 import { chromiumNote, chromiumPath, launchChromium } from '../e2e/support/chromium.ts';
 import { removeHome, startStudio, type StudioServer } from '../e2e/support/studioServer.ts';

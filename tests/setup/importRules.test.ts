@@ -48,7 +48,7 @@ const targets = {
   inference: 'src-main/engine/inference/generate.ts',
   supervisor: 'src-main/engine/process/supervisor.ts',
   jobs: 'src-main/engine/process/jobs.ts',
-  services: 'src-main/services/runs.ts',
+  services: 'src-main/services/runs/runs.ts',
   core: 'src-main/core/createCore.ts',
   commands: 'src-main/cli/trainCommand.ts',
   entry: 'src-main/cli.ts',

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
-import { writeGeneratedDataset } from '../../src-main/services/demo/generatedModel.ts';
+import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { temporaryFolder } from './temporaryFolder.ts';
 
 /** A core on a fresh data folder, and a small GSM8K-like file. */

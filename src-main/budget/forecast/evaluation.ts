@@ -34,7 +34,7 @@ export interface PlannedEvaluation {
 export const evaluationParts = ['process', 'weights', 'adapter', 'cache', 'logits', 'working'] as const;
 export type EvaluationPart = (typeof evaluationParts)[number];
 
-/** Rows that are scored or decoded together (services/evaluations.ts). */
+/** Rows that are scored or decoded together (services/evaluations/evaluations.ts). */
 export const evaluationBatch = 16;
 
 /** Slots of a prompt that one call fills (engine/inference/generate.ts). */

@@ -4,7 +4,7 @@ import { StudioError, type PlainError } from '../../contract/errors.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
 import type { TokenRow } from '../../formats/files/tokenFile.ts';
 import type { Tokenizer } from '../../formats/model/tokenizer.ts';
-import { cancelled } from '../modelImport.ts';
+import { cancelled } from '../models/modelImport.ts';
 import { createTextClock, watchTextClock, type StalledText } from './textClock.ts';
 
 /** What a model's tokenizer is like. */

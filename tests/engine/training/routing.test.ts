@@ -7,7 +7,7 @@ import { adapterKey, openAdapterFolder } from '../../../src-main/formats/adapter
 import { TokenFileReader } from '../../../src-main/formats/files/tokenFile.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
-import { describeRouterModule } from '../../../src-main/services/routerModule.ts';
+import { describeRouterModule } from '../../../src-main/services/runs/routerModule.ts';
 import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';

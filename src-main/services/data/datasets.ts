@@ -1,0 +1,128 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { datasetSchema, type Dataset, type DatasetFormat, type Example } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { importDataset, readExamples } from '../../data/importDataset.ts';
+import { datasetFiles, datasets } from '../../store/library.ts';
+import { listAllRuns } from '../../store/runs.ts';
+import { freeName, missing, newId, type ServiceContext } from '../context.ts';
+
+export interface DatasetService {
+  list(): Dataset[];
+  get(reference: string): Dataset;
+  /** A name or id of the library, or a file, which is then imported. */
+  getOrAdd(reference: string): Promise<Dataset>;
+  /** @param options.sourcePath where it came from, where that is not `path` */
+  add(options: {
+    path: string;
+    name?: string | undefined;
+    format: DatasetFormat | 'auto';
+    sourcePath?: string;
+  }): Promise<Dataset>;
+  /** Absolute path of the studio's copy. */
+  file(dataset: Dataset): string;
+  rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
+  /** Removes it; for a minute it can be restored. @throws StudioError config_invalid where runs need it */
+  remove(reference: string): void;
+  /** Brings back a dataset that was removed less than a minute ago, under another name where its own was taken meanwhile. */
+  restore(id: string): Dataset;
+  /** Deletes copies that a process left behind that died while it imported. */
+  recover(): void;
+}
+
+/** A copy's name: what it holds; or that of an import under way. */
+const ownFile = /^([0-9a-f]{64}\.|\.import\.)/;
+
+export function createDatasetService(context: ServiceContext): DatasetService {
+  const { paths, database, emit } = context;
+
+  const get = (reference: string): Dataset => {
+    const found = datasets.find(database, reference);
+    if (!found)
+      throw missing(
+        'dataset',
+        reference,
+        datasets.list(database).map(({ name }) => name),
+      );
+    return found;
+  };
+  const file = (dataset: Dataset) => join(paths.datasets, dataset.file);
+
+  const add: DatasetService['add'] = async ({ path: given, name, format, sourcePath: stated }) => {
+    const path = resolve(given);
+    const sourcePath = stated ?? path;
+    const known = datasets.list(database);
+    if (name !== undefined && known.some((dataset) => dataset.name === name))
+      throw new StudioError('name_taken', `There is already a dataset "${name}".`, 'Choose another name.');
+    const database_ = context.writable();
+    const id = newId();
+    const imported = await importDataset({
+      path,
+      format,
+      folder: paths.datasets,
+      onProgress: (rows) =>
+        emit({ type: 'progress', task: `dataset ${id}`, label: 'Reading rows', done: rows, total: null }),
+    });
+    const same = known.find(
+      (dataset) => dataset.contentHash === imported.contentHash && dataset.sourcePath === sourcePath,
+    );
+    if (same && name === undefined) return same;
+    const wish = name ?? basename(sourcePath).replace(/\.(jsonl?|json)$/i, '');
+    const dataset: Dataset = {
+      id,
+      name: freeName(wish, (candidate) => known.some((other) => other.name === candidate)),
+      sourcePath,
+      ...imported,
+      createdAt: new Date().toISOString(),
+    };
+    datasets.insert(database_, dataset);
+    emit({ type: 'datasets.changed' });
+    return dataset;
+  };
+
+  context.trash.ofKind('datasets', (entity) => {
+    const dataset = datasetSchema.parse(entity);
+    const others = datasetFiles(database).filter(({ id }) => id !== dataset.id);
+    if (!others.some((other) => other.file === dataset.file)) rmSync(file(dataset), { force: true });
+  });
+
+  return {
+    list: () => datasets.list(database),
+    get,
+    getOrAdd: async (reference) =>
+      datasets.find(database, reference) ??
+      (existsSync(reference) ? add({ path: reference, format: 'auto' }) : get(reference)),
+    add,
+    file,
+    async rows(reference, range) {
+      const result: Example[] = [];
+      for await (const example of readExamples(file(get(reference)), range)) result.push(example);
+      return result;
+    },
+    remove(reference) {
+      const dataset = get(reference);
+      const used = listAllRuns(database).filter((run) => run.datasetId === dataset.id);
+      if (used.length > 0)
+        throw new StudioError(
+          'config_invalid',
+          `The dataset "${dataset.name}" is used by ${used.length} runs, for example "${used[0]!.name}".`,
+          'Remove these runs first.',
+        );
+      context.trash.put('datasets', dataset.id);
+      emit({ type: 'datasets.changed' });
+    },
+    restore(id) {
+      context.trash.restore('datasets', id, (name) =>
+        datasets.list(database).some((other) => other.name === name),
+      );
+      emit({ type: 'datasets.changed' });
+      return get(id);
+    },
+    recover() {
+      if (!existsSync(paths.datasets)) return;
+      const needed = datasetFiles(database).map((dataset) => dataset.file);
+      for (const name of readdirSync(paths.datasets))
+        if (ownFile.test(name) && !needed.includes(name)) rmSync(join(paths.datasets, name), { force: true });
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  dataContractSchema,
+  type DataContract,
+  type Dataset,
+  type Example,
+  type Model,
+} from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import { readExamples } from '../../data/importDataset.ts';
+import { splitRows } from '../../data/split.ts';
+import { fitToContext } from '../../data/tokenise.ts';
+import { readJsonObject } from '../../formats/files/jsonFile.ts';
+import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
+import { withModelEnd } from '../../formats/model/tokenizer.ts';
+import { writeTokenFile } from '../../formats/files/tokenFile.ts';
+import { tokenisedRows } from '../tokenizer/tokenisedRows.ts';
+import { withTokenizerThread, type TokenizerThread } from '../tokenizer/tokenizerThread.ts';
+
+/** So many rows are tokenised between two reports. */
+const reportedRows = 128;
+
+export interface TrainingData {
+  trainFile: string;
+  /** Null where no row is held out. */
+  heldOutFile: string | null;
+  contract: DataContract;
+}
+
+/**
+ * Tokenises a dataset for a run, into the cache: files are named by all that decides their content, and made only once.
+ * Held-out rows are chosen by the run's seed before anything is dropped.
+ */
+export function prepareTrainingData(options: {
+  model: Model;
+  dataset: Dataset;
+  datasetFile: string;
+  config: Pick<TrainConfig, 'context' | 'seed' | 'heldOutFraction'>;
+  cacheFolder: string;
+  /** Aborting ends it at once, in the middle of a row, too. */
+  signal: AbortSignal;
+  /** Called now and then, and at the end of work that took place. */
+  onRows(done: number, total: number): void;
+}): Promise<TrainingData> {
+  return withTokenizerThread(options.signal, (thread) => prepare(thread, options));
+}
+
+async function prepare(
+  thread: TokenizerThread,
+  options: Parameters<typeof prepareTrainingData>[0],
+): Promise<TrainingData> {
+  const { model, dataset, datasetFile, config, cacheFolder, signal, onRows } = options;
+  const context = Math.min(config.context, model.contextLength);
+  const key = createHash('sha256')
+    .update(
+      JSON.stringify([
+        'tokens 1',
+        dataset.contentHash,
+        model.contentHash,
+        withModelEnd(await thread.facts(model), model.folder).eosId,
+        context,
+        config.seed,
+        config.heldOutFraction,
+      ]),
+    )
+    .digest('hex');
+  const path = (part: string) => join(cacheFolder, 'tokens', `${key}.${part}`);
+  if (!existsSync(path('json'))) {
+    const split = splitRows(dataset.rows, config.heldOutFraction, config.seed);
+    const total = split.train.length + split.heldOut.length;
+    let done = 0;
+    const rowsAt = async function* (indices: readonly number[]) {
+      for await (const row of tokenisedRows(thread, model, chosen(datasetFile, indices, signal))) {
+        yield row;
+        if (++done % reportedRows === 0 || done === total) onRows(done, total);
+      }
+    };
+    const train = await fitToContext(rowsAt(split.train), context);
+    writeTokenFile(path('train'), train.rows);
+    let heldOutRows = 0;
+    if (split.heldOut.length > 0) {
+      const heldOut = await fitToContext(rowsAt(split.heldOut), context).catch((error: unknown) => {
+        // Training can do without held-out rows: all of them may be too long for the context.
+        if (error instanceof StudioError && error.code === 'dataset_invalid') return null;
+        throw error;
+      });
+      if (heldOut) heldOutRows = writeTokenFile(path('heldout'), heldOut.rows);
+    }
+    const contract: DataContract = {
+      datasetHash: dataset.contentHash,
+      rows: dataset.rows,
+      trainRows: train.rows.length,
+      heldOutRows,
+      ...train.counts,
+      // The engine packs, with the run's seed.
+      packing: null,
+    };
+    writeFileAtomic(path('json'), JSON.stringify(contract));
+  }
+  const contract = dataContractSchema.parse(readJsonObject(path('json'), 1024 * 1024, 'internal'));
+  return {
+    trainFile: path('train'),
+    heldOutFile: contract.heldOutRows > 0 ? path('heldout') : null,
+    contract,
+  };
+}
+
+/** The examples at ascending indices. */
+async function* chosen(
+  file: string,
+  indices: readonly number[],
+  signal: AbortSignal,
+): AsyncGenerator<Example> {
+  let next = 0;
+  let row = 0;
+  for await (const example of readExamples(file)) {
+    signal.throwIfAborted();
+    if (row++ !== indices[next]) continue;
+    yield example;
+    if (++next === indices.length) return;
+  }
+}

@@ -1,0 +1,161 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EvaluationItem, Example } from '../../contract/entities.ts';
+import type { ProcedureParsedInput } from '../../contract/procedures.ts';
+import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
+import { readRawRows } from '../../data/rows.ts';
+import { fitToContext } from '../../data/tokenise.ts';
+import type { EngineEvent } from '../../engine/process/protocol.ts';
+import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
+import { bootstrapInterval, wilsonInterval } from '../../statistics/intervals.ts';
+import { writeTokenFile } from '../../formats/files/tokenFile.ts';
+import { newId, type ServiceContext } from '../context.ts';
+import { shotsFor, type EvaluationData } from './evaluationData.ts';
+import type { Subject } from './subjects.ts';
+import { tokenisedRows } from '../tokenizer/tokenisedRows.ts';
+import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
+
+/** How a subject is scored. */
+export type EvaluationSettings = Omit<ProcedureParsedInput<'evaluations.start'>, 'model' | 'adapter'>;
+
+/** What a benchmark made of a subject. */
+export interface Outcome {
+  items: EvaluationItem[];
+  score: number;
+  interval: [number, number];
+  peakMemoryBytes: number;
+}
+
+/** A benchmark whose rows are tokenised, so that what it takes is known. */
+export interface PreparedEvaluation {
+  items: number;
+  /** Tokens of the longest row, or prompt. */
+  rowTokens: number;
+  /** Of an answer; 0 where nothing is generated. */
+  maxTokens: number;
+  run(options: { signal: AbortSignal; onEvent(event: EngineEvent): void }): Promise<Outcome>;
+}
+
+/**
+ * Reads and tokenises a benchmark's rows for a subject.
+ * @param signal aborting ends it at once
+ */
+export function prepareEvaluation(
+  context: ServiceContext,
+  subject: Subject,
+  data: EvaluationData,
+  settings: EvaluationSettings,
+  signal: AbortSignal,
+): Promise<PreparedEvaluation> {
+  return settings.benchmark === 'perplexity'
+    ? preparePerplexity(context, subject, data, settings, signal)
+    : prepareGsm8k(context, subject, data, settings, signal);
+}
+
+const longestOf = (rows: readonly { length: number }[]) => Math.max(1, ...rows.map(({ length }) => length));
+
+async function preparePerplexity(
+  { paths, engine }: ServiceContext,
+  subject: Subject,
+  data: EvaluationData,
+  settings: EvaluationSettings,
+  signal: AbortSignal,
+): Promise<PreparedEvaluation> {
+  const examples: Example[] = [];
+  for await (const example of data.examples()) {
+    examples.push(settings.task === undefined ? example : { ...example, task: settings.task });
+    if (examples.length === settings.limit) break;
+  }
+  const { rows } = await withTokenizerThread(signal, (thread) =>
+    fitToContext(tokenisedRows(thread, subject.model, examples), subject.model.contextLength),
+  );
+  return {
+    items: rows.length,
+    rowTokens: longestOf(rows.map(({ ids }) => ids)),
+    maxTokens: 0,
+    async run(options) {
+      const tokenFile = join(paths.cache, 'tokens', `${newId()}.score`);
+      writeTokenFile(tokenFile, rows);
+      try {
+        const job = engine.start({ kind: 'score', model: subject.reference, tokenFile, batch }, options);
+        const { rows: scored, peakMemoryBytes } = await job.result;
+        const items = scored.map(({ lossSum, tokens }, index): EvaluationItem => ({
+          index,
+          correct: null,
+          loss: lossSum / tokens,
+          tokens,
+          output: null,
+          answer: null,
+          target: null,
+        }));
+        const overall = (indices: Iterable<number>) => {
+          let [loss, tokens] = [0, 0];
+          for (const i of indices) {
+            loss += scored[i]!.lossSum;
+            tokens += scored[i]!.tokens;
+          }
+          return Math.exp(loss / tokens);
+        };
+        const interval = bootstrapInterval(scored.length, overall, { seed: settings.seed });
+        return { items, score: overall(scored.keys()), interval, peakMemoryBytes };
+      } finally {
+        rmSync(tokenFile, { force: true });
+      }
+    },
+  };
+}
+
+async function prepareGsm8k(
+  { engine }: ServiceContext,
+  subject: Subject,
+  data: EvaluationData,
+  settings: EvaluationSettings,
+  signal: AbortSignal,
+): Promise<PreparedEvaluation> {
+  const items: Gsm8kItem[] = [];
+  for await (const row of readRawRows(data.file!)) {
+    items.push(gsm8kItem(row, items.length));
+    if (items.length === settings.limit) break;
+  }
+  const prefix = settings.shots > 0 ? await shotsFor(data.file!, settings) : '';
+  const room = subject.model.contextLength - 1;
+  const whole = await withTokenizerThread(signal, (thread) =>
+    thread.encode(
+      subject.model,
+      items.map(({ prompt }) => prefix + prompt),
+    ),
+  );
+  // lm-evaluation-harness cuts prompts from the left to leave room for the answer.
+  const prompts = whole.map((ids) => ids.slice(-Math.max(1, room - 16)));
+  return {
+    items: items.length,
+    rowTokens: longestOf(prompts),
+    maxTokens: Math.min(settings.maxTokens, room),
+    async run(options) {
+      const job = engine.start(
+        {
+          kind: 'generate',
+          model: subject.reference,
+          prompts,
+          maxTokens: settings.maxTokens,
+          temperature: 0,
+          topP: 1,
+          seed: settings.seed,
+          stop: gsm8kStop,
+          endIds: [],
+          batch,
+          task: settings.task ?? 0,
+        },
+        options,
+      );
+      const { rows, peakMemoryBytes } = await job.result;
+      const graded = rows.map((row, i): EvaluationItem => {
+        const grade = gradeGsm8k(row.text, items[i]!.solution);
+        return { index: i, ...grade, loss: null, tokens: row.ids.length, output: row.text };
+      });
+      const right = graded.filter((item) => item.correct).length;
+      const interval = wilsonInterval(right, graded.length);
+      return { items: graded, score: right / graded.length, interval, peakMemoryBytes };
+    },
+  };
+}

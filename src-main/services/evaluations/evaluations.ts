@@ -1,0 +1,195 @@
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
+import type { Comparison, Evaluation, EvaluationItem } from '../../contract/entities.ts';
+import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { EvaluationOutlook } from '../../contract/forecast.ts';
+import type { ProcedureParsedInput } from '../../contract/procedures.ts';
+import type { EngineEvent } from '../../engine/process/protocol.ts';
+import { compareSubjects } from '../../evaluation/compare.ts';
+import { gsm8kVersion } from '../../evaluation/gsm8k.ts';
+import { ensureProject } from '../../store/projects.ts';
+import {
+  evaluationItems,
+  findEvaluation,
+  insertEvaluation,
+  listEvaluations,
+  sliceEvaluations,
+} from '../../store/results.ts';
+import { missing, newId, type ServiceContext } from '../context.ts';
+import type { DatasetService } from '../data/datasets.ts';
+import { createProbe, findTrainingGpu } from '../machine/engineProbe.ts';
+import { fileData, perplexityData, type EvaluationData } from './evaluationData.ts';
+import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
+import { prepareEvaluation, type EvaluationSettings } from './evaluationJobs.ts';
+import type { ModelService } from '../models/models.ts';
+import type { RunService } from '../runs/runs.ts';
+import { findSubject, type Subject } from './subjects.ts';
+
+export interface EvaluationService {
+  /** Newest first. */
+  list(): Evaluation[];
+  /** Some of them. */
+  slice(request: SliceRequest): ListSlice<Evaluation>;
+  items(reference: string): EvaluationItem[];
+  /** Scores a subject; an evaluation with the same subject, data and settings is returned as it is. */
+  start(input: ProcedureParsedInput<'evaluations.start'>, signal: AbortSignal): Promise<Evaluation>;
+  /** What `start` would take; runs nothing. */
+  forecast(input: ProcedureParsedInput<'evaluations.start'>, signal: AbortSignal): Promise<EvaluationOutlook>;
+  compare(
+    input: ProcedureParsedInput<'evaluations.compare'>,
+    signal: AbortSignal,
+  ): Promise<{ evaluations: Evaluation[]; comparisons: Comparison[] }>;
+}
+
+const perplexityVersion = 'answer-tokens-1';
+
+export function createEvaluationService(
+  context: ServiceContext,
+  models: ModelService,
+  datasets: DatasetService,
+  runs: RunService,
+): EvaluationService {
+  const { database, emit } = context;
+  const askEngine = createProbe(context.engine);
+
+  /** The data of an evaluation, and the key of all that decides its outcome. */
+  async function identify(
+    subject: Subject,
+    settings: EvaluationSettings,
+  ): Promise<{ data: EvaluationData; version: string; key: string }> {
+    const isPerplexity = settings.benchmark === 'perplexity';
+    const data = isPerplexity
+      ? await perplexityData(datasets, subject, settings.path)
+      : await fileData(requirePath(settings));
+    const version = isPerplexity ? perplexityVersion : gsm8kVersion;
+    const { limit, shots, maxTokens, seed } = settings;
+    const decisive = [
+      ...(isPerplexity ? [limit] : [limit, shots, maxTokens, seed]),
+      ...(settings.task === undefined ? [] : [`task ${settings.task}`]),
+    ];
+    const key = createHash('sha256')
+      .update(JSON.stringify([settings.benchmark, version, subject.stateHash, data.hash, decisive]))
+      .digest('hex');
+    return { data, version, key };
+  }
+
+  async function evaluate(
+    subject: Subject,
+    settings: EvaluationSettings,
+    signal: AbortSignal,
+  ): Promise<Evaluation> {
+    // The one that is open when it begins: another may be opened while it works.
+    const { project } = context;
+    const { data, version, key } = await identify(subject, settings);
+    const known = findEvaluation(database, project, key);
+    if (known) return known;
+
+    const isPerplexity = settings.benchmark === 'perplexity';
+    const task = `evaluation ${subject.name} ${settings.benchmark}`;
+    const onEvent = (event: EngineEvent) => {
+      if (event.type === 'progress') emit({ ...event, task });
+    };
+    const prepared = await prepareEvaluation(context, subject, data, settings, signal);
+    const gpu = await findTrainingGpu(askEngine);
+    const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
+    const begin = performance.now();
+    const outcome = await prepared.run({ signal, onEvent });
+    const seconds = (performance.now() - begin) / 1000;
+    if (!Number.isFinite(outcome.score))
+      throw new StudioError(
+        'loss_not_finite',
+        `The ${settings.benchmark} of ${subject.name} is ${outcome.score}: its losses are not finite.`,
+        'Train it again with a lower learning rate, or evaluate an earlier checkpoint.',
+      );
+    const evaluation: Evaluation = {
+      id: newId(),
+      benchmark: settings.benchmark,
+      version,
+      project,
+      modelId: subject.model.id,
+      modelName: subject.model.name,
+      runId: subject.run?.id ?? null,
+      subject: subject.name,
+      dataPath: data.path,
+      dataHash: data.hash,
+      shots: isPerplexity ? 0 : settings.shots,
+      seed: settings.seed,
+      precision: settings.precision,
+      n: outcome.items.length,
+      score: outcome.score,
+      metric: isPerplexity ? 'perplexity' : 'accuracy',
+      interval: outcome.interval,
+      forecast,
+      measured: { peakMemoryBytes: outcome.peakMemoryBytes, seconds },
+      createdAt: new Date().toISOString(),
+    };
+    ensureProject(context.writable(), project);
+    insertEvaluation(context.writable(), evaluation, key, outcome.items);
+    emit({ type: 'evaluation', evaluation });
+    return evaluation;
+  }
+
+  return {
+    list: () => listEvaluations(database, context.project),
+    slice: (request) => sliceEvaluations(database, context.project, request),
+    items(reference) {
+      const known = listEvaluations(database, context.project);
+      if (!known.some(({ id }) => id === reference))
+        throw missing(
+          'evaluation',
+          reference,
+          known.map(({ id }) => id),
+        );
+      return evaluationItems(database, reference);
+    },
+    async start({ model, adapter, ...settings }, signal) {
+      const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
+      return evaluate(subject, settings, signal);
+    },
+    async forecast({ model, adapter, ...settings }, signal) {
+      const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
+      const { key, data } = await identify(subject, settings);
+      const prepared = await prepareEvaluation(context, subject, data, settings, signal);
+      const gpu = await findTrainingGpu(askEngine);
+      const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
+      const isKnown = findEvaluation(database, context.project, key) !== null;
+      return { forecast, isKnown, fit: evaluationFit(forecast, gpu), errors: pastErrors(context) };
+    },
+    async compare({ runs: names, ...settings }, signal) {
+      const chosen = names.map((name) => runs.get(name));
+      const [first] = chosen;
+      const data = (run: (typeof chosen)[number]) =>
+        `${run.datasetId} ${run.config.seed} ${run.config.heldOutFraction}`;
+      if (settings.path === null && chosen.some((run) => data(run) !== data(first!)))
+        throw new StudioError(
+          'usage',
+          'These runs held different rows out: they cannot be compared on them.',
+          'Give one data file for all with --path.',
+        );
+      const evaluations: Evaluation[] = [];
+      for (const run of chosen) {
+        const precision = run.config.precision;
+        const subject = findSubject(context, runs, models.get(run.modelId), run.name, precision);
+        evaluations.push(await evaluate(subject, { ...settings, seed: 0, precision }, signal));
+      }
+      const graded = evaluations.map((evaluation, i) => ({
+        name: evaluation.subject,
+        seed: chosen[i]!.config.seed,
+        dataHash: evaluation.dataHash,
+        items: evaluationItems(database, evaluation.id),
+      }));
+      const comparisons = compareSubjects(settings.benchmark, basename(evaluations[0]!.dataPath), graded);
+      return { evaluations, comparisons };
+    },
+  };
+}
+
+function requirePath(settings: EvaluationSettings): string {
+  if (settings.path !== null) return settings.path;
+  throw new StudioError(
+    'usage',
+    `${settings.benchmark} needs its data file.`,
+    'Give it with --path, for example --path gsm8k/test.jsonl.',
+  );
+}

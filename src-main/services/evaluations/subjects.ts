@@ -1,0 +1,100 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Model, Run } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { Precision } from '../../contract/training.ts';
+import { trainedFolder, type ModelReference } from '../../engine/process/protocol.ts';
+import { readJsonObject } from '../../formats/files/jsonFile.ts';
+import { findRun } from '../../store/runs.ts';
+import type { ServiceContext } from '../context.ts';
+import type { RunService } from '../runs/runs.ts';
+
+/** A model that is evaluated or used: the base, the base with an adapter, or what full fine-tuning made of it. */
+export interface Subject {
+  /** `base`, the run's name, or the adapter's folder. */
+  name: string;
+  model: Model;
+  run: Run | null;
+  reference: ModelReference;
+  /** Hash of all that decides its outputs. */
+  stateHash: string;
+}
+
+/**
+ * Finds the adapter that a person means: null is the base model, else a run's name or a PEFT folder.
+ * @throws StudioError not_found; config_invalid where the run belongs to another model or has no checkpoint
+ */
+export function findSubject(
+  context: ServiceContext,
+  runs: RunService,
+  model: Model,
+  adapter: string | null,
+  precision: Precision,
+): Subject {
+  const base = { model, reference: { folder: model.folder, precision, adapterFolder: null } };
+  if (adapter === null)
+    return { ...base, name: 'base', run: null, stateHash: hashOf([model.contentHash, precision]) };
+  const run = findRun(context.database, context.project, adapter);
+  const checkpoint = run && runCheckpoint(runs, run, model);
+  if (run?.config.adapter.method === 'full')
+    return {
+      model,
+      name: run.name,
+      run,
+      reference: { folder: trainedFolder(checkpoint!, 'full'), precision, adapterFolder: null },
+      stateHash: hashOf([model.contentHash, precision, weightsHash(checkpoint!)]),
+    };
+  // A run's adapter is judged on the base that it was trained on.
+  const loadIn8bit = run?.config.loadIn8bit ?? false;
+  const folder = run ? trainedFolder(checkpoint!, run.config.adapter.method) : resolve(adapter);
+  if (!run && !existsSync(join(folder, 'adapter_config.json')))
+    throw new StudioError(
+      'not_found',
+      `There is no run "${adapter}", and no adapter folder of that name.`,
+      'Give the name of a run (runs list) or a folder with adapter_config.json.',
+    );
+  return {
+    model,
+    name: run?.name ?? folder,
+    run,
+    reference: { folder: model.folder, precision, loadIn8bit, adapterFolder: folder },
+    stateHash: hashOf([
+      model.contentHash,
+      precision,
+      ...(loadIn8bit ? ['8 bits'] : []),
+      ...['adapter_config.json', 'adapter_model.safetensors'].map((file) =>
+        createHash('sha256')
+          .update(readFileSync(join(folder, file)))
+          .digest('hex'),
+      ),
+    ]),
+  };
+}
+
+/** Hash of a full fine-tuning checkpoint's weights, which its writer found: they may be too many to hash at each evaluation. */
+function weightsHash(checkpoint: string): string {
+  const state = readJsonObject(join(checkpoint, 'state.json'), 1024 * 1024, 'model_invalid');
+  return String(state['weightsSha256']);
+}
+
+function runCheckpoint(runs: RunService, run: Run, model: Model): string {
+  if (run.modelId !== model.id)
+    throw new StudioError(
+      'config_invalid',
+      `The run "${run.name}" was trained on "${run.modelName}", not on "${model.name}".`,
+      `Choose the model "${run.modelName}".`,
+    );
+  const checkpoint = runs.checkpoint(run);
+  if (!checkpoint)
+    throw new StudioError(
+      'config_invalid',
+      `The run "${run.name}" has no checkpoint yet (it is ${run.state}).`,
+      'Train it to the end, or stop it with a checkpoint.',
+    );
+  return checkpoint;
+}
+
+function hashOf(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}

@@ -1,0 +1,46 @@
+import { execFile } from 'node:child_process';
+import { cpus, freemem, totalmem } from 'node:os';
+import { promisify } from 'node:util';
+import type { MachineLoad } from '../../contract/machine.ts';
+
+const run = promisify(execFile);
+
+/** Where the driver's program is not there once, it is not looked for again. */
+let hasGpu = true;
+
+/** How much of the machine is in use now. Memory is what this process may use: less than the machine's inside a container. */
+export async function readLoad(): Promise<MachineLoad> {
+  const memoryBytes = usableMemory();
+  const freeBytes = memoryBytes < totalmem() ? Math.min(freemem(), process.availableMemory()) : freemem();
+  return {
+    cores: cpus().length,
+    memoryBytes,
+    memoryUsedBytes: Math.max(0, memoryBytes - freeBytes),
+    gpu: hasGpu ? await readGpu() : null,
+  };
+}
+
+/** Memory that this process may use at most. */
+export function usableMemory(): number {
+  const limit = process.constrainedMemory();
+  const whole = totalmem();
+  return limit > 0 && limit < whole ? limit : whole;
+}
+
+async function readGpu(): Promise<MachineLoad['gpu']> {
+  try {
+    const fields = ['--query-gpu=name,memory.total,memory.used', '--format=csv,noheader,nounits'];
+    const { stdout } = await run('nvidia-smi', fields, { timeout: 2000 });
+    const [name, total, used] = stdout
+      .split('\n')[0]!
+      .split(',')
+      .map((part) => part.trim());
+    // MiB, whatever `nounits` leaves out.
+    const bytes = (text: string | undefined) => Number(text) * 2 ** 20;
+    if (!name || !(bytes(total) > 0)) return null;
+    return { name, memoryBytes: bytes(total), memoryUsedBytes: bytes(used) };
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') hasGpu = false;
+    return null;
+  }
+}

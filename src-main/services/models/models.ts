@@ -1,0 +1,263 @@
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { basename, join } from 'node:path';
+import { modelSchema, type Model } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type {
+  ModelCache,
+  ModelCard,
+  ModelRemoval,
+  ModelStorage,
+  Tensor,
+  TensorHistogram,
+  TokenPiece,
+} from '../../contract/modelLibrary.ts';
+import { models } from '../../store/library.ts';
+import { checkTokenizer } from '../../formats/model/tokenizer.ts';
+import { WeightFolder } from '../../formats/model/weightFolder.ts';
+import { syncFolder } from '../../formats/files/atomicFile.ts';
+import { listAllRuns } from '../../store/runs.ts';
+import { byteProgress, endProgress } from '../byteProgress.ts';
+import { freeName, missing, newId, type ServiceContext } from '../context.ts';
+import { diskUse } from '../machine/diskUse.ts';
+import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
+import { listModelCache } from './modelCache.ts';
+import { readModelCard } from './modelCard.ts';
+import {
+  cacheOrigin,
+  copyModel,
+  findModelFolder,
+  freeBytes,
+  hashFiles,
+  isSameModel,
+  readModel,
+} from './modelImport.ts';
+import { histogramOf } from './weights/histogram.ts';
+import { createTokenizerThread } from '../tokenizer/tokenizerThread.ts';
+
+export interface ModelService {
+  list(): Model[];
+  get(reference: string): Model;
+  /** A name or id of the library, or a folder, which is then added in place. */
+  getOrAdd(reference: string): Promise<Model>;
+  /** @throws StudioError for what is no usable model; nothing half-written stays */
+  add(
+    options: { folder: string; name?: string | undefined; copy: boolean },
+    signal?: AbortSignal,
+  ): Promise<Model>;
+  /**
+   * Takes a complete folder that the studio itself has made on the disk of its models: checks it, moves it to its place there, and
+   * enters it.
+   * @param options.id of the new model, which names its place
+   * @param options.name wished; null: that of the repository
+   * @param task under which progress is told
+   */
+  adopt(
+    options: { id: string; folder: string; name: string | null; origin: NonNullable<Model['origin']> },
+    task: string,
+    signal: AbortSignal,
+  ): Promise<Model>;
+  /** Snapshots of the Hugging Face cache. */
+  cache(): Promise<ModelCache>;
+  card(reference: string): Promise<ModelCard>;
+  tokenize(reference: string, text: string, specialTokens: boolean): Promise<TokenPiece[]>;
+  tensors(reference: string): Tensor[];
+  histogram(reference: string, tensor: string, signal: AbortSignal): Promise<TensorHistogram>;
+  storage(): Promise<ModelStorage>;
+  removal(reference: string): Promise<ModelRemoval>;
+  /** @throws StudioError config_invalid where runs need it */
+  remove(reference: string): void;
+  /** Brings back a model that was removed less than a minute ago. */
+  restore(id: string): Model;
+  /** Clears what a process left behind that died while it copied. */
+  recover(): void;
+  close(): void;
+}
+
+export function createModelService(context: ServiceContext): ModelService {
+  const { paths, database, emit } = context;
+  const tokenizers = createTokenizerThread();
+
+  const isThere = ({ folder }: Model) => existsSync(join(folder, 'config.json'));
+
+  /** A folder that was used in place may have been moved or deleted since. */
+  const withState = (model: Model): Model =>
+    model.unusable || isThere(model)
+      ? model
+      : {
+          ...model,
+          unusable: {
+            code: 'not_found',
+            message: `Its folder ${model.folder} is no longer there.`,
+            remedy: 'Put the folder back, or add it from where it lies now: its runs then go on with that.',
+          },
+        };
+
+  const get = (reference: string): Model => {
+    const found = models.find(database, reference);
+    if (!found)
+      throw missing(
+        'model',
+        reference,
+        models.list(database).map(({ name }) => name),
+      );
+    return withState(found);
+  };
+
+  /** Runs of all projects that were trained on it. */
+  const runsOf = (model: Model) =>
+    listAllRuns(database)
+      .filter(({ modelId }) => modelId === model.id)
+      .map(({ id, name, project }) => ({ id, name, project }));
+
+  const isTaken = (name: string) => models.list(database).some((other) => other.name === name);
+
+  /** All of a folder that can be known without hashing its weights. @throws StudioError as `readModel` does; tokenizer_mismatch */
+  const check = async (folder: string) => {
+    const { config, ...facts } = readModel(folder);
+    checkTokenizer(await tokenizers.facts({ name: basename(folder), folder }), config);
+    return facts;
+  };
+
+  /**
+   * A new entry. Where a model's folder has gone and this is the same model, its entry moves here instead: its runs go on.
+   * @param wish its name, or the next that is free; null: the one that it had, else `usual`
+   */
+  const enter = (
+    described: Omit<Model, 'name' | 'unusable' | 'createdAt'>,
+    { wish, usual }: { wish: string | null; usual: string },
+  ): Model => {
+    const lost = models.list(database).find((known) => !isThere(known) && isSameModel(known, described));
+    const name = lost && (wish ?? lost.name) === lost.name ? lost.name : freeName(wish ?? usual, isTaken);
+    const model: Model = lost
+      ? { ...lost, ...described, id: lost.id, name }
+      : { ...described, name, unusable: null, createdAt: new Date().toISOString() };
+    models[lost ? 'update' : 'insert'](context.writable(), model);
+    emit({ type: 'models.changed' });
+    return model;
+  };
+
+  const add: ModelService['add'] = async (
+    { folder: given, name, copy },
+    signal = new AbortController().signal,
+  ) => {
+    context.writable();
+    const folder = findModelFolder(given);
+    const checkName = () => {
+      if (name !== undefined && isTaken(name))
+        throw new StudioError('name_taken', `There is already a model "${name}".`, 'Choose another name.');
+    };
+    checkName();
+    const id = newId();
+    const task = `model ${id}`;
+    const work = (label: string) => ({ signal, onBytes: byteProgress(context, task, label) });
+    const { weightPaths, ...facts } = await check(folder);
+    const place = copy ? join(paths.models, id) : folder;
+    const origin = cacheOrigin(folder);
+    try {
+      const contentHash = await hashFiles(weightPaths, work('Hashing the weights'));
+      const same = models
+        .list(database)
+        .find((model) => model.folder === folder && model.contentHash === contentHash);
+      if (same && !copy && name === undefined) return same;
+      if (copy) await copyModel(folder, place, work('Copying the model'));
+      checkName();
+      return enter(
+        { id, folder: place, copied: copy, origin, ...facts, contentHash },
+        { wish: name ?? null, usual: basename(origin?.repository ?? folder) },
+      );
+    } catch (error) {
+      endProgress(context, task);
+      if (copy) rmSync(place, { recursive: true, force: true });
+      throw error;
+    }
+  };
+
+  context.trash.ofKind('models', (entity) => {
+    const { copied, folder } = modelSchema.parse(entity);
+    if (copied) rmSync(folder, { recursive: true, force: true });
+  });
+
+  return {
+    list: () => models.list(database).map(withState),
+    get,
+    getOrAdd: async (reference) =>
+      models.find(database, reference) ??
+      (existsSync(join(reference, 'config.json')) ? add({ folder: reference, copy: false }) : get(reference)),
+    add,
+    async adopt({ id, folder, name, origin }, task, signal) {
+      const { weightPaths, ...facts } = await check(folder);
+      const onBytes = byteProgress(context, task, 'Checking the weights');
+      const contentHash = await hashFiles(weightPaths, { signal, onBytes });
+      const place = join(paths.models, id);
+      if (folder !== place) {
+        renameSync(folder, place);
+        syncFolder(paths.models);
+      }
+      return enter(
+        { id, folder: place, copied: true, origin, ...facts, contentHash },
+        { wish: name, usual: basename(origin.repository) },
+      );
+    },
+    cache: () => listModelCache(models.list(database)),
+    card: async (reference) => readModelCard(get(reference), tokenizers),
+    tokenize: async (reference, text, specialTokens) =>
+      tokenizers.tokenize(get(reference), text, specialTokens),
+    tensors(reference) {
+      const weights = new WeightFolder(get(reference).folder);
+      try {
+        return weights.names.map((name) => {
+          const { dtype, shape } = weights.info(name)!;
+          return { name, dtype, shape: [...shape] };
+        });
+      } finally {
+        weights.close();
+      }
+    },
+    histogram: async (reference, tensor, signal) =>
+      histogramOf({ folder: get(reference).folder, tensor }, signal),
+    async storage() {
+      const copied = models.list(database).filter(({ copied }) => copied);
+      const uses = await Promise.all(copied.map(({ folder }) => diskUse(folder)));
+      const downloads = listRecords(paths.models).records;
+      return {
+        folder: paths.models,
+        modelsBytes: uses.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        unfinishedBytes: downloads.reduce((sum, record) => sum + presentBytes(paths.models, record), 0),
+        freeBytes: freeBytes(paths.models),
+        machineMemoryBytes: totalmem(),
+      };
+    },
+    async removal(reference) {
+      const model = get(reference);
+      return {
+        deletes: model.copied ? { folder: model.folder, ...(await diskUse(model.folder)) } : null,
+        keeps: model.copied ? null : model.folder,
+        runs: runsOf(model),
+      };
+    },
+    remove(reference) {
+      const model = get(reference);
+      const used = runsOf(model);
+      if (used.length > 0)
+        throw new StudioError(
+          'config_invalid',
+          `The model "${model.name}" is used by ${used.length} runs, for example "${used[0]!.name}" of the project "${used[0]!.project}".`,
+          'Remove these runs first.',
+        );
+      context.trash.put('models', model.id);
+      emit({ type: 'models.changed' });
+    },
+    close: () => tokenizers.close(),
+    restore(id) {
+      context.trash.restore('models', id, isTaken);
+      emit({ type: 'models.changed' });
+      return get(id);
+    },
+    recover() {
+      if (!existsSync(paths.models)) return;
+      for (const name of readdirSync(paths.models))
+        if (name.endsWith('.partial')) rmSync(join(paths.models, name), { recursive: true, force: true });
+    },
+  };
+}

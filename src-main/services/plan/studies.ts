@@ -1,0 +1,159 @@
+import { paperStudy, studyNotes } from '../../budget/studies/paperStudies.ts';
+import { planStudy, type StudyPlan } from '../../budget/studies/plan.ts';
+import type { Dataset, Model, Run } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { studySchema, type Study, type StudyOutcome, type StudyQuestion } from '../../contract/studies.ts';
+import type { EngineEvent } from '../../engine/process/protocol.ts';
+import { compareOverSeeds, type SeedScore } from '../../statistics/seeds.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import { findRun } from '../../store/runs.ts';
+import { findStudy, insertStudy, listStudies } from '../../store/studies.ts';
+import { missing, newId, type ServiceContext } from '../context.ts';
+import type { DatasetService } from '../data/datasets.ts';
+import type { ModelService } from '../models/models.ts';
+import { plannedRun } from '../runs/newRun.ts';
+import type { RunService, StartedRun } from '../runs/runs.ts';
+
+/** A study as it is asked for. */
+export interface StudyRequest {
+  name: string;
+  model: string;
+  dataset: string;
+  question: StudyQuestion;
+}
+
+/** A study that is planned and not made. */
+export interface PlannedStudy {
+  model: Model;
+  dataset: Dataset;
+  plan: StudyPlan;
+  notes: string[];
+}
+
+export interface StudyService {
+  /** Newest first. */
+  list(): Study[];
+  get(reference: string): Study;
+  /** What its runs say so far. */
+  outcome(reference: string): StudyOutcome;
+  /** Puts what is left of a study at the front of the queue, in its order: runs that wait, and those that ended before their last step. */
+  resume(
+    reference: string,
+    watch?: (run: Run) => (event: EngineEvent) => void,
+  ): Promise<{ study: Study; started: StartedRun[] }>;
+  /** What would be made. @throws StudioError config_invalid */
+  plan(request: StudyRequest): Promise<PlannedStudy>;
+  /**
+   * Makes a study with all its runs, or nothing, and puts the runs at the end of the queue.
+   * @param watch gives what sees the engine's events of each run
+   * @throws StudioError config_invalid, name_taken
+   */
+  start(
+    request: StudyRequest,
+    watch?: (run: Run) => (event: EngineEvent) => void,
+  ): Promise<{ study: Study; started: StartedRun[] }>;
+  /** Forgets a study; its runs stay. For a minute it can be brought back. */
+  remove(reference: string): void;
+  restore(id: string): Study;
+}
+
+/** The held-out loss of the checkpoint that stands for a run: the best one where that is kept. */
+function heldOutLoss({ config, best, lastHeldOutLoss }: Run): number | null {
+  return config.keepBest ? (best?.loss ?? null) : lastHeldOutLoss;
+}
+
+export function createStudyService(
+  context: ServiceContext,
+  models: ModelService,
+  datasets: DatasetService,
+  runs: RunService,
+): StudyService {
+  const { database, emit, trash } = context;
+  trash.ofKind('studies', () => undefined);
+  const get = (reference: string): Study => {
+    const found = findStudy(database, context.project, reference);
+    if (found) return found;
+    const known = listStudies(database, context.project).map(({ name }) => name);
+    throw missing('study', reference, known);
+  };
+
+  async function plan({ name, ...request }: StudyRequest): Promise<PlannedStudy> {
+    const model = await models.getOrAdd(request.model);
+    const dataset = await datasets.getOrAdd(request.dataset);
+    const { question } = request;
+    return {
+      ...{ model, dataset },
+      plan: planStudy(
+        { shape: readDecoderConfig(model.folder), contextLength: model.contextLength },
+        name,
+        question,
+      ),
+      notes: question.kind === 'paper' ? studyNotes(paperStudy(question.study), { model, dataset }) : [],
+    };
+  }
+
+  return {
+    list: () => listStudies(database, context.project),
+    get,
+    plan,
+
+    async start(request, watch) {
+      const { project } = context;
+      const { model, dataset, plan: planned, notes } = await plan(request);
+      const { name, question } = request;
+      if (findStudy(database, project, name))
+        throw new StudioError('name_taken', `There is already a study "${name}".`, 'Choose another name.');
+      const made = planned.runs.map((run) => ({
+        ...run,
+        run: plannedRun({ ...run, project, model, dataset }),
+      }));
+      const study: Study = {
+        ...{ id: newId(), project, name, question, notes, impossible: planned.impossible },
+        arms: planned.arms.map(({ config: _, ...arm }) => arm),
+        ...{ modelId: model.id, modelName: model.name, datasetId: dataset.id, datasetName: dataset.name },
+        runs: made.map(({ run, arm, seed }) => ({ runId: run.id, arm, seed })),
+        createdAt: new Date().toISOString(),
+      };
+      const started = runs.startTogether(
+        made.map(({ run }) => run),
+        { watch, record: (writable) => insertStudy(writable, study) },
+      );
+      emit({ type: 'studies.changed' });
+      return { study, started };
+    },
+
+    outcome(reference) {
+      const study = get(reference);
+      const scores = study.runs.flatMap(({ runId, arm, seed }): SeedScore[] => {
+        const run = findRun(database, study.project, runId);
+        const value = run?.state === 'done' ? heldOutLoss(run) : null;
+        return value === null ? [] : [{ arm, seed, value }];
+      });
+      return compareOverSeeds(study.arms.length, scores);
+    },
+
+    async resume(reference, watch) {
+      const study = get(reference);
+      const left = study.runs.flatMap(({ runId }): Run[] => {
+        const run = findRun(database, study.project, runId);
+        return run && (run.state === 'queued' || run.resumable) ? [run] : [];
+      });
+      const started = runs.resumeTogether(left, watch);
+      return { study, started };
+    },
+
+    remove(reference) {
+      trash.put('studies', get(reference).id);
+      emit({ type: 'studies.changed' });
+    },
+    restore(id) {
+      trash.restore(
+        'studies',
+        id,
+        (name, entity) => findStudy(database, studySchema.parse(entity).project, name) !== null,
+      );
+      emit({ type: 'studies.changed' });
+      return get(id);
+    },
+  };
+}

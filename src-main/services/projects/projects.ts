@@ -1,0 +1,73 @@
+import type { Project } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { ensureProject, findProject, listProjects, markOpened, updateProject } from '../../store/projects.ts';
+import { missing, type ServiceContext } from '../context.ts';
+
+export type ProjectChanges = Partial<Pick<Project, 'title' | 'question' | 'benchmark' | 'maxTrainable'>>;
+
+export interface ProjectService {
+  list(): Project[];
+  /** @throws StudioError name_taken */
+  create(title: string): Project;
+  /** @throws StudioError not_found, name_taken */
+  update(reference: string, changes: { [K in keyof ProjectChanges]: ProjectChanges[K] | undefined }): Project;
+  /** Opens a project in place of the present one; jobs of that one go on. @throws StudioError not_found */
+  open(reference: string): Project;
+}
+
+/** @param setOpen tells the composition root which project is open from now on */
+export function createProjectService(
+  context: ServiceContext,
+  setOpen: (name: string) => void,
+): ProjectService {
+  const { database, emit } = context;
+
+  const get = (reference: string): Project => {
+    const project = findProject(database, reference);
+    if (project) return project;
+    throw missing(
+      'project',
+      reference,
+      listProjects(database).map(({ title }) => title),
+    );
+  };
+  const refuseTaken = (title: string, except: string | null): void => {
+    const other = listProjects(database).find(
+      (project) =>
+        project.name !== except &&
+        [project.name, project.title].some((name) => name.toLowerCase() === title.toLowerCase()),
+    );
+    if (other)
+      throw new StudioError(
+        'name_taken',
+        `There is already a project "${other.title}".`,
+        'Choose another name.',
+      );
+  };
+
+  return {
+    list: () => listProjects(database),
+    create(title) {
+      refuseTaken(title, null);
+      ensureProject(context.writable(), title);
+      emit({ type: 'projects.changed' });
+      return get(title);
+    },
+    update(reference, changes) {
+      const project = get(reference);
+      const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+      const changed: Project = { ...project, ...given };
+      if (changed.title !== project.title) refuseTaken(changed.title, project.name);
+      updateProject(context.writable(), changed);
+      emit({ type: 'projects.changed' });
+      return get(project.name);
+    },
+    open(reference) {
+      const { name } = get(reference);
+      markOpened(context.writable(), name);
+      setOpen(name);
+      emit({ type: 'project.opened', project: name });
+      return get(name);
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { checkTraining } from '../../options/checkAdapter.ts';
+import { fittingContext } from '../../options/context.ts';
+import { checkSchedule } from '../../options/schedule.ts';
+import { heldOutCount, stepCount } from '../../options/steps.ts';
+import { modelTargets } from '../../shape/targets.ts';
+import type { Dataset, Model, Run } from '../../contract/entities.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import { newId } from '../context.ts';
+
+/**
+ * A run of a model on a dataset, whose adapter names the modules as the model does, and whose context is no longer than the model's.
+ * @throws StudioError config_invalid with the nearest possible values
+ */
+export function plannedRun(given: {
+  name: string;
+  project: string;
+  model: Model;
+  dataset: Dataset;
+  config: TrainConfig;
+}): Run {
+  const { name, project, model, dataset, config } = given;
+  const decoder = readDecoderConfig(model.folder);
+  checkTraining(decoder, config);
+  // Rows that do not fit are dropped later: a schedule too long for all of them is too long for the rest.
+  const steps = stepCount(config, dataset.rows - heldOutCount(dataset.rows, config.heldOutFraction));
+  if (steps !== null) checkSchedule(config, steps);
+  const targets = modelTargets(decoder, config.adapter.targets);
+  return newRun({
+    ...{ name, project, modelId: model.id, modelName: model.name },
+    ...{ datasetId: dataset.id, datasetName: dataset.name },
+    config: {
+      ...config,
+      context: fittingContext(config.context, decoder.contextLength),
+      adapter: { ...config.adapter, targets },
+    },
+  });
+}
+
+/** A run that has not had its turn yet. */
+export function newRun(
+  given: Pick<Run, 'name' | 'project' | 'modelId' | 'modelName' | 'datasetId' | 'datasetName' | 'config'>,
+): Run {
+  return {
+    id: newId(),
+    ...given,
+    state: 'queued',
+    trainable: null,
+    frozenExtra: null,
+    step: 0,
+    totalSteps: null,
+    lastLoss: null,
+    lastHeldOutLoss: null,
+    best: null,
+    skippedSteps: 0,
+    endReason: null,
+    dataContract: null,
+    environment: null,
+    forecast: null,
+    measured: null,
+    error: null,
+    resumable: false,
+    parent: null,
+    createdAt: new Date().toISOString(),
+    startedAt: null,
+    endedAt: null,
+    notes: '',
+    tags: [],
+  };
+}

@@ -1,0 +1,128 @@
+import type { Queue, Run } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import {
+  dequeueRun,
+  enqueueRun,
+  holdQueue,
+  isQueueHeld,
+  orderQueue,
+  waitingRuns,
+} from '../../store/queue.ts';
+import type { ServiceContext } from '../context.ts';
+
+/** The runs of all projects that wait for their turn: one trains at a time. Kept in the database, so a restart goes on with it. */
+export interface RunQueue {
+  state(): Queue;
+  /** @param record what is written with them, or not at all where one of both fails */
+  add(runIds: readonly string[], place: 'first' | 'last', record?: () => void): void;
+  /** @returns false where it does not wait (any more) */
+  takeOut(runId: string): boolean;
+  /** Puts a waiting run in front of another, or at the end (null). @throws StudioError usage where it does not wait */
+  move(runId: string, before: string | null): void;
+  /** A held queue lets the run that trains go on, and starts no other. */
+  hold(isHeld: boolean): void;
+  /**
+   * From now on takes what waits, also runs that an earlier process left. Before, only runs that this process has added get their turn,
+   * held or not: a command line that trains one run must not begin somebody's queue.
+   */
+  begin(): void;
+  /** Takes no further run. */
+  close(): void;
+}
+
+/** @param take gives a run its turn, to its end; rejects only where nothing can be recorded any more */
+export function createRunQueue(
+  context: ServiceContext,
+  take: (runId: string) => Promise<void>,
+  get: (runId: string) => Run,
+): RunQueue {
+  const { database } = context;
+  const own = new Set<string>();
+  let hasBegun = false;
+  let isClosed = false;
+  /** The run that has its turn. */
+  let taken: string | null = null;
+
+  const state = (): Queue => ({
+    isHeld: isQueueHeld(database),
+    running: taken === null ? null : get(taken),
+    waiting: waitingRuns(database).map(get),
+  });
+  const tell = () => context.emit({ type: 'queue', queue: state() });
+
+  function next(): string | undefined {
+    const waiting = waitingRuns(database);
+    if (!hasBegun) return waiting.find((id) => own.has(id));
+    return isQueueHeld(database) ? undefined : waiting[0];
+  }
+
+  function advance(): void {
+    if (isClosed || taken !== null) return;
+    const runId = next();
+    if (runId === undefined) return;
+    taken = runId;
+    dequeueRun(context.writable(), runId);
+    own.delete(runId);
+    const turn = take(runId);
+    tell();
+    turn.then(
+      () => {
+        taken = null;
+        advance();
+        if (taken === null && !isClosed) tell();
+      },
+      (error: unknown) => {
+        // A full disk, say: the next run would fare no better, and the one after it neither.
+        taken = null;
+        if (!isClosed) console.error(error);
+      },
+    );
+  }
+
+  return {
+    state,
+    add(runIds, place, record = () => undefined) {
+      const database = context.writable();
+      database.writable.transaction(() => {
+        record();
+        for (const runId of place === 'first' ? runIds.toReversed() : runIds)
+          enqueueRun(database, runId, place);
+      })();
+      for (const runId of runIds) own.add(runId);
+      tell();
+      advance();
+    },
+    takeOut(runId) {
+      own.delete(runId);
+      const waited = dequeueRun(context.writable(), runId);
+      if (waited) tell();
+      return waited;
+    },
+    move(runId, before) {
+      const waiting = waitingRuns(database);
+      if (!waiting.includes(runId))
+        throw new StudioError(
+          'usage',
+          'The run does not wait in the queue.',
+          'It may have started, or been taken out, meanwhile.',
+        );
+      const others = waiting.filter((id) => id !== runId);
+      // One that has left the queue meanwhile was at its front.
+      const place = before === null ? others.length : Math.max(0, others.indexOf(before));
+      orderQueue(context.writable(), others.toSpliced(place, 0, runId));
+      tell();
+    },
+    hold(isHeld) {
+      holdQueue(context.writable(), isHeld);
+      tell();
+      advance();
+    },
+    begin() {
+      hasBegun = true;
+      advance();
+    },
+    close() {
+      isClosed = true;
+    },
+  };
+}

@@ -1,0 +1,205 @@
+import type { EndReason, Run } from '../../contract/entities.ts';
+import type {
+  EvalMetric,
+  LogLevel,
+  LogLine,
+  RouterLayout,
+  RouterRecord,
+  Sample,
+  StepMetric,
+} from '../../contract/runRecords.ts';
+import { toPlainError } from '../../contract/errors.ts';
+import type { EngineEvent, TrainResult } from '../../engine/process/protocol.ts';
+import type { RunForecast } from '../../contract/forecast.ts';
+import { writeMetrics } from '../../store/metrics.ts';
+import type { ServiceContext } from '../context.ts';
+import { levelOf } from './logLevel.ts';
+import { startMeter } from './runMeter.ts';
+
+/** Metrics go to the database at most this often: one commit costs a disk flush. */
+const flushEveryMs = 500;
+
+/** How a person ends a run before its last step: with a checkpoint, without, or with one to go on from. */
+export type Ending = 'stop' | 'discard' | 'pause';
+
+/** State and reason of a run that a person ended. */
+export function endedBy(how: Ending | null): Pick<Run, 'state' | 'endReason'> {
+  return how === 'pause'
+    ? { state: 'paused', endReason: null }
+    : { state: 'stopped', endReason: 'stop_requested' };
+}
+
+const endReasons: Record<Exclude<TrainResult['outcome'], 'stopped'>, EndReason> = {
+  done: 'all_steps',
+  early_stopped: 'early_stopped',
+};
+
+/**
+ * Turns the engine's events into the run's record: metrics in batches, state at once.
+ * @param save writes the run's record and tells the page; returns what was written
+ * @param options.watch sees every event, too
+ */
+export function createRunRecorder(
+  context: ServiceContext,
+  initial: Run,
+  save: (run: Run) => Run,
+  options: {
+    watch: ((event: EngineEvent) => void) | undefined;
+    /** The forecast of a run of so many steps. */
+    foresee(steps: number): RunForecast;
+  },
+) {
+  const { watch, foresee } = options;
+  const meter = startMeter();
+  let run = initial;
+  let steps: StepMetric[] = [];
+  let evals: EvalMetric[] = [];
+  let samples: Sample[] = [];
+  let router: { layout: RouterLayout; records: RouterRecord[] } | null = null;
+  let logs: Omit<LogLine, 'id'>[] = [];
+  /** Whether the last attempt to write failed: said once, not at every attempt. */
+  let isFailing = false;
+  let timer: NodeJS.Timeout | null = null;
+
+  const flush = () => {
+    if (timer) clearTimeout(timer);
+    timer = null;
+    if (steps.length + evals.length + samples.length + logs.length === 0 && !router) return;
+    const lines = writeMetrics(context.writable(), run.id, { steps, evals, samples, router, logs });
+    isFailing = false;
+    const last = steps.at(-1);
+    run = save({
+      ...run,
+      step: Math.max(run.step, last?.step ?? 0),
+      lastLoss: last?.loss ?? run.lastLoss,
+      lastHeldOutLoss: evals.at(-1)?.loss ?? run.lastHeldOutLoss,
+    });
+    if (steps.length > 0) context.emit({ type: 'run.steps', runId: run.id, steps });
+    for (const metric of evals) context.emit({ type: 'run.eval', runId: run.id, metric });
+    if (samples.length > 0) context.emit({ type: 'run.samples', runId: run.id, samples });
+    for (const { step } of router?.records ?? []) context.emit({ type: 'run.router', runId: run.id, step });
+    if (lines.length > 0) context.emit({ type: 'run.log', runId: run.id, lines });
+    [steps, evals, samples, logs] = [[], [], [], []];
+    router = null;
+  };
+  const flushSoon = () => {
+    timer ??= setTimeout(() => {
+      try {
+        flush();
+      } catch (error) {
+        // A full disk, say: the metrics stay in memory and are tried again with the next ones.
+        timer = null;
+        if (!isFailing) keep(`Metrics were written late: ${toPlainError(error).message}`, 'warning');
+        isFailing = true;
+      }
+    }, flushEveryMs);
+  };
+
+  const keep = (line: string, level: LogLevel) => logs.push({ time: new Date().toISOString(), level, line });
+  const log = (line: string, level = levelOf(line)) => {
+    keep(line, level);
+    flushSoon();
+  };
+
+  return {
+    onEvent(event: EngineEvent): void {
+      meter.see(event);
+      switch (event.type) {
+        case 'start':
+          run = save({
+            ...run,
+            trainable: event.trainable,
+            frozenExtra: event.frozenExtra,
+            totalSteps: event.totalSteps,
+            step: event.firstStep - 1,
+            skippedSteps: event.skippedSteps,
+            best: event.best,
+            forecast: foresee(event.totalSteps - event.firstStep + 1),
+            measured: null,
+            dataContract: run.dataContract && { ...run.dataContract, packing: event.packing },
+          });
+          log(`training from step ${event.firstStep} of ${event.totalSteps}`, 'info');
+          break;
+        case 'step': {
+          const { type: _type, ...metric } = event;
+          steps.push(metric);
+          flushSoon();
+          break;
+        }
+        case 'skipped':
+          run = { ...run, step: event.step, skippedSteps: run.skippedSteps + 1 };
+          log(`step ${event.step} skipped: ${event.reason}`, 'warning');
+          break;
+        case 'eval': {
+          const { type: _type, ...metric } = event;
+          evals.push(metric);
+          if (metric.loss < (run.best?.loss ?? Infinity))
+            run = { ...run, best: { step: metric.step, loss: metric.loss } };
+          flushSoon();
+          break;
+        }
+        case 'sample': {
+          const { type: _type, ...sample } = event;
+          samples.push(sample);
+          flushSoon();
+          break;
+        }
+        case 'router': {
+          const { type: _type, layout, ...record } = event;
+          router = { layout, records: [...(router?.records ?? []), record] };
+          flushSoon();
+          break;
+        }
+        case 'log':
+          log(event.line);
+          break;
+        case 'progress':
+          context.emit({ ...event, task: `run ${run.id}` });
+          break;
+        case 'checkpoint':
+          log(`checkpoint at step ${event.step}`, 'info');
+          flush();
+          break;
+        default:
+          throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
+      }
+      watch?.(event);
+    },
+    onLog: (line: string) => log(line),
+    /** @param asked how somebody asked it to end, if anybody did */
+    finish(result: TrainResult, asked: Ending | null): Run {
+      const ending: Pick<Run, 'state' | 'endReason'> =
+        result.outcome === 'stopped'
+          ? endedBy(asked)
+          : { state: 'done', endReason: endReasons[result.outcome] };
+      log(`ended at step ${result.step}: ${(ending.endReason ?? ending.state).replaceAll('_', ' ')}`, 'info');
+      flush();
+      run = save({
+        ...run,
+        ...ending,
+        step: result.step,
+        best: result.best,
+        measured: result.step > 0 ? meter.read(result.peakMemoryBytes) : null,
+        endedAt: new Date().toISOString(),
+      });
+      return run;
+    },
+    /** Of a run whose engine was killed because nothing more of it is wanted: what it wrote before stays. */
+    abandon(): Run {
+      log(`ended after step ${run.step}, in the middle of another`, 'info');
+      flush();
+      run = save({ ...run, ...endedBy('discard'), endedAt: new Date().toISOString() });
+      return run;
+    },
+    fail(error: unknown): Run {
+      try {
+        log(`failed at step ${run.step}: ${toPlainError(error).message}`, 'error');
+        flush();
+      } catch (flushError) {
+        console.error(flushError);
+      }
+      run = save({ ...run, state: 'failed', error: toPlainError(error), endedAt: new Date().toISOString() });
+      return run;
+    },
+  };
+}

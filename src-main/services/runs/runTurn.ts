@@ -1,0 +1,152 @@
+import { cpus, totalmem } from 'node:os';
+import type { Run } from '../../contract/entities.ts';
+import { toPlainError } from '../../contract/errors.ts';
+import type { EngineEvent, ProbeResult } from '../../engine/process/protocol.ts';
+import type { EngineJob } from '../../engine/process/supervisor.ts';
+import { checkpointStep } from '../../formats/checkpoint/checkpointFolder.ts';
+import { endProgress } from '../byteProgress.ts';
+import { checkCheckpointSpace, latestCheckpoint } from './checkpoints.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import type { ServiceContext } from '../context.ts';
+import type { DatasetService } from '../data/datasets.ts';
+import { gpuOf } from '../machine/engineProbe.ts';
+import { foresee } from '../plan/forecasts.ts';
+import type { ModelService } from '../models/models.ts';
+import { partsOf } from './runParts.ts';
+import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
+import { prepareTrainingData } from '../data/trainingData.ts';
+import { studioVersion } from '../machine/version.ts';
+
+/** So long an engine may take to end what is thrown away anyway: one step of a large model takes minutes, and one that hangs never ends. */
+const discardPatienceMs = 2000;
+
+/** A run that has its turn: it is prepared or trains. */
+export interface RunTurn {
+  runId: string;
+  /** Ends it after the current step; at once while it is still prepared, and within seconds where nothing is to be kept. */
+  end(how: Ending): void;
+  /** The run as it ended; rejects only where that could not be recorded. */
+  ended: Promise<Run>;
+}
+
+export interface TurnParts {
+  context: ServiceContext;
+  models: ModelService;
+  datasets: DatasetService;
+  /** What the engine is, found once. */
+  probe(): Promise<ProbeResult>;
+  /** Writes the run's record and tells everybody; returns what was written. */
+  save(run: Run): Run;
+  /** Forgets what was recorded after the step from which the run goes on. */
+  goBackTo(runId: string, step: number): void;
+}
+
+/**
+ * Gives a run its turn: tokenises its data, starts an engine that goes on from the latest checkpoint, and records what that says.
+ * @param watch sees the engine's events
+ */
+export function beginTurn(
+  parts: TurnParts,
+  initial: Run,
+  watch: ((event: EngineEvent) => void) | undefined,
+): RunTurn {
+  const { context, models, datasets, save } = parts;
+  const { paths } = context;
+  const preparing = new AbortController();
+  const killing = new AbortController();
+  let asked: Ending | null = null;
+  let job: EngineJob<'train'> | null = null;
+
+  async function prepare(run: Run) {
+    const { model, dataset } = partsOf(run, { models, datasets });
+    checkCheckpointSpace(context, run, readDecoderConfig(model.folder));
+    const data = await prepareTrainingData({
+      model,
+      dataset,
+      datasetFile: datasets.file(dataset),
+      config: run.config,
+      cacheFolder: paths.cache,
+      signal: preparing.signal,
+      onRows: (done, total) =>
+        context.emit({ type: 'progress', task: `run ${run.id}`, label: 'Tokenising the data', done, total }),
+    });
+    const engine = await unlessAborted(parts.probe(), preparing.signal);
+    return { model, data, engine, gpu: await gpuOf(engine) };
+  }
+
+  async function take(): Promise<Run> {
+    let run = save({
+      ...initial,
+      state: 'running',
+      error: null,
+      startedAt: initial.startedAt ?? new Date().toISOString(),
+      endReason: null,
+      endedAt: null,
+    });
+    try {
+      const { model, data, engine, gpu } = await prepare(run);
+      run = save({ ...run, dataContract: data.contract, environment: environmentOf(engine) });
+      const resumeFrom = latestCheckpoint(context, run.id);
+      parts.goBackTo(run.id, resumeFrom ? checkpointStep(resumeFrom) : 0);
+      const recorder = createRunRecorder(context, run, save, {
+        watch,
+        foresee: (steps) => foresee(context, { model, config: run.config, data, steps, gpu }),
+      });
+      job = context.engine.start(
+        {
+          kind: 'train',
+          modelFolder: model.folder,
+          trainFile: data.trainFile,
+          heldOutFile: data.heldOutFile,
+          config: { ...run.config, context: Math.min(run.config.context, model.contextLength) },
+          checkpointFolder: paths.runCheckpoints(run.id),
+          cacheFolder: paths.cache,
+          resumeFrom,
+        },
+        { onEvent: recorder.onEvent, onLog: recorder.onLog, signal: killing.signal },
+      );
+      return await job.result.then(
+        (result) => recorder.finish(result, asked),
+        (error: unknown) => (killing.signal.aborted ? recorder.abandon() : recorder.fail(error)),
+      );
+    } catch (error) {
+      if (job !== null) throw error;
+      endProgress(context, `run ${run.id}`);
+      const endedAt = new Date().toISOString();
+      if (asked === null) return save({ ...run, state: 'failed', error: toPlainError(error), endedAt });
+      return save({ ...run, ...endedBy(asked), endedAt });
+    }
+  }
+
+  return {
+    runId: initial.id,
+    end(how) {
+      asked = how;
+      preparing.abort();
+      job?.stop({ save: how !== 'discard' });
+      if (job && how === 'discard') setTimeout(() => killing.abort(), discardPatienceMs).unref();
+    },
+    ended: take(),
+  };
+}
+
+/** The promise's value, or the signal's reason as soon as it is aborted. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+function environmentOf(engine: ProbeResult): NonNullable<Run['environment']> {
+  return {
+    studio: studioVersion,
+    tensorflow: engine.tensorflow,
+    node: process.versions.node,
+    device: engine.devices.join(', '),
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+  };
+}

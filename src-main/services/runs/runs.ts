@@ -1,0 +1,385 @@
+import { checkOptions } from '../../options/checkOptions.ts';
+import { continuedConfig } from '../../options/continuedConfig.ts';
+import { checkSchedule } from '../../options/schedule.ts';
+import type { Checkpoint, Run } from '../../contract/entities.ts';
+import type {
+  Curves,
+  LogLine,
+  RouterLayout,
+  RouterModule,
+  RouterRecord,
+  Sample,
+} from '../../contract/runRecords.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import type { EngineEvent } from '../../engine/process/protocol.ts';
+import type { WritableDatabase } from '../../store/database.ts';
+import { isWaiting } from '../../store/queue.ts';
+import {
+  annotateRun,
+  findRun,
+  insertRun,
+  listRuns,
+  runsInState,
+  sliceRuns,
+  updateRun,
+} from '../../store/runs.ts';
+import { ensureProject } from '../../store/projects.ts';
+import { dropMetricsAfter } from '../../store/metrics.ts';
+import { readLogs, type LogQuery } from '../../store/runLogs.ts';
+import { readRouterRecords } from '../../store/router.ts';
+import { readSamples } from '../../store/samples.ts';
+import { readSparkline } from '../../store/sparklines.ts';
+import { createBranch, type BranchRequest } from './branches.ts';
+import { chosenCheckpoint, describeCheckpoints, latestCheckpoint } from './checkpoints.ts';
+import { missing, type ServiceContext } from '../context.ts';
+import { createProbe } from '../machine/engineProbe.ts';
+import { describeRouterModule } from './routerModule.ts';
+import { createCurveReader, type CurveQuery } from './curveReader.ts';
+import type { DatasetService } from '../data/datasets.ts';
+import type { ModelService } from '../models/models.ts';
+import { plannedRun } from './newRun.ts';
+import { createRunQueue, type RunQueue } from './queue.ts';
+import { endedBy, type Ending } from './runRecorder.ts';
+import { bringBackParts, partsOf } from './runParts.ts';
+import { createRunRemoval } from './runRemoval.ts';
+import { beginTurn, type RunTurn } from './runTurn.ts';
+
+/** Sees the engine's events of one run. */
+type Watch = (event: EngineEvent) => void;
+
+/** A run that waits for its turn or has it, and its end. */
+export interface StartedRun {
+  run: Run;
+  ended: Promise<Run>;
+}
+
+export interface TogetherOptions {
+  /** Who sees the engine's events of a run. */
+  watch?: ((run: Run) => Watch) | undefined;
+  /** Written with the runs. */
+  record?: (database: WritableDatabase) => void;
+}
+
+export interface RunService {
+  /** Whose turn comes when. */
+  queue: RunQueue;
+  /** Newest first. */
+  list(): Run[];
+  /** Some of them. */
+  slice(request: SliceRequest): ListSlice<Run>;
+  get(reference: string): Run;
+  curves(reference: string, query?: CurveQuery): Curves;
+  /** The training loss of many runs in few points each, by run; runs without a step are absent. */
+  sparklines(runIds: readonly string[], points: number): Record<string, number[]>;
+  samples(reference: string, query: { prompt: number; limit: number }): Sample[];
+  router(reference: string, limit: number): { layout: RouterLayout; records: RouterRecord[] } | null;
+  routerModule(reference: string, site: RouterLayout['sites'][number]): RouterModule | null;
+  logs(reference: string, query: LogQuery): { lines: LogLine[]; total: number };
+  /** Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events. */
+  start(
+    options: { name: string; model: string; dataset: string; config: TrainConfig },
+    watch?: Watch,
+  ): Promise<StartedRun>;
+  /**
+   * Creates checked runs that belong together, or none of them, and puts them at the end of the queue in their order.
+   * @throws StudioError name_taken
+   */
+  startTogether(runs: readonly Run[], options?: TogetherOptions): StartedRun[];
+  /** Puts a run that ended before its last step at the front of the queue. */
+  resume(reference: string, watch?: Watch, changes?: Partial<TrainConfig>): Promise<StartedRun>;
+  /** Puts runs at the front of the queue in their order: those that wait, and those that ended before their last step. */
+  resumeTogether(runs: readonly Run[], watch?: (run: Run) => Watch): StartedRun[];
+  /** What is kept of a run to go on from, oldest first. */
+  checkpoints(reference: string): Checkpoint[];
+  /** Makes a run that goes on from a checkpoint of another with changed options, and puts it at the end of the queue. */
+  branch(reference: string, request: BranchRequest, watch?: Watch): StartedRun;
+  /** Ends a run after the current step; returns when it has ended. One that waits leaves the queue. */
+  stop(reference: string, options: { save: boolean }): Promise<Run>;
+  /** The same, with a checkpoint, of a run that is to go on later. */
+  pause(reference: string): Promise<Run>;
+  /** Pauses the run that trains and gives no other its turn: this process is about to end. */
+  suspend(): Promise<void>;
+  /** Changes a run's name, notes or tags, also while it trains. @throws StudioError name_taken */
+  annotate(
+    reference: string,
+    changes: { name?: string | undefined; notes?: string | undefined; tags?: string[] | undefined },
+  ): Run;
+  /** Takes a run away with all that it has kept; for a minute it can be brought back. */
+  remove(reference: string): void;
+  /** Brings back a run that was removed less than a minute ago, with its curves, checkpoints and evaluations. */
+  restore(id: string): Run;
+  /** Bytes that removing a run frees. */
+  freedBytes(reference: string): number;
+  /** The checkpoint that stands for a run, for evaluation, generation and export; null where there is none. */
+  checkpoint(run: Run): string | null;
+  /** Marks runs that a dead process left running. */
+  recover(): void;
+}
+
+/** Whoever started a run and waits for its end. */
+interface Waiter {
+  watch: Watch | undefined;
+  resolve(run: Run): void;
+  reject(error: unknown): void;
+}
+
+export function createRunService(
+  context: ServiceContext,
+  models: ModelService,
+  datasets: DatasetService,
+): RunService {
+  const { database, emit } = context;
+  const curves = createCurveReader(database);
+  const removal = createRunRemoval(context, {
+    onDeleted: (runId) => curves.forget(runId),
+    bringBack: (run) => bringBackParts(run, { models, datasets }),
+  });
+  const waiters = new Map<string, Waiter>();
+  const queue = createRunQueue(context, take, (runId) => get(runId));
+  let turn: RunTurn | null = null;
+  const probe = createProbe(context.engine);
+
+  const get = (reference: string): Run => {
+    const run = findRun(database, context.project, reference);
+    if (!run)
+      throw missing(
+        'run',
+        reference,
+        listRuns(database, context.project).map(({ name }) => name),
+      );
+    return run;
+  };
+  const refuseTakenName = (project: string, name: string): void => {
+    if (findRun(database, project, name))
+      throw new StudioError(
+        'name_taken',
+        `There is already a run "${name}".`,
+        `Choose another name, or continue it with: train --resume ${name}`,
+      );
+  };
+  const refuseBusy = (run: Run): void => {
+    if (turn?.runId === run.id)
+      throw new StudioError(
+        'usage',
+        `The run "${run.name}" is running.`,
+        'Wait for its end, or stop it first.',
+      );
+  };
+  const save = (run: Run): Run => {
+    const hasStart = run.step === 0 && ['paused', 'stopped', 'interrupted', 'failed'].includes(run.state);
+    const resumable = run.state !== 'done' && (hasStart || latestCheckpoint(context, run.id) !== null);
+    const stored = updateRun(context.writable(), { ...run, resumable });
+    emit({ type: 'run', run: stored });
+    return stored;
+  };
+
+  /** Forgets the metrics after the checkpoint from which a run goes on: it writes them anew. */
+  const goBackTo = (runId: string, step: number): void => {
+    dropMetricsAfter(context.writable(), runId, step);
+    curves.forget(runId);
+  };
+
+  async function take(runId: string): Promise<void> {
+    const waiter = waiters.get(runId);
+    try {
+      turn = beginTurn({ context, models, datasets, probe, save, goBackTo }, get(runId), waiter?.watch);
+      // Awaited whether or not anybody waits: nobody does for a run that an earlier process left.
+      const ended = await turn.ended;
+      waiter?.resolve(ended);
+    } catch (error) {
+      waiter?.reject(error);
+      throw error;
+    } finally {
+      waiters.delete(runId);
+      turn = null;
+    }
+  }
+
+  function enqueue(run: Run, place: 'first' | 'last', watch: Watch | undefined): StartedRun {
+    const ended = awaited(run, watch);
+    queue.add([run.id], place);
+    return { run: get(run.id), ended };
+  }
+
+  /** The end of a run that is about to be queued. */
+  function awaited(run: Run, watch: Watch | undefined): Promise<Run> {
+    const ended = new Promise<Run>((resolve, reject) => waiters.set(run.id, { watch, resolve, reject }));
+    // Whoever started the run need not wait for it.
+    ended.catch(() => undefined);
+    return ended;
+  }
+
+  function startTogether(runs: readonly Run[], { watch, record }: TogetherOptions = {}): StartedRun[] {
+    for (const { project, name } of runs) refuseTakenName(project, name);
+    const started = runs.map((run) => ({ run, ended: awaited(run, watch?.(run)) }));
+    const write = () => {
+      const writable = context.writable();
+      for (const run of runs) {
+        ensureProject(writable, run.project);
+        insertRun(writable, run);
+      }
+      record?.(writable);
+      for (const run of runs) emit({ type: 'run', run });
+    };
+    try {
+      queue.add(
+        runs.map(({ id }) => id),
+        'last',
+        write,
+      );
+    } catch (error) {
+      for (const { id } of runs) waiters.delete(id);
+      throw error;
+    }
+    return started.map(({ run, ended }) => ({ run: get(run.id), ended }));
+  }
+
+  /** A run that ended before its last step, queued again. @throws StudioError not_found, config_invalid, usage where it runs */
+  function readyToGoOn(run: Run, changes: Partial<TrainConfig> = {}): Run {
+    refuseBusy(run);
+    partsOf(run, { models, datasets });
+    const checkpoint = latestCheckpoint(context, run.id);
+    // Without a checkpoint a run can only start anew, which loses nothing where no step was done: pivots that were found are cached.
+    if (run.step > 0 && checkpoint === null)
+      throw new StudioError(
+        'not_found',
+        `The run "${run.name}" has no checkpoint to resume from.`,
+        'Start a new run with the same configuration.',
+      );
+    const config = checkpoint
+      ? continuedConfig(run.config, changes, 'A resumed run')
+      : { ...run.config, ...changes };
+    checkOptions(config);
+    if (config.maxSteps !== null) checkSchedule(config, config.maxSteps);
+    return save({ ...run, config, state: 'queued', error: null, endReason: null, endedAt: null });
+  }
+
+  const takenOut = (run: Run, how: Ending): Run =>
+    save({ ...run, ...endedBy(how), endedAt: new Date().toISOString() });
+
+  /** Tells whoever waits for a run's end that it will not have its turn. */
+  function settle(run: Run): Run {
+    waiters.get(run.id)?.resolve(run);
+    waiters.delete(run.id);
+    return run;
+  }
+
+  async function end(reference: string, how: Ending): Promise<Run> {
+    const run = get(reference);
+    if (turn?.runId === run.id) {
+      turn.end(how);
+      return turn.ended;
+    }
+    return queue.takeOut(run.id) ? settle(takenOut(run, how)) : run;
+  }
+
+  return {
+    queue,
+    list: () => listRuns(database, context.project),
+    slice: (request) => sliceRuns(database, context.project, request),
+    get,
+    checkpoint: (run) => chosenCheckpoint(context, run),
+    curves: (reference, query = {}) => curves.read(get(reference).id, query),
+    sparklines: (runIds, points) =>
+      Object.fromEntries(
+        runIds
+          .map((id) => [id, readSparkline(database, id, points)] as const)
+          .filter(([, values]) => values.length > 0),
+      ),
+    router: (reference, limit) => readRouterRecords(database, get(reference).id, limit),
+    routerModule(reference, site) {
+      const run = get(reference);
+      const folder = latestCheckpoint(context, run.id);
+      return folder === null ? null : describeRouterModule(folder, run.config.adapter, site);
+    },
+    samples: (reference, query) => readSamples(database, get(reference).id, query),
+    logs: (reference, query) => readLogs(database, get(reference).id, query),
+
+    async start({ name, model: modelReference, dataset: datasetReference, config }, watch) {
+      const model = await models.getOrAdd(modelReference);
+      const dataset = await datasets.getOrAdd(datasetReference);
+      const run = plannedRun({ name, project: context.project, model, dataset, config });
+      return startTogether([run], watch && { watch: () => watch })[0]!;
+    },
+    startTogether,
+
+    async resume(reference, watch, changes = {}) {
+      const run = get(reference);
+      if (isWaiting(database, run.id))
+        throw new StudioError(
+          'usage',
+          `The run "${run.name}" waits in the queue already.`,
+          'Move it to the front, to have it start next.',
+        );
+      return enqueue(readyToGoOn(run, changes), 'first', watch);
+    },
+
+    resumeTogether(runs, watch) {
+      const ready = runs.map((run) => {
+        if (!queue.takeOut(run.id)) return readyToGoOn(run);
+        return settle(run);
+      });
+      const started = ready.map((run) => ({ run, ended: awaited(run, watch?.(run)) }));
+      queue.add(
+        ready.map(({ id }) => id),
+        'first',
+      );
+      return started.map(({ run, ended }) => ({ run: get(run.id), ended }));
+    },
+
+    checkpoints: (reference) => describeCheckpoints(context, get(reference).id),
+
+    branch(reference, request, watch) {
+      const parent = get(reference);
+      refuseTakenName(parent.project, request.name);
+      partsOf(parent, { models, datasets });
+      const run = createBranch(context, parent, request);
+      save(run);
+      return enqueue(run, 'last', watch);
+    },
+
+    stop: (reference, { save: isKept }) => end(reference, isKept ? 'stop' : 'discard'),
+    pause: (reference) => end(reference, 'pause'),
+
+    async suspend() {
+      queue.close();
+      turn?.end('pause');
+      await turn?.ended;
+    },
+
+    annotate(reference, { name, notes, tags }) {
+      const run = get(reference);
+      if (name !== undefined && name !== run.name) refuseTakenName(run.project, name);
+      const annotated = {
+        ...run,
+        name: name ?? run.name,
+        notes: notes ?? run.notes,
+        tags: tags ? [...new Set(tags)] : run.tags,
+      };
+      annotateRun(context.writable(), run.id, annotated);
+      emit({ type: 'run', run: annotated });
+      return annotated;
+    },
+
+    remove(reference) {
+      const run = get(reference);
+      refuseBusy(run);
+      // One that waits is brought back as one that was taken out.
+      if (queue.takeOut(run.id)) settle(takenOut(run, 'stop'));
+      removal.remove(run);
+    },
+    restore: (id) => removal.restore(id),
+    freedBytes: (reference) => removal.freedBytes(get(reference)),
+
+    recover() {
+      const left = [
+        ...runsInState(database, 'running'),
+        // Older studios said this of a run in preparation, too.
+        ...runsInState(database, 'queued').filter(({ id }) => !isWaiting(database, id)),
+      ];
+      for (const run of left) save({ ...run, state: 'interrupted', endedAt: new Date().toISOString() });
+    },
+  };
+}

@@ -1,0 +1,123 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { StudioError } from '../../../src-main/contract/errors.ts';
+import type { StudioEvent } from '../../../src-main/contract/events.ts';
+import type { EngineHost } from '../../../src-main/engine/process/supervisor.ts';
+import { examine } from '../../../src-main/services/machine/doctor.ts';
+import { readLoad } from '../../../src-main/services/machine/machine.ts';
+import { progressOf, repairRuntime } from '../../../src-main/services/machine/repair.ts';
+import { neverAborted, openTestCore } from '../../support/core.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+
+/** A repair that says what `lines` says, then does `end`. */
+function program(end: string): readonly [string, ...string[]] {
+  const file = join(temporaryFolder(), 'repair.mjs');
+  const lines = [
+    'set-up: providing TensorFlow 2.21.0 (no NVIDIA GPU found: on the CPU)',
+    'set-up: downloading tensorflow-cpu 2.21.0: 120 of 273 MB (43 %), 5.0 MB/s, about 31 s left',
+  ];
+  writeFileSync(file, `process.stderr.write(${JSON.stringify(`${lines.join('\n')}\n`)});\n${end}\n`);
+  return [process.execPath, file];
+}
+
+async function repair(end: string, signal = neverAborted) {
+  const events: StudioEvent[] = [];
+  const outcome = await repairRuntime((event) => events.push(event), signal, program(end)).then(
+    () => 'done',
+    (error: unknown) => error as StudioError,
+  );
+  return { outcome, events };
+}
+
+describe('the repair of the runtime', () => {
+  it('shows its steps with share and time left, and says when it is over', async () => {
+    const { outcome, events } = await repair('');
+    expect(outcome).toBe('done');
+    expect(events).toContainEqual({
+      type: 'progress',
+      task: 'repair',
+      label: 'downloading tensorflow-cpu 2.21.0: 120 of 273 MB (43 %), 5.0 MB/s, about 31 s left',
+      done: 43,
+      total: 100,
+      secondsLeft: 31,
+    });
+    expect(events.at(-1)).toMatchObject({ done: 1, total: 1 });
+    expect(progressOf('compiling: about 2 min left')).toMatchObject({ total: null, secondsLeft: 120 });
+  });
+
+  it('gives the reason and the remedy of a failure', async () => {
+    const failure = { message: 'pip was not found.', remedy: 'Install it.' };
+    const { outcome } = await repair(
+      `process.stdout.write(${JSON.stringify(JSON.stringify(failure))}); process.exitCode = 1;`,
+    );
+    expect(outcome).toMatchObject({ code: 'runtime_missing', ...failure });
+    const crash = await repair('process.exit(3)');
+    expect((crash.outcome as StudioError).message).toContain('43 %');
+  });
+
+  it('ends with all its programs when it is cancelled', async () => {
+    const folder = temporaryFolder();
+    const mark = join(folder, 'child.pid');
+    const controller = new AbortController();
+    const child = `import('node:child_process').then(({ spawn }) => {
+      const child = spawn(process.execPath, ['-e', 'setInterval(() => 0, 1000)']);
+      import('node:fs').then(({ writeFileSync }) => writeFileSync(${JSON.stringify(mark)}, String(child.pid)));
+    });`;
+    const running = repair(child, controller.signal);
+    await expect.poll(() => existsSync(mark) && readFileSync(mark, 'utf8'), { timeout: 10_000 }).toBeTruthy();
+    controller.abort();
+    expect((await running).outcome).toMatchObject({ code: 'cancelled' });
+    const pid = Number(readFileSync(mark, 'utf8'));
+    await expect.poll(() => isAlive(pid)).toBe(false);
+  });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // A process that nobody has waited for yet is still listed.
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+it('reports a runtime that is missing as what the repair is for, and opens all the same', async () => {
+  const engine = {
+    start: () => ({
+      result: Promise.reject(
+        new StudioError('runtime_missing', 'TensorFlow cannot be loaded: x', 'Repair it.'),
+      ),
+    }),
+  } as unknown as EngineHost;
+  const report = await examine(temporaryFolder(), engine);
+  expect(report).toMatchObject({ ok: false, device: null });
+  expect(report.checks.filter(({ repairable }) => repairable).map(({ name }) => name)).toContain(
+    'tensorflow',
+  );
+  expect(report.checks.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['studio', 'node', 'tensorflow', 'gpu', 'machine', 'memory', 'data folder']),
+  );
+});
+
+it('knows how much memory is used of how much', async () => {
+  const load = await readLoad();
+  expect(load.cores).toBeGreaterThan(0);
+  expect(load.memoryUsedBytes).toBeGreaterThan(1e7);
+  expect(load.memoryUsedBytes).toBeLessThan(load.memoryBytes);
+});
+
+it('adds the starter once, usable, and finds it again', async () => {
+  const { core } = openTestCore();
+  try {
+    const add = () => core.handlers['studio.addStarter']({}, { signal: neverAborted });
+    const first = await add();
+    expect(first.model.unusable).toBeNull();
+    expect(first.dataset).toMatchObject({ format: 'gsm8k', rows: 1000 });
+    expect(await add()).toEqual(first);
+    expect([core.models.list().length, core.datasets.list().length]).toEqual([1, 1]);
+  } finally {
+    core.close();
+  }
+});

@@ -1,0 +1,106 @@
+import { afterEach, expect, it } from 'vitest';
+import type { EvaluationItem } from '../../../src-main/contract/entities.ts';
+import type { StudioEvent } from '../../../src-main/contract/events.ts';
+import { createCore, type Core } from '../../../src-main/core/createCore.ts';
+import { openWritable } from '../../../src-main/store/database.ts';
+import { insertEvaluation } from '../../../src-main/store/results.ts';
+import { insertRun } from '../../../src-main/store/runs.ts';
+import { neverAborted } from '../../support/core.ts';
+import { sampleEvaluation } from '../../support/sampleEvaluation.ts';
+import { sampleRun } from '../../support/sampleRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { join } from 'node:path';
+
+let core: Core | null = null;
+afterEach(() => {
+  core?.close();
+  core = null;
+});
+const open = (home: string, project: string | null = null) =>
+  (core = createCore({ home, project, mode: 'write' }));
+
+/** Writes beside the services, as an earlier session would have done. */
+function fill(home: string, write: (database: ReturnType<typeof openWritable>) => void): void {
+  const database = openWritable(join(home, 'studio.db'));
+  write(database);
+  database.writable.close();
+}
+
+it('opens another project while the studio runs: its runs, its names, and the next start too', () => {
+  const home = temporaryFolder();
+  const first = open(home);
+  expect(first.project).toBe('default');
+  const events: StudioEvent[] = [];
+  first.events.subscribe(null, ({ event }) => events.push(event));
+  first.projects.create('Arithmetic');
+  fill(home, (database) => {
+    insertRun(database, sampleRun({ name: 'same', state: 'done' }));
+    insertRun(database, sampleRun({ id: 'other', name: 'same', project: 'Arithmetic', state: 'running' }));
+  });
+  first.projects.open('Arithmetic');
+  expect(events).toContainEqual({ type: 'project.opened', project: 'Arithmetic' });
+  expect(first.runs.list().map(({ id }) => id)).toEqual(['other']);
+  expect(first.runs.get('same').id).toBe('other');
+  first.projects.open('default');
+  expect(first.runs.get('same').project).toBe('default');
+  // A job of a project that is not open can still be reached: by its id.
+  expect(first.runs.get('other').project).toBe('Arithmetic');
+  expect(first.projects.list().map(({ title, runs, activeRuns }) => [title, runs, activeRuns])).toEqual([
+    ['Arithmetic', 1, 1],
+    ['default', 1, 0],
+  ]);
+  first.projects.open('Arithmetic');
+  first.close();
+  expect(open(home).project).toBe('Arithmetic');
+  core?.close();
+  expect(open(home, 'default').project).toBe('default');
+});
+
+it('renames a project without losing what belongs to it, and refuses a name that is taken', () => {
+  const home = temporaryFolder();
+  const { projects } = open(home);
+  projects.update('default', { title: 'Sums', question: 'Which method?', maxTrainable: 5000 });
+  projects.create('Chat');
+  expect(() => projects.update('Chat', { title: 'sums' })).toThrow(/already/);
+  expect(() => projects.create('DEFAULT')).toThrow(/already/);
+  core?.close();
+  const again = open(home, 'Sums');
+  expect(again.project).toBe('default');
+  expect(again.projects.list()[1]).toMatchObject({
+    name: 'default',
+    title: 'Sums',
+    question: 'Which method?',
+    benchmark: null,
+    maxTrainable: 5000,
+  });
+});
+
+it('answers from stored scores who leads, against whom, and whether it can be told', async () => {
+  const home = temporaryFolder();
+  const { handlers } = open(home);
+  const answer = () => handlers['projects.answer']({}, { signal: neverAborted });
+  expect(await answer()).toEqual({ evaluations: [], comparison: null });
+  const items = (right: number): EvaluationItem[] =>
+    Array.from({ length: 10 }, (_, index) => ({
+      index,
+      correct: index < right,
+      loss: null,
+      tokens: 1,
+      output: '',
+      answer: '',
+      target: '',
+    }));
+  fill(home, (database) => {
+    for (const [id, right] of [
+      ['lora', 1],
+      ['idlora', 9],
+    ] as const) {
+      insertRun(database, sampleRun({ id, name: id, state: 'done', trainable: 1000 }));
+      const evaluation = sampleEvaluation({ runId: id, subject: id, score: right / 10 });
+      insertEvaluation(database, evaluation, id, items(right));
+    }
+  });
+  const found = await answer();
+  expect(found.evaluations.map(({ subject }) => subject)).toEqual(['idlora', 'lora']);
+  expect(found.comparison).toMatchObject({ a: 'lora', b: 'idlora', verdict: 'b_better', n: 10 });
+});

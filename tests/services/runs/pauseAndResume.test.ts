@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Run } from '../../../src-main/contract/entities.ts';
+import { trainConfigSchema } from '../../../src-main/contract/training.ts';
+import type { Core } from '../../../src-main/core/createCore.ts';
+import type { EngineEvent } from '../../../src-main/engine/process/protocol.ts';
+import { checkpointStep } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
+import { openTestCore } from '../../support/core.ts';
+import { checkpointFiles, tinyLlama } from '../../support/trainingRun.ts';
+
+const config = trainConfigSchema.parse({
+  adapter: { method: 'idlora', rank: 4, alpha: 8, clusters: 2, dropout: 0.1 },
+  maxSteps: 24,
+  batch: 2,
+  context: 64,
+  heldOutFraction: 0.2,
+  evalEvery: 7,
+  checkpointEvery: 0,
+});
+
+let core: Core;
+beforeAll(async () => {
+  let dataFile;
+  ({ core, dataFile } = openTestCore());
+  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+  await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
+});
+afterAll(() => core.close());
+
+const start = (name: string, watch?: (event: EngineEvent) => void) =>
+  core.runs.start({ name, model: 'tiny', dataset: 'sums', config }, watch);
+const losses = (name: string) => core.runs.curves(name).steps.map(({ step, loss }) => [step, loss]);
+const state = (run: Run) => checkpointFiles(core.runs.checkpoint(run)!);
+
+it('a run that is paused twice and resumed equals an uninterrupted one bit for bit', async () => {
+  const whole = await (await start('whole')).ended;
+  let paused: Promise<Run> | null = null;
+  const first = await start('cut', (event) => {
+    if (event.type === 'step' && event.step === 5) paused = core.runs.pause('cut');
+  });
+  expect(await first.ended).toMatchObject({ state: 'paused', endReason: null, resumable: true });
+  expect(await paused).toEqual(core.runs.get('cut'));
+  const second = await core.runs.resume('cut', (event) => {
+    if (event.type === 'step' && event.step === 12) void core.runs.pause('cut');
+  });
+  const again = await second.ended;
+  expect(again.state).toBe('paused');
+  expect(again.step).toBeGreaterThanOrEqual(12);
+  expect(checkpointStep(core.runs.checkpoint(again)!)).toBe(again.step);
+  const end = await (await core.runs.resume('cut')).ended;
+  expect(end).toMatchObject({ state: 'done', endReason: 'all_steps', step: 24 });
+  expect(losses('cut')).toEqual(losses('whole'));
+  expect(core.runs.curves('cut').evals).toEqual(core.runs.curves('whole').evals);
+  expect(state(end)).toEqual(state(whole));
+});
+
+it('stops and pauses while the data is prepared and before the engine listens', async () => {
+  const prepared = await start('prepared');
+  expect(prepared.run.state).toBe('running');
+  expect(await core.runs.stop('prepared', { save: true })).toMatchObject({
+    state: 'stopped',
+    endReason: 'stop_requested',
+    step: 0,
+    resumable: true,
+    dataContract: null,
+  });
+  // The data is in the cache and the engine known now: this one is ended as soon as its process is started.
+  const early = await start('early');
+  await new Promise<void>((resolve) => {
+    const unsubscribe = core.events.subscribe(null, ({ event }) => {
+      if (event.type !== 'run' || event.run.dataContract === null) return;
+      unsubscribe();
+      setImmediate(resolve);
+    });
+  });
+  expect(await core.runs.pause('early')).toMatchObject({ state: 'paused', step: 0, resumable: true });
+  expect((await early.ended).state).toBe('paused');
+  expect(losses('early')).toEqual([]);
+  const done = await (await core.runs.resume('early')).ended;
+  expect(done.state).toBe('done');
+  expect(state(done)).toEqual(state(core.runs.get('whole')));
+});
+
+it('stops without saving: nothing is kept to go on from', async () => {
+  const { ended } = await start('discarded', (event) => {
+    if (event.type === 'step' && event.step === 5) void core.runs.stop('discarded', { save: false });
+  });
+  const discarded = await ended;
+  expect(discarded).toMatchObject({ state: 'stopped', resumable: false });
+  await expect(core.runs.resume('discarded')).rejects.toMatchObject({ code: 'not_found' });
+  expect(core.runs.checkpoint(discarded)).toBeNull();
+});
+
+it('a run that ends by itself before the pause reaches it is done', async () => {
+  const { ended } = await start('late', (event) => {
+    if (event.type === 'checkpoint' && event.step === 24) void core.runs.pause('late');
+  });
+  expect(await ended).toMatchObject({ state: 'done', step: 24 });
+  expect(readFileSync(join(core.runs.checkpoint(core.runs.get('late'))!, 'state.json'), 'utf8')).toContain(
+    '24',
+  );
+});
+
+it('refuses to resume with what its checkpoint depends on, by name, and stays as it was', async () => {
+  const { ended } = await start('fixed', (event) => {
+    if (event.type === 'step' && event.step === 3) void core.runs.pause('fixed');
+  });
+  const paused = await ended;
+  await expect(core.runs.resume('fixed', undefined, { batch: 4 })).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringContaining('A resumed run cannot change batch (2 to 4)') as string,
+  });
+  expect(core.runs.get('fixed')).toEqual(paused);
+  expect((await (await core.runs.resume('fixed', undefined, { maxSteps: 10 })).ended).step).toBe(10);
+});
