@@ -59,7 +59,7 @@ const parts = {
       'engine/process/protocol.ts',
       'engine/process/supervisor.ts',
       // What GPU the pinned TensorFlow can use: known to the set-up alone.
-      'setup/gpu.mjs',
+      'setup/tensorflow/gpu.mjs',
     ),
     packages: ['node', 'zod'],
   },

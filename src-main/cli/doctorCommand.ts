@@ -11,7 +11,7 @@ export async function doctorCommand(args: readonly string[]): Promise<void> {
   const engine = createEngineHost();
   let report = await examine(homeOf(values), engine);
   if (values['fix'] === true && report.checks.some(({ repairable }) => repairable)) {
-    const { repairTensorflow } = await import('../setup/tensorflow.mjs');
+    const { repairTensorflow } = await import('../setup/tensorflow/tensorflow.mjs');
     await repairTensorflow();
     report = await examine(homeOf(values), engine);
   }

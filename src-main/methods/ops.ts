@@ -1,6 +1,6 @@
 /**
  * The operations over which a method writes its graph, for any kind of tensor T: this part of the studio knows no graph. The engine
- * has the one implementation, with gradients (engine/adapters/methodOps.ts).
+ * has the one implementation, with gradients (engine/model/methodOps.ts).
  *
  * Types: a method sees activations and weights in the compute type (f32 or bf16). Products take and give the compute type; sums over
  * many values are formed in f32 (`toF32`) and rounded once (`toTypeOf`). Binary operations broadcast as NumPy does.

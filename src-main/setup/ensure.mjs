@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { withLock } from './lock.mjs';
-import { ensureNode, nodeProgram } from './node24.mjs';
-import { ensurePackages, packagesReady } from './packages.mjs';
+import { ensureNode, nodeProgram } from './checkout/node24.mjs';
+import { ensurePackages, packagesReady } from './checkout/packages.mjs';
 import { projectFolder, runtimeFolder } from './paths.mjs';
 import { say, SetupError } from './report.mjs';
-import { ensureTensorflow, tensorflowFailure, tensorflowReady } from './tensorflow.mjs';
+import { ensureTensorflow, tensorflowFailure, tensorflowReady } from './tensorflow/tensorflow.mjs';
 
 function ready() {
   return packagesReady() && nodeProgram() && (tensorflowReady() || tensorflowFailure());

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { runProgram } from './command.mjs';
 import { ensureOrExit } from './ensure.mjs';
 import { launch, studioEnvironment } from './launch.mjs';
-import { ensurePage } from './page.mjs';
+import { ensurePage } from './checkout/page.mjs';
 import { modulesFolder, projectFolder } from './paths.mjs';
 import { say } from './report.mjs';
 

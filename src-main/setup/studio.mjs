@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { ensureOrExit } from './ensure.mjs';
 import { launch, studioEnvironment } from './launch.mjs';
-import { ensurePage } from './page.mjs';
+import { ensurePage } from './checkout/page.mjs';
 import { projectFolder } from './paths.mjs';
 
 const node = await ensureOrExit();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { adapterConfigSchema, type AdapterConfig } from '../../src-main/contract/training.ts';
-import { methodOps } from '../../src-main/engine/adapters/methodOps.ts';
+import { methodOps } from '../../src-main/engine/model/methodOps.ts';
 import { gradients } from '../../src-main/engine/graph/gradients.ts';
 import { Graph } from '../../src-main/engine/graph/graph.ts';
 import { multiply } from '../../src-main/engine/graph/ops/elementwise.ts';

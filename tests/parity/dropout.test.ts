@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { methodOps } from '../../src-main/engine/adapters/methodOps.ts';
+import { methodOps } from '../../src-main/engine/model/methodOps.ts';
 import { gradients } from '../../src-main/engine/graph/gradients.ts';
 import { Graph, type Tensor } from '../../src-main/engine/graph/graph.ts';
 import { addAll, multiply, scale } from '../../src-main/engine/graph/ops/elementwise.ts';

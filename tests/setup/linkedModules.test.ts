@@ -18,7 +18,7 @@ it("does not install through a link: npm ci would empty another checkout's modul
   );
   symlinkSync(modules, join(checkout, 'node_modules'), 'dir');
   const script = `
-    const { ensurePackages } = await import('./src-main/setup/packages.mjs');
+    const { ensurePackages } = await import('./src-main/setup/checkout/packages.mjs');
     await ensurePackages().catch(({ name, message, remedy }) => console.log(JSON.stringify({ name, message, remedy })));`;
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: checkout,

@@ -7,7 +7,7 @@ import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { hasBias } from '../../formats/model/decoderWeights.ts';
 import type { AdapterCall, AdapterMethod, LinearShape, ParameterSpec } from '../../methods/method.ts';
 import { methodOf } from '../../methods/registry.ts';
-import { methodOps } from '../adapters/methodOps.ts';
+import { methodOps } from './methodOps.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Products, type Tensor } from '../graph/graph.ts';
 import { cast, equal, multiply } from '../graph/ops/elementwise.ts';

@@ -4,7 +4,7 @@ import type { DoctorReport } from '../../contract/machine.ts';
 import { toPlainError } from '../../contract/errors.ts';
 import type { ProbeResult } from '../../engine/process/protocol.ts';
 import type { EngineHost } from '../../engine/process/supervisor.ts';
-import { findGpu } from '../../setup/gpu.mjs';
+import { findGpu } from '../../setup/tensorflow/gpu.mjs';
 import { readLoad } from './machine.ts';
 import { studioVersion } from './version.ts';
 

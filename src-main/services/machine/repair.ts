@@ -6,7 +6,7 @@ import type { StudioEvent } from '../../contract/events.ts';
 /** What repairs the runtime: a program of its own, so that it can be ended and a crash stays its own. */
 const repairProgram = [
   process.execPath,
-  fileURLToPath(new URL('../../setup/repair.mjs', import.meta.url)),
+  fileURLToPath(new URL('../../setup/tensorflow/repair.mjs', import.meta.url)),
 ] as const;
 const task = 'repair';
 const tryAgain = 'Try the repair again, with a connection to the internet.';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runProgram } from './command.mjs';
-import { studioEnvironment } from './launch.mjs';
-import { modulesFolder, projectFolder } from './paths.mjs';
-import { say, SetupError } from './report.mjs';
+import { runProgram } from '../command.mjs';
+import { studioEnvironment } from '../launch.mjs';
+import { modulesFolder, projectFolder } from '../paths.mjs';
+import { say, SetupError } from '../report.mjs';
 
 const sources = [
   'src-renderer',

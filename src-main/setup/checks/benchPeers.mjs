@@ -3,12 +3,12 @@
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runProgram } from './command.mjs';
-import { ensureOrExit } from './ensure.mjs';
-import { studioEnvironment } from './launch.mjs';
+import { runProgram } from '../command.mjs';
+import { ensureOrExit } from '../ensure.mjs';
+import { studioEnvironment } from '../launch.mjs';
 import { ensureParityPython } from './parityPython.mjs';
-import { projectFolder } from './paths.mjs';
-import { say, SetupError } from './report.mjs';
+import { projectFolder } from '../paths.mjs';
+import { say, SetupError } from '../report.mjs';
 
 const { values } = parseArgs({
   options: {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runNpm } from './command.mjs';
-import { modulesFolder, projectFolder } from './paths.mjs';
-import { say, SetupError } from './report.mjs';
+import { runNpm } from '../command.mjs';
+import { modulesFolder, projectFolder } from '../paths.mjs';
+import { say, SetupError } from '../report.mjs';
 
 const marker = join(modulesFolder, '.studio-lockfile-hash');
 

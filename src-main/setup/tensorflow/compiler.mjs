@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { runProgram } from './command.mjs';
-import { runtimeFolder } from './paths.mjs';
+import { runProgram } from '../command.mjs';
+import { runtimeFolder } from '../paths.mjs';
 import { findPip } from './python.mjs';
-import { say, SetupError } from './report.mjs';
+import { say, SetupError } from '../report.mjs';
 
 /** A C++ compiler as [program, ...leading arguments]: the machine's own, else the one in the wheel `ziglang`. */
 export async function findCompiler() {

@@ -5,11 +5,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { ensureOrExit } from './ensure.mjs';
-import { studioEnvironment } from './launch.mjs';
+import { ensureOrExit } from '../ensure.mjs';
+import { studioEnvironment } from '../launch.mjs';
 import { ensureParityPython } from './parityPython.mjs';
-import { projectFolder } from './paths.mjs';
-import { say, SetupError } from './report.mjs';
+import { projectFolder } from '../paths.mjs';
+import { say, SetupError } from '../report.mjs';
 import { runVitest } from './vitest.mjs';
 
 process.chdir(projectFolder);

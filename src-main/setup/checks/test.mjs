@@ -1,12 +1,12 @@
 // `npm test`: everything that runs without a GPU. Ends with the line `N passed, N failed`.
 import { join } from 'node:path';
 import { provideChromium, provideElectron } from './browsers.mjs';
-import { runProgram } from './command.mjs';
-import { ensureOrExit } from './ensure.mjs';
-import { studioEnvironment } from './launch.mjs';
-import { ensurePage } from './page.mjs';
-import { modulesFolder, projectFolder } from './paths.mjs';
-import { say } from './report.mjs';
+import { runProgram } from '../command.mjs';
+import { ensureOrExit } from '../ensure.mjs';
+import { studioEnvironment } from '../launch.mjs';
+import { ensurePage } from '../checkout/page.mjs';
+import { modulesFolder, projectFolder } from '../paths.mjs';
+import { say } from '../report.mjs';
 import { runVitest } from './vitest.mjs';
 
 process.chdir(projectFolder);

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { runProgram } from './command.mjs';
-import { runtimeFolder, versions } from './paths.mjs';
-import { createDownloadProgress, folderBytes } from './progress.mjs';
-import { say, SetupError } from './report.mjs';
+import { runProgram } from '../command.mjs';
+import { runtimeFolder, versions } from '../paths.mjs';
+import { createDownloadProgress, folderBytes } from '../progress.mjs';
+import { say, SetupError } from '../report.mjs';
 
 /** TensorFlow's wheels; `bytes` is for the progress only. */
 const wheels = {

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { runNpm } from './command.mjs';
-import { platformKey, runtimeFolder, versions } from './paths.mjs';
-import { say, SetupError } from './report.mjs';
+import { runNpm } from '../command.mjs';
+import { platformKey, runtimeFolder, versions } from '../paths.mjs';
+import { say, SetupError } from '../report.mjs';
 
 /** npm packages that hold Node's own binaries (and headers), by platform. */
 const packages = {

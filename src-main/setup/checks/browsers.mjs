@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { runProgram } from './command.mjs';
-import { projectFolder } from './paths.mjs';
-import { say } from './report.mjs';
+import { runProgram } from '../command.mjs';
+import { projectFolder } from '../paths.mjs';
+import { say } from '../report.mjs';
 
 /** Places of Chromium on Linux. */
 const chromiumPaths = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];

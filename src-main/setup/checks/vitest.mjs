@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { launch } from './launch.mjs';
-import { modulesFolder } from './paths.mjs';
+import { launch } from '../launch.mjs';
+import { modulesFolder } from '../paths.mjs';
 
 /**
  * Runs test files with Vitest in this terminal.

@@ -1,4 +1,4 @@
-import { runProgram } from './command.mjs';
+import { runProgram } from '../command.mjs';
 
 let found;
 

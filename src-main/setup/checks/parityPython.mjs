@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runProgram } from './command.mjs';
-import { withLock } from './lock.mjs';
-import { projectFolder, runtimeFolder } from './paths.mjs';
-import { createDownloadProgress, folderBytes } from './progress.mjs';
-import { findPip } from './python.mjs';
-import { say, SetupError } from './report.mjs';
+import { runProgram } from '../command.mjs';
+import { withLock } from '../lock.mjs';
+import { projectFolder, runtimeFolder } from '../paths.mjs';
+import { createDownloadProgress, folderBytes } from '../progress.mjs';
+import { findPip } from '../tensorflow/python.mjs';
+import { say, SetupError } from '../report.mjs';
 
 const requirements = join(projectFolder, 'tests', 'parity', 'requirements.txt');
 

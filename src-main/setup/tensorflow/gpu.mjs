@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runProgram } from './command.mjs';
+import { runProgram } from '../command.mjs';
 
 /** Compute capabilities that the pinned wheels hold code for, by their major number. */
 const oldestCapability = 6;
