@@ -1,6 +1,6 @@
 import type { Dataset, Model, Project, Run } from '../../src-main/contract/entities.ts';
 import type { Study } from '../../src-main/contract/studies.ts';
-import { planTabs } from '../features/plan/planTabs.ts';
+import { planTabs } from '../state/planTabs.ts';
 import { methodSigns } from '../ui/methods.ts';
 import { fuzzyScore } from './fuzzy.ts';
 import { places } from './places.ts';

@@ -9,7 +9,7 @@ import { negotiate } from '../../src-main/budget/forecast/negotiate.ts';
 import { presets } from '../../src-main/shape/modelShape.ts';
 import type { Calibration, ForecastRecord } from '../../src-main/contract/forecast.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
-import { deviceSentence } from '../../src-renderer/features/plan/forecast/words.ts';
+import { deviceSentence } from '../../src-renderer/forecast/words.ts';
 
 const planned: PlannedTraining = {
   modelId: 'm',

@@ -10,7 +10,7 @@ import {
 } from '../../src-main/cli/trainingArguments.ts';
 import type { TrainConfig } from '../../src-main/contract/training.ts';
 import { flatten } from '../../src-main/options/trainingOptions.ts';
-import { commandArguments, commandLine } from '../../src-renderer/features/train/commandLine.ts';
+import { commandArguments, commandLine } from '../../src-renderer/features/train/form/commandLine.ts';
 import { variedConfigs } from '../support/trainConfigs.ts';
 
 const named = { model: { type: 'string' }, data: { type: 'string' }, name: { type: 'string' } } as const;

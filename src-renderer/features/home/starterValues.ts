@@ -1,4 +1,4 @@
-import type { TrainForm } from '../train/trainForm.ts';
+import type { TrainForm } from '../../options/trainForm.ts';
 
 /** Values with which the starter model learns its sums in about a minute: the loss falls, and every chart has something to show. */
 export const starterValues = {

@@ -17,7 +17,7 @@ import {
   type TargetModule,
 } from '../../../src-main/contract/training.ts';
 import { fillStored } from '../../state/stored.svelte.ts';
-import { modelShape } from '../train/modelShape.ts';
+import { modelShape } from '../../options/modelShape.ts';
 
 /** What the calculator is set to; an empty number box is null. */
 export interface PlanForm {

@@ -1,0 +1,52 @@
+import { optionText } from '../../../../src-main/options/optionText.ts';
+import type { TrainConfig } from '../../../../src-main/contract/training.ts';
+import {
+  flatten,
+  mattering,
+  optionDeclarations,
+  optionDefaults,
+  type OptionName,
+} from '../../../../src-main/options/trainingOptions.ts';
+
+export interface CommandNames {
+  run: string;
+  model: string;
+  dataset: string;
+}
+
+/** What people look for in a command even where it is as usual. */
+const alwaysWritten: readonly OptionName[] = [
+  'method',
+  'rank',
+  'alpha',
+  'learningRate',
+  'batch',
+  'context',
+  'seed',
+];
+
+/** The words behind `train` that do what a configuration says: what is not as usual, and the main options. */
+export function commandArguments(config: TrainConfig, names: CommandNames): string[] {
+  const flat = flatten(config);
+  const options = mattering(flat).filter((name) => {
+    if (name === 'maxSteps') return flat.maxSteps !== null;
+    return (
+      name === 'epochs' ||
+      alwaysWritten.includes(name) ||
+      JSON.stringify(flat[name]) !== JSON.stringify(optionDefaults[name])
+    );
+  });
+  return [
+    ...['--model', names.model, '--data', names.dataset],
+    ...options.flatMap((name) => [`--${optionDeclarations[name].flag}`, optionText(name, flat[name])]),
+    ...['--name', names.run],
+  ];
+}
+
+/** The command line that does what the form will do, for a shell. */
+export function commandLine(config: TrainConfig, names: CommandNames): string {
+  const words = commandArguments(config, names).map((word) =>
+    /^[\w.,/+=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`,
+  );
+  return `npm run -s studio -- train ${words.join(' ')}`;
+}

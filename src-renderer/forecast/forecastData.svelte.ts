@@ -1,0 +1,56 @@
+import type { Calibration, RowLengths } from '../../src-main/contract/forecast.ts';
+import type { Studio } from '../state/studio.svelte.ts';
+import { probeJob } from './probeJob.svelte.ts';
+
+/** What forecasts rest on, as far as it is known: absent values come when the core has answered. */
+export interface ForecastData {
+  readonly calibration: Calibration | null;
+  readonly lengths: RowLengths | null;
+}
+
+/**
+ * Reads what was measured on this machine, anew whenever a run or a probe has ended, and the token lengths of the chosen data. To be
+ * called where a component is made.
+ */
+export function forecastData(
+  studio: Studio,
+  chosen: () => { model: string; dataset: string } | null,
+): ForecastData {
+  const data = $state<{ calibration: Calibration | null; lengths: RowLengths | null }>({
+    calibration: null,
+    lengths: null,
+  });
+  const measured = $derived(studio.runs.filter((run) => run.measured !== null).length + probeJob.done);
+  const key = $derived.by(() => {
+    const pair = chosen();
+    return pair && JSON.stringify(pair);
+  });
+
+  // Only hints: where they cannot be had, the forecast says less.
+  $effect(() => {
+    void measured;
+    let isOld = false;
+    void studio.client
+      .call('plan.calibration', {})
+      .then((calibration) => {
+        if (!isOld) data.calibration = calibration;
+      })
+      .catch(() => undefined);
+    return () => (isOld = true);
+  });
+  $effect(() => {
+    data.lengths = null;
+    if (key === null) return;
+    const controller = new AbortController();
+    void studio.client
+      .call('plan.lengths', JSON.parse(key) as { model: string; dataset: string }, {
+        signal: controller.signal,
+      })
+      .then((lengths) => {
+        if (!controller.signal.aborted) data.lengths = lengths;
+      })
+      .catch(() => undefined);
+    return () => controller.abort();
+  });
+  return data;
+}

@@ -1,0 +1,48 @@
+import { largestRank, rankStep } from '../../src-main/options/checkAdapter.ts';
+import type { Model } from '../../src-main/contract/entities.ts';
+import { StudioError } from '../../src-main/contract/errors.ts';
+import { readLayers, readPattern } from '../../src-main/options/optionText.ts';
+import type { AdapterConfig } from '../../src-main/contract/training.ts';
+import { optionDefaults } from '../../src-main/options/trainingOptions.ts';
+import { modelShape } from './modelShape.ts';
+import type { TrainForm } from './trainForm.ts';
+
+/** Greatest rank of the slider: beyond it people type. */
+const mostOfSlider = 256;
+
+/** The form's adapter as far as its size goes, whatever the method; empty boxes count as 1, unreadable texts as empty. */
+export function adapterSize(form: Readonly<TrainForm>): AdapterConfig {
+  const layers = readLayers(form.layers);
+  const ranks = readPattern(form.rankPattern);
+  return {
+    ...optionDefaults,
+    method: form.method,
+    rank: form.rank ?? 0,
+    targets: form.targets,
+    clusters: form.clusters ?? 1,
+    boost: form.boost ?? 1,
+    router: form.router,
+    heads: form.heads ?? 1,
+    experts: form.experts ?? 1,
+    gate: form.gate,
+    tasks: form.gate === 'task' ? (form.tasks ?? 1) : 1,
+    layers: 'value' in layers && layers.value.length > 0 ? layers.value : null,
+    rankPattern: 'value' in ranks ? ranks.value : {},
+  };
+}
+
+/** Step and greatest rank of the slider; any rank where the choice of modules is impossible, which is said beside it. */
+export function rankRange(
+  form: Readonly<TrainForm>,
+  model: Model | undefined,
+): { step: number; most: number } {
+  const size = adapterSize(form);
+  const step = Math.max(1, rankStep(size));
+  if (form.method === 'full' || !model || form.targets.length === 0) return { step, most: mostOfSlider };
+  try {
+    return { step, most: Math.max(step, Math.min(largestRank(modelShape(model), size), mostOfSlider)) };
+  } catch (error) {
+    if (error instanceof StudioError) return { step, most: mostOfSlider };
+    throw error;
+  }
+}

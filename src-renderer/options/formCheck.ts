@@ -1,0 +1,182 @@
+import { checkAdapter } from '../../src-main/options/checkAdapter.ts';
+import { checkOptions } from '../../src-main/options/checkOptions.ts';
+import { countParameters, type ParameterCount } from '../../src-main/budget/count.ts';
+import { checkSchedule } from '../../src-main/options/schedule.ts';
+import { heldOutCount, stepCount } from '../../src-main/options/steps.ts';
+import type { Dataset, Model, Run } from '../../src-main/contract/entities.ts';
+import { StudioError } from '../../src-main/contract/errors.ts';
+import { isOptional, limitText } from '../../src-main/options/optionText.ts';
+import {
+  adapterConfigSchema,
+  trainConfigSchema,
+  type AdapterConfig,
+  type TrainConfig,
+} from '../../src-main/contract/training.ts';
+import { isAdapterOption, type OptionName } from '../../src-main/options/trainingOptions.ts';
+import { fieldTexts } from './fields.ts';
+import { modelShape } from './modelShape.ts';
+import { ownTargets } from './targets.ts';
+import { configInput, readForm, type TrainForm } from './trainForm.ts';
+
+export type FormField = keyof TrainForm;
+export type Problems = Partial<Record<FormField, string>>;
+
+export interface Library {
+  models: readonly Model[];
+  datasets: readonly Dataset[];
+  runs: readonly Run[];
+}
+
+export interface FormCheck {
+  /** Null while something is wrong or missing. */
+  config: TrainConfig | null;
+  /** The configuration as far as the form alone decides it, where every value is possible for itself. */
+  draft: TrainConfig | null;
+  /** Per field, what is wrong with its value. */
+  problems: Problems;
+  /** What keeps it from starting, in the order of the form. */
+  missing: string[];
+  count: ParameterCount | null;
+  /** Optimiser steps, where they can be known. */
+  steps: number | null;
+  /** Rows that are trained on, after those held out. */
+  trainRows: number | null;
+  runName: string;
+}
+
+/** Checks the form against the contract, the model and the library, as the core will. */
+export function checkForm(form: Readonly<TrainForm>, library: Library): FormCheck {
+  const model = library.models.find(({ id }) => id === form.modelId) ?? null;
+  const dataset = library.datasets.find(({ id }) => id === form.datasetId) ?? null;
+  const runName = form.name.trim() || suggestName(form, library.runs);
+  const missing: string[] = [];
+  if (!model) missing.push('Choose a model');
+  else if (model.unusable) missing.push(`Choose another model: ${model.unusable.message}`);
+  if (!dataset) missing.push('Choose a dataset');
+
+  const { draft, adapter, problems } = readDraft(form, model);
+  if (library.runs.some(({ name }) => name === runName))
+    problems.name = `There is already a run “${runName}”.`;
+  if (model && form.context !== null && form.context > model.contextLength)
+    problems.context = `${model.name} has a context of ${model.contextLength} tokens.`;
+
+  const trainRows = dataset && dataset.rows - heldOutCount(dataset.rows, form.heldOutFraction ?? 0);
+  const steps = draft && stepCount(draft, trainRows);
+  const count = adapter && model ? checkOnModel(adapter, model, problems) : null;
+  if (draft) checkTogether(draft, steps, problems);
+
+  const wrong = Object.keys(problems).length;
+  if (wrong > 0)
+    missing.push(wrong === 1 ? 'Correct the marked value' : `Correct the ${wrong} marked values`);
+  return {
+    config: missing.length === 0 ? draft : null,
+    ...{ draft, problems, missing, count, steps, trainRows, runName },
+  };
+}
+
+/** Each value for itself: what the schema says of it stands at its field. Null where one is impossible. */
+function readDraft(
+  form: Readonly<TrainForm>,
+  model: Model | null,
+): {
+  draft: TrainConfig | null;
+  adapter: AdapterConfig | null;
+  problems: Problems;
+} {
+  // The model's own names of modules, so that command and file say what PEFT will find.
+  const read = readForm({ ...form, targets: [...ownTargets(form.targets, model)] });
+  const problems: Problems = { ...read.problems };
+  if (form.length === 'steps' && form.maxSteps === null) problems.maxSteps = 'Enter a number.';
+  const emptyPrompt = form.samples.prompts.indexOf('');
+  if (emptyPrompt >= 0) problems.samples = `Prompt ${emptyPrompt + 1} is empty.`;
+  const parsed = trainConfigSchema.safeParse(configInput(read.options));
+  for (const issue of parsed.error?.issues ?? []) {
+    const [name, ...rest] = issue.path.filter((part) => part !== 'adapter').map(String);
+    const field = name as OptionName;
+    // Of a list only the place would follow, of a map the key that is meant.
+    const inner = rest.filter((part) => Number.isNaN(Number(part)));
+    problems[field] ??=
+      form[field] === null && !isOptional(field)
+        ? 'Enter a number.'
+        : [...inner, limitText(issue)].join(': ');
+  }
+  const wrong = Object.keys(problems);
+  const adapter = adapterConfigSchema.safeParse(configInput(read.options).adapter);
+  return {
+    draft: parsed.success && wrong.length === 0 ? parsed.data : null,
+    adapter: adapter.success && !wrong.some(isAdapterOption) ? adapter.data : null,
+    problems,
+  };
+}
+
+/** Parameters of an adapter that the model admits; otherwise what is wrong stands at its field. */
+function checkOnModel(adapter: AdapterConfig, model: Model, problems: Problems): ParameterCount | null {
+  const shape = modelShape(model);
+  let count: ParameterCount | null = null;
+  place(problems, adapterField, () => {
+    checkAdapter(shape, adapter);
+    count = countParameters(shape, adapter);
+  });
+  return count;
+}
+
+/** Options of the run against each other. */
+function checkTogether(config: TrainConfig, steps: number | null, problems: Problems): void {
+  const { earlyStoppingPatience, keepBest } = config;
+  place(
+    problems,
+    () =>
+      earlyStoppingPatience !== null ? 'earlyStoppingPatience' : keepBest ? 'keepBest' : 'loraPlusRatio',
+    () => checkOptions(config),
+  );
+  if (steps !== null)
+    place(
+      problems,
+      ({ message }) =>
+        /^warmupSteps/.test(message)
+          ? 'warmupSteps'
+          : config.schedule === 'polynomial'
+            ? 'minLearningRateRatio'
+            : 'decaySteps',
+      () => checkSchedule(config, steps),
+    );
+}
+
+/** Puts a refusal at the field that it is about, in the words of the form. */
+function place(problems: Problems, field: (error: StudioError) => FormField, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof StudioError)) throw error;
+    problems[field(error)] ??= inFormWords(`${error.message} ${error.remedy}`);
+  }
+}
+
+/** The core names options as the contract does; the form has labels. */
+function inFormWords(text: string): string {
+  return text.replaceAll(/\b[a-z]+[A-Z][A-Za-z]*\b/g, (word) =>
+    Object.hasOwn(fieldTexts, word) ? fieldTexts[word as OptionName].label : word,
+  );
+}
+
+/** The field that a refusal of the adapter is about: nearly all are about its rank. */
+function adapterField({ message }: StudioError): FormField {
+  if (/^The rank pattern/.test(message)) return 'rankPattern';
+  if (/^The alpha pattern/.test(message)) return 'alphaPattern';
+  if (/^The module pattern/.test(message)) return 'rankPattern';
+  if (/^Layer /.test(message)) return 'layers';
+  if (/^Boost /.test(message)) return 'boost';
+  if (/one matrix|no module|named twice/.test(message)) return 'targets';
+  return 'rank';
+}
+
+/** A free name that says what the run is. */
+export function suggestName(
+  form: Readonly<Pick<TrainForm, 'method' | 'rank'>>,
+  runs: readonly Pick<Run, 'name'>[],
+): string {
+  const wish = form.method === 'full' ? 'full' : `${form.method}-r${form.rank ?? 0}`;
+  const taken = new Set(runs.map(({ name }) => name));
+  if (!taken.has(wish)) return wish;
+  for (let n = 2; ; n++) if (!taken.has(`${wish}-${n}`)) return `${wish}-${n}`;
+}
