@@ -2,7 +2,7 @@ import { appearance, type Appearance } from '../state/appearance.svelte.ts';
 import type { Studio } from '../state/studio.svelte.ts';
 import { latestUndoable, undo } from '../state/toasts.svelte.ts';
 import type { Command } from './commands.ts';
-import { overlay } from './ui.svelte.ts';
+import { overlay } from '../state/overlay.svelte.ts';
 
 /** What can be done now; an action that makes no sense at the moment is not offered. */
 export function actionCommands(studio: Studio): Command[] {

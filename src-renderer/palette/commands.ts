@@ -3,7 +3,7 @@ import type { Study } from '../../src-main/contract/studies.ts';
 import { planTabs } from '../state/planTabs.ts';
 import { methodSigns } from '../ui/methods.ts';
 import { fuzzyScore } from './fuzzy.ts';
-import { places } from './places.ts';
+import { places } from '../state/places.ts';
 
 /** One line of the palette. */
 export interface Command {

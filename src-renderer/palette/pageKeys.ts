@@ -1,8 +1,8 @@
 import { navigate } from '../state/router.svelte.ts';
 import { latestUndoable, undo } from '../state/toasts.svelte.ts';
-import { isTyping } from './keys.svelte.ts';
-import { places } from './places.ts';
-import { overlay } from './ui.svelte.ts';
+import { isTyping } from '../state/keys.svelte.ts';
+import { places } from '../state/places.ts';
+import { overlay } from '../state/overlay.svelte.ts';
 
 /** After g, this long is waited for the letter of a page. */
 const waitMs = 1200;

@@ -9,7 +9,7 @@ import {
   toMarkdown,
   visibleRange,
   type Column,
-} from '../../../src-renderer/ui/table.ts';
+} from '../../../src-renderer/ui/table/table.ts';
 
 interface Row {
   name: string;

@@ -6,7 +6,7 @@ import {
   optionNames,
   type OptionName,
 } from '../../../../src-main/options/trainingOptions.ts';
-import { toMarkdown, type Column } from '../../../ui/table.ts';
+import { toMarkdown, type Column } from '../../../ui/table/table.ts';
 import { fieldTexts, fileKey, valueText } from '../../../options/fields.ts';
 import { formValue } from '../../../options/trainForm.ts';
 

@@ -11,7 +11,7 @@ import {
   noFacets,
   runText,
 } from '../../../../src-renderer/features/train/history/runSearch.ts';
-import { filteredRows, orderedRows } from '../../../../src-renderer/ui/table.ts';
+import { filteredRows, orderedRows } from '../../../../src-renderer/ui/table/table.ts';
 import { sampleRun } from '../../../support/sampleRun.ts';
 
 /** A run of each kind in turn. */

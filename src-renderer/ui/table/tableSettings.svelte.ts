@@ -1,4 +1,4 @@
-import { stored } from '../state/stored.svelte.ts';
+import { stored } from '../../state/stored.svelte.ts';
 import type { Sorting } from './sorting.ts';
 import { mergeSettings, type TableSettings } from './table.ts';
 
