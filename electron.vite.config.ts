@@ -9,8 +9,8 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 const absoluteBase: Plugin = { name: 'absolute-base', enforce: 'post', config: () => ({ base: '/' }) };
 
 /**
- * Shell and preload are CommonJS so that Electron 22 (Node 16) can start them too, and because a sandboxed preload must be one
- * plain script; the page is built for its Chromium 108.
+ * Shell and preload are CommonJS so that Electron 22 (Node 16) can start them too, and because a sandboxed preload must
+ * be one plain script; the page is built for its Chromium 108.
  */
 function nodeSide(name: string, entry: string) {
   return {

@@ -4,8 +4,9 @@ import { dirname, relative, resolve, sep } from 'node:path';
 const main = (...names) => names.map((name) => `src-main/${name}`);
 
 /**
- * What each part may import besides itself: other parts (folders or single files), and packages (`node` stands for Node's own modules).
- * What is not named is refused. A folder inside another has its own line where less is allowed to it.
+ * What each part may import besides itself: other parts (folders or single files), and packages (`node` stands for
+ * Node's own modules). What is not named is refused. A folder inside another has its own line where less is allowed to
+ * it.
  */
 const parts = {
   'src-main/contract': { parts: [], packages: ['zod'] },
@@ -96,7 +97,10 @@ function packageName(specifier) {
   return scope.startsWith('@') ? `${scope}/${name}` : scope;
 }
 
-/** Why a module may not import `specifier`, or null. @param {string} path of the module, from the project's folder, with slashes */
+/**
+ * Why a module may not import `specifier`, or null. @param {string} path of the module, from the project's folder, with
+ * slashes
+ */
 function refusal(path, specifier) {
   const part = partOf(path);
   if (part === null) return `${path} belongs to no part: give its folder a line`;

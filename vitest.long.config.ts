@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run check:long`: checks at the size of real models, one after the other, on a machine that does nothing else. */
+/**
+ * `npm run check:long`: checks at the size of real models, one after the other, on a machine that does nothing else.
+ */
 export default defineConfig({
   test: {
     include: ['tests/long/**/*.long.ts'],

@@ -44,7 +44,8 @@ export interface ParameterCount extends Measures {
 }
 
 /**
- * Trainable parameters, frozen extra and bytes of an adapter on a model (method.md's table; the paper's Tables 1, 2, 6 and 7 follow).
+ * Trainable parameters, frozen extra and bytes of an adapter on a model (method.md's table; the paper's Tables 1, 2, 6
+ * and 7 follow).
  * @throws StudioError config_invalid as checkSize does, and where a number is too large to be exact
  */
 export function countParameters(shape: ModelShape, adapter: AdapterConfig): ParameterCount {
@@ -71,8 +72,12 @@ export function countParameters(shape: ModelShape, adapter: AdapterConfig): Para
     ...measures,
     base,
     perModule: groups.map(({ module, layers, own, size, numbers: { trainable, frozenExtra } }) => ({
-      ...{ module, layers, rank: own.rank, ...size },
-      ...{ trainable, frozenExtra },
+      module,
+      layers,
+      rank: own.rank,
+      ...size,
+      trainable,
+      frozenExtra,
     })),
   });
 }

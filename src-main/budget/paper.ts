@@ -1,8 +1,9 @@
 import type { AdapterConfig, Method } from '../contract/training.ts';
 
 /**
- * Counts that Ma et al. print for ID-LoRA and the methods beside it, as they stand in the paper's text, each with the settings that it
- * belongs to. Ranks that the paper does not state are those that alone give the printed number; they are marked.
+ * Counts that Ma et al. print for ID-LoRA and the methods beside it, as they stand in the paper's text, each with the
+ * settings that it belongs to. Ranks that the paper does not state are those that alone give the printed number; they
+ * are marked.
  */
 export interface PublishedCount {
   table: PublishedTableName;
@@ -62,7 +63,9 @@ export const publishedTables: readonly PublishedTable[] = [
   },
 ];
 
-/** k = 4 (section 4.1), s = 2 (section 4.2), rank 128 (Tables 4 and 5); the router on the input is what the counts need. */
+/**
+ * k = 4 (section 4.1), s = 2 (section 4.2), rank 128 (Tables 4 and 5); the router on the input is what the counts need.
+ */
 const idLora = { rank: 128, clusters: 4, boost: 2, router: 'input' } as const;
 
 function shares(table: 'table1' | 'table2', model: string, printed: Partial<Record<Method, string>>) {
@@ -77,7 +80,10 @@ function shares(table: 'table1' | 'table2', model: string, printed: Partial<Reco
   return Object.entries(printed).map(([name, text]): PublishedCount => {
     const method = name as Method;
     return {
-      ...{ table, model, method, printed: text },
+      table,
+      model,
+      method,
+      printed: text,
       settings: settings[method],
       unit: '%',
       ...((method === 'dora' || method === 'moelora') && { rankIsInferred: true }),
@@ -87,7 +93,9 @@ function shares(table: 'table1' | 'table2', model: string, printed: Partial<Reco
 
 function atRanks(method: Method, printed: readonly string[]): PublishedCount[] {
   return printed.map((text, i) => ({
-    ...{ table: 'table6', model: 'llama-3-8b', method },
+    table: 'table6',
+    model: 'llama-3-8b',
+    method,
     settings: { ...(method === 'idlora' ? idLora : {}), rank: 8 * 2 ** i },
     printed: text.replace('B', ''),
     unit: text.endsWith('B') ? 'B' : 'M',
@@ -96,7 +104,9 @@ function atRanks(method: Method, printed: readonly string[]): PublishedCount[] {
 
 function atBudgets(method: Method, printed: Readonly<Record<number, string>>): PublishedCount[] {
   return Object.entries(printed).map(([rank, text]) => ({
-    ...{ table: 'table7', model: 'llama-3-8b', method },
+    table: 'table7',
+    model: 'llama-3-8b',
+    method,
     settings: { ...(method === 'idlora' ? idLora : {}), rank: Number(rank) },
     printed: text,
     unit: '%',

@@ -10,7 +10,8 @@ export interface RankPoint {
 }
 
 /**
- * An adapter's size along the rank, at powers of two and both ends of what is possible; nothing where no rank is, and for full fine-tuning.
+ * An adapter's size along the rank, at powers of two and both ends of what is possible; nothing where no rank is, and
+ * for full fine-tuning.
  * @throws StudioError config_invalid as adapterSites does
  */
 export function rankCurve(shape: ModelShape, adapter: AdapterConfig): RankPoint[] {

@@ -3,7 +3,10 @@ import { countParameters, type ParameterCount } from './count.ts';
 import { presets } from '../shape/modelShape.ts';
 import type { PublishedClaim, PublishedCount } from './paper.ts';
 
-/** How a recomputed number relates to the printed one: equal when rounded to its digits, equal when cut after them, or neither. */
+/**
+ * How a recomputed number relates to the printed one: equal when rounded to its digits, equal when cut after them, or
+ * neither.
+ */
 export type Agreement = 'rounded' | 'cut' | 'differs';
 
 export interface Recomputed {

@@ -37,8 +37,8 @@ export interface Line {
 /**
  * The settings of a method within limits, as lines along the rank. Settings that cannot be built are left out.
  *
- * Relies on what a method promises: its numbers are affine in the rank, and what is possible at the least rank is so at every multiple of
- * the step up to the largest.
+ * Relies on what a method promises: its numbers are affine in the rank, and what is possible at the least rank is so at
+ * every multiple of the step up to the largest.
  *
  * @throws StudioError config_invalid where no target is possible, or patterns are to be kept while targets are sought
  */

@@ -32,12 +32,12 @@ interface Candidate {
 }
 
 /**
- * The settings of a method that come closest to a budget without exceeding it. Exact: every setting within the limits is considered,
- * along the rank by bisection, which the counts' monotony allows.
+ * The settings of a method that come closest to a budget without exceeding it. Exact: every setting within the limits
+ * is considered, along the rank by bisection, which the counts' monotony allows.
  *
- * Of several that use as much, in this order: most trainable parameters, highest sum of the rank bounds at one token, simplest. Simplest
- * means most target modules, then fewest clusters, least boost, fewest heads, fewest experts, least rank, then modules that come first in
- * the forward pass.
+ * Of several that use as much, in this order: most trainable parameters, highest sum of the rank bounds at one token,
+ * simplest. Simplest means most target modules, then fewest clusters, least boost, fewest heads, fewest experts, least
+ * rank, then modules that come first in the forward pass.
  *
  * @throws StudioError config_invalid where no target is possible
  */

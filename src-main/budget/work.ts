@@ -17,8 +17,8 @@ export interface Work {
 /**
  * What a method computes beyond the frozen base, in FLOPs (two for a multiply-add).
  *
- * Training is counted as if every adapted module's input needed a gradient; those of the first adapted layer's q, k and v do not. Full
- * fine-tuning adds the gradients of the weights, one product as large as the forward one for each.
+ * Training is counted as if every adapted module's input needed a gradient; those of the first adapted layer's q, k and
+ * v do not. Full fine-tuning adds the gradients of the weights, one product as large as the forward one for each.
  *
  * @throws StudioError config_invalid as adapterSites does
  */
@@ -59,7 +59,8 @@ export interface RankBounds {
 }
 
 /**
- * The greatest ranks that an adapter's updates can have, without checks; null for full fine-tuning, which may change every weight in full.
+ * The greatest ranks that an adapter's updates can have, without checks; null for full fine-tuning, which may change
+ * every weight in full.
  * @throws StudioError config_invalid as adapterSites does
  */
 export function rankBounds(shape: ModelShape, adapter: AdapterConfig): RankBounds | null {

@@ -34,7 +34,8 @@ export function budgetSize(values: Values, rank: number, trainableOf: (run: stri
 }
 
 /**
- * The budget that an option names: 4000000, 4M, 0.5%, 8MB, run:NAME; `<option>-percent` and `<option>-dtype` say what is meant.
+ * The budget that an option names: 4000000, 4M, 0.5%, 8MB, run:NAME; `<option>-percent` and `<option>-dtype` say what
+ * is meant.
  * @throws StudioError usage
  */
 export function readBudget(values: Values, option: string, trainableOf: (run: string) => number): Budget {

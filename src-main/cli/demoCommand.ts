@@ -26,7 +26,9 @@ interface Material {
   loraRank: number;
 }
 
-/** demo: imports a model and data, trains LoRA and ID-LoRA at about the same size, evaluates, compares and exports both. */
+/**
+ * demo: imports a model and data, trains LoRA and ID-LoRA at about the same size, evaluates, compares and exports both.
+ */
 export async function demoCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, {});
   const home = resolve(text(values, 'home') ?? join(homeOf(values), 'demo'));

@@ -4,7 +4,10 @@ import { check, parseCommand, text, usageError } from './arguments.ts';
 import { type CommandContext, withCore } from './commandContext.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
-/** models add FOLDER [--name N --copy], models download REPOSITORY [--revision R --name N], models list, models show N, models remove N */
+/**
+ * models add FOLDER [--name N --copy], models download REPOSITORY [--revision R --name N], models list, models show N,
+ * models remove N
+ */
 export async function modelsCommand(
   [action, ...args]: readonly string[],
   command: CommandContext,

@@ -3,8 +3,8 @@ import { number, parseCommand, usageError, type Values } from './arguments.ts';
 import { createOutput, formatCount } from './output.ts';
 
 /**
- * samples --difference POINTS [--discordance 10 | --metric loss --scatter NATS] [--items N --seed-scatter S --power 80 --alpha 5]: test
- * items and seeds with which a difference is seen
+ * samples --difference POINTS [--discordance 10 | --metric loss --scatter NATS] [--items N --seed-scatter S --power 80
+ * --alpha 5]: test items and seeds with which a difference is seen
  */
 export async function samplesCommand(args: readonly string[]): Promise<void> {
   const { values } = parseCommand(args, {
@@ -51,14 +51,19 @@ export async function samplesCommand(args: readonly string[]): Promise<void> {
   const smallest =
     items === undefined ? null : smallestDifference(items, itemsFor, isLoss ? 1000 : discordance!);
   const result = {
-    ...{ metric: isLoss ? 'loss' : 'accuracy', unit, difference: given ?? null, items: needed, seeds },
+    metric: isLoss ? 'loss' : 'accuracy',
+    unit,
+    difference: given ?? null,
+    items: needed,
+    seeds,
     ...(items !== undefined && {
       with: { items, smallestDifference: smallest === null ? null : smallest / factor },
     }),
     assumed: {
       ...(isLoss ? { scatter } : { discordance: 100 * discordance! }),
       ...(seedScatter === null ? {} : { seedScatter }),
-      ...{ power: 100 * certainty.power, alpha: 100 * certainty.alpha },
+      power: 100 * certainty.power,
+      alpha: 100 * certainty.alpha,
     },
   };
   const scattering = isLoss

@@ -4,7 +4,9 @@ import type { Core } from '../core/createCore.ts';
 import type { Output } from './output.ts';
 import { warmUp } from '../core/warmUp.ts';
 
-/** serve [--host 127.0.0.1 --port 0]: runs until Ctrl+C, and pauses the run that trains before the database is closed. */
+/**
+ * serve [--host 127.0.0.1 --port 0]: runs until Ctrl+C, and pauses the run that trains before the database is closed.
+ */
 export async function serveCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, { host: { type: 'string' }, port: { type: 'string' } });
   const port = number(values, 'port') ?? 0;

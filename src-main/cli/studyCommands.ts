@@ -24,8 +24,9 @@ import { givenOptions, noteIdleOptions, trainConfigFrom, trainOptions } from './
 const actions = ['list', 'show', 'papers', 'plan', 'start', 'resume', 'remove'] as const;
 
 /**
- * study plan|start --name N --model M --data D --methods lora,idlora --budget 4000000|0.5%|8MB|run:NAME --seeds 0,1 [options of train];
- * study plan|start --name N --model M --data D --paper table7 --seeds 0; study list|papers; study show|resume|remove NAME
+ * study plan|start --name N --model M --data D --methods lora,idlora --budget 4000000|0.5%|8MB|run:NAME --seeds 0,1
+ * [options of train]; study plan|start --name N --model M --data D --paper table7 --seeds 0; study list|papers; study
+ * show|resume|remove NAME
  */
 export async function studyCommand(
   [action, ...args]: readonly string[],
@@ -160,8 +161,11 @@ async function forecastOf(
   signal: AbortSignal,
 ): Promise<StudyForecast> {
   const place = {
-    ...{ modelId: model.id, shape: readDecoderConfig(model.folder), contextLength: model.contextLength },
-    ...{ rows: dataset.rows, lengths: await forecasts.lengths(model.id, dataset.id, signal) },
+    modelId: model.id,
+    shape: readDecoderConfig(model.folder),
+    contextLength: model.contextLength,
+    rows: dataset.rows,
+    lengths: await forecasts.lengths(model.id, dataset.id, signal),
   };
   return forecastStudy(plan, place, await forecasts.calibration());
 }
@@ -172,7 +176,10 @@ function planDocument(
   { arms, ...total }: StudyForecast,
 ): unknown {
   return {
-    ...{ name, question, notes, impossible: plan.impossible },
+    name,
+    question,
+    notes,
+    impossible: plan.impossible,
     arms: plan.arms.map((arm, i) => ({
       ...arm,
       steps: arms[i]!.steps,
@@ -221,7 +228,8 @@ function requestFrom({ runs }: Core, values: Values): StudyRequest {
     ...place,
     question: question({
       kind: 'equal_budget',
-      ...{ methods, seeds },
+      methods,
+      seeds,
       budget: readBudget(values, 'budget', (run) => countedTrainable(runs.get(run))),
       config: trainConfigFrom({ ...given, method: 'lora' }),
     }),

@@ -77,7 +77,8 @@ function withAdapterDefaults(adapter: Record<string, unknown>): Record<string, u
 }
 
 /**
- * Says which of the given options change nothing for any of the configurations: what was typed for nothing must not pass for heeded.
+ * Says which of the given options change nothing for any of the configurations: what was typed for nothing must not
+ * pass for heeded.
  * @param unspoken options of a file, of which only those with an unusual value are named
  */
 export function noteIdleOptions(

@@ -26,7 +26,9 @@ export const modelSchema = z.object({
   folder: z.string(),
   /** True where the folder is a copy inside the data folder, false where it is used in place. */
   copied: z.boolean(),
-  /** The Hub repository that it came from, by way of the Hugging Face cache or a download; null where it is not known. */
+  /**
+   * The Hub repository that it came from, by way of the Hugging Face cache or a download; null where it is not known.
+   */
   origin: z.object({ repository: z.string(), commit: z.string() }).nullable().default(null),
   /** Hugging Face `model_type`, for example `llama`. */
   family: z.string(),
@@ -107,8 +109,8 @@ export const exampleSchema = z.object({
 export type Example = z.infer<typeof exampleSchema>;
 
 /**
- * `queued`: waits for its turn; `running`: has it, from the preparation on; `paused`, `stopped`: ended by a person, to go on or not;
- * `interrupted`: the studio ended while it ran.
+ * `queued`: waits for its turn; `running`: has it, from the preparation on; `paused`, `stopped`: ended by a person, to
+ * go on or not; `interrupted`: the studio ended while it ran.
  */
 export const runStates = ['queued', 'running', 'paused', 'stopped', 'done', 'failed', 'interrupted'] as const;
 export const runStateSchema = z.enum(runStates);
@@ -310,7 +312,10 @@ export type Project = z.infer<typeof projectSchema>;
 export const answerSchema = z.object({
   /** On the same items, best first; empty where nothing that fits the question was scored. */
   evaluations: z.array(evaluationSchema),
-  /** The leading run (`b`) against the next best, or against the base model; null where there is nothing to compare with. */
+  /**
+   * The leading run (`b`) against the next best, or against the base model; null where there is nothing to compare
+   * with.
+   */
   comparison: comparisonSchema.nullable(),
 });
 export type Answer = z.infer<typeof answerSchema>;
@@ -327,8 +332,8 @@ export const exportRecordSchema = z.object({
   folder: z.string(),
   files: z.array(z.object({ name: z.string(), sizeBytes: z.number().int(), sha256: z.string() })),
   /**
-   * Greatest absolute logit difference between the trained state (f32) and the exported files read back. The tolerance is that of the
-   * same numbers through the same graph, or of the rounding where the files hold fewer bits (dtype).
+   * Greatest absolute logit difference between the trained state (f32) and the exported files read back. The tolerance
+   * is that of the same numbers through the same graph, or of the rounding where the files hold fewer bits (dtype).
    */
   certificate: z.object({
     equal: z.boolean(),

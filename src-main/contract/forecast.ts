@@ -5,7 +5,10 @@ import { trainConfigSchema } from './training.ts';
 export const deviceKindSchema = z.enum(['cpu', 'gpu']);
 export type DeviceKind = z.infer<typeof deviceKindSchema>;
 
-/** From what a forecast was made: the model of the engine alone, measurements of other runs on this machine, or of this very step. */
+/**
+ * From what a forecast was made: the model of the engine alone, measurements of other runs on this machine, or of this
+ * very step.
+ */
 export const forecastBasisSchema = z.enum(['model', 'machine', 'measured']);
 export type ForecastBasis = z.infer<typeof forecastBasisSchema>;
 
@@ -14,7 +17,7 @@ export const runForecastSchema = z.object({
   /** Peak memory as the arithmetic has it, and with this machine's correction. */
   modelledBytes: z.number(),
   memoryBytes: z.number(),
-  /** Seconds of an optimiser step, likewise. */
+  /** Seconds of an optimizer step, likewise. */
   modelledSecondsPerStep: z.number(),
   secondsPerStep: z.number(),
   /** The whole run. */
@@ -84,7 +87,9 @@ export const evaluationForecastSchema = z.object({
   /** Tokens of the longest row, and of an answer at most. */
   rowTokens: z.number().int(),
   maxTokens: z.number().int(),
-  /** Peak memory as the arithmetic has it, and with this machine's correction; likewise the seconds from start to end. */
+  /**
+   * Peak memory as the arithmetic has it, and with this machine's correction; likewise the seconds from start to end.
+   */
   modelledBytes: z.number(),
   memoryBytes: z.number(),
   modelledSeconds: z.number(),
@@ -105,7 +110,10 @@ export const evaluationMeasurementSchema = z.object({
 });
 export type EvaluationMeasurement = z.infer<typeof evaluationMeasurementSchema>;
 
-/** A forecast of an evaluation, and how far such forecasts were off here (shares of what was measured, medians; null without one). */
+/**
+ * A forecast of an evaluation, and how far such forecasts were off here (shares of what was measured, medians; null
+ * without one).
+ */
 export const evaluationOutlookSchema = z.object({
   forecast: evaluationForecastSchema,
   /** The same has been scored: nothing is run again. */

@@ -4,9 +4,9 @@ import type { PlainError } from './errors.ts';
 export const beatMs = 1000;
 
 /**
- * Beats without an answer after which a core counts as silent. On a loaded machine it may not get a processor for a second or two, and what
- * it does in one go (reading a long list, comparing scores) takes less than that: five seconds are more than a busy core needs, and
- * less than anybody waits before wondering.
+ * Beats without an answer after which a core counts as silent. On a loaded machine it may not get a processor for a
+ * second or two, and what it does in one go (reading a long list, comparing scores) takes less than that: five seconds
+ * are more than a busy core needs, and less than anybody waits before wondering.
  */
 export const silentAfterBeats = 5;
 

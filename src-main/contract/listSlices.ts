@@ -1,8 +1,11 @@
 import { z } from 'zod';
 
-// Long lists come in slices, newest first: a page shows the first one at once, and the core answers others between two of them.
+// Long lists come in slices, newest first: a page shows the first one at once, and the core answers others between two
+// of them.
 
-/** A place in a list. What comes into the list while slices of it are read is newer, so that none is lost or doubled. */
+/**
+ * A place in a list. What comes into the list while slices of it are read is newer, so that none is lost or doubled.
+ */
 export const listPlaceSchema = z.object({
   /** Another may be opened between two slices: all slices of a list are of one. */
   project: z.string(),

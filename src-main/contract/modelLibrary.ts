@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { plainErrorSchema } from './errors.ts';
 
-/** What the Models page knows besides the models themselves: caches, the Hub, downloads, cards, disk. Sizes are bytes. */
+/**
+ * What the Models page knows besides the models themselves: caches, the Hub, downloads, cards, disk. Sizes are bytes.
+ */
 
 const bytes = z.number().int();
 
@@ -129,7 +131,9 @@ export const hubStatusSchema = z.object({
   endpoint: z.string(),
   /** HF_HUB_OFFLINE is set. */
   isOffline: z.boolean(),
-  /** Where the token comes from: the studio's settings, HF_TOKEN, or the file of `hf auth login`; null: there is none. */
+  /**
+   * Where the token comes from: the studio's settings, HF_TOKEN, or the file of `hf auth login`; null: there is none.
+   */
   token: z.enum(['settings', 'environment', 'file']).nullable(),
 });
 export type HubStatus = z.infer<typeof hubStatusSchema>;

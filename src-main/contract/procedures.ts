@@ -175,10 +175,14 @@ export const procedures = {
   'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },
   'datasets.restore': { input: z.object({ dataset: z.string().min(1) }), output: datasetSchema },
 
-  /** Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it. */
+  /**
+   * Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it.
+   */
   'runs.list': { input: sliceRequestSchema, output: sliceSchema(runSchema), isChecked: true },
   'runs.get': { input: z.object({ run: reference }), output: runSchema },
-  /** Steps `from` to `to`, with `points` no more than that many; `smoothing` is the weight of the loss's moving average. */
+  /**
+   * Steps `from` to `to`, with `points` no more than that many; `smoothing` is the weight of the loss's moving average.
+   */
   'runs.curves': {
     input: z.object({
       run: reference,
@@ -197,7 +201,10 @@ export const procedures = {
     }),
     output: z.record(z.string(), z.array(z.number())),
   },
-  /** Answers to one of the run's prompts, in order of their step; of more than `limit` evenly chosen ones, the first and the last among them. */
+  /**
+   * Answers to one of the run's prompts, in order of their step; of more than `limit` evenly chosen ones, the first and
+   * the last among them.
+   */
   'runs.samples': {
     input: z.object({
       run: reference,
@@ -237,13 +244,15 @@ export const procedures = {
     }),
     output: runSchema,
   },
-  /** Puts a run that has ended before its last step at the front of the queue: it goes on from its latest checkpoint. */
+  /**
+   * Puts a run that has ended before its last step at the front of the queue: it goes on from its latest checkpoint.
+   */
   'runs.resume': { input: z.object({ run: reference }), output: runSchema },
   /** Oldest first. */
   'runs.checkpoints': { input: z.object({ run: reference }), output: z.array(checkpointSchema) },
   /**
-   * Makes a run that goes on from a checkpoint, parameters and optimizer state, and puts it at the end of the queue. `changes` holds
-   * options of the training configuration; those that the checkpoint depends on are refused by name.
+   * Makes a run that goes on from a checkpoint, parameters and optimizer state, and puts it at the end of the queue.
+   * `changes` holds options of the training configuration; those that the checkpoint depends on are refused by name.
    */
   'runs.branch': {
     input: z.object({
@@ -262,7 +271,9 @@ export const procedures = {
   /** Moves a waiting run in front of another, or to the end. */
   'runs.move': { input: z.object({ run: reference, before: reference.nullable() }), output: queueSchema },
   'runs.hold': { input: z.object({ isHeld: z.boolean() }), output: queueSchema },
-  /** Pauses the run that trains and takes no other: the studio is about to end. What waits goes on at its next start. */
+  /**
+   * Pauses the run that trains and takes no other: the studio is about to end. What waits goes on at its next start.
+   */
   'runs.suspend': { input: nothing, output: nothing },
   /** Changes what is given: the name, notes, tags (in place of all earlier ones). */
   'runs.annotate': {

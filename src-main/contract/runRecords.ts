@@ -6,7 +6,7 @@ import { targetModuleSchema } from './training.ts';
 /** ISO 8601 in UTC. */
 const time = z.string();
 
-/** One optimiser step. */
+/** One optimizer step. */
 export const stepMetricSchema = z.object({
   step: z.number().int(),
   /** Mean negative log-likelihood per trained token of the step, nats. */
@@ -30,7 +30,10 @@ export const evalMetricSchema = z.object({
 });
 export type EvalMetric = z.infer<typeof evalMetricSchema>;
 
-/** A run's curves, whole or a range of them, in full or with fewer points (then the points with extreme values are kept). */
+/**
+ * A run's curves, whole or a range of them, in full or with fewer points (then the points with extreme values are
+ * kept).
+ */
 export const curvesSchema = z.object({
   steps: z.array(stepMetricSchema),
   /** At each of `steps` the moving average of the loss over all steps up to it; empty where none was asked for. */

@@ -23,7 +23,10 @@ export interface ShellBridge {
   /** Null: the person cancelled. */
   chooseFolder(title: string): Promise<string | null>;
   chooseFile(title: string): Promise<string | null>;
-  /** Where a file or folder lies that was dropped on the page; empty for one that lies nowhere (an image out of another page). */
+  /**
+   * Where a file or folder lies that was dropped on the page; empty for one that lies nowhere (an image out of another
+   * page).
+   */
   pathOfFile(file: File): string;
   /** Called when a menu entry or a notification asks for a page, with its address. */
   onNavigate(listener: (href: string) => void): void;

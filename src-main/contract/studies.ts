@@ -90,15 +90,21 @@ export const studySchema = z.object({
 });
 export type Study = z.infer<typeof studySchema>;
 
-/** What a study's runs say so far, by their held-out loss (nats per answer token; that of the checkpoint which stands for the run). */
+/**
+ * What a study's runs say so far, by their held-out loss (nats per answer token; that of the checkpoint which stands
+ * for the run).
+ */
 export const studyOutcomeSchema = z.object({
-  /** By setting: runs that have ended with a held-out loss, its mean over seeds and their standard deviation (null with fewer than two). */
+  /**
+   * By setting: runs that have ended with a held-out loss, its mean over seeds and their standard deviation (null with
+   * fewer than two).
+   */
   arms: z.array(
     z.object({ n: z.number().int(), loss: z.number().nullable(), deviation: z.number().nullable() }),
   ),
   /**
-   * Each pair of settings over the seeds that both have: the mean of the first's loss less the second's, and its 95 % interval from
-   * Student's t over the seeds (null with fewer than two).
+   * Each pair of settings over the seeds that both have: the mean of the first's loss less the second's, and its 95 %
+   * interval from Student's t over the seeds (null with fewer than two).
    */
   pairs: z.array(
     z.object({

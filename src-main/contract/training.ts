@@ -39,7 +39,7 @@ export const schedules = [
 export const scheduleSchema = z.enum(schedules);
 export type Schedule = z.infer<typeof scheduleSchema>;
 export const optimizerSchema = z.enum(['adamw', 'adamw8bit', 'sgd']);
-export type Optimizer = z.infer<typeof optimizerSchema>;
+export type OptimizerName = z.infer<typeof optimizerSchema>;
 export const gateSchema = z.enum(['token', 'task']);
 export type Gate = z.infer<typeof gateSchema>;
 
@@ -93,7 +93,10 @@ export const longestSamplePrompt = 2000;
 export const samplesConfigSchema = z.object({
   /** As they go to the model: no template is put around them. */
   prompts: z.array(z.string().min(1).max(longestSamplePrompt)).min(1).max(mostSamplePrompts),
-  /** Steps between answers; 0: with each evaluation. The base model answers before the first step, and the trained one after the last. */
+  /**
+   * Steps between answers; 0: with each evaluation. The base model answers before the first step, and the trained one
+   * after the last.
+   */
   every: z.number().int().min(0).default(0),
   /** Tokens of an answer at most. */
   maxTokens: z.number().int().min(1).max(512).default(64),
@@ -106,7 +109,7 @@ export const trainConfigSchema = z.object({
   /** Peak learning rate. */
   learningRate: z.number().positive().max(10).default(2e-4),
   schedule: scheduleSchema.default('linear'),
-  /** Optimiser steps over which the rate rises linearly from 0. */
+  /** Optimizer steps over which the rate rises linearly from 0. */
   warmupSteps: z.number().int().min(0).default(0),
   /**
    * The rate at the end as a share of the peak: cosine_with_min_lr (null: 0.1), polynomial (null: a rate of 1e-7) and
@@ -119,11 +122,11 @@ export const trainConfigSchema = z.object({
   polynomialPower: z.number().positive().max(10).default(1),
   /** Passes over the training rows; ignored where maxSteps is set. */
   epochs: z.number().positive().default(1),
-  /** Optimiser steps; null: from epochs. */
+  /** Optimizer steps; null: from epochs. */
   maxSteps: z.number().int().min(1).nullable().default(null),
   /** Rows in one forward pass. */
   batch: z.number().int().min(1).default(4),
-  /** Forward passes per optimiser step. */
+  /** Forward passes per optimizer step. */
   accumulate: z.number().int().min(1).default(1),
   /** Longest row in tokens; longer rows are cut and counted. */
   context: z.number().int().min(8).default(256),
@@ -133,7 +136,10 @@ export const trainConfigSchema = z.object({
   gradientCheckpointing: z.boolean().default(false),
   seed: z.number().int().min(0).max(0x7fffffff).default(0),
   precision: precisionSchema.default('f32'),
-  /** The frozen weights of linear modules are kept in 8 bits, each row with a scale of its own (transformers: load_in_8bit). */
+  /**
+   * The frozen weights of linear modules are kept in 8 bits, each row with a scale of its own (transformers:
+   * load_in_8bit).
+   */
   loadIn8bit: z.boolean().default(false),
   /** `adamw8bit` keeps Adam's moments in 8 bits; `sgd` uses momentum instead of Adam's betas and epsilon. */
   optimizer: optimizerSchema.default('adamw'),

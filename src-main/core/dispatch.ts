@@ -2,7 +2,10 @@ import { procedures, type ProcedureHandlers, type ProcedureName } from '../contr
 import { StudioError, toPlainError } from '../contract/errors.ts';
 import type { Reply } from '../contract/transport.ts';
 
-/** Calls a procedure by name: validates what comes in and what goes out, and turns every failure into the one plain form. */
+/**
+ * Calls a procedure by name: validates what comes in and what goes out, and turns every failure into the one plain
+ * form.
+ */
 export async function dispatch(
   handlers: ProcedureHandlers,
   name: string,

@@ -15,10 +15,12 @@ export interface ServerAccess {
 }
 
 /**
- * Whoever has the token (128 bits, in the printed address) may use the server; it is traded for a cookie at the first visit.
+ * Whoever has the token (128 bits, in the printed address) may use the server; it is traded for a cookie at the first
+ * visit.
  *
- * A request must name a host that is this computer: a page of the web whose name was rebound to its address cannot. Its port does not
- * matter, as it is another one at the end of a tunnel. A request of a page must come from the page of the very host that it names.
+ * A request must name a host that is this computer: a page of the web whose name was rebound to its address cannot. Its
+ * port does not matter, as it is another one at the end of a tunnel. A request of a page must come from the page of the
+ * very host that it names.
  */
 export function createServerAccess(host: string): ServerAccess {
   const token = randomBytes(16).toString('hex');

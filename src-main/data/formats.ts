@@ -2,11 +2,11 @@ import type { DatasetFormat, Example } from '../contract/entities.ts';
 import { invalidRow } from './rows.ts';
 
 /**
- * How rows of each format become prompt and answer. The trained text is prompt + answer, followed by the end token; only answer
- * and end token are labels.
+ * How rows of each format become prompt and answer. The trained text is prompt + answer, followed by the end token;
+ * only answer and end token are labels.
  */
 interface FormatReader {
-  /** Fields by which the format is recognised. */
+  /** Fields by which the format is recognized. */
   matches(row: Record<string, unknown>): boolean;
   /** Null: the row has no answer. Throws a plain message for a field of the wrong kind. */
   toExample(row: Record<string, unknown>): Example | null;
@@ -72,7 +72,8 @@ export function describeFormats(): string {
 
 /**
  * A row as prompt and answer, with the number of its task where a field `task` has one.
- * @throws StudioError dataset_invalid: fields missing or of the wrong kind, no answer, or a task that is no whole number
+ * @throws StudioError dataset_invalid: fields missing or of the wrong kind, no answer, or a task that is no whole
+ * number
  */
 export function toExample(
   path: string,

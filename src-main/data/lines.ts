@@ -13,8 +13,8 @@ export class LineError extends Error {
 const newline = 10;
 
 /**
- * Lines of a UTF-8 file, separated by `\n` or `\r\n` only. (node:readline also splits at U+2028 and U+2029, which JSON allows inside
- * strings.) Reads no further once a line is too long, and holds one line at a time.
+ * Lines of a UTF-8 file, separated by `\n` or `\r\n` only. (node:readline also splits at U+2028 and U+2029, which JSON
+ * allows inside strings.) Reads no further once a line is too long, and holds one line at a time.
  * @throws LineError for a line of more than `maxBytes`, or bytes that are no UTF-8
  */
 export async function* readLines(

@@ -1,9 +1,13 @@
-/** Rows are packed within stretches of so many, so that which rows meet in a pack changes from one shuffled epoch to the next. */
+/**
+ * Rows are packed within stretches of so many, so that which rows meet in a pack changes from one shuffled epoch to the
+ * next.
+ */
 const rowsPerWindow = 2048;
 
 /**
- * Packs rows into bins of `capacity` tokens: best fit decreasing (Johnson 1973) within windows of the given order. A row longer than
- * the capacity fills a pack of its own, which whoever lays it out cuts. A pure function of its arguments.
+ * Packs rows into bins of `capacity` tokens: best fit decreasing (Johnson 1973) within windows of the given order. A
+ * row longer than the capacity fills a pack of its own, which whoever lays it out cuts. A pure function of its
+ * arguments.
  *
  * @param lengths tokens of each row, by row number
  * @param order row numbers, each at most once

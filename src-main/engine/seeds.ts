@@ -1,6 +1,6 @@
 /**
- * A 31-bit seed for one purpose of a run, from the run's seed and a path of names and numbers (FNV-1a). Different purposes get
- * unrelated streams, and adding a purpose changes no other.
+ * A 31-bit seed for one purpose of a run, from the run's seed and a path of names and numbers (FNV-1a). Different
+ * purposes get unrelated streams, and adding a purpose changes no other.
  */
 export function seedFrom(seed: number, ...path: (string | number)[]): number {
   let hash = 0x811c9dc5;

@@ -20,8 +20,9 @@ const fewestItems = 6;
 const bootstrapSeed = 20_260_101;
 
 /**
- * Compares every pair of subjects on the same items: accuracy by McNemar's exact test, answer loss by Wilcoxon's signed-rank test (the paper's test),
- * p values corrected by Holm over the pairs, difference with a paired bootstrap interval.
+ * Compares every pair of subjects on the same items: accuracy by McNemar's exact test, answer loss by Wilcoxon's
+ * signed-rank test (the paper's test), p values corrected by Holm over the pairs, difference with a paired bootstrap
+ * interval.
  * @throws StudioError usage where the subjects were graded on different items
  */
 export function compareSubjects(

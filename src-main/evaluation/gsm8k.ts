@@ -3,8 +3,9 @@ import { createRandom } from '../statistics/random.ts';
 import { StudioError } from '../contract/errors.ts';
 
 /**
- * GSM8K as lm-evaluation-harness 0.4 runs it: zero-shot by default, greedy, exact match of the number behind `####` (strict) or of the last
- * number (flexible). The studio's score is the flexible one, since a model that was never shown `####` cannot meet the strict one.
+ * GSM8K as lm-evaluation-harness 0.4 runs it: zero-shot by default, greedy, exact match of the number behind `####`
+ * (strict) or of the last number (flexible). The studio's score is the flexible one, since a model that was never shown
+ * `####` cannot meet the strict one.
  */
 export const gsm8kVersion = 'gsm8k-3-flexible';
 
@@ -44,7 +45,7 @@ const flexiblePattern = /(-?[$0-9.,]{2,})|(-?[0-9]+)/g;
 
 /** The number of a reference solution. */
 export function gsm8kTarget(solution: string): string {
-  return normalise(strictPattern.exec(solution)?.[1] ?? '');
+  return normalize(strictPattern.exec(solution)?.[1] ?? '');
 }
 
 /** The last number in an output, or `[invalid]`. */
@@ -65,11 +66,11 @@ export function gradeGsm8k(
 ): { correct: boolean; answer: string; target: string } {
   const answer = flexibleAnswer(output);
   const target = gsm8kTarget(solution);
-  return { correct: normalise(answer) === target, answer, target };
+  return { correct: normalize(answer) === target, answer, target };
 }
 
-/** exact_match's normalisation: commas, dollar signs, everything up to `#### ` and a final full stop are dropped. */
-function normalise(text: string): string {
+/** exact_match's normalization: commas, dollar signs, everything up to `#### ` and a final full stop are dropped. */
+function normalize(text: string): string {
   return text
     .replaceAll(',', '')
     .replaceAll('$', '')

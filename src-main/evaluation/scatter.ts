@@ -2,7 +2,10 @@ import type { EvaluationItem } from '../contract/entities.ts';
 import type { ItemScatter } from '../contract/scatter.ts';
 import { deviation, mean } from '../statistics/seeds.ts';
 
-/** How two subjects' answers to the same items differ, item by item; null where fewer than two items were graded by both. */
+/**
+ * How two subjects' answers to the same items differ, item by item; null where fewer than two items were graded by
+ * both.
+ */
 export function itemScatter(
   first: readonly EvaluationItem[],
   second: readonly EvaluationItem[],

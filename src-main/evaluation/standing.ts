@@ -4,9 +4,9 @@ import type { Evaluation, Project } from '../contract/entities.ts';
 type TrainableOf = (runId: string) => number | null;
 
 /**
- * The evaluations that answer a project's question so far: of those on the same items with the same prompts the group that was added to
- * last, of each subject the newest, within the project's limits, best first. With equal scores the one with fewer parameters leads. The
- * base model stands in it for comparison, whatever the limit.
+ * The evaluations that answer a project's question so far: of those on the same items with the same prompts the group
+ * that was added to last, of each subject the newest, within the project's limits, best first. With equal scores the
+ * one with fewer parameters leads. The base model stands in it for comparison, whatever the limit.
  * @returns empty where nothing that fits the question was scored
  */
 export function standing(

@@ -3,8 +3,8 @@ import { updateScale, type AdapterMethod } from './method.ts';
 import type { MethodOps } from './ops.ts';
 
 /**
- * DoRA (Liu et al. 2024, section 4; the norm is detached in 4.3) as PEFT computes it: magnitude m [dOut] and direction W + s B A,
- * s = alpha / r (rsLoRA: alpha / sqrt(r)):
+ * DoRA (Liu et al. 2024, section 4; the norm is detached in 4.3) as PEFT computes it: magnitude m [dOut] and direction
+ * W + s B A, s = alpha / r (rsLoRA: alpha / sqrt(r)):
  *
  *   y = (m / n) (W x + s B A x),   n = ||W + s B A|| per output row, detached from the gradient
  *
@@ -14,11 +14,12 @@ import type { MethodOps } from './ops.ts';
  *
  * n is found without forming W + s B A: n^2 = |W|^2 + 2 s rowsum((W A^T) * B) + s^2 rowsum((B A A^T) * B), in f32.
  *
- * A [r, dIn] and B [dOut, r] start as LoRA's, m at the norms of W's rows. Trained in each module: r (dIn + dOut) + dOut.
+ * A [r, dIn] and B [dOut, r] start as LoRA's, m at the norms of W's rows. Trained in each module: r (dIn + dOut) +
+ * dOut.
  *
- * Extra products: LoRA's for each token; with dropout in training also W x' and its gradient, 2 dIn dOut; and in every pass the three of
- * the norm, r dIn dOut + r^2 dIn + r^2 dOut, which have no gradient. The update diag(m / n - 1) W + diag(m / n) s B A changes every row
- * of W by a factor of its own: its rank is bounded by W's sides only.
+ * Extra products: LoRA's for each token; with dropout in training also W x' and its gradient, 2 dIn dOut; and in every
+ * pass the three of the norm, r dIn dOut + r^2 dIn + r^2 dOut, which have no gradient. The update diag(m / n - 1) W +
+ * diag(m / n) s B A changes every row of W by a factor of its own: its rank is bounded by W's sides only.
  */
 export const dora: AdapterMethod = {
   ...lora,

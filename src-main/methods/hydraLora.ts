@@ -9,17 +9,19 @@ import {
 } from './method.ts';
 
 /**
- * HydraLoRA (Tian et al. 2024, section 3): one A, several heads B_i, a dense softmax router per token on the module's undropped input, as
- * in their code (the text gives the router r inputs):
+ * HydraLoRA (Tian et al. 2024, section 3): one A, several heads B_i, a dense softmax router per token on the module's
+ * undropped input, as in their code (the text gives the router r inputs):
  *
  *   y = W x + c sum_i g_i B_i A dropout(x),   g = softmax(R x),   c = alpha / r (rsLoRA: alpha / sqrt(r))
  *
- * A [r, dIn] and R [heads, dIn] start kaiming-uniform, B_i [dOut, r] at zero. Trained in each module: r dIn + heads (r dOut + dIn).
+ * A [r, dIn] and R [heads, dIn] start kaiming-uniform, B_i [dOut, r] at zero. Trained in each module: r dIn + heads (r
+ * dOut + dIn).
  *
  * The heads lie side by side in one product: sum_i g_i B_i z = [B_1 ... B_h] [g_1 z; ...; g_h z].
  *
- * Extra products for each token: A x, R x and that one, r dIn + h dIn + h r dOut; backward twice as many. At one token the update
- * (sum_i g_i B_i) A has rank r at most; over all tokens it reads the r rows of A and writes to the h r columns of [B_1 ... B_h].
+ * Extra products for each token: A x, R x and that one, r dIn + h dIn + h r dOut; backward twice as many. At one token
+ * the update (sum_i g_i B_i) A has rank r at most; over all tokens it reads the r rows of A and writes to the h r
+ * columns of [B_1 ... B_h].
  */
 export const hydraLora: AdapterMethod = {
   ...plainMethod,

@@ -16,25 +16,28 @@ import type { MethodOps } from './ops.ts';
  * ID-LoRA (Ma et al., sections 4.1 and 4.2): k frozen bases A_i = W[S_i, :] of r rows of W each, one trainable B shared
  * by all of them, applied to the s parts of the mixed activation (rank boosting):
  *
- *   x_i = A_i x = (W x)[S_i],   z = sum_i a_i x_i,   y = W x + c concat_p(B z^p),   p = 1..s,   c = alpha / r (rsLoRA: alpha / sqrt(r))
+ *   x_i = A_i x = (W x)[S_i],   z = sum_i a_i x_i,   y = W x + c concat_p(B z^p),   p = 1..s,   c = alpha / r (rsLoRA:
+ * alpha / sqrt(r))
  *
- * Because B is shared it is applied once, whatever k is; because A_i are rows of W, x_i are entries of the base module's own output
- * and no A is stored.
+ * Because B is shared it is applied once, whatever k is; because A_i are rows of W, x_i are entries of the base
+ * module's own output and no A is stored.
  *
  * Router: `input` a = softmax(R x), R [k, dIn] (the form whose size the paper's tables count; softmax optional), or
  * `pivot` a_i = <T, x_i>, T [r] (the form the paper's text gives).
  *
  * Dropout acts on x_i: with dropout on x, the identity x_i = (W x)[S_i] would not hold.
  *
- * Extra products for each token: B on the s parts, (dOut / s) (r / s) s = dOut r / s, and the input router's k dIn; backward twice as many
- * and the gradient of x_i to x through the gathered rows, k r dIn. The pivot router's inner products are elementwise work.
+ * Extra products for each token: B on the s parts, (dOut / s) (r / s) s = dOut r / s, and the input router's k dIn;
+ * backward twice as many and the gradient of x_i to x through the gathered rows, k r dIn. The pivot router's inner
+ * products are elementwise work.
  *
- * The update of one token is blockdiag(B, ..., B) (sum_i a_i A_i): rank r at most, r / s in each of the s blocks. Over all tokens it
- * reads the k r chosen rows (the "k r" of section 4.2) and writes to the r columns of the one block-diagonal matrix.
+ * The update of one token is blockdiag(B, ..., B) (sum_i a_i A_i): rank r at most, r / s in each of the s blocks. Over
+ * all tokens it reads the k r chosen rows (the "k r" of section 4.2) and writes to the r columns of the one
+ * block-diagonal matrix.
  *
- * B [dOut / s, r / s] starts at zero, R and T kaiming-uniform, and S, the k r rows of W cluster by cluster, as the option `pivots`
- * says. Every cluster has r different rows: k r <= dOut. Trained in each module: (dOut / s) (r / s) + k dIn (input) or + r (pivot);
- * the paper counts the k r dIn numbers of the frozen bases beside them.
+ * B [dOut / s, r / s] starts at zero, R and T kaiming-uniform, and S, the k r rows of W cluster by cluster, as the
+ * option `pivots` says. Every cluster has r different rows: k r <= dOut. Trained in each module: (dOut / s) (r / s) + k
+ * dIn (input) or + r (pivot); the paper counts the k r dIn numbers of the frozen bases beside them.
  */
 export const idLora: AdapterMethod = {
   ...plainMethod,
@@ -130,8 +133,9 @@ export const idLora: AdapterMethod = {
 };
 
 /**
- * x_i for all clusters: columns of the base output. Their gradient goes to x directly, through the k r rows of W gathered for
- * the moment: dx = dg W[S, :]. Scattering dg into the gradient of the whole base output would touch rows x dOut values.
+ * x_i for all clusters: columns of the base output. Their gradient goes to x directly, through the k r rows of W
+ * gathered for the moment: dx = dg W[S, :]. Scattering dg into the gradient of the whole base output would touch rows x
+ * dOut values.
  * @returns [rows, k * r]
  */
 function baseActivations<T>(ops: MethodOps<T>, { x, base, weightRows, parameter }: AdapterCall<T>): T {

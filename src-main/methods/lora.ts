@@ -14,8 +14,8 @@ import {
  *
  * A [r, dIn] starts kaiming-uniform, B [dOut, r] at zero. Trained in each module: r (dIn + dOut).
  *
- * Extra products for each token: z = A x and B z, r (dIn + dOut); backward those of dB, dz, dA and dx, twice as many. The update c B A has
- * rank r at most; merged into W it costs nothing.
+ * Extra products for each token: z = A x and B z, r (dIn + dOut); backward those of dB, dz, dA and dx, twice as many.
+ * The update c B A has rank r at most; merged into W it costs nothing.
  */
 export const lora: AdapterMethod = {
   ...plainMethod,

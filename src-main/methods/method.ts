@@ -36,10 +36,11 @@ export interface ParameterSpec {
 }
 
 /**
- * An adapter method: what it computes, what it stores and how files name it. The parameter counts follow from the shapes.
+ * An adapter method: what it computes, what it stores and how files name it. The parameter counts follow from the
+ * shapes.
  *
- * One file each, pure: the page counts and checks with it as a person types, and the engine builds its graph from `forward`. Its docstring
- * has the formula, the shapes, the starts, the size and where it was published.
+ * One file each, pure: the page counts and checks with it as a person types, and the engine builds its graph from
+ * `forward`. Its docstring has the formula, the shapes, the starts, the size and where it was published.
  */
 export interface AdapterMethod {
   peftType: string;
@@ -53,7 +54,10 @@ export interface AdapterMethod {
   unreadSuffixes: readonly string[];
   /** Whether its graph needs to know the task of every row. */
   readsTasks(adapter: AdapterConfig): boolean;
-  /** The parameters of one adapted module, in a stable order. Their number, as that of frozenExtra, is affine in the rank: the solver bisects. */
+  /**
+   * The parameters of one adapted module, in a stable order. Their number, as that of frozenExtra, is affine in the
+   * rank: the solver bisects.
+   */
   parameters(shape: LinearShape, adapter: AdapterConfig): ParameterSpec[];
   /** Parameters that all adapted modules share; their keys have the path `model`. */
   sharedParameters(adapter: AdapterConfig): ParameterSpec[];
@@ -85,7 +89,9 @@ export interface Routing {
   weights<T>(ops: MethodOps<T>, call: AdapterCall<T>): T;
 }
 
-/** Multiply-adds (one is two FLOPs) of matrix products. Elementwise work, which is small beside them, is not counted. */
+/**
+ * Multiply-adds (one is two FLOPs) of matrix products. Elementwise work, which is small beside them, is not counted.
+ */
 export interface MultiplyAdds {
   /** For every position. */
   perToken: number;
@@ -106,7 +112,10 @@ export interface RankBound {
   token: number;
   /** Greatest dimension of the span of the rows of D(x) over all x: directions of the input that the update reads. */
   reads: number;
-  /** Greatest dimension of the span of the columns of D(x) over all x: directions of the output that the update can reach. */
+  /**
+   * Greatest dimension of the span of the columns of D(x) over all x: directions of the output that the update can
+   * reach.
+   */
   writes: number;
 }
 

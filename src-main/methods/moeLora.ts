@@ -24,19 +24,22 @@ const taskEmbedding = 64;
  *
  * Two forms go by this name:
  *
- * - Token gate (default), as the ID-LoRA paper counts it (Tables 6 and 7): experts of rank r each; g = softmax(R x) for every
+ * - Token gate (default), as the ID-LoRA paper counts it (Tables 6 and 7): experts of rank r each; g = softmax(R x) for
+ *   every
  *   token, R [E, dIn] in each module. Trained in each module: E r (dIn + dOut) + E dIn.
- * - Task gate, Liu et al. 2023 ("When MOE Meets LLMs"), section 3.4, as their code computes it: r is the total, experts have rank r / E;
- *   g = softmax(G e_t) with e_t [64] the embedding of the row's task t, 0..tasks, and G [E, 64], both shared by all modules. Trained in
+ * - Task gate, Liu et al. 2023 ("When MOE Meets LLMs"), section 3.4, as their code computes it: r is the total, experts
+ *   have rank r / E;
+ *   g = softmax(G e_t) with e_t [64] the embedding of the row's task t, 0..tasks, and G [E, 64], both shared by all
+ * modules. Trained in
  *   each module: r (dIn + dOut); once: 64 (tasks + 1 + E).
  *
- * Extra products for each token, E r' = r or E r numbers wide in the middle: E r' (dIn + dOut), and the token gate's E dIn; backward twice
- * as many. The task gate takes a row of the table of all tasks' logits, (tasks + 1) E a token and as many backward, and makes that
- * table in every pass, 64 (tasks + 1) E. The update sum_i g_i B_i A_i has rank E r' at most, and over
- * all tokens reads and writes as many directions.
+ * Extra products for each token, E r' = r or E r numbers wide in the middle: E r' (dIn + dOut), and the token gate's E
+ * dIn; backward twice as many. The task gate takes a row of the table of all tasks' logits, (tasks + 1) E a token and
+ * as many backward, and makes that table in every pass, 64 (tasks + 1) E. The update sum_i g_i B_i A_i has rank E r' at
+ * most, and over all tokens reads and writes as many directions.
  *
- * With rank r' an expert has A_i [r', dIn], kaiming-uniform (task gate: normal, deviation 0.01), and B_i [dOut, r'], zero. R and G
- * start kaiming-uniform, the embedding normal, as torch.nn.Embedding.
+ * With rank r' an expert has A_i [r', dIn], kaiming-uniform (task gate: normal, deviation 0.01), and B_i [dOut, r'],
+ * zero. R and G start kaiming-uniform, the embedding normal, as torch.nn.Embedding.
  */
 export const moeLora: AdapterMethod = {
   ...plainMethod,

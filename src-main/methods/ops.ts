@@ -1,9 +1,10 @@
 /**
- * The operations over which a method writes its graph, for any kind of tensor T: this part of the studio knows no graph. The engine
- * has the one implementation, with gradients (engine/model/methodOps.ts).
+ * The operations over which a method writes its graph, for any kind of tensor T: this part of the studio knows no
+ * graph. The engine has the one implementation, with gradients (engine/model/methodOps.ts).
  *
- * Types: a method sees activations and weights in the compute type (f32 or bf16). Products take and give the compute type; sums over
- * many values are formed in f32 (`toF32`) and rounded once (`toTypeOf`). Binary operations broadcast as NumPy does.
+ * Types: a method sees activations and weights in the compute type (f32 or bf16). Products take and give the compute
+ * type; sums over many values are formed in f32 (`toF32`) and rounded once (`toTypeOf`). Binary operations broadcast as
+ * NumPy does.
  */
 export interface MethodOps<T> {
   /** x y, [m, k] with [k, n]. */
@@ -37,8 +38,8 @@ export interface MethodOps<T> {
 
   /**
    * Elementwise work as one compiled loop; matrix products stay outside.
-   * @param kind names the function: body must do the same wherever kind and the shapes of the inputs are the same, so numbers that it
-   * takes from around it belong into the name
+   * @param kind names the function: body must do the same wherever kind and the shapes of the inputs are the same, so
+   * numbers that it takes from around it belong into the name
    */
   fused<const I extends readonly T[]>(
     kind: string,

@@ -64,8 +64,9 @@ function distinctModules(shape: ModelShape, adapter: AdapterConfig) {
 }
 
 /**
- * Checks all options of an adapter against each other and against a model. Options of other methods are ignored, so that one set of
- * options can serve several methods (the command line names them); options that contradict the method itself are refused.
+ * Checks all options of an adapter against each other and against a model. Options of other methods are ignored, so
+ * that one set of options can serve several methods (the command line names them); options that contradict the method
+ * itself are refused.
  * @throws StudioError config_invalid with the nearest possible values
  */
 export function checkAdapter(shape: ModelShape, adapter: AdapterConfig): void {
@@ -79,7 +80,7 @@ export function checkAdapter(shape: ModelShape, adapter: AdapterConfig): void {
       ...(layers ? ['a choice of layers'] : []),
       ...(Object.keys(rankPattern).length > 0 ? ['a rank pattern'] : []),
       ...(Object.keys(alphaPattern).length > 0 ? ['an alpha pattern'] : []),
-      ...(rankStabilized ? ['rank-stabilised scaling (rslora)'] : []),
+      ...(rankStabilized ? ['rank-stabilized scaling (rslora)'] : []),
       ...(dropout > 0 ? [`dropout ${dropout}`] : []),
     ];
     if (given.length > 0)

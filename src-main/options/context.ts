@@ -2,7 +2,8 @@ import { optionDefaults } from './trainingOptions.ts';
 import { impossible } from '../methods/method.ts';
 
 /**
- * Longest row, in tokens, that a run trains on: the one asked for. A model with fewer positions than the default has its own as default.
+ * Longest row, in tokens, that a run trains on: the one asked for. A model with fewer positions than the default has
+ * its own as default.
  *
  * @param contextLength positions of the model
  * @throws StudioError config_invalid where another length beyond the model's is asked for

@@ -2,7 +2,10 @@ import { trainConfigSchema, type TrainConfig } from '../contract/training.ts';
 import { StudioError } from '../contract/errors.ts';
 import { impossible } from '../methods/method.ts';
 
-/** A checkpoint's parameters, its optimiser's state and the rows that come next belong to these (engine/training/trainingState.ts). */
+/**
+ * A checkpoint's parameters, its optimizer's state and the rows that come next belong to these
+ * (engine/training/trainingState.ts).
+ */
 const fixedOptions = [
   'batch',
   'accumulate',

@@ -6,7 +6,10 @@ type Rates = Pick<
   'learningRate' | 'schedule' | 'warmupSteps' | 'minLearningRateRatio' | 'decaySteps' | 'polynomialPower'
 >;
 
-/** A schedule after its warm-up, as a share of the peak. @param done steps since the warm-up @param length steps without it */
+/**
+ * A schedule after its warm-up, as a share of the peak. @param done steps since the warm-up @param length steps without
+ * it
+ */
 type Shape = (config: Rates, done: number, length: number) => number;
 
 /** Where transformers' inverse_sqrt begins to fall when there is no warm-up. */
@@ -31,8 +34,8 @@ const shapes: Record<Schedule, Shape> = {
 };
 
 /**
- * Learning rate of an optimiser step, as transformers' get_scheduler gives it: a linear warm-up, then the schedule's shape. The first
- * step after the warm-up has the peak rate; the end would be reached one step after the last.
+ * Learning rate of an optimizer step, as transformers' get_scheduler gives it: a linear warm-up, then the schedule's
+ * shape. The first step after the warm-up has the peak rate; the end would be reached one step after the last.
  *
  * @param step 1-based
  */

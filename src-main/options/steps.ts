@@ -5,7 +5,10 @@ export function heldOutCount(rows: number, fraction: number): number {
   return Math.min(rows - 1, Math.round(rows * fraction));
 }
 
-/** Optimiser steps; null where rows are packed, as their tokens decide how many packs there are, or where there are none. */
+/**
+ * Optimizer steps; null where rows are packed, as their tokens decide how many packs there are, or where there are
+ * none.
+ */
 export function stepCount(
   {
     maxSteps,

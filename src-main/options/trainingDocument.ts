@@ -1,5 +1,5 @@
 import { limitText } from './optionText.ts';
-import { methods, targetModules, type Optimizer, type TrainConfig } from '../contract/training.ts';
+import { methods, targetModules, type OptimizerName, type TrainConfig } from '../contract/training.ts';
 import {
   flatten,
   mattering,
@@ -12,8 +12,8 @@ import {
 } from './trainingOptions.ts';
 
 /**
- * A run's configuration as a document with the keys of PEFT and transformers: what a YAML file holds. An adapter_config.json is such a
- * document, too.
+ * A run's configuration as a document with the keys of PEFT and transformers: what a YAML file holds. An
+ * adapter_config.json is such a document, too.
  */
 export type TrainingDocument = Record<string, unknown>;
 
@@ -40,8 +40,8 @@ const nameKeys = {
   dataset: ['dataset_name', 'dataset', 'data'],
 } as const;
 
-/** transformers' names of the optimisers: the first is written, all are read. */
-const optimizerKeys: Readonly<Record<Optimizer, readonly string[]>> = {
+/** transformers' names of the optimizers: the first is written, all are read. */
+const optimizerKeys: Readonly<Record<OptimizerName, readonly string[]>> = {
   adamw: ['adamw_torch', 'adamw', 'adamw_torch_fused', 'adamw_hf'],
   adamw8bit: ['adamw_8bit', 'adamw8bit', 'adamw_bnb_8bit'],
   sgd: ['sgd'],

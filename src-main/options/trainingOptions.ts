@@ -7,8 +7,9 @@ import {
 } from '../contract/training.ts';
 
 /**
- * Every option of a training run with its names: on the command line, in files (PEFT's LoraConfig and adapter_config.json, transformers'
- * TrainingArguments), and whether it matters beside the others. Form, command line, files and comparisons of runs all read this table.
+ * Every option of a training run with its names: on the command line, in files (PEFT's LoraConfig and
+ * adapter_config.json, transformers' TrainingArguments), and whether it matters beside the others. Form, command line,
+ * files and comparisons of runs all read this table.
  */
 
 /** An adapter's options and a run's, side by side: no two have the same name. */
@@ -179,7 +180,7 @@ export function mattering(config: DecidingOptions): OptionName[] {
 }
 
 /** The same run with every option that does not matter at its default; full fine-tuning has rank and alpha 1. */
-export function normalised(config: TrainConfig): TrainConfig {
+export function normalized(config: TrainConfig): TrainConfig {
   const flat = flatten(config);
   const kept = Object.fromEntries(mattering(flat).map((name) => [name, flat[name]]));
   const { adapter, ...rest } = nest(kept);

@@ -10,7 +10,10 @@ export function endProgress({ emit }: ServiceContext, task: string): void {
   emit({ type: 'progress', task, label: '', done: 0, total: 0 });
 }
 
-/** Tells listeners how far work on bytes is, four times a second and at its end, with the time that is left at the pace of late. */
+/**
+ * Tells listeners how far work on bytes is, four times a second and at its end, with the time that is left at the pace
+ * of late.
+ */
 export function byteProgress({ emit }: ServiceContext, task: string, label: string) {
   const samples: { at: number; done: number }[] = [];
   let last = 0;

@@ -10,10 +10,15 @@ import {
 } from '../store/trash.ts';
 import { freeName } from './context.ts';
 
-/** Milliseconds for which a removal can be undone: longer than the page offers it (30 s), where time stands still under the pointer. */
+/**
+ * Milliseconds for which a removal can be undone: longer than the page offers it (30 s), where time stands still under
+ * the pointer.
+ */
 const keptMs = 60_000;
 
-/** Runs, models, datasets and studies that were removed: gone from all lists, and brought back whole within a minute. */
+/**
+ * Runs, models, datasets and studies that were removed: gone from all lists, and brought back whole within a minute.
+ */
 export interface Trash {
   /** Says what files an entry of that kind has; its rows the trash deletes itself. */
   ofKind(kind: RemovableKind, deleteFiles: (entity: unknown) => void): void;

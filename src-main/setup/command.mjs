@@ -7,7 +7,8 @@ import { say } from './report.mjs';
  * @param {string[]} args
  * @param {{cwd?: string, env?: NodeJS.ProcessEnv, timeoutMs?: number, progress?: () => string | null}} [options]
  *   progress: asked every two seconds; what it returns is reported
- * @returns {Promise<{code: number, output: string}>} the last 20,000 characters of stdout and stderr; code 127: not found
+ * @returns {Promise<{code: number, output: string}>} the last 20,000 characters of stdout and stderr; code 127: not
+ * found
  */
 export function runProgram(program, args, options = {}) {
   return new Promise((resolve) => {

@@ -11,8 +11,8 @@ function ready() {
 }
 
 /**
- * Provides everything the studio needs on this machine: npm packages (better-sqlite3 brings its binary), Node 24, TensorFlow. What is there is not
- * looked at twice; an interrupted set-up goes on where it was.
+ * Provides everything the studio needs on this machine: npm packages (better-sqlite3 brings its binary), Node 24,
+ * TensorFlow. What is there is not looked at twice; an interrupted set-up goes on where it was.
  * @returns {Promise<string>} the Node that runs the studio
  */
 export async function ensureAll() {

@@ -50,7 +50,9 @@ function pace(bytes, totalBytes, bytesPerSecond) {
   return `${rate}, about ${seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`} left`;
 }
 
-/** Bytes of all files under folders, which another process may be changing: what vanishes meanwhile counts as nothing. */
+/**
+ * Bytes of all files under folders, which another process may be changing: what vanishes meanwhile counts as nothing.
+ */
 export function folderBytes(...folders) {
   let total = 0;
   const add = (folder) => {

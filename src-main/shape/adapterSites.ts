@@ -27,11 +27,12 @@ export interface AdapterSite<A> {
 }
 
 /**
- * Every adapted module of a model, layer by layer in the order of `targets`, with rank and alpha as PEFT resolves them: the first key of
- * rank_pattern (alpha_pattern) that fits the module's path, else the adapter's own. Counts, checks, parameters and graphs all start here.
+ * Every adapted module of a model, layer by layer in the order of `targets`, with rank and alpha as PEFT resolves them:
+ * the first key of rank_pattern (alpha_pattern) that fits the module's path, else the adapter's own. Counts, checks,
+ * parameters and graphs all start here.
  *
- * @throws StudioError config_invalid: a layer or module that the model lacks, a module named twice, or a pattern that is not understood or fits no
- * adapted module
+ * @throws StudioError config_invalid: a layer or module that the model lacks, a module named twice, or a pattern that
+ * is not understood or fits no adapted module
  */
 export function adapterSites<A extends AdapterPlacement>(
   shape: Pick<ModelShape, 'layers' | 'fusedProjections'>,

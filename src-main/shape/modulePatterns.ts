@@ -16,13 +16,13 @@ const maxKeyLength = 200;
 const maxMapLength = 64 * 1024;
 
 /**
- * A key of PEFT's rank_pattern and alpha_pattern. It fits a module path where Python's `re.match(rf"(.*\.)?({key})$", path)` does:
- * the whole path, or what follows any dot of it.
+ * A key of PEFT's rank_pattern and alpha_pattern. It fits a module path where Python's `re.match(rf"(.*\.)?({key})$",
+ * path)` does: the whole path, or what follows any dot of it.
  *
- * Keys come from adapter files of unknown origin, so that no regular expression engine gets to see them: the part of the syntax that
- * module names need is matched here with sets of positions, without backtracking, and everything else is refused by name.
- * Understood: letters, digits, `_`, `-`, `.` (any character), escaped punctuation, `\d`, `\w`, classes, groups with `|`, one `*`, `+` or `?`
- * behind a part that has none inside, `^` and `$`.
+ * Keys come from adapter files of unknown origin, so that no regular expression engine gets to see them: the part of
+ * the syntax that module names need is matched here with sets of positions, without backtracking, and everything else
+ * is refused by name. Understood: letters, digits, `_`, `-`, `.` (any character), escaped punctuation, `\d`, `\w`,
+ * classes, groups with `|`, one `*`, `+` or `?` behind a part that has none inside, `^` and `$`.
  *
  * @throws StudioError config_invalid with what is not understood
  */

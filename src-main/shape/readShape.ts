@@ -36,7 +36,8 @@ const record = z.record(z.string(), z.unknown());
 const size = z.number().int().min(1).max(10_000_000);
 
 /**
- * Reads the sizes in a config.json as far as its keys are known, whatever the architecture; the layout is taken to be Llama's.
+ * Reads the sizes in a config.json as far as its keys are known, whatever the architecture; the layout is taken to be
+ * Llama's.
  *
  * @param config the parsed file
  * @param given sizes that a person has added
@@ -74,7 +75,12 @@ export function readShape(config: unknown, given: Partial<Record<SizeKey, number
     return { shape: null, found, missing, notes, problems };
   const isOn = (...keys: string[]) => keys.some((key) => raw[key] === true);
   const shape: ModelShape = {
-    ...{ hiddenSize, intermediateSize, layers, heads, vocabularySize, headDim },
+    hiddenSize,
+    intermediateSize,
+    layers,
+    heads,
+    vocabularySize,
+    headDim,
     keyValueHeads: keyValueHeads ?? heads,
     tieEmbeddings: isOn('tie_word_embeddings'),
     queryKeyValueBias: isOn('attention_bias', 'qkv_bias', 'add_qkv_bias'),

@@ -23,7 +23,10 @@ function valueOf(argv: readonly string[], name: string): string | undefined {
   return argument === name ? argv[at + 1] : argument.slice(name.length + 1);
 }
 
-/** The window's own files (size, cookies of Chromium): one folder for each data folder, so that two data folders are two studios. */
+/**
+ * The window's own files (size, cookies of Chromium): one folder for each data folder, so that two data folders are two
+ * studios.
+ */
 export function windowFolder(home: string): string {
   return join(home, 'window');
 }

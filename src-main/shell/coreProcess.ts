@@ -27,8 +27,8 @@ export interface CoreProcess {
 type FromCore = CoreMessage | { kind: 'ready' } | { kind: 'failed'; error: PlainError };
 
 /**
- * Runs the core as a child: Node 24 on src-main/core/main.ts, messages as JSON over its channel (the Node inside Electron
- * may be of any version).
+ * Runs the core as a child: Node 24 on src-main/core/main.ts, messages as JSON over its channel (the Node inside
+ * Electron may be of any version).
  */
 export function startCoreProcess(options: {
   /** Folder with src-main and node_modules. */

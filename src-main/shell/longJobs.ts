@@ -33,7 +33,8 @@ export interface JobWatch {
 }
 
 /**
- * Follows what a page waits for, and downloads, and tells of the end of what took long; runs are watched by runWatch.ts.
+ * Follows what a page waits for, and downloads, and tells of the end of what took long; runs are watched by
+ * runWatch.ts.
  * @param now milliseconds; tests give their own
  */
 export function watchJobs(onEnded: (notice: JobNotice) => void, now: () => number = Date.now): JobWatch {

@@ -57,8 +57,9 @@ export function mcNemarExact(onlyA: number, onlyB: number): number {
 }
 
 /**
- * Wilcoxon's signed-rank test, two-sided, zero differences dropped. Exact up to 50 differences without ties, else the normal approximation
- * with tie correction and without continuity correction (as scipy.stats.wilcoxon with method="auto" and correction=False).
+ * Wilcoxon's signed-rank test, two-sided, zero differences dropped. Exact up to 50 differences without ties, else the
+ * normal approximation with tie correction and without continuity correction (as scipy.stats.wilcoxon with
+ * method="auto" and correction=False).
  */
 export function wilcoxonSignedRank(differences: readonly number[]): number {
   if (!differences.every(Number.isFinite)) throw new Error('wilcoxonSignedRank: a difference is not finite');

@@ -16,13 +16,14 @@ export const mostItems = 100_000_000;
 const mostSeedsNamed = 10_000;
 
 /**
- * Test items with which McNemar's exact test sees a difference of accuracy between two adapters that answer the same items:
+ * Test items with which McNemar's exact test sees a difference of accuracy between two adapters that answer the same
+ * items:
  *
  *   n = (z_{1 - alpha/2} sqrt(p) + z_power sqrt(p - d^2))^2 / d^2 + 1 / d
  *
- * for a difference d and a discordance p, the share of items that exactly one of them gets right (Connor 1987, "Sample size for testing
- * differences in proportions for the paired-sample design", Biometrics 43). 1 / d is what an exact test of counts needs beyond the normal
- * approximation.
+ * for a difference d and a discordance p, the share of items that exactly one of them gets right (Connor 1987, "Sample
+ * size for testing differences in proportions for the paired-sample design", Biometrics 43). 1 / d is what an exact
+ * test of counts needs beyond the normal approximation.
  *
  * @param difference share, above 0; @param discordance share, at least the difference
  * @returns whole items; null where no discordance of that size can hold the difference, or none could be counted
@@ -40,11 +41,13 @@ export function itemsForAccuracy(
 }
 
 /**
- * Test items with which Wilcoxon's signed-rank test sees a difference of mean loss, where the differences item by item scatter normally:
+ * Test items with which Wilcoxon's signed-rank test sees a difference of mean loss, where the differences item by item
+ * scatter normally:
  *
  *   n = (pi / 3) ((z_{1 - alpha/2} + z_power) s / d)^2 + z_{1 - alpha/2}^2 / 2
  *
- * 3 / pi is the test's efficiency beside the t test (Lehmann 1975, Nonparametrics); the last term is Guenther's correction (1981).
+ * 3 / pi is the test's efficiency beside the t test (Lehmann 1975, Nonparametrics); the last term is Guenther's
+ * correction (1981).
  *
  * @param difference nats per token; @param deviation of the differences, in nats
  */
@@ -62,8 +65,9 @@ export function itemsForLoss(
 }
 
 /**
- * Seeds of each method with which a paired t test over seeds sees a difference between two methods, where the differences at equal seeds
- * scatter normally: the fewest with that power, exactly (noncentral t). At least two: one seed says nothing about chance.
+ * Seeds of each method with which a paired t test over seeds sees a difference between two methods, where the
+ * differences at equal seeds scatter normally: the fewest with that power, exactly (noncentral t). At least two: one
+ * seed says nothing about chance.
  *
  * @param deviation of the difference between seeds, in the unit of the difference
  * @returns null beyond 10,000

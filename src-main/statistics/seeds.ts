@@ -9,8 +9,8 @@ export interface SeedScore {
 }
 
 /**
- * Compares settings over seeds. Runs of one seed have the same held-out rows and the same order of data, so that differences are taken
- * seed by seed: what a seed does to both settings alike falls out.
+ * Compares settings over seeds. Runs of one seed have the same held-out rows and the same order of data, so that
+ * differences are taken seed by seed: what a seed does to both settings alike falls out.
  *
  * @param arms number of settings
  */
@@ -34,7 +34,9 @@ export function compareOverSeeds(arms: number, scores: readonly SeedScore[]): St
       );
       if (differences.length === 0) continue;
       outcome.pairs.push({
-        ...{ first, second, n: differences.length },
+        first,
+        second,
+        n: differences.length,
         difference: mean(differences),
         interval: meanInterval(differences),
         deviation: differences.length < 2 ? null : deviation(differences),

@@ -8,8 +8,9 @@ export interface Smoothing {
 export const startOfSmoothing: Smoothing = { value: 0, bias: 1 };
 
 /**
- * One step of an exponential moving average without the pull towards zero at the start (debiased, as TensorBoard shows it):
- * m_t = w m_(t-1) + (1 - w) x_t, shown as m_t / (1 - w^t). The core runs it over all steps of a run; the page goes on from there.
+ * One step of an exponential moving average without the pull towards zero at the start (debiased, as TensorBoard shows
+ * it): m_t = w m_(t-1) + (1 - w) x_t, shown as m_t / (1 - w^t). The core runs it over all steps of a run; the page goes
+ * on from there.
  * @param weight w, 0 (no smoothing) to below 1
  */
 export function smoothedFrom({ value, bias }: Smoothing, next: number, weight: number): Smoothing {

@@ -48,8 +48,8 @@ export const migrations: readonly Migration[] = [
 /**
  * Opens the database for writing, makes or upgrades it.
  *
- * WAL with synchronous FULL: a commit survives a power loss (NORMAL may lose the last ones); metrics are written in batches, so that this
- * costs nothing that matters.
+ * WAL with synchronous FULL: a commit survives a power loss (NORMAL may lose the last ones); metrics are written in
+ * batches, so that this costs nothing that matters.
  * @throws StudioError store_from_future
  */
 export function openWritable(path: string, list: readonly Migration[] = migrations): WritableDatabase {

@@ -29,7 +29,10 @@ export function emptyColumns(): StepColumns {
   return { step: [], loss: [], lr: [], gradNorm: [], tokensPerSecond: [], memoryBytes: [] };
 }
 
-/** Writes a batch in one transaction; metrics of a repeated step (after a resume) replace the old ones. @returns the log's lines as stored */
+/**
+ * Writes a batch in one transaction; metrics of a repeated step (after a resume) replace the old ones. @returns the
+ * log's lines as stored
+ */
 export function writeMetrics(
   database: WritableDatabase,
   runId: string,

@@ -33,7 +33,10 @@ export function sliceEvaluations(
   request: SliceRequest,
 ): ListSlice<Evaluation> {
   return readSlice(database, {
-    ...{ table: 'evaluations', columns: 'entity', project, request },
+    table: 'evaluations',
+    columns: 'entity',
+    project,
+    request,
     read: (row) => evaluationSchema.parse(entityOf(row)),
   });
 }

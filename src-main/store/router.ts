@@ -33,7 +33,8 @@ export function readRouterRecords(
   return {
     layout: routerLayoutSchema.parse(JSON.parse(layout)),
     records: rows.reverse().map(({ step, tokens, mean, magnitude }) => ({
-      ...{ step, tokens },
+      step,
+      tokens,
       mean: floatsOf(mean),
       magnitude: floatsOf(magnitude),
     })),

@@ -37,7 +37,10 @@ export function sliceRuns(
   return readSlice(database, { table: 'runs', columns, read, project, request });
 }
 
-/** A run's trainable parameters, without reading all else of it; null where there is no such run, or they are not counted yet. */
+/**
+ * A run's trainable parameters, without reading all else of it; null where there is no such run, or they are not
+ * counted yet.
+ */
 export function trainableOf({ readable }: ReadableDatabase, id: string): number | null {
   const found = readable.prepare("SELECT entity ->> '$.trainable' FROM runs WHERE id = ?").pluck().get(id);
   return typeof found === 'number' ? found : null;
@@ -56,7 +59,9 @@ export function newestRuns({ readable }: ReadableDatabase, most: number): Run[] 
     .map(read);
 }
 
-/** By id, else by name within the project: ids are the same everywhere, so that a job of another project can be reached. */
+/**
+ * By id, else by name within the project: ids are the same everywhere, so that a job of another project can be reached.
+ */
 export function findRun({ readable }: ReadableDatabase, project: string, reference: string): Run | null {
   const row = readable
     .prepare(

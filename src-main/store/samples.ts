@@ -14,14 +14,16 @@ export function insertSamples(
     insert.run(runId, prompt, step, text, tokens, end);
 }
 
-/** Answers to one prompt in order of their step; of more than `limit` evenly chosen ones, with the first and the last. */
+/**
+ * Answers to one prompt in order of their step; of more than `limit` evenly chosen ones, with the first and the last.
+ */
 export function readSamples(
   { readable }: ReadableDatabase,
   runId: string,
   { prompt, limit }: { prompt: number; limit: number },
 ): Sample[] {
-  // Row n is taken where its share of the parts between the first and the last grows past a whole number. Numbers are bound as floats,
-  // which would not be divided as whole ones: hence the cast.
+  // Row n is taken where its share of the parts between the first and the last grows past a whole number. Numbers are
+  // bound as floats, which would not be divided as whole ones: hence the cast.
   return readable
     .prepare(
       `WITH numbered AS (

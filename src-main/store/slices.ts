@@ -5,8 +5,8 @@ import type { ReadableDatabase } from './database.ts';
 const lists = { runs: 'id', evaluations: 'run_id' } as const;
 
 /**
- * Some entities of a project, newest first. What it takes does not grow with the list: the index of a project's times leads to the rows, and
- * what is counted is counted in indexes.
+ * Some entities of a project, newest first. What it takes does not grow with the list: the index of a project's times
+ * leads to the rows, and what is counted is counted in indexes.
  * @param project of the first slice; the others say theirs
  */
 export function readSlice<T>(

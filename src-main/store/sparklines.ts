@@ -4,8 +4,8 @@ import type { ReadableDatabase } from './database.ts';
 const stepsPerPoint = 8;
 
 /**
- * The training loss of a run in at most `points` places from its first to its last step, each the mean of a few steps: what it takes to
- * read does not grow with the run.
+ * The training loss of a run in at most `points` places from its first to its last step, each the mean of a few steps:
+ * what it takes to read does not grow with the run.
  */
 export function readSparkline({ readable }: ReadableDatabase, runId: string, points: number): number[] {
   const { first, last } = readable

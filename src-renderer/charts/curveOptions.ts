@@ -25,7 +25,10 @@ export interface AxisSettings extends Pick<CurveSettings, 'shown' | 'isLog' | 'r
   place?: (x: number) => string;
 }
 
-/** What all charts of curves have in common: an axis of steps (or another measure of progress) and a readout at the pointer. */
+/**
+ * What all charts of curves have in common: an axis of steps (or another measure of progress) and a readout at the
+ * pointer.
+ */
 export function axes(
   colors: ChartColors,
   { shown, isLog, readout, place }: AxisSettings,

@@ -4,7 +4,7 @@ import type { ChartOption } from './echarts.ts';
 import { readoutElement } from './readout.ts';
 import { tooltipStyle, type ChartColors } from './theme.ts';
 
-/** Told apart by dash and marker, since all have the colour of their method. */
+/** Told apart by dash and marker, since all have the color of their method. */
 const dashes = ['solid', 'dashed', 'dotted'] as const;
 const markers = ['circle', 'rect', 'triangle', 'diamond'] as const;
 

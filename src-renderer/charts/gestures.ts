@@ -13,8 +13,9 @@ export interface Zoom {
 const dragThreshold = 4;
 
 /**
- * Zooms and moves a chart's horizontal axis: the wheel zooms around the pointer (sideways or with Shift it moves), a drag marks the
- * range to show, a drag with Shift, with the middle button or by touch moves, a double click shows everything.
+ * Zooms and moves a chart's horizontal axis: the wheel zooms around the pointer (sideways or with Shift it moves), a
+ * drag marks the range to show, a drag with Shift, with the middle button or by touch moves, a double click shows
+ * everything.
  *
  * @param zoom as it is at the moment of a gesture
  * @param showBrush the marked stretch in pixels, null once it is gone

@@ -3,7 +3,7 @@ import type { ChartOption } from './echarts.ts';
 import { readoutElement } from './readout.ts';
 import { tooltipStyle, type ChartColors } from './theme.ts';
 
-/** Modules by layers, the darker the more. @param token colour of the largest value */
+/** Modules by layers, the darker the more. @param token color of the largest value */
 export function heatOption(
   colors: ChartColors,
   map: { modules: readonly string[]; layers: number; cells: readonly (readonly number[])[] },

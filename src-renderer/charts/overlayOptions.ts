@@ -13,10 +13,12 @@ export interface OverlaidRun {
   heldOut: readonly (readonly [x: number, loss: number])[];
 }
 
-/** Markers along a line, so that methods are told apart without colours. */
+/** Markers along a line, so that methods are told apart without colors. */
 const markersPerLine = 8;
 
-/** Loss curves of several runs: colour and marker say the method, the end of a line its run, dashes the held-out loss. */
+/**
+ * Loss curves of several runs: color and marker say the method, the end of a line its run, dashes the held-out loss.
+ */
 export function overlayOption(
   colors: ChartColors,
   runs: readonly OverlaidRun[],

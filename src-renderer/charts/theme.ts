@@ -1,4 +1,4 @@
-/** Colours of the page's tokens as a canvas needs them: resolved values. */
+/** Colors of the page's tokens as a canvas needs them: resolved values. */
 export interface ChartColors {
   text: string;
   soft: string;

@@ -5,8 +5,8 @@ const waiting = new Set<() => void>();
 let isAsked = false;
 
 /**
- * Does something in one of the next frames, in turn: several charts that are made or get new numbers at once would else keep a click
- * waiting for all of them. @returns what takes it back
+ * Does something in one of the next frames, in turn: several charts that are made or get new numbers at once would else
+ * keep a click waiting for all of them. @returns what takes it back
  */
 export function inTurn(work: () => void): () => void {
   waiting.add(work);

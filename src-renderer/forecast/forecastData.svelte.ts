@@ -9,8 +9,8 @@ export interface ForecastData {
 }
 
 /**
- * Reads what was measured on this machine, anew whenever a run or a probe has ended, and the token lengths of the chosen data. To be
- * called where a component is made.
+ * Reads what was measured on this machine, anew whenever a run or a probe has ended, and the token lengths of the
+ * chosen data. To be called where a component is made.
  */
 export function forecastData(
   studio: Studio,

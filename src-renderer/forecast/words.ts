@@ -11,7 +11,7 @@ export const partNames: Readonly<Record<MemoryPart, { label: string; definition:
   weights: { label: 'Base weights', definition: 'All parameters of the base, in the type that computes.' },
   adapter: { label: 'Adapter', definition: 'Its parameters in f32, and row indices.' },
   gradients: { label: 'Gradients', definition: 'One f32 number for each trainable parameter.' },
-  optimiser: { label: 'Optimizer', definition: 'Its state: two f32 numbers a parameter for AdamW.' },
+  optimizer: { label: 'Optimizer', definition: 'Its state: two f32 numbers a parameter for AdamW.' },
   activations: {
     label: 'Activations',
     definition: 'What the layers keep for the backward pass, adapters included.',

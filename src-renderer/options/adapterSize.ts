@@ -10,7 +10,9 @@ import type { TrainForm } from './trainForm.ts';
 /** Greatest rank of the slider: beyond it people type. */
 const mostOfSlider = 256;
 
-/** The form's adapter as far as its size goes, whatever the method; empty boxes count as 1, unreadable texts as empty. */
+/**
+ * The form's adapter as far as its size goes, whatever the method; empty boxes count as 1, unreadable texts as empty.
+ */
 export function adapterSize(form: Readonly<TrainForm>): AdapterConfig {
   const layers = readLayers(form.layers);
   const ranks = readPattern(form.rankPattern);
@@ -31,7 +33,9 @@ export function adapterSize(form: Readonly<TrainForm>): AdapterConfig {
   };
 }
 
-/** Step and greatest rank of the slider; any rank where the choice of modules is impossible, which is said beside it. */
+/**
+ * Step and greatest rank of the slider; any rank where the choice of modules is impossible, which is said beside it.
+ */
 export function rankRange(
   form: Readonly<TrainForm>,
   model: Model | undefined,

@@ -136,12 +136,12 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
     definition: 'Exponent of the decay: 1 is a straight line.',
     isFraction: true,
   },
-  maxSteps: { label: 'Max steps', definition: 'Optimiser steps of the run.', unit: 'steps' },
+  maxSteps: { label: 'Max steps', definition: 'Optimizer steps of the run.', unit: 'steps' },
   epochs: { label: 'Epochs', definition: 'Passes over the training rows.', isFraction: true },
   batch: { label: 'Batch size', definition: 'Rows in one forward pass.', unit: 'rows' },
   accumulate: {
     label: 'Gradient accumulation',
-    definition: 'Forward passes in one optimiser step: as if the batch were so many times larger.',
+    definition: 'Forward passes in one optimizer step: as if the batch were so many times larger.',
   },
   context: {
     label: 'Context length',

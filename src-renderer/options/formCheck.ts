@@ -37,7 +37,7 @@ export interface FormCheck {
   /** What keeps it from starting, in the order of the form. */
   missing: string[];
   count: ParameterCount | null;
-  /** Optimiser steps, where they can be known. */
+  /** Optimizer steps, where they can be known. */
   steps: number | null;
   /** Rows that are trained on, after those held out. */
   trainRows: number | null;
@@ -70,7 +70,13 @@ export function checkForm(form: Readonly<TrainForm>, library: Library): FormChec
     missing.push(wrong === 1 ? 'Correct the marked value' : `Correct the ${wrong} marked values`);
   return {
     config: missing.length === 0 ? draft : null,
-    ...{ draft, problems, missing, count, steps, trainRows, runName },
+    draft,
+    problems,
+    missing,
+    count,
+    steps,
+    trainRows,
+    runName,
   };
 }
 

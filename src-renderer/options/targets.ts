@@ -10,7 +10,10 @@ export function allModules(model: Model | undefined): readonly TargetModule[] {
   return model ? linearModules(modelShape(model)) : targetModules;
 }
 
-/** The chosen modules in the model's own names: q, k and v together are qkv_proj where they lie in one matrix. What it lacks stays. */
+/**
+ * The chosen modules in the model's own names: q, k and v together are qkv_proj where they lie in one matrix. What it
+ * lacks stays.
+ */
 export function ownTargets(
   targets: readonly TargetModule[],
   model: Model | null | undefined,

@@ -49,7 +49,10 @@ export interface TrainForm extends FormOptions {
   length: 'epochs' | 'steps';
 }
 
-/** How long a run of the form is until somebody says otherwise: long enough to see the loss fall, short enough to wait for. */
+/**
+ * How long a run of the form is until somebody says otherwise: long enough to see the loss fall, short enough to wait
+ * for.
+ */
 const firstSteps = 200;
 const firstEvalEvery = 50;
 
@@ -145,7 +148,13 @@ function isSamplesForm(value: unknown): value is SamplesForm {
 export function deciding(form: Readonly<TrainForm>): DecidingOptions {
   const { method, router, gate, optimizer, schedule, heldOutFraction, heldOutRows } = form;
   return {
-    ...{ method, router, gate, optimizer, schedule, heldOutFraction, heldOutRows },
+    method,
+    router,
+    gate,
+    optimizer,
+    schedule,
+    heldOutFraction,
+    heldOutRows,
     maxSteps: form.length === 'steps' ? (form.maxSteps ?? firstSteps) : null,
   };
 }

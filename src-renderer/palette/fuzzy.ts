@@ -1,6 +1,6 @@
 /**
- * How well a query fits a text: every character of the query must stand in it, in order. Beginnings of words and unbroken stretches count
- * more, and of two equally good texts the shorter one.
+ * How well a query fits a text: every character of the query must stand in it, in order. Beginnings of words and
+ * unbroken stretches count more, and of two equally good texts the shorter one.
  * @returns null where it does not fit, else a number that is greater for a better fit
  */
 export function fuzzyScore(query: string, text: string): number | null {

@@ -7,7 +7,9 @@ export interface StreamPlace {
 }
 
 export interface EventStream {
-  /** The last event seen, for the next `subscribe`; null before the first answer: events that come earlier are dropped. */
+  /**
+   * The last event seen, for the next `subscribe`; null before the first answer: events that come earlier are dropped.
+   */
   place(): StreamPlace | null;
   /** The core's answer to `subscribe`: its epoch and last number. */
   subscribed(at: StreamPlace): void;
@@ -15,9 +17,9 @@ export interface EventStream {
 }
 
 /**
- * Follows the stream over reconnects: passes each event on once and in order, and says when some were missed (a new epoch
- * because the core restarted, or a hole in the numbers because they are no longer kept). After `onGap` everything that
- * was built from events must be loaded again.
+ * Follows the stream over reconnects: passes each event on once and in order, and says when some were missed (a new
+ * epoch because the core restarted, or a hole in the numbers because they are no longer kept). After `onGap` everything
+ * that was built from events must be loaded again.
  */
 export function createEventStream(listener: {
   onEvent(event: StudioEvent): void;
@@ -33,8 +35,8 @@ export function createEventStream(listener: {
       if (missed) listener.onGap();
     },
     event({ epoch, sequence, event }) {
-      // The shell still passes on what the page asked for before it was reloaded: only what follows the answer to this page's own
-      // `subscribe` is its stream, and without that answer it would never load.
+      // The shell still passes on what the page asked for before it was reloaded: only what follows the answer to this
+      // page's own `subscribe` is its stream, and without that answer it would never load.
       if (place === null) return;
       if (place.epoch === epoch && sequence <= place.sequence) return;
       const missed = place.epoch !== epoch || sequence !== place.sequence + 1;

@@ -20,8 +20,8 @@ export interface Transport {
   /** Never rejects: a failed connection is a Reply too. Aborting cancels the work where it can be cancelled. */
   call(name: string, input: unknown, signal?: AbortSignal): Promise<Reply>;
   /**
-   * Sends a dataset file from this computer, for import; answers with the dataset. Null where the core is on the same computer and is given
-   * a path instead.
+   * Sends a dataset file from this computer, for import; answers with the dataset. Null where the core is on the same
+   * computer and is given a path instead.
    */
   uploadDataset: ((file: File) => Promise<Reply>) | null;
   /** Opens the channel for events and keeps it open. Called once. */

@@ -1,4 +1,7 @@
-/** The time, anew every second, for what is told in seconds while nothing happens. To be called while a component is made. */
+/**
+ * The time, anew every second, for what is told in seconds while nothing happens. To be called while a component is
+ * made.
+ */
 export function secondClock(): { readonly now: number } {
   let now = $state(Date.now());
   $effect(() => {

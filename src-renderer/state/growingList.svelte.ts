@@ -7,7 +7,9 @@ export interface ListPart {
   total: number;
 }
 
-/** A long list of the core, newest first, as a page sees it: its first slice at once, the others come in the background. */
+/**
+ * A long list of the core, newest first, as a page sees it: its first slice at once, the others come in the background.
+ */
 export class GrowingList<T extends Entry> {
   /** What is here: of a list that is not whole the newest, and older ones that were asked for by name. */
   entries: readonly T[] = $state.raw([]);
@@ -66,7 +68,8 @@ export class GrowingList<T extends Entry> {
 const retryAfterMs = 1000;
 
 /**
- * Adds the other slices, one after the other, until the list is whole or another load of it has begun, whose slices are newer.
+ * Adds the other slices, one after the other, until the list is whole or another load of it has begun, whose slices are
+ * newer.
  * @param options.onProblem is told why a slice cannot be had, and null once it could
  */
 export async function loadRest<T extends Entry>(

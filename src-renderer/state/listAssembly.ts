@@ -7,11 +7,14 @@ export interface Entry {
 }
 
 /**
- * A list of the core, newest first, put together from slices. Events that come meanwhile are newer than what a slice says of the same
- * entry.
+ * A list of the core, newest first, put together from slices. Events that come meanwhile are newer than what a slice
+ * says of the same entry.
  */
 export class ListAssembly<T extends Entry> {
-  /** What is here: of a list that is not whole the newest, and older ones that were asked for by name. Replaced, never changed. */
+  /**
+   * What is here: of a list that is not whole the newest, and older ones that were asked for by name. Replaced, never
+   * changed.
+   */
   entries: readonly T[] = [];
   /** How many there are, with those on their way. */
   total = 0;
@@ -33,7 +36,8 @@ export class ListAssembly<T extends Entry> {
 
   /**
    * Loads the list anew, from its first slice.
-   * @param options.isSame whether it is still the list of the same project: then nothing that is shown vanishes meanwhile
+   * @param options.isSame whether it is still the list of the same project: then nothing that is shown vanishes
+   * meanwhile
    */
   begin(first: ListSlice<T>, { isSame }: { isSame: boolean }): void {
     this.#forgetLoad();

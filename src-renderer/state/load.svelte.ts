@@ -6,7 +6,9 @@ const everyMs = 4000;
 /** How much of the machine is in use; null until it is known. */
 export const machine = $state<{ load: MachineLoad | null }>({ load: null });
 
-/** Looks every few seconds while the page is seen and the studio answers. To be called in an effect. @returns ends it */
+/**
+ * Looks every few seconds while the page is seen and the studio answers. To be called in an effect. @returns ends it
+ */
 export function watchLoad(studio: Studio): () => void {
   let isEnded = false;
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -26,7 +26,8 @@ const shortestStallMs = 10_000;
 const usualStepsOfAStall = 5;
 
 /**
- * How long no step has come from a run that trains, where that is unusual, and what is usual: a step that takes long is no fault by itself.
+ * How long no step has come from a run that trains, where that is unusual, and what is usual: a step that takes long is
+ * no fault by itself.
  * @returns milliseconds; null where nothing is unusual, or nothing can be said yet
  */
 export function stallOf(pace: Pace, now: number): { sinceMs: number; usualMs: number } | null {

@@ -128,7 +128,10 @@ export class Studio {
     return run.project === this.info?.project;
   }
 
-  /** Loads a run's curves into `curves`, in that detail at least; without one, enough for a sparkline. @throws StudioError */
+  /**
+   * Loads a run's curves into `curves`, in that detail at least; without one, enough for a sparkline. @throws
+   * StudioError
+   */
   loadCurves(runId: string, ask?: CurveAsk): Promise<void> {
     return this.curves.load(runId, ask);
   }
@@ -137,7 +140,10 @@ export class Studio {
     this.doctor = await this.client.call('studio.doctor', {});
   }
 
-  /** Opens a project, and returns when its lists are here: no page is to show those of the one before. @throws StudioError */
+  /**
+   * Opens a project, and returns when its lists are here: no page is to show those of the one before. @throws
+   * StudioError
+   */
   async openProject(project: string): Promise<void> {
     await this.client.call('projects.open', { project });
     await this.#reload();

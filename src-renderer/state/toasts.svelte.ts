@@ -17,7 +17,9 @@ export interface Toast {
 }
 
 let lastId = 0;
-/** What stands at the edge of the page now, oldest first. Toasts only confirm; failures are told where they happened. */
+/**
+ * What stands at the edge of the page now, oldest first. Toasts only confirm; failures are told where they happened.
+ */
 export const toasts = $state<Toast[]>([]);
 
 /** Confirms something that was done. */
@@ -26,7 +28,8 @@ export function confirmDone(text: string): void {
 }
 
 /**
- * Deletes something and offers to take it back for half a minute. What fails in `remove` is thrown, for the caller to show in place.
+ * Deletes something and offers to take it back for half a minute. What fails in `remove` is thrown, for the caller to
+ * show in place.
  * @param options.text what is gone, for example `Deleted the run lora-r8.`
  * @throws StudioError as `remove` does
  */

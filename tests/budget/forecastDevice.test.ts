@@ -52,13 +52,28 @@ it('fits where card and machine have room for their parts, and is tight or too l
 it('takes what was measured on the same kind of device, and never a process’s memory for a card’s', () => {
   const made = forecastTraining(planned, cpu);
   const record: ForecastRecord = {
-    ...{ runId: 'r', name: 'r', modelId: 'm', device: 'cpu', config: planned.config, createdAt: '' },
+    runId: 'r',
+    name: 'r',
+    modelId: 'm',
+    device: 'cpu',
+    config: planned.config,
+    createdAt: '',
     forecast: {
-      ...{ modelledBytes: made.memory.bytes, memoryBytes: made.memory.bytes, seconds: 1, rowTokens: 512 },
-      ...{ modelledSecondsPerStep: 1, secondsPerStep: 1, memoryBasis: 'model', timeBasis: 'model' },
+      modelledBytes: made.memory.bytes,
+      memoryBytes: made.memory.bytes,
+      seconds: 1,
+      rowTokens: 512,
+      modelledSecondsPerStep: 1,
+      secondsPerStep: 1,
+      memoryBasis: 'model',
+      timeBasis: 'model',
     },
     measured: {
-      ...{ peakMemoryBytes: 2 * made.memory.bytes, secondsPerStep: 7, startSeconds: 1, seconds: 9, steps: 2 },
+      peakMemoryBytes: 2 * made.memory.bytes,
+      secondsPerStep: 7,
+      startSeconds: 1,
+      seconds: 9,
+      steps: 2,
     },
   };
   const onGpu = (records: ForecastRecord[]) => forecastTraining(planned, { ...gpu, records });

@@ -31,15 +31,15 @@ it('has the peak memory of evaluations that were measured, 15 % off at most in t
 });
 
 const planned: PlannedEvaluation = {
-  ...{
-    modelId: 'm',
-    shape: presets['llama-3.2-1b']!,
-    benchmark: 'gsm8k',
-    precision: 'f32',
-    adapter: null,
-    loadIn8bit: false,
-  },
-  ...{ items: 100, rowTokens: 200, maxTokens: 256 },
+  modelId: 'm',
+  shape: presets['llama-3.2-1b']!,
+  benchmark: 'gsm8k',
+  precision: 'f32',
+  adapter: null,
+  loadIn8bit: false,
+  items: 100,
+  rowTokens: 200,
+  maxTokens: 256,
 };
 const machine = { cores: 8, gpu: null };
 
@@ -58,7 +58,11 @@ it('takes longer for more items and longer answers, and more memory for a longer
 it('learns from evaluations of the same kind of device, the same model before others', () => {
   const made = forecastEvaluation(planned, machine, []);
   const record = (factor: number, rest: Partial<EvaluationRecord> = {}): EvaluationRecord => ({
-    ...{ modelId: 'm', benchmark: 'gsm8k', precision: 'f32', forecast: made, ...rest },
+    modelId: 'm',
+    benchmark: 'gsm8k',
+    precision: 'f32',
+    forecast: made,
+    ...rest,
     measured: { peakMemoryBytes: factor * made.modelledBytes, seconds: factor * made.modelledSeconds },
   });
   const with2 = forecastEvaluation(planned, machine, [record(1.5), record(2, { modelId: 'other' })]);

@@ -42,10 +42,10 @@ describe('peak memory', () => {
       weights: 4 * base,
       adapter: 0,
       gradients: 4 * base,
-      optimiser: 8 * base,
+      optimizer: 8 * base,
     });
     const trainable = 16 * 16 * (2 * 4096 + 2 * 2560 + 3 * 10240);
-    expect(parts.optimiser).toBe(8 * trainable);
+    expect(parts.optimizer).toBe(8 * trainable);
     expect(trainingMemory(llama, config({ accumulate: 2 }), layout).parts.gradients).toBe(8 * trainable);
     const eight = trainingMemory(llama, config({ loadIn8bit: true }), layout).parts.weights;
     // A byte a number in linear modules and four for each of their rows; the rest as before.
@@ -62,7 +62,7 @@ describe('peak memory', () => {
         3 * llama.hiddenSize * llama.intermediateSize);
     expect(eight).toBe(parts.weights - 3 * linear + 4 * rows);
     const small = trainingMemory(llama, config({ optimizer: 'adamw8bit' }), layout);
-    expect(small.parts.optimiser / parts.optimiser).toBeCloseTo(0.254, 3);
+    expect(small.parts.optimizer / parts.optimizer).toBeCloseTo(0.254, 3);
   });
 
   it('falls with checkpointing and bf16, and grows with batch, context and what a method keeps', () => {

@@ -143,9 +143,9 @@ describe('negotiator', () => {
     expect(found.some(({ id }) => id === 'rank')).toBe(false);
     expect(found.some(({ id }) => id === 'optimizer')).toBe(true);
     // What full fine-tuning trains cannot be kept in 8 bits.
-    expect(found.some(({ id }) => id === 'quantised_base')).toBe(false);
+    expect(found.some(({ id }) => id === 'quantized_base')).toBe(false);
     const eight = negotiate(planned(), bare, { memoryBytes: 1e9, seconds: null }, lengths).find(
-      ({ id }) => id === 'quantised_base',
+      ({ id }) => id === 'quantized_base',
     )!;
     expect(eight.changes).toEqual({ loadIn8bit: true });
     // Three of four bytes of 973 million linear weights, less what one of them takes when it is widened.

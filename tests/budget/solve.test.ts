@@ -13,7 +13,12 @@ import { createRandom } from '../../src-main/statistics/random.ts';
 
 const plainShape: ModelShape = {
   ...presets['llama-3-8b']!,
-  ...{ hiddenSize: 24, intermediateSize: 36, heads: 4, keyValueHeads: 2, headDim: 6, layers: 3 },
+  hiddenSize: 24,
+  intermediateSize: 36,
+  heads: 4,
+  keyValueHeads: 2,
+  headDim: 6,
+  layers: 3,
   vocabularySize: 50,
 };
 const shapes: Record<string, ModelShape> = {

@@ -35,15 +35,18 @@ it('trains what a file says: model, data, name and options; the rest is listed',
   writeGeneratedDataset(data, 40, 1);
   const file = join(home, 'peft.json');
   const document = {
-    ...{ model_name_or_path: tinyLlama, dataset_name: data, run_name: 'from a file' },
-    ...{
-      peft_type: 'LORA',
-      r: 2,
-      lora_alpha: 4,
-      target_modules: ['q_proj', 'v_proj'],
-      task_type: 'CAUSAL_LM',
-    },
-    ...{ max_steps: 2, max_length: 64, per_device_train_batch_size: 2, held_out_fraction: 0 },
+    model_name_or_path: tinyLlama,
+    dataset_name: data,
+    run_name: 'from a file',
+    peft_type: 'LORA',
+    r: 2,
+    lora_alpha: 4,
+    target_modules: ['q_proj', 'v_proj'],
+    task_type: 'CAUSAL_LM',
+    max_steps: 2,
+    max_length: 64,
+    per_device_train_batch_size: 2,
+    held_out_fraction: 0,
   };
   writeFileSync(file, JSON.stringify(document));
   const trained = train('--config', file, '--json');

@@ -94,7 +94,7 @@ it('a number in the field "task" is the task of the row; words there mean someth
   const example = (task: unknown) =>
     toExample('x', { number: 3, value: { prompt: 'p', completion: 'c', task } }, 'prompt_completion');
   expect(example(4)).toEqual({ prompt: 'p', answer: 'c', task: 4 });
-  for (const task of [undefined, null, 'summarise', { id: 1 }])
+  for (const task of [undefined, null, 'summarize', { id: 1 }])
     expect(example(task)).toEqual({ prompt: 'p', answer: 'c' });
   for (const task of [-1, 1.5, 1001])
     expect(() => example(task)).toThrow(

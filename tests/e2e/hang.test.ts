@@ -32,7 +32,10 @@ describe.skipIf(!chromiumPath)(`a studio that hangs${chromiumNote}`, () => {
       context: 64,
     };
     const { id } = await studio.call<{ id: string }>('runs.start', {
-      ...{ name: 'long', model: 'tiny', dataset: 'sums', config },
+      name: 'long',
+      model: 'tiny',
+      dataset: 'sums',
+      config,
     });
     await page.goto(new URL(`/train/runs/${id}`, server.url).href);
     await studio.waitForStep(5);

@@ -132,7 +132,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     const problems: string[] = [];
     for (const theme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme: theme });
-      // Colours pass over into each other.
+      // Colors pass over into each other.
       await page.waitForTimeout(300);
       for (const problem of await seriousProblems(page)) problems.push(`${theme} ${problem}`);
       await page.setViewportSize({ width: 1360, height: 860 });
@@ -171,7 +171,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     const problems: string[] = [];
     for (const theme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme: theme });
-      // Colours pass over into each other.
+      // Colors pass over into each other.
       await page.waitForTimeout(300);
       await page.setViewportSize({ width: 1360, height: 860 });
       for (const problem of await seriousProblems(page)) problems.push(`${theme} ${problem}`);

@@ -21,7 +21,10 @@ const parts = {
   Config: 'Configuration',
 } as const;
 
-/** Milliseconds from a click on a link of the page's parts to the second frame after it, which is painted with that part in it. */
+/**
+ * Milliseconds from a click on a link of the page's parts to the second frame after it, which is painted with that part
+ * in it.
+ */
 const clickToPaint = (name: string) => `new Promise((resolve) => {
   const link = [...document.querySelectorAll('nav[aria-label="Run"] a')].find((a) => a.textContent === '${name}');
   const begin = performance.now();
@@ -55,7 +58,11 @@ describe.skipIf(!chromiumPath)(`the parts of a run's page${chromiumNote}`, () =>
       dataset: 'sums',
       config: {
         adapter: { method: 'idlora', rank: 4, alpha: 8, clusters: 2, boost: 2 },
-        ...{ maxSteps: steps, batch: 2, context: 64, learningRate: 0.01, evalEvery: 100 },
+        maxSteps: steps,
+        batch: 2,
+        context: 64,
+        learningRate: 0.01,
+        evalEvery: 100,
         samples: { prompts: ['2 + 3 ='], every: 200, maxTokens: 8 },
       },
     });

@@ -46,7 +46,8 @@ describe.skipIf(!chromiumPath)(`studies in a browser${chromiumNote}`, () => {
     await studio.addDataset(file);
     await page.getByRole('heading', { name: 'sums' }).waitFor();
     await studio.configure({
-      ...{ method: 'LoRA', name: '' },
+      method: 'LoRA',
+      name: '',
       fields: { Rank: '2', 'Max steps': '4', 'Context length': '64' },
     });
   });

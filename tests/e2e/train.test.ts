@@ -45,7 +45,7 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
   const addressOf = () => new URL(page.url()).pathname + new URL(page.url()).search;
   const clipboard = () => page.evaluate<string>('navigator.clipboard.readText()');
 
-  it('shows the options of the chosen method and optimiser only, by keyboard', async () => {
+  it('shows the options of the chosen method and optimizer only, by keyboard', async () => {
     await page.getByRole('radio', { name: /^LoRA\b/ }).check();
     await page.getByText('Advanced', { exact: false }).first().click();
     await expect.poll(() => number('Clusters').count()).toBe(0);

@@ -43,10 +43,16 @@ describe.skipIf(!chromiumPath)(`clicks while a run trains${chromiumNote}`, () =>
     await studio.call('models.add', { folder: tinyLlama, name: 'tiny' });
     await studio.call('datasets.add', { path: file, name: 'sums' });
     const run = await studio.call<{ id: string }>('runs.start', {
-      ...{ name: 'clicks', model: 'tiny', dataset: 'sums' },
+      name: 'clicks',
+      model: 'tiny',
+      dataset: 'sums',
       config: {
         adapter: { method: 'idlora', rank: 4, alpha: 8, clusters: 2 },
-        ...{ maxSteps: 200_000, batch: 2, context: 64, evalEvery: 200, heldOutFraction: 0.1 },
+        maxSteps: 200_000,
+        batch: 2,
+        context: 64,
+        evalEvery: 200,
+        heldOutFraction: 0.1,
         checkpointEvery: 500,
         samples: { prompts: ['2 + 3 ='], every: 200, maxTokens: 8 },
       },

@@ -12,7 +12,10 @@ import { writeLongRun } from '../support/longRun.ts';
 /* A run of 100,000 steps in a real database, opened and panned in a real Chromium (software rendering, 1360 x 900). */
 const steps = 100_000;
 
-/** Moves a chart by dragging with Shift for some seconds, one movement a frame. @returns milliseconds between frames, ascending */
+/**
+ * Moves a chart by dragging with Shift for some seconds, one movement a frame. @returns milliseconds between frames,
+ * ascending
+ */
 const panning = `async (seconds) => {
   const chart = document.querySelector('[data-points]');
   const { left, top, width, height } = chart.getBoundingClientRect();

@@ -14,9 +14,9 @@ import { writeRandomModel } from '../support/measuredTraining.ts';
 import { projectFolder } from '../support/paths.ts';
 
 /*
- * Forecasts against real evaluations: both benchmarks, lengths and precisions on two models of random weights, whose answers never end
- * early. Each is made once to calibrate and once, with twice the items, to be foreseen. The peaks are those of
- * tests/budget/recorded/evaluationPeaks.json; times only say something on a machine that does nothing else.
+ * Forecasts against real evaluations: both benchmarks, lengths and precisions on two models of random weights, whose
+ * answers never end early. Each is made once to calibrate and once, with twice the items, to be foreseen. The peaks are
+ * those of tests/budget/recorded/evaluationPeaks.json; times only say something on a machine that does nothing else.
  */
 const read = (name: string) =>
   JSON.parse(readFileSync(join(projectFolder, 'tests', 'budget', 'recorded', name), 'utf8')) as never;
@@ -46,7 +46,10 @@ it('peak memory within 15 % and time within 25 % after one evaluation like it (m
       const first = await measureEvaluation(join(folder, name), planned);
       const { modelId, benchmark, precision } = planned;
       const record: EvaluationRecord = {
-        ...{ modelId, benchmark, precision, measured: first },
+        modelId,
+        benchmark,
+        precision,
+        measured: first,
         forecast: forecastEvaluation(planned, machine, []),
       };
       const longer = { ...planned, items: 2 * planned.items };

@@ -10,8 +10,9 @@ import { measureTraining, writeRandomModel } from '../support/measuredTraining.t
 import { projectFolder } from '../support/paths.ts';
 
 /*
- * Forecasts against real trainings: methods, batches, contexts, precisions, checkpointing and optimizers on two models of random weights.
- * Each is probed and then trained. Memory may be measured at any load; times only say something on a machine that does nothing else.
+ * Forecasts against real trainings: methods, batches, contexts, precisions, checkpointing and optimizers on two models
+ * of random weights. Each is probed and then trained. Memory may be measured at any load; times only say something on a
+ * machine that does nothing else.
  */
 const { shapes, runs } = JSON.parse(
   readFileSync(join(projectFolder, 'tests', 'budget', 'recorded', 'peaks.json'), 'utf8'),

@@ -5,10 +5,13 @@ import { chromiumNote, chromiumPath, launchChromium } from '../e2e/support/chrom
 import { filledHome } from '../e2e/support/filledHome.ts';
 import { removeHome, startStudio } from '../e2e/support/studioServer.ts';
 
-/* History on 10,000 runs and 10,000 scores, opened cold: the core has just started and the browser has no page of it. */
+/* History on 10,000 runs and 10,000 scores, opened cold: the core has just started, the browser has no page yet. */
 const rounds = 7;
 
-/** Notes when the page shows its heading, its first rows and all rows, and the longest gap between two frames from then on. */
+/**
+ * Notes when the page shows its heading, its first rows and all rows, and the longest gap between two frames from then
+ * on.
+ */
 const watch = `
   const seen = (window.seen = { gap: 0 });
   let last = performance.now();

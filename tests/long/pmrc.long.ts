@@ -17,8 +17,8 @@ import { writeSafetensors } from '../../src-main/formats/files/safetensors.ts';
 import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 
 /*
- * PMRC at the size of Llama 3 8B (section 4.1 of the paper). Bounds are for two cores that do nothing else; the load that was there
- * is printed with the figures.
+ * PMRC at the size of Llama 3 8B (section 4.1 of the paper). Bounds are for two cores that do nothing else; the load
+ * that was there is printed with the figures.
  */
 const { tf } = loadTensorflow();
 const folder = mkdtempSync(join(tmpdir(), 'id-lora-long-'));

@@ -40,7 +40,11 @@ function built(adapter: AdapterConfig | null, rows: number, isTraining: boolean)
     adapter && method
       ? method.forward(methodOps, {
           config: adapter,
-          ...{ shape, rows, x, base, weight },
+          shape,
+          rows,
+          x,
+          base,
+          weight,
           weightRows: (numbers) => methodOps.gather(weight, numbers, 0),
           taskSelection: graph.placeholder('selection', [rows, adapter.tasks + 1], 'f32'),
           parameter: (suffix) => parameters.get(suffix)!.value,

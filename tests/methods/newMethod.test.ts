@@ -23,8 +23,8 @@ import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { lossesOf, tinyLlama, trainTiny } from '../support/trainingRun.ts';
 
 /**
- * A method that nobody needs: one trained factor l_g for each group of s neighbouring outputs, y_j = (1 + l_g(j)) (W x)_j.
- * l [dOut / s] starts at zero; trained in each module: dOut / s. The option s is `boost`.
+ * A method that nobody needs: one trained factor l_g for each group of s neighbouring outputs, y_j = (1 + l_g(j)) (W
+ * x)_j. l [dOut / s] starts at zero; trained in each module: dOut / s. The option s is `boost`.
  */
 const scaling: AdapterMethod = {
   ...plainMethod,
@@ -57,8 +57,8 @@ const scaling: AdapterMethod = {
 };
 
 /*
- * All that the rest of the studio is told of it: a line in the registry, here in the place of a method whose name the contract knows.
- * A test file has modules of its own.
+ * All that the rest of the studio is told of it: a line in the registry, here in the place of a method whose name the
+ * contract knows. A test file has modules of its own.
  */
 Object.assign(adapterMethods, { lora: scaling });
 
@@ -82,15 +82,21 @@ it('is trained, stored and read again', async () => {
     folder,
     config: {
       adapter: config(4),
-      ...{ optimizer: 'sgd', schedule: 'constant', learningRate, clipNorm: null },
+      optimizer: 'sgd',
+      schedule: 'constant',
+      learningRate,
+      clipNorm: null,
       // Every step sees all rows.
-      ...{ batch: 13, maxSteps: 2, context: 32 },
+      batch: 13,
+      maxSteps: 2,
+      context: 32,
     },
   });
   expect(events).toContainEqual(expect.objectContaining({ trainable }));
   const [first, second] = lossesOf(events) as [number, number];
   const gradNorm = events.flatMap((event) => (event.type === 'step' ? [event.gradNorm] : []))[0]!;
-  // A small step along the gradient lowers the loss by the rate times the gradient's square, where the gradient is right.
+  // A small step along the gradient lowers the loss by the rate times the gradient's square, where the gradient is
+  // right.
   expect((first - second) / (learningRate * gradNorm ** 2)).toBeCloseTo(1, 1);
 
   const adapterFolder = trainedFolder(result.checkpoint!, 'lora');

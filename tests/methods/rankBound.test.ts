@@ -5,7 +5,9 @@ import type { LinearShape } from '../../src-main/methods/method.ts';
 import { methodOf } from '../../src-main/methods/registry.ts';
 import { numericRank, plain, plainOps, stacked, transposed, type Plain } from '../support/plainOps.ts';
 
-/** The update's matrix D, [dOut, dIn], of a random adapter with fixed random gates; the same weights for the same seed. */
+/**
+ * The update's matrix D, [dOut, dIn], of a random adapter with fixed random gates; the same weights for the same seed.
+ */
 function updateOf(adapter: AdapterConfig, shape: LinearShape, seed: number, gateSeed: number): Plain {
   const { dIn, dOut } = shape;
   const method = methodOf(adapter)!;
@@ -31,7 +33,11 @@ function updateOf(adapter: AdapterConfig, shape: LinearShape, seed: number, gate
   );
   const terms = method.forward(ops, {
     config: adapter,
-    ...{ shape, rows: dIn, x, base, weight },
+    shape,
+    rows: dIn,
+    x,
+    base,
+    weight,
     weightRows: (numbers) => ops.gather(weight, numbers, 0),
     taskSelection: plain([dIn, adapter.tasks + 1], (i) => (i % (adapter.tasks + 1) === 0 ? 1 : 0)),
     parameter: (suffix) => parameters.get(suffix)!,

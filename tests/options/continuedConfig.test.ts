@@ -12,7 +12,9 @@ const config = trainConfigSchema.parse({
   evalEvery: 1,
 });
 
-/** One other value for every option but the adapter's and those of the data, which is split before the engine sees it. */
+/**
+ * One other value for every option but the adapter's and those of the data, which is split before the engine sees it.
+ */
 const others = {
   learningRate: 1e-3,
   schedule: 'cosine',

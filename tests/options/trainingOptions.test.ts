@@ -10,7 +10,7 @@ import { adapterConfigSchema, trainConfigSchema } from '../../src-main/contract/
 import {
   flatten,
   mattering,
-  normalised,
+  normalized,
   optionChoices,
   optionDeclarations,
   optionNames,
@@ -55,7 +55,7 @@ it('leaves out of a configuration what does not matter in it', () => {
     epochs: 7,
     maxSteps: 3,
   });
-  expect(normalised(config)).toEqual(
+  expect(normalized(config)).toEqual(
     trainConfigSchema.parse({
       adapter: { method: 'full', rank: 1, alpha: 1 },
       optimizer: 'sgd',

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Precision } from '../../src-main/contract/training.ts';
 import { layOutBatch } from '../../src-main/engine/training/batches.ts';
-import { optimiserStep } from '../../src-main/engine/training/optimiserStep.ts';
+import { optimizerStep } from '../../src-main/engine/training/optimizerStep.ts';
 import { expectWithin } from '../support/parityBounds.ts';
 import {
   openParityCase,
@@ -20,7 +20,7 @@ async function follow(known: ParityCase, { train, losses, norms }: RecordedCurve
   const worst = { loss: 0, norm: 0 };
   losses.forEach((loss, i) => {
     const at = { step: i + 1, update: i + 1, learningRate: config.learningRate };
-    const step = optimiserStep(graph, config, [batch], at);
+    const step = optimizerStep(graph, config, [batch], at);
     worst.loss = Math.max(worst.loss, Math.abs(step.loss / loss - 1));
     worst.norm = Math.max(worst.norm, Math.abs(step.gradNorm / norms[i]! - 1));
   });
@@ -47,7 +47,7 @@ it('accumulation over single rows equals the whole batch, though rows have diffe
   const batches = rows.map((row) => layOutBatch([row], 1, layout.tokens));
   for (let step = 1; step <= 5; step++) {
     const at = { step, update: step, learningRate: config.learningRate };
-    const { loss, gradNorm } = optimiserStep(graph, config, batches, at);
+    const { loss, gradNorm } = optimizerStep(graph, config, batches, at);
     expect(Math.abs(loss / losses[step - 1]! - 1)).toBeLessThan(1e-3);
     expect(Math.abs(gradNorm / norms[step - 1]! - 1)).toBeLessThan(1e-3);
   }

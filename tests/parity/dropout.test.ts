@@ -55,7 +55,11 @@ async function withGivenMask({ peft, tasks }: DropoutCase, prefix: string, fusio
     tasks[Math.floor(i / width)] === i % width ? 1 : 0,
   );
   const terms = method.forward(methodOps, {
-    ...{ config, shape, rows, x, weight },
+    config,
+    shape,
+    rows,
+    x,
+    weight,
     base: matmul(x, weight, { transposeY: true }),
     weightRows: (numbers) => methodOps.gather(weight, numbers, 0),
     taskSelection: method.readsTasks(config) ? feed('selection', [rows, width], chosen) : null,

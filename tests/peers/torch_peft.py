@@ -42,15 +42,15 @@ def main(request):
     model = get_peft_model(base, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=TARGETS))
     trained = [p for p in model.parameters() if p.requires_grad]
     assert all(p.dtype == torch.float32 for p in trained)
-    optimiser = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0.0, fused=True)
     ids = torch.randint(0, shape["vocabularySize"], (batch, tokens))
 
     def step():
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         return loss.item()
 
     seconds, losses = [], []

@@ -266,10 +266,10 @@ describe('bad input: a clear error, nothing half-written', () => {
       /"mamba"/,
     ],
     [
-      'quantised weights',
+      'quantized weights',
       (f) => editConfig(f, { quantization_config: { bits: 4 } }),
       'model_unsupported',
-      /quantised/,
+      /quantized/,
     ],
     [
       'tensors of another size',

@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { projectFolder } from '../support/paths.ts';
 
 /**
- * The project's own linter on modules that do not exist: the rules look at a module's place and at what it imports, not at types, so
- * the checks that need a TypeScript program are off.
+ * The project's own linter on modules that do not exist: the rules look at a module's place and at what it imports, not
+ * at types, so the checks that need a TypeScript program are off.
  */
 const linter = new ESLint({
   cwd: projectFolder,
@@ -14,7 +14,9 @@ const linter = new ESLint({
   ruleFilter: ({ ruleId }) => ruleId === 'studio/imports',
 });
 
-/** What the linter says about one module of one line. A module that cannot be parsed would be a mistake of this test. */
+/**
+ * What the linter says about one module of one line. A module that cannot be parsed would be a mistake of this test.
+ */
 async function complaints(path: string, code: string): Promise<string[]> {
   const filePath = join(projectFolder, path);
   const [result] = await linter.lintText(

@@ -3,8 +3,13 @@ import { baseParameters, presets } from '../../src-main/shape/modelShape.ts';
 import { readShape } from '../../src-main/shape/readShape.ts';
 
 const llama = {
-  ...{ model_type: 'somellama', hidden_size: 4096, intermediate_size: 14336, num_hidden_layers: 32 },
-  ...{ num_attention_heads: 32, num_key_value_heads: 8, vocab_size: 128256 },
+  model_type: 'somellama',
+  hidden_size: 4096,
+  intermediate_size: 14336,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  vocab_size: 128256,
 };
 
 describe('a configuration of an unknown architecture', () => {

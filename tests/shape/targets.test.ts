@@ -32,15 +32,24 @@ it('counts follow the matrices', () => {
 
 it('models stored by earlier versions are read', () => {
   const stored = {
-    ...{ id: 'a', name: 'm', folder: '/m', copied: false, family: 'qwen3', parameters: 1, dtype: 'F32' },
-    ...{ sizeBytes: 1, contextLength: 8, vocabularySize: 8, hiddenSize: 8, intermediateSize: 8, layers: 1 },
-    ...{
-      heads: 1,
-      keyValueHeads: 1,
-      contentHash: 'x',
-      unusable: null,
-      createdAt: '2026-01-01T00:00:00.000Z',
-    },
+    id: 'a',
+    name: 'm',
+    folder: '/m',
+    copied: false,
+    family: 'qwen3',
+    parameters: 1,
+    dtype: 'F32',
+    sizeBytes: 1,
+    contextLength: 8,
+    vocabularySize: 8,
+    hiddenSize: 8,
+    intermediateSize: 8,
+    layers: 1,
+    heads: 1,
+    keyValueHeads: 1,
+    contentHash: 'x',
+    unusable: null,
+    createdAt: '2026-01-01T00:00:00.000Z',
   };
   const sizes = {
     headDim: 8,

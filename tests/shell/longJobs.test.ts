@@ -52,7 +52,13 @@ it('tells of what took long, and of nothing that a person saw end or ended', () 
 it('tells of downloads that end by themselves', () => {
   const { watch, notices, wait } = watched();
   const download = (id: string, state: Download['state']): Download => ({
-    ...{ id, repository: `team/${id}`, revision: 'main', commit: 'c', state, doneBytes: 1, totalBytes: 2 },
+    id,
+    repository: `team/${id}`,
+    revision: 'main',
+    commit: 'c',
+    state,
+    doneBytes: 1,
+    totalBytes: 2,
     error:
       state === 'failed' ? { code: 'internal', message: 'The Hub does not answer.', remedy: 'Wait.' } : null,
     createdAt: '2026-01-01T00:00:00.000Z',

@@ -22,7 +22,12 @@ function record(
   const run = sampleRun({ name });
   insertRun(database, run);
   const steps = losses.map(([step, loss]) => ({
-    ...{ step, loss, lr: 1, gradNorm: 1, tokensPerSecond: 1, memoryBytes: null },
+    step,
+    loss,
+    lr: 1,
+    gradNorm: 1,
+    tokensPerSecond: 1,
+    memoryBytes: null,
   }));
   writeMetrics(database, run.id, { steps, evals: [], logs: [] });
   return run.id;

@@ -41,7 +41,10 @@ interface Listing {
   siblings: object[];
 }
 
-/** A Hub in small: `org/tiny` with the files of a folder; large ones lie on a second server, to which the first sends on. */
+/**
+ * A Hub in small: `org/tiny` with the files of a folder; large ones lie on a second server, to which the first sends
+ * on.
+ */
 export interface HubServer {
   endpoint: string;
   commit: string;

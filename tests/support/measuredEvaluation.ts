@@ -48,8 +48,15 @@ export async function measureEvaluation(
       return { peakMemoryBytes, seconds: (performance.now() - begin) / 1000 };
     }
     const { peakMemoryBytes } = await host.start({
-      ...{ kind: 'generate', model, prompts: Array.from({ length: planned.items }, () => [...row()]) },
-      ...{ maxTokens: planned.maxTokens, temperature: 0, topP: 1, seed: 0, stop: [], batch: evaluationBatch },
+      kind: 'generate',
+      model,
+      prompts: Array.from({ length: planned.items }, () => [...row()]),
+      maxTokens: planned.maxTokens,
+      temperature: 0,
+      topP: 1,
+      seed: 0,
+      stop: [],
+      batch: evaluationBatch,
       // No id ends a row: every answer is as long as allowed.
       endIds: [planned.shape.vocabularySize + 1],
     }).result;

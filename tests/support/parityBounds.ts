@@ -23,7 +23,10 @@ export type ParityMeasure = keyof typeof parityBounds;
 /** `npm run parity` sets it: a file for one JSON line a measurement. */
 const report = process.env['ID_LORA_PARITY_REPORT'];
 
-/** Fails where `error` is not below the bound of its kind. @param name what was measured: the case, the parameter or the step */
+/**
+ * Fails where `error` is not below the bound of its kind. @param name what was measured: the case, the parameter or the
+ * step
+ */
 export function expectWithin(measure: ParityMeasure, name: string, error: number): void {
   const bound = parityBounds[measure];
   if (report) appendFileSync(report, `${JSON.stringify({ measure, name, error, bound })}\n`);

@@ -18,7 +18,7 @@ import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import { fixtures, recorded } from './paths.ts';
 
-/** Losses and gradient norms of optimiser steps on one batch, recorded with PyTorch. */
+/** Losses and gradient norms of optimizer steps on one batch, recorded with PyTorch. */
 export interface RecordedCurve {
   train: Omit<TrainConfigInput, 'adapter'>;
   losses: number[];

@@ -16,7 +16,10 @@ export function plainOps(softmax: (logits: Plain) => Plain): MethodOps<Plain> {
   const add = elementwise((a, b) => a + b);
   const map = (f: (value: number) => number) => (x: Plain) => ({ shape: x.shape, data: x.data.map(f) });
   return {
-    ...{ matmul, linear, add, softmax },
+    matmul,
+    linear,
+    add,
+    softmax,
     addAll: (terms) => terms.reduce((sum, term) => add(sum, term)),
     subtract: elementwise((a, b) => a - b),
     multiply: elementwise((a, b) => a * b),

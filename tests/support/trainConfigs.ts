@@ -7,7 +7,7 @@ import {
 import {
   flatten,
   nest,
-  normalised,
+  normalized,
   optionNames,
   type FlatConfig,
   type OptionName,
@@ -113,5 +113,5 @@ function polynomialEnds(method: Method): { label: string; config: TrainConfig }[
 
 function configOf(options: Partial<FlatConfig>): TrainConfig {
   const { adapter, ...run } = nest(options);
-  return normalised(trainConfigSchema.parse({ adapter: { rank: 8, alpha: 16, ...adapter }, ...run }));
+  return normalized(trainConfigSchema.parse({ adapter: { rank: 8, alpha: 16, ...adapter }, ...run }));
 }

@@ -36,8 +36,8 @@ export interface Forecast {
 }
 
 /**
- * Products that a core does in a second before anything was measured: careful for a processor without matrix units. A GPU's, by
- * precision, are assumed: a tenth of what a card of recent years names.
+ * Products that a core does in a second before anything was measured: careful for a processor without matrix units. A
+ * GPU's, by precision, are assumed: a tenth of what a card of recent years names.
  */
 const flopsPerCore = 40e9;
 const flopsOfGpu = { f32: 5e12, bf16: 15e12 };
@@ -66,9 +66,10 @@ export function startOf(shape: ModelShape): number {
 const mostCorrection = 3;
 
 /**
- * Forecast of a training's peak memory and time: the arithmetic, corrected by what was measured on this machine. What did the same step
- * before (or was probed) decides alone; else all measurements do, by the median of measured over modelled, those of the same precision
- * and model before others. Measurements on the other kind of device say nothing; the memory of a GPU is not measured at all.
+ * Forecast of a training's peak memory and time: the arithmetic, corrected by what was measured on this machine. What
+ * did the same step before (or was probed) decides alone; else all measurements do, by the median of measured over
+ * modelled, those of the same precision and model before others. Measurements on the other kind of device say nothing;
+ * the memory of a GPU is not measured at all.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
@@ -178,8 +179,8 @@ export function memoryFit(bytes: number, memoryBytes: number): FitVerdict {
 }
 
 /**
- * Tokens of a row of the batch: that of the longest row, rounded up to eights, at most the context (engine/training/trainer.ts). Packs
- * are as long as the context.
+ * Tokens of a row of the batch: that of the longest row, rounded up to eights, at most the context
+ * (engine/training/trainer.ts). Packs are as long as the context.
  */
 export function rowTokensOf(
   config: Pick<TrainConfig, 'context' | 'packing'>,

@@ -1,11 +1,11 @@
 import type { TrainConfig } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
-import { optimiserBytes } from './memory.ts';
+import { optimizerBytes } from './memory.ts';
 
 /** Disk space of a run's checkpoints. */
 export interface CheckpointDisk {
-  /** Bytes of one: the adapter, or after full fine-tuning the whole model in f32, and the optimiser's state. */
+  /** Bytes of one: the adapter, or after full fine-tuning the whole model in f32, and the optimizer's state. */
   each: number;
   /** So many lie on the disk at the same time: the latest two, the best, and the one that is being written. */
   atOnce: number;
@@ -19,7 +19,7 @@ export interface CheckpointDisk {
 export function checkpointDisk(shape: ModelShape, config: TrainConfig): CheckpointDisk {
   const count = countParameters(shape, config.adapter);
   const trained = config.adapter.method === 'full' ? 4 * count.base : count.adapterBytes.f32;
-  const each = trained + optimiserBytes(config, count.trainable);
+  const each = trained + optimizerBytes(config, count.trainable);
   // Without an interval the one at the end is the only one.
   const atOnce = config.checkpointEvery > 0 ? 3 + (config.keepBest ? 1 : 0) : 1;
   return { each, atOnce, bytes: each * atOnce };

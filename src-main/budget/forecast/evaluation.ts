@@ -60,8 +60,8 @@ function layoutOf({ benchmark, items, rowTokens, maxTokens }: PlannedEvaluation)
 }
 
 /**
- * Peak memory of an evaluation where its tensors live: no gradient is kept, so that one layer at a time is what it needs beside weights
- * and cache.
+ * Peak memory of an evaluation where its tensors live: no gradient is kept, so that one layer at a time is what it
+ * needs beside weights and cache.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
@@ -140,9 +140,9 @@ export interface EvaluationRecord {
 const secondsPerLayer = 0.0004;
 
 /**
- * Forecast of an evaluation's peak memory and time: the arithmetic, corrected by the evaluations that were made on this machine, those of
- * the same model, benchmark and length before others. Answers may end early: where none was made yet, what is generated is foreseen as if
- * every answer were as long as allowed.
+ * Forecast of an evaluation's peak memory and time: the arithmetic, corrected by the evaluations that were made on this
+ * machine, those of the same model, benchmark and length before others. Answers may end early: where none was made yet,
+ * what is generated is foreseen as if every answer were as long as allowed.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
@@ -166,7 +166,12 @@ export function forecastEvaluation(
   const basis = same.length > 0 ? 'measured' : ground.length > 0 ? 'machine' : 'model';
   const memory = device === 'gpu' ? [] : ground;
   return {
-    ...{ device, items, rowTokens, maxTokens, modelledBytes: bytes, modelledSeconds },
+    device,
+    items,
+    rowTokens,
+    maxTokens,
+    modelledBytes: bytes,
+    modelledSeconds,
     memoryBytes:
       bytes *
       correction(memory.map(({ measured, forecast }) => measured.peakMemoryBytes / forecast.modelledBytes)),
@@ -179,7 +184,10 @@ export function forecastEvaluation(
   };
 }
 
-/** How far forecasts of evaluations were off on this machine, as shares of what was measured (medians); null without one. */
+/**
+ * How far forecasts of evaluations were off on this machine, as shares of what was measured (medians); null without
+ * one.
+ */
 export function evaluationErrors(
   records: readonly EvaluationRecord[],
 ): { n: number; memory: number; time: number } | null {

@@ -20,8 +20,9 @@ export interface LayerCost {
 }
 
 /**
- * Op by op, what a gradient computes again from kept sums waits for nothing and is there from the forward pass on, in f32: of the gated
- * unit and of the norms so many tensors, and so many more that widen bf16 (measured; compiled functions have none of this).
+ * Op by op, what a gradient computes again from kept sums waits for nothing and is there from the forward pass on, in
+ * f32: of the gated unit and of the norms so many tensors, and so many more that widen bf16 (measured; compiled
+ * functions have none of this).
  */
 const eager = { gated: 2.5, normed: 6, widened: 2 };
 
@@ -29,8 +30,9 @@ const eager = { gated: 2.5, normed: 6, widened: 2 };
 const queryBlock = 128;
 
 /**
- * One decoder layer of the engine (engine/model/decoder.ts) over sizes: the same modules in the same order, with the same savings. A norm
- * keeps the sum that it takes, attention its weights and not its scores, the gated unit two sums instead of their addends.
+ * One decoder layer of the engine (engine/model/decoder.ts) over sizes: the same modules in the same order, with the
+ * same savings. A norm keeps the sum that it takes, attention its weights and not its scores, the gated unit two sums
+ * instead of their addends.
  *
  * @param adapters options at each adapted module of the layer
  * @param hasGradient whether anything before the layer is trained

@@ -11,7 +11,7 @@ export const memoryParts = [
   'weights',
   'adapter',
   'gradients',
-  'optimiser',
+  'optimizer',
   'activations',
   'attention',
   'logits',
@@ -28,7 +28,10 @@ export interface MemoryForecast {
 
 const mebibyte = 2 ** 20;
 
-/** Node and TensorFlow with a small graph, and what compiling elementwise functions adds (measured; see docs/measurements.md). */
+/**
+ * Node and TensorFlow with a small graph, and what compiling elementwise functions adds (measured; see
+ * docs/measurements.md).
+ */
 export const processBytes = { plain: 510 * mebibyte, compiled: 570 * mebibyte };
 
 /** CUDA's context with the libraries of TensorFlow on a GPU: assumed, never measured here. */
@@ -37,14 +40,17 @@ export const cudaBytes = 700 * mebibyte;
 /** Logits are made for so many elements at a time (engine/model/loss.ts). */
 export const logitElements = 4 * 1024 * 1024;
 
-/** Copies of a chunk's logits that exist together: product, softmax gradient, its scaled copy, and that in the compute type. */
+/**
+ * Copies of a chunk's logits that exist together: product, softmax gradient, its scaled copy, and that in the compute
+ * type.
+ */
 const logitCopies = 4;
 
 /** So many variables are updated at a time (engine/training/trainingGraph.ts). */
 const updatesAtATime = 4;
 
-/** Bytes of the optimiser's state for so many trained parameters, in memory and in a checkpoint. */
-export function optimiserBytes(
+/** Bytes of the optimizer's state for so many trained parameters, in memory and in a checkpoint. */
+export function optimizerBytes(
   { optimizer, momentum }: Pick<TrainConfig, 'optimizer' | 'momentum'>,
   trainable: number,
 ): number {
@@ -56,9 +62,10 @@ export function optimiserBytes(
 }
 
 /**
- * Peak memory of a training where its tensors live: what stays during a step, and what lives together when it needs most. On a
- * processor that is the resident memory of the engine's process; on a GPU the memory of the card (see `hostMemory` for the rest).
- * Activations follow from the sizes that the graph keeps (layer.ts), not from a rule of thumb.
+ * Peak memory of a training where its tensors live: what stays during a step, and what lives together when it needs
+ * most. On a processor that is the resident memory of the engine's process; on a GPU the memory of the card (see
+ * `hostMemory` for the rest). Activations follow from the sizes that the graph keeps (layer.ts), not from a rule of
+ * thumb.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
@@ -106,7 +113,7 @@ export function trainingMemory(
     weights: baseBytes(shape, isFull ? 4 : wide, loadIn8bit),
     adapter: isFull ? 0 : count.adapterBytes.f32 + (wide === 2 ? wide * trainable : 0),
     gradients: 4 * trainable * (accumulate > 1 ? 2 : 1),
-    optimiser: optimiserBytes(config, trainable),
+    optimizer: optimizerBytes(config, trainable),
     activations: activations + ends,
     attention: gradientCheckpointing ? oneAttention : attention,
     logits: logitCopies * 4 * chunk + (isFull ? 2 * 4 * head : 0),
@@ -135,8 +142,8 @@ export function hostMemory({ vocabularySize, hiddenSize }: ModelShape): number {
 }
 
 /**
- * What one layer needs for the moment in its backward pass: gradients of the gated unit, of the residual stream and of a block of
- * attention weights.
+ * What one layer needs for the moment in its backward pass: gradients of the gated unit, of the residual stream and of
+ * a block of attention weights.
  */
 function workingBytes(shape: ModelShape, { batch, tokens }: PassLayout, wide: number): number {
   const rows = batch * tokens;

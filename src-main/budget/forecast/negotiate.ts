@@ -18,7 +18,7 @@ export interface ForecastLimits {
 
 /** One change of a configuration, and what it brings. */
 export interface Suggestion {
-  id: 'checkpointing' | 'batch' | 'context' | 'precision' | 'quantised_base' | 'optimizer' | 'rank';
+  id: 'checkpointing' | 'batch' | 'context' | 'precision' | 'quantized_base' | 'optimizer' | 'rank';
   /** What is changed, in words. */
   label: string;
   /** Options of the run, and of its adapter, that change. */
@@ -35,12 +35,14 @@ export interface Suggestion {
 const leastSaving = 0.02;
 
 /**
- * Single changes that lower the memory or time of a training that exceeds a limit, best first: those that suffice before those that do
- * not, and of these the one with the least risk for the result, then the greatest saving of what is exceeded.
+ * Single changes that lower the memory or time of a training that exceeds a limit, best first: those that suffice
+ * before those that do not, and of these the one with the least risk for the result, then the greatest saving of what
+ * is exceeded.
  *
  * Steps stay as many as they are: a smaller batch gets more accumulation, so that a step sees as many rows as before.
  *
- * @param lengths token lengths of the data; null: the share of rows that a shorter context cuts is not known, and none is offered
+ * @param lengths token lengths of the data; null: the share of rows that a shorter context cuts is not known, and none
+ * is offered
  * @returns nothing where all limits are kept
  */
 export function negotiate(
@@ -115,7 +117,7 @@ function candidates({ config, rowTokens }: PlannedTraining, lengths: RowLengths 
       });
   if (!config.loadIn8bit && config.adapter.method !== 'full' && config.adapter.method !== 'dora')
     list.push({
-      id: 'quantised_base',
+      id: 'quantized_base',
       label: 'Keep the frozen base in 8 bits',
       changes: { loadIn8bit: true },
       risk: 1,

@@ -36,9 +36,9 @@ function bytesOf({ shape, bytesPerElement }: Value): number {
 }
 
 /**
- * The operations of a method over sizes: nothing is computed, but it is written down what the backward pass will need (the same rules
- * as engine/graph's gradients) and how many floating-point operations the products take. What a method's own `forward` says is
- * thereby all that a forecast needs to know of it.
+ * The operations of a method over sizes: nothing is computed, but it is written down what the backward pass will need
+ * (the same rules as engine/graph's gradients) and how many floating-point operations the products take. What a
+ * method's own `forward` says is thereby all that a forecast needs to know of it.
  */
 export class Tape implements MethodOps<Value> {
   /** Of the matrix products, forward and backward; a product of [m, k] with [k, n] takes 2 m k n. */
@@ -47,7 +47,10 @@ export class Tape implements MethodOps<Value> {
   readonly #isFused: boolean;
   #isBackward = false;
 
-  /** @param isFused whether elementwise work is compiled into functions, of which only the inputs are kept (engine/graph/fused.ts) */
+  /**
+   * @param isFused whether elementwise work is compiled into functions, of which only the inputs are kept
+   * (engine/graph/fused.ts)
+   */
   constructor(isFused: boolean) {
     this.#isFused = isFused;
   }

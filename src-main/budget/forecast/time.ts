@@ -4,15 +4,16 @@ import type { PassLayout } from './layer.ts';
 import { passOf, sumLayers } from './pass.ts';
 
 export interface StepWork {
-  /** Floating-point operations of the matrix products of one optimiser step. */
+  /** Floating-point operations of the matrix products of one optimizer step. */
   flops: number;
   /** Of those, what a forward pass takes: an evaluation does only that. */
   forwardFlops: number;
 }
 
 /**
- * Work of one optimiser step: the layers forward and backward (forward twice where activations are computed again), and the output head
- * with the gradient of its input. About 4 N operations a token for N frozen parameters, 6 N where they are trained.
+ * Work of one optimizer step: the layers forward and backward (forward twice where activations are computed again), and
+ * the output head with the gradient of its input. About 4 N operations a token for N frozen parameters, 6 N where they
+ * are trained.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */

@@ -8,8 +8,8 @@ import { solveBudget } from '../solve.ts';
 import type { WantedArm } from './plan.ts';
 
 /**
- * Each method at the greatest rank within the budget, everything else as it is given. Alpha keeps its ratio to the rank, so that the update
- * is scaled alike.
+ * Each method at the greatest rank within the budget, everything else as it is given. Alpha keeps its ratio to the
+ * rank, so that the update is scaled alike.
  */
 export function budgetArms(
   shape: ModelShape,
@@ -43,7 +43,10 @@ export function budgetArms(
   });
 }
 
-/** The options with another method: patterns name ranks, which the budget decides; full fine-tuning has no adapter to describe. */
+/**
+ * The options with another method: patterns name ranks, which the budget decides; full fine-tuning has no adapter to
+ * describe.
+ */
 function ofMethod(adapter: AdapterConfig, method: Method): AdapterConfig {
   const own = { ...adapter, method, rankPattern: {}, alphaPattern: {} };
   return method === 'full'

@@ -50,7 +50,10 @@ export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: C
     const steps = stepCount(config, rows - heldOut);
     const forecast = forecastTraining(
       {
-        ...{ modelId, shape, config, steps: steps ?? 0 },
+        modelId,
+        shape,
+        config,
+        steps: steps ?? 0,
         rowTokens: rowTokensOf(config, contextLength, lengths),
         heldOutRows: Math.min(heldOut, config.heldOutRows),
       },

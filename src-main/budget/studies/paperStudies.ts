@@ -39,13 +39,22 @@ interface PaperData {
 }
 
 const llama8b: PaperModel = {
-  ...{ label: 'LLaMA-3-8B', preset: 'llama-3-8b', family: 'llama', parameters: 8_030_261_248 },
+  label: 'LLaMA-3-8B',
+  preset: 'llama-3-8b',
+  family: 'llama',
+  parameters: 8_030_261_248,
 };
 const mistral7b: PaperModel = {
-  ...{ label: 'Mistral-7B', preset: 'mistral-7b', family: 'mistral', parameters: 7_241_732_096 },
+  label: 'Mistral-7B',
+  preset: 'mistral-7b',
+  family: 'mistral',
+  parameters: 7_241_732_096,
 };
 const llama3b: PaperModel = {
-  ...{ label: 'LLaMA-3.2-3B', preset: 'llama-3.2-3b', family: 'llama', parameters: 3_212_749_824 },
+  label: 'LLaMA-3.2-3B',
+  preset: 'llama-3.2-3b',
+  family: 'llama',
+  parameters: 3_212_749_824,
 };
 
 const mixture: PaperData = {
@@ -58,17 +67,26 @@ const tasks = [
   {
     id: 'gsm8k',
     data: { label: 'GSM8K (train)', pattern: /gsm8k/i },
-    ...{ epochs: 3, llama: 5e-5, mistral: 3e-5, scoredWith: 'GSM8K test' },
+    epochs: 3,
+    llama: 5e-5,
+    mistral: 3e-5,
+    scoredWith: 'GSM8K test',
   },
   {
     id: 'codealpaca',
     data: { label: 'CodeAlpaca', pattern: /code[_-]?alpaca/i },
-    ...{ epochs: 2, llama: 5e-5, mistral: 5e-5, scoredWith: 'HumanEval' },
+    epochs: 2,
+    llama: 5e-5,
+    mistral: 5e-5,
+    scoredWith: 'HumanEval',
   },
   {
     id: 'saferpaca',
     data: { label: 'Saferpaca', pattern: /safer/i },
-    ...{ epochs: 2, llama: 1e-4, mistral: 1e-4, scoredWith: 'the refusal rate on HEx-PHI' },
+    epochs: 2,
+    llama: 1e-4,
+    mistral: 1e-4,
+    scoredWith: 'the refusal rate on HEx-PHI',
   },
 ] as const;
 
@@ -84,32 +102,52 @@ export const paperStudies: readonly PaperStudy[] = [
       id: `table1-${id}-${name}`,
       title: `Table 1, ${data.label}, ${model.label}`,
       purpose: 'The methods on a single task.',
-      ...{ model, data, epochs, scoredWith, learningRate: rates[name] },
+      model,
+      data,
+      epochs,
+      scoredWith,
+      learningRate: rates[name],
     })),
   ),
   ...pair.map(([name, model]): PaperStudy => ({
     id: `table2-${name}`,
     title: `Table 2, ${model.label}`,
     purpose: 'The methods on several tasks at once.',
-    ...{ model, data: mixture, epochs: 2, scoredWith: multiScores, learningRate: 5e-5 },
+    model,
+    data: mixture,
+    epochs: 2,
+    scoredWith: multiScores,
+    learningRate: 5e-5,
   })),
   {
     id: 'table3',
     title: `Table 3, ${llama3b.label}`,
     purpose: 'Pivots by clustering (PMRC), in order or at random, and rank boosting.',
-    ...{ model: llama3b, data: mixture, epochs: 2, scoredWith: multiScores, learningRate: 5e-5 },
+    model: llama3b,
+    data: mixture,
+    epochs: 2,
+    scoredWith: multiScores,
+    learningRate: 5e-5,
   },
   {
     id: 'table7',
     title: `Table 7 and Figure 4, ${llama8b.label}`,
     purpose: 'LoRA of rank 4 to 32 against ID-LoRA of rank 32 to 256: about equal budgets.',
-    ...{ model: llama8b, data: mixture, epochs: 2, scoredWith: multiScores, learningRate: 5e-5 },
+    model: llama8b,
+    data: mixture,
+    epochs: 2,
+    scoredWith: multiScores,
+    learningRate: 5e-5,
   },
   {
     id: 'table8',
     title: `Table 8, ${llama3b.label}`,
     purpose: 'ID-LoRA of rank 128 with 2, 4, 6 and 8 clusters.',
-    ...{ model: llama3b, data: mixture, epochs: 2, scoredWith: multiScores, learningRate: 5e-5 },
+    model: llama3b,
+    data: mixture,
+    epochs: 2,
+    scoredWith: multiScores,
+    learningRate: 5e-5,
   },
 ];
 
@@ -218,8 +256,13 @@ function protocol(
     method === 'full' ? { alpha: 1, dropout: 0 } : { alpha: 2 * settings.rank, dropout: 0.05 };
   return trainConfigSchema.parse({
     adapter: { method, ...adapter, ...settings },
-    ...{ learningRate, epochs, batch: 4, accumulate: 8, precision: 'bf16' },
+    learningRate,
+    epochs,
+    batch: 4,
+    accumulate: 8,
+    precision: 'bf16',
     // The paper trains on every row and scores elsewhere.
-    ...{ heldOutFraction: 0, heldOutRows: 0 },
+    heldOutFraction: 0,
+    heldOutRows: 0,
   });
 }

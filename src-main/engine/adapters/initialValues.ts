@@ -18,8 +18,8 @@ import { seedFrom } from '../seeds.ts';
 import type { PivotChooser } from './pivots/pivots.ts';
 
 /**
- * The value a parameter has before training. Random ones depend on the seed and the parameter's name only, so that one module's
- * start is the same whichever others are adapted.
+ * The value a parameter has before training. Random ones depend on the seed and the parameter's name only, so that one
+ * module's start is the same whichever others are adapted.
  * @param pivots where pivots come from
  */
 export async function initialValue(

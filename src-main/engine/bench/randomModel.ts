@@ -25,7 +25,8 @@ export function benchConfig(shape: BenchShape, contextLength: number): DecoderCo
 /** Random bf16 weights, standard deviation 0.02, made tensor by tensor when they are read; norm gains are 1. */
 export function randomWeights(config: DecoderConfig): WeightSource {
   const shapes = expectedWeights(config);
-  // A table of values is enough: speed does not depend on them, and 100 million normal draws would take longer than the measurement.
+  // A table of values is enough: speed does not depend on them, and 100 million normal draws would take longer than the
+  // measurement.
   const random = createRandom(1);
   const table = Uint16Array.from({ length: 65_521 }, () => {
     const normal = Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());

@@ -6,7 +6,7 @@ import { ModelGraph } from '../model/modelGraph.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { BenchRequest, BenchResult } from '../process/protocol.ts';
 import { layOutBatch, type Batch } from '../training/batches.ts';
-import { optimiserStep } from '../training/optimiserStep.ts';
+import { optimizerStep } from '../training/optimizerStep.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { openTrainingGraph } from '../training/trainingGraph.ts';
 import { benchConfig, randomWeights } from './randomModel.ts';
@@ -15,8 +15,8 @@ import { benchConfig, randomWeights } from './randomModel.ts';
 const warmUpSteps = 2;
 
 /**
- * Times whole training steps (forward, backward, AdamW without clipping) of one method on random weights, as a run takes them.
- * Pivots of ID-LoRA are the first rows: which rows they are does not change a step.
+ * Times whole training steps (forward, backward, AdamW without clipping) of one method on random weights, as a run
+ * takes them. Pivots of ID-LoRA are the first rows: which rows they are does not change a step.
  */
 export async function benchTraining(request: BenchRequest, context: JobContext): Promise<BenchResult> {
   const { shape, method, rank, batch, tokens, precision, gradientCheckpointing, steps } = request;
@@ -60,7 +60,7 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
       await context.throwIfStopped();
       const startedAt = performance.now();
       const at = { step, update: step, learningRate: config.learningRate };
-      losses.push(optimiserStep(graph, config, [data], at).loss);
+      losses.push(optimizerStep(graph, config, [data], at).loss);
       seconds.push((performance.now() - startedAt) / 1000);
       const label = `Timing ${method}`;
       context.emit({ type: 'progress', label, done: step, total: warmUpSteps + steps });

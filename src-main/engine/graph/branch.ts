@@ -1,8 +1,8 @@
 import type { Graph, Tensor } from './graph.ts';
 
 /**
- * Does something only where `condition` holds (TensorFlow's If): what `effects` adds runs in a function of its own, so that where
- * the condition fails not one variable is read, written or copied.
+ * Does something only where `condition` holds (TensorFlow's If): what `effects` adds runs in a function of its own, so
+ * that where the condition fails not one variable is read, written or copied.
  *
  * @param name of the function; unique in the graph
  * @param condition bool scalar

@@ -18,11 +18,12 @@ export interface Segments {
 const queryBlock = 128;
 
 /**
- * The causal product of queries, keys and values: row i is sum_j p_ij v_j with p_i = softmax over the keys j <= i that a window and
- * segments leave visible.
+ * The causal product of queries, keys and values: row i is sum_j p_ij v_j with p_i = softmax over the keys j <= i that
+ * a window and segments leave visible.
  *
- * Queries are handled in blocks, each multiplied only with the keys that one of its rows can see: about half of the products of a
- * causal mask over everything, and less with a short window or short segments. In a block the mask decides.
+ * Queries are handled in blocks, each multiplied only with the keys that one of its rows can see: about half of the
+ * products of a causal mask over everything, and less with a short window or short segments. In a block the mask
+ * decides.
  *
  * @param q [batch, heads, tokens, d]
  * @param k, v [batch, keyHeads, tokens, d]; heads / keyHeads neighbouring heads of q share one
@@ -86,8 +87,9 @@ export function causalProduct(
 }
 
 /**
- * Gives the weights p = softmax(factor * scores + mask) their gradient, computed from p alone: of scores and p only one is kept
- * for the backward pass, and no exponential is taken twice. Where a key is hidden p is 0, and so is the gradient.
+ * Gives the weights p = softmax(factor * scores + mask) their gradient, computed from p alone: of scores and p only one
+ * is kept for the backward pass, and no exponential is taken twice. Where a key is hidden p is 0, and so is the
+ * gradient.
  */
 function weightsOf(scores: Tensor, p: Tensor, factor: number): Tensor {
   return scores.graph.withGradient([scores], [p], ([dp]) => [

@@ -2,15 +2,15 @@ import { gradients } from './gradients.ts';
 import type { Operation, Tensor } from './graph.ts';
 
 /**
- * Gradient checkpointing (Chen et al. 2016): of everything that `build` computes only the inputs are kept for the backward pass, which
- * computes the rest again, once the gradient of the outputs has arrived.
+ * Gradient checkpointing (Chen et al. 2016): of everything that `build` computes only the inputs are kept for the
+ * backward pass, which computes the rest again, once the gradient of the outputs has arrived.
  *
- * The second computation depends on that gradient by control edges. Without them TensorFlow's optimiser would merge it with the first
- * one, as they are equal, and keep everything after all.
+ * The second computation depends on that gradient by control edges. Without them TensorFlow's optimizer would merge it
+ * with the first one, as they are equal, and keep everything after all.
  *
  * @param build the same operations at each call; values it reads besides its inputs must exist before
- * @param trainable values with respect to which training differentiates, asked for after `build`; those that `build` reads get their
- * gradients, too
+ * @param trainable values with respect to which training differentiates, asked for after `build`; those that `build`
+ * reads get their gradients, too
  */
 export function checkpointed(
   inputs: readonly Tensor[],

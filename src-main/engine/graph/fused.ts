@@ -53,8 +53,8 @@ export function fusedOne(
 }
 
 /**
- * Like `fused`, for values whose gradient the caller gives (Graph.withGradient), in terms of outputs that are kept anyway: nothing
- * flows back through the result itself.
+ * Like `fused`, for values whose gradient the caller gives (Graph.withGradient), in terms of outputs that are kept
+ * anyway: nothing flows back through the result itself.
  */
 export function fusedWithoutGradient(
   kind: string,
@@ -105,8 +105,8 @@ function callCompiled(
 }
 
 /**
- * Removes what no output needs from a function: nodes and inputs. An input that a gradient takes but never reads would be kept in memory
- * from the forward pass on. @returns indices of the inputs that stay
+ * Removes what no output needs from a function: nodes and inputs. An input that a gradient takes but never reads would
+ * be kept in memory from the forward pass on. @returns indices of the inputs that stay
  */
 function dropUnread(definition: FunctionDefinition): number[] {
   const producer = new Map(definition.nodes.map((node) => [node.name, node]));

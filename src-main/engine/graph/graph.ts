@@ -114,8 +114,9 @@ const outputNames: Record<string, string> = {
 
 /**
  * `native`: TensorFlow's bf16 kernels, right where the processor multiplies bf16 matrices (AMX, tensor cores).
- * `widened`: operands cast to f32, product in f32, result rounded to bf16. Products of bf16 numbers are exact in f32 and both
- * sum in f32, so the two differ by the order of summation only. Measured on two cores without AMX: bf16 kernels 95 GFLOP/s, f32 300.
+ * `widened`: operands cast to f32, product in f32, result rounded to bf16. Products of bf16 numbers are exact in f32
+ * and both sum in f32, so the two differ by the order of summation only. Measured on two cores without AMX: bf16
+ * kernels 95 GFLOP/s, f32 300.
  */
 export type Products = 'native' | 'widened';
 

@@ -102,8 +102,9 @@ const batchSize = 200;
 /**
  * The bytes of saved_model.pb for a graph. Variables are created at run time: there are no other files.
  *
- * Written in batches: a message of every node at once takes 130 MB of JavaScript objects for a model of 8 layers, which the process
- * would keep as heap. In protobuf the concatenation of two encodings of a message is the encoding of both merged.
+ * Written in batches: a message of every node at once takes 130 MB of JavaScript objects for a model of 8 layers, which
+ * the process would keep as heap. In protobuf the concatenation of two encodings of a message is the encoding of both
+ * merged.
  */
 export function serializeSavedModel(graph: Graph): Uint8Array {
   const proto = classes();

@@ -1,9 +1,9 @@
 import type { Graph, Tensor } from './graph.ts';
 
 /**
- * Calls `body` as a function that all calls of the same kind and shapes share, so that hundreds of equal parts of a graph are
- * optimised and instantiated once. Measured on 448 tensors with 8-bit moments: without it the first call of a session takes 7.5 times
- * as long as with f32 moments, with it 3 times. No gradient flows through.
+ * Calls `body` as a function that all calls of the same kind and shapes share, so that hundreds of equal parts of a
+ * graph are optimized and instantiated once. Measured on 448 tensors with 8-bit moments: without it the first call of a
+ * session takes 7.5 times as long as with f32 moments, with it 3 times. No gradient flows through.
  *
  * @param kind name of the function; `body` must be a pure function of its inputs for each kind, without variables
  */

@@ -4,7 +4,7 @@ import { bitcast, reshape, sliceAxis } from './ops/layout.ts';
 import { cast } from './ops/elementwise.ts';
 
 /**
- * A value that lives in the session between calls: a weight, an adapter parameter, an optimiser moment, a KV cache.
+ * A value that lives in the session between calls: a weight, an adapter parameter, an optimizer moment, a KV cache.
  * It has no value until it is assigned or filled.
  */
 export interface Variable {
@@ -36,7 +36,10 @@ function variableHandle(graph: Graph, name: string, shape: Shape, dtype: DType):
   return handle!;
 }
 
-/** The handle as the current body sees it: a function names the variable again, since nodes cannot reach into another body. */
+/**
+ * The handle as the current body sees it: a function names the variable again, since nodes cannot reach into another
+ * body.
+ */
 function handleOf({ graph, name, shape, dtype, handle }: Variable): Tensor {
   return handle.body === graph.body ? handle : variableHandle(graph, name, shape, dtype);
 }
@@ -180,12 +183,13 @@ export type StoredDType = 'f32' | 'bf16' | 'f16' | 'i32' | 'u8' | 'i8';
  * Makes the values of variables assignable from the outside through one call: `index` chooses the variable, `words`
  * carries its elements as 32-bit words (two 16-bit or four 8-bit elements each; a part of a word is padded).
  *
- * One `Case` over small functions instead of one call per variable: a session optimises its whole graph once for
+ * One `Case` over small functions instead of one call per variable: a session optimizes its whole graph once for
  * every distinct set of fetches.
  *
- * Variables get memory of their own: what is fed is memory of JavaScript where its alignment suits TensorFlow, and nothing on the way
- * into a variable but a conversion copies. The variable would change with the array; and TensorFlow's threads, two at a time, would hand
- * such memory back to Node (which allows that to its main thread alone) when an update replaces it.
+ * Variables get memory of their own: what is fed is memory of JavaScript where its alignment suits TensorFlow, and
+ * nothing on the way into a variable but a conversion copies. The variable would change with the array; and
+ * TensorFlow's threads, two at a time, would hand such memory back to Node (which allows that to its main thread alone)
+ * when an update replaces it.
  *
  * @returns an i32 scalar to fetch
  */
@@ -221,8 +225,9 @@ export function assignByIndex(
 }
 
 /**
- * Makes the values of variables readable from the outside through one call, one at a time: `index` chooses the variable. One `Case` for
- * the reason that `assignByIndex` gives; and fetching all at once would hold a second copy of all.
+ * Makes the values of variables readable from the outside through one call, one at a time: `index` chooses the
+ * variable. One `Case` for the reason that `assignByIndex` gives; and fetching all at once would hold a second copy of
+ * all.
  *
  * @param targets f32, i32 or u8 variables; the latter of a size that is a multiple of four
  * @returns f32 [any], the variable's bytes as they are: only f32 and i32 can leave a session
@@ -275,7 +280,9 @@ export function decodeWords(words: Tensor, stored: StoredDType, shape: Shape): T
   return reshape(sliceAxis(flat, 0, 0, count), shape);
 }
 
-/** A u8 tensor as i32 words of four elements each, in which form it can leave a session. Its size is a multiple of four. */
+/**
+ * A u8 tensor as i32 words of four elements each, in which form it can leave a session. Its size is a multiple of four.
+ */
 export function bytesAsWords(bytes: Tensor): Tensor {
   const words = elementCount(bytes.shape) / 4;
   return bitcast(reshape(bytes, [words, 4]), 'i32', [words]);

@@ -52,7 +52,8 @@ export class ContinuedRow {
       return;
     }
     this.ids.push(id);
-    // Decoded as a whole each time: a token's text can depend on its neighbours (bytes of one character, leading spaces).
+    // Decoded as a whole each time: a token's text can depend on its neighbours (bytes of one character, leading
+    // spaces).
     this.#text = continuation(tokenizer, this.prompt, this.ids);
     const at = firstOf(this.#text, stop);
     if (at >= 0) {

@@ -26,7 +26,8 @@ export interface Decoder {
   /** Tokens that one prefill call takes. */
   prefillTokens: number;
   /**
-   * Inputs of `prefill` and `decode` that follow the texts' lengths: rotary frequencies, where rope scaling depends on them.
+   * Inputs of `prefill` and `decode` that follow the texts' lengths: rotary frequencies, where rope scaling depends on
+   * them.
    * @param lengths tokens of each row's text, those of the call included
    */
   lengthInputs(lengths: readonly number[]): Record<string, Float32Array>;
@@ -55,13 +56,15 @@ export async function openDecodingGraph(
 }
 
 /**
- * Calls that decode with a KV cache, for any session on the model: they read the variables that it has, so that a training session
- * decodes with its state of the moment and holds no second copy of the weights. Rows of a batch are aligned at their ends: a shorter prompt starts
- * at a later slot (`rowStart`), and slots before it are never seen. Entries:
+ * Calls that decode with a KV cache, for any session on the model: they read the variables that it has, so that a
+ * training session decodes with its state of the moment and holds no second copy of the weights. Rows of a batch are
+ * aligned at their ends: a shorter prompt starts at a later slot (`rowStart`), and slots before it are never seen.
+ * Entries:
  *
  * - `clear`: makes or zeroes the cache (slots not yet written must at least be finite).
  * - `release`: frees the cache, until it is made again.
- * - `prefill`, `decode`: ids [batch * n], firstSlot, rowStart -> `next` [batch], the most likely token after the last one;
+ * - `prefill`, `decode`: ids [batch * n], firstSlot, rowStart -> `next` [batch], the most likely token after the last
+ *   one;
  *   n is prefillTokens and 1. What `lengthInputs` returns is fed as well.
  * - `prefillLogits`, `decodeLogits`: the same with `logits` [batch * vocabulary] instead.
  */

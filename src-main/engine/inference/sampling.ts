@@ -1,8 +1,8 @@
 import type { Random } from '../../statistics/random.ts';
 
 /**
- * Draws a token from softmax(logits / temperature), restricted to the smallest set of most likely tokens whose probability reaches
- * topP (nucleus sampling, Holtzman et al. 2020).
+ * Draws a token from softmax(logits / temperature), restricted to the smallest set of most likely tokens whose
+ * probability reaches topP (nucleus sampling, Holtzman et al. 2020).
  * @param temperature above 0
  * @param topP in (0, 1]; 1: no restriction
  */

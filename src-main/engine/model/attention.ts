@@ -19,7 +19,7 @@ export interface HeadLayout {
 }
 
 /**
- * Adds up a projection, splits it into heads, normalises and rotates it, where the model does so.
+ * Adds up a projection, splits it into heads, normalizes and rotates it, where the model does so.
  * @param terms addends of [batch * tokens, heads * headDim]
  * @returns [batch, heads, tokens, headDim] in the compute type
  */

@@ -41,7 +41,8 @@ export interface DecoderParts {
 }
 
 /**
- * Llama-type decoder (every family of formats/families/decoderConfig.ts), from token ids to the normalised output of the last layer.
+ * Llama-type decoder (every family of formats/families/decoderConfig.ts), from token ids to the normalized output of
+ * the last layer.
  *
  * @param ids i32 [batch * tokens]
  * @param tables cos and sin of each of the model's ropes
@@ -115,7 +116,8 @@ function columns(terms: Terms, begin: number, count: number): Terms {
 }
 
 /**
- * activation(gate) * up (Shazeer 2020). Gate and up are kept for the backward pass as two sums instead of their addends.
+ * activation(gate) * up (Shazeer 2020). Gate and up are kept for the backward pass as two sums instead of their
+ * addends.
  */
 function gatedUnit(gate: Terms, up: Terms, activation: Activation, dtype: DType): Tensor {
   const product = (x: Tensor, y: Tensor) => cast(multiply(activated(x, activation), y), dtype);

@@ -5,8 +5,9 @@ import { add, cast, greaterEqual, multiply, scalarLike } from '../graph/ops/elem
 import { statelessUniform } from '../graph/ops/random.ts';
 
 /**
- * Inverted dropout (Srivastava et al. 2014; torch.nn.Dropout): value * keep / (1 - p), where keep is 0 with probability p for every element by
- * itself, else 1. The same seed draws the same mask, which makes runs reproducible; other modules of the model draw others.
+ * Inverted dropout (Srivastava et al. 2014; torch.nn.Dropout): value * keep / (1 - p), where keep is 0 with probability
+ * p for every element by itself, else 1. The same seed draws the same mask, which makes runs reproducible; other
+ * modules of the model draw others.
  * @param value compute type
  * @param seed i32 [2]
  */

@@ -41,7 +41,8 @@ function chunkOf(hidden: Tensor, labels: Tensor, begin: number, rows: number): C
 }
 
 /**
- * Next-token loss for training: L = sum over labelled positions of -log softmax(z)_label, z = logits(W h), and its gradient.
+ * Next-token loss for training: L = sum over labelled positions of -log softmax(z)_label, z = logits(W h), and its
+ * gradient.
  *
  * Chunks run one after the other, each with its gradient at once, so that one chunk's logits exist at a time.
  *

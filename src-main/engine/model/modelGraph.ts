@@ -83,8 +83,8 @@ interface RowScaledWeight {
  * A base model and its adapter inside one graph: their variables, how they are read, and how values get into them.
  * Training, scoring and decoding build their calls on it.
  *
- * With the method `full` the base is what training changes: weights are then f32 masters, cast to the compute type where they
- * are multiplied (the arithmetic of PyTorch's autocast), and there are no adapter parameters.
+ * With the method `full` the base is what training changes: weights are then f32 masters, cast to the compute type
+ * where they are multiplied (the arithmetic of PyTorch's autocast), and there are no adapter parameters.
  */
 export class ModelGraph {
   readonly graph: Graph;
@@ -229,7 +229,8 @@ export class ModelGraph {
   }
 
   /**
-   * What an entry over so many token positions takes beside its ids: `tasks`, i32 [rows], where the adapter reads them, else nothing.
+   * What an entry over so many token positions takes beside its ids: `tasks`, i32 [rows], where the adapter reads them,
+   * else nothing.
    */
   rowInputs(rows: number): Record<string, Tensor> {
     const tasks = this.#tasks(rows);
@@ -261,8 +262,8 @@ export class ModelGraph {
   }
 
   /**
-   * The entry that sets variables: weights, adapter parameters and whatever the caller adds. Call it last, when all variables are
-   * declared. @returns the entry and a function that assigns one variable through an open session
+   * The entry that sets variables: weights, adapter parameters and whatever the caller adds. Call it last, when all
+   * variables are declared. @returns the entry and a function that assigns one variable through an open session
    */
   assignment(more: readonly Variable[] = []): {
     entry: Entry;

@@ -47,8 +47,8 @@ function streamSum([stream, ...branch]: readonly Tensor[], config: NormConfig, d
 }
 
 /**
- * Adds a branch's output to the residual stream and normalises the sum, in one pass. The gradient is computed from the sum, which the
- * next block needs anyway: the addends need not be kept.
+ * Adds a branch's output to the residual stream and normalizes the sum, in one pass. The gradient is computed from the
+ * sum, which the next block needs anyway: the addends need not be kept.
  *
  * @param terms the stream [rows, hidden], then the addends of the branch (or broadcast to it)
  * @param gain [hidden]; null: the sum goes on as it is

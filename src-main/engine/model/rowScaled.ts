@@ -7,9 +7,9 @@ export interface RowScaled {
 }
 
 /**
- * Rounds every row of a stored matrix to multiples of a 127th of its greatest size (absmax, as bitsandbytes does for weights of LLM.int8;
- * Dettmers et al. 2022, section 2.1). A row of zeros stays one; one with a
- * NaN becomes all NaN, so that the training sees it. One row at a time is there in f32.
+ * Rounds every row of a stored matrix to multiples of a 127th of its greatest size (absmax, as bitsandbytes does for
+ * weights of LLM.int8; Dettmers et al. 2022, section 2.1). A row of zeros stays one; one with a NaN becomes all NaN, so
+ * that the training sees it. One row at a time is there in f32.
  *
  * @param bytes [rows, columns], row by row @param dtype as safetensors names it
  */

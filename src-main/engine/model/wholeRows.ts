@@ -25,12 +25,14 @@ export interface Packing {
 
 /**
  * The decoder over a batch of whole rows (training, scoring): positions 0..tokens-1, causal attention inside each row.
- * Padding goes behind a row's tokens, where nothing real sees it. With packing, positions and attention are those of each example.
- * Rope scaling that depends on the length takes that of the padded rows (of the longest example), as transformers does with its batch.
+ * Padding goes behind a row's tokens, where nothing real sees it. With packing, positions and attention are those of
+ * each example. Rope scaling that depends on the length takes that of the padded rows (of the longest example), as
+ * transformers does with its batch.
  *
  * @param ids i32 [batch * tokens]
  * @param dropoutSeed i32 [2]; null: no dropout
- * @param options.gradientCheckpointing of each layer only its input, one [batch * tokens, hidden], is kept for the backward pass
+ * @param options.gradientCheckpointing of each layer only its input, one [batch * tokens, hidden], is kept for the
+ * backward pass
  * @returns [batch * tokens, hidden]
  */
 export function wholeRowsHidden(

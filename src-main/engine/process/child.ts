@@ -3,12 +3,13 @@ import { toPlainError } from '../../contract/errors.ts';
 import type { EngineInbound, EngineOutbound } from './protocol.ts';
 import type { StopSignal } from './jobs.ts';
 
-// The page must answer while TensorFlow keeps all cores busy. Set before TensorFlow starts its threads, which inherit it.
+// The page must answer while TensorFlow keeps all cores busy. Set before TensorFlow starts its threads, which inherit
+// it.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 /**
- * Entry of an engine process: takes one request at a time from its parent and answers with events and a result. While TensorFlow
- * computes, nothing else runs here; jobs let messages in between steps. Without a parent it ends.
+ * Entry of an engine process: takes one request at a time from its parent and answers with events and a result. While
+ * TensorFlow computes, nothing else runs here; jobs let messages in between steps. Without a parent it ends.
  */
 const send = (message: EngineOutbound) => {
   if (process.connected) process.send!(message);

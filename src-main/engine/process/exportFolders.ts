@@ -6,7 +6,9 @@ import { asFloat32 } from '../../formats/files/floats.ts';
 import { asStored } from '../model/storedFloats.ts';
 import { trainedFolder, type ExportRequest, type ExportResult } from './protocol.ts';
 
-/** A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts. */
+/**
+ * A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts.
+ */
 export function exportAdapter(request: ExportRequest): ExportResult {
   const adapter = openAdapterFolder(trainedFolder(request.checkpoint, request.method));
   const weights = new WeightFolder(request.modelFolder);
@@ -27,8 +29,9 @@ export function exportAdapter(request: ExportRequest): ExportResult {
 }
 
 /**
- * The model of a full fine-tuning checkpoint as a folder of its own. Checkpoints hold f32 masters; here every tensor gets the type
- * that the base stores it in, rounded to nearest, ties to even: who works with the base can use the result in its place.
+ * The model of a full fine-tuning checkpoint as a folder of its own. Checkpoints hold f32 masters; here every tensor
+ * gets the type that the base stores it in, rounded to nearest, ties to even: who works with the base can use the
+ * result in its place.
  */
 export function exportModel(request: ExportRequest): ExportResult {
   const trained = new WeightFolder(trainedFolder(request.checkpoint, request.method));

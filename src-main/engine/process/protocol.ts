@@ -109,7 +109,10 @@ export interface BenchRequest {
   steps: number;
 }
 
-/** Writes what a checkpoint holds as a folder of its own: `peft` (layout of method.md) or `merged`, a Hugging Face model. */
+/**
+ * Writes what a checkpoint holds as a folder of its own: `peft` (layout of method.md) or `merged`, a Hugging Face
+ * model.
+ */
 export interface ExportRequest {
   kind: 'export';
   format: ExportFormat;
@@ -122,7 +125,10 @@ export interface ExportRequest {
   outFolder: string;
 }
 
-/** Where a checkpoint keeps what was trained: a PEFT folder, or after full fine-tuning a complete Hugging Face model folder. */
+/**
+ * Where a checkpoint keeps what was trained: a PEFT folder, or after full fine-tuning a complete Hugging Face model
+ * folder.
+ */
 export function trainedFolder(checkpoint: string, method: Method): string {
   return join(checkpoint, method === 'full' ? 'model' : 'adapter');
 }

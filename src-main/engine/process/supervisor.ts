@@ -43,7 +43,8 @@ export function createEngineHost(
         execPath: options.nodePath ?? process.execPath,
         serialization: 'advanced',
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-        // One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 % more memory).
+        // One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 %
+        // more memory).
         env: { MALLOC_ARENA_MAX: '1', ...process.env, ...options.env },
       });
       running.add(child);
@@ -73,7 +74,10 @@ export function createEngineHost(
   };
 }
 
-/** What TensorFlow says at every start, whatever its log level: that it logs, and that its CPU kernels may round otherwise than others. */
+/**
+ * What TensorFlow says at every start, whatever its log level: that it logs, and that its CPU kernels may round
+ * otherwise than others.
+ */
 const banner =
   /^WARNING: All log messages before absl::InitializeLog\(\)|port\.cc:\d+\] oneDNN custom operations are on\./;
 

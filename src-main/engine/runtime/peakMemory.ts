@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * Greatest resident memory of this process so far, TensorFlow and Node included, in bytes. Where the system tells of this program alone
- * (Linux), that is taken: what the process was forked from may have been larger.
+ * Greatest resident memory of this process so far, TensorFlow and Node included, in bytes. Where the system tells of
+ * this program alone (Linux), that is taken: what the process was forked from may have been larger.
  */
 export function peakMemoryBytes(): number {
   try {

@@ -31,8 +31,8 @@ export function layOutBatch(rows: readonly TokenRow[], batch: number, tokens: nu
 }
 
 /**
- * Lays packs into a batch of fixed shape, the rows of a pack one behind the other. Positions start anew with each, and none
- * predicts the first token of the next. What reaches beyond the shape is cut.
+ * Lays packs into a batch of fixed shape, the rows of a pack one behind the other. Positions start anew with each, and
+ * none predicts the first token of the next. What reaches beyond the shape is cut.
  */
 export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: number, tokens: number): Batch {
   const slots = batch * tokens;

@@ -9,9 +9,9 @@ import { SafetensorsFile, writeSafetensors, type TensorToWrite } from '../../for
 import { progressSchema, type Progress } from './progress.ts';
 
 /**
- * A checkpoint is a folder `<step, 8 digits>` with `adapter/` (a PEFT folder) or, after full fine-tuning, `model/` (a complete Hugging Face
- * folder with f32 masters), `optimizer.safetensors` (the optimiser's state) and `state.json` (the progress).
- * It is written under another name and renamed, so that a folder of that name is always complete.
+ * A checkpoint is a folder `<step, 8 digits>` with `adapter/` (a PEFT folder) or, after full fine-tuning, `model/` (a
+ * complete Hugging Face folder with f32 masters), `optimizer.safetensors` (the optimizer's state) and `state.json` (the
+ * progress). It is written under another name and renamed, so that a folder of that name is always complete.
  */
 const stateSchema = progressSchema.extend({
   /** Hash of what must be equal for a resumed run to continue the same computation. */
@@ -31,7 +31,7 @@ export function writeCheckpoint(
   folder: string,
   state: { progress: Progress; fingerprint: string; keep?: number | undefined },
   writeTrained: (folder: string) => string | undefined,
-  optimiser: readonly TensorToWrite[],
+  optimizer: readonly TensorToWrite[],
 ): string {
   const { progress, fingerprint, keep } = state;
   const name = checkpointName(progress.step);
@@ -41,7 +41,7 @@ export function writeCheckpoint(
   mkdirSync(temporary, { recursive: true });
   try {
     const weightsSha256 = writeTrained(temporary);
-    writeSafetensors(join(temporary, 'optimizer.safetensors'), optimiser);
+    writeSafetensors(join(temporary, 'optimizer.safetensors'), optimizer);
     writeFileAtomic(
       join(temporary, 'state.json'),
       `${JSON.stringify({ ...progress, fingerprint, weightsSha256 })}\n`,
@@ -63,7 +63,7 @@ export function writeCheckpoint(
 export function openCheckpoint(folder: string): {
   progress: Progress;
   fingerprint: string;
-  optimiser: SafetensorsFile;
+  optimizer: SafetensorsFile;
 } {
   const parsed = stateSchema.safeParse(
     readJsonObject(join(folder, 'state.json'), 1024 * 1024, 'adapter_invalid'),
@@ -78,6 +78,6 @@ export function openCheckpoint(folder: string): {
   return {
     progress,
     fingerprint,
-    optimiser: new SafetensorsFile(join(folder, 'optimizer.safetensors'), 'adapter_invalid'),
+    optimizer: new SafetensorsFile(join(folder, 'optimizer.safetensors'), 'adapter_invalid'),
   };
 }

@@ -5,7 +5,7 @@ import { seedFrom } from '../seeds.ts';
 /** Row numbers that share one row of the batch: one without packing. */
 export type Pack = readonly number[];
 
-/** Rows of each optimiser step: epochs are shuffled by seed, the last step of an epoch may have fewer rows. */
+/** Rows of each optimizer step: epochs are shuffled by seed, the last step of an epoch may have fewer rows. */
 export interface DataOrder {
   totalSteps: number;
   /** Packs of an epoch, from 0. */
@@ -17,8 +17,8 @@ export interface DataOrder {
 /**
  * A pure function of seed and step, so that a resumed run sees exactly the rows that the uninterrupted one would.
  *
- * With packing, every epoch is shuffled and packed anew, so epochs may differ by a pack and therefore by a step: steps are counted
- * from the packs, never from the rows.
+ * With packing, every epoch is shuffled and packed anew, so epochs may differ by a pack and therefore by a step: steps
+ * are counted from the packs, never from the rows.
  *
  * @param epochs passes over the rows; ignored where maxSteps is given
  * @param packing tokens of each row and slots of a pack; null: a row of the batch holds one row

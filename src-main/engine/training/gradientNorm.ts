@@ -2,7 +2,9 @@ import type { Tensor } from '../graph/graph.ts';
 import { add, addMany, divide, minimum, scalarLike, scale, sqrt } from '../graph/ops/elementwise.ts';
 import { halfSquareSum } from '../graph/ops/reduce.ts';
 
-/** L2 norm over all gradients, f32 scalar. Infinite or NaN where any of them is, or where the sum of squares overflows. */
+/**
+ * L2 norm over all gradients, f32 scalar. Infinite or NaN where any of them is, or where the sum of squares overflows.
+ */
 export function globalNorm(gradients: readonly Tensor[]): Tensor {
   return sqrt(scale(addMany(gradients.map(halfSquareSum)), 2));
 }

@@ -5,8 +5,9 @@ import type { AdapterParameter } from '../model/modelGraph.ts';
 import type { TrainingState } from './trainingState.ts';
 
 /**
- * Gives every adapter parameter its value before training. Clustering the rows of a large model takes minutes (PMRC): progress is told
- * with the time left, a stop is heeded between modules, and what has been found until then is in the cache for the next start.
+ * Gives every adapter parameter its value before training. Clustering the rows of a large model takes minutes (PMRC):
+ * progress is told with the time left, a stop is heeded between modules, and what has been found until then is in the
+ * cache for the next start.
  *
  * @param isStopped asked before each parameter
  * @returns false where a stop was asked for
@@ -45,7 +46,10 @@ function workOf({ spec, place }: AdapterParameter): number {
   return isClustered ? place!.shape.dIn * place!.shape.dOut : 0;
 }
 
-/** The rate is taken over so many of the latest modules: those from the cache, at a resumed start, are much faster than the others. */
+/**
+ * The rate is taken over so many of the latest modules: those from the cache, at a resumed start, are much faster than
+ * the others.
+ */
 const rateWindow = 7;
 
 /**
@@ -56,7 +60,10 @@ export function createTimeEstimate(work: readonly number[], now: () => number = 
   const recent = [{ at: now(), work: 0 }];
   let left = work.reduce((a, b) => a + b, 0);
   return {
-    /** Seconds left after item i is done; null while nothing that takes time is done, or nothing is left. Called in order. */
+    /**
+     * Seconds left after item i is done; null while nothing that takes time is done, or nothing is left. Called in
+     * order.
+     */
     after(i: number): number | null {
       left -= work[i]!;
       if (work[i]! > 0) recent.push({ at: now(), work: recent.at(-1)!.work + work[i]! });

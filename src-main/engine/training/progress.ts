@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { StudioError } from '../../contract/errors.ts';
 import type { Precision } from '../../contract/training.ts';
 
-/** Where a run is. With parameters and the optimiser's state it decides all that follows, so checkpoints keep it. */
+/** Where a run is. With parameters and the optimizer's state it decides all that follows, so checkpoints keep it. */
 export const progressSchema = z.object({
   /** Steps behind it, skipped ones included. */
   step: z.number().int().min(0),
@@ -22,8 +22,9 @@ export type Progress = z.infer<typeof progressSchema>;
 export const startOfRun: Progress = progressSchema.parse({ step: 0, lastLoss: null });
 
 /**
- * Training ends at so many skipped steps in a row. One bad row spoils one step, and the next is on other rows; but parameters that
- * overflow on three different batches overflow on all, and skipping would go on to the last step without learning anything.
+ * Training ends at so many skipped steps in a row. One bad row spoils one step, and the next is on other rows; but
+ * parameters that overflow on three different batches overflow on all, and skipping would go on to the last step
+ * without learning anything.
  */
 export const mostSkippedInARow = 3;
 

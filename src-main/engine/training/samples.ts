@@ -94,8 +94,8 @@ export function createSampler(model: ModelGraph, { tokenizer, ids, maxTokens }: 
 class Stopped extends Error {}
 
 /**
- * What answers the prompts after a step and tells of it; not twice after the same step. A stop that is asked for meanwhile ends it
- * without an answer.
+ * What answers the prompts after a step and tells of it; not twice after the same step. A stop that is asked for
+ * meanwhile ends it without an answer.
  * @param sampler null: the run has no prompts
  */
 export function sampling(

@@ -16,7 +16,7 @@ import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { batchFromFile, paddedLength, rowLengths, type Batch } from './batches.ts';
 import { createDataOrder, type DataOrder } from './dataOrder.ts';
 import { evaluateHeldOut, type Evaluation } from './heldOut.ts';
-import { optimiserStep, type StepResult } from './optimiserStep.ts';
+import { optimizerStep, type StepResult } from './optimizerStep.ts';
 import {
   afterEvaluation,
   afterSkip,
@@ -44,7 +44,8 @@ export interface TrainContext {
 }
 
 /**
- * Trains an adapter, or with the method `full` the model itself: opens model and data, starts or resumes, steps, evaluates, keeps checkpoints.
+ * Trains an adapter, or with the method `full` the model itself: opens model and data, starts or resumes, steps,
+ * evaluates, keeps checkpoints.
  *
  * @throws StudioError config_invalid for options that cannot go together, before anything is opened;
  * loss_not_finite once several steps in a row could not be applied, with the state before them saved
@@ -128,7 +129,7 @@ export async function train(
       order,
       layout,
       rows,
-      run: (batches, at) => optimiserStep(open, config, batches, at),
+      run: (batches, at) => optimizerStep(open, config, batches, at),
       evaluate: (batches) => evaluateHeldOut(open, heldOut, config, layout, batches),
       experts: open.routing && { experts: open.routing.experts, sites: [...open.routing.sites] },
       sample: sampling(sampler, open.session, context),
@@ -144,8 +145,8 @@ export async function train(
 }
 
 /**
- * Shape of all batches. Without packing, rows are padded to the longest; with it, packs have the context's length, or less where all
- * training rows together are shorter.
+ * Shape of all batches. Without packing, rows are padded to the longest; with it, packs have the context's length, or
+ * less where all training rows together are shorter.
  */
 function layoutOf(config: TrainConfig, rows: TokenFileReader, heldOut: TokenFileReader | null): BatchLayout {
   const { batch, context } = config;
@@ -166,7 +167,7 @@ const stoppedAtStart: Omit<TrainResult, 'peakMemoryBytes'> = {
   best: null,
 };
 
-/** The loop over optimiser steps, from one after `start` to the last, an early end or a stop. */
+/** The loop over optimizer steps, from one after `start` to the last, an early end or a stop. */
 async function steps(
   request: TrainRequest,
   context: TrainContext,
@@ -245,7 +246,10 @@ async function steps(
       if (progress.skippedInARow >= mostSkippedInARow) {
         if (lastUpdated.step > (saved?.step ?? 0)) save(lastUpdated);
         throw notFinite(result, {
-          ...{ step, learningRate: rate, kept: saved?.step ?? null, precision: config.precision },
+          step,
+          learningRate: rate,
+          kept: saved?.step ?? null,
+          precision: config.precision,
         });
       }
     }

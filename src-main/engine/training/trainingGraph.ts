@@ -17,12 +17,12 @@ import { positionScores, sumPerRow, trainingLoss } from '../model/loss.ts';
 import { hostBytes, type ModelGraph } from '../model/modelGraph.ts';
 import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
 import { clipFactor, globalNorm } from './gradientNorm.ts';
-import { chooseOptimiser } from './optimisers/chooseOptimiser.ts';
+import { chooseOptimizer } from './optimizers/chooseOptimizer.ts';
 import { createRoutingWatch, type RoutingGraph } from './routing.ts';
-import type { Optimiser } from './optimisers/optimiser.ts';
+import type { Optimizer } from './optimizers/optimizer.ts';
 
 /**
- * So many variables are updated at the same time, the others after them: an optimiser may hold several f32 copies of a
+ * So many variables are updated at the same time, the others after them: an optimizer may hold several f32 copies of a
  * variable's size while it works on it.
  */
 const updatesAtATime = 4;
@@ -30,8 +30,8 @@ const updatesAtATime = 4;
 /** The calls of a training session and the variables that a checkpoint holds. */
 export interface TrainingGraph {
   session: Session;
-  optimiser: Optimiser;
-  /** The optimiser's state of all trainable variables, f32 or u8. */
+  optimizer: Optimizer;
+  /** The optimizer's state of all trainable variables, f32 or u8. */
   state: readonly Variable[];
   assign(variable: Variable, bytes: Uint8Array): void;
   /** The bytes of a parameter of `keptParameters` or of a variable of `state`. */
@@ -46,7 +46,7 @@ export interface TrainingGraph {
 /**
  * Builds and opens the session of a training run. Its entries:
  *
- * - `zero`: the optimiser's state and accumulators to zero.
+ * - `zero`: the optimizer's state and accumulators to zero.
  * - `step`: ids, labels -> loss sum, gradient norm, and whether the step was `applied`.
  * - `accumulate` and `apply` instead of `step` where a step has several forward passes.
  * - `score`: ids, labels -> loss sum and missed labels of each row, without dropout.
@@ -56,10 +56,10 @@ export interface TrainingGraph {
  *
  * With packing (`layout.longestExample`), entries that take ids also take positions and segments.
  *
- * `lossScale` is 1 / labelled tokens of the whole step, so that a step's gradient is that of the mean over its tokens however
- * they are spread over forward passes.
+ * `lossScale` is 1 / labelled tokens of the whole step, so that a step's gradient is that of the mean over its tokens
+ * however they are spread over forward passes.
  *
- * A step whose loss or gradient norm is not finite changes neither parameters nor the optimiser's state.
+ * A step whose loss or gradient norm is not finite changes neither parameters nor the optimizer's state.
  */
 export async function openTrainingGraph(
   tf: Tensorflow,
@@ -74,8 +74,8 @@ export async function openTrainingGraph(
   const labels = graph.placeholder('labels', [rows], 'i32');
   const seed = graph.placeholder('seed', [2], 'i32');
   const lossScale = graph.placeholder('loss_scale', [], 'f32');
-  const optimiser = chooseOptimiser(config);
-  const scalarNames = Object.keys(optimiser.scalars(config.learningRate, 1));
+  const optimizer = chooseOptimizer(config);
+  const scalarNames = Object.keys(optimizer.scalars(config.learningRate, 1));
   const scalars = Object.fromEntries(scalarNames.map((name) => [name, graph.placeholder(name, [], 'f32')]));
   const packing =
     layout.longestExample === undefined
@@ -105,7 +105,7 @@ export async function openTrainingGraph(
   );
   const parts = parameters.map(([variable], i) => ({
     variable,
-    update: optimiser.attach(variable, rateFactor(variable)),
+    update: optimizer.attach(variable, rateFactor(variable)),
     gradient: required(found[i], variable.name),
   }));
 
@@ -207,7 +207,7 @@ export async function openTrainingGraph(
   const session = await Session.open(tf, graph, entries);
   return {
     session,
-    optimiser,
+    optimizer,
     state,
     assign: (variable, bytes) => assignment.assign(session, variable, bytes),
     read: (variable) =>

@@ -27,7 +27,7 @@ export interface TrainingState {
 }
 
 /**
- * Fresh adapter parameters, and zeros for the optimiser; the weights are loaded already.
+ * Fresh adapter parameters, and zeros for the optimizer; the weights are loaded already.
  * @returns null where a stop was asked for before all was ready
  */
 export async function beginState(
@@ -40,8 +40,8 @@ export async function beginState(
 }
 
 /**
- * The weights that a session is to be loaded with: the base's, or those that full fine-tuning had reached in a checkpoint. They are
- * read as f32 masters, whatever type the base is stored in.
+ * The weights that a session is to be loaded with: the base's, or those that full fine-tuning had reached in a
+ * checkpoint. They are read as f32 masters, whatever type the base is stored in.
  */
 export function startingWeights({ config, resumeFrom }: TrainRequest, base: WeightFolder): WeightFolder {
   return config.adapter.method === 'full' && resumeFrom !== null
@@ -49,10 +49,13 @@ export function startingWeights({ config, resumeFrom }: TrainRequest, base: Weig
     : base;
 }
 
-/** Parameters and the optimiser's state of a checkpoint. @throws StudioError config_invalid where it belongs to another run */
+/**
+ * Parameters and the optimizer's state of a checkpoint. @throws StudioError config_invalid where it belongs to another
+ * run
+ */
 export function restoreState(state: TrainingState, checkpoint: string): Progress {
   const { graph, model } = state;
-  const { fingerprint, progress, optimiser } = openCheckpoint(checkpoint);
+  const { fingerprint, progress, optimizer } = openCheckpoint(checkpoint);
   try {
     if (fingerprint !== fingerprintOf(state))
       throw new StudioError(
@@ -62,9 +65,9 @@ export function restoreState(state: TrainingState, checkpoint: string): Progress
       );
     graph.session.run('zero', {});
     if (!model.trainsBase) restoreAdapter(state, checkpoint);
-    for (const variable of graph.state) graph.assign(variable, optimiser.read(variable.name));
+    for (const variable of graph.state) graph.assign(variable, optimizer.read(variable.name));
   } finally {
-    optimiser.close();
+    optimizer.close();
   }
   return progress;
 }

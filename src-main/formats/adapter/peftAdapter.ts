@@ -10,8 +10,8 @@ import { SafetensorsFile, writeSafetensors, type SafetensorsDType } from '../fil
 
 /**
  * Adapter folders as PEFT lays them out: adapter_config.json and adapter_model.safetensors. Keys are
- * `base_model.model.` + Hugging Face module path + `.` + suffix; parameters that all modules share have the path `model`. The methods that PEFT does not have use the same layout
- * with a peft_type of their own.
+ * `base_model.model.` + Hugging Face module path + `.` + suffix; parameters that all modules share have the path
+ * `model`. The methods that PEFT does not have use the same layout with a peft_type of their own.
  */
 const keyPrefix = 'base_model.model.';
 const configName = 'adapter_config.json';
@@ -25,7 +25,9 @@ export interface AdapterFolder {
 }
 
 export interface AdapterTensor {
-  /** Hugging Face module path and the parameter's suffix, for example `model.layers.0.self_attn.q_proj.lora_A.weight`. */
+  /**
+   * Hugging Face module path and the parameter's suffix, for example `model.layers.0.self_attn.q_proj.lora_A.weight`.
+   */
   name: string;
   dtype: SafetensorsDType;
   shape: readonly number[];

@@ -56,7 +56,8 @@ const fileNames: Readonly<Record<string, string>> = {
 
 /**
  * Reads the content of adapter_config.json.
- * @throws StudioError adapter_invalid (a value of the wrong kind), model_unsupported (an option that the engine lacks, by name)
+ * @throws StudioError adapter_invalid (a value of the wrong kind), model_unsupported (an option that the engine lacks,
+ * by name)
  */
 export function parsePeftConfig(raw: unknown): { config: AdapterConfig; baseSha256: string | null } {
   const parsed = peftConfigSchema.safeParse(raw);

@@ -28,7 +28,9 @@ export const configKeys = z.object({
   sliding_window: optionalSize,
   use_sliding_window: optionalFlag,
   max_window_layers: z.number().int().min(0).nullish(),
-  /** EXAONE 4 writes it as a text (LLLG) beside layer_types, which say the same, or as 0 where no layer has a window. */
+  /**
+   * EXAONE 4 writes it as a text (LLLG) beside layer_types, which say the same, or as 0 where no layer has a window.
+   */
   sliding_window_pattern: z.union([z.number().int().min(0), z.string()]).nullish(),
   layer_types: z.array(z.string()).nullish(),
   no_rope_layers: z.array(z.number().int()).nullish(),

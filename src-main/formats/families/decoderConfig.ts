@@ -21,8 +21,9 @@ export const decoderFamilies = [
 export type DecoderFamily = (typeof decoderFamilies)[number];
 
 /**
- * What a decoder-only model needs to be built, read from config.json in either spelling (formats/families/huggingFaceConfig.ts).
- * Defaults are already applied: no field is optional. Families differ by these fields only; the graph asks for no family.
+ * What a decoder-only model needs to be built, read from config.json in either spelling
+ * (formats/families/huggingFaceConfig.ts). Defaults are already applied: no field is optional. Families differ by these
+ * fields only; the graph asks for no family.
  */
 export interface DecoderConfig {
   /** `model_type` of config.json. */
@@ -46,7 +47,10 @@ export interface DecoderConfig {
   normGainOffset: number;
   /** Where a layer's RMSNorms stand: on the input of attention and MLP, on their outputs, or both (Gemma 2 and 3). */
   normPlacement: NormPlacement;
-  /** RMSNorm of q and k before the rotary embedding: over each head (Qwen3, Gemma 3, EXAONE 4) or the whole projection (OLMo 2 and 3). */
+  /**
+   * RMSNorm of q and k before the rotary embedding: over each head (Qwen3, Gemma 3, EXAONE 4) or the whole projection
+   * (OLMo 2 and 3).
+   */
   queryKeyNorm: QueryKeyNorm;
   /** The MLP computes down(activation(gate) * up). */
   activation: Activation;

@@ -10,7 +10,8 @@ import { refuseByName } from './unsupportedModels.ts';
 
 /**
  * Reads config.json (and the end ids of generation_config.json) of a Hugging Face folder.
- * @throws StudioError model_invalid: missing or impossible values; model_unsupported: an architecture or option the engine lacks
+ * @throws StudioError model_invalid: missing or impossible values; model_unsupported: an architecture or option the
+ * engine lacks
  */
 export function readDecoderConfig(folder: string): DecoderConfig {
   const raw = readJsonObject(join(folder, 'config.json'), 10 * 1024 * 1024, 'model_invalid');

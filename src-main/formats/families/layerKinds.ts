@@ -87,7 +87,10 @@ function singleRope(
   });
 }
 
-/** Thetas of families whose layers with a window have a rope of their own, where no rope names one; null: one rope serves all layers. */
+/**
+ * Thetas of families whose layers with a window have a rope of their own, where no rope names one; null: one rope
+ * serves all layers.
+ */
 function localTheta(family: DecoderFamily, c: ConfigKeys): { global: number; local: number } | null {
   switch (family) {
     case 'gemma3_text':
@@ -183,8 +186,8 @@ function slidingWindow(family: DecoderFamily, c: ConfigKeys): number | null {
 }
 
 /**
- * Whether q and k of a layer are rotated. SmolLM3 leaves every fourth layer without positions (no_rope_layers: 1 where a layer is rotated),
- * EXAONE 4 those that see the whole text, where others have a window.
+ * Whether q and k of a layer are rotated. SmolLM3 leaves every fourth layer without positions (no_rope_layers: 1 where
+ * a layer is rotated), EXAONE 4 those that see the whole text, where others have a window.
  */
 function rotates(family: DecoderFamily, c: ConfigKeys, layer: number, type: string): boolean {
   if (family === 'exaone4') return type === sliding || slidingWindow(family, c) === null;

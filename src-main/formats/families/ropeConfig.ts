@@ -98,7 +98,10 @@ function readScaling(source: RopeSource, dimensions: number): RopeScaling | null
   }
 }
 
-/** m(factor, mscale) / m(factor, mscale_all_dim), m(f, s) = 0.1 s ln f + 1 (Peng et al. 2023, as transformers extends it). */
+/**
+ * m(factor, mscale) / m(factor, mscale_all_dim), m(f, s) = 0.1 s ln f + 1 (Peng et al. 2023, as transformers extends
+ * it).
+ */
 function yarnAttention(parameters: Record<string, unknown>, factor: number): number {
   const magnitude = (weight: number) => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1);
   const [one, all] = [parameters['mscale'], parameters['mscale_all_dim']];

@@ -1,7 +1,7 @@
 import { StudioError } from '../../contract/errors.ts';
 import { decoderFamilies } from './decoderConfig.ts';
 
-const remedy = `Choose a dense text model with unquantised safetensors weights: ${decoderFamilies.join(', ')}.`;
+const remedy = `Choose a dense text model with unquantized safetensors weights: ${decoderFamilies.join(', ')}.`;
 
 /** Architectures that are near to a supported one, and what makes them another: the first that fits counts. */
 const reasons: readonly [RegExp, string][] = [
@@ -21,12 +21,12 @@ const reasons: readonly [RegExp, string][] = [
   [/^ministral3/, 'its queries are scaled by their position'],
   [
     /^cohere|^olmo$|^stablelm|^phi$|^nemotron$|^starcoder2|^falcon|^gpt|^bloom|^opt$|^mpt$|^persimmon|^xglm|^jais2/,
-    'it normalises by LayerNorm or runs attention and MLP side by side',
+    'it normalizes by LayerNorm or runs attention and MLP side by side',
   ],
   [/^glm4?$|^ernie4_5$|^helium$/, 'it rotates neighbouring numbers of a head as pairs, not its halves'],
   [/^arcee$|^apertus|^nanochat/, 'its MLP has no gate'],
   [/^youtu|^minicpm3/, 'its keys and values are compressed (multi-head latent attention)'],
-  [/^hunyuan/, 'it normalises queries and keys after it rotates them'],
+  [/^hunyuan/, 'it normalizes queries and keys after it rotates them'],
   [/^diffllama/, 'it subtracts one attention from another'],
   [/^bitnet/, 'its weights have three values'],
   [/^seed_oss/, 'it trains with dropout within the base'],
@@ -37,8 +37,8 @@ const reasons: readonly [RegExp, string][] = [
 const unchecked = 'the engine computes only architectures that were checked against transformers';
 
 /**
- * Refuses what the engine cannot compute, by name and with the reason, before anything else of config.json is read. Keys that leave the
- * result as it is (pretraining_tp, which once cut products into slices) are let through.
+ * Refuses what the engine cannot compute, by name and with the reason, before anything else of config.json is read.
+ * Keys that leave the result as it is (pretraining_tp, which once cut products into slices) are let through.
  * @throws StudioError model_unsupported
  */
 export function refuseByName(raw: Readonly<Record<string, unknown>>): void {
@@ -46,8 +46,8 @@ export function refuseByName(raw: Readonly<Record<string, unknown>>): void {
     throw new StudioError('model_unsupported', message, what);
   };
   refuseArchitecture(raw, refuse);
-  const quantised = ['quantization_config', 'compression_config'].find((key) => raw[key]);
-  if (quantised) refuse(`The weights are quantised (${quantised} in config.json).`);
+  const quantized = ['quantization_config', 'compression_config'].find((key) => raw[key]);
+  if (quantized) refuse(`The weights are quantized (${quantized} in config.json).`);
   if (raw['vision_config'] || raw['audio_config']) refuse('The model has parts for images or sound.');
   const experts = raw['num_local_experts'] ?? raw['num_experts'];
   if (typeof experts === 'number' && experts > 1)

@@ -2,8 +2,8 @@ import { constants, copyFileSync, linkSync, mkdirSync, readdirSync, renameSync, 
 import { dirname, join } from 'node:path';
 
 /**
- * Gives a folder of finished files a second place, complete or absent: its files are linked, which takes no room and outlives the first
- * place; where the file system has no links they are copied. For files that nobody changes in place.
+ * Gives a folder of finished files a second place, complete or absent: its files are linked, which takes no room and
+ * outlives the first place; where the file system has no links they are copied. For files that nobody changes in place.
  */
 export function linkFolder(source: string, target: string): void {
   const temporary = join(dirname(target), `.${process.pid}.partial`);

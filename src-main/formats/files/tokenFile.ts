@@ -3,11 +3,12 @@ import { StudioError } from '../../contract/errors.ts';
 import { writeFileAtomic } from './atomicFile.ts';
 
 /**
- * Tokenised rows on disk, so that an engine reads single rows and never holds a dataset.
+ * Tokenized rows on disk, so that an engine reads single rows and never holds a dataset.
  *
- * Layout, little endian: magic `IDLT`, u32 version 2, u32 row count n, u32 zero, then n + 1 u64 offsets counted in tokens,
- * n u32 task numbers (version 1 has none: task 0), then all tokens as int32. A token that is a label (trained on, scored) is stored as its id; a token that is
- * context only is stored as -1 - id. The first token of a row is never predicted, label or not.
+ * Layout, little endian: magic `IDLT`, u32 version 2, u32 row count n, u32 zero, then n + 1 u64 offsets counted in
+ * tokens, n u32 task numbers (version 1 has none: task 0), then all tokens as int32. A token that is a label (trained
+ * on, scored) is stored as its id; a token that is context only is stored as -1 - id. The first token of a row is never
+ * predicted, label or not.
  */
 const magic = 0x544c4449;
 const headerBytes = 16;

@@ -8,8 +8,9 @@ const mostBytes = 4 * 1024 * 1024;
 const mostShown = 20_000;
 
 /**
- * The chat template of a model folder: chat_template.jinja, else chat_template.json, else the tokenizer's configuration, in
- * transformers' order. Null where there is none or the file cannot be read: a model without one can be trained all the same.
+ * The chat template of a model folder: chat_template.jinja, else chat_template.json, else the tokenizer's
+ * configuration, in transformers' order. Null where there is none or the file cannot be read: a model without one can
+ * be trained all the same.
  */
 export function readChatTemplate(folder: string): ChatTemplate | null {
   const plain = join(folder, 'chat_template.jinja');

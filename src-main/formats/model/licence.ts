@@ -6,8 +6,8 @@ import { cardName, isTerms } from './modelFiles.ts';
 const headBytes = 64 * 1024;
 
 /**
- * The licence that a model folder states: in the front matter of its README.md, else the first line of its LICENSE. Null where it
- * states none. The text is a stranger's: cut, without control characters, and no link.
+ * The licence that a model folder states: in the front matter of its README.md, else the first line of its LICENSE.
+ * Null where it states none. The text is a stranger's: cut, without control characters, and no link.
  */
 export function readLicence(folder: string): Licence | null {
   const card = head(join(folder, cardName));

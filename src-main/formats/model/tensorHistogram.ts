@@ -10,8 +10,8 @@ const binCount = 81;
 const reach = 5;
 
 /**
- * Counts a tensor's values in bins around their mean. Two passes over its bytes, in parts; values that are not finite are counted and left
- * out of everything else.
+ * Counts a tensor's values in bins around their mean. Two passes over its bytes, in parts; values that are not finite
+ * are counted and left out of everything else.
  * @throws StudioError not_found, model_invalid for a type that cannot be read
  */
 export function tensorHistogram(weights: WeightFolder, name: string): TensorHistogram {

@@ -55,8 +55,8 @@ export function loadTokenizer(folder: string): Tokenizer {
 }
 
 /**
- * A model folder's tokenizer, or what is known of it, with the model's own end id where the tokenizer's configuration names none: an
- * answer must end with a token that generation stops at.
+ * A model folder's tokenizer, or what is known of it, with the model's own end id where the tokenizer's configuration
+ * names none: an answer must end with a token that generation stops at.
  */
 export function withModelEnd<T extends Pick<Tokenizer, 'eosId'>>(tokenizer: T, folder: string): T {
   return { ...tokenizer, eosId: tokenizer.eosId ?? readDecoderConfig(folder).eosIds[0] ?? null };

@@ -116,7 +116,10 @@ export function shardNames(folder: string): string[] {
   return indexedShards(map);
 }
 
-/** The weight files that an index's `weight_map` names, sorted. @throws StudioError model_invalid where one is no plain file name */
+/**
+ * The weight files that an index's `weight_map` names, sorted. @throws StudioError model_invalid where one is no plain
+ * file name
+ */
 export function indexedShards(weightMap: object): string[] {
   return [...new Set<unknown>(Object.values(weightMap))].map(checkShardName).sort();
 }

@@ -24,7 +24,10 @@ export interface DatasetService {
   rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
   /** Removes it; for a minute it can be restored. @throws StudioError config_invalid where runs need it */
   remove(reference: string): void;
-  /** Brings back a dataset that was removed less than a minute ago, under another name where its own was taken meanwhile. */
+  /**
+   * Brings back a dataset that was removed less than a minute ago, under another name where its own was taken
+   * meanwhile.
+   */
   restore(id: string): Dataset;
   /** Deletes copies that a process left behind that died while it imported. */
   recover(): void;

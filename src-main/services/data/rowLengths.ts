@@ -3,7 +3,7 @@ import type { RowLengths } from '../../contract/forecast.ts';
 import { readExamples } from '../../data/importDataset.ts';
 import { createRandom } from '../../statistics/random.ts';
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
-import { tokenisedRows } from '../tokenizer/tokenisedRows.ts';
+import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread, type TokenizerOwner } from '../tokenizer/tokenizerThread.ts';
 
 /** So many rows are counted at most: all of a small dataset, a sample of a large one. */
@@ -40,7 +40,7 @@ export async function countRowLengths(
   const extremes = mostOf(longest).map(({ example }) => example);
   const all: number[] = [];
   await withTokenizerThread(signal, async (thread) => {
-    for await (const { ids } of tokenisedRows(thread, owner, [...sample, ...extremes])) all.push(ids.length);
+    for await (const { ids } of tokenizedRows(thread, owner, [...sample, ...extremes])) all.push(ids.length);
   });
   const lengths = all.slice(0, sample.length).sort((a, b) => a - b);
   return { lengths, longest: Math.max(0, ...all), rows };
@@ -50,7 +50,9 @@ function mostOf<T extends { size: number }>(list: readonly T[]): T[] {
   return [...list].sort((a, b) => b.size - a.size).slice(0, longestRows);
 }
 
-/** Tokens of a batch's rows as the engine lays them out (engine/training/trainer.ts), from the files that it trains on. */
+/**
+ * Tokens of a batch's rows as the engine lays them out (engine/training/trainer.ts), from the files that it trains on.
+ */
 export function laidOutTokens(
   files: readonly string[],
   { context, packing }: { context: number; packing: boolean },

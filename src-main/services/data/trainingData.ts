@@ -12,15 +12,15 @@ import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { readExamples } from '../../data/importDataset.ts';
 import { splitRows } from '../../data/split.ts';
-import { fitToContext } from '../../data/tokenise.ts';
+import { fitToContext } from '../../data/tokenize.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { withModelEnd } from '../../formats/model/tokenizer.ts';
 import { writeTokenFile } from '../../formats/files/tokenFile.ts';
-import { tokenisedRows } from '../tokenizer/tokenisedRows.ts';
+import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread, type TokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
-/** So many rows are tokenised between two reports. */
+/** So many rows are tokenized between two reports. */
 const reportedRows = 128;
 
 export interface TrainingData {
@@ -31,7 +31,7 @@ export interface TrainingData {
 }
 
 /**
- * Tokenises a dataset for a run, into the cache: files are named by all that decides their content, and made only once.
+ * Tokenizes a dataset for a run, into the cache: files are named by all that decides their content, and made only once.
  * Held-out rows are chosen by the run's seed before anything is dropped.
  */
 export function prepareTrainingData(options: {
@@ -73,7 +73,7 @@ async function prepare(
     const total = split.train.length + split.heldOut.length;
     let done = 0;
     const rowsAt = async function* (indices: readonly number[]) {
-      for await (const row of tokenisedRows(thread, model, chosen(datasetFile, indices, signal))) {
+      for await (const row of tokenizedRows(thread, model, chosen(datasetFile, indices, signal))) {
         yield row;
         if (++done % reportedRows === 0 || done === total) onRows(done, total);
       }

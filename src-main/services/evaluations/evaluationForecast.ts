@@ -16,7 +16,7 @@ import type { Subject } from './subjects.ts';
 /** So many evaluations count, the newest. */
 const mostRecords = 200;
 
-/** Forecast of an evaluation whose rows are tokenised. */
+/** Forecast of an evaluation whose rows are tokenized. */
 export function foreseeEvaluation(
   context: ServiceContext,
   given: {
@@ -31,8 +31,13 @@ export function foreseeEvaluation(
   const { items, rowTokens, maxTokens } = prepared;
   return forecastEvaluation(
     {
-      ...{ modelId: model.id, shape: readDecoderConfig(model.folder), items, rowTokens, maxTokens },
-      ...{ benchmark: settings.benchmark, precision: settings.precision },
+      modelId: model.id,
+      shape: readDecoderConfig(model.folder),
+      items,
+      rowTokens,
+      maxTokens,
+      benchmark: settings.benchmark,
+      precision: settings.precision,
       // A foreign adapter folder is small beside the model.
       adapter: run?.config.adapter ?? null,
       loadIn8bit: run?.config.loadIn8bit ?? false,

@@ -4,7 +4,7 @@ import type { EvaluationItem, Example } from '../../contract/entities.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
 import { readRawRows } from '../../data/rows.ts';
-import { fitToContext } from '../../data/tokenise.ts';
+import { fitToContext } from '../../data/tokenize.ts';
 import type { EngineEvent } from '../../engine/process/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
 import { bootstrapInterval, wilsonInterval } from '../../statistics/intervals.ts';
@@ -12,7 +12,7 @@ import { writeTokenFile } from '../../formats/files/tokenFile.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import { shotsFor, type EvaluationData } from './evaluationData.ts';
 import type { Subject } from './subjects.ts';
-import { tokenisedRows } from '../tokenizer/tokenisedRows.ts';
+import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
 /** How a subject is scored. */
@@ -26,7 +26,7 @@ export interface Outcome {
   peakMemoryBytes: number;
 }
 
-/** A benchmark whose rows are tokenised, so that what it takes is known. */
+/** A benchmark whose rows are tokenized, so that what it takes is known. */
 export interface PreparedEvaluation {
   items: number;
   /** Tokens of the longest row, or prompt. */
@@ -37,7 +37,7 @@ export interface PreparedEvaluation {
 }
 
 /**
- * Reads and tokenises a benchmark's rows for a subject.
+ * Reads and tokenizes a benchmark's rows for a subject.
  * @param signal aborting ends it at once
  */
 export function prepareEvaluation(
@@ -67,7 +67,7 @@ async function preparePerplexity(
     if (examples.length === settings.limit) break;
   }
   const { rows } = await withTokenizerThread(signal, (thread) =>
-    fitToContext(tokenisedRows(thread, subject.model, examples), subject.model.contextLength),
+    fitToContext(tokenizedRows(thread, subject.model, examples), subject.model.contextLength),
   );
   return {
     items: rows.length,

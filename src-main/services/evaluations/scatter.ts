@@ -11,7 +11,10 @@ const mostPairs = 12;
 /** Of one group of scores, so many subjects are paired with each other. */
 const mostSubjects = 4;
 
-/** What the project's own scores and studies say of scatter: the ground on which a sample size stands. Nothing is run for it. */
+/**
+ * What the project's own scores and studies say of scatter: the ground on which a sample size stands. Nothing is run
+ * for it.
+ */
 export function readScatter(
   { database, project }: Pick<ServiceContext, 'database' | 'project'>,
   studies: Pick<StudyService, 'list' | 'outcome'>,

@@ -72,7 +72,10 @@ export function findSubject(
   };
 }
 
-/** Hash of a full fine-tuning checkpoint's weights, which its writer found: they may be too many to hash at each evaluation. */
+/**
+ * Hash of a full fine-tuning checkpoint's weights, which its writer found: they may be too many to hash at each
+ * evaluation.
+ */
 function weightsHash(checkpoint: string): string {
   const state = readJsonObject(join(checkpoint, 'state.json'), 1024 * 1024, 'model_invalid');
   return String(state['weightsSha256']);

@@ -31,9 +31,9 @@ const certificateTokens = 64;
 const exactTolerance = 1e-5;
 
 /**
- * Share of the greatest logit by which rounding every weight may move a logit: 8 units in the last place of the type (2^-8 for bf16,
- * 2^-11 for f16). Each of some ten products in a row adds a random error of about one such unit; a weight at a wrong place, on the
- * other hand, moves logits by as much as they are large.
+ * Share of the greatest logit by which rounding every weight may move a logit: 8 units in the last place of the type
+ * (2^-8 for bf16, 2^-11 for f16). Each of some ten products in a row adds a random error of about one such unit; a
+ * weight at a wrong place, on the other hand, moves logits by as much as they are large.
  */
 const roundingTolerances: Readonly<Record<string, number>> = { BF16: 8 * 2 ** -8, F16: 8 * 2 ** -11 };
 
@@ -81,7 +81,12 @@ export function createExportService(
       const { files, dtype } = await context.engine.start(
         {
           kind: 'export',
-          ...{ format, modelFolder: model.folder, checkpoint, method, loadIn8bit, outFolder: folder },
+          format,
+          modelFolder: model.folder,
+          checkpoint,
+          method,
+          loadIn8bit,
+          outFolder: folder,
         },
         { signal },
       ).result;

@@ -8,7 +8,10 @@ const run = promisify(execFile);
 /** Where the driver's program is not there once, it is not looked for again. */
 let hasGpu = true;
 
-/** How much of the machine is in use now. Memory is what this process may use: less than the machine's inside a container. */
+/**
+ * How much of the machine is in use now. Memory is what this process may use: less than the machine's inside a
+ * container.
+ */
 export async function readLoad(): Promise<MachineLoad> {
   const memoryBytes = usableMemory();
   const freeBytes = memoryBytes < totalmem() ? Math.min(freemem(), process.availableMemory()) : freemem();

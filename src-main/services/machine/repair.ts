@@ -12,7 +12,8 @@ const task = 'repair';
 const tryAgain = 'Try the repair again, with a connection to the internet.';
 
 /**
- * Puts right what is wrong with TensorFlow, with its steps as progress of the task `repair`. What is complete stays when it is cancelled.
+ * Puts right what is wrong with TensorFlow, with its steps as progress of the task `repair`. What is complete stays
+ * when it is cancelled.
  * @param program for tests: what to run instead, which says its steps on stderr and ends with 0 where all is well
  * @throws StudioError runtime_missing, cancelled
  */
@@ -64,7 +65,9 @@ export function repairRuntime(
   });
 }
 
-/** `downloading X: 120 of 273 MB (43 %), 5.0 MB/s, about 31 s left` as progress; a step without numbers as its words. */
+/**
+ * `downloading X: 120 of 273 MB (43 %), 5.0 MB/s, about 31 s left` as progress; a step without numbers as its words.
+ */
 export function progressOf(line: string): StudioEvent {
   const share = /\((\d+) %\)/.exec(line)?.[1];
   const left = /about (\d+) (s|min) left/.exec(line);

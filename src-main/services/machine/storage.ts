@@ -6,7 +6,7 @@ import { StudioError } from '../../contract/errors.ts';
 import { runsInState } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
 
-/** What the cache holds that is computed anew where it is missed: tokenised rows and chosen pivots. */
+/** What the cache holds that is computed anew where it is missed: tokenized rows and chosen pivots. */
 const cleanable = ['tokens', 'pivots'];
 /** A file that was written this recently may belong to work under way. */
 const untouchedMs = 10 * 60_000;

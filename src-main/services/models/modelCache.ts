@@ -11,7 +11,8 @@ import { readModel } from './modelImport.ts';
 const mostFiles = 10_000;
 
 /**
- * Lists the snapshots in the Hugging Face cache. Nothing there is changed, and what cannot be read is named beside what can.
+ * Lists the snapshots in the Hugging Face cache. Nothing there is changed, and what cannot be read is named beside what
+ * can.
  * @param known models of the library, to tell which snapshots are already used
  */
 export async function listModelCache(

@@ -66,7 +66,10 @@ export function readModel(folder: string): ModelFacts & { weightPaths: string[];
   }
 }
 
-/** Whether two descriptions are of one model: the same weights, and a config.json that says the same of them as far as it was kept. */
+/**
+ * Whether two descriptions are of one model: the same weights, and a config.json that says the same of them as far as
+ * it was kept.
+ */
 export function isSameModel(
   known: ModelFacts & Pick<Model, 'contentHash'>,
   described: ModelFacts & Pick<Model, 'contentHash'>,
@@ -80,7 +83,10 @@ export function isSameModel(
   );
 }
 
-/** SHA-256 over the files' bytes, one after another: the same as `WeightFolder.contentHash`, without holding up the core. */
+/**
+ * SHA-256 over the files' bytes, one after another: the same as `WeightFolder.contentHash`, without holding up the
+ * core.
+ */
 export async function hashFiles(paths: readonly string[], { onBytes, signal }: LongWork): Promise<string> {
   const hash = createHash('sha256');
   const total = paths.reduce((sum, path) => sum + statSync(path).size, 0);
@@ -191,7 +197,8 @@ export function cacheOrigin(folder: string): { repository: string; commit: strin
 }
 
 /**
- * The model folder that a person means: the folder itself, or of a repository of the Hugging Face cache its main snapshot.
+ * The model folder that a person means: the folder itself, or of a repository of the Hugging Face cache its main
+ * snapshot.
  * @throws StudioError not_found, or model_invalid with what lies there instead of a model
  */
 export function findModelFolder(given: string): string {

@@ -46,8 +46,8 @@ export interface ModelService {
     signal?: AbortSignal,
   ): Promise<Model>;
   /**
-   * Takes a complete folder that the studio itself has made on the disk of its models: checks it, moves it to its place there, and
-   * enters it.
+   * Takes a complete folder that the studio itself has made on the disk of its models: checks it, moves it to its place
+   * there, and enters it.
    * @param options.id of the new model, which names its place
    * @param options.name wished; null: that of the repository
    * @param task under which progress is told
@@ -112,7 +112,10 @@ export function createModelService(context: ServiceContext): ModelService {
 
   const isTaken = (name: string) => models.list(database).some((other) => other.name === name);
 
-  /** All of a folder that can be known without hashing its weights. @throws StudioError as `readModel` does; tokenizer_mismatch */
+  /**
+   * All of a folder that can be known without hashing its weights. @throws StudioError as `readModel` does;
+   * tokenizer_mismatch
+   */
   const check = async (folder: string) => {
     const { config, ...facts } = readModel(folder);
     checkTokenizer(await tokenizers.facts({ name: basename(folder), folder }), config);
@@ -120,7 +123,8 @@ export function createModelService(context: ServiceContext): ModelService {
   };
 
   /**
-   * A new entry. Where a model's folder has gone and this is the same model, its entry moves here instead: its runs go on.
+   * A new entry. Where a model's folder has gone and this is the same model, its entry moves here instead: its runs go
+   * on.
    * @param wish its name, or the next that is free; null: the one that it had, else `usual`
    */
   const enter = (

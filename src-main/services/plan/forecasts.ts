@@ -131,7 +131,9 @@ export function createForecastService(
   };
 }
 
-/** The same step, without what surrounds it: the schedule, evaluations, checkpoints and samples change no step's cost. */
+/**
+ * The same step, without what surrounds it: the schedule, evaluations, checkpoints and samples change no step's cost.
+ */
 function probeConfig(config: TrainConfig, model: Model, steps: number): TrainConfig {
   return {
     ...config,
@@ -148,7 +150,7 @@ function probeConfig(config: TrainConfig, model: Model, steps: number): TrainCon
   };
 }
 
-/** Forecast of a training whose data lie tokenised. */
+/** Forecast of a training whose data lie tokenized. */
 export function foresee(
   context: ServiceContext,
   given: {
@@ -195,8 +197,11 @@ function readCalibration({ database, paths }: ServiceContext, gpu: Calibration['
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))
     .slice(0, mostRecords);
   return {
-    ...{ cores: cpus().length, memoryBytes: usableMemory(), gpu },
-    ...{ diskFreeBytes: freeBytes(paths.home), records },
+    cores: cpus().length,
+    memoryBytes: usableMemory(),
+    gpu,
+    diskFreeBytes: freeBytes(paths.home),
+    records,
   };
 }
 

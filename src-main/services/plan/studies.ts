@@ -36,7 +36,10 @@ export interface StudyService {
   get(reference: string): Study;
   /** What its runs say so far. */
   outcome(reference: string): StudyOutcome;
-  /** Puts what is left of a study at the front of the queue, in its order: runs that wait, and those that ended before their last step. */
+  /**
+   * Puts what is left of a study at the front of the queue, in its order: runs that wait, and those that ended before
+   * their last step.
+   */
   resume(
     reference: string,
     watch?: (run: Run) => (event: EngineEvent) => void,
@@ -82,7 +85,8 @@ export function createStudyService(
     const dataset = await datasets.getOrAdd(request.dataset);
     const { question } = request;
     return {
-      ...{ model, dataset },
+      model,
+      dataset,
       plan: planStudy(
         { shape: readDecoderConfig(model.folder), contextLength: model.contextLength },
         name,
@@ -108,9 +112,17 @@ export function createStudyService(
         run: plannedRun({ ...run, project, model, dataset }),
       }));
       const study: Study = {
-        ...{ id: newId(), project, name, question, notes, impossible: planned.impossible },
+        id: newId(),
+        project,
+        name,
+        question,
+        notes,
+        impossible: planned.impossible,
         arms: planned.arms.map(({ config: _, ...arm }) => arm),
-        ...{ modelId: model.id, modelName: model.name, datasetId: dataset.id, datasetName: dataset.name },
+        modelId: model.id,
+        modelName: model.name,
+        datasetId: dataset.id,
+        datasetName: dataset.name,
         runs: made.map(({ run, arm, seed }) => ({ runId: run.id, arm, seed })),
         createdAt: new Date().toISOString(),
       };

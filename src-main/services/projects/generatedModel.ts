@@ -16,8 +16,8 @@ const characters = [
 ];
 
 /**
- * Writes a small Llama with random weights and a tokenizer of single characters into `folder`: what the demo trains on where no real model is
- * at hand. Deterministic.
+ * Writes a small Llama with random weights and a tokenizer of single characters into `folder`: what the demo trains on
+ * where no real model is at hand. Deterministic.
  */
 export function writeGeneratedModel(folder: string): void {
   mkdirSync(folder, { recursive: true });

@@ -23,11 +23,12 @@ export interface BranchRequest {
 }
 
 /**
- * Makes a run that goes on from a checkpoint of another with a changed configuration. It owns the checkpoint (a link to its files) and
- * the curves up to there, so that what becomes of the parent does not matter to it.
+ * Makes a run that goes on from a checkpoint of another with a changed configuration. It owns the checkpoint (a link to
+ * its files) and the curves up to there, so that what becomes of the parent does not matter to it.
  *
  * @returns the run as stored, to be put into the queue
- * @throws StudioError not_found without that checkpoint; config_invalid naming what cannot be changed, or where no step is left
+ * @throws StudioError not_found without that checkpoint; config_invalid naming what cannot be changed, or where no step
+ * is left
  */
 export function createBranch(context: ServiceContext, parent: Run, request: BranchRequest): Run {
   const { paths, database } = context;

@@ -16,8 +16,8 @@ export function latestCheckpoint({ paths }: Pick<Places, 'paths'>, runId: string
 }
 
 /**
- * The checkpoint that stands for a run, for evaluation, generation and export: with `keepBest` the one with the lowest held-out
- * loss, else the latest; null where there is none.
+ * The checkpoint that stands for a run, for evaluation, generation and export: with `keepBest` the one with the lowest
+ * held-out loss, else the latest; null where there is none.
  */
 export function chosenCheckpoint({ paths, database }: Places, run: Run): string | null {
   if (!run.config.keepBest) return latestCheckpoint({ paths }, run.id);
@@ -30,7 +30,8 @@ export function chosenCheckpoint({ paths, database }: Places, run: Run): string 
 }
 
 /**
- * Refuses a run whose checkpoints the disk has no room for: it would train for hours and end at a write. What the run has written counts as there.
+ * Refuses a run whose checkpoints the disk has no room for: it would train for hours and end at a write. What the run
+ * has written counts as there.
  * @throws StudioError disk_full with what is needed and what there is
  */
 export function checkCheckpointSpace(

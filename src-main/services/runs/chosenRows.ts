@@ -1,12 +1,15 @@
 /**
- * Rows that stand for all rows of a set of curves: the first and the last, and of each bucket of neighbours those at which any of the
- * columns is smallest or greatest. Nothing is averaged and no spike is lost: what is drawn are measured points.
+ * Rows that stand for all rows of a set of curves: the first and the last, and of each bucket of neighbours those at
+ * which any of the columns is smallest or greatest. Nothing is averaged and no spike is lost: what is drawn are
+ * measured points.
  *
- * Buckets hold a power of two of rows and begin at multiples of it, so that the choice does not flicker while a range is moved.
+ * Buckets hold a power of two of rows and begin at multiples of it, so that the choice does not flicker while a range
+ * is moved.
  *
  * @param columns values of all rows; NaN: none
  * @param range rows `begin` to before `end`
- * @param most rows that may be chosen; with fewer than `2 + 4 * columns.length` one bucket or two are taken all the same
+ * @param most rows that may be chosen; with fewer than `2 + 4 * columns.length` one bucket or two are taken all the
+ * same
  * @returns ascending row numbers; all of the range where they are no more than `most`
  */
 export function chooseRows(

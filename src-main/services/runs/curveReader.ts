@@ -6,7 +6,10 @@ import { chooseRows } from './chosenRows.ts';
 
 /** What of a run's curves is asked for. */
 export interface CurveQuery {
-  /** First and last step; absent: from the start, to the end. Neighbours outside are added, so that lines reach the edge. */
+  /**
+   * First and last step; absent: from the start, to the end. Neighbours outside are added, so that lines reach the
+   * edge.
+   */
   from?: number | undefined;
   to?: number | undefined;
   /** Steps at most, chosen so that extremes stay; absent: all of the range. */
@@ -73,7 +76,10 @@ function stepAt(columns: StepColumns, row: number): StepMetric {
   };
 }
 
-/** The average runs over all steps from the first on and is read off at `rows`: how much of a curve is shown does not change it. */
+/**
+ * The average runs over all steps from the first on and is read off at `rows`: how much of a curve is shown does not
+ * change it.
+ */
 function smoothedAt(values: readonly number[], rows: readonly number[], weight: number): number[] {
   let state = startOfSmoothing;
   let next = 0;

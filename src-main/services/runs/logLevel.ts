@@ -1,6 +1,9 @@
 import type { LogLevel } from '../../contract/runRecords.ts';
 
-/** TensorFlow's lines: `2026-11-25 01:02:03.456789: W tensorflow/...`, or `W0000 00:00:1795571914.504377 14374 port.cc:153] ...`. */
+/**
+ * TensorFlow's lines: `2026-11-25 01:02:03.456789: W tensorflow/...`, or `W0000 00:00:1795571914.504377 14374
+ * port.cc:153] ...`.
+ */
 const tensorflowLine = /^(?:[\d-]+ [\d:.]+: ([IWEF]) |([IWEF])\d{4} [\d:.]+ )/;
 const tensorflowLevels: Readonly<Record<string, LogLevel>> = {
   I: 'info',

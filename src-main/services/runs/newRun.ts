@@ -9,7 +9,8 @@ import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { newId } from '../context.ts';
 
 /**
- * A run of a model on a dataset, whose adapter names the modules as the model does, and whose context is no longer than the model's.
+ * A run of a model on a dataset, whose adapter names the modules as the model does, and whose context is no longer than
+ * the model's.
  * @throws StudioError config_invalid with the nearest possible values
  */
 export function plannedRun(given: {
@@ -27,8 +28,12 @@ export function plannedRun(given: {
   if (steps !== null) checkSchedule(config, steps);
   const targets = modelTargets(decoder, config.adapter.targets);
   return newRun({
-    ...{ name, project, modelId: model.id, modelName: model.name },
-    ...{ datasetId: dataset.id, datasetName: dataset.name },
+    name,
+    project,
+    modelId: model.id,
+    modelName: model.name,
+    datasetId: dataset.id,
+    datasetName: dataset.name,
     config: {
       ...config,
       context: fittingContext(config.context, decoder.contextLength),

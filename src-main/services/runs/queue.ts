@@ -10,7 +10,10 @@ import {
 } from '../../store/queue.ts';
 import type { ServiceContext } from '../context.ts';
 
-/** The runs of all projects that wait for their turn: one trains at a time. Kept in the database, so a restart goes on with it. */
+/**
+ * The runs of all projects that wait for their turn: one trains at a time. Kept in the database, so a restart goes on
+ * with it.
+ */
 export interface RunQueue {
   state(): Queue;
   /** @param record what is written with them, or not at all where one of both fails */
@@ -22,8 +25,8 @@ export interface RunQueue {
   /** A held queue lets the run that trains go on, and starts no other. */
   hold(isHeld: boolean): void;
   /**
-   * From now on takes what waits, also runs that an earlier process left. Before, only runs that this process has added get their turn,
-   * held or not: a command line that trains one run must not begin somebody's queue.
+   * From now on takes what waits, also runs that an earlier process left. Before, only runs that this process has added
+   * get their turn, held or not: a command line that trains one run must not begin somebody's queue.
    */
   begin(): void;
   /** Takes no further run. */

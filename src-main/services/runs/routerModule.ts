@@ -8,8 +8,9 @@ import { adapterKey, openAdapterFolder, type AdapterFolder } from '../../formats
 /**
  * What a checkpoint says of the experts of one module: ID-LoRA's pivots, and how alike the experts are.
  *
- * Alike are, by the cosine of the numbers in a row: for HydraLoRA and MoELoRA the up-projections B_i; for ID-LoRA, whose clusters share
- * one B, the rows of the input router (alike rows send the same tokens to both clusters; its pivot router has none).
+ * Alike are, by the cosine of the numbers in a row: for HydraLoRA and MoELoRA the up-projections B_i; for ID-LoRA,
+ * whose clusters share one B, the rows of the input router (alike rows send the same tokens to both clusters; its pivot
+ * router has none).
  * @returns null where the method has no experts or the module is not adapted
  */
 export function describeRouterModule(

@@ -11,7 +11,8 @@ interface Libraries {
 
 /**
  * What a run trains.
- * @throws StudioError not_found where its model or dataset is gone; as the model says where that cannot be used (any more)
+ * @throws StudioError not_found where its model or dataset is gone; as the model says where that cannot be used (any
+ * more)
  */
 export function partsOf(run: Run, { models, datasets }: Libraries): { model: Model; dataset: Dataset } {
   const model = models.list().find(({ id }) => id === run.modelId);

@@ -17,13 +17,18 @@ import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
 import { prepareTrainingData } from '../data/trainingData.ts';
 import { studioVersion } from '../machine/version.ts';
 
-/** So long an engine may take to end what is thrown away anyway: one step of a large model takes minutes, and one that hangs never ends. */
+/**
+ * So long an engine may take to end what is thrown away anyway: one step of a large model takes minutes, and one that
+ * hangs never ends.
+ */
 const discardPatienceMs = 2000;
 
 /** A run that has its turn: it is prepared or trains. */
 export interface RunTurn {
   runId: string;
-  /** Ends it after the current step; at once while it is still prepared, and within seconds where nothing is to be kept. */
+  /**
+   * Ends it after the current step; at once while it is still prepared, and within seconds where nothing is to be kept.
+   */
   end(how: Ending): void;
   /** The run as it ended; rejects only where that could not be recorded. */
   ended: Promise<Run>;
@@ -42,7 +47,8 @@ export interface TurnParts {
 }
 
 /**
- * Gives a run its turn: tokenises its data, starts an engine that goes on from the latest checkpoint, and records what that says.
+ * Gives a run its turn: tokenizes its data, starts an engine that goes on from the latest checkpoint, and records what
+ * that says.
  * @param watch sees the engine's events
  */
 export function beginTurn(
@@ -68,7 +74,7 @@ export function beginTurn(
       cacheFolder: paths.cache,
       signal: preparing.signal,
       onRows: (done, total) =>
-        context.emit({ type: 'progress', task: `run ${run.id}`, label: 'Tokenising the data', done, total }),
+        context.emit({ type: 'progress', task: `run ${run.id}`, label: 'Tokenizing the data', done, total }),
     });
     const engine = await unlessAborted(parts.probe(), preparing.signal);
     return { model, data, engine, gpu: await gpuOf(engine) };

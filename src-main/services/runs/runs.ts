@@ -77,7 +77,9 @@ export interface RunService {
   router(reference: string, limit: number): { layout: RouterLayout; records: RouterRecord[] } | null;
   routerModule(reference: string, site: RouterLayout['sites'][number]): RouterModule | null;
   logs(reference: string, query: LogQuery): { lines: LogLine[]; total: number };
-  /** Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events. */
+  /**
+   * Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events.
+   */
   start(
     options: { name: string; model: string; dataset: string; config: TrainConfig },
     watch?: Watch,
@@ -89,11 +91,15 @@ export interface RunService {
   startTogether(runs: readonly Run[], options?: TogetherOptions): StartedRun[];
   /** Puts a run that ended before its last step at the front of the queue. */
   resume(reference: string, watch?: Watch, changes?: Partial<TrainConfig>): Promise<StartedRun>;
-  /** Puts runs at the front of the queue in their order: those that wait, and those that ended before their last step. */
+  /**
+   * Puts runs at the front of the queue in their order: those that wait, and those that ended before their last step.
+   */
   resumeTogether(runs: readonly Run[], watch?: (run: Run) => Watch): StartedRun[];
   /** What is kept of a run to go on from, oldest first. */
   checkpoints(reference: string): Checkpoint[];
-  /** Makes a run that goes on from a checkpoint of another with changed options, and puts it at the end of the queue. */
+  /**
+   * Makes a run that goes on from a checkpoint of another with changed options, and puts it at the end of the queue.
+   */
   branch(reference: string, request: BranchRequest, watch?: Watch): StartedRun;
   /** Ends a run after the current step; returns when it has ended. One that waits leaves the queue. */
   stop(reference: string, options: { save: boolean }): Promise<Run>;
@@ -236,12 +242,16 @@ export function createRunService(
     return started.map(({ run, ended }) => ({ run: get(run.id), ended }));
   }
 
-  /** A run that ended before its last step, queued again. @throws StudioError not_found, config_invalid, usage where it runs */
+  /**
+   * A run that ended before its last step, queued again. @throws StudioError not_found, config_invalid, usage where it
+   * runs
+   */
   function readyToGoOn(run: Run, changes: Partial<TrainConfig> = {}): Run {
     refuseBusy(run);
     partsOf(run, { models, datasets });
     const checkpoint = latestCheckpoint(context, run.id);
-    // Without a checkpoint a run can only start anew, which loses nothing where no step was done: pivots that were found are cached.
+    // Without a checkpoint a run can only start anew, which loses nothing where no step was done: pivots that were
+    // found are cached.
     if (run.step > 0 && checkpoint === null)
       throw new StudioError(
         'not_found',

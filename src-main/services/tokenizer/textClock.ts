@@ -1,6 +1,6 @@
 /**
- * Memory that a thread shares with its watcher: how many texts it has begun, and the length of the one under way. A thread that is caught in a
- * pattern answers no message; what it wrote here before can still be read.
+ * Memory that a thread shares with its watcher: how many texts it has begun, and the length of the one under way. A
+ * thread that is caught in a pattern answers no message; what it wrote here before can still be read.
  */
 export type TextClock = Int32Array<SharedArrayBuffer>;
 
@@ -25,7 +25,10 @@ export function beginText(clock: TextClock, characters: number | null): void {
   Atomics.add(clock, 0, 1);
 }
 
-/** Watches while it is started; a text that takes longer than the patience and its length allow is told once, and the watch has ended. */
+/**
+ * Watches while it is started; a text that takes longer than the patience and its length allow is told once, and the
+ * watch has ended.
+ */
 export function watchTextClock(
   clock: TextClock,
   { patienceMs, onStall }: { patienceMs: number; onStall(stalled: StalledText): void },

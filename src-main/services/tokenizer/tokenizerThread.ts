@@ -32,13 +32,16 @@ const patienceMs = 10_000;
 /** A thread that nobody has asked for so long gives its memory back. */
 const idleMs = 60_000;
 
-/** All reject with a StudioError: as the tokenizer's file says; model_invalid where it takes too long; cancelled where the thread is closed. */
+/**
+ * All reject with a StudioError: as the tokenizer's file says; model_invalid where it takes too long; cancelled where
+ * the thread is closed.
+ */
 export interface TokenizerThread {
   facts(owner: TokenizerOwner): Promise<TokenizerFacts>;
   tokenize(owner: TokenizerOwner, text: string, specialTokens: boolean): Promise<TokenPiece[]>;
   /** Ids of each text, special tokens added. */
   encode(owner: TokenizerOwner, texts: readonly string[]): Promise<number[][]>;
-  /** Rows of whole examples, each with its end token (data/tokenise.ts). */
+  /** Rows of whole examples, each with its end token (data/tokenize.ts). */
   examples(owner: TokenizerOwner, examples: readonly Example[]): Promise<TokenRow[]>;
   /** Ends it at once, in the middle of a text, too. */
   close(): void;
@@ -51,8 +54,9 @@ interface Waiting {
 }
 
 /**
- * Loads tokenizers and runs them in a thread of their own: a vocabulary of megabytes must not hold up the core, and a pattern in a stranger's
- * tokenizer.json may need longer than the world stands. Requests are answered in their order; one that takes too long fails alone.
+ * Loads tokenizers and runs them in a thread of their own: a vocabulary of megabytes must not hold up the core, and a
+ * pattern in a stranger's tokenizer.json may need longer than the world stands. Requests are answered in their order;
+ * one that takes too long fails alone.
  */
 export function createTokenizerThread(options: { patienceMs?: number } = {}): TokenizerThread {
   const waiting = new Map<number, Waiting>();
@@ -131,12 +135,13 @@ export function createTokenizerThread(options: { patienceMs?: number } = {}): To
       (await ask(owner, { kind: 'encode', folder: owner.folder, texts })) as number[][],
     examples: async (owner, examples) =>
       (await ask(owner, { kind: 'examples', folder: owner.folder, examples })) as TokenRow[],
-    close: () => failAll(cancelled('Tokenising')),
+    close: () => failAll(cancelled('Tokenizing')),
   };
 }
 
 /**
- * Does a job's tokenising in a thread of the job's own, so that a tokenizer that does not come to an end holds up nobody else.
+ * Does a job's tokenizing in a thread of the job's own, so that a tokenizer that does not come to an end holds up
+ * nobody else.
  * @param signal aborting ends the thread at once
  */
 export async function withTokenizerThread<T>(

@@ -2,13 +2,16 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { toPlainError } from '../../contract/errors.ts';
-import { tokeniseExample } from '../../data/tokenise.ts';
+import { tokenizeExample } from '../../data/tokenize.ts';
 import { loadTokenizer, withModelEnd, type Tokenizer } from '../../formats/model/tokenizer.ts';
 import { beginText, type TextClock } from './textClock.ts';
 import type { ThreadAnswer, ThreadRequest, TokenizerWork } from './tokenizerThread.ts';
 import { tokenPieces } from './tokenPieces.ts';
 
-/** Entry of the thread in which tokenizers are loaded and run. The last one is kept: a person tries several texts, a job has many. */
+/**
+ * Entry of the thread in which tokenizers are loaded and run. The last one is kept: a person tries several texts, a job
+ * has many.
+ */
 let last: { key: string; tokenizer: Tokenizer } | null = null;
 const clock = workerData as TextClock;
 
@@ -35,7 +38,7 @@ function result(work: TokenizerWork): unknown {
       const ended = withModelEnd(tokenizer, work.folder);
       return work.examples.map((example) => {
         beginText(clock, example.prompt.length + example.answer.length);
-        return tokeniseExample(ended, example, true);
+        return tokenizeExample(ended, example, true);
       });
     }
     case 'facts': {

@@ -14,7 +14,8 @@ function lockfileHash() {
 }
 
 /**
- * `npm ci` empties node_modules before it installs, and follows a link to do so: it would empty the modules of another checkout.
+ * `npm ci` empties node_modules before it installs, and follows a link to do so: it would empty the modules of another
+ * checkout.
  * @throws SetupError where the folder is a symbolic link
  */
 function refuseLink(folder) {
@@ -32,8 +33,8 @@ export function packagesReady() {
 }
 
 /**
- * Installs the npm packages without their install scripts: those of Electron and tfjs-node-gpu download binaries, and must not be able
- * to break the set-up.
+ * Installs the npm packages without their install scripts: those of Electron and tfjs-node-gpu download binaries, and
+ * must not be able to break the set-up.
  */
 export async function ensurePackages() {
   if (packagesReady()) return;

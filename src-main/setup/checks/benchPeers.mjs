@@ -1,5 +1,5 @@
-// `npm run bench:peers`: training steps of this engine and of PyTorch + PEFT on the same shape, in turn, on this machine.
-// Options: --rounds 3 --steps 6 --context 256 --shape small. The last line is one JSON document.
+// `npm run bench:peers`: training steps of this engine and of PyTorch + PEFT on the same shape, in turn, on this
+// machine. Options: --rounds 3 --steps 6 --context 256 --shape small. The last line is one JSON document.
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,4 +1,5 @@
-// `npm run check:long`: checks that take minutes and need a machine that does nothing else. Ends with the line `N passed, N failed`.
+// `npm run check:long`: checks that take minutes and need a machine that does nothing else. Ends with the line `N
+// passed, N failed`.
 import { ensureOrExit } from '../ensure.mjs';
 import { studioEnvironment } from '../launch.mjs';
 import { projectFolder } from '../paths.mjs';

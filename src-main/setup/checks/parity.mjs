@@ -1,5 +1,6 @@
-// `npm run parity`: checks the engine against PyTorch, transformers and PEFT, computed a moment ago, and has them read what it exports.
-// `npm run parity -- --record` writes the reference values into the checkout instead. Ends with the line `N passed, N failed`.
+// `npm run parity`: checks the engine against PyTorch, transformers and PEFT, computed a moment ago, and has them read
+// what it exports. `npm run parity -- --record` writes the reference values into the checkout instead. Ends with the
+// line `N passed, N failed`.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +25,7 @@ const against = [
   'tests/parity',
   'tests/engine/adapters/assignment',
   'tests/engine/adapters/pivots',
-  'tests/engine/training/optimisers/blockwiseQuantisation',
+  'tests/engine/training/optimizers/blockwiseQuantization',
   'tests/engine/training/schedule',
 ];
 
@@ -53,7 +54,7 @@ function runGenerator(python, args) {
 }
 
 /** One line for each kind of measurement: how many, the greatest error, its bound and where it was. */
-function summarise(report) {
+function summarize(report) {
   const kinds = new Map();
   for (const line of readFileSync(report, 'utf8').trim().split('\n')) {
     const found = JSON.parse(line);
@@ -92,7 +93,7 @@ async function main() {
     };
     const { passed, failed, skipped } = await runVitest(node, against, env);
     for (const name of skipped) console.log(`skipped  ${name}`);
-    summarise(report);
+    summarize(report);
     console.log(`${passed} passed, ${failed} failed`);
     return failed === 0 ? 0 : 1;
   } finally {

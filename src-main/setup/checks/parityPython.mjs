@@ -16,8 +16,8 @@ function pythonIn(folder) {
 }
 
 /**
- * A Python with the packages that compute reference values, in an environment of its own that may be deleted at any time. It is made
- * once for each version of the requirements; environments of other versions are removed.
+ * A Python with the packages that compute reference values, in an environment of its own that may be deleted at any
+ * time. It is made once for each version of the requirements; environments of other versions are removed.
  * ID_LORA_PARITY_PYTHON names another Python instead, which is taken as it is.
  * @returns {Promise<string>} the program
  */
@@ -83,7 +83,8 @@ async function installRequirements(python, folder, text) {
       progress: createDownloadProgress(label, () => folderBytes(folder), null),
     });
   };
-  // The ordinary index has PyTorch for Linux only with CUDA (5 GB on the disk); where pip knows of a build without, that is enough.
+  // The ordinary index has PyTorch for Linux only with CUDA (5 GB on the disk); where pip knows of a build without,
+  // that is enough.
   const small =
     process.platform === 'linux' ? await install(['--only-binary=:all:', `torch==${torch}+cpu`]) : null;
   if (small && small.code !== 0)

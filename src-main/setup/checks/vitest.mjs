@@ -9,7 +9,8 @@ import { modulesFolder } from '../paths.mjs';
  * @param {string} node
  * @param {string[]} args paths and options of `vitest run`
  * @param {NodeJS.ProcessEnv} env
- * @returns {Promise<{passed: number, failed: number, skipped: string[]}>} a file that cannot be loaded counts as one failure
+ * @returns {Promise<{passed: number, failed: number, skipped: string[]}>} a file that cannot be loaded counts as one
+ * failure
  */
 export async function runVitest(node, args, env) {
   const folder = mkdtempSync(join(tmpdir(), 'id-lora-report-'));

@@ -8,7 +8,8 @@ const newestCapability = 9;
 
 /**
  * The NVIDIA GPU of this machine, and whether the pinned TensorFlow can use it. Of several the first that it can use.
- * @returns {Promise<{name: string | null, usable: boolean, reason: string}>} name null: there is none; reason: a phrase that names the
+ * @returns {Promise<{name: string | null, usable: boolean, reason: string}>} name null: there is none; reason: a phrase
+ * that names the
  *   card and its driver, or says why it is not used
  */
 export async function findGpu() {
@@ -34,7 +35,10 @@ function describe(line) {
   return { name, usable: true, reason: card };
 }
 
-/** What the kernel's driver says where nvidia-smi does not answer: there is a card, but nothing is known of what it can do. */
+/**
+ * What the kernel's driver says where nvidia-smi does not answer: there is a card, but nothing is known of what it can
+ * do.
+ */
 function cardOfDriver() {
   const folder = '/proc/driver/nvidia/gpus';
   try {

@@ -1,4 +1,5 @@
-// Repairs the TensorFlow runtime for a studio that is open: steps go to stderr, the reason of a failure to stdout as JSON.
+// Repairs the TensorFlow runtime for a studio that is open: steps go to stderr, the reason of a failure to stdout as
+// JSON.
 import { repairTensorflow, tensorflowFailure } from './tensorflow.mjs';
 
 const isThere = await repairTensorflow();

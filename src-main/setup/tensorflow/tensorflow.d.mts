@@ -1,2 +1,5 @@
-/** Puts right what is wrong with TensorFlow: missing, not to be loaded, or for the CPU where a GPU could be used. Never throws. */
+/**
+ * Puts right what is wrong with TensorFlow: missing, not to be loaded, or for the CPU where a GPU could be used. Never
+ * throws.
+ */
 export function repairTensorflow(): Promise<boolean>;

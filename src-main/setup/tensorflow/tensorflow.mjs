@@ -21,8 +21,8 @@ import { say, SetupError } from '../report.mjs';
 import { fetchWheel, installCuda } from './wheel.mjs';
 
 /*
- * TensorFlow under @tensorflow/tfjs-node-gpu. The package's own installer fetches libtensorflow 2.9.1; the PyPI wheels bring a
- * current one whose library exports the same C API, so its binding is compiled against that.
+ * TensorFlow under @tensorflow/tfjs-node-gpu. The package's own installer fetches libtensorflow 2.9.1; the PyPI wheels
+ * bring a current one whose library exports the same C API, so its binding is compiled against that.
  */
 
 const packageFolder = join(modulesFolder, '@tensorflow', 'tfjs-node-gpu');
@@ -36,7 +36,8 @@ export function tensorflowReady() {
 }
 
 /**
- * Why the last attempt did not reach what it was for, or null. TensorFlow can be there all the same: for the CPU instead of the GPU.
+ * Why the last attempt did not reach what it was for, or null. TensorFlow can be there all the same: for the CPU
+ * instead of the GPU.
  * @returns {{message: string, remedy: string} | null}
  */
 export function tensorflowFailure() {
@@ -56,8 +57,8 @@ function recordFailure(error) {
 }
 
 /**
- * Provides TensorFlow and its binding, unless that has failed before: a failure is not tried again at every start. Never throws: the
- * studio opens without, and says what is missing.
+ * Provides TensorFlow and its binding, unless that has failed before: a failure is not tried again at every start.
+ * Never throws: the studio opens without, and says what is missing.
  * @returns {Promise<boolean>} whether it is there
  */
 export async function ensureTensorflow() {
@@ -66,7 +67,8 @@ export async function ensureTensorflow() {
 }
 
 /**
- * Puts right what is wrong with TensorFlow: missing, not to be loaded, or for the CPU where a GPU could be used. Never throws.
+ * Puts right what is wrong with TensorFlow: missing, not to be loaded, or for the CPU where a GPU could be used. Never
+ * throws.
  * @returns {Promise<boolean>} whether it is there
  */
 export function repairTensorflow() {

@@ -23,7 +23,10 @@ const wheels = {
 
 const downloads = join(runtimeFolder, 'downloads');
 
-/** Options of every call: whole wheels for the pinned interpreter and platform, whatever Python runs pip; no second copy in its cache. */
+/**
+ * Options of every call: whole wheels for the pinned interpreter and platform, whatever Python runs pip; no second copy
+ * in its cache.
+ */
 const pipOptions = [
   '--disable-pip-version-check',
   '--no-cache-dir',
@@ -37,7 +40,10 @@ const pipOptions = [
   '--timeout=30',
 ];
 
-/** pip works in a folder of ours, where its progress can be seen; new ones continue a broken download (old ones ignore the setting). */
+/**
+ * pip works in a folder of ours, where its progress can be seen; new ones continue a broken download (old ones ignore
+ * the setting).
+ */
 function pipEnvironment(work) {
   return { ...process.env, TMPDIR: work, PIP_RESUME_RETRIES: '20' };
 }

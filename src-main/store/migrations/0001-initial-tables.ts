@@ -1,8 +1,8 @@
 import type { Migration } from '../database.ts';
 
 /**
- * Entities are stored as the JSON of their contract schema, beside the columns by which they are found. Metrics are plain columns: there
- * are many of them.
+ * Entities are stored as the JSON of their contract schema, beside the columns by which they are found. Metrics are
+ * plain columns: there are many of them.
  */
 export const initialTables: Migration = {
   version: 1,

@@ -1,8 +1,9 @@
 import type { Migration } from '../database.ts';
 
 /**
- * What a person writes about a run, in columns of its own: while a run trains, its entity is written from the recorder's copy, which knows
- * nothing of them. With them the name, which was a column already, becomes the one that counts.
+ * What a person writes about a run, in columns of its own: while a run trains, its entity is written from the
+ * recorder's copy, which knows nothing of them. With them the name, which was a column already, becomes the one that
+ * counts.
  */
 export const runAnnotations: Migration = {
   version: 2,

@@ -1,7 +1,8 @@
 import type { Migration } from '../database.ts';
 
 /**
- * A project's title (the name stays its key: runs point to it), its one question and the limits of it, and when it was opened last.
+ * A project's title (the name stays its key: runs point to it), its one question and the limits of it, and when it was
+ * opened last.
  */
 export const projectGoals: Migration = {
   version: 3,

@@ -1,8 +1,8 @@
 import type { Migration } from '../database.ts';
 
 /**
- * What was removed and can still be brought back. The row itself stays in its table, under its id as its name, so that its name is free;
- * the name that it had is kept here.
+ * What was removed and can still be brought back. The row itself stays in its table, under its id as its name, so that
+ * its name is free; the name that it had is kept here.
  */
 export const trash: Migration = {
   version: 7,

@@ -1,6 +1,9 @@
 import type { Migration } from '../database.ts';
 
-/** Evaluations are listed in slices, newest first, and found by their run; the runs of a project that are under way are counted. */
+/**
+ * Evaluations are listed in slices, newest first, and found by their run; the runs of a project that are under way are
+ * counted.
+ */
 export const listIndexes: Migration = {
   version: 11,
   apply(database) {

@@ -34,7 +34,7 @@ export function nextStep(state: {
     return {
       position: 'Step 2 of 4',
       title: 'Add a dataset',
-      text: 'A JSON or JSONL file of prompts and answers: GSM8K, Alpaca, chat and plain text are recognised.',
+      text: 'A JSON or JSONL file of prompts and answers: GSM8K, Alpaca, chat and plain text are recognized.',
       action: 'Add a dataset',
       href: '/data',
     };

@@ -1,6 +1,9 @@
 import type { TrainForm } from '../../options/trainForm.ts';
 
-/** Values with which the starter model learns its sums in about a minute: the loss falls, and every chart has something to show. */
+/**
+ * Values with which the starter model learns its sums in about a minute: the loss falls, and every chart has something
+ * to show.
+ */
 export const starterValues = {
   name: '',
   method: 'idlora',

@@ -17,8 +17,8 @@ const words: Record<FitVerdict, string> = {
 };
 
 /**
- * Whether the frozen weights alone find room in memory: four bytes a parameter as f32, two as bf16, against three quarters of it (`fits`) or
- * all of it (`tight`). Training needs more; this only tells what cannot work.
+ * Whether the frozen weights alone find room in memory: four bytes a parameter as f32, two as bf16, against three
+ * quarters of it (`fits`) or all of it (`tight`). Training needs more; this only tells what cannot work.
  */
 export function weightsFit(parameters: number, memoryBytes: number): Fit {
   const [f32, bf16] = [4 * parameters, 2 * parameters];

@@ -71,7 +71,10 @@ export function planAdapter(form: PlanForm, method: Method): AdapterConfig | nul
   const { rank, clusters, boost, heads, experts, tasks, router, gate, targets } = form;
   return {
     ...optionDefaults,
-    ...{ method, router, gate, targets },
+    method,
+    router,
+    gate,
+    targets,
     rank: rank!,
     clusters: clusters!,
     boost: boost!,
@@ -83,7 +86,9 @@ export function planAdapter(form: PlanForm, method: Method): AdapterConfig | nul
   };
 }
 
-/** The form's training with one adapter, each row as long as the context. @param modelId of the library; null: a preset */
+/**
+ * The form's training with one adapter, each row as long as the context. @param modelId of the library; null: a preset
+ */
 function trainingCost(
   form: PlanForm,
   { shape, adapter, modelId }: { shape: ModelShape; adapter: AdapterConfig; modelId: string | null },

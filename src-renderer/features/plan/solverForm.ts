@@ -52,7 +52,10 @@ export interface SolverForm extends BudgetForm {
 export const soughtOptions: readonly SoughtOption[] = ['rank', ...sizeOptions];
 export const mostOfOption: Readonly<Record<SoughtOption, number>> = {
   rank: largestRankAllowed,
-  ...{ clusters: 64, boost: 64, heads: 64, experts: 64 },
+  clusters: 64,
+  boost: 64,
+  heads: 64,
+  experts: 64,
 };
 
 const firstRanges: SolverForm['ranges'] = {

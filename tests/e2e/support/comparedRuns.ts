@@ -30,15 +30,26 @@ export function homeWithCurves(): string {
       totalSteps: steps,
       createdAt: new Date(Date.UTC(2026, 0, 1 + i)).toISOString(),
       dataContract: {
-        ...{ datasetHash: 'h', rows: 40, trainRows: 40, heldOutRows: 0, truncatedRows: 0, droppedRows: 0 },
-        ...{ tokens: 800, trainedTokens: 200, packing: null },
+        datasetHash: 'h',
+        rows: 40,
+        trainRows: 40,
+        heldOutRows: 0,
+        truncatedRows: 0,
+        droppedRows: 0,
+        tokens: 800,
+        trainedTokens: 200,
+        packing: null,
       },
     });
     insertRun(database, run);
     writeMetrics(database, run.id, {
       steps: Array.from({ length: steps }, (_, at) => ({
-        ...{ step: at + 1, loss: 1 + i / 10 + 3 * Math.exp(-at / 15), lr: 1e-4, gradNorm: 1 },
-        ...{ tokensPerSecond: 500, memoryBytes: null },
+        step: at + 1,
+        loss: 1 + i / 10 + 3 * Math.exp(-at / 15),
+        lr: 1e-4,
+        gradNorm: 1,
+        tokensPerSecond: 500,
+        memoryBytes: null,
       })),
       evals: [30, 60].map((step) => ({ step, loss: 2 - step / 60, rows: 4, tokens: 80 })),
       logs: [],

@@ -121,7 +121,10 @@ async function waitForPage(port: number): Promise<void> {
   throw new Error('The window showed no page within 10 s.');
 }
 
-/** Evaluates an expression in a Node process through its inspector. A connection that stayed would keep the process from ending. */
+/**
+ * Evaluates an expression in a Node process through its inspector. A connection that stayed would keep the process from
+ * ending.
+ */
 async function evaluateIn(port: number, expression: string): Promise<unknown> {
   const response = await fetch(`http://127.0.0.1:${port}/json/list`);
   const [target] = (await response.json()) as { webSocketDebuggerUrl: string }[];

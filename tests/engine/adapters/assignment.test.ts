@@ -21,9 +21,10 @@ function sizesOf(cluster: Int32Array, clusters: number): number[] {
 }
 
 /**
- * Whether an assignment is optimal under the bound: an assignment is a flow, and a flow is optimal exactly if its residual graph has no
- * cycle of negative cost. Nodes are clusters and a sink; an edge a -> b moves a point of a; an edge from the sink to a gives a one
- * more point, from a to the sink takes one away, which only a cluster with more than the minimum allows.
+ * Whether an assignment is optimal under the bound: an assignment is a flow, and a flow is optimal exactly if its
+ * residual graph has no cycle of negative cost. Nodes are clusters and a sink; an edge a -> b moves a point of a; an
+ * edge from the sink to a gives a one more point, from a to the sink takes one away, which only a cluster with more
+ * than the minimum allows.
  */
 function isOptimal(costs: Float64Array, cluster: Int32Array, clusters: number, minimumSize: number): boolean {
   const nodes = clusters + 1;

@@ -19,11 +19,15 @@ function checkWith(name: string, suffix: string): void {
   const folder = join(temporaryFolder(), 'adapter');
   writeAdapterFolder(folder, recorded.config, { name: 'base', sha256: 'ab', loadIn8bit: false }, [
     ...[...recorded.tensors.tensors].map(([key, { dtype, shape }]) => ({
-      ...{ name: nameOfKey(key), dtype, shape },
+      name: nameOfKey(key),
+      dtype,
+      shape,
       data: recorded.tensors.read(key),
     })),
     {
-      ...{ name: `model.layers.0.self_attn.q_proj.${suffix}`, dtype: 'F32' as const, shape: [1] },
+      name: `model.layers.0.self_attn.q_proj.${suffix}`,
+      dtype: 'F32' as const,
+      shape: [1],
       data: new Uint8Array(4),
     },
   ]);
@@ -32,7 +36,10 @@ function checkWith(name: string, suffix: string): void {
   const source = new WeightFolder(base);
   const adapter = openAdapterFolder(folder);
   const model = new ModelGraph({
-    ...{ config: readDecoderConfig(base), source, precision: 'f32', fusion: false },
+    config: readDecoderConfig(base),
+    source,
+    precision: 'f32',
+    fusion: false,
     adapter: adapter.config,
   });
   try {

@@ -46,7 +46,9 @@ it.each([Number.NaN, Infinity, -Infinity])(
 it('does not train on a damaged base in 8 bits as if it were whole', async () => {
   const config = {
     adapter: { method: 'lora', rank: 4, alpha: 8 },
-    ...{ maxSteps: 4, batch: 1, loadIn8bit: true },
+    maxSteps: 4,
+    batch: 1,
+    loadIn8bit: true,
   } as const;
   await expect(
     trainTiny({ config, modelFolder: damagedModel(Number.NaN), folder: temporaryFolder() }),

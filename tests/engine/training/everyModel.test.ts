@@ -39,7 +39,11 @@ describe('every method on every kind of model, where tests/parity has no case', 
     const modelFolder = join(fixtures, model);
     const config = trainConfigSchema.parse({
       adapter: { method, rank: 2, alpha: 4, clusters: 2 },
-      ...{ maxSteps: 3, batch: 2, context: 32, schedule: 'constant', learningRate: 1e-2 },
+      maxSteps: 3,
+      batch: 2,
+      context: 32,
+      schedule: 'constant',
+      learningRate: 1e-2,
     });
     const { events, result } = await trainTiny({ config, folder: temporaryFolder(), modelFolder });
     const { trainable } = countParameters(readDecoderConfig(modelFolder), config.adapter);

@@ -68,7 +68,11 @@ describe('a base in 8 bits', () => {
     async (method, rest) => {
       const config = (loadIn8bit: boolean): TrainConfigInput => ({
         adapter: { method, rank: 4, alpha: 8, ...rest },
-        ...{ maxSteps: 12, learningRate: 1e-2, batch: 4, context: 32, loadIn8bit },
+        maxSteps: 12,
+        learningRate: 1e-2,
+        batch: 4,
+        context: 32,
+        loadIn8bit,
       });
       const rounded = await losses(config(false), roundedModel());
       const eightBits = await losses(config(true));
@@ -95,7 +99,12 @@ describe('a base in 8 bits', () => {
   it('trains in bf16, with checkpointing and compiled, to about the same losses', async () => {
     const config = (rest: Partial<TrainConfigInput>): TrainConfigInput => ({
       adapter: { method: 'lora', rank: 4, alpha: 8 },
-      ...{ maxSteps: 8, learningRate: 1e-2, batch: 4, context: 32, loadIn8bit: true, ...rest },
+      maxSteps: 8,
+      learningRate: 1e-2,
+      batch: 4,
+      context: 32,
+      loadIn8bit: true,
+      ...rest,
     });
     const plain = await losses(config({}));
     const others = [

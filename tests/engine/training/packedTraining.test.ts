@@ -7,7 +7,7 @@ import {
   layOutPacks,
   type Batch,
 } from '../../../src-main/engine/training/batches.ts';
-import { optimiserStep } from '../../../src-main/engine/training/optimiserStep.ts';
+import { optimizerStep } from '../../../src-main/engine/training/optimizerStep.ts';
 import type { TokenRow } from '../../../src-main/formats/files/tokenFile.ts';
 import { openParityCase, parityCase } from '../../support/parityCase.ts';
 import { relativeError } from '../../support/recordedValues.ts';
@@ -31,8 +31,8 @@ function randomRows(lengths: readonly number[]): TokenRow[] {
 }
 
 /**
- * The longest is the third row of the first pack: its last token but one (the last predicts nothing) is the first query of the
- * second block, at slot 128, which must still see the row's first.
+ * The longest is the third row of the first pack: its last token but one (the last predicts nothing) is the first query
+ * of the second block, at slot 128, which must still see the row's first.
  */
 const packs = [
   [41, 33, longestExample, 21],
@@ -148,8 +148,8 @@ it('accumulation over single packs, with different numbers of labels, equals the
   expect(new Set(parts.map(({ labelled }) => labelled)).size).toBe(parts.length);
   for (let step = 1; step <= 3; step++) {
     const at = { step, update: step, learningRate: 2e-3 };
-    const expected = optimiserStep(whole, { accumulate: 1, seed: 0 }, [all], at);
-    const actual = optimiserStep(graph, { ...options, seed: 0 }, parts, at);
+    const expected = optimizerStep(whole, { accumulate: 1, seed: 0 }, [all], at);
+    const actual = optimizerStep(graph, { ...options, seed: 0 }, parts, at);
     expect(Math.abs(actual.loss / expected.loss - 1), `loss of step ${step}`).toBeLessThan(1e-5);
     expect(Math.abs(actual.gradNorm / expected.gradNorm - 1), `norm of step ${step}`).toBeLessThan(1e-4);
   }

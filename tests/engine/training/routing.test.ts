@@ -32,7 +32,7 @@ const gain = weight('model.layers.0.input_layernorm.weight');
 const q = weight('model.layers.0.self_attn.q_proj.weight');
 const size = decoder.hiddenSize;
 
-/** What layer 0's q_proj gets for a token: its embedding, normalised (RMSNorm). */
+/** What layer 0's q_proj gets for a token: its embedding, normalized (RMSNorm). */
 function inputOf(id: number): Float64Array {
   const x = Float64Array.from(embedding.subarray(id * size, (id + 1) * size));
   const mean = x.reduce((total, value) => total + value * value, 0) / size;

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { schedules, trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { createRandom } from '../../../src-main/statistics/random.ts';
 import { createDataOrder } from '../../../src-main/engine/training/dataOrder.ts';
-import { adamScalars } from '../../../src-main/engine/training/optimisers/adamW.ts';
+import { adamScalars } from '../../../src-main/engine/training/optimizers/adamW.ts';
 import { checkSchedule, learningRate } from '../../../src-main/options/schedule.ts';
 import { recorded as folder } from '../../support/paths.ts';
 

@@ -26,7 +26,7 @@ const rows = rowsWithSpoilt(5, [2]);
 const stateOf = (checkpoint: string) =>
   JSON.parse(readFileSync(join(checkpoint, 'state.json'), 'utf8')) as Record<string, unknown>;
 
-/** Parameters and the optimiser's state of a checkpoint. */
+/** Parameters and the optimizer's state of a checkpoint. */
 function learntIn(checkpoint: string): Record<string, string> {
   const { 'state.json': _progress, ...files } = checkpointFiles(checkpoint);
   expect(Object.keys(files)).toContain('optimizer.safetensors');

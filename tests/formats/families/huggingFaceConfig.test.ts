@@ -272,8 +272,8 @@ describe('refuses by name', () => {
     ],
     [{ ...llama, hidden_act: 'gelu' }, 'model_unsupported', /activation "gelu"/],
     [{ ...llama, rope_scaling: { rope_type: 'xpos' } }, 'model_unsupported', /rope scaling "xpos"/],
-    [{ ...llama, quantization_config: {} }, 'model_unsupported', /quantised/],
-    [{ ...llama, compression_config: {} }, 'model_unsupported', /quantised \(compression_config/],
+    [{ ...llama, quantization_config: {} }, 'model_unsupported', /quantized/],
+    [{ ...llama, compression_config: {} }, 'model_unsupported', /quantized \(compression_config/],
     [
       { ...four, model_type: 'exaone4', sliding_window_pattern: 'LLLG' },
       'model_invalid',

@@ -1,7 +1,7 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { fitToContext, tokeniseExample } from '../../../src-main/data/tokenise.ts';
+import { fitToContext, tokenizeExample } from '../../../src-main/data/tokenize.ts';
 import { TokenFileReader, writeTokenFile } from '../../../src-main/formats/files/tokenFile.ts';
 import { loadTokenizer, withModelEnd } from '../../../src-main/formats/model/tokenizer.ts';
 import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
@@ -39,16 +39,16 @@ const tokenizer = withModelEnd(loadTokenizer(tinyLlama), tinyLlama);
 
 describe('examples as tokens', () => {
   it('only the answer and the end token are labels', () => {
-    const row = tokeniseExample(tokenizer, { prompt: 'ab:', answer: ' c' }, true);
+    const row = tokenizeExample(tokenizer, { prompt: 'ab:', answer: ' c' }, true);
     expect([...row.ids]).toEqual([1, ...tokenizer.encode('ab: c', { specialTokens: false }), 2]);
     expect([...row.trained]).toEqual([0, 0, 0, 0, 1, 1, 1]);
   });
   it("a prompt's trailing space belongs to the answer", () => {
-    const spaced = tokeniseExample(tokenizer, { prompt: 'ab: ', answer: 'c' }, true);
-    expect(spaced).toEqual(tokeniseExample(tokenizer, { prompt: 'ab:', answer: ' c' }, true));
+    const spaced = tokenizeExample(tokenizer, { prompt: 'ab: ', answer: 'c' }, true);
+    expect(spaced).toEqual(tokenizeExample(tokenizer, { prompt: 'ab:', answer: ' c' }, true));
   });
   it('without prompt everything but the beginning is a label', () => {
-    expect([...tokeniseExample(tokenizer, { prompt: '', answer: 'ab' }, true).trained]).toEqual([0, 1, 1, 1]);
+    expect([...tokenizeExample(tokenizer, { prompt: '', answer: 'ab' }, true).trained]).toEqual([0, 1, 1, 1]);
   });
   it('counts what the context cuts, and leaves out rows without a label', async () => {
     const { rows, counts } = await fitToContext(
@@ -56,7 +56,7 @@ describe('examples as tokens', () => {
         { prompt: 'ab', answer: 'cd' },
         { prompt: 'abcd', answer: 'efghij' },
         { prompt: 'abcdefgh', answer: 'i' },
-      ].map((example) => tokeniseExample(tokenizer, example, true)),
+      ].map((example) => tokenizeExample(tokenizer, example, true)),
       8,
     );
     expect(rows.map(({ ids }) => ids.length)).toEqual([6, 8]);
@@ -97,7 +97,7 @@ describe('token files', () => {
       { prompt: 'ab', answer: 'cd' },
     ];
     const { rows: made, counts } = await fitToContext(
-      examples.map((example) => tokeniseExample(tokenizer, example, true)),
+      examples.map((example) => tokenizeExample(tokenizer, example, true)),
       8,
     );
     expect(counts.truncatedRows).toBe(1);

@@ -20,8 +20,8 @@ from decoding import record_decoding
 from dropout import record_dropout
 from foreign import write_logits
 from models import record_real_model, write_fixtures
-from optimisers import record_optimisers
-from quantisation import record_quantisation
+from optimizers import record_optimizers
+from quantization import record_quantization
 from record import record
 from ropes import record_ropes
 from schedules import record_schedules
@@ -39,9 +39,9 @@ def record_all(fixtures, recorded, only):
         record_decoding(fixtures, recorded)
         record_ropes(recorded)
         record_dropout(recorded)
-        record_optimisers(fixtures, recorded)
+        record_optimizers(fixtures, recorded)
         record_schedules(recorded)
-        record_quantisation(recorded)
+        record_quantization(recorded)
         record_real_model(SHARED, recorded)
     chosen = [case for case in CASES if only is None or only in case.name]
     for number, case in enumerate(chosen, 1):

@@ -58,23 +58,23 @@ def adapt(case, fixtures, tasks, dtype=torch.float32):
     return adapted
 
 
-def optimiser_of(train, parameters):
-    """The optimiser that training options in the studio's names mean."""
+def optimizer_of(train, parameters):
+    """The optimizer that training options in the studio's names mean."""
     return torch.optim.AdamW(parameters, lr=train["learningRate"], weight_decay=train["weightDecay"])
 
 
 def curve(adapted, tensors, train, autocast=False):
-    """Losses and gradient norms of STEPS optimiser steps on the same batch."""
+    """Losses and gradient norms of STEPS optimizer steps on the same batch."""
     parameters = list(adapted.trainable.values())
-    optimiser = optimiser_of(train, parameters)
+    optimizer = optimizer_of(train, parameters)
     losses, norms = [], []
     for _ in range(STEPS):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
             loss, _ = loss_of(adapted.model, **tensors)
         loss.backward()
         norms.append(float(torch.nn.utils.clip_grad_norm_(parameters, train["clipNorm"])))
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     return {"train": train, "losses": rounded(losses), "norms": rounded(norms)}
 

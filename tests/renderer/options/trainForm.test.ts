@@ -77,7 +77,7 @@ describe('the form', () => {
     expect(restoreForm(damaged)).toEqual({ ...defaultForm, epochs: null });
   });
 
-  it('shows only what matters beside method, optimiser and schedule', () => {
+  it('shows only what matters beside method, optimizer and schedule', () => {
     const shown = (changes: Partial<TrainForm>) => shownOptions({ ...copyForm(defaultForm), ...changes });
     expect(shown({ method: 'idlora' })).toEqual(
       expect.arrayContaining(['clusters', 'routerSoftmax', 'beta1']),

@@ -12,7 +12,13 @@ it('foresees an evaluation, records what it took, and learns from it', async () 
   open.push(core);
   await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
   const input: ProcedureParsedInput<'evaluations.start'> = {
-    ...{ model: 'tiny', adapter: null, path: dataFile, limit: 20, shots: 0, maxTokens: 16, seed: 0 },
+    model: 'tiny',
+    adapter: null,
+    path: dataFile,
+    limit: 20,
+    shots: 0,
+    maxTokens: 16,
+    seed: 0,
     benchmark: 'perplexity',
     precision: 'f32',
   };

@@ -8,7 +8,13 @@ import { insertEvaluation } from '../../../src-main/store/results.ts';
 import { sampleEvaluation } from '../../support/sampleEvaluation.ts';
 
 const item = (index: number, rest: Partial<EvaluationItem>): EvaluationItem => ({
-  ...{ index, correct: null, loss: null, tokens: 1, output: null, answer: null, target: null },
+  index,
+  correct: null,
+  loss: null,
+  tokens: 1,
+  output: null,
+  answer: null,
+  target: null,
   ...rest,
 });
 
@@ -17,7 +23,10 @@ it('counts discordance and scatter item by item, whatever the order', () => {
   expect(
     itemScatter(right([true, true, false, false]), right([true, false, true, true]).toReversed()),
   ).toEqual({
-    ...{ items: 4, difference: 0.25, discordance: 0.75, deviation: null },
+    items: 4,
+    difference: 0.25,
+    discordance: 0.75,
+    deviation: null,
   });
   const losses = (list: number[]) => list.map((loss, index) => item(index, { loss }));
   const found = itemScatter(losses([1, 2, 3]), losses([2, 4, 6]))!;
@@ -45,8 +54,13 @@ it('pairs the newest scores of the project on the same items, and nothing else',
   const scatter = readScatter({ database, project: 'default' }, studies);
   expect(scatter.items).toEqual([
     {
-      ...{ benchmark: 'gsm8k', first: 'b', second: 'a', items: 4 },
-      ...{ difference: 0.25, discordance: 0.25, deviation: null },
+      benchmark: 'gsm8k',
+      first: 'b',
+      second: 'a',
+      items: 4,
+      difference: 0.25,
+      discordance: 0.25,
+      deviation: null,
     },
   ]);
   database.writable.close();

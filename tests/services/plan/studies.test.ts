@@ -17,7 +17,11 @@ const question = (config: Partial<TrainConfigInput> = {}, seeds = [0, 1]): Study
   budget: { unit: 'parameters', most: 6000 },
   config: trainConfigSchema.parse({
     adapter: { method: 'lora', rank: 2, alpha: 4, clusters: 2 },
-    ...{ maxSteps: 3, batch: 2, context: 64, heldOutFraction: 0.1, ...config },
+    maxSteps: 3,
+    batch: 2,
+    context: 64,
+    heldOutFraction: 0.1,
+    ...config,
   }),
 });
 
@@ -145,11 +149,17 @@ describe.skipIf(!hasSharedData)(`a real model on real data${sharedNote}`, () => 
       model: sharedData('stories260K-hf'),
       dataset: sharedData('gsm8k', 'train.jsonl'),
       question: {
-        ...{ kind: 'equal_budget', methods: ['lora', 'idlora'], seeds: [0, 1] },
+        kind: 'equal_budget',
+        methods: ['lora', 'idlora'],
+        seeds: [0, 1],
         budget: { unit: 'parameters', most: 20_000 },
         config: trainConfigSchema.parse({
           adapter: { method: 'lora', rank: 8, alpha: 16 },
-          ...{ maxSteps: 30, batch: 4, context: 256, heldOutFraction: 0.01, learningRate: 1e-3 },
+          maxSteps: 30,
+          batch: 4,
+          context: 256,
+          heldOutFraction: 0.01,
+          learningRate: 1e-3,
         }),
       },
     });

@@ -60,7 +60,9 @@ it.skipIf(disk === null)('refuses a run whose checkpoints do not fit, before it 
   const start = async (name: string, method: 'full' | 'lora') =>
     (
       await core.runs.start({
-        ...{ name, model: 'tiny', dataset: 'small' },
+        name,
+        model: 'tiny',
+        dataset: 'small',
         config: trainConfigSchema.parse({ adapter: { method, rank: 2, alpha: 8 }, maxSteps: 2 }),
       })
     ).ended;

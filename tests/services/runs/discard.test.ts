@@ -7,7 +7,10 @@ import { tinyLlama } from '../../support/trainingRun.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'lora', rank: 4, alpha: 8 },
-  ...{ maxSteps: 100_000, batch: 2, context: 64, checkpointEvery: 10 },
+  maxSteps: 100_000,
+  batch: 2,
+  context: 64,
+  checkpointEvery: 10,
 });
 
 let core: Core;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { tokeniseExample } from '../../../src-main/data/tokenise.ts';
+import { tokenizeExample } from '../../../src-main/data/tokenize.ts';
 import { loadTokenizer, withModelEnd } from '../../../src-main/formats/model/tokenizer.ts';
-import { tokenisedRows } from '../../../src-main/services/tokenizer/tokenisedRows.ts';
+import { tokenizedRows } from '../../../src-main/services/tokenizer/tokenizedRows.ts';
 import { createTokenizerThread } from '../../../src-main/services/tokenizer/tokenizerThread.ts';
 import { endlessText, hostilePattern, withPattern } from '../../support/hostileTokenizer.ts';
 import { fixtures } from '../../support/paths.ts';
@@ -92,8 +92,8 @@ describe('the thread for tokenizers', () => {
     const examples = Array.from({ length: 300 }, (_, i) => ({ prompt: `${i}+1=`, answer: ` ${i + 1}` }));
     const direct = withModelEnd(loadTokenizer(tinyLlama), tinyLlama);
     const rows = [];
-    for await (const row of tokenisedRows(thread, owner, examples)) rows.push(row);
-    expect(rows).toEqual(examples.map((example) => tokeniseExample(direct, example, true)));
+    for await (const row of tokenizedRows(thread, owner, examples)) rows.push(row);
+    expect(rows).toEqual(examples.map((example) => tokenizeExample(direct, example, true)));
   });
 
   it('is closed in the middle of a text', async () => {

@@ -1,4 +1,7 @@
-/** A binary heap of numbers with the smallest key on top; of equal keys the smaller number, so that results do not depend on history. */
+/**
+ * A binary heap of numbers with the smallest key on top; of equal keys the smaller number, so that results do not
+ * depend on history.
+ */
 export class IndexHeap {
   readonly #key: (item: number) => number;
   readonly #items: number[];

@@ -2,16 +2,16 @@ import { IndexHeap } from './indexHeap.ts';
 
 /**
  * Assigns points to clusters at the least total cost, such that every cluster gets at least `minimumSize` points
- * (the assignment step of k-means constrained with a minimum cluster size; Bradley, Bennett and Demiriz 2000, Levy-Kramer
- * 2018, where it is a minimum-cost flow).
+ * (the assignment step of k-means constrained with a minimum cluster size; Bradley, Bennett and Demiriz 2000,
+ * Levy-Kramer 2018, where it is a minimum-cost flow).
  *
  * Solved exactly by successive shortest paths. Start: every point at its cheapest cluster, which is optimal without the
- * bounds. Then, as long as a cluster lacks points, the cheapest way to bring one more into it is a path over clusters from one that can
- * spare a point, each edge a -> b moving the point of a with the smallest cost(b) - cost(a). Each such augmentation keeps the flow
- * optimal for the sizes reached, so the end is optimal.
+ * bounds. Then, as long as a cluster lacks points, the cheapest way to bring one more into it is a path over clusters
+ * from one that can spare a point, each edge a -> b moving the point of a with the smallest cost(b) - cost(a). Each
+ * such augmentation keeps the flow optimal for the sizes reached, so the end is optimal.
  *
- * The points of each edge lie in a heap, made when an edge is first asked for: O(n k^2) to make, O(k log n) for each move and O(k^3) for
- * each lacking point.
+ * The points of each edge lie in a heap, made when an edge is first asked for: O(n k^2) to make, O(k log n) for each
+ * move and O(k^3) for each lacking point.
  *
  * @param costs [points * clusters], row by row
  * @returns the cluster of each point
@@ -93,8 +93,8 @@ class MoveEdges {
 }
 
 /**
- * The cheapest path of clusters from any that has more than `minimumSize` points to `target` (Bellman-Ford: edges may be
- * negative along optimal flows, cycles are not).
+ * The cheapest path of clusters from any that has more than `minimumSize` points to `target` (Bellman-Ford: edges may
+ * be negative along optimal flows, cycles are not).
  */
 function cheapestPath(
   edges: MoveEdges,

@@ -14,8 +14,9 @@ export interface Clustering {
 }
 
 /**
- * Seedings that are tried, each for a few iterations; the one with the least inertia then goes on. Where rows form clusters a single seeding
- * ends, by chance, in a local optimum up to a fifth above the best one, and no tolerance brings it out of there.
+ * Seedings that are tried, each for a few iterations; the one with the least inertia then goes on. Where rows form
+ * clusters a single seeding ends, by chance, in a local optimum up to a fifth above the best one, and no tolerance
+ * brings it out of there.
  */
 const starts = 3;
 const trialIterations = 2;
@@ -55,8 +56,8 @@ export function minimumSizeKMeans(
 /**
  * One Lloyd iteration.
  * @param costs squared distances of all rows to the centres [count * clusters]
- * @returns the optimal assignment to these centres; distances and inertia are to the means of the clusters that it makes, and so
- * are `costs`, those of the next iteration
+ * @returns the optimal assignment to these centres; distances and inertia are to the means of the clusters that it
+ * makes, and so are `costs`, those of the next iteration
  */
 function iteration(engine: RowDistances, costs: Float32Array, minimumSize: number) {
   const { count, clusters } = engine.layout;
@@ -73,8 +74,9 @@ function sizesOf(cluster: Int32Array, clusters: number): Int32Array {
 }
 
 /**
- * Greedy k-means++ (Arthur and Vassilvitskii 2007): candidates for the next seed are drawn with probability proportional to the squared
- * distance D^2 to the nearest seed so far; the one that leaves the least sum of D^2 is taken.
+ * Greedy k-means++ (Arthur and Vassilvitskii 2007): candidates for the next seed are drawn with probability
+ * proportional to the squared distance D^2 to the nearest seed so far; the one that leaves the least sum of D^2 is
+ * taken.
  * @returns distances of all rows to the seeds [count * clusters]
  */
 function seedDistances(engine: RowDistances, random: Random): Float32Array {

@@ -33,13 +33,14 @@ export interface RowLayout {
 }
 
 /**
- * Squared Euclidean distances that k-means over the rows of a matrix needs, computed by TensorFlow as |x|^2 - 2 x.c + |c|^2 with one
- * matrix product. The matrix enters once, as the bytes it is stored in; rows and centroids never leave the session, only distances do.
+ * Squared Euclidean distances that k-means over the rows of a matrix needs, computed by TensorFlow as |x|^2 - 2 x.c +
+ * |c|^2 with one matrix product. The matrix enters once, as the bytes it is stored in; rows and centroids never leave
+ * the session, only distances do.
  *
  * Rows are centred on their mean first: distances stay as they are, and less of them is lost to cancellation.
  *
- * Memory: the stored bytes twice (here and on their way in) and the matrix at most twice in f32 while it is set, once until it is
- * released.
+ * Memory: the stored bytes twice (here and on their way in) and the matrix at most twice in f32 while it is set, once
+ * until it is released.
  */
 export class RowDistances {
   readonly layout: RowLayout;

@@ -97,8 +97,8 @@ function product(options: {
   const { graph, dtype } = x;
   const widened = dtype === 'bf16' && graph.products === 'widened';
   const computed = widened ? 'f32' : dtype;
-  // Each cast waits for the other operand. Otherwise all weights would be cast as soon as a step begins, and the casts of the
-  // forward and the backward product would be merged: either way a second copy of the model, in f32.
+  // Each cast waits for the other operand. Otherwise all weights would be cast as soon as a step begins, and the casts
+  // of the forward and the backward product would be merged: either way a second copy of the model, in f32.
   const inputs = widened
     ? [graph.after([y], () => cast(x, 'f32')), graph.after([x], () => cast(y, 'f32'))]
     : operands;
@@ -114,8 +114,8 @@ function product(options: {
 /**
  * x W^T for a frozen weight that is kept in 8 bits: row i of W is scales_i times row i of `weight`.
  *
- * The integers are widened anew for each product, once the other operand is there (see `product`): never two weights at a time. The scale
- * is applied to the outputs in f32, not to the weight.
+ * The integers are widened anew for each product, once the other operand is there (see `product`): never two weights at
+ * a time. The scale is applied to the outputs in f32, not to the weight.
  *
  * @param x [m, k] @param weight i8 [n, k] @param scales f32 [n]
  * @returns [m, n] in the type of x

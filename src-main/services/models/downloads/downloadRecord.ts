@@ -5,9 +5,9 @@ import { writeFileAtomic } from '../../../formats/files/atomicFile.ts';
 import { readJsonObject } from '../../../formats/files/jsonFile.ts';
 
 /**
- * A download on disk: `<models>/<id>.download/` with `download.json` and `files/`, where a file stands under its name once it is complete
- * and verified, and before that as `<name>.partial` with its tag in `<name>.partial.etag`. The finished folder becomes
- * `<models>/<id>`.
+ * A download on disk: `<models>/<id>.download/` with `download.json` and `files/`, where a file stands under its name
+ * once it is complete and verified, and before that as `<name>.partial` with its tag in `<name>.partial.etag`. The
+ * finished folder becomes `<models>/<id>`.
  */
 const suffix = '.download';
 
@@ -63,7 +63,10 @@ export function listRecords(models: string): { records: DownloadRecord[]; broken
   return { records, broken };
 }
 
-/** Bytes that are there, complete files and partial ones. A finished folder that only waits for the library counts whole. */
+/**
+ * Bytes that are there, complete files and partial ones. A finished folder that only waits for the library counts
+ * whole.
+ */
 export function presentBytes(models: string, record: DownloadRecord): number {
   const folder = downloadedFiles(models, record.id);
   if (!existsSync(folder) && existsSync(join(models, record.id))) return totalBytes(record);

@@ -50,7 +50,10 @@ interface Progress {
   doneBytes: number;
 }
 
-/** Downloads of models from the Hub: each goes on after a stop, a crash or a restart, and ends as a complete model or none. */
+/**
+ * Downloads of models from the Hub: each goes on after a stop, a crash or a restart, and ends as a complete model or
+ * none.
+ */
 export function createDownloadService(
   context: ServiceContext,
   hub: HubService,

@@ -25,8 +25,8 @@ export interface FileToFetch {
 }
 
 /**
- * Downloads a file: complete and verified, or absent. What came stays in `<path>.partial` and is gone on with later, unless the file on the
- * Hub is another one by then.
+ * Downloads a file: complete and verified, or absent. What came stays in `<path>.partial` and is gone on with later,
+ * unless the file on the Hub is another one by then.
  * @throws StudioError hub_invalid where the content is not what the list promised; cancelled; as `openFrom` does
  */
 export async function fetchFile(wanted: FileToFetch): Promise<void> {

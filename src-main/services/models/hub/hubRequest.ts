@@ -19,7 +19,10 @@ const mostRedirects = 6;
 /** Answers that are read whole are no longer than this. */
 const mostTextBytes = 32 * 1024 * 1024;
 
-/** Access as the environment says: HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT. @throws StudioError config_invalid */
+/**
+ * Access as the environment says: HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT. @throws StudioError
+ * config_invalid
+ */
 export function hubAccess(
   token: () => HubToken | null,
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -117,7 +120,8 @@ async function fetchHead(
 }
 
 /**
- * The parts of an answer's body. @throws StudioError hub_unreachable where the connection breaks or nothing comes for too long
+ * The parts of an answer's body. @throws StudioError hub_unreachable where the connection breaks or nothing comes for
+ * too long
  */
 export async function* bodyParts(
   access: HubAccess,

@@ -91,7 +91,8 @@ function checkRevision(revision: string): string {
 
 /**
  * Files and commit of a repository at a revision.
- * @throws StudioError not_found, hub_denied, hub_unreachable, hub_rate_limited; hub_invalid for a list that cannot be trusted
+ * @throws StudioError not_found, hub_denied, hub_unreachable, hub_rate_limited; hub_invalid for a list that cannot be
+ * trusted
  */
 export async function listRepository(
   access: HubAccess,

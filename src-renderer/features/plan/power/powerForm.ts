@@ -27,8 +27,15 @@ export const powerKey = 'studio.planPower';
 /** Ten of a hundred items on which exactly one of two adapters is right: usual between adapters of one model. */
 const first: Readonly<PowerForm> = {
   metric: 'accuracy',
-  ...{ points: 2, nats: 0.02, itemSource: 'assumed', discordance: 10, deviation: 0.2 },
-  ...{ seedSource: 'assumed', seedScatter: 1, power: 80, alpha: 5 },
+  points: 2,
+  nats: 0.02,
+  itemSource: 'assumed',
+  discordance: 10,
+  deviation: 0.2,
+  seedSource: 'assumed',
+  seedScatter: 1,
+  power: 80,
+  alpha: 5,
 };
 
 /** What was stored, as far as it is of the right kind. */

@@ -31,8 +31,8 @@ export interface OwnPreset {
 }
 
 /**
- * Ranks of the paper's tables. ID-LoRA's stands in Tables 4 and 5; the others follow from the shares that Tables 1 and 2 print (LoRA 1.03 %
- * of Llama-3-8B is rank 32), and HydraLoRA's and LoRA's are named in section 5.3.
+ * Ranks of the paper's tables. ID-LoRA's stands in Tables 4 and 5; the others follow from the shares that Tables 1 and
+ * 2 print (LoRA 1.03 % of Llama-3-8B is rank 32), and HydraLoRA's and LoRA's are named in section 5.3.
  */
 const paperRanks: Readonly<Partial<Record<Method, number>>> = {
   lora: 32,
@@ -46,8 +46,14 @@ function paperValues(method: Method, rest: PresetValues): PresetValues {
   const rank = paperRanks[method];
   return {
     ...(rank !== undefined && { rank, alpha: 2 * rank, dropout: 0.05 }),
-    ...{ batch: 4, accumulate: 8, warmupSteps: 0, schedule: 'linear', context: 512, precision: 'bf16' },
-    ...{ length: 'epochs', heldOutFraction: 0 },
+    batch: 4,
+    accumulate: 8,
+    warmupSteps: 0,
+    schedule: 'linear',
+    context: 512,
+    precision: 'bf16',
+    length: 'epochs',
+    heldOutFraction: 0,
     ...rest,
   };
 }
@@ -84,16 +90,19 @@ export const presets: readonly Preset[] = [
     source:
       'Widely used for instruction tuning: all linear modules as in QLoRA (Dettmers et al. 2023), rank 16 with alpha 32, rate 2e-4 falling as a cosine.',
     values: () => ({
-      ...{ method: 'lora', rank: 16, alpha: 32, dropout: 0.05, learningRate: 2e-4, schedule: 'cosine' },
-      ...{
-        warmupSteps: 10,
-        batch: 4,
-        accumulate: 4,
-        context: 1024,
-        length: 'epochs',
-        epochs: 2,
-        keepBest: true,
-      },
+      method: 'lora',
+      rank: 16,
+      alpha: 32,
+      dropout: 0.05,
+      learningRate: 2e-4,
+      schedule: 'cosine',
+      warmupSteps: 10,
+      batch: 4,
+      accumulate: 4,
+      context: 1024,
+      length: 'epochs',
+      epochs: 2,
+      keepBest: true,
     }),
   },
   {
@@ -101,9 +110,19 @@ export const presets: readonly Preset[] = [
     name: 'LoRA+, faster start',
     source: 'LoRA+ (Hayou et al. 2024): B matrices learn at 16 times the rate, which the authors advise.',
     values: () => ({
-      ...{ method: 'lora', rank: 16, alpha: 32, dropout: 0.05, learningRate: 5e-5, schedule: 'cosine' },
-      ...{ loraPlusRatio: 16, warmupSteps: 10, batch: 4, accumulate: 4, context: 1024 },
-      ...{ length: 'epochs', epochs: 2 },
+      method: 'lora',
+      rank: 16,
+      alpha: 32,
+      dropout: 0.05,
+      learningRate: 5e-5,
+      schedule: 'cosine',
+      loraPlusRatio: 16,
+      warmupSteps: 10,
+      batch: 4,
+      accumulate: 4,
+      context: 1024,
+      length: 'epochs',
+      epochs: 2,
     }),
   },
   {
@@ -112,8 +131,14 @@ export const presets: readonly Preset[] = [
     source:
       'Good practice where memory is short: one row at a time, bf16, Adam’s states in 8 bits, activations computed again.',
     values: () => ({
-      ...{ batch: 1, accumulate: 16, precision: 'bf16', optimizer: 'adamw8bit', gradientCheckpointing: true },
-      ...{ learningRate: 2e-4, schedule: 'cosine', context: 512 },
+      batch: 1,
+      accumulate: 16,
+      precision: 'bf16',
+      optimizer: 'adamw8bit',
+      gradientCheckpointing: true,
+      learningRate: 2e-4,
+      schedule: 'cosine',
+      context: 512,
     }),
   },
   {
@@ -160,7 +185,9 @@ export function presetForm(preset: Preset, form: Readonly<TrainForm>, model: Mod
     ...copyForm(defaultForm),
     method: form.method,
     ...(JSON.parse(JSON.stringify(preset.values(form.method, model))) as PresetValues),
-    ...{ name, modelId, datasetId },
+    name,
+    modelId,
+    datasetId,
   };
 }
 

@@ -19,10 +19,15 @@ export interface ComparedLine {
   values: (string | null)[];
 }
 
-/** What the configurations of runs differ in: the values of every option that is not the same in all of them, model and data first. */
+/**
+ * What the configurations of runs differ in: the values of every option that is not the same in all of them, model and
+ * data first.
+ */
 export function configDifferences(runs: readonly Run[]): ComparedLine[] {
   const of = (key: string, label: string, definition: string, value: (run: Run) => string | null) => ({
-    ...{ key, label, definition },
+    key,
+    label,
+    definition,
     values: runs.map(value),
   });
   const lines = [

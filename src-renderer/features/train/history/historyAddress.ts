@@ -1,6 +1,9 @@
 import { facets, noFacets, type FacetChoice } from './runSearch.ts';
 
-/** What the address of the history says: which runs are chosen, by what they are told apart, and whether they are compared. */
+/**
+ * What the address of the history says: which runs are chosen, by what they are told apart, and whether they are
+ * compared.
+ */
 export interface HistoryView {
   runs: readonly string[];
   choice: FacetChoice;

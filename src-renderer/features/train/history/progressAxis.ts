@@ -7,8 +7,9 @@ export const progressMeasures = ['steps', 'tokens', 'time'] as const;
 export type ProgressMeasure = (typeof progressMeasures)[number];
 
 /**
- * How much a step of a run is on an axis: 1 step, the mean tokens of a step, or the seconds that these take at the run's median speed.
- * Null where it is not known: nothing was trained yet, or the run is older than the record of its data.
+ * How much a step of a run is on an axis: 1 step, the mean tokens of a step, or the seconds that these take at the
+ * run's median speed. Null where it is not known: nothing was trained yet, or the run is older than the record of its
+ * data.
  */
 export function perStep(
   run: Pick<Run, 'dataContract' | 'config'>,

@@ -88,7 +88,9 @@ export function facetCounts(runs: readonly Run[], facet: Facet, choice: FacetCho
   const order: readonly string[] = facet === 'method' ? methods : facet === 'state' ? runStates : [];
   return [...counts]
     .map(([value, count]) => ({
-      ...{ value, label: facetText(facet, value), count },
+      value,
+      label: facetText(facet, value),
+      count,
       method: facet === 'method' ? (methods.find((method) => method === value) ?? null) : null,
     }))
     .sort((a, b) => order.indexOf(a.value) - order.indexOf(b.value) || a.label.localeCompare(b.label));

@@ -11,7 +11,7 @@ function kind(run: Run): string {
   ]);
 }
 
-/** Optimiser steps that a run will have done at its end; null where that is only known once its rows are packed. */
+/** Optimizer steps that a run will have done at its end; null where that is only known once its rows are packed. */
 export function plannedSteps(run: Run, dataset: Dataset | undefined): number | null {
   const { maxSteps, epochs, packing, batch, accumulate, heldOutFraction } = run.config;
   if (maxSteps !== null) return maxSteps;
@@ -22,8 +22,8 @@ export function plannedSteps(run: Run, dataset: Dataset | undefined): number | n
 }
 
 /**
- * About how long the run will take from where it is, by the pace of the latest run of the same model, method and shape that was done
- * without a break; null where there was none.
+ * About how long the run will take from where it is, by the pace of the latest run of the same model, method and shape
+ * that was done without a break; null where there was none.
  */
 export function estimatedMs(run: Run, steps: number | null, runs: readonly Run[]): number | null {
   if (steps === null) return null;

@@ -10,8 +10,8 @@ export const chartPoints = 2500;
 const restMs = 90;
 
 /**
- * The part of a run's curves that its charts show. A range is drawn from the overview at once; its detail, with half a screen on
- * either side, comes from the core when the range rests.
+ * The part of a run's curves that its charts show. A range is drawn from the overview at once; its detail, with half a
+ * screen on either side, comes from the core when the range rests.
  */
 export class ZoomedCurves {
   /** Null: all steps. */

@@ -112,7 +112,10 @@ describe('facets', () => {
     const choice = { ...noFacets, method: ['lora'], tag: ['gone'] };
     expect(facetCounts(runs, 'method', noFacets).map(({ value }) => value)).toEqual(methods);
     expect(facetCounts(runs, 'method', noFacets)[1]).toEqual({
-      ...{ value: 'lora', label: 'LoRA', method: 'lora', count: 10 },
+      value: 'lora',
+      label: 'LoRA',
+      method: 'lora',
+      count: 10,
     });
     expect(facetCounts(runs, 'tag', choice)).toContainEqual({
       value: 'gone',

@@ -37,8 +37,9 @@ export function loadsOf(layout: RouterLayout, record: RouterRecord, module: Targ
 }
 
 /**
- * How many experts are in use: exp of the entropy of their shares, exp(-sum s_i ln s_i), where s_i is the mean absolute weight of
- * expert i divided by the sum of all. Equal shares give the number of experts, one that does everything gives 1; 0 where all weights are 0.
+ * How many experts are in use: exp of the entropy of their shares, exp(-sum s_i ln s_i), where s_i is the mean absolute
+ * weight of expert i divided by the sum of all. Equal shares give the number of experts, one that does everything gives
+ * 1; 0 where all weights are 0.
  */
 export function usedExperts(magnitudes: readonly number[]): number {
   const total = magnitudes.reduce((a, b) => a + b, 0);

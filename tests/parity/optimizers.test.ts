@@ -6,7 +6,7 @@ import { storedValue } from '../../src-main/engine/adapters/storedValues.ts';
 import { ModelGraph } from '../../src-main/engine/model/modelGraph.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
 import { layOutBatch } from '../../src-main/engine/training/batches.ts';
-import { optimiserStep } from '../../src-main/engine/training/optimiserStep.ts';
+import { optimizerStep } from '../../src-main/engine/training/optimizerStep.ts';
 import { openTrainingGraph } from '../../src-main/engine/training/trainingGraph.ts';
 import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
 import { openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
@@ -22,7 +22,7 @@ interface Curve {
   losses: number[];
   norms: number[];
 }
-const folder = join(recorded, 'optimisers');
+const folder = join(recorded, 'optimizers');
 const { rows, curves } = JSON.parse(readFileSync(join(folder, 'curves.json'), 'utf8')) as {
   rows: number[][];
   curves: Curve[];
@@ -54,7 +54,7 @@ it.each(curves.map((curve) => [`${curve.method}, ${curve.name}`, curve] as const
     );
     curve.losses.forEach((loss, i) => {
       const at = { step: i + 1, update: i + 1, learningRate: config.learningRate };
-      const out = optimiserStep(graph, config, [batch], at);
+      const out = optimizerStep(graph, config, [batch], at);
       expect(out.applied).toBe(true);
       const step = `${label}, step ${i + 1}`;
       expectWithin('loss curve', step, Math.abs(out.loss / loss - 1));

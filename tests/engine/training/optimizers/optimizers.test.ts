@@ -5,12 +5,12 @@ import type { TrainConfigInput } from '../../../../src-main/contract/training.ts
 import { bytesPerElement, elementCount } from '../../../../src-main/engine/graph/dtype.ts';
 import { Graph } from '../../../../src-main/engine/graph/graph.ts';
 import { createVariable } from '../../../../src-main/engine/graph/variables.ts';
-import { adamW8bit } from '../../../../src-main/engine/training/optimisers/adamW8bit.ts';
+import { adamW8bit } from '../../../../src-main/engine/training/optimizers/adamW8bit.ts';
 import { SafetensorsFile } from '../../../../src-main/formats/files/safetensors.ts';
 import { temporaryFolder } from '../../../support/temporaryFolder.ts';
 import { checkpointFiles, lossesOf, trainTiny } from '../../../support/trainingRun.ts';
 
-/** Rank 96 gives most matrices of tiny-llama more than 4,096 numbers, so that adamw8bit quantises them. */
+/** Rank 96 gives most matrices of tiny-llama more than 4,096 numbers, so that adamw8bit quantizes them. */
 const wide: TrainConfigInput = {
   adapter: { method: 'lora', rank: 96, alpha: 96, dropout: 0 },
   learningRate: 2e-3,
@@ -46,14 +46,14 @@ describe('adamw8bit', () => {
     const config100 = { ...wide, learningRate: 5e-4, maxSteps: 100 };
     const exact = await trainTiny({ config: config100, folder: temporaryFolder() });
     const folder = temporaryFolder();
-    const quantised = await trainTiny({ config: { ...config100, optimizer: 'adamw8bit' }, folder });
+    const quantized = await trainTiny({ config: { ...config100, optimizer: 'adamw8bit' }, folder });
     const expected = lossesOf(exact.events);
     expect(expected.at(-1)!).toBeLessThan(0.7 * expected[0]!);
-    lossesOf(quantised.events).forEach((loss, i) =>
+    lossesOf(quantized.events).forEach((loss, i) =>
       expect(Math.abs(loss / expected[i]! - 1), `step ${i + 1}`).toBeLessThan(0.02),
     );
     const state = new SafetensorsFile(
-      join(quantised.result.checkpoint!, 'optimizer.safetensors'),
+      join(quantized.result.checkpoint!, 'optimizer.safetensors'),
       'internal',
     );
     const name = 'model.layers.0.mlp.down_proj.lora_A.weight.moment_2';
@@ -85,7 +85,7 @@ describe.each<[string, Partial<TrainConfigInput>]>([
   });
 });
 
-it('refuses to resume with another optimiser: its state is not there', async () => {
+it('refuses to resume with another optimizer: its state is not there', async () => {
   const folder = temporaryFolder();
   const { result } = await trainTiny({ config: { ...wide, maxSteps: 1 }, folder });
   await expect(

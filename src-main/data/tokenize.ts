@@ -7,11 +7,12 @@ import type { Tokenizer } from '../formats/model/tokenizer.ts';
 export type TokenCounts = Pick<DataContract, 'truncatedRows' | 'droppedRows' | 'tokens' | 'trainedTokens'>;
 
 /**
- * A row's tokens. Prompt and answer are tokenised as one text and cut where the prompt's own tokens end, as lm-evaluation-harness
- * pairs context and continuation; trailing spaces of the prompt belong to the answer, since tokens carry leading spaces.
+ * A row's tokens. Prompt and answer are tokenized as one text and cut where the prompt's own tokens end, as
+ * lm-evaluation-harness pairs context and continuation; trailing spaces of the prompt belong to the answer, since
+ * tokens carry leading spaces.
  * @param end append the end token as a label
  */
-export function tokeniseExample(tokenizer: Tokenizer, example: Example, end: boolean): TokenRow {
+export function tokenizeExample(tokenizer: Tokenizer, example: Example, end: boolean): TokenRow {
   const trimmed = example.prompt.trimEnd();
   const ids = tokenizer.encode(example.prompt + example.answer, { specialTokens: true });
   const promptLength =
@@ -27,7 +28,8 @@ export function tokeniseExample(tokenizer: Tokenizer, example: Example, end: boo
 }
 
 /**
- * Fits tokenised examples to a context: rows longer than `context` are cut at the end, rows whose answer is cut away altogether are left out.
+ * Fits tokenized examples to a context: rows longer than `context` are cut at the end, rows whose answer is cut away
+ * altogether are left out.
  * @throws StudioError dataset_invalid where no row keeps an answer; the message blames the context, with the numbers
  */
 export async function fitToContext(
@@ -56,7 +58,7 @@ export async function fitToContext(
     rows.push(row);
   }
   if (seen === 0)
-    throw new StudioError('dataset_empty', 'There are no rows to tokenise.', 'Choose a dataset with rows.');
+    throw new StudioError('dataset_empty', 'There are no rows to tokenize.', 'Choose a dataset with rows.');
   if (rows.length === 0)
     throw new StudioError(
       'dataset_invalid',

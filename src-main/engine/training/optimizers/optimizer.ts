@@ -1,8 +1,8 @@
 import type { Tensor } from '../../graph/graph.ts';
 import type { Variable } from '../../graph/variables.ts';
 
-/** An optimiser: one file beside this one for each. It lives in the training graph; the host only feeds it scalars. */
-export interface Optimiser {
+/** An optimizer: one file beside this one for each. It lives in the training graph; the host only feeds it scalars. */
+export interface Optimizer {
   /**
    * What each step is fed: f32 scalars by name, always the same names.
    * @param learningRate of the step's place in the schedule
@@ -16,14 +16,14 @@ export interface Optimiser {
   attach(variable: Variable, rateFactor: number): ParameterUpdate;
 }
 
-/** An optimiser's part for one variable. */
+/** An optimizer's part for one variable. */
 export interface ParameterUpdate {
   /** All it remembers between steps, f32 or u8: zero at the start, and kept in checkpoints by the variables' names. */
   state: readonly Variable[];
   /**
    * Adds one update to the current body.
    * @param gradient in the variable's shape, f32, clipped
-   * @param scalars those of `Optimiser.scalars`
+   * @param scalars those of `Optimizer.scalars`
    * @returns names of the nodes that must have run
    */
   apply(gradient: Tensor, scalars: Readonly<Record<string, Tensor>>): readonly string[];

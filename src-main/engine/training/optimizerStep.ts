@@ -13,19 +13,19 @@ export interface StepResult {
 }
 
 /**
- * Runs one optimiser step.
+ * Runs one optimizer step.
  * @param batches its forward passes: one, or up to `accumulate`
  * @param at `step` decides dropout; `update` counts the updates, this one included; `learningRate` is the step's
  */
-export function optimiserStep(
-  { session, optimiser }: Pick<TrainingGraph, 'session' | 'optimiser'>,
+export function optimizerStep(
+  { session, optimizer }: Pick<TrainingGraph, 'session' | 'optimizer'>,
   config: Pick<TrainConfig, 'accumulate' | 'seed'>,
   batches: readonly Batch[],
   at: { step: number; update: number; learningRate: number },
 ): StepResult {
   const labelled = batches.reduce((total, batch) => total + batch.labelled, 0);
   const scalars = Object.fromEntries(
-    Object.entries(optimiser.scalars(at.learningRate, at.update)).map(([name, value]) => [
+    Object.entries(optimizer.scalars(at.learningRate, at.update)).map(([name, value]) => [
       name,
       Float32Array.of(value),
     ]),

@@ -7,16 +7,16 @@ import { Session } from '../../../../src-main/engine/graph/session.ts';
 import { bytesAsWords, createVariable, readVariable } from '../../../../src-main/engine/graph/variables.ts';
 import { loadTensorflow } from '../../../../src-main/engine/runtime/loadTensorflow.ts';
 import {
-  assignQuantised,
-  createQuantised,
-  dequantise,
+  assignQuantized,
+  createQuantized,
+  dequantize,
   dynamicMap,
   fromBlocks,
   midpoints,
-  quantise,
-  readQuantised,
+  quantize,
+  readQuantized,
   toBlocks,
-} from '../../../../src-main/engine/training/optimisers/blockwiseQuantisation.ts';
+} from '../../../../src-main/engine/training/optimizers/blockwiseQuantization.ts';
 import { recorded as folder } from '../../../support/paths.ts';
 
 interface Recorded {
@@ -24,24 +24,24 @@ interface Recorded {
   values: number[];
   codes: number[];
   scales: number[];
-  dequantised: number[];
+  dequantized: number[];
 }
-const recorded = JSON.parse(readFileSync(join(folder, 'quantisation.json'), 'utf8')) as Record<
+const recorded = JSON.parse(readFileSync(join(folder, 'quantization.json'), 'utf8')) as Record<
   'signed' | 'unsigned',
   Recorded
 >;
 
-/** Quantises values in a session and reads all of it back. */
+/** Quantizes values in a session and reads all of it back. */
 async function roundTrip(values: Float32Array, signed: boolean) {
   const graph = new Graph({ fusion: false });
   const input = graph.placeholder('input', [values.length], 'f32');
   const map = dynamicMap(signed);
-  const quantised = createQuantised(createVariable(graph, 'owner', [values.length], 'f32'), 'q');
-  const assigned = assignQuantised(quantised, quantise(toBlocks(input), map));
+  const quantized = createQuantized(createVariable(graph, 'owner', [values.length], 'f32'), 'q');
+  const assigned = assignQuantized(quantized, quantize(toBlocks(input), map));
   const outputs = graph.after(assigned, () => ({
-    codes: bytesAsWords(readVariable(quantised.codes)),
-    scales: readVariable(quantised.scales),
-    values: fromBlocks(dequantise(readQuantised(quantised), map), [values.length]),
+    codes: bytesAsWords(readVariable(quantized.codes)),
+    scales: readVariable(quantized.scales),
+    values: fromBlocks(dequantize(readQuantized(quantized), map), [values.length]),
   }));
   const session = await Session.open(loadTensorflow().tf, graph, { run: { inputs: { input }, outputs } });
   const out = session.run('run', { input: values });
@@ -76,7 +76,7 @@ describe.each([
     actual.values.forEach((value, i) => {
       const scale = expected.scales[Math.floor(i / 256)]!;
       if (actual.codes[i] === expected.codes[i])
-        expect(Math.abs(value - expected.dequantised[i]!)).toBeLessThan(1e-6 * scale);
+        expect(Math.abs(value - expected.dequantized[i]!)).toBeLessThan(1e-6 * scale);
     });
   });
 });

@@ -8,7 +8,7 @@ import {
   readVariable,
   type Variable,
 } from '../../graph/variables.ts';
-import type { Optimiser } from './optimiser.ts';
+import type { Optimizer } from './optimizer.ts';
 
 export type AdamConfig = Pick<TrainConfig, 'beta1' | 'beta2' | 'epsilon' | 'weightDecay'>;
 
@@ -16,9 +16,10 @@ export type AdamConfig = Pick<TrainConfig, 'beta1' | 'beta2' | 'epsilon' | 'weig
 export type AdamScalars<T> = Record<'learning_rate' | 'corrected_rate' | 'corrected_epsilon', T>;
 
 /**
- * Adam's bias corrections of update t, in double precision on the host: `corrected_rate` = lr sqrt(1 - beta2^t) / (1 - beta1^t),
- * `corrected_epsilon` = epsilon sqrt(1 - beta2^t). TensorFlow's kernel has no bias correction of epsilon; with both corrected like
- * this its update equals torch.optim.AdamW's m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon).
+ * Adam's bias corrections of update t, in double precision on the host: `corrected_rate` = lr sqrt(1 - beta2^t) / (1 -
+ * beta1^t), `corrected_epsilon` = epsilon sqrt(1 - beta2^t). TensorFlow's kernel has no bias correction of epsilon;
+ * with both corrected like this its update equals torch.optim.AdamW's m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) +
+ * epsilon).
  */
 export function adamScalars(
   config: Pick<AdamConfig, 'beta1' | 'beta2' | 'epsilon'>,
@@ -37,7 +38,7 @@ export function adamScalars(
  * AdamW (Loshchilov and Hutter 2019): decoupled decay w *= 1 - lr weightDecay, then Adam with moments m, v in f32.
  * The order and the bias corrections are torch.optim.AdamW's.
  */
-export function adamW(config: AdamConfig): Optimiser {
+export function adamW(config: AdamConfig): Optimizer {
   return {
     scalars: (learningRate, update) => adamScalars(config, learningRate, update),
     attach(variable, rateFactor) {

@@ -1,4 +1,4 @@
-"""Training curves of torch's optimisers, each from one recorded start, on one batch: AdamW, SGD with momentum and coupled weight decay, and
+"""Training curves of torch's optimizers, each from one recorded start, on one batch: AdamW, SGD with momentum and coupled weight decay, and
 LoRA+ through PEFT's create_loraplus_optimizer; LoRA and DoRA of PEFT."""
 
 import json
@@ -28,7 +28,7 @@ def start(fixtures, method):
     return peft
 
 
-def optimiser_for(name, peft):
+def optimizer_for(name, peft):
     trained = [p for p in peft.parameters() if p.requires_grad]
     if name == "adamw":
         return torch.optim.AdamW(trained, lr=2e-3, weight_decay=DECAY), {"optimizer": "adamw", "learningRate": 2e-3}
@@ -41,23 +41,23 @@ def optimiser_for(name, peft):
     return plus, {"optimizer": "adamw", "learningRate": 3e-4, "loraPlusRatio": 16}
 
 
-def curve(peft, optimiser, ids):
+def curve(peft, optimizer, ids):
     """Losses and gradient norms (before clipping) of every step."""
     parameters = [p for p in peft.parameters() if p.requires_grad]
     losses, norms = [], []
     for _ in range(STEPS):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         logits = peft(input_ids=ids).logits[:, :-1]
         loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), ids[:, 1:].reshape(-1))
         loss.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(parameters, CLIP).item())
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     return {"losses": losses, "norms": norms}
 
 
-def record_optimisers(fixtures, recorded):
-    out = recorded / "optimisers"
+def record_optimizers(fixtures, recorded):
+    out = recorded / "optimizers"
     shutil.rmtree(out, ignore_errors=True)
     ids = torch.randint(3, 101, (3, 20), generator=torch.Generator().manual_seed(19))
     curves = []
@@ -69,7 +69,7 @@ def record_optimisers(fixtures, recorded):
         path.write_text(json.dumps({**json.loads(path.read_text()), "base_model_name_or_path": MODEL, "target_modules": TARGETS}) + "\n")
         for name in ("adamw", "sgd", "loraplus"):
             peft = start(fixtures, method)
-            optimiser, config = optimiser_for(name, peft)
+            optimizer, config = optimizer_for(name, peft)
             config = {**config, "weightDecay": DECAY, "clipNorm": CLIP}
-            curves.append({"method": method, "name": name, "config": config, **curve(peft, optimiser, ids)})
+            curves.append({"method": method, "name": name, "config": config, **curve(peft, optimizer, ids)})
     (out / "curves.json").write_text(json.dumps({"rows": ids.tolist(), "curves": curves}) + "\n")

@@ -11,7 +11,7 @@ from bitsandbytes.functional import create_dynamic_map
 BLOCK = 256
 
 
-def record_quantisation(out):
+def record_quantization(out):
     generator = torch.Generator().manual_seed(3)
     blocks = torch.randn(3, BLOCK, generator=generator) * torch.tensor([[1.0], [1e-4], [30.0]])
     blocks[1] = blocks[1] ** 3
@@ -25,6 +25,6 @@ def record_quantisation(out):
             "values": values.reshape(-1).tolist(),
             "codes": codes.reshape(-1).tolist(),
             "scales": scales.reshape(-1).tolist(),
-            "dequantised": (table[codes] * scales).reshape(-1).tolist(),
+            "dequantized": (table[codes] * scales).reshape(-1).tolist(),
         }
-    (out / "quantisation.json").write_text(json.dumps(recorded) + "\n")
+    (out / "quantization.json").write_text(json.dumps(recorded) + "\n")

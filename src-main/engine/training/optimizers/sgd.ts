@@ -1,13 +1,13 @@
 import type { TrainConfig } from '../../../contract/training.ts';
 import { add, multiply, scale } from '../../graph/ops/elementwise.ts';
 import { assignSubVariable, assignVariable, createVariable, readVariable } from '../../graph/variables.ts';
-import type { Optimiser } from './optimiser.ts';
+import type { Optimizer } from './optimizer.ts';
 
 /**
  * Stochastic gradient descent as torch.optim.SGD (dampening 0, no Nesterov): coupled decay g += weightDecay w, momentum
  * b = momentum b + g, w -= lr b. The first step has b = g, because b starts at zero. Without momentum it has no state.
  */
-export function sgd(config: Pick<TrainConfig, 'momentum' | 'weightDecay'>): Optimiser {
+export function sgd(config: Pick<TrainConfig, 'momentum' | 'weightDecay'>): Optimizer {
   const { momentum, weightDecay } = config;
   return {
     scalars: (learningRate) => ({ learning_rate: learningRate }),

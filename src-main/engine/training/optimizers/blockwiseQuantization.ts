@@ -14,9 +14,9 @@ import { max } from '../../graph/ops/reduce.ts';
 import { assignVariable, createVariable, readVariable, type Variable } from '../../graph/variables.ts';
 
 /**
- * Block-wise dynamic quantisation to 8 bits (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization", sections 1.3 and
- * 2.1; maps and block size as in bitsandbytes): blocks of 256 numbers are divided by their greatest absolute value and each number
- * becomes the index of the nearest entry of a sorted table of 256.
+ * Block-wise dynamic quantization to 8 bits (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization",
+ * sections 1.3 and 2.1; maps and block size as in bitsandbytes): blocks of 256 numbers are divided by their greatest
+ * absolute value and each number becomes the index of the nearest entry of a sorted table of 256.
  */
 export const blockSize = 256;
 
@@ -24,9 +24,9 @@ export const blockSize = 256;
 const tiny = 1.1754943508222875e-38;
 
 /**
- * The dynamic map: 7 decades below 1, of which each has twice as many entries as the one below, besides 0 and 1. An entry is the
- * middle of one of the equal parts into which [0.1, 1] times its decade is cut. Signed: both signs, 2^i entries each in decade
- * i (from the lowest); unsigned: 2^(i + 1).
+ * The dynamic map: 7 decades below 1, of which each has twice as many entries as the one below, besides 0 and 1. An
+ * entry is the middle of one of the equal parts into which [0.1, 1] times its decade is cut. Signed: both signs, 2^i
+ * entries each in decade i (from the lowest); unsigned: 2^(i + 1).
  */
 export function dynamicMap(signed: boolean): number[] {
   const positive = Array.from({ length: 7 }, (_, decade) => {
@@ -42,16 +42,18 @@ export function midpoints(map: readonly number[]): number[] {
   return map.slice(1).map((value, i) => (value + map[i]!) / 2);
 }
 
-/** An f32 tensor that is kept in 8 bits: one byte a number and one f32 a block. Zeros everywhere mean a tensor of zeros. */
-export interface QuantisedVariable {
+/**
+ * An f32 tensor that is kept in 8 bits: one byte a number and one f32 a block. Zeros everywhere mean a tensor of zeros.
+ */
+export interface QuantizedVariable {
   /** Table indices, u8 [blocks, 256]; the last block is padded. */
   codes: Variable;
   /** Greatest absolute values, f32 [blocks, 1]. */
   scales: Variable;
 }
 
-/** Declares a quantised variable for as many numbers as the owner has. */
-export function createQuantised(owner: Variable, name: string): QuantisedVariable {
+/** Declares a quantized variable for as many numbers as the owner has. */
+export function createQuantized(owner: Variable, name: string): QuantizedVariable {
   const blocks = Math.ceil(elementCount(owner.shape) / blockSize);
   return {
     codes: createVariable(owner.graph, `${name}.codes`, [blocks, blockSize], 'u8'),
@@ -59,31 +61,31 @@ export function createQuantised(owner: Variable, name: string): QuantisedVariabl
   };
 }
 
-/** The value of a quantised variable. */
-export interface Quantised {
+/** The value of a quantized variable. */
+export interface Quantized {
   /** u8 [blocks, 256] */
   codes: Tensor;
   /** f32 [blocks, 1] */
   scales: Tensor;
 }
 
-export function readQuantised({ codes, scales }: QuantisedVariable): Quantised {
+export function readQuantized({ codes, scales }: QuantizedVariable): Quantized {
   return { codes: readVariable(codes), scales: readVariable(scales) };
 }
 
 /** @returns the names of the nodes that do it */
-export function assignQuantised(variable: QuantisedVariable, { codes, scales }: Quantised): string[] {
+export function assignQuantized(variable: QuantizedVariable, { codes, scales }: Quantized): string[] {
   return [assignVariable(variable.codes, codes), assignVariable(variable.scales, scales)];
 }
 
 /** The numbers, f32 [blocks, 256]. */
-export function dequantise({ codes, scales }: Quantised, map: readonly number[]): Tensor {
+export function dequantize({ codes, scales }: Quantized, map: readonly number[]): Tensor {
   const table = codes.graph.constant(map);
   return multiply(gather(table, cast(codes, 'i32'), 0), scales);
 }
 
 /** @param blocks f32 [blocks, 256] */
-export function quantise(blocks: Tensor, map: readonly number[]): Quantised {
+export function quantize(blocks: Tensor, map: readonly number[]): Quantized {
   const scales = max(absolute(blocks), [1], true);
   const shares = divide(blocks, maximum(scales, scalarLike(scales, tiny)));
   return { codes: cast(bucketize(shares, midpoints(map)), 'u8'), scales };

@@ -7,7 +7,7 @@ const batchRows = 128;
 const batchCharacters = 100_000;
 
 /** Rows of examples in their order, each with its end token. The next examples are read while the thread works. */
-export async function* tokenisedRows(
+export async function* tokenizedRows(
   thread: TokenizerThread,
   owner: TokenizerOwner,
   examples: AsyncIterable<Example> | Iterable<Example>,
