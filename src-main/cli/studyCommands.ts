@@ -143,7 +143,7 @@ async function follow(
   const failed = runs.filter((run) => run?.state === 'failed');
   if (failed.length > 0)
     throw new StudioError(
-      'internal',
+      'runs_failed',
       `${failed.length} of ${study.runs.length} runs failed: ${failed.map((run) => run!.name).join(', ')}.`,
       `See why with: runs show "${failed[0]!.name}". Go on with: study resume "${study.name}"`,
     );

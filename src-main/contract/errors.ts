@@ -15,6 +15,10 @@ export const errorCodes = [
   'dataset_empty',
   'adapter_invalid',
   'config_invalid', // options that cannot go together for this model
+  'busy', // what is asked for waits for something that is under way
+  'in_use', // something else still needs what is to be removed or changed
+  'no_checkpoint', // the run has kept nothing yet from which it can be used or go on
+  'runs_failed', // some of the runs that were started together did not end well
   'loss_not_finite',
   'out_of_memory',
   'disk_full',
@@ -35,6 +39,10 @@ export const errorCodes = [
 export const errorCodeSchema = z.enum(errorCodes);
 export type ErrorCode = z.infer<typeof errorCodeSchema>;
 
+/** Where an option stands in a training configuration, as Zod's `path`: ['adapter', 'rank'] or ['warmupSteps']. */
+export const optionPathSchema = z.array(z.union([z.string(), z.number()])).readonly();
+export type OptionPath = z.infer<typeof optionPathSchema>;
+
 /** The one plain, cloneable form in which an error crosses a process or network boundary. */
 export const plainErrorSchema = z.object({
   code: errorCodeSchema,
@@ -42,6 +50,8 @@ export const plainErrorSchema = z.object({
   message: z.string(),
   /** What to do about it. */
   remedy: z.string(),
+  /** The option that it concerns; absent where it concerns none, or several alike. */
+  option: optionPathSchema.optional(),
 });
 export type PlainError = z.infer<typeof plainErrorSchema>;
 
@@ -50,19 +60,28 @@ export class StudioError extends Error {
   override readonly name = 'StudioError';
   readonly code: ErrorCode;
   readonly remedy: string;
+  /** The option of a training configuration that it concerns. */
+  readonly option: OptionPath | undefined;
 
-  constructor(code: ErrorCode, message: string, remedy: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(
+    code: ErrorCode,
+    message: string,
+    remedy: string,
+    { cause, option }: { cause?: unknown; option?: OptionPath | undefined } = {},
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.remedy = remedy;
+    this.option = option;
   }
 
   toPlain(): PlainError {
-    return { code: this.code, message: this.message, remedy: this.remedy };
+    const { code, message, remedy, option } = this;
+    return { code, message, remedy, ...(option && { option }) };
   }
 
-  static fromPlain(plain: PlainError): StudioError {
-    return new StudioError(plain.code, plain.message, plain.remedy);
+  static fromPlain({ code, message, remedy, option }: PlainError): StudioError {
+    return new StudioError(code, message, remedy, { option });
   }
 }
 
