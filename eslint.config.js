@@ -2,14 +2,25 @@ import svelte from 'eslint-plugin-svelte';
 import globals from 'globals';
 import tseslint from 'typescript-eslint';
 import { importRule } from './eslint.importRules.js';
+import { proseRule } from './eslint.proseRules.js';
 
 export default tseslint.config(
-  { ignores: ['node_modules/', 'out/', 'dist/', 'tests/fixtures/'] },
+  { ignores: ['node_modules/', 'out/', 'dist/', 'tests/fixtures/', 'eslint.proseRules.js'] },
   ...tseslint.configs.recommended,
   ...svelte.configs['flat/recommended'],
   {
     languageOptions: { globals: globals.node },
+    plugins: { studio: { rules: { imports: importRule, prose: proseRule } } },
     rules: {
+      'studio/prose': 'error',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'ObjectExpression > SpreadElement > ObjectExpression',
+          message:
+            'Write the properties themselves: a spread of a literal only keeps the formatter from breaking lines.',
+        },
+      ],
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-imports': 'error',
@@ -32,7 +43,6 @@ export default tseslint.config(
   },
   {
     files: ['src-main/**/*.{ts,mts,mjs}', 'src-renderer/**/*.{ts,svelte}'],
-    plugins: { studio: { rules: { imports: importRule } } },
     rules: { 'studio/imports': 'error' },
   },
   {

@@ -72,13 +72,9 @@ it('says at the field what is wrong', () => {
   });
 });
 
-it('more items show smaller differences, within a frame', () => {
-  const form = restorePower({});
-  const times = Array.from({ length: 15 }, (_, i) => {
-    const started = performance.now();
-    const { curve } = answerPower({ ...form, points: 1 + i / 10 }, none).found!;
-    for (let j = 1; j < curve.length; j++) expect(curve[j]![1]).toBeLessThan(curve[j - 1]![1]);
-    return performance.now() - started;
-  }).sort((a, b) => a - b);
-  expect(times[2]).toBeLessThan(16);
+it('more items show smaller differences, drawn in few points', () => {
+  const { curve } = answerPower({ ...restorePower({}), points: 1.5 }, none).found!;
+  for (let j = 1; j < curve.length; j++) expect(curve[j]![1]).toBeLessThan(curve[j - 1]![1]);
+  // Each point is a search of its own: the page draws them anew with every key.
+  expect(curve.length).toBeLessThanOrEqual(50);
 });
