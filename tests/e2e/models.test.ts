@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { addToCache } from '../support/cacheFolder.ts';
-import { startHubServer, type HubServer } from '../support/hubServer.ts';
+import { addToCache } from '../support/hub/cacheFolder.ts';
+import { startHubServer, type HubServer } from '../support/hub/hubServer.ts';
 import { fixtures } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/trainingRun.ts';

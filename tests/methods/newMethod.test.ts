@@ -18,7 +18,7 @@ import {
   type AdapterMethod,
 } from '../../src-main/methods/method.ts';
 import { adapterMethods } from '../../src-main/methods/registry.ts';
-import { logitsOf } from '../support/parityCase.ts';
+import { logitsOf } from '../support/parity/parityCase.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { lossesOf, tinyLlama, trainTiny } from '../support/trainingRun.ts';
 

@@ -3,7 +3,7 @@ import { adapterConfigSchema, type AdapterConfig } from '../../src-main/contract
 import { createRandom } from '../../src-main/statistics/random.ts';
 import type { LinearShape } from '../../src-main/methods/method.ts';
 import { methodOf } from '../../src-main/methods/registry.ts';
-import { numericRank, plain, plainOps, stacked, transposed, type Plain } from '../support/plainOps.ts';
+import { numericRank, plain, plainOps, stacked, transposed, type Plain } from '../support/parity/plainOps.ts';
 
 /**
  * The update's matrix D, [dOut, dIn], of a random adapter with fixed random gates; the same weights for the same seed.

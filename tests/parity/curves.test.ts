@@ -2,14 +2,14 @@ import { expect, it } from 'vitest';
 import type { Precision } from '../../src-main/contract/training.ts';
 import { layOutBatch } from '../../src-main/engine/training/batches.ts';
 import { optimizerStep } from '../../src-main/engine/training/optimizerStep.ts';
-import { expectWithin } from '../support/parityBounds.ts';
+import { expectWithin } from '../support/parity/parityBounds.ts';
 import {
   openParityCase,
   parityCase,
   parityCases,
   type ParityCase,
   type RecordedCurve,
-} from '../support/parityCase.ts';
+} from '../support/parity/parityCase.ts';
 
 const withCurve = parityCases.filter(({ curve }) => curve !== undefined);
 

@@ -12,9 +12,9 @@ import { parsePeftConfig } from '../../src-main/formats/adapter/peftConfig.ts';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import type { LinearShape } from '../../src-main/methods/method.ts';
 import { methodOf } from '../../src-main/methods/registry.ts';
-import { expectWithin } from '../support/parityBounds.ts';
+import { expectWithin } from '../support/parity/parityBounds.ts';
 import { recorded } from '../support/paths.ts';
-import { floats, maxDifference, relativeError } from '../support/recordedValues.ts';
+import { floats, maxDifference, relativeError } from '../support/parity/recordedValues.ts';
 
 interface DropoutCase {
   name: string;

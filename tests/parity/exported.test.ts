@@ -5,10 +5,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../src-main/contract/training.ts';
 import { runEngineRequest } from '../../src-main/engine/process/jobs.ts';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
-import { expectWithin } from '../support/parityBounds.ts';
-import { logitsOf } from '../support/parityCase.ts';
+import { expectWithin } from '../support/parity/parityBounds.ts';
+import { logitsOf } from '../support/parity/parityCase.ts';
 import { fixtures, projectFolder } from '../support/paths.ts';
-import { floats, maxDifference } from '../support/recordedValues.ts';
+import { floats, maxDifference } from '../support/parity/recordedValues.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { trainTiny } from '../support/trainingRun.ts';
 

@@ -1,7 +1,12 @@
 import { expect, it } from 'vitest';
 import { baseParameters } from '../../src-main/shape/modelShape.ts';
-import { lossAndGradients, openParityCase, parityCase, recordedValues } from '../support/parityCase.ts';
-import { floats, relativeError } from '../support/recordedValues.ts';
+import {
+  lossAndGradients,
+  openParityCase,
+  parityCase,
+  recordedValues,
+} from '../support/parity/parityCase.ts';
+import { floats, relativeError } from '../support/parity/recordedValues.ts';
 
 /** A separate head; a tied head and biases on q, k, v; norms on q and k; biases on every linear. */
 const models = ['tiny-llama', 'tiny-qwen2', 'tiny-qwen3', 'tiny-llama-rope'];

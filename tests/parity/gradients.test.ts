@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { expectWithin } from '../support/parityBounds.ts';
+import { expectWithin } from '../support/parity/parityBounds.ts';
 import {
   lossAndGradients,
   openParityCase,
@@ -7,8 +7,8 @@ import {
   recordedValues,
   type OpenOptions,
   type ParityCase,
-} from '../support/parityCase.ts';
-import { floats, relativeError } from '../support/recordedValues.ts';
+} from '../support/parity/parityCase.ts';
+import { floats, relativeError } from '../support/parity/recordedValues.ts';
 
 /** The others are in packing.test.ts. */
 const single = parityCases.filter(({ label }) => !label.endsWith('-packed'));

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
-import { expectWithin } from '../support/parityBounds.ts';
-import { adapterFolderOf, logitsOf, parityCases, recordedValues } from '../support/parityCase.ts';
-import { floats, maxDifference } from '../support/recordedValues.ts';
+import { expectWithin } from '../support/parity/parityBounds.ts';
+import { adapterFolderOf, logitsOf, parityCases, recordedValues } from '../support/parity/parityCase.ts';
+import { floats, maxDifference } from '../support/parity/recordedValues.ts';
 import { fixtures, hasSharedData, recorded, sharedData, sharedNote } from '../support/paths.ts';
 
 it.each(parityCases)(

@@ -11,7 +11,7 @@ import { openTrainingGraph } from '../../src-main/engine/training/trainingGraph.
 import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
 import { openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
-import { expectWithin } from '../support/parityBounds.ts';
+import { expectWithin } from '../support/parity/parityBounds.ts';
 import { recorded } from '../support/paths.ts';
 import { tinyLlama } from '../support/trainingRun.ts';
 

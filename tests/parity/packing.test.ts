@@ -1,8 +1,13 @@
 import { expect, it } from 'vitest';
 import { layOutPacks } from '../../src-main/engine/training/batches.ts';
-import { expectWithin } from '../support/parityBounds.ts';
-import { lossAndGradients, openParityCase, parityCases, recordedValues } from '../support/parityCase.ts';
-import { floats, relativeError } from '../support/recordedValues.ts';
+import { expectWithin } from '../support/parity/parityBounds.ts';
+import {
+  lossAndGradients,
+  openParityCase,
+  parityCases,
+  recordedValues,
+} from '../support/parity/parityCase.ts';
+import { floats, relativeError } from '../support/parity/recordedValues.ts';
 
 const packed = parityCases.filter(({ label }) => label.endsWith('-packed'));
 

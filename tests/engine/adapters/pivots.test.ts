@@ -11,7 +11,7 @@ import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.
 import { createRandom } from '../../../src-main/statistics/random.ts';
 import { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts';
 import { recorded } from '../../support/paths.ts';
-import { floats } from '../../support/recordedValues.ts';
+import { floats } from '../../support/parity/recordedValues.ts';
 
 const { tf } = loadTensorflow();
 const read = <T>(name: string): T => JSON.parse(readFileSync(join(recorded, name), 'utf8')) as T;

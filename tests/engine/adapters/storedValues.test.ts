@@ -9,7 +9,7 @@ import {
   writeAdapterFolder,
 } from '../../../src-main/formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
-import { adapterFolderOf, parityCase } from '../../support/parityCase.ts';
+import { adapterFolderOf, parityCase } from '../../support/parity/parityCase.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 

@@ -5,9 +5,9 @@ import { countParameters } from '../../../src-main/budget/count.ts';
 import { methods, trainConfigSchema, type Method } from '../../../src-main/contract/training.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { openAdapterFolder } from '../../../src-main/formats/adapter/peftAdapter.ts';
-import { adapterFolderOf, parityCases } from '../../support/parityCase.ts';
+import { adapterFolderOf, parityCases } from '../../support/parity/parityCase.ts';
 import { fixtures } from '../../support/paths.ts';
-import { floats } from '../../support/recordedValues.ts';
+import { floats } from '../../support/parity/recordedValues.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { lossesOf, trainTiny } from '../../support/trainingRun.ts';
 

@@ -9,8 +9,8 @@ import {
 } from '../../../src-main/engine/training/batches.ts';
 import { optimizerStep } from '../../../src-main/engine/training/optimizerStep.ts';
 import type { TokenRow } from '../../../src-main/formats/files/tokenFile.ts';
-import { openParityCase, parityCase } from '../../support/parityCase.ts';
-import { relativeError } from '../../support/recordedValues.ts';
+import { openParityCase, parityCase } from '../../support/parity/parityCase.ts';
+import { relativeError } from '../../support/parity/recordedValues.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { trainTiny } from '../../support/trainingRun.ts';
 

@@ -5,7 +5,7 @@ import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
 import type { StartedDownload } from '../../../src-main/services/models/downloads/downloads.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
-import { startHubServer, type HubServer } from '../../support/hubServer.ts';
+import { startHubServer, type HubServer } from '../../support/hub/hubServer.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { listModelCache } from '../../../src-main/services/models/modelCache.ts';
 import { cacheFolder, tokenFile } from '../../../src-main/services/models/hub/places.ts';
-import { addToCache } from '../../support/cacheFolder.ts';
+import { addToCache } from '../../support/hub/cacheFolder.ts';
 import { openTestCore } from '../../support/core.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';

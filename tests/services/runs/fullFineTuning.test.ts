@@ -7,7 +7,7 @@ import type { Core } from '../../../src-main/core/createCore.ts';
 import { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
-import { maxDifference } from '../../support/recordedValues.ts';
+import { maxDifference } from '../../support/parity/recordedValues.ts';
 import { storedInHalf, tinyLlama } from '../../support/trainingRun.ts';
 
 const config = (method: 'full' | 'lora') =>

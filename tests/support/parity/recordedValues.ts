@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
+import type { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts';
 
 export function floats(file: SafetensorsFile, name: string): Float32Array {
   return new Float32Array(file.read(name).buffer);

@@ -1,4 +1,4 @@
-import type { MethodOps } from '../../src-main/methods/ops.ts';
+import type { MethodOps } from '../../../src-main/methods/ops.ts';
 
 /** A tensor of plain numbers, row-major. */
 export interface Plain {

@@ -4,19 +4,19 @@ import {
   trainConfigSchema,
   type Precision,
   type TrainConfigInput,
-} from '../../src-main/contract/training.ts';
-import { storedValue } from '../../src-main/engine/adapters/storedValues.ts';
-import { openLogitsGraph } from '../../src-main/engine/inference/wholeLogits.ts';
-import { ModelGraph } from '../../src-main/engine/model/modelGraph.ts';
-import type { BatchLayout } from '../../src-main/engine/model/wholeRows.ts';
-import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
-import { batchFeeds, layOutBatch } from '../../src-main/engine/training/batches.ts';
-import { openTrainingGraph } from '../../src-main/engine/training/trainingGraph.ts';
-import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
-import { adapterKey, openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
-import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
-import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
-import { fixtures, recorded } from './paths.ts';
+} from '../../../src-main/contract/training.ts';
+import { storedValue } from '../../../src-main/engine/adapters/storedValues.ts';
+import { openLogitsGraph } from '../../../src-main/engine/inference/wholeLogits.ts';
+import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
+import type { BatchLayout } from '../../../src-main/engine/model/wholeRows.ts';
+import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
+import { batchFeeds, layOutBatch } from '../../../src-main/engine/training/batches.ts';
+import { openTrainingGraph } from '../../../src-main/engine/training/trainingGraph.ts';
+import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
+import { adapterKey, openAdapterFolder } from '../../../src-main/formats/adapter/peftAdapter.ts';
+import { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts';
+import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
+import { fixtures, recorded } from '../paths.ts';
 
 /** Losses and gradient norms of optimizer steps on one batch, recorded with PyTorch. */
 export interface RecordedCurve {
