@@ -41,7 +41,7 @@ const help = `ID-LoRA Studio
         --solve-percent base|paper --solve-dtype f32|bf16]   settings of each method closest within a budget
   models add FOLDER [--name N --copy] | list | show N | remove N
   models download ORGANISATION/NAME [--revision R --name N]   from the Hugging Face Hub; resumes
-  datasets add FILE [--name N --format auto] | list | show N | remove N
+  datasets add FILE [--name N --format auto --encoding E] | list | show N | remove N
   train --model M --data D --method idlora --rank 8 [--name RUN --lr 2e-4 --epochs 1 --max-steps N --batch 4
         --accumulate 1 --context 256 --seed 0 --precision f32|bf16 --targets all --alpha 16 --dropout 0
         --layers 0-7,12 --rslora true --rank-pattern q_proj=16,'layers\\.[0-3]\\.mlp\\..*=4' --alpha-pattern q_proj=32

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { datasetFormatSchema } from '../contract/entities.ts';
+import { largestTask } from '../data/formats.ts';
 import { check, parseCommand, text, usageError } from './arguments.ts';
 import { type CommandContext, withCore } from './commandContext.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
@@ -88,7 +89,7 @@ export async function modelsCommand(
   });
 }
 
-/** datasets add PATH [--name N --format auto], datasets list, datasets show N, datasets remove N */
+/** datasets add PATH [--name N --format auto --encoding E], datasets list, datasets show N, datasets remove N */
 export async function datasetsCommand(
   [action, ...args]: readonly string[],
   command: CommandContext,
@@ -96,6 +97,7 @@ export async function datasetsCommand(
   const { values, positionals } = parseCommand(args, {
     name: { type: 'string' },
     format: { type: 'string' },
+    encoding: { type: 'string' },
   });
   const reading = action === 'list' || action === 'show';
   await withCore(command, values, reading ? 'read' : 'write', async ({ datasets }, output) => {
@@ -107,7 +109,14 @@ export async function datasetsCommand(
           () => '--format',
         );
         const path = only(positionals, 'datasets add PATH');
-        const dataset = await datasets.add({ path, name: text(values, 'name'), format });
+        const dataset = await datasets.add({
+          path,
+          name: text(values, 'name'),
+          format,
+          encoding: text(values, 'encoding'),
+        });
+        const { foreignTasks } = dataset.statistics;
+        if (foreignTasks) output.progress(foreignTaskNote(foreignTasks));
         output.result(
           dataset,
           () =>
@@ -208,6 +217,10 @@ export async function runsCommand(
         throw usageError(`runs: unknown action "${action ?? ''}"; there are list, show, queue and remove.`);
     }
   });
+}
+
+function foreignTaskNote({ rows, example }: { rows: number; example: string }): string {
+  return `In ${formatCount(rows)} rows the field "task" is no whole number from 0 to ${largestTask} (for example ${example}). It is not read; only MoELoRA's task gate would use it.`;
 }
 
 function only(positionals: readonly string[], usage: string): string {

@@ -3,7 +3,7 @@ import type { DataContract, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { writeDocument, type ReadDocument } from '../options/trainingDocument.ts';
 import { flatten } from '../options/trainingOptions.ts';
-import { configYaml, readConfigYaml } from '../options/trainingYaml.ts';
+import { configText, configYaml, readConfigYaml } from '../options/trainingYaml.ts';
 import type { EngineEvent } from '../engine/process/protocol.ts';
 import { parseCommand, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
@@ -84,7 +84,7 @@ function needed(value: string | undefined, option: string): string {
 /** What a file of --config says. @throws StudioError not_found, config_invalid (key, value and limit) */
 function configFile(path: string | undefined): ReadDocument {
   if (path === undefined) return { options: {}, names: {}, ignored: [], problems: [] };
-  const read = readConfigYaml(readFileSync(path, 'utf8'));
+  const read = readConfigYaml(configText(readFileSync(path)));
   if (read.problems.length > 0)
     throw new StudioError(
       'config_invalid',

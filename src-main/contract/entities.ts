@@ -94,6 +94,8 @@ export const datasetSchema = z.object({
     answerCharactersMean: z.number(),
     answerCharactersMax: z.number().int(),
     duplicateRows: z.number().int(),
+    /** Rows whose field `task` is no number of a task, with one such value as JSON: it is not read. Absent: none. */
+    foreignTasks: z.object({ rows: z.number().int(), example: z.string() }).optional(),
   }),
   createdAt: time,
 });

@@ -161,6 +161,8 @@ export const procedures = {
       path: z.string(),
       name: z.string().optional(),
       format: z.union([z.literal('auto'), datasetFormatSchema]).default('auto'),
+      /** A label of TextDecoder; absent: UTF-8, or what the byte order mark says. */
+      encoding: z.string().max(100).optional(),
     }),
     output: datasetSchema,
   },

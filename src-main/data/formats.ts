@@ -1,5 +1,8 @@
+import { basename } from 'node:path';
 import type { DatasetFormat, Example } from '../contract/entities.ts';
-import { invalidRow } from './rows.ts';
+import { StudioError } from '../contract/errors.ts';
+import { wrappedRows } from './foreignFiles.ts';
+import { invalidRow, type RawRow } from './rows.ts';
 
 /**
  * How rows of each format become prompt and answer. The trained text is prompt + answer, followed by the end token;
@@ -8,8 +11,8 @@ import { invalidRow } from './rows.ts';
 interface FormatReader {
   /** Fields by which the format is recognized. */
   matches(row: Record<string, unknown>): boolean;
-  /** Null: the row has no answer. Throws a plain message for a field of the wrong kind. */
-  toExample(row: Record<string, unknown>): Example | null;
+  /** Throws a plain message for a field of the wrong kind and for an empty answer. */
+  toExample(row: Record<string, unknown>): Example;
   /** Fields that a row must have, for messages. */
   expects: string;
 }
@@ -23,26 +26,30 @@ const readers: Record<DatasetFormat, FormatReader> = {
   gsm8k: {
     expects: '"question" and "answer"',
     matches: (row) => 'question' in row && 'answer' in row,
-    toExample: (row) => withAnswer(`Question: ${text(row, 'question')}\nAnswer:`, ` ${text(row, 'answer')}`),
+    toExample: (row) => ({
+      prompt: `Question: ${text(row, 'question')}\nAnswer:`,
+      answer: ` ${answerText(row, 'answer')}`,
+    }),
   },
   /** Stanford Alpaca's two templates, without a newline behind "### Response:". */
   alpaca: {
     expects: '"instruction" and "output"',
     matches: (row) => 'instruction' in row && 'output' in row,
-    toExample: (row) =>
-      withAnswer(alpacaPrompt(text(row, 'instruction'), optionalText(row, 'input')), text(row, 'output')),
+    toExample: (row) => ({
+      prompt: alpacaPrompt(text(row, 'instruction'), optionalText(row, 'input')),
+      answer: answerText(row, 'output'),
+    }),
   },
   prompt_completion: {
     expects: '"prompt" and "completion" (or "response", "answer")',
     matches: (row) => 'prompt' in row && answerFields.some((field) => field in row),
-    toExample: (row) =>
-      withAnswer(
-        text(row, 'prompt'),
-        text(
-          row,
-          answerFields.find((field) => field in row)!,
-        ),
+    toExample: (row) => ({
+      prompt: text(row, 'prompt'),
+      answer: answerText(
+        row,
+        answerFields.find((field) => field in row)!,
       ),
+    }),
   },
   /** The last assistant turn is the answer, everything before it the prompt. */
   chat: {
@@ -53,7 +60,7 @@ const readers: Record<DatasetFormat, FormatReader> = {
   text: {
     expects: '"text"',
     matches: (row) => 'text' in row,
-    toExample: (row) => withAnswer('', text(row, 'text')),
+    toExample: (row) => ({ prompt: '', answer: answerText(row, 'text') }),
   },
 };
 
@@ -63,23 +70,25 @@ export function detectFormat(row: Record<string, unknown>): DatasetFormat | null
   return (found?.[0] as DatasetFormat | undefined) ?? null;
 }
 
-/** All formats with their fields, for messages. */
-export function describeFormats(): string {
-  return Object.entries(readers)
-    .map(([name, { expects }]) => `${name}: ${expects}`)
-    .join('; ');
+/** The format of a file's rows by one of them. @throws StudioError dataset_invalid with the fields found and known */
+export function formatOf(path: string, { number, value }: RawRow): DatasetFormat {
+  const format = detectFormat(value);
+  if (format) return format;
+  const wrapped = number === 1 ? wrappedRows(path, value) : null;
+  if (wrapped) throw wrapped;
+  const known = Object.entries(readers).map(([name, { expects }]) => `${name}: ${expects}`);
+  throw new StudioError(
+    'dataset_invalid',
+    `${basename(path)}, row ${number} has the fields ${Object.keys(value).slice(0, 10).join(', ') || '(none)'}, which fit no known format.`,
+    `Known formats are ${known.join('; ')}. Rename the fields, or choose the format yourself.`,
+  );
 }
 
 /**
  * A row as prompt and answer, with the number of its task where a field `task` has one.
- * @throws StudioError dataset_invalid: fields missing or of the wrong kind, no answer, or a task that is no whole
- * number
+ * @throws StudioError dataset_invalid: fields missing or of the wrong kind, or no answer
  */
-export function toExample(
-  path: string,
-  row: { number: number; value: Record<string, unknown> },
-  format: DatasetFormat,
-): Example {
+export function toExample(path: string, row: RawRow, format: DatasetFormat): Example {
   const reader = readers[format];
   if (!reader.matches(row.value))
     throw invalidRow(
@@ -87,27 +96,22 @@ export function toExample(
       row.number,
       `has the fields ${Object.keys(row.value).slice(0, 10).join(', ') || '(none)'}; the format ${format} needs ${reader.expects}`,
     );
-  let example: Example | null;
+  let example: Example;
   try {
     example = reader.toExample(row.value);
   } catch (error) {
     throw invalidRow(path, row.number, error instanceof Error ? error.message : String(error));
   }
-  if (!example) throw invalidRow(path, row.number, 'has no answer (the field is empty)');
-  const task = row.value['task'];
-  // A task in words is a field of somebody else's: only a number is ours.
-  if (typeof task !== 'number') return example;
-  if (!Number.isInteger(task) || task < 0 || task > largestTask)
-    throw invalidRow(
-      path,
-      row.number,
-      `has the task ${task}; tasks are whole numbers from 0 to ${largestTask}`,
-    );
-  return { ...example, task };
+  const { task } = row.value;
+  return isTask(task) ? { ...example, task } : example;
 }
 
-/** As many tasks as an adapter can tell apart (contract/training.ts). */
-const largestTask = 1000;
+/** Whether a field `task` is ours: a number of a task that an adapter can tell apart (contract/training.ts). */
+export function isTask(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= largestTask;
+}
+
+export const largestTask = 1000;
 
 /** Stanford Alpaca's prompt, with and without input. */
 export function alpacaPrompt(instruction: string, input: string): string {
@@ -118,8 +122,10 @@ export function alpacaPrompt(instruction: string, input: string): string {
     : `${head}, paired with an input that provides further context. Write a response that appropriately completes the request.\n\n${task}### Input:\n${input}\n\n### Response:`;
 }
 
-function withAnswer(prompt: string, answer: string): Example | null {
-  return answer.trim() === '' ? null : { prompt, answer };
+function answerText(row: Record<string, unknown>, field: string): string {
+  const value = text(row, field);
+  if (value.trim() === '') throw new Error(`has an empty "${field}": there is no answer to learn`);
+  return value;
 }
 
 function text(row: Record<string, unknown>, field: string): string {
@@ -132,7 +138,7 @@ function optionalText(row: Record<string, unknown>, field: string): string {
   return row[field] === undefined || row[field] === null ? '' : text(row, field);
 }
 
-function chatExample(row: Record<string, unknown>): Example | null {
+function chatExample(row: Record<string, unknown>): Example {
   const turns = (row['messages'] ?? row['conversations']) as unknown[];
   const messages = turns.map((turn) => {
     const entry = (typeof turn === 'object' && turn !== null ? turn : {}) as Record<string, unknown>;
@@ -145,7 +151,10 @@ function chatExample(row: Record<string, unknown>): Example | null {
     .slice(0, last)
     .map(({ role, content }) => `${role}: ${content}\n`)
     .join('');
-  return withAnswer(`${prompt}assistant:`, ` ${messages[last]!.content}`);
+  const { content } = messages[last]!;
+  if (content.trim() === '')
+    throw new Error('has an empty last turn of the assistant: there is no answer to learn');
+  return { prompt: `${prompt}assistant:`, answer: ` ${content}` };
 }
 
 /** ShareGPT's names of the roles. */

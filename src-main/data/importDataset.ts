@@ -10,13 +10,13 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { syncFolder } from '../formats/files/atomicFile.ts';
-import { describeFormats, detectFormat, toExample } from './formats.ts';
+import { formatOf, isTask, toExample } from './formats.ts';
 import { readLines } from './lines.ts';
-import { readRawRows, type RawRow } from './rows.ts';
+import { readRawRows } from './rows.ts';
 
 export type ImportedDataset = Pick<
   Dataset,
@@ -31,6 +31,8 @@ export type ImportedDataset = Pick<
 export async function importDataset(options: {
   path: string;
   format: DatasetFormat | 'auto';
+  /** A label of TextDecoder; absent: UTF-8, or what the byte order mark says. */
+  encoding?: string | undefined;
   folder: string;
   onProgress?: (rows: number) => void;
 }): Promise<ImportedDataset> {
@@ -43,10 +45,24 @@ export async function importDataset(options: {
   const sums = { prompt: 0, answer: 0, promptMax: 0, answerMax: 0 };
   let format: DatasetFormat | null = options.format === 'auto' ? null : options.format;
   let rows = 0;
+  const foreignTasks = { rows: 0, example: '' };
+  const refused: { number: number; error: StudioError }[] = [];
   try {
-    for await (const raw of readRawRows(path)) {
-      format ??= detectOrThrow(path, raw);
-      const example = toExample(path, raw, format);
+    for await (const raw of readRawRows(path, options.encoding)) {
+      format ??= formatOf(path, raw);
+      let example: Example;
+      try {
+        example = toExample(path, raw, format);
+      } catch (error) {
+        if (!(error instanceof StudioError)) throw error;
+        refused.push({ number: raw.number, error });
+        continue;
+      }
+      const { task } = raw.value;
+      if (task !== undefined && task !== null && !isTask(task)) {
+        foreignTasks.example ||= JSON.stringify(task).slice(0, 100);
+        foreignTasks.rows++;
+      }
       const line = `${JSON.stringify(example)}\n`;
       writeSync(fd, line);
       hash.update(line);
@@ -58,6 +74,7 @@ export async function importDataset(options: {
       rows++;
       if (rows % 1000 === 0) onProgress?.(rows);
     }
+    if (refused.length > 0) throw refusedRows(refused);
     fsyncSync(fd);
     const contentHash = hash.digest('hex');
     const file = `${contentHash}.jsonl`;
@@ -76,6 +93,7 @@ export async function importDataset(options: {
         answerCharactersMean: sums.answer / rows,
         answerCharactersMax: sums.answerMax,
         duplicateRows: rows - seen.size,
+        ...(foreignTasks.rows > 0 && { foreignTasks }),
       },
     };
   } finally {
@@ -85,13 +103,16 @@ export async function importDataset(options: {
   }
 }
 
-function detectOrThrow(path: string, { number, value }: RawRow): DatasetFormat {
-  const format = detectFormat(value);
-  if (format) return format;
-  throw new StudioError(
-    'dataset_invalid',
-    `${basename(path)}, row ${number} has the fields ${Object.keys(value).slice(0, 10).join(', ') || '(none)'}, which fit no known format.`,
-    `Known formats are ${describeFormats()}. Rename the fields, or choose the format yourself.`,
+/** The first row's error, with the numbers of the others: all can be corrected at once. */
+function refusedRows([first, ...others]: readonly { number: number; error: StudioError }[]): StudioError {
+  const { code, message, remedy } = first!.error;
+  if (others.length === 0) return first!.error;
+  const numbers = others.slice(0, 10).map(({ number }) => number);
+  const more = others.length > numbers.length ? ` and ${others.length - numbers.length} more` : '';
+  return new StudioError(
+    code,
+    `${message} Nor can ${others.length === 1 ? 'row' : `${others.length} other rows be used:`} ${numbers.join(', ')}${more}${others.length === 1 ? ' be used' : ''}.`,
+    remedy.replace('the row, or take it', 'the rows, or take them'),
   );
 }
 

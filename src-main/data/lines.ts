@@ -1,4 +1,5 @@
-import { createReadStream } from 'node:fs';
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
+import { encodingOf, strictDecoder, wrongByte, type StrictDecoder } from '../contract/textEncoding.ts';
 
 /** A line that cannot be read; `number` is 1-based. */
 export class LineError extends Error {
@@ -10,50 +11,61 @@ export class LineError extends Error {
   }
 }
 
-const newline = 10;
-
 /**
- * Lines of a UTF-8 file, separated by `\n` or `\r\n` only. (node:readline also splits at U+2028 and U+2029, which JSON
+ * Lines of a text file, separated by `\n` or `\r\n` only. (node:readline also splits at U+2028 and U+2029, which JSON
  * allows inside strings.) Reads no further once a line is too long, and holds one line at a time.
- * @throws LineError for a line of more than `maxBytes`, or bytes that are no UTF-8
+ * @param encoding a label of TextDecoder; absent: UTF-8, or what the byte order mark says
+ * @throws LineError for a line of more than `maxCharacters`; EncodingError
  */
 export async function* readLines(
   path: string,
-  maxBytes: number,
+  maxCharacters: number,
+  encoding?: string,
 ): AsyncGenerator<{ number: number; text: string }> {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let number = 0;
-  let parts: Buffer[] = [];
-  let size = 0;
-  const decode = (): string => {
-    number++;
-    const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
-    parts = [];
-    size = 0;
-    let text: string;
-    try {
-      text = decoder.decode(bytes);
-    } catch {
-      throw new LineError(number, 'is not UTF-8');
-    }
-    if (number === 1 && text.startsWith('\uFEFF')) text = text.slice(1);
-    return text.endsWith('\r') ? text.slice(0, -1) : text;
-  };
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+  let rest = '';
+  for await (const piece of readPieces(path, encoding)) {
     let begin = 0;
-    for (let end = chunk.indexOf(newline); ; end = chunk.indexOf(newline, begin)) {
-      const piece = chunk.subarray(begin, end < 0 ? chunk.length : end);
-      size += piece.length;
-      if (size > maxBytes) throw new LineError(number + 1, `is longer than ${maxBytes} bytes`);
-      parts.push(piece);
+    for (let end = piece.indexOf('\n'); ; end = piece.indexOf('\n', begin)) {
+      rest += piece.slice(begin, end < 0 ? undefined : end);
+      if (rest.length > maxCharacters)
+        throw new LineError(number + 1, `is longer than ${maxCharacters} characters`);
       if (end < 0) break;
-      const text = decode();
-      yield { number, text };
+      yield { number: ++number, text: withoutReturn(rest) };
+      rest = '';
       begin = end + 1;
     }
   }
-  if (size > 0) {
-    const text = decode();
-    yield { number, text };
+  if (rest !== '') yield { number: ++number, text: withoutReturn(rest) };
+}
+
+/** The text of a file, piece by piece. @throws EncodingError */
+export async function* readPieces(path: string, named?: string): AsyncGenerator<string> {
+  let decoder: StrictDecoder | null = null;
+  const decode = (piece?: Buffer): string => {
+    try {
+      return decoder!.decode(piece, { stream: piece !== undefined });
+    } catch {
+      throw wrongByte(() => chunks(path), decoder!.encoding);
+    }
+  };
+  for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) {
+    decoder ??= strictDecoder(encodingOf(piece.subarray(0, 4096), named));
+    yield decode(piece);
   }
+  if (decoder) yield decode();
+}
+
+function* chunks(path: string): Generator<Uint8Array> {
+  const buffer = Buffer.alloc(65536);
+  const fd = openSync(path, 'r');
+  try {
+    for (let got = readSync(fd, buffer); got > 0; got = readSync(fd, buffer)) yield buffer.subarray(0, got);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function withoutReturn(line: string): string {
+  return line.endsWith('\r') ? line.slice(0, -1) : line;
 }

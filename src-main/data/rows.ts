@@ -1,10 +1,12 @@
-import { createReadStream, openSync, closeSync, readSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { StudioError } from '../contract/errors.ts';
-import { LineError, readLines } from './lines.ts';
+import { EncodingError, encodingOf } from '../contract/textEncoding.ts';
+import { folderInPlace, foreignFile, foreignText } from './foreignFiles.ts';
+import { LineError, readLines, readPieces } from './lines.ts';
 
 /** Longest line of a JSONL file. */
-const maxLineBytes = 64 * 1024 * 1024;
+const maxLineCharacters = 64 * 1024 * 1024;
 /** Largest JSON array that is parsed whole. */
 const maxArrayBytes = 512 * 1024 * 1024;
 
@@ -16,20 +18,38 @@ export interface RawRow {
 
 /**
  * Rows of a JSONL file (streamed) or of a file with one JSON array.
- * @throws StudioError dataset_invalid with the line; dataset_empty
+ * @param encoding a label of TextDecoder; absent: UTF-8, or what the byte order mark says
+ * @throws StudioError not_found; dataset_invalid with the line, or with what the file is instead; dataset_empty
  */
-export async function* readRawRows(path: string): AsyncGenerator<RawRow> {
+export async function* readRawRows(path: string, encoding?: string): AsyncGenerator<RawRow> {
   const stats = statSync(path, { throwIfNoEntry: false });
-  if (!stats?.isFile())
-    throw new StudioError('not_found', `There is no file ${path}.`, 'Choose a JSON or JSONL file.');
+  if (!stats) throw new StudioError('not_found', `There is no file ${path}.`, 'Choose a JSON or JSONL file.');
+  if (stats.isDirectory()) throw folderInPlace(path);
   if (stats.size === 0) throw emptyDataset(path);
-  const rows = firstCharacter(path) === '[' ? readArray(path, stats.size) : readJsonLines(path);
+  const head = readHead(path);
+  const foreign = foreignFile(path, head);
+  if (foreign) throw foreign;
   let count = 0;
-  for await (const row of rows) {
-    count++;
-    yield row;
+  try {
+    const first = new TextDecoder(encodingOf(head, encoding)).decode(head).trimStart()[0];
+    for await (const row of first === '['
+      ? readArray(path, stats.size, encoding)
+      : readJsonLines(path, stats.size, encoding)) {
+      count++;
+      yield row;
+    }
+  } catch (error) {
+    throw error instanceof EncodingError ? wrongEncoding(path, error) : error;
   }
   if (count === 0) throw emptyDataset(path);
+}
+
+function wrongEncoding(path: string, { message, probable }: EncodingError): StudioError {
+  return new StudioError(
+    'dataset_invalid',
+    `${basename(path)} ${message}.`,
+    `Save it as UTF-8, or import it with its encoding named: datasets add "${basename(path)}" --encoding ${probable ?? 'NAME'}.`,
+  );
 }
 
 export function emptyDataset(path: string): StudioError {
@@ -40,53 +60,60 @@ export function emptyDataset(path: string): StudioError {
   );
 }
 
-/** The first character that is no white space, or ''. */
-function firstCharacter(path: string): string {
+function readHead(path: string): Buffer {
   const buffer = Buffer.alloc(4096);
   const fd = openSync(path, 'r');
   try {
-    const got = readSync(fd, buffer);
-    return (
-      buffer
-        .subarray(0, got)
-        .toString('utf8')
-        .replace(/^\uFEFF/, '')
-        .trimStart()[0] ?? ''
-    );
+    return buffer.subarray(0, readSync(fd, buffer));
   } finally {
     closeSync(fd);
   }
 }
 
-async function* readJsonLines(path: string): AsyncGenerator<RawRow> {
+async function* readJsonLines(path: string, size: number, encoding?: string): AsyncGenerator<RawRow> {
+  let isFirst = true;
   try {
-    for await (const { number, text } of readLines(path, maxLineBytes)) {
+    for await (const { number, text } of readLines(path, maxLineCharacters, encoding)) {
       if (text.trim() === '') continue;
-      yield { number, value: asObject(path, number, parse(path, number, text)) };
+      let value: unknown;
+      try {
+        value = parse(path, number, text);
+      } catch (error) {
+        const whole = isFirst && size <= maxArrayBytes ? await readWhole(path, encoding) : null;
+        throw (isFirst && foreignText(path, text, () => (whole === null ? null : tried(whole)))) || error;
+      }
+      yield { number, value: asObject(path, number, value) };
+      isFirst = false;
     }
   } catch (error) {
     throw error instanceof LineError ? invalidRow(path, error.number, error.message) : error;
   }
 }
 
-async function* readArray(path: string, size: number): AsyncGenerator<RawRow> {
+async function* readArray(path: string, size: number, encoding?: string): AsyncGenerator<RawRow> {
   if (size > maxArrayBytes)
     throw new StudioError(
       'dataset_invalid',
       `${basename(path)} is one JSON array of ${size} bytes; at most ${maxArrayBytes} are read at once.`,
       'Convert it to JSONL (one object a line), which is read row by row.',
     );
-  const parts: Buffer[] = [];
-  for await (const part of createReadStream(path)) parts.push(part as Buffer);
-  const value = parse(
-    path,
-    null,
-    Buffer.concat(parts)
-      .toString('utf8')
-      .replace(/^\uFEFF/, ''),
-  );
+  const value = parse(path, null, await readWhole(path, encoding));
   for (const [i, entry] of (value as unknown[]).entries())
     yield { number: i + 1, value: asObject(path, i + 1, entry) };
+}
+
+async function readWhole(path: string, encoding?: string): Promise<string> {
+  const parts: string[] = [];
+  for await (const part of readPieces(path, encoding)) parts.push(part);
+  return parts.join('');
+}
+
+function tried(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function parse(path: string, number: number | null, text: string): unknown {

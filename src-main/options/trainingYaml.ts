@@ -1,5 +1,6 @@
 import { parse, stringify } from 'yaml';
 import { StudioError } from '../contract/errors.ts';
+import { decodeText, EncodingError } from '../contract/textEncoding.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import { readDocument, writeDocument, type DocumentNames, type ReadDocument } from './trainingDocument.ts';
 
@@ -15,6 +16,16 @@ export function configYaml(config: TrainConfig, names: DocumentNames = {}): stri
   const text = stringify(writeDocument(config, names), { lineWidth: 0 });
   // YAML 1.1, which Python reads, knows 1e-8 as a text: a number with an exponent needs a point.
   return heading + text.replace(/(?<=[:-] )(-?\d+)(?=e[+-]?\d+$)/gm, '$1.0');
+}
+
+/** The text of a configuration's file. @throws StudioError config_invalid with the place where it is no text */
+export function configText(bytes: Uint8Array): string {
+  try {
+    return decodeText(bytes);
+  } catch (error) {
+    if (!(error instanceof EncodingError)) throw error;
+    throw new StudioError('config_invalid', `The file ${error.message}.`, 'Save it as UTF-8.');
+  }
 }
 
 /**

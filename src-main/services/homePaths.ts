@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** The data folder's layout. */
 export interface HomePaths {
@@ -37,4 +37,10 @@ export function homePaths(home: string): HomePaths {
     runFolder,
     runCheckpoints: (runId) => join(runFolder(runId), 'checkpoints'),
   };
+}
+
+/** The absolute path that a person means: quotes around it (as a file manager copies it) and `~` are understood. */
+export function typedPath(text: string): string {
+  const plain = text.trim().replace(/^(["'])(.*)\1$/, '$2');
+  return resolve(/^~(?=$|[/\\])/.test(plain) ? join(homedir(), plain.slice(1)) : plain);
 }

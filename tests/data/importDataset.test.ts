@@ -90,16 +90,12 @@ it.each([
   expect(example.answer).toBe(answer);
 });
 
-it('a number in the field "task" is the task of the row; words there mean something else', () => {
+it('a whole number in the field "task" is the task of the row; anything else there means something else', () => {
   const example = (task: unknown) =>
     toExample('x', { number: 3, value: { prompt: 'p', completion: 'c', task } }, 'prompt_completion');
   expect(example(4)).toEqual({ prompt: 'p', answer: 'c', task: 4 });
-  for (const task of [undefined, null, 'summarize', { id: 1 }])
+  for (const task of [undefined, null, 'summarize', { id: 1 }, -1, 1.5, 1001, '3'])
     expect(example(task)).toEqual({ prompt: 'p', answer: 'c' });
-  for (const task of [-1, 1.5, 1001])
-    expect(() => example(task)).toThrow(
-      `x, row 3 has the task ${task}; tasks are whole numbers from 0 to 1000.`,
-    );
 });
 
 it('a chat without an assistant is refused with the reason', () => {
@@ -115,7 +111,7 @@ it('a line that is too long ends the reading at once', async () => {
   const read = async () => {
     for await (const line of readLines(path, 100)) expect(line.text).toBe('ok');
   };
-  await expect(read()).rejects.toThrow('longer than 100 bytes');
+  await expect(read()).rejects.toThrow('longer than 100 characters');
 });
 
 it('lines are cut at every chunk border as anywhere else', async () => {
@@ -142,4 +138,114 @@ it('the generator is uniform, and shuffles keep all items', () => {
   for (let i = 0; i < 100_000; i++) counts[random.integer(10)]!++;
   for (const count of counts) expect(Math.abs(count - 10_000)).toBeLessThan(400);
   expect(random.shuffle([1, 2, 3, 4]).toSorted()).toEqual([1, 2, 3, 4]);
+});
+
+/** Imports one file of this content. */
+async function imported(content: string | Uint8Array, name: string, encoding?: string) {
+  const folder = temporaryFolder();
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return importDataset({ path, format: 'auto', encoding, folder: join(folder, 'library') });
+}
+
+it('says how many rows have a foreign field "task"', async () => {
+  const rows = [1, 'sum', null, 2.5].map((task) => JSON.stringify({ text: 't', task }));
+  const { statistics, ...dataset } = await imported(rows.join('\n'), 'a.jsonl');
+  expect(dataset.rows).toBe(4);
+  expect(statistics.foreignTasks).toEqual({ rows: 2, example: '"sum"' });
+  expect((await imported('{"text":"t"}', 'a.jsonl')).statistics).not.toHaveProperty('foreignTasks');
+});
+
+describe('text that is not UTF-8', () => {
+  const rows = ['Größe', 'für'].map((text) => ({ text }));
+  const contents = {
+    'a.json': JSON.stringify(rows, null, 1),
+    'a.jsonl': rows.map((row) => JSON.stringify(row)).join('\n'),
+  };
+  const utf8 = imported(contents['a.json'], 'a.json');
+  it.each(Object.entries(contents))(
+    '%s is refused with place and remedy, and read when named',
+    async (name, text) => {
+      const bytes = Buffer.from(text, 'latin1');
+      await expect(imported(bytes, name)).rejects.toMatchObject({
+        code: 'dataset_invalid',
+        message: expect.stringMatching(
+          new RegExp(
+            `^${name} is not UTF-8: byte 0xF6 at position \\d+ \\(line \\d\\); it is probably windows-1252\\.$`,
+          ),
+        ) as string,
+        remedy: expect.stringContaining(`datasets add "${name}" --encoding windows-1252`) as string,
+      });
+      const read = await imported(bytes, name, 'windows-1252');
+      expect(read.contentHash).toBe((await utf8).contentHash);
+    },
+  );
+  it.each(Object.entries(contents))('%s in UTF-16 with a byte order mark is read', async (name, text) => {
+    const little = Buffer.from(`\ufeff${text}`, 'utf16le');
+    for (const bytes of [little, Buffer.from(little).swap16()])
+      expect((await imported(bytes, name)).contentHash).toBe((await utf8).contentHash);
+  });
+});
+
+describe('files that are no rows are named for what they are, with a way out', () => {
+  it.each<[string, string | Uint8Array, RegExp, RegExp]>([
+    [
+      'a.jsonl.gz',
+      Uint8Array.of(0x1f, 0x8b, 8, 0, 0),
+      /^a.jsonl.gz is compressed with gzip/,
+      /gunzip -k "a.jsonl.gz"/,
+    ],
+    ['a.parquet', 'PAR1....', /is a Parquet file/, /read_parquet\("a.parquet"\).to_json\("a.jsonl"/],
+    [
+      'a.csv',
+      'question,answer\n1,2\n',
+      /is a CSV table|seems to be a CSV table with the columns question, answer/,
+      /csv.DictReader/,
+    ],
+    ['a.tsv', 'q\ta\n1\t2\n', /seems to be a TSV table with the columns q, a/, /delimiter="\\t"/],
+    [
+      'a.json',
+      JSON.stringify({ version: 1, data: [{ text: 'a' }, { text: 'b' }] }),
+      /its rows \(2\) are in the field "data"/,
+      /\["data"\]/,
+    ],
+    [
+      'a.json',
+      JSON.stringify({ data: [{ text: 'a' }] }, null, 2),
+      /its rows \(1\) are in the field "data"/,
+      /\["data"\]/,
+    ],
+    ['a.json', JSON.stringify({ text: 'a' }, null, 2), /is one JSON object over several lines/, /jq -c/],
+    [
+      'a.jsonl',
+      'version https://git-lfs.github.com/spec/v1\noid sha256:0\n',
+      /pointer of Git LFS/,
+      /git lfs pull/,
+    ],
+    ['a.json', '<!DOCTYPE html><html>', /is a web page/, /raw/],
+  ])('%s', async (name, content, message, remedy) => {
+    await expect(imported(content, name)).rejects.toMatchObject({
+      code: 'dataset_invalid',
+      message: expect.stringMatching(message) as string,
+      remedy: expect.stringMatching(remedy) as string,
+    });
+  });
+  it('a folder, with the files in it', async () => {
+    const path = temporaryFolder();
+    const read = importDataset({ path, format: 'auto', folder: temporaryFolder() });
+    await expect(read).rejects.toThrow(/is a folder\.$/);
+    writeFileSync(join(path, 'train.jsonl'), '{"text":"a"}');
+    const again = importDataset({ path, format: 'auto', folder: temporaryFolder() });
+    await expect(again).rejects.toMatchObject({
+      message: expect.stringMatching(/is a folder, with the files train\.jsonl/) as string,
+      remedy: 'Give one of the files.',
+    });
+  });
+});
+
+it('names every row that cannot be used, the first with what is wrong', async () => {
+  const rows = ['a', '', 'b', ' '].map((output) => ({ instruction: 'i', output }));
+  await expect(imported(JSON.stringify(rows), 'a.json')).rejects.toThrow(
+    'a.json, row 2 has an empty "output": there is no answer to learn. Nor can row 4 be used.',
+  );
 });

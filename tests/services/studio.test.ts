@@ -332,7 +332,7 @@ describe('bad input: a clear error, nothing half-written', () => {
       'a row without answer',
       '{"question":"a","answer":"b"}\n{"question":"c","answer":" "}\n',
       'dataset_invalid',
-      /row 2 has no answer/,
+      /row 2 has an empty "answer"/,
     ],
     [
       'a row without the field',
@@ -371,7 +371,7 @@ describe('bad input: a clear error, nothing half-written', () => {
       Buffer.concat([Buffer.from('{"text":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}\n')]),
     );
     await expect(core.datasets.add({ path, format: 'auto' })).rejects.toMatchObject({
-      message: expect.stringMatching(/row 1 is not UTF-8/) as string,
+      message: expect.stringMatching(/is not UTF-8: byte 0xFF at position 9 \(line 1\)/) as string,
     });
   });
 

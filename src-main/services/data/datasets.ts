@@ -1,10 +1,11 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import { datasetSchema, type Dataset, type DatasetFormat, type Example } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { importDataset, readExamples } from '../../data/importDataset.ts';
 import { datasetFiles, datasets } from '../../store/library.ts';
 import { listAllRuns } from '../../store/runs.ts';
+import { typedPath } from '../homePaths.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 
 export interface DatasetService {
@@ -17,6 +18,8 @@ export interface DatasetService {
     path: string;
     name?: string | undefined;
     format: DatasetFormat | 'auto';
+    /** A label of TextDecoder; absent: UTF-8, or what the byte order mark says. */
+    encoding?: string | undefined;
     sourcePath?: string;
   }): Promise<Dataset>;
   /** Absolute path of the studio's copy. */
@@ -51,8 +54,8 @@ export function createDatasetService(context: ServiceContext): DatasetService {
   };
   const file = (dataset: Dataset) => join(paths.datasets, dataset.file);
 
-  const add: DatasetService['add'] = async ({ path: given, name, format, sourcePath: stated }) => {
-    const path = resolve(given);
+  const add: DatasetService['add'] = async ({ path: given, name, format, encoding, sourcePath: stated }) => {
+    const path = typedPath(given);
     const sourcePath = stated ?? path;
     const known = datasets.list(database);
     if (name !== undefined && known.some((dataset) => dataset.name === name))
@@ -62,6 +65,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     const imported = await importDataset({
       path,
       format,
+      encoding,
       folder: paths.datasets,
       onProgress: (rows) =>
         emit({ type: 'progress', task: `dataset ${id}`, label: 'Reading rows', done: rows, total: null }),
@@ -94,7 +98,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     get,
     getOrAdd: async (reference) =>
       datasets.find(database, reference) ??
-      (existsSync(reference) ? add({ path: reference, format: 'auto' }) : get(reference)),
+      (existsSync(typedPath(reference)) ? add({ path: reference, format: 'auto' }) : get(reference)),
     add,
     file,
     async rows(reference, range) {

@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Example } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { detectFormat, toExample } from '../../data/formats.ts';
+import { formatOf, toExample } from '../../data/formats.ts';
 import { readExamples } from '../../data/importDataset.ts';
 import { readRawRows } from '../../data/rows.ts';
 import { splitRows } from '../../data/split.ts';
 import { fewShotPrefix, gsm8kItem, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
+import { typedPath } from '../homePaths.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { Subject } from './subjects.ts';
 
@@ -24,7 +25,7 @@ export interface EvaluationData {
 
 /** A file of rows. @throws StudioError not_found */
 export async function fileData(given: string): Promise<EvaluationData> {
-  const path = resolve(given);
+  const path = typedPath(given);
   if (!existsSync(path))
     throw new StudioError('not_found', `There is no file ${path}.`, 'Check the path of the data file.');
   const hash = createHash('sha256');
@@ -34,16 +35,7 @@ export async function fileData(given: string): Promise<EvaluationData> {
     hash: hash.digest('hex'),
     file: path,
     async *examples() {
-      for await (const row of readRawRows(path)) {
-        const format = detectFormat(row.value);
-        if (!format)
-          throw new StudioError(
-            'dataset_invalid',
-            `Row ${row.number} of ${basename(path)} fits no known format.`,
-            'Give a file that the studio can import as a dataset.',
-          );
-        yield toExample(path, row, format);
-      }
+      for await (const row of readRawRows(path)) yield toExample(path, row, formatOf(path, row));
     },
   };
 }

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { Precision } from '../../contract/training.ts';
 import { trainedFolder, type ModelReference } from '../../engine/process/protocol.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { findRun } from '../../store/runs.ts';
+import { typedPath } from '../homePaths.ts';
 import type { ServiceContext } from '../context.ts';
 import type { RunService } from '../runs/runs.ts';
 
@@ -47,7 +48,7 @@ export function findSubject(
     };
   // A run's adapter is judged on the base that it was trained on.
   const loadIn8bit = run?.config.loadIn8bit ?? false;
-  const folder = run ? trainedFolder(checkpoint!, run.config.adapter.method) : resolve(adapter);
+  const folder = run ? trainedFolder(checkpoint!, run.config.adapter.method) : typedPath(adapter);
   if (!run && !existsSync(join(folder, 'adapter_config.json')))
     throw new StudioError(
       'not_found',
