@@ -5,21 +5,20 @@ import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts
  * page; kept by a module or a context it goes on when the page is left.
  */
 export class Action {
-  #running = $state(0);
+  isBusy = $state(false);
+  // Not a state: work that begins in an effect would begin it again.
+  #running = 0;
   #controller = new AbortController();
   error: PlainError | null = $state.raw(null);
   /** What did not succeed, as the title of the error. */
   title = $state('');
-
-  get isBusy(): boolean {
-    return this.#running > 0;
-  }
 
   /** @returns whether it was done: not where it failed or was cancelled. */
   async run(title: string, work: (signal: AbortSignal) => unknown): Promise<boolean> {
     const controller = new AbortController();
     this.#controller = controller;
     this.#running++;
+    this.isBusy = true;
     this.error = null;
     try {
       await work(controller.signal);
@@ -29,7 +28,7 @@ export class Action {
       if (error.code !== 'cancelled') [this.error, this.title] = [error, title];
       return false;
     } finally {
-      this.#running--;
+      this.isBusy = --this.#running > 0;
     }
   }
 
