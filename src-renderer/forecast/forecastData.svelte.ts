@@ -1,6 +1,7 @@
 import type { Calibration, RowLengths } from '../../src-main/contract/forecast.ts';
+import type { ProcedureInput } from '../../src-main/contract/procedures.ts';
+import { Action } from '../state/action.svelte.ts';
 import type { Studio } from '../state/studio.svelte.ts';
-import { probeJob } from './probeJob.svelte.ts';
 
 /** What forecasts rest on, as far as it is known: absent values come when the core has answered. */
 export interface ForecastData {
@@ -20,7 +21,7 @@ export function forecastData(
     calibration: null,
     lengths: null,
   });
-  const measured = $derived(studio.runs.filter((run) => run.measured !== null).length + probeJob.done);
+  const measured = $derived(studio.runs.filter((run) => run.measured !== null).length + probesDone.count);
   const key = $derived.by(() => {
     const pair = chosen();
     return pair && JSON.stringify(pair);
@@ -53,4 +54,18 @@ export function forecastData(
     return () => controller.abort();
   });
   return data;
+}
+
+/** The probe that is under way or came last: it goes on when the page is left. */
+export const probing = new Action();
+/** Probes that have ended: what was measured is then read anew. */
+const probesDone = $state({ count: 0 });
+
+export async function startProbe(studio: Studio, input: ProcedureInput<'plan.probe'>): Promise<void> {
+  if (probing.isBusy) return;
+  await probing.run('The steps were not measured.', (signal) =>
+    studio.client.call('plan.probe', input, { signal }),
+  );
+  probesDone.count++;
+  studio.progress.delete('probe');
 }

@@ -69,7 +69,7 @@ export function createAnswer<T>(ask: () => Promise<T> | null): {
   };
 }
 
-/** Does `work` when what `watched` reads has rested for so long; at once the first time. To be called as createAnswer. */
+/** Does what `watched` gives when what it reads has rested; the first time at once. Called as createAnswer is. */
 export function whenRested(restMs: number, watched: () => () => unknown): void {
   let isFirst = true;
   $effect(() => {

@@ -1,3 +1,4 @@
+import { stored } from '../../state/stored.svelte.ts';
 import type { Snippet } from 'svelte';
 import { sorted, type Sorting } from './sorting.ts';
 
@@ -129,4 +130,22 @@ export function toMarkdown<T>(shown: readonly Column<T>[], rows: readonly T[]): 
     ...rows.map((row) => line(columns.map((column) => cellText(column, row)))),
     '',
   ].join('\n');
+}
+
+/** By table: a page that is opened again must not get a second copy of what it keeps. */
+const known = new Map<string, TableSettings>();
+
+/** What a person has set at a table, kept over reloads. */
+export function tableSettings(
+  id: string,
+  keys: readonly string[],
+  firstSorting: Sorting<string>,
+): TableSettings {
+  const found = known.get(id);
+  if (found) return found;
+  const made = stored<TableSettings>(`studio.table.${id}`, (saved) =>
+    mergeSettings(saved, keys, firstSorting),
+  );
+  known.set(id, made);
+  return made;
 }
