@@ -1,7 +1,7 @@
 import { silenceError } from '../../src-main/contract/heartbeat.ts';
 import { coreMessageSchema, replySchema, type Reply } from '../../src-main/contract/transport.ts';
 import { openSocket } from './liveSocket.ts';
-import { connectionError, type Transport, type TransportListener } from './transport.ts';
+import { cancelled, connectionError, type Transport, type TransportListener } from './transport.ts';
 
 /** Waits between attempts to reconnect; the last one repeats. */
 const retryDelaysMs = [250, 500, 1000, 2000, 5000];
@@ -91,11 +91,7 @@ export function createHttpTransport(origin: string): Transport {
         });
         return await replyOf(response);
       } catch (error) {
-        if (signal?.aborted)
-          return {
-            ok: false,
-            error: { code: 'cancelled', message: 'Cancelled.', remedy: 'Start it again.' },
-          };
+        if (signal?.aborted) return cancelled;
         return notReached(error);
       }
     },

@@ -1,6 +1,6 @@
 import type { ShellBridge } from '../../src-main/contract/shellBridge.ts';
 import type { Reply } from '../../src-main/contract/transport.ts';
-import { connectionError, type Transport, type TransportListener } from './transport.ts';
+import { cancelled, type Transport, type TransportListener } from './transport.ts';
 
 /** Calls and events as messages through the desktop shell, which owns the core's process. */
 export function createShellTransport(bridge: ShellBridge): Transport {
@@ -56,12 +56,18 @@ export function createShellTransport(bridge: ShellBridge): Transport {
       return new Promise((resolve) => {
         const id = nextId++;
         if (signal?.aborted) {
-          resolve({ ok: false, error: connectionError('Cancelled.', 'Start it again.') });
+          resolve(cancelled);
           return;
         }
         waiting.set(id, resolve);
-        signal?.addEventListener('abort', () => bridge.send({ kind: 'cancel', id }));
         const send = () => bridge.send({ kind: 'call', id, name, input });
+        signal?.addEventListener('abort', () => {
+          if (!unsent.includes(send)) return bridge.send({ kind: 'cancel', id });
+          // The core has not heard of it: a cancel sent now would arrive before the call.
+          unsent = unsent.filter((other) => other !== send);
+          waiting.delete(id);
+          resolve(cancelled);
+        });
         if (isReady) send();
         else unsent.push(send);
       });

@@ -33,5 +33,11 @@ export interface Transport {
 }
 
 export function connectionError(message: string, remedy: string): PlainError {
-  return { code: 'engine_died', message, remedy };
+  return { code: 'core_died', message, remedy };
 }
+
+/** The answer to a call whose signal was aborted. */
+export const cancelled: Reply = {
+  ok: false,
+  error: { code: 'cancelled', message: 'Cancelled.', remedy: 'Start it again.' },
+};

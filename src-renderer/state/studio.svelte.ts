@@ -58,6 +58,10 @@ export class Studio {
   // eslint-disable-next-line svelte/prefer-svelte-reactivity
   readonly #listeners = new Set<StudioListener>();
 
+  /** The state in which a run of another project was seen last. */
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity
+  readonly #elsewhere = new Map<string, Run['state']>();
+
   /** Events that come while lists are on their way: applied after them, or an old list would undo them. */
   #held: StudioEvent[] | null = null;
   #latestLoad: Promise<void> = Promise.resolve();
@@ -220,12 +224,14 @@ export class Studio {
     switch (event.type) {
       case 'run':
         this.queue = withRunOfQueue(this.queue, event.run);
+        // The list of projects counts runs by their state alone: a running one speaks up with every few steps.
+        if (this.#stateOf(event.run.id) !== event.run.state) this.#refreshProjects();
+        this.#elsewhere.delete(event.run.id);
         // Of a job of another project only its place in the queue and its numbers in the list of projects are shown.
         if (this.info && event.run.project !== this.info.project) {
-          this.#refreshProjects();
+          this.#elsewhere.set(event.run.id, event.run.state);
           break;
         }
-        if (this.run(event.run.id)?.state !== event.run.state) this.#refreshProjects();
         this.runList.put(event.run);
         if (event.run.state !== 'running') {
           this.paces.delete(event.run.id);
@@ -279,6 +285,10 @@ export class Studio {
       default:
         throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
     }
+  }
+
+  #stateOf(runId: string): Run['state'] | undefined {
+    return this.run(runId)?.state ?? this.#elsewhere.get(runId);
   }
 
   #refreshProjects(): void {

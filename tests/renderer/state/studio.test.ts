@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import type { Run } from '../../../src-main/contract/entities.ts';
+import type { StudioEvent } from '../../../src-main/contract/events.ts';
+import type { StudioClient } from '../../../src-renderer/rpc/client.ts';
+import { Studio } from '../../../src-renderer/state/studio.svelte.ts';
+import { sampleRun } from '../../support/sampleRun.ts';
+
+/** What the page knows, of a core that answers with empty lists and notes what it was asked. */
+async function openedStudio() {
+  const asked: string[] = [];
+  let listener: Parameters<StudioClient['listen']>[0] | null = null;
+  const client = {
+    listen: (given: typeof listener) => (listener = given),
+    call: async (name: string) => {
+      asked.push(name);
+      if (name === 'studio.info') return { version: '0', home: '/home', project: 'default' };
+      if (name === 'runs.queue') return { isHeld: false, running: null, waiting: [] };
+      return ['runs.list', 'evaluations.list'].includes(name) ? { entries: [], next: null } : [];
+    },
+  } as unknown as StudioClient;
+  const studio = new Studio(client);
+  listener!.onReload();
+  await expect.poll(() => studio.isLoaded).toBe(true);
+  asked.length = 0;
+  return { studio, asked, tell: (event: StudioEvent) => listener!.onEvent(event) };
+}
+
+const told = (run: Partial<Run>): StudioEvent => ({ type: 'run', run: sampleRun(run) });
+
+describe('the list of projects', () => {
+  it.each(['default', 'elsewhere'])(
+    'is asked for when a run of the project “%s” changes its state, not with its steps',
+    async (project) => {
+      const { asked, tell } = await openedStudio();
+      for (let step = 0; step < 50; step++) tell(told({ project, state: 'running', step }));
+      expect(asked).toEqual(['projects.list']);
+      tell(told({ project, state: 'done', step: 50 }));
+      expect(asked).toEqual(['projects.list', 'projects.list']);
+    },
+  );
+});
