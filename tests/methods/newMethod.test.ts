@@ -1,3 +1,4 @@
+import { trainedFolder } from '../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { checkAdapter } from '../../src-main/options/checkAdapter.ts';
@@ -6,7 +7,6 @@ import { linearModules, moduleSize } from '../../src-main/shape/modelShape.ts';
 import { adapterConfigSchema } from '../../src-main/contract/training.ts';
 import { asFloat32 } from '../../src-main/formats/files/floats.ts';
 import { asStored } from '../../src-main/engine/model/storedFloats.ts';
-import { trainedFolder } from '../../src-main/engine/process/protocol.ts';
 import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
 import { writeModelFolder } from '../../src-main/formats/model/modelFolder.ts';
 import { adapterKey, openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';

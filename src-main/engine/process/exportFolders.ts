@@ -4,7 +4,8 @@ import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../formats/
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
 import { asStored } from '../model/storedFloats.ts';
-import { trainedFolder, type ExportRequest, type ExportResult } from './protocol.ts';
+import type { ExportRequest, ExportResult } from './protocol.ts';
+import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 
 /**
  * A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts.

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { PlainError } from '../../contract/errors.ts';
 import type { BestEvaluation, DataContract, ExportFormat } from '../../contract/entities.ts';
 import type {
@@ -123,14 +122,6 @@ export interface ExportRequest {
   /** The run's: the model card of an adapter says so. */
   loadIn8bit: boolean;
   outFolder: string;
-}
-
-/**
- * Where a checkpoint keeps what was trained: a PEFT folder, or after full fine-tuning a complete Hugging Face model
- * folder.
- */
-export function trainedFolder(checkpoint: string, method: Method): string {
-  return join(checkpoint, method === 'full' ? 'model' : 'adapter');
 }
 
 export type EngineRequest =

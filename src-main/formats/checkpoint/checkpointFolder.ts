@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { Method } from '../../contract/training.ts';
 
 /** A run's checkpoints are folders named by their step in eight digits; one of that name is complete. */
 export function checkpointName(step: number): string {
@@ -17,4 +18,12 @@ export function listCheckpoints(folder: string): string[] {
     .filter((name) => /^\d{8}$/.test(name))
     .sort()
     .map((name) => join(folder, name));
+}
+
+/**
+ * Where a checkpoint keeps what was trained: a PEFT folder, or after full fine-tuning a complete Hugging Face model
+ * folder.
+ */
+export function trainedFolder(checkpoint: string, method: Method): string {
+  return join(checkpoint, method === 'full' ? 'model' : 'adapter');
 }

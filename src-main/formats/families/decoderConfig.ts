@@ -1,33 +1,14 @@
 import type { ModelShape } from '../../shape/modelShape.ts';
 import type { NormPlacement, QueryKeyNorm } from '../../contract/entities.ts';
 
-/** `model_type`s of config.json that the engine computes. */
-export const decoderFamilies = [
-  'llama',
-  'mistral',
-  'ministral',
-  'qwen2',
-  'qwen3',
-  'gemma',
-  'gemma2',
-  'gemma3_text',
-  'phi3',
-  'smollm3',
-  'granite',
-  'olmo2',
-  'olmo3',
-  'exaone4',
-] as const;
-export type DecoderFamily = (typeof decoderFamilies)[number];
-
 /**
  * What a decoder-only model needs to be built, read from config.json in either spelling
  * (formats/families/huggingFaceConfig.ts). Defaults are already applied: no field is optional. Families differ by these
  * fields only; the graph asks for no family.
  */
 export interface DecoderConfig {
-  /** `model_type` of config.json. */
-  family: DecoderFamily;
+  /** `model_type` of config.json: a name of the registry. */
+  family: string;
   hiddenSize: number;
   intermediateSize: number;
   layers: number;

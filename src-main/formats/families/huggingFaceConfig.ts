@@ -1,11 +1,18 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
-import { configKeys, idList } from './configKeys.ts';
-import type { Activation, DecoderConfig, DecoderFamily } from './decoderConfig.ts';
-import { familyTraits, type FamilyTraits } from './familyTraits.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
-import { readLayers } from './layerKinds.ts';
+import type { Activation, DecoderConfig, LayerKind } from './decoderConfig.ts';
+import {
+  idList,
+  invalidConfig,
+  slidingType,
+  wholeType,
+  type ConfigKeys,
+  type FamilyRules,
+} from './family.ts';
+import { families } from './registry.ts';
+import { readRope } from './ropeConfig.ts';
 import { refuseByName } from './unsupportedModels.ts';
 
 /**
@@ -16,63 +23,85 @@ import { refuseByName } from './unsupportedModels.ts';
 export function readDecoderConfig(folder: string): DecoderConfig {
   const raw = readJsonObject(join(folder, 'config.json'), 10 * 1024 * 1024, 'model_invalid');
   refuseByName(raw);
-  const family = raw['model_type'] as DecoderFamily;
-  const parsed = configKeys.safeParse(raw);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw invalid(`config.json: ${issue.path.join('.')}: ${issue.message}.`);
-  }
-  const c = parsed.data;
-  const traits = familyTraits(family, c);
-
-  const heads = c.num_attention_heads;
+  const family = raw['model_type'] as string;
+  const { keys, rules } = families[family]!.read(raw);
+  const heads = keys.num_attention_heads;
   // An absent key has the family's default; null means as many as heads.
   const keyValueHeads =
-    c.num_key_value_heads === undefined ? (traits.keyValueHeads ?? heads) : (c.num_key_value_heads ?? heads);
+    (keys.num_key_value_heads === undefined ? rules.keyValueHeads : keys.num_key_value_heads) ?? heads;
   if (heads % keyValueHeads !== 0)
-    throw invalid(
-      `config.json: ${heads} attention heads are no multiple of ${keyValueHeads} key/value heads.`,
-    );
-  const headDim = c.head_dim ?? traits.headDim ?? c.hidden_size / heads;
+    throw invalidConfig(`${heads} attention heads are no multiple of ${keyValueHeads} key/value heads`);
+  const headDim = keys.head_dim ?? rules.headDim ?? keys.hidden_size / heads;
   if (!Number.isInteger(headDim) || headDim % 2 !== 0)
-    throw invalid(`config.json: the head size ${headDim} must be an even whole number.`);
-  const { ropes, layerKinds, contextLength } = readLayers(family, c, headDim);
+    throw invalidConfig(`the head size ${headDim} must be an even whole number`);
   return {
     family,
-    hiddenSize: c.hidden_size,
-    intermediateSize: c.intermediate_size,
-    layers: c.num_hidden_layers,
+    hiddenSize: keys.hidden_size,
+    intermediateSize: keys.intermediate_size,
+    layers: keys.num_hidden_layers,
     heads,
     keyValueHeads,
     headDim,
-    vocabularySize: c.vocab_size,
-    contextLength,
-    ropes,
-    layerKinds,
-    rmsEpsilon: c.rms_norm_eps ?? traits.rmsEpsilon,
-    normGainOffset: traits.normGainOffset,
-    normPlacement: traits.normPlacement,
-    queryKeyNorm: traits.queryKeyNorm,
-    activation: activation(traits),
-    embeddingScale: traits.embeddingScale,
-    residualScale: traits.residualScale,
-    attentionScale: traits.attentionScale ?? headDim ** -0.5,
-    attentionSoftcap: traits.attentionSoftcap,
-    logitScale: traits.logitScale,
-    finalSoftcap: traits.finalSoftcap,
-    tieEmbeddings: c.tie_word_embeddings ?? traits.tieEmbeddings,
-    queryKeyValueBias: traits.queryKeyValueBias,
-    outputBias: traits.outputBias,
-    mlpBias: traits.mlpBias,
-    fusedProjections: traits.fusedProjections,
-    bosId: firstId(c.bos_token_id),
-    eosIds: [...new Set([...idsOf(c.eos_token_id), ...generationEndIds(folder)])],
-    padId: firstId(c.pad_token_id),
+    vocabularySize: keys.vocab_size,
+    ...readLayers(keys, rules, headDim),
+    rmsEpsilon: keys.rms_norm_eps ?? rules.rmsEpsilon,
+    normGainOffset: rules.normGainOffset,
+    normPlacement: rules.normPlacement,
+    queryKeyNorm: rules.queryKeyNorm,
+    activation: activation(rules),
+    embeddingScale: rules.embeddingScale,
+    residualScale: rules.residualScale,
+    attentionScale: rules.attentionScale ?? headDim ** -0.5,
+    attentionSoftcap: rules.attentionSoftcap,
+    logitScale: rules.logitScale,
+    finalSoftcap: rules.finalSoftcap,
+    tieEmbeddings: keys.tie_word_embeddings ?? rules.tieEmbeddings,
+    queryKeyValueBias: rules.queryKeyValueBias,
+    outputBias: rules.outputBias,
+    mlpBias: rules.mlpBias,
+    fusedProjections: rules.fusedProjections,
+    bosId: firstId(keys.bos_token_id),
+    eosIds: [...new Set([...idsOf(keys.eos_token_id), ...generationEndIds(folder)])],
+    padId: firstId(keys.pad_token_id),
   };
 }
 
-function invalid(message: string): StudioError {
-  return new StudioError('model_invalid', message, 'Check config.json, or download the model again.');
+/** Attention window and rotary embedding of every layer, and the positions that can be used. */
+function readLayers(
+  keys: ConfigKeys,
+  rules: FamilyRules,
+  headDim: number,
+): Pick<DecoderConfig, 'ropes' | 'layerKinds' | 'contextLength'> {
+  const contextLength = keys.max_position_embeddings ?? rules.contextLength;
+  const originalContext = keys.original_max_position_embeddings ?? rules.originalContext;
+  const ropes = rules.ropes.map((rope) => readRope({ ...rope, headDim, contextLength, originalContext }));
+  const layerKinds = layersThatSlide(keys, rules).map((slides, layer): LayerKind => {
+    if (slides && rules.window === null)
+      throw invalidConfig(`layer ${layer} is of type ${slidingType}, but there is no sliding_window`);
+    const rope = slides ? ropes.length - 1 : 0;
+    return { window: slides ? rules.window : null, rope: rules.rotates(layer, slides) ? rope : null };
+  });
+  // Dynamic scaling is made for texts beyond the original context: up to factor times as long.
+  const stretch = Math.min(...ropes.map(({ scaling }) => (scaling?.type === 'dynamic' ? scaling.factor : 1)));
+  return { ropes, layerKinds, contextLength: Math.floor(contextLength * stretch) };
+}
+
+/** For every layer whether it has a window. */
+function layersThatSlide(
+  { num_hidden_layers: count, layer_types: types }: ConfigKeys,
+  rules: FamilyRules,
+): readonly boolean[] {
+  if (!types || !rules.readsLayerTypes)
+    return Array.from({ length: count }, (_, layer) => rules.slides(layer));
+  if (types.length < count) throw invalidConfig(`layer_types names ${types.length} layers of ${count}`);
+  const unknown = types.find((type) => type !== slidingType && type !== wholeType);
+  if (unknown !== undefined)
+    throw new StudioError(
+      'model_unsupported',
+      `Layers of type ${JSON.stringify(unknown)} are not supported.`,
+      `Supported are ${wholeType} and ${slidingType}.`,
+    );
+  return types.slice(0, count).map((type) => type === slidingType);
 }
 
 /** Names that transformers gives to the activations which the graph computes. */
@@ -82,12 +111,12 @@ const activations: Readonly<Record<string, Activation>> = {
   gelu_pytorch_tanh: 'geluTanh',
 };
 
-function activation(traits: FamilyTraits): Activation {
-  const known = activations[traits.activation];
+function activation(rules: FamilyRules): Activation {
+  const known = activations[rules.activation];
   if (known) return known;
   throw new StudioError(
     'model_unsupported',
-    `The activation "${traits.activation}" is not supported.`,
+    `The activation "${rules.activation}" is not supported.`,
     `Supported are ${Object.keys(activations).join(', ')}.`,
   );
 }

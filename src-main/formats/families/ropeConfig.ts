@@ -1,19 +1,14 @@
 import { StudioError } from '../../contract/errors.ts';
 import type { Rope, RopeScaling } from './decoderConfig.ts';
+import { invalidConfig as invalid, type RopeRules } from './family.ts';
 
-/** The rope keys of config.json: `rope_parameters` (transformers 5), `rope_scaling` (before), or absent. */
-export interface RopeSource {
-  /** One rope's keys, in either spelling. */
-  parameters: Record<string, unknown>;
-  /** Used where the keys name no rope_theta. */
-  theta: number;
+/** A rope's keys in config.json (`rope_parameters` in transformers 5, `rope_scaling` before) and what stands beside. */
+export interface RopeSource extends RopeRules {
   headDim: number;
   /** max_position_embeddings. */
   contextLength: number;
   /** original_max_position_embeddings beside the rope keys: goes before the one among them, as in transformers. */
   originalContext: number | null;
-  /** Factor of the head that is rotated where the family allows a part (Phi-3); null: the family rotates all. */
-  partialFactor: number | null;
 }
 
 /**
@@ -102,7 +97,7 @@ function readScaling(source: RopeSource, dimensions: number): RopeScaling | null
  * m(factor, mscale) / m(factor, mscale_all_dim), m(f, s) = 0.1 s ln f + 1 (Peng et al. 2023, as transformers extends
  * it).
  */
-function yarnAttention(parameters: Record<string, unknown>, factor: number): number {
+function yarnAttention(parameters: Readonly<Record<string, unknown>>, factor: number): number {
   const magnitude = (weight: number) => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1);
   const [one, all] = [parameters['mscale'], parameters['mscale_all_dim']];
   return typeof one === 'number' && typeof all === 'number' && one !== 0 && all !== 0
@@ -110,21 +105,25 @@ function yarnAttention(parameters: Record<string, unknown>, factor: number): num
     : magnitude(1);
 }
 
-function divisors(parameters: Record<string, unknown>, key: string, count: number): readonly number[] {
+function divisors(
+  parameters: Readonly<Record<string, unknown>>,
+  key: string,
+  count: number,
+): readonly number[] {
   const value = parameters[key];
   if (!Array.isArray(value) || value.length !== count || !value.every(isPositive))
     throw invalid(`the rope's ${key} must be a list of ${count} numbers above 0`);
   return value;
 }
 
-function positive(parameters: Record<string, unknown>, key: string): number {
+function positive(parameters: Readonly<Record<string, unknown>>, key: string): number {
   const value = optionalPositive(parameters, key);
   if (value === null) throw invalid(`the rope scaling has no ${key}`);
   return value;
 }
 
 /** Null where the key is absent, null or 0 (transformers takes its default then). */
-function optionalPositive(parameters: Record<string, unknown>, key: string): number | null {
+function optionalPositive(parameters: Readonly<Record<string, unknown>>, key: string): number | null {
   const value = parameters[key] ?? 0;
   if (value === 0) return null;
   if (!isPositive(value))
@@ -134,12 +133,4 @@ function optionalPositive(parameters: Record<string, unknown>, key: string): num
 
 function isPositive(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0;
-}
-
-function invalid(what: string): StudioError {
-  return new StudioError(
-    'model_invalid',
-    `config.json: ${what}.`,
-    'Check config.json, or download the model again.',
-  );
 }

@@ -1,7 +1,8 @@
 import { StudioError } from '../../contract/errors.ts';
-import { decoderFamilies } from './decoderConfig.ts';
+import { families } from './registry.ts';
 
-const remedy = `Choose a dense text model with unquantized safetensors weights: ${decoderFamilies.join(', ')}.`;
+const names = () => Object.keys(families).join(', ');
+const remedy = () => `Choose a dense text model with unquantized safetensors weights: ${names()}.`;
 
 /** Architectures that are near to a supported one, and what makes them another: the first that fits counts. */
 const reasons: readonly [RegExp, string][] = [
@@ -42,7 +43,7 @@ const unchecked = 'the engine computes only architectures that were checked agai
  * @throws StudioError model_unsupported
  */
 export function refuseByName(raw: Readonly<Record<string, unknown>>): void {
-  const refuse = (message: string, what = remedy) => {
+  const refuse = (message: string, what = remedy()) => {
     throw new StudioError('model_unsupported', message, what);
   };
   refuseArchitecture(raw, refuse);
@@ -65,14 +66,14 @@ function refuseArchitecture(
   refuse: (message: string, remedy?: string) => void,
 ): void {
   const type = raw['model_type'];
-  if ((decoderFamilies as readonly unknown[]).includes(type)) return;
+  if (typeof type === 'string' && Object.hasOwn(families, type)) return;
   if (type == null || type === '') {
     const classes = raw['architectures'];
     const named =
       Array.isArray(classes) && typeof classes[0] === 'string' ? `, only the class ${classes[0]}` : '';
     refuse(
       `config.json names no architecture: it has no model_type${named}.`,
-      `Take the config.json of the model's publisher, or add its model_type: one of ${decoderFamilies.join(', ')}.`,
+      `Take the config.json of the model's publisher, or add its model_type: one of ${names()}.`,
     );
   }
   const known = reasons.find(([pattern]) => typeof type === 'string' && pattern.test(type))?.[1];
@@ -82,6 +83,6 @@ function refuseArchitecture(
     `The architecture ${JSON.stringify(type)} is not supported: ${reason}.`,
     type === 'gemma3'
       ? 'Choose a text-only Gemma 3 (model_type gemma3_text), or save the language model alone with transformers (Gemma3ForCausalLM).'
-      : remedy,
+      : remedy(),
   );
 }

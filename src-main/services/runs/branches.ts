@@ -9,7 +9,7 @@ import {
   checkpointStep,
   listCheckpoints,
 } from '../../formats/checkpoint/checkpointFolder.ts';
-import { linkFolder } from '../../formats/files/linkFolder.ts';
+import { linkFolder } from '../../formats/files/atomicFile.ts';
 import { copyMetrics, readEvals, stepLoss } from '../../store/metrics.ts';
 import { insertRun, removeRun } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';

@@ -1,8 +1,7 @@
 import { modulePath } from '../../shape/adapterSites.ts';
 import type { RouterLayout, RouterModule } from '../../contract/runRecords.ts';
 import type { AdapterConfig } from '../../contract/training.ts';
-import { trainedFolder } from '../../engine/process/protocol.ts';
-import { checkpointStep } from '../../formats/checkpoint/checkpointFolder.ts';
+import { checkpointStep, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { adapterKey, openAdapterFolder, type AdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 
 /**

@@ -2,11 +2,11 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { toPlainError } from '../../contract/errors.ts';
+import type { TokenPiece } from '../../contract/modelLibrary.ts';
 import { tokenizeExample } from '../../data/tokenize.ts';
 import { loadTokenizer, withModelEnd, type Tokenizer } from '../../formats/model/tokenizer.ts';
 import { beginText, type TextClock } from './textClock.ts';
 import type { ThreadAnswer, ThreadRequest, TokenizerWork } from './tokenizerThread.ts';
-import { tokenPieces } from './tokenPieces.ts';
 
 /**
  * Entry of the thread in which tokenizers are loaded and run. The last one is kept: a person tries several texts, a job
@@ -46,6 +46,21 @@ function result(work: TokenizerWork): unknown {
       return { vocabularySize, bosId, eosId };
     }
   }
+}
+
+/** A text as the pieces that a tokenizer cuts it into. */
+function tokenPieces(tokenizer: Tokenizer, text: string, specialTokens: boolean): TokenPiece[] {
+  const ids = tokenizer.encode(text, { specialTokens });
+  return ids.map((id, i) => {
+    const entry = tokenizer.entryOf(id) ?? '';
+    const alone = tokenizer.decode([id]);
+    if (alone === '') return { id, text: entry, entry, isSpecial: true };
+    // A decoder drops the space at a text's begin: what a token adds is seen behind the one before it.
+    const before = i === 0 ? '' : tokenizer.decode([ids[i - 1]!]);
+    const both = i === 0 ? alone : tokenizer.decode([ids[i - 1]!, id]);
+    const added = both.startsWith(before) && before !== '' ? both.slice(before.length) : alone;
+    return { id, text: added === '' || added.includes('\uFFFD') ? entry : added, entry, isSpecial: false };
+  });
 }
 
 parentPort!.on('message', ({ id, work }: ThreadRequest) => {

@@ -1,7 +1,7 @@
+import { trainedFolder } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
-import { trainedFolder } from '../../../src-main/engine/process/protocol.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { adapterKey, openAdapterFolder } from '../../../src-main/formats/adapter/peftAdapter.ts';
 import { TokenFileReader } from '../../../src-main/formats/files/tokenFile.ts';
