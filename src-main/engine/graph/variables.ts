@@ -180,6 +180,17 @@ export function applyAdam(
 export type StoredDType = 'f32' | 'bf16' | 'f16' | 'i32' | 'u8' | 'i8';
 
 /**
+ * The type in which a variable's values enter and leave a session. Integers are i32 outside and i64 in a variable:
+ * TensorFlow has no i32 variables on a GPU.
+ */
+export function storedTypeOf({ name, dtype }: Variable): StoredDType {
+  if (dtype === 'i64') return 'i32';
+  if (dtype === 'i32' || dtype === 'bool')
+    throw new Error(`${name}: a GPU holds no variables of type ${dtype}`);
+  return dtype;
+}
+
+/**
  * Makes the values of variables assignable from the outside through one call: `index` chooses the variable, `words`
  * carries its elements as 32-bit words (two 16-bit or four 8-bit elements each; a part of a word is padded).
  *
@@ -191,7 +202,11 @@ export type StoredDType = 'f32' | 'bf16' | 'f16' | 'i32' | 'u8' | 'i8';
  * TensorFlow's threads, two at a time, would hand such memory back to Node (which allows that to its main thread alone)
  * when an update replaces it.
  *
- * @returns an i32 scalar to fetch
+ * The words enter the branches as f32, bit for bit: a GPU's function takes i32 arguments for memory of the host, which
+ * these are not, and its reads would end the process.
+ *
+ * @param words i32 [any]
+ * @returns an f32 scalar to fetch
  */
 export function assignByIndex(
   graph: Graph,
@@ -199,27 +214,28 @@ export function assignByIndex(
   index: Tensor,
   words: Tensor,
 ): Tensor {
+  const given = bitcast(words, 'f32', words.shape);
   const branches = targets.map(({ variable, stored }, i) => {
     const name = `assign_${i}`;
-    graph.defineFunction(name, [{ shape: words.shape, dtype: 'i32' }], ([data]) => {
+    graph.defineFunction(name, [{ shape: given.shape, dtype: given.dtype }], ([data]) => {
       const converted = stored !== variable.dtype;
       const words = converted ? data! : ownCopy(data!);
       const value = cast(decodeWords(words, stored, variable.shape), variable.dtype);
       const assigned = assignVariable(variable, value);
-      return graph.after([assigned], () => [graph.constant(i, 'i32')]);
+      return graph.after([assigned], () => [graph.constant(i)]);
     });
     return name;
   });
   const [done] = graph.addOperation({
     op: 'Case',
-    inputs: [index, words],
+    inputs: [index, given],
     attributes: {
       branches: { kind: 'functions', value: branches },
-      Tin: { kind: 'types', value: ['i32'] },
-      Tout: { kind: 'types', value: ['i32'] },
+      Tin: { kind: 'types', value: ['f32'] },
+      Tout: { kind: 'types', value: ['f32'] },
       output_shapes: { kind: 'shapes', value: [[]] },
     },
-    outputs: [{ shape: [], dtype: 'i32' }],
+    outputs: [{ shape: [], dtype: 'f32' }],
   });
   return done!;
 }
@@ -229,15 +245,15 @@ export function assignByIndex(
  * variable. One `Case` for the reason that `assignByIndex` gives; and fetching all at once would hold a second copy of
  * all.
  *
- * @param targets f32, i32 or u8 variables; the latter of a size that is a multiple of four
- * @returns f32 [any], the variable's bytes as they are: only f32 and i32 can leave a session
+ * @param targets f32, i64 or u8 variables; the latter of a size that is a multiple of four
+ * @returns f32 [any], the variable's bytes as they are stored: only f32 and i32 can leave a session
  */
 export function readByIndex(graph: Graph, targets: readonly Variable[], index: Tensor): Tensor {
   const branches = targets.map((variable, i) => {
     const name = `read_${i}`;
     graph.defineFunction(name, [], () => {
       const value = readVariable(variable);
-      const words = variable.dtype === 'u8' ? bytesAsWords(value) : value;
+      const words = variable.dtype === 'u8' ? bytesAsWords(value) : cast(value, storedTypeOf(variable));
       const flat = reshape(words, [elementCount(words.shape)]);
       return [flat.dtype === 'f32' ? flat : bitcast(flat, 'f32', flat.shape)];
     });
@@ -268,14 +284,14 @@ function ownCopy(value: Tensor): Tensor {
   return copy!;
 }
 
-/** i32 words, of a length known only at run time, as a tensor of the stored type in the given shape. */
+/** i32 or f32 words, of a length known only at run time, as a tensor of the stored type in the given shape. */
 export function decodeWords(words: Tensor, stored: StoredDType, shape: Shape): Tensor {
   const count = elementCount(shape);
   const perWord = 4 / bytesPerElement[stored];
   const wordCount = Math.ceil(count / perWord);
   const sized = words.graph.withGradient([], [{ ...words, shape: [wordCount] }], () => [])[0]!;
-  if (stored === 'i32') return reshape(sized, shape);
-  if (stored === 'f32') return reshape(bitcast(sized, 'f32', [wordCount]), shape);
+  if (stored === sized.dtype) return reshape(sized, shape);
+  if (perWord === 1) return reshape(bitcast(sized, stored, [wordCount]), shape);
   const flat = reshape(bitcast(sized, stored, [wordCount, perWord]), [wordCount * perWord]);
   return reshape(sliceAxis(flat, 0, 0, count), shape);
 }

@@ -11,13 +11,14 @@ import { methodOps } from './methodOps.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Products, type Tensor } from '../graph/graph.ts';
 import { cast, equal, multiply } from '../graph/ops/elementwise.ts';
-import { gather, reshape } from '../graph/ops/layout.ts';
+import { gather, gatherByteRows, reshape } from '../graph/ops/layout.ts';
 import { matmul, rowScaledMatmul } from '../graph/ops/linear.ts';
 import type { Entry, HostArray, Session } from '../graph/session.ts';
 import {
   assignByIndex,
   createVariable,
   readVariable,
+  storedTypeOf,
   type StoredDType,
   type Variable,
 } from '../graph/variables.ts';
@@ -151,7 +152,7 @@ export class ModelGraph {
 
   /** Rows of a weight in 8 bits, in the compute type. */
   #wideRows({ kept, scales }: RowScaledWeight, numbers: Tensor): Tensor {
-    const rows = cast(gather(kept, numbers, 0), 'f32');
+    const rows = cast(gatherByteRows(kept, numbers), 'f32');
     const factors = reshape(gather(scales, numbers, 0), [numbers.shape[0]!, 1]);
     return cast(multiply(rows, factors), this.dtype);
   }
@@ -278,7 +279,7 @@ export class ModelGraph {
       ]),
       ...[...this.adapterParameters.map(({ variable }) => variable), ...more].map((variable) => ({
         variable,
-        stored: variable.dtype as StoredDType,
+        stored: storedTypeOf(variable),
       })),
     ];
     const index = this.graph.placeholder('assign_index', [], 'i32');
@@ -329,7 +330,7 @@ export class ModelGraph {
 
   #declare(path: string, place: AdapterPlace | null, spec: ParameterSpec): void {
     const name = `${path}.${spec.suffix}`;
-    const variable = createVariable(this.graph, name, spec.shape, spec.dtype);
+    const variable = createVariable(this.graph, name, spec.shape, spec.dtype === 'i32' ? 'i64' : spec.dtype);
     const parameter = { place, spec, variable };
     this.adapterParameters.push(parameter);
     this.#parameters.set(name, parameter);

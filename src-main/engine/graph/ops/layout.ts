@@ -130,6 +130,19 @@ export function gather(x: Tensor, indices: Tensor, axis: number): Tensor {
 }
 
 /**
+ * Rows of an i8 matrix [count, width]. They are taken as words of four: TensorFlow has no kernel that gathers bytes on
+ * a GPU, and would copy the whole matrix to the host for a few rows. No model has a width that is not made of whole
+ * words; one that had it would be gathered on the host.
+ */
+export function gatherByteRows(matrix: Tensor, indices: Tensor): Tensor {
+  const [count, width] = [matrix.shape[0]!, matrix.shape[1]!];
+  if (width % 4 !== 0) return gather(matrix, indices, 0);
+  const words = bitcast(reshape(matrix, [count, width / 4, 4]), 'f32', [count, width / 4]);
+  const rows = gather(words, indices, 0);
+  return reshape(bitcast(rows, matrix.dtype, [...rows.shape, 4]), [...indices.shape, width]);
+}
+
+/**
  * Sums rows that have the same index: out[i] = sum of values[j] over indices[j] = i; 0 where there is none.
  * TensorFlow's UnsortedSegmentSum: it has kernels on the GPU, in bf16 too, and on the CPU it adds in the order of j.
  * @param values [...indices.shape, ...rest]
