@@ -36,7 +36,7 @@ const parts = {
     parts: main('contract', 'statistics', 'formats', 'data'),
     packages: ['node', 'zod'],
   },
-  'src-main/store': { parts: main('contract'), packages: ['node', 'zod', 'better-sqlite3'] },
+  'src-main/store': { parts: main('contract', 'statistics'), packages: ['node', 'zod', 'better-sqlite3'] },
   'src-main/engine': {
     parts: main('contract', 'methods', 'statistics', 'shape', 'options', 'formats', 'data'),
     packages: ['node', 'zod'],

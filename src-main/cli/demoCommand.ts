@@ -212,8 +212,8 @@ function resultTable(core: Core, runs: readonly Run[], evaluations: readonly Eva
       'subject',
       'trainable',
       'training loss (nats)',
-      `test perplexity [95 %], n = ${n}`,
-      `GSM8K exact match [95 %], n = ${n}`,
+      `test perplexity (95 %), n = ${n}`,
+      `GSM8K exact match (95 %), n = ${n}`,
     ],
     [
       ['base', '0', '–', score('base', 'perplexity'), score('base', 'gsm8k')],

@@ -108,7 +108,7 @@ export async function evalCommand(args: readonly string[], command: CommandConte
 /** One line per evaluation, and what must be said about it. */
 export function describe(done: readonly Evaluation[]): string {
   const table = formatTable(
-    ['benchmark', 'subject', 'n', 'shots', 'score [95 %]', 'data'],
+    ['benchmark', 'subject', 'n', 'shots', 'score (95 %)', 'data'],
     done.map((e) => [
       e.benchmark,
       e.subject,

@@ -46,13 +46,16 @@ export function formatBytes(bytes: number): string {
   return `${value.toPrecision(3)} ${units[unit]}`;
 }
 
-/** A score with its 95 % interval. */
+/** A score with the bounds of its 95 % interval; a perplexity of hardly any items has none that says something. */
 export function formatScore(
   metric: 'accuracy' | 'perplexity',
   score: number,
   [low, high]: readonly [number, number],
 ): string {
+  if (metric === 'perplexity' && high > 1000 * score) return score.toPrecision(4);
+  const digits = 50 * (high - low) < 5 ? 1 : 0;
+  const percent = (share: number) => (100 * share).toFixed(digits);
   return metric === 'accuracy'
-    ? `${(100 * score).toFixed(1)} % [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`
-    : `${score.toPrecision(4)} [${low.toPrecision(4)}, ${high.toPrecision(4)}]`;
+    ? `${percent(score)} % (${percent(low)} to ${percent(high)})`
+    : `${score.toPrecision(4)} (${low.toPrecision(4)} to ${high.toPrecision(4)})`;
 }

@@ -242,6 +242,21 @@ export const evaluationItemSchema = z.object({
 });
 export type EvaluationItem = z.infer<typeof evaluationItemSchema>;
 
+/** Sums over an evaluation's items, from which its score and interval follow. */
+export const scoreSumsSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('right'), right: z.number().int() }),
+  z.object({
+    kind: z.literal('loss'),
+    /** Of the items' summed losses (nats) and numbers of answer tokens, of their squares and their products. */
+    loss: z.number(),
+    tokens: z.number(),
+    lossSquares: z.number(),
+    tokenSquares: z.number(),
+    products: z.number(),
+  }),
+]);
+export type ScoreSums = z.infer<typeof scoreSumsSchema>;
+
 export const evaluationSchema = z.object({
   id,
   benchmark: benchmarkNameSchema,
@@ -263,8 +278,10 @@ export const evaluationSchema = z.object({
   /** Accuracy 0..1 (gsm8k), or perplexity per answer token. */
   score: z.number(),
   metric: z.enum(['accuracy', 'perplexity']),
-  /** 95 % interval of the score. */
+  /** 95 % interval of the score, found anew from the sums whenever an evaluation is read. */
   interval: z.tuple([z.number(), z.number()]),
+  /** Null in evaluations from before they were kept. */
+  sums: scoreSumsSchema.nullable().default(null),
   /** What was foreseen when it started, and what it took; null in evaluations from before it was kept. */
   forecast: evaluationForecastSchema.nullable().default(null),
   measured: evaluationMeasurementSchema.nullable().default(null),

@@ -1,6 +1,7 @@
 import type { BenchmarkName, Comparison, EvaluationItem } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import { bootstrapInterval, holm, mcNemarExact, wilcoxonSignedRank } from '../statistics/intervals.ts';
+import { holm, mcNemarExact, pairedDifferenceInterval, wilcoxonSignedRank } from '../statistics/intervals.ts';
+import { mean, meanInterval } from '../statistics/seeds.ts';
 
 /** A subject's graded items. */
 export interface Graded {
@@ -15,14 +16,13 @@ export interface Graded {
 /** Below this accuracy of both, a benchmark says nothing about the difference of two models. */
 const beyondReach = 0.02;
 const significance = 0.05;
-/** With fewer items no paired test reaches the level above, and resampling them says nothing about others. */
+/** With fewer items no paired test reaches the level above, and their losses say nothing about others. */
 const fewestItems = 6;
-const bootstrapSeed = 20_260_101;
 
 /**
- * Compares every pair of subjects on the same items: accuracy by McNemar's exact test, answer loss by Wilcoxon's
- * signed-rank test (the paper's test), p values corrected by Holm over the pairs, difference with a paired bootstrap
- * interval.
+ * Compares every pair of subjects on the same items: accuracy by McNemar's exact test with Newcombe's interval of the
+ * paired difference, answer loss by Wilcoxon's signed-rank test (the paper's test) with Student's interval of the mean
+ * difference; p values are corrected by Holm over the pairs.
  * @throws StudioError usage where the subjects were graded on different items
  */
 export function compareSubjects(
@@ -70,24 +70,20 @@ type Raw = Pick<
 >;
 
 function compareAccuracy(a: Graded, b: Graded): Raw {
-  const right = (graded: Graded) => graded.items.map((item) => (item.correct ? 1 : 0));
-  const [rightA, rightB] = [right(a), right(b)];
-  const n = rightA.length;
-  let [onlyA, onlyB, sumA, sumB] = [0, 0, 0, 0];
-  rightA.forEach((value, i) => {
-    const other = rightB[i]!;
-    sumA += value;
-    sumB += other;
-    if (value > other) onlyA++;
-    if (other > value) onlyB++;
+  const counts = { both: 0, onlyA: 0, onlyB: 0, neither: 0 };
+  a.items.forEach(({ correct }, i) => {
+    const other = b.items[i]!.correct;
+    counts[correct ? (other ? 'both' : 'onlyA') : other ? 'onlyB' : 'neither']++;
   });
+  const { both, onlyA, onlyB } = counts;
+  const n = a.items.length;
   return {
     metric: 'accuracy',
     n,
-    scoreA: sumA / n,
-    scoreB: sumB / n,
-    difference: (sumB - sumA) / n,
-    interval: pairedInterval(rightA, rightB),
+    scoreA: (both + onlyA) / n,
+    scoreB: (both + onlyB) / n,
+    difference: (onlyB - onlyA) / n,
+    interval: pairedDifferenceInterval(counts),
     test: 'mcnemar_exact',
     pValue: mcNemarExact(onlyA, onlyB),
   };
@@ -105,29 +101,18 @@ function compareLoss(a: Graded, b: Graded): Raw {
       return loss;
     });
   const [lossA, lossB] = [losses(a), losses(b)];
-  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const differences = lossB.map((value, i) => value - lossA[i]!);
+  const difference = mean(differences);
   return {
     metric: 'mean_loss',
     n: lossA.length,
     scoreA: mean(lossA),
     scoreB: mean(lossB),
-    difference: mean(lossB) - mean(lossA),
-    interval: pairedInterval(lossA, lossB),
+    difference,
+    interval: meanInterval(differences) ?? [difference, difference],
     test: 'wilcoxon_signed_rank',
-    pValue: wilcoxonSignedRank(lossB.map((value, i) => value - lossA[i]!)),
+    pValue: wilcoxonSignedRank(differences),
   };
-}
-
-function pairedInterval(a: readonly number[], b: readonly number[]): [number, number] {
-  return bootstrapInterval(
-    a.length,
-    (indices) => {
-      let total = 0;
-      for (const i of indices) total += b[i]! - a[i]!;
-      return total / indices.length;
-    },
-    { seed: bootstrapSeed },
-  );
 }
 
 function sentence(
@@ -141,7 +126,7 @@ function sentence(
   const [factor, digits, unit] = isLoss ? [1, 3, 'nats'] : [100, 1, 'points'];
   const shown = (value: number) => signed(factor * value, digits);
   const uncertainty =
-    c.n < fewestItems
+    isLoss && c.n < fewestItems
       ? `too few items for an interval: at least ${fewestItems} are needed to show any difference`
       : `95 % interval ${shown(c.interval[0])} to ${shown(c.interval[1])}`;
   const test = c.test === 'mcnemar_exact' ? "McNemar's exact test" : "Wilcoxon's signed-rank test";

@@ -1,5 +1,4 @@
 import { normalTail } from './normal.ts';
-import { createRandom } from './random.ts';
 
 export type Interval = [number, number];
 
@@ -15,31 +14,30 @@ export function wilsonInterval(successes: number, n: number): Interval {
   return [Math.max(0, centre - half), Math.min(1, centre + half)];
 }
 
-/**
- * 95 % percentile bootstrap interval of a statistic over items (Efron 1979).
- * @param statistic value of a resample, given as item indices
- */
-export function bootstrapInterval(
-  items: number,
-  statistic: (indices: Int32Array) => number,
-  options: { seed: number; resamples?: number },
-): Interval {
-  const { seed, resamples = 2000 } = options;
-  const random = createRandom(seed);
-  const indices = new Int32Array(items);
-  const values = Array.from({ length: resamples }, () => {
-    for (let i = 0; i < items; i++) indices[i] = random.integer(items);
-    return statistic(indices);
-  }).sort((a, b) => a - b);
-  const at = (q: number) => values[Math.min(resamples - 1, Math.max(0, Math.round(q * (resamples - 1))))]!;
-  return [at(0.025), at(0.975)];
+/** Of items that two subjects answered: right with both, with the first alone, the second alone, and with neither. */
+export interface PairedCounts {
+  both: number;
+  onlyA: number;
+  onlyB: number;
+  neither: number;
 }
 
-/** log n! */
-function logFactorial(n: number): number {
-  let total = 0;
-  for (let i = 2; i <= n; i++) total += Math.log(i);
-  return total;
+/**
+ * 95 % interval of the difference of two proportions on the same items, second less first: Newcombe's square-and-add
+ * method 10 (Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions based on
+ * paired data"), from Wilson's intervals of both and their correlation. It has a width also where nothing differs.
+ */
+export function pairedDifferenceInterval({ both, onlyA, onlyB, neither }: PairedCounts): Interval {
+  const n = both + onlyA + onlyB + neither;
+  if (n === 0) return [-1, 1];
+  const [rightA, rightB] = [both + onlyA, both + onlyB];
+  const [a, b] = [rightA / n, rightB / n];
+  const [[lowA, highA], [lowB, highB]] = [wilsonInterval(rightA, n), wilsonInterval(rightB, n)];
+  const margins = rightA * rightB * (n - rightA) * (n - rightB);
+  const cross = both * neither - onlyA * onlyB;
+  const phi = margins === 0 ? 0 : (cross > 0 ? Math.max(cross - n / 2, 0) : cross) / Math.sqrt(margins);
+  const spread = (x: number, y: number) => Math.sqrt(Math.max(0, x * x - 2 * phi * x * y + y * y));
+  return [b - a - spread(b - lowB, highA - a), b - a + spread(highB - b, a - lowA)];
 }
 
 /**
@@ -48,12 +46,16 @@ function logFactorial(n: number): number {
  */
 export function mcNemarExact(onlyA: number, onlyB: number): number {
   const n = onlyA + onlyB;
-  if (n === 0) return 1;
-  const logOfHalf = n * Math.log(0.5);
-  let tail = 0;
-  for (let i = 0; i <= Math.min(onlyA, onlyB); i++)
-    tail += Math.exp(logFactorial(n) - logFactorial(i) - logFactorial(n - i) + logOfHalf);
-  return Math.min(1, 2 * tail);
+  const least = Math.min(onlyA, onlyB);
+  // The terms grow towards the last: each is the one after it, scaled. The last may be too small for a number.
+  let logLast = n * Math.log(0.5);
+  for (let i = 1; i <= least; i++) logLast += Math.log((n - i + 1) / i);
+  let [term, sum] = [1, 0];
+  for (let i = least; i >= 0 && term > 1e-17 * sum; i--) {
+    sum += term;
+    term *= i / (n - i + 1);
+  }
+  return Math.min(1, 2 * Math.exp(logLast + Math.log(sum)));
 }
 
 /**

@@ -1,10 +1,11 @@
-import { normalTail } from './normal.ts';
+import { normalQuantile, normalTail } from './normal.ts';
 
 /**
  * The t with P(|T| < t) = `confidence` for a whole number of degrees of freedom, to ten digits.
  * @param confidence above 0 and below 1
  */
 export function studentQuantile(freedom: number, confidence: number): number {
+  if (freedom > 1000) return nearNormal(freedom, normalQuantile((1 + confidence) / 2));
   let [low, high] = [0, 1];
   while (within(high, freedom) < confidence) high *= 2;
   for (let i = 0; i < 70; i++) {
@@ -13,6 +14,14 @@ export function studentQuantile(freedom: number, confidence: number): number {
     else high = middle;
   }
   return (low + high) / 2;
+}
+
+/** The quantile of many degrees of freedom from that of the normal distribution (Abramowitz and Stegun 26.7.5). */
+function nearNormal(freedom: number, z: number): number {
+  const first = (z ** 3 + z) / 4;
+  const second = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96;
+  const third = (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384;
+  return z + first / freedom + second / freedom ** 2 + third / freedom ** 3;
 }
 
 /** P(|T| < t) (Abramowitz and Stegun 26.7.3, 26.7.4). */

@@ -7,6 +7,7 @@ import {
   type ExportRecord,
 } from '../contract/entities.ts';
 import type { ListSlice, SliceRequest } from '../contract/listSlices.ts';
+import { withInterval } from '../statistics/scores.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 import { readSlice } from './slices.ts';
 import { isKept } from './trash.ts';
@@ -15,6 +16,7 @@ import { isKept } from './trash.ts';
 const ofKeptRun = `(run_id IS NULL OR ${isKept('run_id')})`;
 
 const entityOf = (row: unknown): unknown => JSON.parse((row as { entity: string }).entity);
+const evaluationOf = (row: unknown): Evaluation => withInterval(evaluationSchema.parse(entityOf(row)));
 
 /** Newest first. */
 export function listEvaluations({ readable }: ReadableDatabase, project: string): Evaluation[] {
@@ -23,7 +25,7 @@ export function listEvaluations({ readable }: ReadableDatabase, project: string)
       `SELECT entity FROM evaluations WHERE project = ? AND ${ofKeptRun} ORDER BY created_at DESC, rowid DESC`,
     )
     .all(project)
-    .map((row) => evaluationSchema.parse(entityOf(row)));
+    .map(evaluationOf);
 }
 
 /** Some of them, newest first. */
@@ -37,7 +39,7 @@ export function sliceEvaluations(
     columns: 'entity',
     project,
     request,
-    read: (row) => evaluationSchema.parse(entityOf(row)),
+    read: evaluationOf,
   });
 }
 
@@ -46,7 +48,7 @@ export function newestEvaluations({ readable }: ReadableDatabase, most: number):
   return readable
     .prepare(`SELECT entity FROM evaluations WHERE ${ofKeptRun} ORDER BY created_at DESC, rowid DESC LIMIT ?`)
     .all(most)
-    .map((row) => evaluationSchema.parse(entityOf(row)));
+    .map(evaluationOf);
 }
 
 /** The evaluation with the same subject, data and settings, if there is one. */
@@ -60,7 +62,7 @@ export function findEvaluation(
       `SELECT entity FROM evaluations WHERE project = ? AND cache_key = ? AND ${ofKeptRun} ORDER BY created_at DESC LIMIT 1`,
     )
     .get(project, key);
-  return row === undefined ? null : evaluationSchema.parse(entityOf(row));
+  return row === undefined ? null : evaluationOf(row);
 }
 
 export function insertEvaluation(

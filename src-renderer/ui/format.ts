@@ -83,19 +83,20 @@ export function digitsFor(halfWidth: number): number {
   return Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(halfWidth))));
 }
 
-/** With fewer items a perplexity has no interval worth showing: it is made by resampling them. */
+/** With fewer items a perplexity has no interval worth showing. */
 export const fewestItems = 6;
 
-/** 63.5 ± 1.3 %, or 12.40 ± 0.31 for a perplexity. */
+/** 63.5 % (60.9 to 66.1), 0 % (0 to 16), or 12.40 (12.10 to 12.71) for a perplexity: bounds are not as far to both sides. */
 export function score({
   score: value,
-  interval,
+  interval: [low, high],
   metric,
   n,
 }: Pick<Evaluation, 'score' | 'interval' | 'metric' | 'n'>): string {
   if (metric === 'perplexity' && n < fewestItems) return value.toPrecision(3);
   const factor = metric === 'accuracy' ? 100 : 1;
-  const half = (factor * (interval[1] - interval[0])) / 2;
-  const digits = Math.min(metric === 'accuracy' ? 1 : 3, digitsFor(half));
-  return `${(factor * value).toFixed(digits)} ± ${half.toFixed(digits)}${metric === 'accuracy' ? ' %' : ''}`;
+  const half = (factor * (high - low)) / 2;
+  const digits = metric === 'accuracy' ? (half < 5 ? 1 : 0) : Math.min(3, digitsFor(half));
+  const show = (number: number) => (factor * number).toFixed(digits);
+  return `${show(value)}${metric === 'accuracy' ? ' %' : ''} (${show(low)} to ${show(high)})`;
 }

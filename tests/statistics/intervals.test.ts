@@ -1,13 +1,14 @@
 import { normalTail } from '../../src-main/statistics/normal.ts';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../../src-main/statistics/random.ts';
 import type { EvaluationItem } from '../../src-main/contract/entities.ts';
 import { compareSubjects } from '../../src-main/evaluation/compare.ts';
+import { scoreInterval, scoreOf, lossSums } from '../../src-main/statistics/scores.ts';
+import { studentQuantile } from '../../src-main/statistics/student.ts';
 import {
-  bootstrapInterval,
   holm,
   mcNemarExact,
+  pairedDifferenceInterval,
   wilcoxonSignedRank,
   wilsonInterval,
 } from '../../src-main/statistics/intervals.ts';
@@ -16,10 +17,18 @@ const recorded = JSON.parse(readFileSync(new URL('recorded/statistics.json', imp
   wilcoxon: { differences: number[]; p: number }[];
   mcnemar: { onlyA: number; onlyB: number; p: number }[];
   wilson: { successes: number; n: number; interval: [number, number] }[];
+  paired: { both: number; onlyA: number; onlyB: number; neither: number; newcombe: [number, number] }[];
+  ratio: {
+    tokens: number[];
+    losses: number[];
+    interval: [number, number];
+    bootstrap: [number, number] | null;
+  }[];
+  quantiles: { freedom: number; t: number }[];
   tails: { z: number; p: number }[];
 };
 
-describe('as scipy', () => {
+describe('as scipy and statsmodels', () => {
   it("Wilcoxon's signed-rank test, exact and approximate, with ties and zeros", () => {
     for (const { differences, p } of recorded.wilcoxon)
       expect(Math.abs(wilcoxonSignedRank(differences) / p - 1), `n = ${differences.length}`).toBeLessThan(
@@ -34,6 +43,26 @@ describe('as scipy', () => {
     for (const { successes, n, interval } of recorded.wilson)
       wilsonInterval(successes, n).forEach((bound, i) => expect(bound).toBeCloseTo(interval[i]!, 10));
   });
+  it("Newcombe's interval of a paired difference, with a width also where nothing differs", () => {
+    for (const { newcombe, ...counts } of recorded.paired)
+      pairedDifferenceInterval(counts).forEach((bound, i) => expect(bound).toBeCloseTo(newcombe[i]!, 10));
+    // Airway hyper-responsiveness: the published interval (Fagerland, Lydersen and Laake 2014) is 0.026 to 0.507.
+    const [low, high] = pairedDifferenceInterval({ both: 1, onlyA: 1, onlyB: 7, neither: 12 });
+    expect([low.toFixed(3), high.toFixed(3)]).toEqual(['0.026', '0.507']);
+  });
+  it('the interval of a perplexity, close to what resampling gives', () => {
+    for (const { tokens, losses, interval, bootstrap } of recorded.ratio) {
+      const sums = lossSums(losses.map((lossSum, i) => ({ lossSum, tokens: tokens[i]! })));
+      const found = scoreInterval(sums, tokens.length);
+      found.forEach((bound, i) => expect(bound / interval[i]! - 1).toBeCloseTo(0, 8));
+      const score = scoreOf(sums, tokens.length);
+      bootstrap?.forEach((bound, i) => expect(Math.abs(found[i]! - bound)).toBeLessThan(0.02 * score));
+    }
+  });
+  it("Student's quantiles", () => {
+    for (const { freedom, t } of recorded.quantiles)
+      expect(studentQuantile(freedom, 0.95), String(freedom)).toBeCloseTo(t, 8);
+  });
   it('tails of the normal distribution', () => {
     for (const { z, p } of recorded.tails) expect(Math.abs(normalTail(z) / p - 1)).toBeLessThan(1e-9);
   });
@@ -44,16 +73,30 @@ it("Holm's correction keeps the order of the tests", () => {
   expect(holm([0.9])).toEqual([0.9]);
 });
 
-it('the bootstrap interval of a mean covers it about as often as it claims', () => {
-  let covered = 0;
-  for (let seed = 0; seed < 100; seed++) {
-    const random = createRandom(1000 + seed);
-    const values = Array.from({ length: 40 }, () => random.next() - 0.5);
-    const mean = (indices: Int32Array) => indices.reduce((sum, i) => sum + values[i]!, 0) / indices.length;
-    const [low, high] = bootstrapInterval(40, mean, { seed, resamples: 400 });
-    if (low <= 0 && high >= 0) covered++;
-  }
-  expect(covered).toBeGreaterThan(85);
+it('an interval is made from sums, however many items: nothing is drawn or walked through again', () => {
+  let steps = 0;
+  const rows = {
+    *[Symbol.iterator]() {
+      for (let i = 0; i < 50_000; i++, steps++) yield { lossSum: 20 + (i % 7), tokens: 10 };
+    },
+  };
+  const sums = lossSums(rows);
+  const [low, high] = scoreInterval(sums, 50_000);
+  expect(steps).toBe(50_000);
+  expect([low, scoreOf(sums, 50_000), high].map((value) => value.toFixed(2))).toEqual([
+    '9.96',
+    '9.97',
+    '9.99',
+  ]);
+  expect(scoreInterval(lossSums([{ lossSum: 20, tokens: 10 }]), 1)).toEqual([1, Number.MAX_VALUE]);
+  for (const bound of scoreInterval(
+    lossSums([
+      { lossSum: 1, tokens: 10 },
+      { lossSum: 9000, tokens: 1 },
+    ]),
+    2,
+  ))
+    expect(Number.isFinite(bound)).toBe(true);
 });
 
 it('a test of something that is not a number is refused, not answered', () => {
@@ -109,6 +152,11 @@ describe('comparisons', () => {
     expect(c!.sentence).toMatch(/^b is better than a/);
     const [none] = compareSubjects('gsm8k', 'd', [subject('a', right(0)), subject('b', right(1))]);
     expect(none!.sentence).toMatch(/beyond both models/);
+    // None right of 20 with both: a difference of up to 16 points may be hidden.
+    const twenty = () => items(Array.from({ length: 20 }, () => ({ correct: false })));
+    const [zeros] = compareSubjects('gsm8k', 'd', [subject('a', twenty()), subject('b', twenty())]);
+    expect(zeros!.interval.map((bound) => bound.toFixed(3))).toEqual(['-0.161', '0.161']);
+    expect(zeros!.sentence).toContain('95 % interval −16.1 to +16.1');
   });
   it('corrects over all pairs', () => {
     const three = [0, 0.1, 0.2].map((shift, i) => subject(`s${i}`, losses(shift)));

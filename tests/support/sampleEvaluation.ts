@@ -20,6 +20,7 @@ export function sampleEvaluation(rest: Partial<Evaluation> = {}): Evaluation {
     score: 0.5,
     metric: 'accuracy',
     interval: [0.2, 0.8],
+    sums: null,
     forecast: null,
     measured: null,
     createdAt: '2026-01-01T00:00:00.000Z',

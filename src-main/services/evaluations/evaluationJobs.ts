@@ -1,13 +1,13 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EvaluationItem, Example } from '../../contract/entities.ts';
+import type { EvaluationItem, Example, ScoreSums } from '../../contract/entities.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
 import { readRawRows } from '../../data/rows.ts';
 import { fitToContext } from '../../data/tokenize.ts';
 import type { EngineEvent } from '../../engine/process/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
-import { bootstrapInterval, wilsonInterval } from '../../statistics/intervals.ts';
+import { lossSums } from '../../statistics/scores.ts';
 import { writeTokenFile } from '../../formats/files/tokenFile.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import { shotsFor, type EvaluationData } from './evaluationData.ts';
@@ -21,8 +21,7 @@ export type EvaluationSettings = Omit<ProcedureParsedInput<'evaluations.start'>,
 /** What a benchmark made of a subject. */
 export interface Outcome {
   items: EvaluationItem[];
-  score: number;
-  interval: [number, number];
+  sums: ScoreSums;
   peakMemoryBytes: number;
 }
 
@@ -52,7 +51,10 @@ export function prepareEvaluation(
     : prepareGsm8k(context, subject, data, settings, signal);
 }
 
-const longestOf = (rows: readonly { length: number }[]) => Math.max(1, ...rows.map(({ length }) => length));
+/** A loop: a call with one argument for each row ends with too many rows. */
+function longestOf(rows: readonly { length: number }[]): number {
+  return rows.reduce((longest, { length }) => Math.max(longest, length), 1);
+}
 
 async function preparePerplexity(
   { paths, engine }: ServiceContext,
@@ -88,16 +90,7 @@ async function preparePerplexity(
           answer: null,
           target: null,
         }));
-        const overall = (indices: Iterable<number>) => {
-          let [loss, tokens] = [0, 0];
-          for (const i of indices) {
-            loss += scored[i]!.lossSum;
-            tokens += scored[i]!.tokens;
-          }
-          return Math.exp(loss / tokens);
-        };
-        const interval = bootstrapInterval(scored.length, overall, { seed: settings.seed });
-        return { items, score: overall(scored.keys()), interval, peakMemoryBytes };
+        return { items, sums: lossSums(scored), peakMemoryBytes };
       } finally {
         rmSync(tokenFile, { force: true });
       }
@@ -154,8 +147,7 @@ async function prepareGsm8k(
         return { index: i, ...grade, loss: null, tokens: row.ids.length, output: row.text };
       });
       const right = graded.filter((item) => item.correct).length;
-      const interval = wilsonInterval(right, graded.length);
-      return { items: graded, score: right / graded.length, interval, peakMemoryBytes };
+      return { items: graded, sums: { kind: 'right', right }, peakMemoryBytes };
     },
   };
 }

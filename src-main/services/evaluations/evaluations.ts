@@ -8,6 +8,7 @@ import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import type { EngineEvent } from '../../engine/process/protocol.ts';
 import { compareSubjects } from '../../evaluation/compare.ts';
 import { gsm8kVersion } from '../../evaluation/gsm8k.ts';
+import { scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { ensureProject } from '../../store/projects.ts';
 import {
   evaluationItems,
@@ -96,10 +97,12 @@ export function createEvaluationService(
     const begin = performance.now();
     const outcome = await prepared.run({ signal, onEvent });
     const seconds = (performance.now() - begin) / 1000;
-    if (!Number.isFinite(outcome.score))
+    const { sums, items } = outcome;
+    const score = scoreOf(sums, items.length);
+    if (!Number.isFinite(score))
       throw new StudioError(
         'loss_not_finite',
-        `The ${settings.benchmark} of ${subject.name} is ${outcome.score}: its losses are not finite.`,
+        `The ${settings.benchmark} of ${subject.name} is ${score}: its losses are not finite.`,
         'Train it again with a lower learning rate, or evaluate an earlier checkpoint.',
       );
     const evaluation: Evaluation = {
@@ -116,16 +119,17 @@ export function createEvaluationService(
       shots: isPerplexity ? 0 : settings.shots,
       seed: settings.seed,
       precision: settings.precision,
-      n: outcome.items.length,
-      score: outcome.score,
+      n: items.length,
+      score,
       metric: isPerplexity ? 'perplexity' : 'accuracy',
-      interval: outcome.interval,
+      interval: scoreInterval(sums, items.length),
+      sums,
       forecast,
       measured: { peakMemoryBytes: outcome.peakMemoryBytes, seconds },
       createdAt: new Date().toISOString(),
     };
     ensureProject(context.writable(), project);
-    insertEvaluation(context.writable(), evaluation, key, outcome.items);
+    insertEvaluation(context.writable(), evaluation, key, items);
     emit({ type: 'evaluation', evaluation });
     return evaluation;
   }
