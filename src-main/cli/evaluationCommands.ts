@@ -2,6 +2,7 @@ import {
   benchmarkNames,
   benchmarkNameSchema,
   type BenchmarkName,
+  type Comparison,
   type Evaluation,
 } from '../contract/entities.ts';
 import { procedures } from '../contract/procedures.ts';
@@ -81,10 +82,11 @@ export async function evalCommand(args: readonly string[], command: CommandConte
         );
       done.push(await evaluations.start(input, command.signal));
     }
+    const items = await Promise.all(done.map(({ id }) => evaluations.items(id)));
     output.result(
       {
         benchmarks: done.map(
-          ({ id, benchmark, version, shots, n, score, interval, dataPath, subject, seed, ...rest }) => ({
+          ({ benchmark, version, shots, n, score, interval, dataPath, subject, seed, ...rest }, i) => ({
             benchmark,
             version,
             shots,
@@ -96,7 +98,7 @@ export async function evalCommand(args: readonly string[], command: CommandConte
             seed,
             forecast: rest.forecast,
             measured: rest.measured,
-            items: evaluations.items(id),
+            items: items[i],
           }),
         ),
       },
@@ -141,7 +143,16 @@ export async function compareCommand(args: readonly string[], command: CommandCo
       comparisons: done.flatMap((result) => result.comparisons),
     };
     output.result(all, () =>
-      [describe(all.evaluations), '', ...all.comparisons.map(({ sentence }) => sentence)].join('\n'),
+      [describe(all.evaluations), '', ...all.comparisons.flatMap(comparisonText)].join('\n'),
     );
   });
+}
+
+/** The verdict, what else may be its reason, and how to read its figures. */
+function comparisonText({ sentence, confounders, notes }: Comparison): string[] {
+  return [
+    sentence,
+    ...(confounders.length > 0 ? [`  What else differs: ${confounders.join('; ')}.`] : []),
+    ...notes.map((note) => `  ${note}`),
+  ];
 }

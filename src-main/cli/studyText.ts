@@ -57,10 +57,16 @@ export function studyText(study: Study, runs: readonly (Run | undefined)[]): str
 export function outcomeText({ arms }: Study, { pairs }: StudyOutcome): string {
   if (pairs.length === 0) return 'No two settings have a held-out loss of the same seed yet.';
   return pairs
-    .map(({ first, second, n, difference, interval }) => {
+    .map(({ first, second, n, difference, interval, pAdjusted, verdict }) => {
       const [a, b] = [arms[first]!.label, arms[second]!.label];
       const range = interval ? ` (95 % interval ${interval[0].toFixed(4)} to ${interval[1].toFixed(4)})` : '';
-      return `${a} against ${b}: held-out loss ${difference.toFixed(4)} nats${range}, ${n === 1 ? 'one seed: says nothing about chance' : `${n} seeds`}.`;
+      const found =
+        verdict === 'cannot_tell' ? 'cannot tell' : `${verdict === 'first_better' ? a : b} is better`;
+      const chance =
+        pAdjusted === null
+          ? 'one seed: says nothing about chance'
+          : `${n} seeds: ${found}, p = ${pAdjusted.toPrecision(2)}${pairs.length > 1 ? ' (Holm)' : ''}`;
+      return `${a} against ${b}: held-out loss ${difference.toFixed(4)} nats${range}, ${chance}.`;
     })
     .join('\n');
 }

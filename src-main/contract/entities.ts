@@ -305,8 +305,14 @@ export const comparisonSchema = z.object({
   /** p after Holm's correction over all pairs of the same call. */
   pAdjusted: z.number(),
   verdict: z.enum(['a_better', 'b_better', 'cannot_tell']),
+  /** Items on which the two differ: with fewer than six, no outcome would be a proof. */
+  differing: z.number().int(),
   /** The verdict as a sentence that names data, items and uncertainty. */
   sentence: z.string(),
+  /** What else tells the two apart, and may be the reason of a difference: `steps: 260 against 200`. */
+  confounders: z.array(z.string()),
+  /** What must be known to read the figures. */
+  notes: z.array(z.string()),
 });
 export type Comparison = z.infer<typeof comparisonSchema>;
 
@@ -336,6 +342,8 @@ export const answerSchema = z.object({
    * with.
    */
   comparison: comparisonSchema.nullable(),
+  /** Newer scores that say nothing about the question, as sentences that say why. */
+  passedOver: z.array(z.string()),
 });
 export type Answer = z.infer<typeof answerSchema>;
 

@@ -115,6 +115,10 @@ export const studyOutcomeSchema = z.object({
       interval: z.tuple([z.number(), z.number()]).nullable(),
       /** Standard deviation of the differences between seeds; null with fewer than two. */
       deviation: z.number().nullable(),
+      /** p of Student's test, corrected by Holm over the pairs; null with fewer than two seeds. */
+      pAdjusted: z.number().nullable(),
+      /** Which has the lower loss, where that p is below 0.05. */
+      verdict: z.enum(['first_better', 'second_better', 'cannot_tell']),
     }),
   ),
 });

@@ -3,7 +3,6 @@ import type { Dataset } from '../contract/entities.ts';
 import type { ProcedureHandlers } from '../contract/procedures.ts';
 import { StudioError } from '../contract/errors.ts';
 import { createEngineHost, type EngineHost } from '../engine/process/supervisor.ts';
-import { readAnswer } from '../services/evaluations/answers.ts';
 import type { ServiceContext } from '../services/context.ts';
 import { createDatasetService, type DatasetService } from '../services/data/datasets.ts';
 import { clearUploads, receiveDataset, type Upload } from '../services/data/datasetUpload.ts';
@@ -23,7 +22,7 @@ import { repairRuntime } from '../services/machine/repair.ts';
 import { createRunService, type RunService } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/starter.ts';
-import { readScatter } from '../services/evaluations/scatter.ts';
+import { readAnswer, readScatter } from '../services/evaluations/storedScores.ts';
 import { createStudyService, type StudyService } from '../services/plan/studies.ts';
 import { createTrash, type Trash } from '../services/trash.ts';
 import { studioVersion } from '../services/machine/version.ts';
@@ -135,7 +134,7 @@ export function createCore(options: {
     'projects.create': async ({ title }) => projects.create(title),
     'projects.update': async ({ project: reference, ...changes }) => projects.update(reference, changes),
     'projects.open': async ({ project: reference }) => projects.open(reference),
-    'projects.answer': async () => readAnswer(context),
+    'projects.answer': () => readAnswer(context),
     'models.list': async () => models.list(),
     'models.get': async ({ model }) => models.get(model),
     'models.add': (input, { signal }) => models.add(input, signal),
@@ -211,7 +210,7 @@ export function createCore(options: {
       return {};
     },
     'plan.calibration': () => forecasts.calibration(),
-    'plan.scatter': async () => readScatter(context, studies),
+    'plan.scatter': () => readScatter(context, studies),
     'plan.lengths': ({ model, dataset }, { signal }) => forecasts.lengths(model, dataset, signal),
     'plan.probe': (input, { signal }) => forecasts.probe(input, signal),
     'studies.list': async () => studies.list(),
@@ -225,7 +224,7 @@ export function createCore(options: {
     },
     'studies.restore': async ({ study }) => studies.restore(study),
     'evaluations.list': async (request) => evaluations.slice(request),
-    'evaluations.items': async ({ evaluation }) => evaluations.items(evaluation),
+    'evaluations.items': ({ evaluation }) => evaluations.items(evaluation),
     'evaluations.start': (input, { signal }) => evaluations.start(input, signal),
     'evaluations.forecast': (input, { signal }) => evaluations.forecast(input, signal),
     'evaluations.compare': (input, { signal }) => evaluations.compare(input, signal),

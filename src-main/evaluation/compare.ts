@@ -1,23 +1,38 @@
-import type { BenchmarkName, Comparison, EvaluationItem } from '../contract/entities.ts';
+import type { BenchmarkName, Comparison, EvaluationItem, Run } from '../contract/entities.ts';
+import type { ItemScatter } from '../contract/scatter.ts';
 import { StudioError } from '../contract/errors.ts';
 import { holm, mcNemarExact, pairedDifferenceInterval, wilcoxonSignedRank } from '../statistics/intervals.ts';
-import { mean, meanInterval } from '../statistics/seeds.ts';
+import { deviation, mean, meanInterval } from '../statistics/seeds.ts';
+import { confounders } from './confounders.ts';
 
 /** A subject's graded items. */
 export interface Graded {
   name: string;
-  /** Seed that the run was trained with. */
-  seed: number;
+  /** What was trained; null: the base model, or an adapter from elsewhere. */
+  run: Run | null;
   /** Hash of the data it was graded on. */
   dataHash: string;
   items: readonly EvaluationItem[];
 }
 
+/** What is said beside the figures. */
+export interface ComparisonOptions {
+  /** Pairs from which this one was chosen by its scores; p values are corrected for them. */
+  chosenOf?: number;
+  /** What must be known to read the figures. */
+  notes?: readonly string[];
+}
+
 /** Below this accuracy of both, a benchmark says nothing about the difference of two models. */
 const beyondReach = 0.02;
 const significance = 0.05;
-/** With fewer items no paired test reaches the level above, and their losses say nothing about others. */
+/** With fewer items that differ no paired test reaches the level above, whatever the outcome (Tarone 1990). */
 const fewestItems = 6;
+
+/** Whether some outcome on the items that differ would have shown a difference. */
+export function couldTell({ differing }: Pick<Comparison, 'differing'>): boolean {
+  return differing >= fewestItems;
+}
 
 /**
  * Compares every pair of subjects on the same items: accuracy by McNemar's exact test with Newcombe's interval of the
@@ -29,6 +44,7 @@ export function compareSubjects(
   benchmark: BenchmarkName,
   data: string,
   subjects: readonly Graded[],
+  { chosenOf = 1, notes = [] }: ComparisonOptions = {},
 ): Comparison[] {
   const pairs = subjects.flatMap((a, i) => subjects.slice(i + 1).map((b) => [a, b] as const));
   const raw = pairs.map(([a, b]) => {
@@ -36,16 +52,24 @@ export function compareSubjects(
     return benchmark === 'perplexity' ? compareLoss(a, b) : compareAccuracy(a, b);
   });
   const adjusted = holm(raw.map(({ pValue }) => pValue));
+  const correction =
+    pairs.length > 1
+      ? `, Holm over ${pairs.length} pairs`
+      : chosenOf > 1
+        ? `, Bonferroni over the ${chosenOf} pairs of what was scored`
+        : '';
   return raw.map((result, i) => {
     const [a, b] = pairs[i]!;
-    const pAdjusted = adjusted[i]!;
+    const pAdjusted = Math.min(1, chosenOf * adjusted[i]!);
     const lowerIsBetter = benchmark === 'perplexity';
     const bWins = lowerIsBetter ? result.difference < 0 : result.difference > 0;
     const verdict = pAdjusted >= significance ? 'cannot_tell' : bWins ? 'b_better' : 'a_better';
     const comparison = { benchmark, a: a.name, b: b.name, ...result, pAdjusted, verdict } as const;
     return {
       ...comparison,
-      sentence: sentence(comparison, data, { pairs: pairs.length, seeds: [a.seed, b.seed] }),
+      sentence: sentence(comparison, data, correction, [a, b]),
+      confounders: confounders(a.run, b.run),
+      notes: [...notes],
     };
   });
 }
@@ -66,7 +90,7 @@ function checkSameItems(a: Graded, b: Graded): void {
 
 type Raw = Pick<
   Comparison,
-  'metric' | 'n' | 'scoreA' | 'scoreB' | 'difference' | 'interval' | 'test' | 'pValue'
+  'metric' | 'n' | 'scoreA' | 'scoreB' | 'difference' | 'interval' | 'test' | 'pValue' | 'differing'
 >;
 
 function compareAccuracy(a: Graded, b: Graded): Raw {
@@ -86,6 +110,7 @@ function compareAccuracy(a: Graded, b: Graded): Raw {
     interval: pairedDifferenceInterval(counts),
     test: 'mcnemar_exact',
     pValue: mcNemarExact(onlyA, onlyB),
+    differing: onlyA + onlyB,
   };
 }
 
@@ -112,13 +137,15 @@ function compareLoss(a: Graded, b: Graded): Raw {
     interval: meanInterval(differences) ?? [difference, difference],
     test: 'wilcoxon_signed_rank',
     pValue: wilcoxonSignedRank(differences),
+    differing: differences.filter((value) => value !== 0).length,
   };
 }
 
 function sentence(
-  c: Omit<Comparison, 'sentence'>,
+  c: Omit<Comparison, 'sentence' | 'confounders' | 'notes'>,
   data: string,
-  { pairs, seeds }: { pairs: number; seeds: readonly [number, number] },
+  correction: string,
+  [a, b]: readonly [Graded, Graded],
 ): string {
   const isLoss = c.metric === 'mean_loss';
   const show = (value: number) =>
@@ -130,15 +157,21 @@ function sentence(
       ? `too few items for an interval: at least ${fewestItems} are needed to show any difference`
       : `95 % interval ${shown(c.interval[0])} to ${shown(c.interval[1])}`;
   const test = c.test === 'mcnemar_exact' ? "McNemar's exact test" : "Wilcoxon's signed-rank test";
-  const correction = pairs > 1 ? `, Holm over ${pairs} pairs` : '';
+  const few =
+    c.n >= fewestItems && !couldTell(c)
+      ? `; they differ on ${c.differing === 0 ? 'no item' : `only ${c.differing}`}, and fewer than ${fewestItems} show nothing`
+      : '';
+  const [seedA, seedB] = [a, b].map(({ run }) => run?.config.seed);
   const seedWords =
-    seeds[0] === seeds[1]
-      ? `one run each, seed ${seeds[0]}`
-      : `one run each, seeds ${seeds[1]} and ${seeds[0]}`;
+    seedA === undefined || seedB === undefined
+      ? 'one run'
+      : seedA === seedB
+        ? `one run each, seed ${seedA}`
+        : `one run each, seeds ${seedB} and ${seedA}`;
   const basis =
     `on ${c.n} ${c.n === 1 ? 'item' : 'items'} of ${data}: ${show(c.scoreB)} against ${show(c.scoreA)}` +
     `${isLoss ? ', mean over items' : ''}, difference ${shown(c.difference)} ${unit} (${uncertainty}); ` +
-    `${test}, p = ${c.pAdjusted.toPrecision(2)}${correction}; ${seedWords}`;
+    `${test}, p = ${c.pAdjusted.toPrecision(2)}${correction}${few}; ${seedWords}`;
   if (c.verdict === 'cannot_tell' && !isLoss && c.scoreA < beyondReach && c.scoreB < beyondReach)
     return `This benchmark is beyond both models: accuracy is near 0, so it cannot tell ${c.a} and ${c.b} apart (${basis}).`;
   switch (c.verdict) {
@@ -155,4 +188,32 @@ function sentence(
 
 function signed(value: number, digits: number): string {
   return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`;
+}
+
+/**
+ * How two subjects' answers to the same items differ, item by item; null where fewer than two items were graded by
+ * both.
+ */
+export function itemScatter(
+  first: readonly EvaluationItem[],
+  second: readonly EvaluationItem[],
+): Pick<ItemScatter, 'items' | 'difference' | 'discordance' | 'deviation'> | null {
+  const theirs = new Map(second.map((item) => [item.index, item]));
+  const pairs = first.flatMap((item) => {
+    const other = theirs.get(item.index);
+    return other ? [[item, other] as const] : [];
+  });
+  const graded = pairs.flatMap(([a, b]) =>
+    a.correct === null || b.correct === null ? [] : [Number(b.correct) - Number(a.correct)],
+  );
+  if (graded.length >= 2)
+    return {
+      items: graded.length,
+      difference: mean(graded),
+      discordance: graded.filter((difference) => difference !== 0).length / graded.length,
+      deviation: null,
+    };
+  const losses = pairs.flatMap(([a, b]) => (a.loss === null || b.loss === null ? [] : [b.loss - a.loss]));
+  if (losses.length < 2) return null;
+  return { items: losses.length, difference: mean(losses), discordance: null, deviation: deviation(losses) };
 }

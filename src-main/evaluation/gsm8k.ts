@@ -54,11 +54,6 @@ export function flexibleAnswer(output: string): string {
   return last ? (last[1] ?? last[2] ?? '[invalid]') : '[invalid]';
 }
 
-/** The number behind the first `#### `, or `[invalid]`. */
-export function strictAnswer(output: string): string {
-  return strictPattern.exec(output)?.[1] ?? '[invalid]';
-}
-
 /** Grades an output against the reference solution. */
 export function gradeGsm8k(
   output: string,

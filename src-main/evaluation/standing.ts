@@ -4,16 +4,17 @@ import type { Evaluation, Project } from '../contract/entities.ts';
 type TrainableOf = (runId: string) => number | null;
 
 /**
- * The evaluations that answer a project's question so far: of those on the same items with the same prompts the group
- * that was added to last, of each subject the newest, within the project's limits, best first. With equal scores the
- * one with fewer parameters leads. The base model stands in it for comparison, whatever the limit.
- * @returns empty where nothing that fits the question was scored
+ * The groups of evaluations that can answer a project's question: each on the same items with the same prompts, of each
+ * subject the newest, within the project's limits, best first. With equal scores the one with fewer parameters comes
+ * first. The base model stands in them for comparison, whatever the limit.
+ * @returns only groups with an adapter; those in which adapters meet come first, then those with the base model beside
+ * then the others, and of each kind the one that was added to last
  */
-export function standing(
+export function standings(
   evaluations: readonly Evaluation[],
   goal: Pick<Project, 'benchmark' | 'maxTrainable'>,
   trainableOf: TrainableOf,
-): Evaluation[] {
+): Evaluation[][] {
   const newestFirst = [...evaluations].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
   const groups = new Map<string, Evaluation[]>();
   for (const evaluation of newestFirst) {
@@ -27,13 +28,16 @@ export function standing(
     );
     if (isNew) group.push(evaluation);
   }
-  const adapters = (group: readonly Evaluation[]) => group.filter(({ runId }) => runId !== null).length;
-  const candidates = [...groups.values()];
-  const chosen =
-    candidates.find((group) => adapters(group) > 1) ??
-    candidates.find((group) => adapters(group) > 0 && group.length > 1) ??
-    candidates.find((group) => adapters(group) > 0);
-  return [...(chosen ?? [])].sort((a, b) => betterFirst(a, b) || size(a, trainableOf) - size(b, trainableOf));
+  return [...groups.values()]
+    .filter((group) => meeting(group) > 0)
+    .sort((a, b) => meeting(b) - meeting(a))
+    .map((group) => group.sort((a, b) => betterFirst(a, b) || size(a, trainableOf) - size(b, trainableOf)));
+}
+
+/** 3: adapters meet; 2: one meets the base model; 1: one adapter alone; 0: no adapter. */
+export function meeting(group: readonly Evaluation[]): number {
+  const adapters = group.filter(({ runId }) => runId !== null).length;
+  return adapters > 1 ? 3 : adapters === 0 ? 0 : group.length > 1 ? 2 : 1;
 }
 
 /** Evaluations of one group were made on the same items with the same prompts. */

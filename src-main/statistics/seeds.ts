@@ -1,4 +1,5 @@
-import { studentQuantile } from './student.ts';
+import { holm } from './intervals.ts';
+import { studentQuantile, studentTest } from './student.ts';
 import type { StudyOutcome } from '../contract/studies.ts';
 
 /** A score of a setting with one seed. */
@@ -10,7 +11,8 @@ export interface SeedScore {
 
 /**
  * Compares settings over seeds. Runs of one seed have the same held-out rows and the same order of data, so that
- * differences are taken seed by seed: what a seed does to both settings alike falls out.
+ * differences are taken seed by seed: what a seed does to both settings alike falls out. P values are Student's,
+ * corrected by Holm over all pairs that have two seeds.
  *
  * @param arms number of settings
  */
@@ -40,8 +42,16 @@ export function compareOverSeeds(arms: number, scores: readonly SeedScore[]): St
         difference: mean(differences),
         interval: meanInterval(differences),
         deviation: differences.length < 2 ? null : deviation(differences),
+        pAdjusted: null,
+        verdict: 'cannot_tell',
       });
     }
+  }
+  const tested = outcome.pairs.filter((pair) => pair.deviation !== null);
+  const adjusted = holm(tested.map((pair) => studentTest(pair.difference, pair.deviation!, pair.n)));
+  for (const [i, pair] of tested.entries()) {
+    pair.pAdjusted = adjusted[i]!;
+    if (pair.pAdjusted < 0.05) pair.verdict = pair.difference < 0 ? 'first_better' : 'second_better';
   }
   return outcome;
 }

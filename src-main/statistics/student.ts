@@ -24,6 +24,12 @@ function nearNormal(freedom: number, z: number): number {
   return z + first / freedom + second / freedom ** 2 + third / freedom ** 3;
 }
 
+/** Two-sided p of Student's test that a mean is not 0, of at least two values. */
+export function studentTest(mean: number, deviation: number, n: number): number {
+  if (deviation === 0) return mean === 0 ? 1 : 0;
+  return Math.max(0, 1 - within((Math.abs(mean) * Math.sqrt(n)) / deviation, n - 1));
+}
+
 /** P(|T| < t) (Abramowitz and Stegun 26.7.3, 26.7.4). */
 function within(t: number, freedom: number): number {
   const angle = Math.atan(t / Math.sqrt(freedom));

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import {
   evaluationItemSchema,
   evaluationSchema,
@@ -89,11 +90,32 @@ export function insertEvaluation(
   })();
 }
 
-export function evaluationItems({ readable }: ReadableDatabase, evaluationId: string): EvaluationItem[] {
-  return readable
-    .prepare('SELECT entity FROM evaluation_items WHERE evaluation_id = ? ORDER BY position')
-    .all(evaluationId)
-    .map((row) => evaluationItemSchema.parse(entityOf(row)));
+/** So many items are read in one go: more would keep the core from everything else. */
+const itemsAtOnce = 2000;
+
+/** An evaluation's items in the order of its file, with pauses in which the process can do other things. */
+export async function readEvaluationItems(
+  { readable }: ReadableDatabase,
+  evaluationId: string,
+): Promise<EvaluationItem[]> {
+  const slice = readable.prepare(
+    'SELECT entity FROM evaluation_items WHERE evaluation_id = ? AND position >= ? ORDER BY position LIMIT ?',
+  );
+  const items: EvaluationItem[] = [];
+  for (;;) {
+    const rows = slice.all(evaluationId, items.length, itemsAtOnce);
+    for (const row of rows) items.push(evaluationItemSchema.parse(entityOf(row)));
+    if (rows.length < itemsAtOnce) return items;
+    await setImmediate();
+  }
+}
+
+/** Whether a project has an evaluation. */
+export function hasEvaluation({ readable }: ReadableDatabase, project: string, id: string): boolean {
+  const row = readable
+    .prepare(`SELECT 1 FROM evaluations WHERE project = ? AND id = ? AND ${ofKeptRun}`)
+    .get(project, id);
+  return row !== undefined;
 }
 
 /** Newest first. */

@@ -1,4 +1,4 @@
-import type { Evaluation } from '../../src-main/contract/entities.ts';
+import type { Comparison, Evaluation } from '../../src-main/contract/entities.ts';
 
 /** Numbers as people read them. Every function names its unit; exact values go into a title beside it. */
 
@@ -86,7 +86,7 @@ export function digitsFor(halfWidth: number): number {
 /** With fewer items a perplexity has no interval worth showing. */
 export const fewestItems = 6;
 
-/** 63.5 % (60.9 to 66.1), 0 % (0 to 16), or 12.40 (12.10 to 12.71) for a perplexity: bounds are not as far to both sides. */
+/** 63.5 % (60.9 to 66.1), 0 % (0 to 16), or 12.40 (12.10 to 12.71) for a perplexity: bounds lie unevenly around it. */
 export function score({
   score: value,
   interval: [low, high],
@@ -99,4 +99,21 @@ export function score({
   const digits = metric === 'accuracy' ? (half < 5 ? 1 : 0) : Math.min(3, digitsFor(half));
   const show = (number: number) => (factor * number).toFixed(digits);
   return `${show(value)}${metric === 'accuracy' ? ' %' : ''} (${show(low)} to ${show(high)})`;
+}
+
+/** A verdict in words: nobody leads where a test cannot tell. A sign is never alone: words stand beside it. */
+export function verdictOf({ verdict, a, b }: Pick<Comparison, 'verdict' | 'a' | 'b'>): {
+  sign: string;
+  words: string;
+} {
+  switch (verdict) {
+    case 'b_better':
+      return { sign: '↑', words: `${b} is better than ${a}` };
+    case 'a_better':
+      return { sign: '↓', words: `${b} is worse than ${a}` };
+    case 'cannot_tell':
+      return { sign: '≈', words: `Cannot tell ${b} and ${a} apart yet` };
+    default:
+      throw new Error(`unknown verdict ${String(verdict satisfies never)}`);
+  }
 }

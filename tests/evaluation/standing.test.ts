@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { standing } from '../../src-main/evaluation/standing.ts';
+import { standings } from '../../src-main/evaluation/standing.ts';
 import { sampleEvaluation } from '../support/sampleEvaluation.ts';
 
 const anything = { benchmark: null, maxTrainable: null };
@@ -7,6 +7,8 @@ const sizes: Record<string, number | null> = { small: 1000, large: 9000, unknown
 const trainable = (id: string) => sizes[id] ?? null;
 const scored = (run: string | null, score: number, rest = {}) =>
   sampleEvaluation({ runId: run, subject: run ?? 'base', score, ...rest });
+/** The group that answers where all of them could. */
+const standing = (...args: Parameters<typeof standings>) => standings(...args)[0] ?? [];
 const subjects = (...args: Parameters<typeof standing>) => standing(...args).map(({ subject }) => subject);
 
 describe('the standing of a project', () => {
@@ -42,6 +44,8 @@ describe('the standing of a project', () => {
       scored('large', 0.9, { createdAt: '2026-01-03', dataHash: 'other' }),
     ];
     expect(subjects(entries, anything, trainable)).toEqual(['small', 'large']);
+    // The newer group stands behind it: the base model could still join its adapter.
+    expect(standings(entries, anything, trainable).map((group) => group.length)).toEqual([2, 1]);
   });
 
   it('takes the newest score of a subject, and the benchmark that the question names', () => {

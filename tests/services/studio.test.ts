@@ -105,7 +105,7 @@ describe('from a model folder to a compared and exported adapter', () => {
       neverAborted,
     );
     expect(exact.n).toBe(8);
-    expect(core.evaluations.items(exact.id).every(({ output }) => output !== null)).toBe(true);
+    expect((await core.evaluations.items(exact.id)).every(({ output }) => output !== null)).toBe(true);
     const again = await core.evaluations.start(
       { ...settings, adapter: 'id', benchmark: 'gsm8k', path: dataFile },
       neverAborted,

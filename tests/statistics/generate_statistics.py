@@ -46,7 +46,13 @@ for n, scatter in ((2, 0.3), (8, 0.5), (200, 0.4), (600, 1.0)):
     half = stats.t.ppf(0.975, n - 1) * error
     drawn = stats.bootstrap((losses, tokens), lambda a, b, axis=-1: np.exp(a.sum(axis) / b.sum(axis)), paired=True, method="percentile", rng=np.random.default_rng(2)).confidence_interval if n >= 200 else None
     ratio.append({"tokens": tokens.tolist(), "losses": losses.tolist(), "interval": [float(np.exp(mean - half)), float(np.exp(mean + half))], "bootstrap": drawn and [float(drawn.low), float(drawn.high)]})
+student = []
+for n, shift in ((2, 1.0), (3, 0.5), (8, 0.1), (20, -0.4)):
+    d = rng.normal(shift, 1, n).round(6)
+    found = stats.ttest_1samp(d, 0)
+    ci = found.confidence_interval(0.95)
+    student.append({"values": d.tolist(), "p": float(found.pvalue), "interval": [float(ci.low), float(ci.high)]})
 quantiles = [{"freedom": f, "t": float(stats.t.ppf(0.975, f))} for f in (1, 2, 9, 100, 1000, 1001, 50_000)]
 tails = [{"z": z, "p": float(stats.norm.sf(z))} for z in (0.0, 0.5, 1.96, 2.7, 3.0, 6.0, 12.0)]
 out = pathlib.Path(__file__).parent / "recorded" / "statistics.json"
-out.write_text(json.dumps({"wilcoxon": wilcoxon, "mcnemar": mcnemar, "wilson": wilson, "paired": paired, "ratio": ratio, "quantiles": quantiles, "tails": tails}) + "\n")
+out.write_text(json.dumps({"wilcoxon": wilcoxon, "mcnemar": mcnemar, "wilson": wilson, "paired": paired, "ratio": ratio, "student": student, "quantiles": quantiles, "tails": tails}) + "\n")

@@ -1,10 +1,9 @@
 import { normalTail } from '../../src-main/statistics/normal.ts';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { EvaluationItem } from '../../src-main/contract/entities.ts';
-import { compareSubjects } from '../../src-main/evaluation/compare.ts';
 import { scoreInterval, scoreOf, lossSums } from '../../src-main/statistics/scores.ts';
-import { studentQuantile } from '../../src-main/statistics/student.ts';
+import { deviation, mean, meanInterval } from '../../src-main/statistics/seeds.ts';
+import { studentQuantile, studentTest } from '../../src-main/statistics/student.ts';
 import {
   holm,
   mcNemarExact,
@@ -24,6 +23,7 @@ const recorded = JSON.parse(readFileSync(new URL('recorded/statistics.json', imp
     interval: [number, number];
     bootstrap: [number, number] | null;
   }[];
+  student: { values: number[]; p: number; interval: [number, number] }[];
   quantiles: { freedom: number; t: number }[];
   tails: { z: number; p: number }[];
 };
@@ -57,6 +57,12 @@ describe('as scipy and statsmodels', () => {
       found.forEach((bound, i) => expect(bound / interval[i]! - 1).toBeCloseTo(0, 8));
       const score = scoreOf(sums, tokens.length);
       bootstrap?.forEach((bound, i) => expect(Math.abs(found[i]! - bound)).toBeLessThan(0.02 * score));
+    }
+  });
+  it("Student's test and interval of a mean", () => {
+    for (const { values, p, interval } of recorded.student) {
+      expect(studentTest(mean(values), deviation(values), values.length)).toBeCloseTo(p, 10);
+      meanInterval(values)!.forEach((bound, i) => expect(bound).toBeCloseTo(interval[i]!, 8));
     }
   });
   it("Student's quantiles", () => {
@@ -101,82 +107,4 @@ it('an interval is made from sums, however many items: nothing is drawn or walke
 
 it('a test of something that is not a number is refused, not answered', () => {
   expect(() => wilcoxonSignedRank([1, NaN])).toThrow(/not finite/);
-});
-
-function items(values: { correct?: boolean; loss?: number | null }[]): EvaluationItem[] {
-  return values.map(({ correct = null, loss = null }, index) => ({
-    index,
-    correct: correct ?? null,
-    loss,
-    tokens: 10,
-    output: null,
-    answer: null,
-    target: null,
-  }));
-}
-
-describe('comparisons', () => {
-  const losses = (shift: number) =>
-    items(Array.from({ length: 40 }, (_, i) => ({ loss: 2 + Math.sin(i) / 10 + shift + i / 1e4 })));
-  const subject = (name: string, graded: EvaluationItem[], dataHash = 'h') => ({
-    name,
-    seed: name === 'id' ? 7 : 0,
-    items: graded,
-    dataHash,
-  });
-
-  it('a lower loss is better, and the sentence says on what and how sure', () => {
-    const [c] = compareSubjects('perplexity', 'test.jsonl', [
-      subject('lora', losses(0)),
-      subject('id', losses(0.1)),
-    ]);
-    expect(c).toMatchObject({ verdict: 'a_better', n: 40, metric: 'mean_loss' });
-    expect(c!.sentence).toMatch(
-      /^id is worse than lora on 40 items of test.jsonl: .* difference \+0.100 nats .* Wilcoxon's signed-rank test, p = .*; one run each, seeds 7 and 0\.$/,
-    );
-  });
-  it('gives no interval where there are too few items for one', () => {
-    const few = (shift: number) => losses(shift).slice(0, 1);
-    const [c] = compareSubjects('perplexity', 'd', [subject('a', few(0)), subject('b', few(0.4))]);
-    expect(c!.verdict).toBe('cannot_tell');
-    expect(c!.sentence).toMatch(/on 1 item of d: .* \(too few items for an interval: at least 6/);
-  });
-  it('equal losses cannot be told apart', () => {
-    const [c] = compareSubjects('perplexity', 'd', [subject('a', losses(0)), subject('b', losses(0))]);
-    expect(c).toMatchObject({ verdict: 'cannot_tell', pAdjusted: 1 });
-  });
-  it('verdict and sentence agree where one is near zero and the other is not', () => {
-    const right = (n: number) => items(Array.from({ length: 1319 }, (_, i) => ({ correct: i < n })));
-    const [c] = compareSubjects('gsm8k', 'd', [subject('a', right(0)), subject('b', right(20))]);
-    expect(c!.verdict).toBe('b_better');
-    expect(c!.sentence).toMatch(/^b is better than a/);
-    const [none] = compareSubjects('gsm8k', 'd', [subject('a', right(0)), subject('b', right(1))]);
-    expect(none!.sentence).toMatch(/beyond both models/);
-    // None right of 20 with both: a difference of up to 16 points may be hidden.
-    const twenty = () => items(Array.from({ length: 20 }, () => ({ correct: false })));
-    const [zeros] = compareSubjects('gsm8k', 'd', [subject('a', twenty()), subject('b', twenty())]);
-    expect(zeros!.interval.map((bound) => bound.toFixed(3))).toEqual(['-0.161', '0.161']);
-    expect(zeros!.sentence).toContain('95 % interval −16.1 to +16.1');
-  });
-  it('corrects over all pairs', () => {
-    const three = [0, 0.1, 0.2].map((shift, i) => subject(`s${i}`, losses(shift)));
-    const compared = compareSubjects('perplexity', 'd', three);
-    expect(compared).toHaveLength(3);
-    for (const c of compared) expect(c.pAdjusted).toBeGreaterThan(c.pValue);
-    expect(compared[0]!.sentence).toContain('Holm over 3 pairs');
-  });
-  it('refuses other items, other data and losses that are not finite', () => {
-    expect(() =>
-      compareSubjects('perplexity', 'd', [subject('a', losses(0)), subject('b', losses(0).slice(1))]),
-    ).toThrow(/not graded on the same items \(40 and 39\)/);
-    expect(() =>
-      compareSubjects('perplexity', 'd', [subject('a', losses(0)), subject('b', losses(0), 'other')]),
-    ).toThrow(/not graded on the same items/);
-    expect(() =>
-      compareSubjects('perplexity', 'd', [
-        subject('a', losses(0)),
-        subject('b', items(Array.from({ length: 40 }, () => ({ loss: NaN })))),
-      ]),
-    ).toThrow(/no finite loss/);
-  });
 });

@@ -39,5 +39,36 @@ it('compares seed by seed, so that what a seed does to both falls out', () => {
   expect(arms[0]!.deviation).toBeCloseTo(10, 9);
   expect(arms[2]!.deviation).toBeNull();
   // The seeds differ by ten, the settings by exactly one.
-  expect(pairs).toEqual([{ first: 0, second: 1, n: 3, difference: -1, interval: [-1, -1], deviation: 0 }]);
+  expect(pairs).toEqual([
+    {
+      first: 0,
+      second: 1,
+      n: 3,
+      difference: -1,
+      interval: [-1, -1],
+      deviation: 0,
+      pAdjusted: 0,
+      verdict: 'first_better',
+    },
+  ]);
+});
+
+it('claims nothing that a test over all pairs does not carry', () => {
+  const seeds = [0.1, 0.2, 0.36];
+  const scores = (shift: number, arm: number) =>
+    seeds.map((value, seed) => ({ arm, seed, value: value * shift }));
+  const alone = compareOverSeeds(2, [...scores(1, 0), ...scores(0.2, 1)]).pairs;
+  const among = compareOverSeeds(
+    4,
+    [0, 1, 2, 3].flatMap((arm) => scores([1, 0.2, 0.9, 0.3][arm]!, arm)),
+  ).pairs;
+  const p = ({ pAdjusted }: { pAdjusted: number | null }) => pAdjusted!;
+  // The interval of the pair ends at 0 or above; by itself its p is just above 0.05, among six it is further off.
+  expect(p(among[0]!)).toBeGreaterThan(p(alone[0]!));
+  expect(among.every((pair) => (pair.verdict === 'cannot_tell') === p(pair) >= 0.05)).toBe(true);
+  const single = compareOverSeeds(2, [
+    { arm: 0, seed: 0, value: 1 },
+    { arm: 1, seed: 0, value: 2 },
+  ]);
+  expect(single.pairs[0]).toMatchObject({ pAdjusted: null, verdict: 'cannot_tell' });
 });

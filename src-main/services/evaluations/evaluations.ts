@@ -7,14 +7,16 @@ import type { EvaluationOutlook } from '../../contract/forecast.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import type { EngineEvent } from '../../engine/process/protocol.ts';
 import { compareSubjects } from '../../evaluation/compare.ts';
+import { lossFigures } from '../../evaluation/confounders.ts';
 import { gsm8kVersion } from '../../evaluation/gsm8k.ts';
 import { scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { ensureProject } from '../../store/projects.ts';
 import {
-  evaluationItems,
   findEvaluation,
+  hasEvaluation,
   insertEvaluation,
   listEvaluations,
+  readEvaluationItems,
   sliceEvaluations,
 } from '../../store/results.ts';
 import { missing, newId, type ServiceContext } from '../context.ts';
@@ -32,7 +34,8 @@ export interface EvaluationService {
   list(): Evaluation[];
   /** Some of them. */
   slice(request: SliceRequest): ListSlice<Evaluation>;
-  items(reference: string): EvaluationItem[];
+  /** @throws StudioError not_found */
+  items(reference: string): Promise<EvaluationItem[]>;
   /** Scores a subject; an evaluation with the same subject, data and settings is returned as it is. */
   start(input: ProcedureParsedInput<'evaluations.start'>, signal: AbortSignal): Promise<Evaluation>;
   /** What `start` would take; runs nothing. */
@@ -137,15 +140,11 @@ export function createEvaluationService(
   return {
     list: () => listEvaluations(database, context.project),
     slice: (request) => sliceEvaluations(database, context.project, request),
-    items(reference) {
-      const known = listEvaluations(database, context.project);
-      if (!known.some(({ id }) => id === reference))
-        throw missing(
-          'evaluation',
-          reference,
-          known.map(({ id }) => id),
-        );
-      return evaluationItems(database, reference);
+    async items(reference) {
+      if (hasEvaluation(database, context.project, reference))
+        return readEvaluationItems(database, reference);
+      const known = listEvaluations(database, context.project).map(({ id }) => id);
+      throw missing('evaluation', reference, known);
     },
     async start({ model, adapter, ...settings }, signal) {
       const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
@@ -177,13 +176,22 @@ export function createEvaluationService(
         const subject = findSubject(context, runs, models.get(run.modelId), run.name, precision);
         evaluations.push(await evaluate(subject, { ...settings, seed: 0, precision }, signal));
       }
-      const graded = evaluations.map((evaluation, i) => ({
-        name: evaluation.subject,
-        seed: chosen[i]!.config.seed,
-        dataHash: evaluation.dataHash,
-        items: evaluationItems(database, evaluation.id),
-      }));
-      const comparisons = compareSubjects(settings.benchmark, basename(evaluations[0]!.dataPath), graded);
+      const graded = [];
+      for (const [i, { subject, dataHash, id }] of evaluations.entries())
+        graded.push({
+          name: subject,
+          run: chosen[i]!,
+          dataHash,
+          items: await readEvaluationItems(database, id),
+        });
+      const { contextLength } = models.get(first!.modelId);
+      const figures =
+        settings.benchmark === 'perplexity' && settings.path === null
+          ? lossFigures(chosen, contextLength)
+          : null;
+      const comparisons = compareSubjects(settings.benchmark, basename(evaluations[0]!.dataPath), graded, {
+        notes: figures === null ? [] : [figures],
+      });
       return { evaluations, comparisons };
     },
   };

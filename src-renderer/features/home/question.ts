@@ -1,4 +1,4 @@
-import type { Answer, Comparison, Evaluation, Project, Run } from '../../../src-main/contract/entities.ts';
+import type { Answer, Evaluation, Project, Run } from '../../../src-main/contract/entities.ts';
 import { shortCount } from '../../ui/format.ts';
 
 /** The question as the project asks it, or as its limits put it. */
@@ -7,23 +7,6 @@ export function questionOf(project: Pick<Project, 'question' | 'benchmark' | 'ma
   const on = project.benchmark ? ` on ${project.benchmark}` : '';
   const under = project.maxTrainable ? ` under ${shortCount(project.maxTrainable)} parameters` : '';
   return `Which adapter is best${on}${under}?`;
-}
-
-/** The verdict in words; in the comparison `b` leads. A sign is never alone: words stand beside it. */
-export function verdictOf({ verdict, a, b }: Pick<Comparison, 'verdict' | 'a' | 'b'>): {
-  arrow: string;
-  words: string;
-} {
-  switch (verdict) {
-    case 'b_better':
-      return { arrow: '↑', words: `${b} is better than ${a}` };
-    case 'a_better':
-      return { arrow: '↓', words: `${b} is worse than ${a}` };
-    case 'cannot_tell':
-      return { arrow: '≈', words: `${b} leads, but cannot be told from ${a} yet` };
-    default:
-      throw new Error(`unknown verdict ${String(verdict satisfies never)}`);
-  }
 }
 
 /** Why there is no answer yet, and what would give one. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatScore } from '../../../src-main/cli/output.ts';
-import { score } from '../../../src-renderer/ui/format.ts';
+import { score, verdictOf } from '../../../src-renderer/ui/format.ts';
 
 describe('a score with its interval', () => {
   it('has bounds, which near 0 and 100 % are not as far to both sides', () => {
@@ -21,4 +21,12 @@ describe('a score with its interval', () => {
     expect(formatScore('perplexity', 12.4, few.interval)).toBe('12.40');
     expect(score({ ...few, interval: [12.1, 12.71], n: 900 })).toBe('12.40 (12.10 to 12.71)');
   });
+});
+
+it('says of nobody that it leads where the test cannot tell', () => {
+  const words = (verdict: 'a_better' | 'b_better' | 'cannot_tell') =>
+    verdictOf({ verdict, a: 'lora', b: 'idlora' }).words;
+  expect(words('cannot_tell')).toBe('Cannot tell idlora and lora apart yet');
+  expect(words('b_better')).toBe('idlora is better than lora');
+  expect(words('a_better')).toBe('idlora is worse than lora');
 });

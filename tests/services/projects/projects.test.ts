@@ -79,7 +79,7 @@ it('answers from stored scores who leads, against whom, and whether it can be to
   const home = temporaryFolder();
   const { handlers } = open(home);
   const answer = () => handlers['projects.answer']({}, { signal: neverAborted });
-  expect(await answer()).toEqual({ evaluations: [], comparison: null });
+  expect(await answer()).toEqual({ evaluations: [], comparison: null, passedOver: [] });
   const items = (right: number): EvaluationItem[] =>
     Array.from({ length: 10 }, (_, index) => ({
       index,
@@ -103,4 +103,54 @@ it('answers from stored scores who leads, against whom, and whether it can be to
   const found = await answer();
   expect(found.evaluations.map(({ subject }) => subject)).toEqual(['idlora', 'lora']);
   expect(found.comparison).toMatchObject({ a: 'lora', b: 'idlora', verdict: 'b_better', n: 10 });
+});
+
+it('keeps scores that can tell where newer ones cannot, and says which were passed over', async () => {
+  const home = temporaryFolder();
+  const { handlers } = open(home);
+  const losses = (shift: number): EvaluationItem[] =>
+    Array.from({ length: 30 }, (_, index) => ({
+      index,
+      correct: null,
+      loss: 2 + shift + Math.sin(index) / 100,
+      tokens: 10,
+      output: null,
+      answer: null,
+      target: null,
+    }));
+  const wrong = losses(0).map((item) => ({ ...item, correct: false, loss: null, target: '1' }));
+  fill(home, (database) => {
+    for (const [id, shift] of [
+      ['lora', 0],
+      ['idlora', 0.2],
+    ] as const) {
+      insertRun(
+        database,
+        sampleRun({ id, name: id, state: 'done', trainable: 1000, step: id === 'lora' ? 260 : 200 }),
+      );
+      const perplexity = {
+        benchmark: 'perplexity',
+        metric: 'perplexity',
+        score: Math.exp(2 + shift),
+      } as const;
+      insertEvaluation(
+        database,
+        sampleEvaluation({ runId: id, subject: id, n: 30, ...perplexity }),
+        id,
+        losses(shift),
+      );
+      const later = { n: 30, score: 0, createdAt: '2026-02-01T00:00:00.000Z' };
+      insertEvaluation(
+        database,
+        sampleEvaluation({ runId: id, subject: id, ...later }),
+        `${id} gsm8k`,
+        wrong,
+      );
+    }
+  });
+  const { comparison, passedOver } = await handlers['projects.answer']({}, { signal: neverAborted });
+  expect(comparison).toMatchObject({ benchmark: 'perplexity', a: 'idlora', b: 'lora', verdict: 'b_better' });
+  expect(comparison!.confounders).toEqual(['steps: 260 against 200']);
+  expect(passedOver).toHaveLength(1);
+  expect(passedOver[0]).toMatch(/^Newer scores on 30 items of gsm8k are passed over: .* differ on 0 of them/);
 });

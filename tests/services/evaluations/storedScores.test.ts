@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { EvaluationItem } from '../../../src-main/contract/entities.ts';
-import { itemScatter } from '../../../src-main/evaluation/scatter.ts';
-import { readScatter } from '../../../src-main/services/evaluations/scatter.ts';
+import { itemScatter } from '../../../src-main/evaluation/compare.ts';
+import { readScatter } from '../../../src-main/services/evaluations/storedScores.ts';
 import { openWritable } from '../../../src-main/store/database.ts';
 import { ensureProject } from '../../../src-main/store/projects.ts';
 import { insertEvaluation } from '../../../src-main/store/results.ts';
@@ -35,7 +35,7 @@ it('counts discordance and scatter item by item, whatever the order', () => {
   expect(itemScatter(losses([1]), losses([2]))).toBeNull();
 });
 
-it('pairs the newest scores of the project on the same items, and nothing else', () => {
+it('pairs the newest scores of the project on the same items, and nothing else', async () => {
   const database = openWritable(':memory:');
   ensureProject(database, 'default');
   ensureProject(database, 'other');
@@ -51,7 +51,7 @@ it('pairs the newest scores of the project on the same items, and nothing else',
   add('elsewhere', [true, true, true, true], { dataHash: 'other' });
   add('theirs', [true, true, true, true], { project: 'other' });
   const studies = { list: () => [], outcome: () => ({ arms: [], pairs: [] }) };
-  const scatter = readScatter({ database, project: 'default' }, studies);
+  const scatter = await readScatter({ database, project: 'default' }, studies);
   expect(scatter.items).toEqual([
     {
       benchmark: 'gsm8k',

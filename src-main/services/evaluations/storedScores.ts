@@ -1,0 +1,109 @@
+import { basename } from 'node:path';
+import type { Answer, Comparison, Evaluation } from '../../contract/entities.ts';
+import type { ItemScatter, Scatter, SeedScatter } from '../../contract/scatter.ts';
+import { compareSubjects, couldTell, itemScatter } from '../../evaluation/compare.ts';
+import { meeting, sameItems, standings } from '../../evaluation/standing.ts';
+import { findProject } from '../../store/projects.ts';
+import { listEvaluations, readEvaluationItems } from '../../store/results.ts';
+import { findRun, trainableOf } from '../../store/runs.ts';
+import type { ServiceContext } from '../context.ts';
+import type { StudyService } from '../plan/studies.ts';
+
+/** What a project's stored scores say, without running anything. */
+type Stored = Pick<ServiceContext, 'database' | 'project'>;
+
+/**
+ * What the open project's scores say about its question. The newest scores answer it; where no outcome of theirs could
+ * have shown a difference, older ones of the same kind that could do so stand, and the newer are named.
+ */
+export async function readAnswer(stored: Stored): Promise<Answer> {
+  const { database, project } = stored;
+  const goal = findProject(database, project) ?? { benchmark: null, maxTrainable: null };
+  const groups = standings(listEvaluations(database, project), goal, (id) => trainableOf(database, id));
+  const best = groups.filter((group) => meeting(group) === meeting(groups[0]!));
+  const passedOver: string[] = [];
+  let newest: Answer | null = null;
+  for (const evaluations of best) {
+    const comparison = await compareBest(stored, evaluations);
+    newest ??= { evaluations, comparison, passedOver: [] };
+    if (!comparison) break;
+    if (couldTell(comparison)) return { evaluations, comparison, passedOver };
+    passedOver.push(
+      `Newer scores on ${comparison.n} items of ${comparison.benchmark} are passed over: ` +
+        `${comparison.b} and ${comparison.a} differ on ${comparison.differing} of them, which could show nothing.`,
+    );
+  }
+  return newest ?? { evaluations: [], comparison: null, passedOver: [] };
+}
+
+/** The best adapter of a group (`b`) against the next best, or against the base model; null where it is alone. */
+async function compareBest(
+  { database, project }: Stored,
+  evaluations: readonly Evaluation[],
+): Promise<Comparison | null> {
+  const leader = evaluations.find(({ runId }) => runId !== null);
+  const rival =
+    evaluations.find((other) => other !== leader && other.runId !== null) ??
+    evaluations.find((other) => other !== leader);
+  if (!leader || !rival) return null;
+  const graded = [];
+  for (const evaluation of [rival, leader])
+    graded.push({
+      name: evaluation.subject,
+      run: evaluation.runId === null ? null : findRun(database, project, evaluation.runId),
+      dataHash: evaluation.dataHash,
+      items: await readEvaluationItems(database, evaluation.id),
+    });
+  // The two were chosen by their scores: all pairs of the group count.
+  const chosenOf = (evaluations.length * (evaluations.length - 1)) / 2;
+  return compareSubjects(leader.benchmark, basename(leader.dataPath), graded, { chosenOf })[0]!;
+}
+
+/** So many pairs are told of, the newest: a person chooses among them. */
+const mostPairs = 12;
+/** Of one group of scores, so many subjects are paired with each other. */
+const mostSubjects = 4;
+
+/** What the project's own scores and studies say of scatter: the ground on which a sample size stands. */
+export async function readScatter(
+  { database, project }: Stored,
+  studies: Pick<StudyService, 'list' | 'outcome'>,
+): Promise<Scatter> {
+  const groups = new Map<string, Evaluation[]>();
+  for (const evaluation of listEvaluations(database, project)) {
+    const key = sameItems(evaluation);
+    const group = groups.get(key) ?? [];
+    groups.set(key, group);
+    const isNew = !group.some(({ subject }) => subject === evaluation.subject);
+    if (isNew && group.length < mostSubjects) group.push(evaluation);
+  }
+  const pairs = [...groups.values()]
+    .flatMap((group) =>
+      group.flatMap((first, i) => group.slice(i + 1).map((second) => [first, second] as const)),
+    )
+    .slice(0, mostPairs);
+  const items: ItemScatter[] = [];
+  for (const [first, second] of pairs) {
+    const mine = await readEvaluationItems(database, first.id);
+    const found = itemScatter(mine, await readEvaluationItems(database, second.id));
+    const { benchmark } = first;
+    if (found) items.push({ benchmark, first: first.subject, second: second.subject, ...found });
+  }
+  const seeds = studies.list().flatMap((study): SeedScatter[] =>
+    studies.outcome(study.id).pairs.flatMap((pair) =>
+      pair.deviation === null
+        ? []
+        : [
+            {
+              study: study.name,
+              first: study.arms[pair.first]!.label,
+              second: study.arms[pair.second]!.label,
+              seeds: pair.n,
+              difference: pair.difference,
+              deviation: pair.deviation,
+            },
+          ],
+    ),
+  );
+  return { items, seeds: seeds.slice(0, mostPairs) };
+}

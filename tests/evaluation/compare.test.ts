@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import type { EvaluationItem, Run } from '../../src-main/contract/entities.ts';
+import { trainConfigSchema } from '../../src-main/contract/training.ts';
+import { compareSubjects, couldTell } from '../../src-main/evaluation/compare.ts';
+import { confounders, lossFigures } from '../../src-main/evaluation/confounders.ts';
+import { sampleRun } from '../support/sampleRun.ts';
+
+const run = (name: string, seed: number, changes: Partial<Run> = {}, config = {}) =>
+  sampleRun({
+    name,
+    config: trainConfigSchema.parse({ adapter: { method: 'lora', rank: 4, alpha: 8 }, seed, ...config }),
+    ...changes,
+  });
+
+function items(values: { correct?: boolean; loss?: number | null }[]): EvaluationItem[] {
+  return values.map(({ correct = null, loss = null }, index) => ({
+    index,
+    correct: correct ?? null,
+    loss,
+    tokens: 10,
+    output: null,
+    answer: null,
+    target: null,
+  }));
+}
+
+describe('comparisons', () => {
+  const losses = (shift: number) =>
+    items(Array.from({ length: 40 }, (_, i) => ({ loss: 2 + Math.sin(i) / 10 + shift + i / 1e4 })));
+  const subject = (name: string, graded: EvaluationItem[], dataHash = 'h') => ({
+    name,
+    run: run(name, name === 'id' ? 7 : 0),
+    items: graded,
+    dataHash,
+  });
+
+  it('a lower loss is better, and the sentence says on what and how sure', () => {
+    const [c] = compareSubjects('perplexity', 'test.jsonl', [
+      subject('lora', losses(0)),
+      subject('id', losses(0.1)),
+    ]);
+    expect(c).toMatchObject({ verdict: 'a_better', n: 40, metric: 'mean_loss' });
+    expect(c!.sentence).toMatch(
+      /^id is worse than lora on 40 items of test.jsonl: .* difference \+0.100 nats .* Wilcoxon's signed-rank test, p = .*; one run each, seeds 7 and 0\.$/,
+    );
+  });
+  it('gives no interval where there are too few items for one', () => {
+    const few = (shift: number) => losses(shift).slice(0, 1);
+    const [c] = compareSubjects('perplexity', 'd', [subject('a', few(0)), subject('b', few(0.4))]);
+    expect(c!.verdict).toBe('cannot_tell');
+    expect(c!.sentence).toMatch(/on 1 item of d: .* \(too few items for an interval: at least 6/);
+  });
+  it('equal losses cannot be told apart', () => {
+    const [c] = compareSubjects('perplexity', 'd', [subject('a', losses(0)), subject('b', losses(0))]);
+    expect(c).toMatchObject({ verdict: 'cannot_tell', pAdjusted: 1 });
+  });
+  it('verdict and sentence agree where one is near zero and the other is not', () => {
+    const right = (n: number) => items(Array.from({ length: 1319 }, (_, i) => ({ correct: i < n })));
+    const [c] = compareSubjects('gsm8k', 'd', [subject('a', right(0)), subject('b', right(20))]);
+    expect(c!.verdict).toBe('b_better');
+    expect(c!.sentence).toMatch(/^b is better than a/);
+    const [none] = compareSubjects('gsm8k', 'd', [subject('a', right(0)), subject('b', right(1))]);
+    expect(none!.sentence).toMatch(/beyond both models/);
+    // None right of 20 with both: a difference of up to 16 points may be hidden.
+    const twenty = () => items(Array.from({ length: 20 }, () => ({ correct: false })));
+    const [zeros] = compareSubjects('gsm8k', 'd', [subject('a', twenty()), subject('b', twenty())]);
+    expect(zeros!.interval.map((bound) => bound.toFixed(3))).toEqual(['-0.161', '0.161']);
+    expect(zeros!.sentence).toContain('95 % interval −16.1 to +16.1');
+    expect(zeros!.sentence).toContain('they differ on no item, and fewer than 6 show nothing');
+    expect(couldTell(zeros!)).toBe(false);
+  });
+  it('corrects over all pairs', () => {
+    const three = [0, 0.1, 0.2].map((shift, i) => subject(`s${i}`, losses(shift)));
+    const compared = compareSubjects('perplexity', 'd', three);
+    expect(compared).toHaveLength(3);
+    for (const c of compared) expect(c.pAdjusted).toBeGreaterThan(c.pValue);
+    expect(compared[0]!.sentence).toContain('Holm over 3 pairs');
+  });
+  it('corrects for what a pair was chosen from', () => {
+    const pair = [subject('a', losses(0)), subject('b', losses(0.1))];
+    const [alone] = compareSubjects('perplexity', 'd', pair);
+    const [chosen] = compareSubjects('perplexity', 'd', pair, { chosenOf: 6 });
+    expect(chosen!.pAdjusted).toBeCloseTo(6 * alone!.pAdjusted, 12);
+    expect(chosen!.sentence).toContain('Bonferroni over the 6 pairs of what was scored');
+  });
+  it('refuses other items, other data and losses that are not finite', () => {
+    expect(() =>
+      compareSubjects('perplexity', 'd', [subject('a', losses(0)), subject('b', losses(0).slice(1))]),
+    ).toThrow(/not graded on the same items \(40 and 39\)/);
+    expect(() =>
+      compareSubjects('perplexity', 'd', [subject('a', losses(0)), subject('b', losses(0), 'other')]),
+    ).toThrow(/not graded on the same items/);
+    expect(() =>
+      compareSubjects('perplexity', 'd', [
+        subject('a', losses(0)),
+        subject('b', items(Array.from({ length: 40 }, () => ({ loss: NaN })))),
+      ]),
+    ).toThrow(/no finite loss/);
+  });
+});
+
+describe('what else tells two runs apart', () => {
+  it('is nothing where only the method does, and where one of them was not trained', () => {
+    const idlora = run('b', 0, {}, { adapter: { method: 'idlora', rank: 8, alpha: 8 }, evalEvery: 10 });
+    expect(confounders(run('a', 0), idlora)).toEqual([]);
+    expect(confounders(null, run('b', 3))).toEqual([]);
+  });
+
+  it('names steps, data, rows, seed, context, model, precision and every other option', () => {
+    const contract = { datasetHash: 'one', rows: 90, trainRows: 88, heldOutRows: 2, truncatedRows: 0 };
+    const rest = { droppedRows: 0, tokens: 1, trainedTokens: 1, packing: null };
+    const a = run('a', 0, { step: 200, dataContract: { ...contract, ...rest } });
+    const b = run(
+      'b',
+      1,
+      {
+        step: 260,
+        modelId: 'other',
+        modelName: 'large',
+        datasetName: 'more sums',
+        dataContract: { ...contract, ...rest, datasetHash: 'two', trainRows: 44 },
+      },
+      { context: 128, batch: 8, precision: 'bf16', learningRate: 1e-3 },
+    );
+    expect(confounders(a, b)).toEqual([
+      'base model: large against tiny',
+      'data: more sums against sums',
+      'trained rows: 44 against 88',
+      'steps: 260 against 200',
+      'rows a step: 8 x 1 against 4 x 1',
+      'seed: 1 against 0',
+      'context: 128 tokens against 256 tokens',
+      'learning rate: 0.001 against 0.0002',
+      'precision: bf16 against f32',
+    ]);
+  });
+
+  it('compares options that are added to the configuration later', () => {
+    const [a, b] = [run('a', 0), run('b', 0)];
+    const [mine, theirs] = [a, b].map((one, i) => ({
+      ...one,
+      config: { ...one.config, promptTemplate: `t${i}` },
+    }));
+    expect(confounders(mine!, theirs!)).toEqual(['prompt template: t1 against t0']);
+  });
+
+  it('takes the steps of the state that is scored', () => {
+    const kept = { keepBest: true };
+    const best = (step: number) => ({ step: 300, best: { step, loss: 1 } });
+    expect(confounders(run('a', 0, best(200), kept), run('b', 0, best(200), kept))).toEqual([]);
+    expect(confounders(run('a', 0, best(100), kept), run('b', 0, best(200), kept))).toEqual([
+      'steps: 200 against 100',
+    ]);
+  });
+
+  it('says why losses are not those of the run pages', () => {
+    expect(lossFigures([run('a', 0), run('b', 0)], 512)).toMatch(
+      /mean over tokens; .* mean over items, .* up to the model's 512 tokens, there up to the training's 256\.$/,
+    );
+    expect(lossFigures([run('a', 0)], 256)).not.toMatch(/up to/);
+    expect(lossFigures([], 256)).toBeNull();
+  });
+});
