@@ -49,11 +49,11 @@ export async function demoCommand(args: readonly string[], command: CommandConte
     const names = runs.map(({ name }) => name);
     const common = { runs: names, shots: 0, maxTokens: 160 };
     const onHeldOut = await core.evaluations.compare(
-      { ...common, benchmark: 'perplexity', path: null, limit: null },
+      { ...common, benchmark: 'perplexity', data: null, limit: null },
       command.signal,
     );
     const onTest = await core.evaluations.compare(
-      { ...common, benchmark: 'gsm8k', path: material.testFile, limit: testItems },
+      { ...common, benchmark: 'gsm8k', data: { path: material.testFile }, limit: testItems },
       command.signal,
     );
     output.progress('Exporting both adapters and checking the files ...');
@@ -183,7 +183,7 @@ async function evaluate(
             model,
             adapter,
             benchmark,
-            path: material.testFile,
+            data: { path: material.testFile },
             limit: testItems,
             shots: 0,
             maxTokens: 160,

@@ -6,6 +6,7 @@ import {
   type Evaluation,
 } from '../contract/entities.ts';
 import { procedures } from '../contract/procedures.ts';
+import { leakWarning } from '../evaluation/confounders.ts';
 import {
   check,
   list,
@@ -31,8 +32,9 @@ const benchmarkOptions = {
 } as const;
 
 function benchmarkSettings(values: Values) {
+  const path = text(values, 'path');
   return {
-    path: text(values, 'path'),
+    data: path === undefined ? undefined : { path },
     limit: number(values, 'limit'),
     shots: number(values, 'shots'),
     maxTokens: number(values, 'max-tokens'),
@@ -96,6 +98,7 @@ export async function evalCommand(args: readonly string[], command: CommandConte
             subject,
             data: dataPath,
             seed,
+            leak: rest.leak,
             forecast: rest.forecast,
             measured: rest.measured,
             items: items[i],
@@ -120,8 +123,11 @@ export function describe(done: readonly Evaluation[]): string {
       e.dataPath,
     ]),
   );
+  const leaks = done.flatMap(leakWarning);
   const poor = done.some((e) => e.metric === 'accuracy' && e.score < 0.02);
-  return poor ? `${table}\nAccuracy is near 0: this benchmark is beyond the model.` : table;
+  return [table, ...(poor ? ['Accuracy is near 0: this benchmark is beyond the model.'] : []), ...leaks].join(
+    '\n',
+  );
 }
 
 /** compare RUN RUN2 ... --benchmark B */
@@ -149,10 +155,10 @@ export async function compareCommand(args: readonly string[], command: CommandCo
 }
 
 /** The verdict, what else may be its reason, and how to read its figures. */
-function comparisonText({ sentence, confounders, notes }: Comparison): string[] {
+function comparisonText({ sentence, confounders, warnings, notes }: Comparison): string[] {
   return [
     sentence,
     ...(confounders.length > 0 ? [`  What else differs: ${confounders.join('; ')}.`] : []),
-    ...notes.map((note) => `  ${note}`),
+    ...[...warnings, ...notes].map((line) => `  ${line}`),
   ];
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sharedSentence } from '../budget/studies/studyData.ts';
 import { datasetFormatSchema } from '../contract/entities.ts';
 import { largestTask } from '../data/formats.ts';
 import { check, parseCommand, text, usageError } from './arguments.ts';
@@ -117,10 +118,12 @@ export async function datasetsCommand(
         });
         const { foreignTasks } = dataset.statistics;
         if (foreignTasks) output.progress(foreignTaskNote(foreignTasks));
-        output.result(
-          dataset,
-          () =>
+        const shared = await datasets.shared(dataset.id);
+        output.result({ ...dataset, shared }, () =>
+          [
             `Added the dataset "${dataset.name}": ${formatCount(dataset.rows)} rows, format ${dataset.format}.`,
+            ...shared.map((rows) => sharedSentence(dataset, rows)),
+          ].join('\n'),
         );
         return;
       }
@@ -146,7 +149,8 @@ export async function datasetsCommand(
       case 'show': {
         const dataset = datasets.get(only(positionals, 'datasets show NAME'));
         const sample = await datasets.rows(dataset.id, { offset: 0, limit: 3 });
-        output.result({ ...dataset, sample }, () => JSON.stringify({ ...dataset, sample }, null, 2));
+        const shown = { ...dataset, shared: await datasets.shared(dataset.id), sample };
+        output.result(shown, () => JSON.stringify(shown, null, 2));
         return;
       }
       case 'remove': {

@@ -75,6 +75,16 @@ export const datasetFormats = ['gsm8k', 'alpaca', 'prompt_completion', 'chat', '
 export const datasetFormatSchema = z.enum(datasetFormats);
 export type DatasetFormat = z.infer<typeof datasetFormatSchema>;
 
+/** Rows of a dataset that stand elsewhere as well, recognized by their text. */
+export const sharedRowsSchema = z.object({
+  /** A benchmark's test set, or another dataset. */
+  with: z.string(),
+  rows: z.number().int(),
+  /** Rows of the dataset. */
+  of: z.number().int(),
+});
+export type SharedRows = z.infer<typeof sharedRowsSchema>;
+
 export const datasetSchema = z.object({
   id,
   name: z.string(),
@@ -97,6 +107,8 @@ export const datasetSchema = z.object({
     /** Rows whose field `task` is no number of a task, with one such value as JSON: it is not read. Absent: none. */
     foreignTasks: z.object({ rows: z.number().int(), example: z.string() }).optional(),
   }),
+  /** Rows of benchmarks' test sets that it holds; empty as well in datasets from before it was found. */
+  benchmarkRows: z.array(sharedRowsSchema).default([]),
   createdAt: time,
 });
 export type Dataset = z.infer<typeof datasetSchema>;
@@ -282,6 +294,8 @@ export const evaluationSchema = z.object({
   interval: z.tuple([z.number(), z.number()]),
   /** Null in evaluations from before they were kept. */
   sums: scoreSumsSchema.nullable().default(null),
+  /** Scored items that stand in the rows that the adapter was trained on; null: not known. */
+  leak: z.object({ items: z.number().int(), dataset: z.string() }).nullable().default(null),
   /** What was foreseen when it started, and what it took; null in evaluations from before it was kept. */
   forecast: evaluationForecastSchema.nullable().default(null),
   measured: evaluationMeasurementSchema.nullable().default(null),
@@ -311,6 +325,8 @@ export const comparisonSchema = z.object({
   sentence: z.string(),
   /** What else tells the two apart, and may be the reason of a difference: `steps: 260 against 200`. */
   confounders: z.array(z.string()),
+  /** What makes the comparison doubtful: scored items that were trained on. */
+  warnings: z.array(z.string()),
   /** What must be known to read the figures. */
   notes: z.array(z.string()),
 });

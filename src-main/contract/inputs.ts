@@ -11,14 +11,21 @@ export const runName = z.string().min(1).max(100);
 export const repository = z.string().min(1).max(300);
 export const nothing = z.object({});
 
+/** Rows that are scored: those of a dataset, of which the studio keeps a copy, or those of a file. */
+export const scoredData = z.union([
+  z.strictObject({ dataset: reference }),
+  z.strictObject({ path: z.string().min(1) }),
+]);
+export type ScoredData = z.infer<typeof scoredData>;
+
 /** What is scored, and how. */
 export const evaluationInput = z.object({
   model: reference,
   /** A run or a PEFT adapter folder; null: the base model. */
   adapter: reference.nullable().default(null),
   benchmark: benchmarkNameSchema,
-  /** Data file; null: the run's held-out rows (perplexity only). */
-  path: z.string().nullable().default(null),
+  /** Null: the run's held-out rows (perplexity only). */
+  data: scoredData.nullable().default(null),
   limit: z.number().int().min(1).nullable().default(null),
   shots: z.number().int().min(0).max(20).default(0),
   maxTokens: z.number().int().min(1).max(4096).default(256),

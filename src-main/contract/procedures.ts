@@ -15,9 +15,10 @@ import {
   projectSchema,
   queueSchema,
   runSchema,
+  sharedRowsSchema,
 } from './entities.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
-import { evaluationInput, nothing, reference, repository, runName, task } from './inputs.ts';
+import { evaluationInput, nothing, reference, repository, runName, scoredData, task } from './inputs.ts';
 import {
   curvesSchema,
   logLevelSchema,
@@ -175,6 +176,8 @@ export const procedures = {
     output: z.array(exampleSchema),
   },
   'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },
+  /** Its rows that stand in benchmarks' test sets or in other datasets. */
+  'datasets.shared': { input: z.object({ dataset: reference }), output: z.array(sharedRowsSchema) },
   'datasets.restore': { input: z.object({ dataset: z.string().min(1) }), output: datasetSchema },
 
   /**
@@ -345,7 +348,8 @@ export const procedures = {
     input: z.object({
       runs: z.array(reference).min(2),
       benchmark: benchmarkNameSchema,
-      path: z.string().nullable().default(null),
+      /** Null: the rows that all the runs held out (perplexity only). */
+      data: scoredData.nullable().default(null),
       limit: z.number().int().min(1).nullable().default(null),
       shots: z.number().int().min(0).max(20).default(0),
       maxTokens: z.number().int().min(1).max(4096).default(256),

@@ -170,6 +170,7 @@ export function createCore(options: {
     'datasets.get': async ({ dataset }) => datasets.get(dataset),
     'datasets.add': (input) => datasets.add(input),
     'datasets.rows': ({ dataset, ...range }) => datasets.rows(dataset, range),
+    'datasets.shared': ({ dataset }) => datasets.shared(dataset),
     'datasets.restore': async ({ dataset }) => datasets.restore(dataset),
     'datasets.remove': async ({ dataset }) => {
       datasets.remove(dataset);

@@ -19,6 +19,8 @@ export interface Graded {
 export interface ComparisonOptions {
   /** Pairs from which this one was chosen by its scores; p values are corrected for them. */
   chosenOf?: number;
+  /** What makes it doubtful. */
+  warnings?: readonly string[];
   /** What must be known to read the figures. */
   notes?: readonly string[];
 }
@@ -44,7 +46,7 @@ export function compareSubjects(
   benchmark: BenchmarkName,
   data: string,
   subjects: readonly Graded[],
-  { chosenOf = 1, notes = [] }: ComparisonOptions = {},
+  { chosenOf = 1, warnings = [], notes = [] }: ComparisonOptions = {},
 ): Comparison[] {
   const pairs = subjects.flatMap((a, i) => subjects.slice(i + 1).map((b) => [a, b] as const));
   const raw = pairs.map(([a, b]) => {
@@ -69,6 +71,7 @@ export function compareSubjects(
       ...comparison,
       sentence: sentence(comparison, data, correction, [a, b]),
       confounders: confounders(a.run, b.run),
+      warnings: [...warnings],
       notes: [...notes],
     };
   });
@@ -142,7 +145,7 @@ function compareLoss(a: Graded, b: Graded): Raw {
 }
 
 function sentence(
-  c: Omit<Comparison, 'sentence' | 'confounders' | 'notes'>,
+  c: Omit<Comparison, 'sentence' | 'confounders' | 'warnings' | 'notes'>,
   data: string,
   correction: string,
   [a, b]: readonly [Graded, Graded],

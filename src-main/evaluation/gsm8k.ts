@@ -1,6 +1,5 @@
-import type { RawRow } from '../data/rows.ts';
+import type { Example } from '../contract/entities.ts';
 import { createRandom } from '../statistics/random.ts';
-import { StudioError } from '../contract/errors.ts';
 
 /**
  * GSM8K as lm-evaluation-harness 0.4 runs it: zero-shot by default, greedy, exact match of the number behind `####`
@@ -19,16 +18,9 @@ export interface Gsm8kItem {
   solution: string;
 }
 
-/** @throws StudioError dataset_invalid where the row is no GSM8K item */
-export function gsm8kItem(row: RawRow, index: number): Gsm8kItem {
-  const { question, answer } = row.value;
-  if (typeof question !== 'string' || typeof answer !== 'string')
-    throw new StudioError(
-      'dataset_invalid',
-      `Row ${row.number} has no "question" and "answer".`,
-      'Give the GSM8K test file (test.jsonl).',
-    );
-  return { index, prompt: `Question: ${question}\nAnswer:`, solution: answer };
+/** An item from a row as it is imported: "Question: ...\nAnswer:" and the solution behind a space. */
+export function gsm8kItem({ prompt, answer }: Example, index: number): Gsm8kItem {
+  return { index, prompt, solution: answer.replace(/^ /, '') };
 }
 
 /** The few-shot text in front of an item: `count` solved examples drawn by seed from the training rows. */

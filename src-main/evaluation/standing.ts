@@ -7,8 +7,8 @@ type TrainableOf = (runId: string) => number | null;
  * The groups of evaluations that can answer a project's question: each on the same items with the same prompts, of each
  * subject the newest, within the project's limits, best first. With equal scores the one with fewer parameters comes
  * first. The base model stands in them for comparison, whatever the limit.
- * @returns only groups with an adapter; those in which adapters meet come first, then those with the base model beside
- * then the others, and of each kind the one that was added to last
+ * @returns only groups with an adapter: first those in which adapters meet, then those with the base model, then the
+ * others; of each kind the one that was added to last comes first
  */
 export function standings(
   evaluations: readonly Evaluation[],

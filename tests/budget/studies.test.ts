@@ -3,12 +3,8 @@ import { countParameters } from '../../src-main/budget/count.ts';
 import { presets, type ModelShape } from '../../src-main/shape/modelShape.ts';
 import { publishedCounts } from '../../src-main/budget/paper.ts';
 import { forecastStudy } from '../../src-main/budget/studies/forecast.ts';
-import {
-  isPaperData,
-  isPaperModel,
-  paperStudies,
-  studyNotes,
-} from '../../src-main/budget/studies/paperStudies.ts';
+import { isPaperModel, paperStudies, studyNotes } from '../../src-main/budget/studies/paperStudies.ts';
+import { checkStudyData, isPaperData } from '../../src-main/budget/studies/studyData.ts';
 import { planStudy } from '../../src-main/budget/studies/plan.ts';
 import { paperStudyIds, studyQuestionSchema, type StudyQuestion } from '../../src-main/contract/studies.ts';
 import { methods, trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
@@ -147,14 +143,22 @@ describe('the paper’s studies', () => {
   it('say where model and data are not the paper’s, and name what a small model rules out', () => {
     const study = paperStudies.find(({ id }) => id === 'table1-gsm8k-llama')!;
     const model = { name: 'mine', family: 'llama', parameters: 8_030_261_248, contextLength: 8192 };
-    const dataset = { name: 'train', sourcePath: '/data/gsm8k/train.jsonl' };
+    const dataset = { name: 'train', sourcePath: '/data/gsm8k/train.jsonl', benchmarkRows: [], rows: 7473 };
     expect(isPaperModel(study.model, model)).toBe(true);
     expect(isPaperModel(study.model, { ...model, parameters: 1e9 })).toBe(false);
     expect(isPaperData(study.data, dataset)).toBe(true);
+    // Neither by its file's name, nor by its own, nor by its rows.
+    const test = { ...dataset, name: 'test', sourcePath: '/data/gsm8k/test.jsonl', rows: 1319 };
+    expect(isPaperData(study.data, test)).toBe(false);
+    expect(isPaperData(study.data, { ...dataset, name: 'gsm8k eval' })).toBe(false);
+    const benchmarkRows = [{ with: 'GSM8K test', rows: 1319, of: 1319 }];
+    expect(isPaperData(study.data, { ...dataset, benchmarkRows })).toBe(false);
+    expect(() => checkStudyData(study.scoredWith, { ...dataset, benchmarkRows })).toThrow(/scored with them/);
+    expect(() => checkStudyData('HumanEval', { ...dataset, benchmarkRows })).not.toThrow();
     const plain = studyNotes(study, { model, dataset });
     const other = studyNotes(study, {
       model: { name: 'small', family: 'llama', parameters: 1e6, contextLength: 96 },
-      dataset: { name: 'sums', sourcePath: '/x/sums.jsonl' },
+      dataset: { name: 'sums', sourcePath: '/x/sums.jsonl', benchmarkRows: [], rows: 60 },
     });
     expect(other.slice(0, 3)).toEqual([
       'The paper trains LLaMA-3-8B; this is small: scores cannot be compared with its own.',

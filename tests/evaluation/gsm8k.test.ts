@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { toExample } from '../../src-main/data/formats.ts';
 import { readRawRows } from '../../src-main/data/rows.ts';
 import { fewShotPrefix, flexibleAnswer, gradeGsm8k, gsm8kItem } from '../../src-main/evaluation/gsm8k.ts';
 import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
@@ -25,7 +26,7 @@ describe.skipIf(!hasSharedData)(`GSM8K${sharedNote}`, () => {
     async (file) => {
       let n = 0;
       for await (const row of readRawRows(sharedData('gsm8k', file))) {
-        const item = gsm8kItem(row, n++);
+        const item = gsm8kItem(toExample(file, row, 'gsm8k'), n++);
         expect(gradeGsm8k(item.solution, item.solution), item.solution).toMatchObject({ correct: true });
       }
       expect(n).toBe(file === 'test.jsonl' ? 1319 : 7473);

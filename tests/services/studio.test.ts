@@ -94,20 +94,20 @@ describe('from a model folder to a compared and exported adapter', () => {
   it('scores perplexity on the held-out rows and exact match on a file, and remembers results', async () => {
     const settings = { model: 'tiny', limit: 8, shots: 0, maxTokens: 12, seed: 0, precision: 'f32' } as const;
     const perplexity = await core.evaluations.start(
-      { ...settings, adapter: 'lora', benchmark: 'perplexity', path: null, limit: null },
+      { ...settings, adapter: 'lora', benchmark: 'perplexity', data: null, limit: null },
       neverAborted,
     );
     expect(perplexity.n).toBe(12);
     expect(perplexity.interval[0]).toBeLessThan(perplexity.score);
     expect(Math.log(perplexity.score)).toBeCloseTo(core.runs.curves('lora').evals[0]!.loss, 4);
     const exact = await core.evaluations.start(
-      { ...settings, adapter: 'id', benchmark: 'gsm8k', path: dataFile },
+      { ...settings, adapter: 'id', benchmark: 'gsm8k', data: { path: dataFile } },
       neverAborted,
     );
     expect(exact.n).toBe(8);
     expect((await core.evaluations.items(exact.id)).every(({ output }) => output !== null)).toBe(true);
     const again = await core.evaluations.start(
-      { ...settings, adapter: 'id', benchmark: 'gsm8k', path: dataFile },
+      { ...settings, adapter: 'id', benchmark: 'gsm8k', data: { path: dataFile } },
       neverAborted,
     );
     expect(again.id).toBe(exact.id);
@@ -115,7 +115,7 @@ describe('from a model folder to a compared and exported adapter', () => {
 
   it('compares two runs on the same held-out rows', async () => {
     const { comparisons } = await core.evaluations.compare(
-      { runs: ['lora', 'id'], benchmark: 'perplexity', path: null, limit: null, shots: 0, maxTokens: 8 },
+      { runs: ['lora', 'id'], benchmark: 'perplexity', data: null, limit: null, shots: 0, maxTokens: 8 },
       neverAborted,
     );
     expect(comparisons[0]).toMatchObject({ a: 'lora', b: 'id', n: 12, test: 'wilcoxon_signed_rank' });

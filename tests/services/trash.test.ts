@@ -49,7 +49,7 @@ function reopenAfterDeath(): void {
 it('brings a run back whole: curves, checkpoints, evaluations, notes', async () => {
   const trained = await train('mine');
   core.runs.annotate('mine', { notes: 'the good one', tags: ['keep'] });
-  const settings = { model: 'tiny', benchmark: 'perplexity', path: null, limit: null } as const;
+  const settings = { model: 'tiny', benchmark: 'perplexity', data: null, limit: null } as const;
   const evaluation = await core.evaluations.start(
     { ...settings, adapter: 'mine', shots: 0, maxTokens: 8, seed: 0, precision: 'f32' },
     neverAborted,

@@ -21,6 +21,7 @@ export function sampleEvaluation(rest: Partial<Evaluation> = {}): Evaluation {
     metric: 'accuracy',
     interval: [0.2, 0.8],
     sums: null,
+    leak: null,
     forecast: null,
     measured: null,
     createdAt: '2026-01-01T00:00:00.000Z',

@@ -8,6 +8,7 @@ import {
 } from '../../contract/training.ts';
 import { publishedCounts, type PublishedCount } from '../paper.ts';
 import type { WantedArm } from './plan.ts';
+import { isPaperData, type PaperData } from './studyData.ts';
 
 /** A study of the paper that can be repeated. */
 export interface PaperStudy {
@@ -30,12 +31,6 @@ interface PaperModel {
   preset: string;
   family: string;
   parameters: number;
-}
-
-interface PaperData {
-  label: string;
-  /** In the names of a dataset or its file. */
-  pattern: RegExp;
 }
 
 const llama8b: PaperModel = {
@@ -169,7 +164,7 @@ export function studyNotes(
   { model, data }: PaperStudy,
   given: {
     model: Pick<Model, 'name' | 'family' | 'parameters' | 'contextLength'>;
-    dataset: Pick<Dataset, 'name' | 'sourcePath'>;
+    dataset: Pick<Dataset, 'name' | 'sourcePath' | 'benchmarkRows' | 'rows'>;
   },
 ): string[] {
   return [
@@ -197,15 +192,6 @@ export function isPaperModel(
 ): boolean {
   // A Llama counted with its tied head twice has up to an eighth more.
   return given.family === family && given.parameters >= parameters && given.parameters < 1.15 * parameters;
-}
-
-/** By name: what is in a file nobody can tell from the outside. */
-export function isPaperData(
-  { pattern }: PaperData,
-  { name, sourcePath }: Pick<Dataset, 'name' | 'sourcePath'>,
-): boolean {
-  const place = sourcePath.split(/[/\\]/).slice(-2).join('/');
-  return pattern.test(name) || pattern.test(place);
 }
 
 /** The rows of a study's table, with the share that the paper prints, on a model of so many positions. */

@@ -1,11 +1,18 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { datasetSchema, type Dataset, type DatasetFormat, type Example } from '../../contract/entities.ts';
+import {
+  datasetSchema,
+  type Dataset,
+  type DatasetFormat,
+  type Example,
+  type SharedRows,
+} from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { importDataset, readExamples } from '../../data/importDataset.ts';
 import { datasetFiles, datasets } from '../../store/library.ts';
 import { listAllRuns } from '../../store/runs.ts';
 import { typedPath } from '../homePaths.ts';
+import { benchmarkRows, sharedRows } from './sharedRows.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 
 export interface DatasetService {
@@ -24,6 +31,8 @@ export interface DatasetService {
   }): Promise<Dataset>;
   /** Absolute path of the studio's copy. */
   file(dataset: Dataset): string;
+  /** Its rows that stand in benchmarks' test sets or in other datasets. */
+  shared(reference: string): Promise<SharedRows[]>;
   rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
   /** Removes it; for a minute it can be restored. @throws StudioError config_invalid where runs need it */
   remove(reference: string): void;
@@ -80,8 +89,10 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       name: freeName(wish, (candidate) => known.some((other) => other.name === candidate)),
       sourcePath,
       ...imported,
+      benchmarkRows: [],
       createdAt: new Date().toISOString(),
     };
+    dataset.benchmarkRows = await benchmarkRows(context, dataset);
     datasets.insert(database_, dataset);
     emit({ type: 'datasets.changed' });
     return dataset;
@@ -101,6 +112,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       (existsSync(typedPath(reference)) ? add({ path: reference, format: 'auto' }) : get(reference)),
     add,
     file,
+    shared: (reference) => sharedRows(context, get(reference)),
     async rows(reference, range) {
       const result: Example[] = [];
       for await (const example of readExamples(file(get(reference)), range)) result.push(example);

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { Example } from '../../contract/entities.ts';
+import type { Dataset, DatasetFormat, Example } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { ScoredData } from '../../contract/inputs.ts';
 import { formatOf, toExample } from '../../data/formats.ts';
 import { readExamples } from '../../data/importDataset.ts';
 import { readRawRows } from '../../data/rows.ts';
@@ -18,13 +19,23 @@ export interface EvaluationData {
   /** A path, or words that say where the rows come from. */
   path: string;
   hash: string;
-  examples(): AsyncIterable<Example>;
-  /** Null where the rows are no file of their own. */
-  file: string | null;
+  /**
+   * Rows as prompt and answer.
+   * @param format that they must have; absent: whatever each of them has
+   * @throws StudioError dataset_invalid
+   */
+  examples(format?: DatasetFormat): AsyncIterable<Example>;
+  /** Solved examples of the same task for prompts. @throws StudioError not_found */
+  shots(): AsyncIterable<Example>;
+}
+
+/** The file or dataset that is named. @throws StudioError not_found */
+export function givenData(datasets: DatasetService, data: ScoredData): Promise<EvaluationData> {
+  return 'path' in data ? fileData(data.path) : datasetData(datasets, datasets.get(data.dataset));
 }
 
 /** A file of rows. @throws StudioError not_found */
-export async function fileData(given: string): Promise<EvaluationData> {
+async function fileData(given: string): Promise<EvaluationData> {
   const path = typedPath(given);
   if (!existsSync(path))
     throw new StudioError('not_found', `There is no file ${path}.`, 'Check the path of the data file.');
@@ -33,39 +44,77 @@ export async function fileData(given: string): Promise<EvaluationData> {
   return {
     path,
     hash: hash.digest('hex'),
-    file: path,
-    async *examples() {
-      for await (const row of readRawRows(path)) yield toExample(path, row, formatOf(path, row));
+    examples: (format) => fileExamples(path, format),
+    shots() {
+      const file = trainFileBeside(path);
+      if (!existsSync(file)) throw noShots(`there is no ${file}`);
+      return fileExamples(file, 'gsm8k');
     },
   };
 }
 
-/** Few-shot examples come from train.jsonl beside the test file. */
-export async function shotsFor(testFile: string, settings: { shots: number; seed: number }): Promise<string> {
-  const trainFile = join(testFile, '..', 'train.jsonl');
-  if (!existsSync(trainFile))
-    throw new StudioError(
-      'not_found',
-      `${settings.shots} shots need solved examples, and there is no ${trainFile}.`,
-      'Put train.jsonl beside the test file, or use --shots 0.',
-    );
-  const pool: Gsm8kItem[] = [];
-  for await (const row of readRawRows(trainFile)) pool.push(gsm8kItem(row, pool.length));
-  return fewShotPrefix(pool, settings.shots, settings.seed);
+async function* fileExamples(path: string, format: DatasetFormat | undefined): AsyncGenerator<Example> {
+  for await (const row of readRawRows(path)) yield toExample(path, row, format ?? formatOf(path, row));
 }
 
-/** A file, or the held-out rows of the subject's run. */
+/** The studio's own copy of a dataset: it stays when its source is moved or changed, and holds what was trained on. */
+async function datasetData(datasets: DatasetService, dataset: Dataset): Promise<EvaluationData> {
+  return {
+    path: dataset.name,
+    hash: dataset.contentHash,
+    examples(format) {
+      if (format !== undefined && dataset.format !== format)
+        throw new StudioError(
+          'dataset_invalid',
+          `The dataset "${dataset.name}" holds rows of the format ${dataset.format}, not ${format}.`,
+          'Choose a dataset that was imported from the benchmark’s own file.',
+        );
+      return readExamples(datasets.file(dataset));
+    },
+    shots() {
+      const wanted = trainFileBeside(dataset.sourcePath);
+      const known = datasets.list().find((other) => trainFileOf(other) === wanted);
+      if (known) return readExamples(datasets.file(known));
+      if (existsSync(wanted)) return fileExamples(wanted, 'gsm8k');
+      throw noShots(`there is neither a dataset from ${wanted} nor that file`);
+    },
+  };
+}
+
+const trainFileBeside = (testFile: string) => join(dirname(testFile), 'train.jsonl');
+const trainFileOf = ({ format, sourcePath }: Dataset) => (format === 'gsm8k' ? sourcePath : null);
+
+function noShots(what: string): StudioError {
+  return new StudioError(
+    'not_found',
+    `Shots need solved examples, and ${what}.`,
+    'Put train.jsonl beside the test file or import it, or use --shots 0.',
+  );
+}
+
+/** The text of a number of solved examples in front of each item, chosen by seed. */
+export async function shotsFor(
+  data: EvaluationData,
+  { shots, seed }: { shots: number; seed: number },
+): Promise<string> {
+  if (shots === 0) return '';
+  const pool: Gsm8kItem[] = [];
+  for await (const example of data.shots()) pool.push(gsm8kItem(example, pool.length));
+  return fewShotPrefix(pool, shots, seed);
+}
+
+/** What is named, or the held-out rows of the subject's run. */
 export async function perplexityData(
   datasets: DatasetService,
   subject: Subject,
-  path: string | null,
+  data: ScoredData | null,
 ): Promise<EvaluationData> {
-  if (path !== null) return fileData(path);
+  if (data !== null) return givenData(datasets, data);
   if (!subject.run)
     throw new StudioError(
       'usage',
       'Perplexity of the base model needs data.',
-      'Give a dataset file with --path, or a run with --adapter, whose held-out rows are then used.',
+      'Choose a dataset, give a file with --path, or a run with --adapter, whose held-out rows are then used.',
     );
   return heldOutData(datasets, subject.run.datasetId, subject.run.config);
 }
@@ -81,7 +130,7 @@ function heldOutData(
     throw new StudioError(
       'usage',
       'The run held no rows out.',
-      'Give a dataset file with --path, or train with a held-out fraction above 0.',
+      'Choose a dataset, give a file with --path, or train with a held-out fraction above 0.',
     );
   const wanted = new Set(heldOut);
   const hash = createHash('sha256')
@@ -94,6 +143,8 @@ function heldOutData(
       let row = 0;
       for await (const example of readExamples(datasets.file(dataset))) if (wanted.has(row++)) yield example;
     },
-    file: null,
+    shots() {
+      throw noShots('held-out rows have none beside them');
+    },
   };
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { EvaluationItem, Example, ScoreSums } from '../../contract/entities.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
-import { readRawRows } from '../../data/rows.ts';
+import { rowKey, type RowKey } from '../../data/rowKeys.ts';
 import { fitToContext } from '../../data/tokenize.ts';
 import type { EngineEvent } from '../../engine/process/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
@@ -32,6 +32,8 @@ export interface PreparedEvaluation {
   rowTokens: number;
   /** Of an answer; 0 where nothing is generated. */
   maxTokens: number;
+  /** By which its rows are recognized elsewhere. */
+  rowKeys: RowKey[];
   run(options: { signal: AbortSignal; onEvent(event: EngineEvent): void }): Promise<Outcome>;
 }
 
@@ -75,6 +77,7 @@ async function preparePerplexity(
     items: rows.length,
     rowTokens: longestOf(rows.map(({ ids }) => ids)),
     maxTokens: 0,
+    rowKeys: examples.map(rowKey),
     async run(options) {
       const tokenFile = join(paths.cache, 'tokens', `${newId()}.score`);
       writeTokenFile(tokenFile, rows);
@@ -106,11 +109,11 @@ async function prepareGsm8k(
   signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
   const items: Gsm8kItem[] = [];
-  for await (const row of readRawRows(data.file!)) {
-    items.push(gsm8kItem(row, items.length));
+  for await (const example of data.examples('gsm8k')) {
+    items.push(gsm8kItem(example, items.length));
     if (items.length === settings.limit) break;
   }
-  const prefix = settings.shots > 0 ? await shotsFor(data.file!, settings) : '';
+  const prefix = await shotsFor(data, settings);
   const room = subject.model.contextLength - 1;
   const whole = await withTokenizerThread(signal, (thread) =>
     thread.encode(
@@ -124,6 +127,7 @@ async function prepareGsm8k(
     items: items.length,
     rowTokens: longestOf(prompts),
     maxTokens: Math.min(settings.maxTokens, room),
+    rowKeys: items.map(({ prompt, solution }) => rowKey({ prompt, answer: ` ${solution}` })),
     async run(options) {
       const job = engine.start(
         {

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { Comparison, Evaluation, EvaluationItem } from '../../contract/entities.ts';
+import type { ScoredData } from '../../contract/inputs.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { EvaluationOutlook } from '../../contract/forecast.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import type { EngineEvent } from '../../engine/process/protocol.ts';
 import { compareSubjects } from '../../evaluation/compare.ts';
-import { lossFigures } from '../../evaluation/confounders.ts';
+import { leakWarning, lossFigures } from '../../evaluation/confounders.ts';
 import { gsm8kVersion } from '../../evaluation/gsm8k.ts';
 import { scoreInterval, scoreOf } from '../../statistics/scores.ts';
+import { countShared, type RowKey } from '../../data/rowKeys.ts';
 import { ensureProject } from '../../store/projects.ts';
 import {
   findEvaluation,
@@ -22,7 +24,8 @@ import {
 import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { createProbe, findTrainingGpu } from '../machine/engineProbe.ts';
-import { fileData, perplexityData, type EvaluationData } from './evaluationData.ts';
+import { givenData, perplexityData, type EvaluationData } from './evaluationData.ts';
+import { trainedRowKeys } from '../data/sharedRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
 import { prepareEvaluation, type EvaluationSettings } from './evaluationJobs.ts';
 import type { ModelService } from '../models/models.ts';
@@ -64,8 +67,8 @@ export function createEvaluationService(
   ): Promise<{ data: EvaluationData; version: string; key: string }> {
     const isPerplexity = settings.benchmark === 'perplexity';
     const data = isPerplexity
-      ? await perplexityData(datasets, subject, settings.path)
-      : await fileData(requirePath(settings));
+      ? await perplexityData(datasets, subject, settings.data)
+      : await givenData(datasets, requireData(settings));
     const version = isPerplexity ? perplexityVersion : gsm8kVersion;
     const { limit, shots, maxTokens, seed } = settings;
     const decisive = [
@@ -127,6 +130,7 @@ export function createEvaluationService(
       metric: isPerplexity ? 'perplexity' : 'accuracy',
       interval: scoreInterval(sums, items.length),
       sums,
+      leak: await findLeak(context, subject, prepared.rowKeys),
       forecast,
       measured: { peakMemoryBytes: outcome.peakMemoryBytes, seconds },
       createdAt: new Date().toISOString(),
@@ -164,11 +168,11 @@ export function createEvaluationService(
       const [first] = chosen;
       const data = (run: (typeof chosen)[number]) =>
         `${run.datasetId} ${run.config.seed} ${run.config.heldOutFraction}`;
-      if (settings.path === null && chosen.some((run) => data(run) !== data(first!)))
+      if (settings.data === null && chosen.some((run) => data(run) !== data(first!)))
         throw new StudioError(
           'usage',
           'These runs held different rows out: they cannot be compared on them.',
-          'Give one data file for all with --path.',
+          'Choose one dataset for all, or give a file with --path.',
         );
       const evaluations: Evaluation[] = [];
       for (const run of chosen) {
@@ -186,10 +190,11 @@ export function createEvaluationService(
         });
       const { contextLength } = models.get(first!.modelId);
       const figures =
-        settings.benchmark === 'perplexity' && settings.path === null
+        settings.benchmark === 'perplexity' && settings.data === null
           ? lossFigures(chosen, contextLength)
           : null;
       const comparisons = compareSubjects(settings.benchmark, basename(evaluations[0]!.dataPath), graded, {
+        warnings: evaluations.flatMap(leakWarning),
         notes: figures === null ? [] : [figures],
       });
       return { evaluations, comparisons };
@@ -197,11 +202,21 @@ export function createEvaluationService(
   };
 }
 
-function requirePath(settings: EvaluationSettings): string {
-  if (settings.path !== null) return settings.path;
+/** How many of the scored rows the subject was trained on; null where that is not known. */
+async function findLeak(
+  context: ServiceContext,
+  { run }: Subject,
+  rows: readonly RowKey[],
+): Promise<Evaluation['leak']> {
+  const trained = run && (await trainedRowKeys(context, run));
+  return trained ? { items: countShared(rows, trained), dataset: run.datasetName } : null;
+}
+
+function requireData({ benchmark, data }: EvaluationSettings): ScoredData {
+  if (data !== null) return data;
   throw new StudioError(
     'usage',
-    `${settings.benchmark} needs its data file.`,
-    'Give it with --path, for example --path gsm8k/test.jsonl.',
+    `${benchmark} needs its data.`,
+    'Choose a dataset, or give the file with --path, for example --path gsm8k/test.jsonl.',
   );
 }

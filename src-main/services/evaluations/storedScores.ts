@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import type { Answer, Comparison, Evaluation } from '../../contract/entities.ts';
 import type { ItemScatter, Scatter, SeedScatter } from '../../contract/scatter.ts';
 import { compareSubjects, couldTell, itemScatter } from '../../evaluation/compare.ts';
+import { leakWarning } from '../../evaluation/confounders.ts';
 import { meeting, sameItems, standings } from '../../evaluation/standing.ts';
 import { findProject } from '../../store/projects.ts';
 import { listEvaluations, readEvaluationItems } from '../../store/results.ts';
@@ -56,7 +57,10 @@ async function compareBest(
     });
   // The two were chosen by their scores: all pairs of the group count.
   const chosenOf = (evaluations.length * (evaluations.length - 1)) / 2;
-  return compareSubjects(leader.benchmark, basename(leader.dataPath), graded, { chosenOf })[0]!;
+  return compareSubjects(leader.benchmark, basename(leader.dataPath), graded, {
+    chosenOf,
+    warnings: [rival, leader].flatMap(leakWarning),
+  })[0]!;
 }
 
 /** So many pairs are told of, the newest: a person chooses among them. */

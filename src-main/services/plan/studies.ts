@@ -1,4 +1,5 @@
 import { paperStudy, studyNotes } from '../../budget/studies/paperStudies.ts';
+import { checkStudyData, isScoredSplit, sharedSentence } from '../../budget/studies/studyData.ts';
 import { planStudy, type StudyPlan } from '../../budget/studies/plan.ts';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -7,6 +8,7 @@ import type { EngineEvent } from '../../engine/process/protocol.ts';
 import { compareOverSeeds, type SeedScore } from '../../statistics/seeds.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { findRun } from '../../store/runs.ts';
+import { listEvaluations } from '../../store/results.ts';
 import { findStudy, insertStudy, listStudies } from '../../store/studies.ts';
 import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
@@ -80,10 +82,24 @@ export function createStudyService(
     throw missing('study', reference, known);
   };
 
+  /** Rows that stand in benchmarks' test sets, in datasets that were scored, and in those whose names say so. */
+  async function leakNotes(dataset: Dataset): Promise<string[]> {
+    const scored = new Set(listEvaluations(database, context.project).map(({ dataPath }) => dataPath));
+    const known = new Map(datasets.list().map((other) => [other.name, other]));
+    return (await datasets.shared(dataset.id))
+      .filter(({ with: name }) => {
+        const other = known.get(name);
+        return !other || isScoredSplit(other) || scored.has(name) || scored.has(other.sourcePath);
+      })
+      .map((shared) => sharedSentence(dataset, shared));
+  }
+
   async function plan({ name, ...request }: StudyRequest): Promise<PlannedStudy> {
     const model = await models.getOrAdd(request.model);
     const dataset = await datasets.getOrAdd(request.dataset);
     const { question } = request;
+    const study = question.kind === 'paper' ? paperStudy(question.study) : null;
+    if (study) checkStudyData(study.scoredWith, dataset);
     return {
       model,
       dataset,
@@ -92,7 +108,7 @@ export function createStudyService(
         name,
         question,
       ),
-      notes: question.kind === 'paper' ? studyNotes(paperStudy(question.study), { model, dataset }) : [],
+      notes: [...(await leakNotes(dataset)), ...(study ? studyNotes(study, { model, dataset }) : [])],
     };
   }
 

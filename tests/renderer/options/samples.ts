@@ -55,6 +55,7 @@ export const sums: Dataset = {
     answerCharactersMax: 30,
     duplicateRows: 0,
   },
+  benchmarkRows: [],
   createdAt: '2026-01-01T00:00:00.000Z',
 };
 

@@ -14,7 +14,7 @@ it('foresees an evaluation, records what it took, and learns from it', async () 
   const input: ProcedureParsedInput<'evaluations.start'> = {
     model: 'tiny',
     adapter: null,
-    path: dataFile,
+    data: { path: dataFile },
     limit: 20,
     shots: 0,
     maxTokens: 16,

@@ -54,7 +54,7 @@ it('evaluates and exports the best checkpoint, not the last', async () => {
       model: 'tiny',
       adapter: 'best',
       benchmark: 'perplexity',
-      path: null,
+      data: null,
       limit: null,
       shots: 0,
       maxTokens: 8,

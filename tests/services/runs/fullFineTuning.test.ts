@@ -51,13 +51,13 @@ it('records that every parameter was trained', () => {
 
 it('is evaluated, compared and generated with as it was trained', async () => {
   const settings = { limit: null, shots: 0, maxTokens: 8, seed: 0, precision: 'f32' } as const;
-  const subject = { model: 'tiny', adapter: 'full', benchmark: 'perplexity', path: null } as const;
+  const subject = { model: 'tiny', adapter: 'full', benchmark: 'perplexity', data: null } as const;
   const scored = await core.evaluations.start({ ...subject, ...settings }, neverAborted);
   expect(Math.log(scored.score)).toBeCloseTo(core.runs.curves('full').evals[0]!.loss, 4);
   const again = await core.evaluations.start({ ...subject, ...settings }, neverAborted);
   expect(again.id).toBe(scored.id);
   const { comparisons } = await core.evaluations.compare(
-    { ...settings, runs: ['full', 'lora'], benchmark: 'perplexity', path: null },
+    { ...settings, runs: ['full', 'lora'], benchmark: 'perplexity', data: null },
     neverAborted,
   );
   expect(comparisons[0]).toMatchObject({ a: 'full', b: 'lora', n: 12 });

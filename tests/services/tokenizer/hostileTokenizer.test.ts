@@ -38,7 +38,7 @@ it('a pattern without an end fails what needs it, with the reason; the core answ
   const input = procedures['evaluations.start'].input.parse({
     model: 'stranger',
     benchmark: 'perplexity',
-    path: dataFile,
+    data: { path: dataFile },
   });
   const progress: { done: number; total: number | null }[] = [];
   core.events.subscribe(null, ({ event }) => {

@@ -1,11 +1,11 @@
 import { planStudy, type StudyPlan } from '../../../../src-main/budget/studies/plan.ts';
 import {
-  isPaperData,
   isPaperModel,
   paperStudies,
   paperStudy,
   studyNotes,
 } from '../../../../src-main/budget/studies/paperStudies.ts';
+import { checkStudyData, isPaperData } from '../../../../src-main/budget/studies/studyData.ts';
 import type { Dataset, Model } from '../../../../src-main/contract/entities.ts';
 import { toPlainError, type PlainError } from '../../../../src-main/contract/errors.ts';
 import {
@@ -108,6 +108,7 @@ export function checkStudy(form: Readonly<StudyForm>, stock: StudyStock): StudyC
     form.kind !== 'budget' && model && dataset ? studyNotes(paperStudy(form.kind), { model, dataset }) : [];
   if (!question || !model) return { ...base, notes, plan: null, error: null };
   try {
+    if (form.kind !== 'budget' && dataset) checkStudyData(paperStudy(form.kind).scoredWith, dataset);
     const { contextLength } = model;
     const plan = planStudy({ shape: modelShape(model), contextLength }, name, question);
     return { ...base, notes, plan, error: null };

@@ -1,0 +1,79 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Dataset, Run, SharedRows } from '../../contract/entities.ts';
+import { countShared, readRowKeys, type RowKey } from '../../data/rowKeys.ts';
+import { splitRows } from '../../data/split.ts';
+import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
+import { datasets } from '../../store/library.ts';
+import type { ServiceContext } from '../context.ts';
+
+type Place = Pick<ServiceContext, 'paths' | 'database'>;
+
+/** The test sets of benchmarks, recognized by their rows whatever a file is called (resources/splits/README.md). */
+const knownSplits = [{ name: 'GSM8K test', benchmark: 'gsm8k', file: 'gsm8k-test.keys' }] as const;
+
+let readSplits: { name: string; keys: ReadonlySet<RowKey> }[] | null = null;
+
+/** Read once a process: they change with the studio alone. */
+function splits(): { name: string; keys: ReadonlySet<RowKey> }[] {
+  readSplits ??= knownSplits.map(({ name, file }) => ({
+    name,
+    keys: new Set(floatsOf(readFileSync(new URL(`../../../resources/splits/${file}`, import.meta.url)))),
+  }));
+  return readSplits;
+}
+
+function floatsOf(bytes: Buffer): Float64Array {
+  return new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+}
+
+/** Version of the keys: files of another are not read. */
+const keysVersion = 1;
+
+/** Keys of a dataset's rows, in their order; found once for the same content. */
+export async function rowKeysOf({ paths }: Place, { contentHash, file }: Dataset): Promise<Float64Array> {
+  const kept = join(paths.cache, 'rows', `${contentHash}.${keysVersion}.keys`);
+  if (existsSync(kept)) return floatsOf(readFileSync(kept));
+  const keys = await readRowKeys(join(paths.datasets, file));
+  writeFileAtomic(kept, [new Uint8Array(keys.buffer)]);
+  return keys;
+}
+
+/** Rows of benchmarks' test sets among a dataset's. */
+export async function benchmarkRows(place: Place, dataset: Dataset): Promise<SharedRows[]> {
+  const mine = await rowKeysOf(place, dataset);
+  return shared(dataset, mine, splits());
+}
+
+/** What rows of a dataset stand elsewhere, too: in benchmarks' test sets, and in other datasets of the library. */
+export async function sharedRows(place: Place, dataset: Dataset): Promise<SharedRows[]> {
+  const mine = await rowKeysOf(place, dataset);
+  const others = [];
+  for (const other of datasets.list(place.database))
+    if (other.id !== dataset.id)
+      others.push({ name: other.name, keys: new Set(await rowKeysOf(place, other)) });
+  return shared(dataset, mine, [...splits(), ...others]);
+}
+
+function shared(
+  { rows }: Dataset,
+  mine: Float64Array,
+  others: readonly { name: string; keys: ReadonlySet<RowKey> }[],
+): SharedRows[] {
+  return others.flatMap(({ name, keys }) => {
+    const count = countShared(mine, keys);
+    return count === 0 ? [] : [{ with: name, rows: count, of: rows }];
+  });
+}
+
+/** Keys of the rows that a run was trained on; null where its dataset is gone. */
+export async function trainedRowKeys(
+  place: Place,
+  { datasetId, config }: Pick<Run, 'datasetId' | 'config'>,
+): Promise<ReadonlySet<RowKey> | null> {
+  const dataset = datasets.find(place.database, datasetId);
+  if (!dataset || !existsSync(join(place.paths.datasets, dataset.file))) return null;
+  const keys = await rowKeysOf(place, dataset);
+  const { train } = splitRows(dataset.rows, config.heldOutFraction, config.seed);
+  return new Set(train.map((row) => keys[row]!));
+}

@@ -1,0 +1,15 @@
+import { writeFileSync } from 'node:fs';
+import { toExample } from '../../src-main/data/formats.ts';
+import { rowKey } from '../../src-main/data/rowKeys.ts';
+import { readRawRows } from '../../src-main/data/rows.ts';
+
+/** Keys of a GSM8K file's rows. usage: node tests/data/writeKnownSplits.ts test.jsonl resources/splits/gsm8k-test.keys */
+export async function keysOfGsm8k(path: string): Promise<Float64Array> {
+  const keys: number[] = [];
+  for await (const row of readRawRows(path)) keys.push(rowKey(toExample(path, row, 'gsm8k')));
+  return Float64Array.from(keys).sort();
+}
+
+const [, script, source, target] = process.argv;
+if (script?.endsWith('writeKnownSplits.ts') && source && target)
+  writeFileSync(target, new Uint8Array((await keysOfGsm8k(source)).buffer));
