@@ -56,36 +56,92 @@ export function checkBudget({ unit, most }: Budget): Budget {
   return { unit, most };
 }
 
-const multiples: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9, B: 1e9 };
-const byteUnits: Readonly<Record<string, number>> = {
-  kB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-};
+/** By what is typed behind a number, in small letters. */
+const multiples = new Map([
+  ['parameters', 1],
+  ['params', 1],
+  ['k', 1e3],
+  ['m', 1e6],
+  ['million', 1e6],
+  ['b', 1e9],
+  ['g', 1e9],
+  ['billion', 1e9],
+]);
+const byteUnits = new Map([
+  ['kb', 1e3],
+  ['mb', 1e6],
+  ['gb', 1e9],
+  ['kib', 2 ** 10],
+  ['mib', 2 ** 20],
+  ['gib', 2 ** 30],
+]);
+const percents = new Map([
+  ['base', 'percentBase'],
+  ['paper', 'percentPaper'],
+] as const);
+const dtypes = new Map([
+  ['f32', 'bytesF32'],
+  ['bf16', 'bytesBf16'],
+] as const);
+
+/** What a text leaves open. */
+export interface BudgetChoice {
+  /** Of a number without a unit; absent: parameters. */
+  plain?: { unit: BudgetUnit; factor: number };
+  percent: 'percentPaper' | 'percentBase';
+  bytes: 'bytesF32' | 'bytesBf16';
+  /** Trainable parameters of a run, for `like RUN`. @throws StudioError where there is none of that name */
+  trainableOf(run: string): number;
+}
 
 /**
- * Reads a budget as people write it: 4000000, 4M, 0.5%, 8MB (of 1,000,000 bytes), 8MiB.
+ * Reads a budget as people write it: 4000000, 4M, 50e6, 4 million, 0.5 %, 0,5 %, 8 MB (of 1,000,000 bytes), 8MiB, 0.5 %
+ * paper, 8 MB bf16, like RUN. The page and the command line read with this one function.
  *
- * @param choice which percent and which bytes are meant
- * @throws StudioError config_invalid
+ * @throws StudioError config_invalid that names what was typed
  */
-export function parseBudget(
-  text: string,
-  choice: { percent: 'percentPaper' | 'percentBase'; bytes: 'bytesF32' | 'bytesBf16' },
-): Budget {
-  const found = /^([0-9][0-9,_]*(?:\.[0-9]+)?(?:e[0-9]+)?) ?(%|[a-zA-Z]*)$/.exec(text.trim());
-  const [, digits, sign = ''] = found ?? [];
-  if (digits === undefined) throw unread(text);
-  const value = Number(digits.replaceAll(/[,_]/g, ''));
-  if (sign === '%') return checkBudget({ unit: choice.percent, most: value });
-  if (Object.hasOwn(byteUnits, sign))
-    return checkBudget({ unit: choice.bytes, most: scaled(value, byteUnits[sign]!) });
-  if (Object.hasOwn(multiples, sign))
-    return checkBudget({ unit: 'parameters', most: scaled(value, multiples[sign]!) });
-  throw unread(text);
+export function parseBudget(text: string, choice: BudgetChoice): Budget {
+  const typed = text.trim();
+  const run = /^(?:like\s+|run:\s*)(.+)$/i.exec(typed)?.[1];
+  if (run !== undefined) return { unit: 'parameters', most: choice.trainableOf(run) };
+  const [, number = '', rest = ''] = /^([0-9][0-9.,_\u00a0\u202f ]*(?:e\+?[0-9]+)?)(.*)$/i.exec(typed) ?? [];
+  const value = readNumber(number.trim());
+  if (value === null)
+    throw unread(typed, number === '' ? 'it does not begin with a number' : 'the number is unclear');
+  const [sign = '', ...words] = rest.trim().toLowerCase().split(/\s+/);
+  // 0.5 % of the base, 0.5 % as the paper counts, 8 MB in bf16
+  const meant = words
+    .join(' ')
+    .replace(/^(of |as |in )?(the )?/, '')
+    .replace(/ counts$/, '');
+  const bytes = byteUnits.get(sign);
+  const parameters = multiples.get(sign);
+  if (sign === '%') {
+    const unit = meant === '' ? choice.percent : percents.get(meant as 'base');
+    if (unit) return checkBudget({ unit, most: value });
+  } else if (bytes !== undefined) {
+    const unit = meant === '' ? choice.bytes : dtypes.get(meant as 'f32');
+    if (unit) return checkBudget({ unit, most: scaled(value, bytes) });
+  } else if (sign === '') {
+    const { unit, factor } = choice.plain ?? { unit: 'parameters', factor: 1 };
+    return checkBudget({ unit, most: scaled(value, factor) });
+  } else if (parameters !== undefined && ['', 'parameters', 'params'].includes(meant))
+    return checkBudget({ unit: 'parameters', most: scaled(value, parameters) });
+  throw unread(typed, `"${rest.trim()}" is no unit`);
+}
+
+/** A number with a point or a comma before its fraction, and with groups of three; null where it is unclear. */
+function readNumber(text: string): number | null {
+  const [, digits = '', exponent = ''] = /^([^e]*)(e.*)?$/i.exec(text.replaceAll('_', '')) ?? [];
+  const plain = (whole: string, fraction = '') =>
+    Number(`${whole.replace(/\D/g, '')}.${fraction || 0}${exponent}`);
+  // 4000000, 0.5, 0,5
+  const simple = /^(\d+)(?:[.,](\d+))?$/.exec(digits);
+  const grouped = /^[1-9]\d{0,2}(?:([,.\u00a0\u202f ])\d{3})(?:\1\d{3})*(?:([.,])(\d+))?$/.exec(digits);
+  // 4,000 is four thousand, as it always was; 4.000 is four.
+  if (grouped && (grouped[1] !== '.' || !simple) && grouped[1] !== grouped[2])
+    return plain(digits.slice(0, digits.length - (grouped[3] ? grouped[3].length + 1 : 0)), grouped[3]);
+  return simple ? plain(simple[1]!, simple[2]) : null;
 }
 
 /** value * factor, whole where the decimal number is: 0.3 M is 300,000. */
@@ -99,14 +155,14 @@ function scaled(value: number, factor: number): number {
       : Math.floor(product);
 }
 
-function unread(text: string): StudioError {
-  return refused(`"${text}" is no budget.`);
+function unread(text: string, why: string): StudioError {
+  return refused(text === '' ? 'There is no budget.' : `"${text}" is no budget: ${why}.`);
 }
 
 function refused(message: string): StudioError {
   return new StudioError(
     'config_invalid',
     message,
-    'Give parameters (4000000 or 4M), a percentage (0.5%) or the size of the file (8MB, of 1,000,000 bytes).',
+    'Give parameters (4000000, 4M or 50e6), a percentage (0.5 %), the size of the file (8 MB, of 1,000,000 bytes), or what a run has (like RUN).',
   );
 }

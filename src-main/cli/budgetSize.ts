@@ -34,8 +34,8 @@ export function budgetSize(values: Values, rank: number, trainableOf: (run: stri
 }
 
 /**
- * The budget that an option names: 4000000, 4M, 0.5%, 8MB, run:NAME; `<option>-percent` and `<option>-dtype` say what
- * is meant.
+ * The budget that an option names: 4000000, 4M, 50e6, 0.5 %, 8 MB, like RUN; `<option>-percent` and `<option>-dtype`
+ * say what is meant.
  * @throws StudioError usage
  */
 export function readBudget(values: Values, option: string, trainableOf: (run: string) => number): Budget {
@@ -44,11 +44,11 @@ export function readBudget(values: Values, option: string, trainableOf: (run: st
     percent: oneOf(values, `${option}-percent`, { base: 'percentBase', paper: 'percentPaper' } as const),
     bytes: oneOf(values, `${option}-dtype`, { f32: 'bytesF32', bf16: 'bytesBf16' } as const),
   };
-  if (given.startsWith('run:')) return { unit: 'parameters', most: trainableOf(given.slice('run:'.length)) };
   try {
-    return parseBudget(given, choice);
+    return parseBudget(given, { ...choice, trainableOf });
   } catch (error) {
-    if (error instanceof StudioError) throw usageError(`--${option}: ${error.message}`, error.remedy);
+    if (error instanceof StudioError && error.code === 'config_invalid')
+      throw usageError(`--${option}: ${error.message}`, error.remedy);
     throw error;
   }
 }

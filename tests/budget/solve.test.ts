@@ -189,18 +189,45 @@ it('searches every option and target of 80 layers with no more work than of 8', 
 });
 
 describe('a budget as people write it', () => {
-  const read = (text: string) => parseBudget(text, { percent: 'percentBase', bytes: 'bytesF32' });
+  const choice = { percent: 'percentBase', bytes: 'bytesF32', trainableOf: () => 77 } as const;
+  const read = (text: string) => parseBudget(text, choice);
   it.each([
     ['4000000', 'parameters', 4_000_000],
     ['4,000,000', 'parameters', 4_000_000],
+    ['4.000.000', 'parameters', 4_000_000],
+    ['4 000 000', 'parameters', 4_000_000],
     ['1e6', 'parameters', 1_000_000],
+    ['50e6', 'parameters', 50_000_000],
+    ['50M', 'parameters', 50_000_000],
+    ['50 m', 'parameters', 50_000_000],
+    ['4 million parameters', 'parameters', 4_000_000],
     ['0.3M', 'parameters', 300_000],
+    ['0,3M', 'parameters', 300_000],
     ['1.1k', 'parameters', 1100],
+    ['1,234.5k', 'parameters', 1_234_500],
     ['0.5%', 'percentBase', 0.5],
+    ['0.5 %', 'percentBase', 0.5],
+    ['0,5 %', 'percentBase', 0.5],
+    ['0.5 % as the paper counts', 'percentPaper', 0.5],
     ['8MB', 'bytesF32', 8_000_000],
+    ['8 MB', 'bytesF32', 8_000_000],
+    ['8 mb bf16', 'bytesBf16', 8_000_000],
     ['8 MiB', 'bytesF32', 8_388_608],
     ['1.5 kB', 'bytesF32', 1500],
+    ['like my run', 'parameters', 77],
+    ['run:other', 'parameters', 77],
   ])('%s', (text, unit, most) => expect(read(text)).toEqual({ unit, most }));
+  it('a number alone is in the unit that the form offers', () => {
+    const plain = { unit: 'parameters', factor: 1e6 } as const;
+    expect(parseBudget('0,5', { ...choice, plain })).toEqual({ unit: 'parameters', most: 500_000 });
+    expect(parseBudget('0.5 %', { ...choice, plain })).toEqual({ unit: 'percentBase', most: 0.5 });
+  });
+  it.each([
+    ['4 QB', '"4 QB" is no budget: "QB" is no unit.'],
+    ['many', '"many" is no budget: it does not begin with a number.'],
+    ['1,234,5', '"1,234,5" is no budget: the number is unclear.'],
+    ['0.5 % of it', '"0.5 % of it" is no budget: "% of it" is no unit.'],
+  ])('refuses "%s" by what was typed', (text, message) => expect(() => read(text)).toThrow(message));
   it.each([
     '',
     '0',

@@ -80,7 +80,7 @@ describe('study', () => {
     expect(states).toEqual(Array(4).fill(['done', 60]));
     const text = (await study('show', 'pair')).stdout;
     expect(text).toMatch(
-      /lora r\d+ against idlora r\d+: held-out loss -?[\d.]+ nats \(95 % interval .*\), 2 seeds\./,
+      /lora r\d+ against idlora r\d+: held-out loss -?[\d.]+ nats \(95 % interval .*\), 2 seeds: .*, p = [\d.]+\./,
     );
     expect((await study('remove', 'pair')).code).toBe(0);
     expect((await study('show', 'pair')).code).toBe(1);

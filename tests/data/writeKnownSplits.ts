@@ -3,7 +3,7 @@ import { toExample } from '../../src-main/data/formats.ts';
 import { rowKey } from '../../src-main/data/rowKeys.ts';
 import { readRawRows } from '../../src-main/data/rows.ts';
 
-/** Keys of a GSM8K file's rows. usage: node tests/data/writeKnownSplits.ts test.jsonl resources/splits/gsm8k-test.keys */
+/** Keys of a GSM8K file's rows. usage: node tests/data/writeKnownSplits.ts SOURCE TARGET */
 export async function keysOfGsm8k(path: string): Promise<Float64Array> {
   const keys: number[] = [];
   for await (const row of readRawRows(path)) keys.push(rowKey(toExample(path, row, 'gsm8k')));

@@ -101,7 +101,7 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
 
   it('a solved row goes into the form of Train, and back leads to the solver', async () => {
     await open('/plan/solver');
-    await page.getByLabel('Budget').and(page.locator('input[type=number]')).fill('10');
+    await page.getByRole('combobox', { name: /^Budget/ }).fill('10');
     // LLaMA-3-8B: 2,621,440 a rank.
     const row = page.getByRole('row', { name: /LoRA/ }).filter({ hasText: '2,135,680' });
     await row.waitFor();

@@ -54,8 +54,8 @@ describe.skipIf(!chromiumPath)(`studies in a browser${chromiumNote}`, () => {
 
   it('plans methods at one budget, says at the field what is wrong, and why a method cannot take part', async () => {
     await open('/plan/studies');
-    await page.getByLabel('Unit').selectOption({ label: 'million parameters' });
-    const budget = page.getByRole('spinbutton', { name: /^Budget/ });
+    await page.getByLabel('A number alone is in').selectOption({ label: 'million parameters' });
+    const budget = page.getByRole('combobox', { name: /^Budget/ });
     await budget.fill('0.006');
     await page.getByLabel('Seeds').fill('0, x');
     await page.getByText('“x” is no whole number').waitFor();

@@ -181,9 +181,10 @@ export function createEvaluationService(
         evaluations.push(await evaluate(subject, { ...settings, seed: 0, precision }, signal));
       }
       const graded = [];
-      for (const [i, { subject, dataHash, id }] of evaluations.entries())
+      for (const [i, { dataHash, id }] of evaluations.entries())
         graded.push({
-          name: subject,
+          // Two equal adapters share their evaluation, which has the name of one of them.
+          name: chosen[i]!.name,
           run: chosen[i]!,
           dataHash,
           items: await readEvaluationItems(database, id),
@@ -194,7 +195,9 @@ export function createEvaluationService(
           ? lossFigures(chosen, contextLength)
           : null;
       const comparisons = compareSubjects(settings.benchmark, basename(evaluations[0]!.dataPath), graded, {
-        warnings: evaluations.flatMap(leakWarning),
+        warnings: evaluations.flatMap((evaluation, i) =>
+          leakWarning({ ...evaluation, subject: chosen[i]!.name }),
+        ),
         notes: figures === null ? [] : [figures],
       });
       return { evaluations, comparisons };

@@ -1,4 +1,11 @@
-import { checkBudget, type Budget, type BudgetUnit } from '../../../src-main/budget/budgetUnits.ts';
+import {
+  amountText,
+  parseBudget,
+  type Budget,
+  type BudgetChoice,
+  type BudgetUnit,
+} from '../../../src-main/budget/budgetUnits.ts';
+import type { Run } from '../../../src-main/contract/entities.ts';
 import type { ModelShape } from '../../../src-main/shape/modelShape.ts';
 import { settingsText } from '../../../src-main/budget/report.ts';
 import {
@@ -12,11 +19,10 @@ import { rankBounds, type RankBounds } from '../../../src-main/budget/work.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import { methods, type Method } from '../../../src-main/contract/training.ts';
 import { optionDefaults } from '../../../src-main/options/trainingOptions.ts';
-import { amountText } from '../../../src-main/budget/budgetUnits.ts';
 import { numberProblem, type PlanForm } from './planForm.ts';
 
-/** What a budget is given in. */
-export const amountUnits = ['M', 'percentBase', 'percentPaper', 'MBf32', 'MBbf16', 'run'] as const;
+/** What a number without a unit of its own is counted in. */
+export const amountUnits = ['M', 'percentBase', 'percentPaper', 'MBf32', 'MBbf16'] as const;
 export type AmountUnit = (typeof amountUnits)[number];
 
 export const amountLabels: Readonly<Record<AmountUnit, string>> = {
@@ -25,7 +31,14 @@ export const amountLabels: Readonly<Record<AmountUnit, string>> = {
   percentPaper: '% as the paper counts',
   MBf32: 'MB of the file, f32',
   MBbf16: 'MB of the file, bf16',
-  run: 'as many as a run',
+};
+
+const plainUnits: Readonly<Record<AmountUnit, { unit: BudgetUnit; factor: number }>> = {
+  M: { unit: 'parameters', factor: 1e6 },
+  percentBase: { unit: 'percentBase', factor: 1 },
+  percentPaper: { unit: 'percentPaper', factor: 1 },
+  MBf32: { unit: 'bytesF32', factor: 1e6 },
+  MBbf16: { unit: 'bytesBf16', factor: 1e6 },
 };
 
 /** From and to; equal where an option stays as it is. */
@@ -38,10 +51,9 @@ export type SoughtOption = 'rank' | SizeOption;
 
 /** A budget as a form has it. */
 export interface BudgetForm {
-  amount: number | null;
+  /** As people type it: 50M, 0.5 %, 8 MB, like RUN. */
+  budget: string;
   unit: AmountUnit;
-  /** The run whose count is the budget, in that unit. */
-  runId: string | null;
 }
 
 export interface SolverForm extends BudgetForm {
@@ -69,7 +81,9 @@ const firstRanges: SolverForm['ranges'] = {
 export const solverKey = 'studio.planSolver';
 
 /** What was stored, as far as it is of the right kind. */
-export function restoreSolver(saved: Partial<Record<keyof SolverForm, unknown>>): SolverForm {
+export function restoreSolver(
+  saved: Partial<Record<keyof SolverForm | 'amount' | 'runId', unknown>>,
+): SolverForm {
   const ranges = (typeof saved.ranges === 'object' && saved.ranges) || {};
   const range = (name: SoughtOption): RangeForm => {
     const { least, most } = ((ranges as Record<string, unknown>)[name] ?? {}) as Record<string, unknown>;
@@ -77,40 +91,55 @@ export function restoreSolver(saved: Partial<Record<keyof SolverForm, unknown>>)
     return isKept ? { least, most } : { ...firstRanges[name] };
   };
   return {
-    amount: typeof saved.amount === 'number' ? saved.amount : 20,
-    unit: amountUnits.find((unit) => unit === saved.unit) ?? 'M',
-    runId: typeof saved.runId === 'string' ? saved.runId : null,
+    ...restoreBudget(saved, { budget: '20', unit: 'M' }),
     ranges: Object.fromEntries(soughtOptions.map((name) => [name, range(name)])) as SolverForm['ranges'],
     seeksTargets: saved.seeksTargets === true,
   };
 }
 
+/** A stored budget; older forms kept a number and the run that it was taken from apart. */
+export function restoreBudget(
+  saved: Partial<Record<'budget' | 'amount' | 'unit' | 'runId', unknown>>,
+  first: BudgetForm,
+): BudgetForm {
+  const isRun = saved.unit === 'run' && typeof saved.runId === 'string';
+  const older = isRun
+    ? `like ${saved.runId}`
+    : typeof saved.amount === 'number'
+      ? `${saved.amount}`
+      : first.budget;
+  return {
+    budget: typeof saved.budget === 'string' ? saved.budget : older,
+    unit: amountUnits.find((unit) => unit === saved.unit) ?? first.unit,
+  };
+}
+
 export type ReadBudget = { budget: Budget } | { problem: string };
 
-/** The budget that the form names. @param runTrainable of the chosen run; null: not known */
-export function readBudget(form: Readonly<BudgetForm>, runTrainable: number | null): ReadBudget {
-  if (form.unit === 'run')
-    return runTrainable === null
-      ? { problem: 'Choose a run that has counted its parameters.' }
-      : { budget: { unit: 'parameters', most: runTrainable } };
-  const { amount } = form;
-  if (amount === null) return { problem: 'Enter a number.' };
-  const units: Readonly<Record<Exclude<AmountUnit, 'run'>, [BudgetUnit, number]>> = {
-    M: ['parameters', 1e6],
-    percentBase: ['percentBase', 1],
-    percentPaper: ['percentPaper', 1],
-    MBf32: ['bytesF32', 1e6],
-    MBbf16: ['bytesBf16', 1e6],
+/** The budget that the form names. @param runs from which one can be taken */
+export function readBudget(
+  { budget, unit }: Readonly<BudgetForm>,
+  runs: readonly Pick<Run, 'id' | 'name' | 'trainable'>[],
+): ReadBudget {
+  const choice: BudgetChoice = {
+    plain: plainUnits[unit],
+    percent: unit === 'percentPaper' ? 'percentPaper' : 'percentBase',
+    bytes: unit === 'MBbf16' ? 'bytesBf16' : 'bytesF32',
+    trainableOf(name) {
+      const run = runs.find((known) => known.name === name || known.id === name);
+      if (run && run.trainable !== null) return run.trainable;
+      const known = runs.slice(0, 3).map((one) => one.name);
+      throw new StudioError(
+        'not_found',
+        `No run "${name}" has counted its parameters.`,
+        known.length > 0 ? `There is, for example, ${known.join(', ')}.` : 'Train one first.',
+      );
+    },
   };
-  const [unit, factor] = units[form.unit];
-  const most = factor === 1 ? amount : Math.round(amount * factor);
-  // A millionth of a parameter is a typing error, not a budget.
-  if (factor > 1 && Math.abs(amount * factor - most) > 1e-3)
-    return { problem: 'At most six digits after the point: parameters and bytes are whole.' };
   try {
-    return { budget: checkBudget({ unit, most }) };
+    return { budget: parseBudget(budget, choice) };
   } catch (error) {
-    if (error instanceof StudioError) return { problem: error.message };
+    if (error instanceof StudioError) return { problem: `${error.message} ${error.remedy}` };
     throw error;
   }
 }

@@ -6,7 +6,7 @@ import {
   studyNotes,
 } from '../../../../src-main/budget/studies/paperStudies.ts';
 import { checkStudyData, isPaperData } from '../../../../src-main/budget/studies/studyData.ts';
-import type { Dataset, Model } from '../../../../src-main/contract/entities.ts';
+import type { Dataset, Model, Run } from '../../../../src-main/contract/entities.ts';
 import { toPlainError, type PlainError } from '../../../../src-main/contract/errors.ts';
 import {
   mostSeeds,
@@ -18,10 +18,10 @@ import {
 import { methods, type Method, type TrainConfig } from '../../../../src-main/contract/training.ts';
 import { fillStored } from '../../../state/stored.svelte.ts';
 import { modelShape } from '../../../options/modelShape.ts';
-import { amountUnits, readBudget, type AmountUnit } from '../solverForm.ts';
+import { readBudget, restoreBudget, type BudgetForm } from '../solverForm.ts';
 
 /** What is to be compared, as the form has it. */
-export interface StudyForm {
+export interface StudyForm extends BudgetForm {
   /** `budget`: methods at one budget; else a study of the paper. */
   kind: 'budget' | PaperStudyId;
   name: string;
@@ -30,18 +30,17 @@ export interface StudyForm {
   methods: Method[];
   /** As people type them: 0, 1, 2. */
   seeds: string;
-  amount: number | null;
-  unit: AmountUnit;
-  runId: string | null;
 }
 
 export const studyKey = 'studio.planStudy';
 
 /** What was stored, as far as it is of the right kind. */
-export function restoreStudy(saved: Partial<Record<keyof StudyForm, unknown>>): StudyForm {
+export function restoreStudy(
+  saved: Partial<Record<keyof StudyForm | 'amount' | 'runId', unknown>>,
+): StudyForm {
   const text = (key: 'name' | 'seeds', otherwise: string) =>
     typeof saved[key] === 'string' ? saved[key] : otherwise;
-  const id = (key: 'modelId' | 'datasetId' | 'runId') => (typeof saved[key] === 'string' ? saved[key] : null);
+  const id = (key: 'modelId' | 'datasetId') => (typeof saved[key] === 'string' ? saved[key] : null);
   const wanted: unknown[] = Array.isArray(saved.methods) ? saved.methods : ['lora', 'idlora'];
   return {
     kind: paperStudyIdSchema.safeParse(saved.kind).data ?? 'budget',
@@ -50,9 +49,7 @@ export function restoreStudy(saved: Partial<Record<keyof StudyForm, unknown>>): 
     datasetId: id('datasetId'),
     methods: methods.filter((method) => wanted.includes(method)),
     seeds: text('seeds', '0, 1'),
-    amount: typeof saved.amount === 'number' ? saved.amount : 1,
-    unit: amountUnits.find((unit) => unit === saved.unit) ?? 'percentBase',
-    runId: id('runId'),
+    ...restoreBudget(saved, { budget: '1', unit: 'percentBase' }),
   };
 }
 
@@ -66,8 +63,8 @@ export interface StudyStock {
   models: readonly Model[];
   datasets: readonly Dataset[];
   studies: readonly Study[];
-  /** Trainable parameters of the run that the budget is taken from; null: not known. */
-  runTrainable: number | null;
+  /** Runs that a budget can be taken from. */
+  runs: readonly Run[];
   /** Options that all runs share; null: the form of Train has a mistake. */
   config: TrainConfig | null;
 }
@@ -125,8 +122,8 @@ function questionOf(
   missing: string[],
 ): StudyQuestion | null {
   if (form.kind !== 'budget') return { kind: 'paper', study: form.kind, seeds };
-  const read = readBudget(form, stock.runTrainable);
-  if ('problem' in read) problems.amount = read.problem;
+  const read = readBudget(form, stock.runs);
+  if ('problem' in read) problems.budget = read.problem;
   if (form.methods.length === 0) problems.methods = 'Choose at least one method.';
   if (!stock.config) missing.push('Correct the form in Train: its options are those of all runs');
   if ('problem' in read || form.methods.length === 0 || !stock.config) return null;

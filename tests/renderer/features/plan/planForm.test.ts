@@ -101,13 +101,21 @@ it('a change costs no more on 80 layers than on 16: alike layers are counted onc
 
 it('the solver form reads budgets, refuses what cannot be, and solves each method', () => {
   const form = restoreSolver({ amount: 4, unit: 'M', ranges: { rank: { least: 1, most: 'x' } } });
-  expect(readBudget(form, null)).toEqual({ budget: { unit: 'parameters', most: 4_000_000 } });
-  expect(readBudget({ ...form, unit: 'MBbf16', amount: 0.3 }, null)).toEqual({
+  const runs = [{ id: 'id', name: 'eq-lora', trainable: 77 }];
+  expect(form).toMatchObject({ budget: '4', unit: 'M' });
+  expect(readBudget(form, [])).toEqual({ budget: { unit: 'parameters', most: 4_000_000 } });
+  expect(readBudget({ budget: '0.3', unit: 'MBbf16' }, [])).toEqual({
     budget: { unit: 'bytesBf16', most: 300_000 },
   });
-  expect(readBudget({ ...form, unit: 'run' }, 77)).toEqual({ budget: { unit: 'parameters', most: 77 } });
-  for (const amount of [null, 0, -1, 0.0000001, 1e300])
-    expect(readBudget({ ...form, amount }, null)).toHaveProperty('problem');
+  expect(readBudget({ budget: '8 MB', unit: 'M' }, [])).toEqual({ budget: { unit: 'bytesF32', most: 8e6 } });
+  expect(readBudget({ budget: 'like eq-lora', unit: 'M' }, runs)).toEqual({
+    budget: { unit: 'parameters', most: 77 },
+  });
+  // What an older form stored: a number and a run apart.
+  const taken = restoreSolver({ amount: 4, unit: 'run', runId: 'id' });
+  expect(readBudget(taken, runs)).toEqual({ budget: { unit: 'parameters', most: 77 } });
+  for (const budget of ['', '0', '-1', '0.0000001', '1e300', 'like nobody'])
+    expect(readBudget({ ...form, budget }, runs)).toHaveProperty('problem');
   const turned = { ...form, ranges: { ...form.ranges, boost: { least: 4, most: 2 } } };
   expect(rangeProblems(turned)).toEqual({ boost: 'The end lies before the beginning.' });
   const wide = { ...form, seeksTargets: true, ranges: { ...form.ranges, clusters: { least: 1, most: 64 } } };
