@@ -37,7 +37,7 @@ const help = `ID-LoRA Studio
 
   doctor [--fix]                                   what is there, what is missing; repairs
   budget --model PRESET-or-FOLDER [--method lora,idlora --rank R]   trainable parameters
-  budget --model M --solve 4000000|0.5%|8MB|run:NAME [--solve-over rank=4..64,clusters,boost,heads,experts,targets
+  budget --model M --solve 4000000|50M|0.5%|8MB|'like RUN' [--solve-over rank=4..64,clusters,boost,heads,experts,targets
         --solve-percent base|paper --solve-dtype f32|bf16]   settings of each method closest within a budget
   models add FOLDER [--name N --copy] | list | show N | remove N
   models download ORGANISATION/NAME [--revision R --name N]   from the Hugging Face Hub; resumes
@@ -56,9 +56,10 @@ const help = `ID-LoRA Studio
         --packing true (short rows share the rows of the batch) --load-in-8bit true (the frozen base takes a byte a weight)
         --samples PROMPT or '{"prompts":[...],"every":0,"maxTokens":64}' (answered during training)
         --config FILE.yaml (keys of PEFT and transformers; options given beside it count) --print-config]
+        --force (start also what needs more memory than there is)
   train --resume RUN
-  study plan | start --name N --model M --data D --methods lora,idlora --budget 4000000|0.5%|8MB|run:NAME --seeds 0,1
-        [--budget-percent base|paper --budget-dtype f32|bf16 and options of train]   methods at one budget
+  study plan | start --name N --model M --data D --methods lora,idlora --budget 4000000|50M|0.5%|8MB|'like RUN' --seeds 0,1
+        [--force --budget-percent base|paper --budget-dtype f32|bf16 and options of train]   methods at one budget
   study plan | start --model M --data D --paper table7 --seeds 0   a table of the paper; study papers lists them
   study list | show NAME | resume NAME | remove NAME
   samples --difference 2 [--discordance 10] [--items N] [--seed-scatter 1] [--metric loss --scatter 0.5] [--power 80 --alpha 5]

@@ -24,9 +24,9 @@ import { givenOptions, noteIdleOptions, trainConfigFrom, trainOptions } from './
 const actions = ['list', 'show', 'papers', 'plan', 'start', 'resume', 'remove'] as const;
 
 /**
- * study plan|start --name N --model M --data D --methods lora,idlora --budget 4000000|0.5%|8MB|run:NAME --seeds 0,1
- * [options of train]; study plan|start --name N --model M --data D --paper table7 --seeds 0; study list|papers; study
- * show|resume|remove NAME
+ * study plan|start --name N --model M --data D --methods lora,idlora --budget 4000000|50M|0.5%|8MB|'like RUN'
+ * --seeds 0,1 [options of train]; study plan|start --name N --model M --data D --paper table7 --seeds 0; study
+ * list|papers; study show|resume|remove NAME
  */
 export async function studyCommand(
   [action, ...args]: readonly string[],
@@ -36,6 +36,7 @@ export async function studyCommand(
     throw usageError(`study: unknown action "${action ?? ''}"; there are ${actions.join(', ')}.`);
   const { values, positionals } = parseCommand(args, {
     ...trainOptions,
+    force: { type: 'boolean' },
     ...Object.fromEntries(
       ['name', 'model', 'data', 'methods', 'budget', 'budget-percent', 'budget-dtype', 'seeds', 'paper'].map(
         (name) => [name, { type: 'string' } as const],
@@ -89,7 +90,9 @@ export async function studyCommand(
         const planned = await studies.plan(request);
         const forecast = await forecastOf(core, planned, command.signal);
         output.progress(planText(planned, forecast));
-        await follow(core, output, command, (watch) => studies.start(request, watch));
+        await follow(core, output, command, (watch) =>
+          studies.start({ ...request, force: values['force'] === true }, watch),
+        );
         return;
       }
       case 'resume': {

@@ -26,6 +26,7 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     resume: { type: 'string' },
     config: { type: 'string' },
     'print-config': { type: 'boolean' },
+    force: { type: 'boolean' },
   });
   const resumed = text(values, 'resume');
   for (const other of ['config', 'print-config'])
@@ -59,6 +60,7 @@ export async function trainCommand(args: readonly string[], command: CommandCont
             model: needed(names.model, 'model'),
             dataset: needed(names.dataset, 'data'),
             config,
+            force: values['force'] === true,
           },
           watch,
         )

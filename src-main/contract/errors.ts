@@ -21,6 +21,7 @@ export const errorCodes = [
   'runs_failed', // some of the runs that were started together did not end well
   'loss_not_finite',
   'out_of_memory',
+  'does_not_fit', // the forecast says that memory will not suffice; it can be started anyway
   'disk_full',
   'hub_unreachable', // no network, the Hub does not answer, or it is switched off
   'hub_denied', // gated or private: terms or an access token are needed

@@ -246,6 +246,8 @@ export const procedures = {
       model: reference,
       dataset: reference,
       config: trainConfigSchema,
+      /** Starts also what does not fit into memory. */
+      force: z.boolean().default(false),
     }),
     output: runSchema,
   },
@@ -325,6 +327,8 @@ export const procedures = {
       model: reference,
       dataset: reference,
       question: studyQuestionSchema,
+      /** Starts also what does not fit into memory. */
+      force: z.boolean().default(false),
     }),
     output: studySchema,
   },

@@ -165,4 +165,38 @@ describe('negotiator', () => {
         ?.changes.adapter,
     ).toEqual({ rank: 256, alpha: 256 });
   });
+
+  it('puts several together where no single one suffices, and no more than it takes', () => {
+    const of = planned({ batch: 100, context: 512 });
+    const singles = [{}, { gradientCheckpointing: true }].map((rest) =>
+      memoryOf(planned({ batch: 1, ...rest, context: 512 })),
+    );
+    // Neither the smallest batch nor checkpointing alone comes so low.
+    const limit = (singles[0]! + singles[1]!) / 2;
+    const [first, ...rest] = negotiate(of, bare, { memoryBytes: limit, seconds: null }, null);
+    expect(rest.every(({ isEnough }) => !isEnough)).toBe(true);
+    expect(first).toMatchObject({ id: 'combination', isEnough: true, risk: 0 });
+    expect(first!.forecast.memory.correctedBytes).toBeLessThanOrEqual(limit);
+    const { batch, accumulate, gradientCheckpointing, ...others } = first!.changes;
+    expect(batch! * accumulate!).toBe(100);
+    expect(gradientCheckpointing).toBe(true);
+    expect(others).toEqual({});
+    // Applied to the form it fits: the next larger batch would not.
+    const applied = planned({
+      batch: batch!,
+      accumulate: accumulate!,
+      gradientCheckpointing: true,
+      context: 512,
+    });
+    expect(memoryOf(applied)).toBe(first!.forecast.memory.correctedBytes);
+    const larger = [2, 4, 5, 10, 20, 25, 50, 100].find((size) => size > batch!)!;
+    expect(memoryOf(planned({ batch: larger, gradientCheckpointing: true, context: 512 }))).toBeGreaterThan(
+      limit,
+    );
+  });
+
+  it('combines nothing where nothing is enough', () => {
+    const found = negotiate(planned(), bare, { memoryBytes: 1e6, seconds: null }, lengths);
+    expect(found.some(({ id }) => id === 'combination')).toBe(false);
+  });
 });

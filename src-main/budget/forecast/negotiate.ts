@@ -18,7 +18,9 @@ export interface ForecastLimits {
 
 /** One change of a configuration, and what it brings. */
 export interface Suggestion {
-  id: 'checkpointing' | 'batch' | 'context' | 'precision' | 'quantized_base' | 'optimizer' | 'rank';
+  id:
+    | ('checkpointing' | 'batch' | 'context' | 'precision' | 'quantized_base' | 'optimizer' | 'rank')
+    | 'combination';
   /** What is changed, in words. */
   label: string;
   /** Options of the run, and of its adapter, that change. */
@@ -35,9 +37,9 @@ export interface Suggestion {
 const leastSaving = 0.02;
 
 /**
- * Single changes that lower the memory or time of a training that exceeds a limit, best first: those that suffice
- * before those that do not, and of these the one with the least risk for the result, then the greatest saving of what
- * is exceeded.
+ * Changes that lower the memory or time of a training that exceeds a limit, best first: those that suffice before those
+ * that do not, and of these the one with the least risk for the result, then the greatest saving of what is exceeded.
+ * Where no single change suffices, several together that do so come first.
  *
  * Steps stay as many as they are: a smaller batch gets more accumulation, so that a step sees as many rows as before.
  *
@@ -54,33 +56,96 @@ export function negotiate(
   const now = forecastTraining(planned, calibration);
   const over = excess(now, limits);
   if (over.memory <= 0 && over.time <= 0) return [];
-  const found = candidates(planned, lengths).flatMap((candidate): Suggestion[] => {
-    const { rowTokens = planned.rowTokens, ...rest } = candidate;
-    const { adapter, ...run } = candidate.changes;
-    const config = { ...planned.config, ...run, adapter: { ...planned.config.adapter, ...adapter } };
-    const forecast = forecastOf({ ...planned, config, rowTokens }, calibration);
+  const found = candidates(planned, lengths, powersOfTwo).flatMap((candidate): Suggestion[] => {
+    const { rowTokens: _, ...rest } = candidate;
+    const forecast = forecastOf(changed(planned, candidate), calibration);
     if (!forecast) return [];
     const saves = (before: number, after: number) => after < before * (1 - leastSaving);
     const helps =
       (over.memory > 0 && saves(now.memory.correctedBytes, forecast.memory.correctedBytes)) ||
       (over.time > 0 && saves(now.time.seconds, forecast.time.seconds));
-    if (!helps) return [];
-    const left = excess(forecast, limits);
-    return [{ ...rest, forecast, isEnough: left.memory <= 0 && left.time <= 0 }];
+    return helps ? [{ ...rest, forecast, isEnough: distance(forecast, limits) === 0 }] : [];
   });
   const saved = ({ forecast }: Suggestion) =>
     over.memory > 0
       ? now.memory.correctedBytes - forecast.memory.correctedBytes
       : now.time.seconds - forecast.time.seconds;
-  return found.sort(
-    (a, b) => Number(b.isEnough) - Number(a.isEnough) || a.risk - b.risk || saved(b) - saved(a),
-  );
+  found.sort((a, b) => Number(b.isEnough) - Number(a.isEnough) || a.risk - b.risk || saved(b) - saved(a));
+  if (found[0]?.isEnough) return found;
+  const together = combination(planned, calibration, limits, lengths);
+  return together ? [together, ...found] : found;
+}
+
+/** A training with a change. */
+function changed(planned: PlannedTraining, candidate: Candidate): PlannedTraining {
+  const { adapter, ...run } = candidate.changes;
+  const config = { ...planned.config, ...run, adapter: { ...planned.config.adapter, ...adapter } };
+  return { ...planned, config, rowTokens: candidate.rowTokens ?? planned.rowTokens };
+}
+
+/**
+ * Several changes with which a training keeps its limits; null where none together do. The least risk first, and of
+ * those the one that comes nearest, until the limits are kept; then every change without which they are kept as well is
+ * taken back, the greatest risk first.
+ */
+function combination(
+  planned: PlannedTraining,
+  calibration: Calibration,
+  limits: ForecastLimits,
+  lengths: RowLengths | null,
+): Suggestion | null {
+  const taken = new Map<Suggestion['id'], Candidate>();
+  const apply = (list: Iterable<Candidate>) => [...list].reduce(changed, planned);
+  const left = (list: Iterable<Candidate>) => {
+    const forecast = forecastOf(apply(list), calibration);
+    return forecast ? distance(forecast, limits) : Infinity;
+  };
+  let now = left([]);
+  while (now > 0) {
+    // Each kind of change once, from the training as it was asked for.
+    const open = candidates(planned, lengths, divisors).filter(({ id }) => !taken.has(id));
+    const better = open
+      .map((candidate) => ({ candidate, left: left([...taken.values(), candidate]) }))
+      .filter((one) => one.left < now * (1 - leastSaving));
+    const [best] = better.sort((a, b) => a.candidate.risk - b.candidate.risk || a.left - b.left);
+    if (!best) return null;
+    taken.set(best.candidate.id, best.candidate);
+    now = best.left;
+  }
+  for (const { id } of [...taken.values()].sort((a, b) => b.risk - a.risk)) {
+    const rest = [...taken.values()].filter((other) => other.id !== id);
+    if (left(rest) === 0) taken.delete(id);
+  }
+  // A batch as large as the others allow: fewer passes a step.
+  for (const candidate of candidates(planned, lengths, divisors).filter(({ id }) => id === 'batch')) {
+    const rest = [...taken.values()].filter(({ id }) => id !== 'batch');
+    if (!taken.has('batch') || left([...rest, candidate]) > 0) continue;
+    taken.set('batch', candidate);
+    break;
+  }
+  const parts = [...taken.values()];
+  const changes = Object.assign({}, ...parts.map((part) => part.changes)) as Suggestion['changes'];
+  return {
+    id: 'combination',
+    label: `Together: ${parts.map(({ label }) => `${label[0]!.toLowerCase()}${label.slice(1)}`).join('; ')}`,
+    changes,
+    forecast: forecastTraining(apply(parts), calibration),
+    isEnough: true,
+    risk: parts.reduce<Suggestion['risk']>((most, { risk }) => (risk > most ? risk : most), 0),
+    riskWords: parts.map(({ riskWords }) => riskWords).join(' '),
+  };
+}
+
+/** How far a forecast is beyond its limits, as a share of them; 0: it keeps them. */
+function distance(forecast: Forecast, limits: ForecastLimits): number {
+  const { memory, time } = excess(forecast, limits);
+  return Math.max(0, memory / (limits.memoryBytes ?? 1)) + Math.max(0, time / (limits.seconds ?? 1));
 }
 
 function excess({ memory, time }: Forecast, limits: ForecastLimits): { memory: number; time: number } {
   return {
-    memory: memory.correctedBytes - (limits.memoryBytes ?? Infinity),
-    time: time.seconds - (limits.seconds ?? Infinity),
+    memory: limits.memoryBytes === null ? 0 : memory.correctedBytes - limits.memoryBytes,
+    time: limits.seconds === null ? 0 : time.seconds - limits.seconds,
   };
 }
 
@@ -96,7 +161,23 @@ function forecastOf(planned: PlannedTraining, calibration: Calibration): Forecas
 
 type Candidate = Omit<Suggestion, 'forecast' | 'isEnough'> & { rowTokens?: number };
 
-function candidates({ config, rowTokens }: PlannedTraining, lengths: RowLengths | null): Candidate[] {
+/** Parts into which a batch can be divided, fewest first. */
+type Parts = (batch: number) => number[];
+
+const divisors: Parts = (batch) => {
+  const small: number[] = [];
+  for (let parts = 1; parts * parts <= batch; parts++) if (batch % parts === 0) small.push(parts);
+  const large = small.map((parts) => batch / parts).filter((parts) => !small.includes(parts));
+  return [...small, ...large.reverse()].slice(1);
+};
+/** Few enough to be read one by one. */
+const powersOfTwo: Parts = (batch) => divisors(batch).filter((parts) => Number.isInteger(Math.log2(parts)));
+
+function candidates(
+  { config, rowTokens }: PlannedTraining,
+  lengths: RowLengths | null,
+  partsOf: Parts,
+): Candidate[] {
   const list: Candidate[] = [];
   if (!config.gradientCheckpointing)
     list.push({
@@ -106,15 +187,14 @@ function candidates({ config, rowTokens }: PlannedTraining, lengths: RowLengths 
       risk: 0,
       riskWords: 'Same result; a step takes longer.',
     });
-  for (let parts = 2; parts <= config.batch; parts *= 2)
-    if (config.batch % parts === 0)
-      list.push({
-        id: 'batch',
-        label: `Batch ${config.batch / parts} with ${config.accumulate * parts} passes a step instead of ${config.batch} with ${config.accumulate}`,
-        changes: { batch: config.batch / parts, accumulate: config.accumulate * parts },
-        risk: 0,
-        riskWords: 'A step sees the same number of rows; the gradient is that of the same mean.',
-      });
+  for (const parts of partsOf(config.batch))
+    list.push({
+      id: 'batch',
+      label: `Batch ${config.batch / parts} with ${config.accumulate * parts} passes a step instead of ${config.batch} with ${config.accumulate}`,
+      changes: { batch: config.batch / parts, accumulate: config.accumulate * parts },
+      risk: 0,
+      riskWords: 'A step sees the same number of rows; the gradient is that of the same mean.',
+    });
   if (!config.loadIn8bit && config.adapter.method !== 'full' && config.adapter.method !== 'dora')
     list.push({
       id: 'quantized_base',

@@ -189,7 +189,7 @@ export function foresee(
 }
 
 /** Measurements of another machine, whose data folder this was, say nothing here. */
-function readCalibration({ database, paths }: ServiceContext, gpu: Calibration['gpu']): Calibration {
+export function readCalibration({ database, paths }: ServiceContext, gpu: Calibration['gpu']): Calibration {
   const runs = newestRuns(database, 2 * mostRecords)
     .filter(isOfThisMachine)
     .flatMap(recordOf);

@@ -50,11 +50,12 @@ export interface StudyService {
   plan(request: StudyRequest): Promise<PlannedStudy>;
   /**
    * Makes a study with all its runs, or nothing, and puts the runs at the end of the queue.
+   * @param request.force starts also what does not fit into memory
    * @param watch gives what sees the engine's events of each run
-   * @throws StudioError config_invalid, name_taken
+   * @throws StudioError config_invalid, name_taken, does_not_fit
    */
   start(
-    request: StudyRequest,
+    request: StudyRequest & { force?: boolean },
     watch?: (run: Run) => (event: EngineEvent) => void,
   ): Promise<{ study: Study; started: StartedRun[] }>;
   /** Forgets a study; its runs stay. For a minute it can be brought back. */
@@ -123,6 +124,10 @@ export function createStudyService(
       const { name, question } = request;
       if (findStudy(database, project, name))
         throw new StudioError('name_taken', `There is already a study "${name}".`, 'Choose another name.');
+      if (!request.force)
+        await runs.refuseWhatDoesNotFit(
+          planned.arms.map(({ label, config }) => ({ name: label, model, dataset, config })),
+        );
       const made = planned.runs.map((run) => ({
         ...run,
         run: plannedRun({ ...run, project, model, dataset }),

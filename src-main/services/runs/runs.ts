@@ -39,6 +39,7 @@ import { describeRouterModule } from './routerModule.ts';
 import { createCurveReader, type CurveQuery } from './curveReader.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { ModelService } from '../models/models.ts';
+import { refuseWhatDoesNotFit, type WantedTraining } from '../plan/fit.ts';
 import { plannedRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { endedBy, type Ending } from './runRecorder.ts';
@@ -79,9 +80,11 @@ export interface RunService {
   logs(reference: string, query: LogQuery): { lines: LogLine[]; total: number };
   /**
    * Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events.
+   * @param options.force starts also what does not fit into memory
+   * @throws StudioError config_invalid, name_taken, does_not_fit
    */
   start(
-    options: { name: string; model: string; dataset: string; config: TrainConfig },
+    options: { name: string; model: string; dataset: string; config: TrainConfig; force?: boolean },
     watch?: Watch,
   ): Promise<StartedRun>;
   /**
@@ -89,6 +92,8 @@ export interface RunService {
    * @throws StudioError name_taken
    */
   startTogether(runs: readonly Run[], options?: TogetherOptions): StartedRun[];
+  /** Asks before trainings are started that need more memory than there is. @throws StudioError does_not_fit */
+  refuseWhatDoesNotFit(wanted: readonly WantedTraining[]): Promise<void>;
   /** Puts a run that ended before its last step at the front of the queue. */
   resume(reference: string, watch?: Watch, changes?: Partial<TrainConfig>): Promise<StartedRun>;
   /**
@@ -146,6 +151,8 @@ export function createRunService(
   const queue = createRunQueue(context, take, (runId) => get(runId));
   let turn: RunTurn | null = null;
   const probe = createProbe(context.engine);
+  const refuse: RunService['refuseWhatDoesNotFit'] = (wanted) =>
+    refuseWhatDoesNotFit({ context, datasets, probe }, wanted);
 
   const get = (reference: string): Run => {
     const run = findRun(database, context.project, reference);
@@ -307,13 +314,16 @@ export function createRunService(
     samples: (reference, query) => readSamples(database, get(reference).id, query),
     logs: (reference, query) => readLogs(database, get(reference).id, query),
 
-    async start({ name, model: modelReference, dataset: datasetReference, config }, watch) {
+    async start({ name, model: modelReference, dataset: datasetReference, config, force = false }, watch) {
       const model = await models.getOrAdd(modelReference);
       const dataset = await datasets.getOrAdd(datasetReference);
       const run = plannedRun({ name, project: context.project, model, dataset, config });
+      refuseTakenName(run.project, name);
+      if (!force) await refuse([{ name, model, dataset, config: run.config }]);
       return startTogether([run], watch && { watch: () => watch })[0]!;
     },
     startTogether,
+    refuseWhatDoesNotFit: refuse,
 
     async resume(reference, watch, changes = {}) {
       const run = get(reference);

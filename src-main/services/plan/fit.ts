@@ -1,0 +1,108 @@
+import {
+  deviceMemory,
+  forecastTraining,
+  rowTokensOf,
+  trainingFit,
+  type Forecast,
+  type PlannedTraining,
+} from '../../budget/forecast/calibrate.ts';
+import { negotiate } from '../../budget/forecast/negotiate.ts';
+import type { Calibration, RowLengths } from '../../contract/forecast.ts';
+import type { Dataset, Model } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import type { ProbeResult } from '../../engine/process/protocol.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import type { ServiceContext } from '../context.ts';
+import type { DatasetService } from '../data/datasets.ts';
+import { countRowLengths } from '../data/rowLengths.ts';
+import { findTrainingGpu } from '../machine/engineProbe.ts';
+import { readCalibration } from './forecasts.ts';
+
+/** A training that somebody wants to start. */
+export interface WantedTraining {
+  /** What it is called in messages. */
+  name: string;
+  model: Model;
+  dataset: Dataset;
+  config: TrainConfig;
+}
+
+interface FitParts {
+  context: ServiceContext;
+  datasets: Pick<DatasetService, 'file'>;
+  /** What the engine is, found once. */
+  probe(): Promise<ProbeResult>;
+}
+
+/**
+ * Asks before what does not fit is started: refuses trainings whose forecast needs more memory than this machine has,
+ * with the changes that would make the first of them fit.
+ * @throws StudioError does_not_fit
+ */
+export async function refuseWhatDoesNotFit(
+  parts: FitParts,
+  wanted: readonly WantedTraining[],
+): Promise<void> {
+  const gpu = await findTrainingGpu(parts.probe);
+  const calibration = readCalibration(parts.context, gpu);
+  // Rows are at most as long as the context: what fits with those needs no tokenizer.
+  const doubtful = wanted.filter((one) => !fits(plannedOf(one, null), calibration));
+  const counted = new Map<string, RowLengths>();
+  for (const one of doubtful) {
+    const { model, dataset } = one;
+    const key = `${model.id} ${dataset.id}`;
+    const lengths =
+      counted.get(key) ??
+      (await countRowLengths(model, parts.datasets.file(dataset), new AbortController().signal));
+    counted.set(key, lengths);
+    const planned = plannedOf(one, lengths);
+    if (!fits(planned, calibration)) throw refusal(one.name, planned, calibration, lengths);
+  }
+}
+
+/** The steps of a run change none of its memory. */
+function plannedOf({ model, config }: WantedTraining, lengths: RowLengths | null): PlannedTraining {
+  return {
+    modelId: model.id,
+    shape: readDecoderConfig(model.folder),
+    config,
+    rowTokens: rowTokensOf(config, model.contextLength, lengths),
+    steps: 0,
+    heldOutRows: 0,
+  };
+}
+
+function fits(planned: PlannedTraining, calibration: Calibration): boolean {
+  return trainingFit(forecastTraining(planned, calibration), calibration) !== 'too_large';
+}
+
+function refusal(
+  name: string,
+  planned: PlannedTraining,
+  calibration: Calibration,
+  lengths: RowLengths,
+): StudioError {
+  const memoryBytes = deviceMemory(calibration);
+  const { memory } = forecastTraining(planned, calibration);
+  const [best] = negotiate(planned, calibration, { memoryBytes, seconds: null }, lengths);
+  const device = calibration.gpu ? `the GPU (${calibration.gpu.name})` : 'this machine';
+  const help = best?.isEnough
+    ? `It fits with: ${best.label.replace(/^Together: /, '')} (${gigabytes(best.forecast.memory.correctedBytes)}).`
+    : 'No changes make it fit: choose a smaller model.';
+  return new StudioError(
+    'does_not_fit',
+    `"${name}" needs about ${gigabytes(memory.correctedBytes)} of memory, and ${device} has ${gigabytes(memoryBytes)}${hostWords(memory, calibration)}.`,
+    `${help} Or start it anyway (--force).`,
+  );
+}
+
+function hostWords({ hostBytes }: Forecast['memory'], { memoryBytes }: Calibration): string {
+  return hostBytes !== null && hostBytes > memoryBytes
+    ? `; its process needs ${gigabytes(hostBytes)} beside it, of ${gigabytes(memoryBytes)}`
+    : '';
+}
+
+function gigabytes(bytes: number): string {
+  return `${Number((bytes / 1e9).toPrecision(3)).toLocaleString('en-US')} GB`;
+}
