@@ -18,7 +18,10 @@ export function modulePath({ layer, module }: LinearSite): string {
 
 /** The options of an adapter that say where it is and how large it is there. */
 export type AdapterPlacement = Pick<AdapterConfig, 'rank' | 'targets'> &
-  Partial<Pick<AdapterConfig, 'alpha' | 'layers' | 'rankPattern' | 'alphaPattern'>>;
+  Partial<Pick<AdapterConfig, 'alpha' | 'layers' | 'rankPattern' | 'alphaPattern'>> & {
+    /** The modules themselves, where they are only a part of targets and layers (adapters from elsewhere). */
+    paths?: readonly string[];
+  };
 
 /** An adapted module and the adapter's options as they hold there. */
 export interface AdapterSite<A> {
@@ -46,12 +49,14 @@ export function adapterSites<A extends AdapterPlacement>(
     alpha: compilePatternMap(adapter.alphaPattern ?? {}),
   };
   const adapted = adapter.layers && new Set(adapter.layers);
+  const chosen = adapter.paths && new Set(adapter.paths);
   const sites: AdapterSite<A>[] = [];
   for (let layer = 0; layer < layers; layer++)
     if (!adapted || adapted.has(layer))
       for (const module of targets) {
         const site = { layer, module };
         const path = modulePath(site);
+        if (chosen && !chosen.has(path)) continue;
         const rank = patterns.rank.find(({ fits }) => fits(path));
         const alpha = patterns.alpha.find(({ fits }) => fits(path));
         const own = { ...(rank && { rank: rank.value }), ...(alpha && { alpha: alpha.value }) };

@@ -3,16 +3,18 @@ import { StudioError } from '../contract/errors.ts';
 /** Part of a parsed pattern. */
 type Part =
   | { kind: 'character'; matches: (character: string) => boolean }
-  | { kind: 'begin' | 'end' }
+  | { kind: 'begin' | 'end' | 'border' }
+  | { kind: 'ahead'; part: Part; negated: boolean }
   | { kind: 'sequence'; parts: Part[] }
   | { kind: 'choice'; options: Part[] }
-  | { kind: 'repeat'; part: Part; most: number; optional: boolean };
+  | { kind: 'repeat'; part: Part; least: number; most: number };
 
 /** Says whether a module path fits a pattern. */
 export type ModulePattern = (path: string) => boolean;
 
 /** Longest key, and longest map with all its keys: file content decides how long matching takes. */
 const maxKeyLength = 200;
+const maxExpressionLength = 2000;
 const maxMapLength = 64 * 1024;
 
 /**
@@ -22,19 +24,29 @@ const maxMapLength = 64 * 1024;
  * Keys come from adapter files of unknown origin, so that no regular expression engine gets to see them: the part of
  * the syntax that module names need is matched here with sets of positions, without backtracking, and everything else
  * is refused by name. Understood: letters, digits, `_`, `-`, `.` (any character), escaped punctuation, `\d`, `\w`,
- * classes, groups with `|`, one `*`, `+` or `?` behind a part that has none inside, `^` and `$`.
+ * `\b`, classes, groups with `|`, one `*`, `+`, `?` or `{m,n}` (lazy, too) behind a part that has none inside, looking
+ * ahead, `^` and `$`.
  *
  * @throws StudioError config_invalid with what is not understood
  */
 export function compileModulePattern(key: string): ModulePattern {
   const characters = plainKey.test(key) ? key.match(/\\?\.|[\w-]/g) : null;
   if (characters) return (path) => endsWith(path, characters);
-  const part = new Parser(key).parse();
+  const part = new Parser(key).parse(maxKeyLength);
   return (path) => {
     const starts = new Set([0]);
     for (let i = 0; i < path.length; i++) if (path[i] === '.') starts.add(i + 1);
     return advance(part, path, starts).has(path.length);
   };
+}
+
+/**
+ * An expression as PEFT's target_modules. It fits a module path where Python's `re.fullmatch(expression, path)` does.
+ * @throws StudioError config_invalid as compileModulePattern does
+ */
+export function compilePathExpression(expression: string): ModulePattern {
+  const part = new Parser(expression).parse(maxExpressionLength);
+  return (path) => advance(part, path, new Set([0])).has(path.length);
 }
 
 /** Keys without choice or repetition: one for each module, in large maps. */
@@ -81,6 +93,12 @@ function advance(part: Part, text: string, starts: ReadonlySet<number>): Readonl
       return new Set([...starts].filter((at) => at === 0));
     case 'end':
       return new Set([...starts].filter((at) => at === text.length));
+    case 'border':
+      return new Set([...starts].filter((at) => isWord(text[at - 1]) !== isWord(text[at])));
+    case 'ahead':
+      return new Set(
+        [...starts].filter((at) => advance(part.part, text, new Set([at])).size > 0 !== part.negated),
+      );
     case 'sequence': {
       let at = starts;
       for (const next of part.parts) {
@@ -92,9 +110,10 @@ function advance(part: Part, text: string, starts: ReadonlySet<number>): Readonl
     case 'choice':
       return new Set(part.options.flatMap((option) => [...advance(option, text, starts)]));
     case 'repeat': {
-      const reached = new Set(part.optional ? starts : []);
       let fresh = starts;
-      for (let round = 0; round < part.most && fresh.size > 0; round++) {
+      for (let round = 0; round < part.least; round++) fresh = advance(part.part, text, fresh);
+      const reached = new Set(fresh);
+      for (let round = part.least; round < part.most && fresh.size > 0; round++) {
         fresh = new Set([...advance(part.part, text, fresh)].filter((at) => !reached.has(at)));
         for (const at of fresh) reached.add(at);
       }
@@ -103,6 +122,10 @@ function advance(part: Part, text: string, starts: ReadonlySet<number>): Readonl
     default:
       throw new Error(`unknown part ${JSON.stringify(part satisfies never)}`);
   }
+}
+
+function isWord(character: string | undefined): boolean {
+  return character !== undefined && /[A-Za-z0-9_]/.test(character);
 }
 
 /** Recursive descent over a key. */
@@ -114,9 +137,9 @@ class Parser {
     this.#key = key;
   }
 
-  parse(): Part {
-    if (this.#key.length > maxKeyLength)
-      throw this.#refused(`more than ${maxKeyLength} characters`, `${this.#key.slice(0, 40)}...`);
+  parse(maxLength: number): Part {
+    if (this.#key.length > maxLength)
+      throw this.#refused(`more than ${maxLength} characters`, `${this.#key.slice(0, 40)}...`);
     const part = this.#choice();
     if (this.#at < this.#key.length) throw this.#refused('an unpaired )');
     return part;
@@ -137,13 +160,27 @@ class Parser {
 
   #repeated(): Part {
     const part = this.#single();
-    const sign = this.#peek();
-    if (sign === '{') throw this.#refused('a counted repetition {}');
-    if (sign !== '*' && sign !== '+' && sign !== '?') return part;
-    if (hasRepeat(part)) throw this.#refused('a repetition inside a repetition');
-    this.#at++;
-    if ('*+?'.includes(this.#peek() ?? ' ')) throw this.#refused(`the repetition ${sign}${this.#peek()}`);
-    return { kind: 'repeat', part, most: sign === '?' ? 1 : Infinity, optional: sign !== '+' };
+    const sign = this.#peek() ?? '';
+    if (!'*+?{'.includes(sign) || sign === '') return part;
+    if (contains(part, 'repeat') || contains(part, 'ahead'))
+      throw this.#refused('a repetition inside a repetition');
+    const [least, most] = this.#count();
+    // A lazy repetition fits the same whole paths as a greedy one.
+    this.#take('?');
+    if ('*+?{'.includes(this.#peek() ?? ' ')) throw this.#refused(`the repetition ${sign}${this.#peek()}`);
+    return { kind: 'repeat', part, least, most };
+  }
+
+  /** The bounds of a repetition. */
+  #count(): [least: number, most: number] {
+    const sign = this.#key[this.#at++];
+    if (sign !== '{') return [sign === '+' ? 1 : 0, sign === '?' ? 1 : Infinity];
+    const counted = /^(\d{1,3})(,(\d{1,3})?)?\}/.exec(this.#key.slice(this.#at));
+    if (!counted) throw this.#refused('a brace { that counts nothing');
+    this.#at += counted[0].length;
+    const least = Number(counted[1]);
+    if (!counted[2]) return [least, least];
+    return [least, counted[3] === undefined ? Infinity : Number(counted[3])];
   }
 
   #single(): Part {
@@ -156,7 +193,11 @@ class Parser {
       case '$':
         return { kind: 'end' };
       case '(': {
-        if (this.#take('?') && !this.#take(':')) throw this.#refused(`the group (?${this.#peek() ?? ''}`);
+        if (this.#take('?')) {
+          const negated = this.#peek() === '!';
+          if (negated || this.#peek() === '=') return this.#ahead(negated);
+          if (!this.#take(':')) throw this.#refused(`the group (?${this.#peek() ?? ''}`);
+        }
         const inner = this.#choice();
         if (!this.#take(')')) throw this.#refused('a ( without )');
         return inner;
@@ -164,12 +205,22 @@ class Parser {
       case '[':
         return { kind: 'character', matches: this.#class() };
       case '\\':
+        if (this.#take('b')) return { kind: 'border' };
         return { kind: 'character', matches: this.#escape() };
       default:
         if (!/[A-Za-z0-9_-]/.test(character))
           throw this.#refused(`the character ${JSON.stringify(character)}`);
         return { kind: 'character', matches: (other) => other === character };
     }
+  }
+
+  /** What follows `(?`. */
+  #ahead(negated: boolean): Part {
+    this.#at++;
+    const part = this.#choice();
+    if (!this.#take(')')) throw this.#refused('a ( without )');
+    if (contains(part, 'ahead')) throw this.#refused('looking ahead inside looking ahead');
+    return { kind: 'ahead', part, negated };
   }
 
   /** What follows a backslash. */
@@ -224,14 +275,16 @@ class Parser {
   }
 }
 
-function hasRepeat(part: Part): boolean {
+function contains(part: Part, kind: 'repeat' | 'ahead'): boolean {
+  if (part.kind === kind) return true;
   switch (part.kind) {
     case 'repeat':
-      return true;
+    case 'ahead':
+      return contains(part.part, kind);
     case 'sequence':
-      return part.parts.some(hasRepeat);
+      return part.parts.some((inner) => contains(inner, kind));
     case 'choice':
-      return part.options.some(hasRepeat);
+      return part.options.some((inner) => contains(inner, kind));
     default:
       return false;
   }

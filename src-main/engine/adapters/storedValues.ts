@@ -1,9 +1,15 @@
 import { StudioError } from '../../contract/errors.ts';
-import { adapterKey, type AdapterFolder, type AdapterTensor } from '../../formats/adapter/peftAdapter.ts';
+import {
+  adapterKey,
+  otherBaseRemedy,
+  type AdapterFolder,
+  type AdapterTensor,
+} from '../../formats/adapter/peftAdapter.ts';
+import type { SafetensorsFile } from '../../formats/files/safetensors.ts';
 import { methodOf } from '../../methods/registry.ts';
 import type { Variable } from '../graph/variables.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
-import { hostBytes, type AdapterParameter } from '../model/modelGraph.ts';
+import { hostBytes, type AdapterParameter, type WeightSource } from '../model/modelGraph.ts';
 
 /**
  * The value of a parameter in an adapter folder, as f32 or i32 bytes.
@@ -11,13 +17,9 @@ import { hostBytes, type AdapterParameter } from '../model/modelGraph.ts';
  */
 export function storedValue(parameter: AdapterParameter, folder: AdapterFolder): Uint8Array {
   const { spec, place } = parameter;
-  const key = adapterKey(parameter.variable.name);
   const fail = (what: string) =>
-    new StudioError(
-      'adapter_invalid',
-      `The adapter's tensor ${key} ${what}.`,
-      'The adapter belongs to another model, or its file is incomplete: export it again.',
-    );
+    new StudioError('adapter_invalid', `The adapter's tensor ${key} ${what}.`, otherBaseRemedy(folder));
+  const key = folder.keys.get(parameter.variable.name) ?? adapterKey(parameter.variable.name);
   const info = folder.tensors.tensors.get(key);
   if (!info) throw fail('is missing');
   if (info.shape.join() !== spec.shape.join())
@@ -35,19 +37,46 @@ export function storedValue(parameter: AdapterParameter, folder: AdapterFolder):
   return bytes;
 }
 
-/** @throws StudioError adapter_invalid where the folder has tensors that no parameter of the model takes */
-export function checkNoForeignTensors(parameters: readonly AdapterParameter[], folder: AdapterFolder): void {
-  const known = new Set(parameters.map(({ variable }) => adapterKey(variable.name)));
+/**
+ * Checks that every tensor of an adapter has its place: a parameter takes it, or it is a weight of the base, saved
+ * beside the adapter, that training left as it was.
+ * @throws StudioError adapter_invalid for one that fits nowhere, model_unsupported for a changed weight of the base
+ */
+export function checkTensors(
+  parameters: readonly AdapterParameter[],
+  folder: AdapterFolder,
+  base: WeightSource,
+): void {
+  const known = new Set(parameters.map(({ variable }) => variable.name));
   const unread = methodOf(folder.config)?.unreadSuffixes ?? [];
-  const foreign = [...folder.tensors.tensors.keys()].filter(
-    (key) => !known.has(key) && !unread.some((suffix) => key.endsWith(`.${suffix}`)),
+  const others = [...folder.keys].filter(
+    ([name]) => !known.has(name) && !unread.some((suffix) => name.endsWith(`.${suffix}`)),
   );
+  // A head that shares the embedding's weight has no tensor of its own.
+  const inBase = (name: string) =>
+    name === 'lm_head.weight' && !base.info(name) ? 'model.embed_tokens.weight' : name;
+  const foreign = others.filter(([name]) => !base.info(inBase(name)));
   if (foreign.length > 0)
     throw new StudioError(
       'adapter_invalid',
-      `The adapter has ${foreign.length} tensors that fit nowhere in this model, for example ${foreign[0]}.`,
-      'Choose the base model that the adapter was trained on.',
+      `The adapter has ${foreign.length} tensors that fit nowhere in this model, for example ${foreign[0]![1]}.`,
+      otherBaseRemedy(folder),
     );
+  for (const [name, key] of others)
+    if (!isSameTensor(folder.tensors, key, base, inBase(name)))
+      throw new StudioError(
+        'model_unsupported',
+        `The adapter replaces ${name} of the base model by another tensor, which the studio does not read.`,
+        'If the base model is the one that the adapter was trained on, merge the adapter with PEFT and import the merged model instead.',
+      );
+}
+
+/** Whether a tensor saved beside an adapter has the numbers that the base model has. */
+function isSameTensor(file: SafetensorsFile, key: string, base: WeightSource, name: string): boolean {
+  const [mine, theirs] = [file.tensors.get(key)!, base.info(name)!];
+  if (mine.shape.join() !== theirs.shape.join()) return false;
+  const values = asFloat32(file.read(key), mine.dtype);
+  return asFloat32(base.read(name), theirs.dtype).every((value, i) => value === values[i]);
 }
 
 /** Parameters as they go into an adapter folder, each read when its turn comes. */

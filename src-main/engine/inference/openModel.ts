@@ -1,9 +1,14 @@
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { checkWeights } from '../../formats/model/decoderWeights.ts';
-import { openAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
+import {
+  appliedConfig,
+  checkWhole,
+  openAdapterFolder,
+  otherBaseRemedy,
+} from '../../formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { checkNoForeignTensors, storedValue } from '../adapters/storedValues.ts';
+import { checkTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Session } from '../graph/session.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
 import type { JobContext } from '../process/jobs.ts';
@@ -37,18 +42,19 @@ export function openModel(
       config,
       source: weights,
       precision: reference.precision,
-      adapter: adapter?.config ?? null,
+      adapter: adapter && appliedConfig(adapter),
       fusion: context.fusion,
       products: context.products,
       loadIn8bit: reference.loadIn8bit,
     });
     if (adapter) {
-      checkNoForeignTensors(model.adapterParameters, adapter);
+      checkTensors(model.adapterParameters, adapter, weights);
+      checkWhole(config, adapter);
       if (adapter.baseSha256 !== null && adapter.baseSha256 !== weights.contentHash())
         throw new StudioError(
           'adapter_invalid',
           `The adapter's pivots refer to base weights ${adapter.baseSha256.slice(0, 12)}…, not to those of ${reference.folder}.`,
-          'Choose the base model that the adapter was trained on.',
+          otherBaseRemedy(adapter),
         );
     }
     return {

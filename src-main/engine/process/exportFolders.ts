@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { writeModelFolder } from '../../formats/model/modelFolder.ts';
-import { nameOfKey, openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
+import { openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
 import { asStored } from '../model/storedFloats.ts';
@@ -14,12 +14,10 @@ export function exportAdapter(request: ExportRequest): ExportResult {
   const adapter = openAdapterFolder(trainedFolder(request.checkpoint, request.method));
   const weights = new WeightFolder(request.modelFolder);
   try {
-    const tensors = [...adapter.tensors.tensors.values()].map(({ name, dtype, shape }) => ({
-      name: nameOfKey(name),
-      dtype,
-      shape,
-      data: () => adapter.tensors.read(name),
-    }));
+    const tensors = [...adapter.keys].map(([name, key]) => {
+      const { dtype, shape } = adapter.tensors.tensors.get(key)!;
+      return { name, dtype, shape, data: () => adapter.tensors.read(key) };
+    });
     const { modelFolder: name, loadIn8bit } = request;
     const base = { name, sha256: adapter.baseSha256 ?? weights.contentHash(), loadIn8bit };
     return { files: writeAdapterFolder(request.outFolder, adapter.config, base, tensors), dtype: 'F32' };

@@ -2,10 +2,14 @@ import { existsSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig } from '../../contract/training.ts';
+import { modulePath } from '../../shape/adapterSites.ts';
+import { compilePatternMap } from '../../shape/modulePatterns.ts';
+import { linearModules, type ModelShape } from '../../shape/modelShape.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { syncFolder, writeFileAtomic } from '../files/atomicFile.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
-import { parsePeftConfig, peftConfigOf } from './peftConfig.ts';
+import { parsePeftConfig, peftConfigOf, type PlacedAdapter, type ReadPeftConfig } from './peftConfig.ts';
+import { adaptedPaths } from './peftPlacement.ts';
 import { SafetensorsFile, writeSafetensors, type SafetensorsDType } from '../files/safetensors.ts';
 
 /**
@@ -16,12 +20,12 @@ import { SafetensorsFile, writeSafetensors, type SafetensorsDType } from '../fil
 const keyPrefix = 'base_model.model.';
 const configName = 'adapter_config.json';
 const tensorsName = 'adapter_model.safetensors';
+const pickleName = 'adapter_model.bin';
 
-export interface AdapterFolder {
-  config: AdapterConfig;
-  /** SHA-256 of the base weights that pivots refer to; null where the writer did not say. */
-  baseSha256: string | null;
+export interface AdapterFolder extends ReadPeftConfig {
   tensors: SafetensorsFile;
+  /** The tensors' names (adapterKey's argument) with the keys under which the file has them. */
+  keys: ReadonlyMap<string, string>;
 }
 
 export interface AdapterTensor {
@@ -39,14 +43,29 @@ export function adapterKey(name: string): string {
   return `${keyPrefix}${name}`;
 }
 
-/** The inverse of adapterKey. @throws StudioError adapter_invalid for a key that PEFT would not write */
+/**
+ * The inverse of adapterKey. PEFT also reads keys with the name "default" of an adapter in them, and DoRA's magnitude
+ * with `.weight` behind it.
+ * @throws StudioError adapter_invalid for a key that PEFT would not read
+ */
 export function nameOfKey(key: string): string {
-  if (key.startsWith(keyPrefix)) return key.slice(keyPrefix.length);
-  throw new StudioError(
-    'adapter_invalid',
-    `The adapter's tensor ${key} does not begin with ${keyPrefix}.`,
-    'Export the adapter again.',
-  );
+  const fail = (what: string, remedy: string) =>
+    new StudioError('adapter_invalid', `The adapter's tensor ${key} ${what}.`, remedy);
+  if (!key.startsWith(keyPrefix))
+    throw fail(
+      `does not begin with ${keyPrefix}, and PEFT would not read it`,
+      "Save the adapter again with PEFT's save_pretrained.",
+    );
+  const name = key.slice(keyPrefix.length);
+  const other = /\.lora_(?:[AB]|magnitude_vector)\.(\w+)\.weight$/.exec(name)?.[1];
+  if (other !== undefined && other !== 'default')
+    throw fail(
+      `belongs to an adapter named "${other}", and PEFT would not read it`,
+      "Save that adapter with PEFT's save_pretrained, which leaves the name out of the keys.",
+    );
+  return name
+    .replace(/(\.lora_[AB])\.default\.weight$/, '$1.weight')
+    .replace(/(\.lora_magnitude_vector)(?:\.default)?\.weight$/, '$1');
 }
 
 /**
@@ -61,17 +80,91 @@ export function openAdapterFolder(folder: string): AdapterFolder {
       'Choose a folder that PEFT or the studio exported, or the name of a run.',
     );
   const raw = readJsonObject(join(folder, configName), 10 * 1024 * 1024, 'adapter_invalid');
-  const parsed = parsePeftConfig(raw);
-  if (!existsSync(join(folder, tensorsName)))
-    throw new StudioError(
-      'adapter_invalid',
-      `${folder} has no ${tensorsName}.`,
-      'Export the adapter again, in the safetensors format.',
+  if (!existsSync(join(folder, tensorsName))) {
+    parsePeftConfig(raw, []);
+    throw existsSync(join(folder, pickleName))
+      ? new StudioError(
+          'adapter_invalid',
+          `${folder} has its tensors in ${pickleName}, a Python pickle, which the studio does not run.`,
+          `Convert it in that folder: python3 -c 'import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in torch.load("${pickleName}", map_location="cpu", weights_only=True).items()}, "${tensorsName}")'`,
+        )
+      : new StudioError(
+          'adapter_invalid',
+          `${folder} has no ${tensorsName}.`,
+          'Copy the file from where the adapter was saved, or save the adapter again with PEFT.',
+        );
+  }
+  const tensors = new SafetensorsFile(join(folder, tensorsName), 'adapter_invalid');
+  try {
+    const keys = new Map<string, string>();
+    for (const key of tensors.tensors.keys()) {
+      const name = nameOfKey(key);
+      const twin = keys.get(name);
+      if (twin !== undefined)
+        throw new StudioError(
+          'adapter_invalid',
+          `The adapter has the same tensor twice, as ${twin} and as ${key}.`,
+          "Save the adapter again with PEFT's save_pretrained.",
+        );
+      keys.set(name, key);
+    }
+    const parsed = parsePeftConfig(raw, adaptedPaths(keys.keys()));
+    const absent = parsed.saved.find((module) =>
+      [...keys.keys()].every((name) => !`.${name}`.includes(`.${module}.`)),
     );
-  return {
-    ...parsed,
-    tensors: new SafetensorsFile(join(folder, tensorsName), 'adapter_invalid'),
+    if (absent !== undefined)
+      throw new StudioError(
+        'adapter_invalid',
+        `adapter_config.json names ${absent} in modules_to_save, and ${tensorsName} has no such tensor: PEFT cannot load it either.`,
+        "Save the adapter again with PEFT's save_pretrained.",
+      );
+    return { ...parsed, tensors, keys };
+  } catch (error) {
+    tensors.close();
+    throw error;
+  }
+}
+
+/**
+ * An adapter's options as they apply to its modules: without patterns of rank and alpha that fit none of them, of which
+ * PEFT takes no notice.
+ */
+export function appliedConfig({ config, keys }: Pick<AdapterFolder, 'config' | 'keys'>): PlacedAdapter {
+  const paths = adaptedPaths(keys.keys());
+  const fitting = (map: Readonly<Record<string, number>>) => {
+    const entries = compilePatternMap(map).filter(({ fits }) => paths.some(fits));
+    return Object.fromEntries(entries.map(({ key, value }) => [key, value]));
   };
+  const { rankPattern, alphaPattern } = config;
+  return { ...config, rankPattern: fitting(rankPattern), alphaPattern: fitting(alphaPattern) };
+}
+
+/**
+ * Checks that the file has tensors for every module of the model that its configuration names.
+ * @throws StudioError adapter_invalid with the module
+ */
+export function checkWhole(
+  shape: Pick<ModelShape, 'layers' | 'fusedProjections'>,
+  folder: Pick<AdapterFolder, 'adapts' | 'keys' | 'baseName'>,
+): void {
+  const adapted = new Set(adaptedPaths(folder.keys.keys()));
+  for (let layer = 0; layer < shape.layers; layer++)
+    for (const module of linearModules(shape)) {
+      const path = modulePath({ layer, module });
+      if (folder.adapts(path) && !adapted.has(path))
+        throw new StudioError(
+          'adapter_invalid',
+          `The adapter has no tensors for ${path}, which its target_modules name.`,
+          otherBaseRemedy(folder),
+        );
+    }
+}
+
+/** What to do where an adapter does not fit a base model. */
+export function otherBaseRemedy({ baseName }: Pick<AdapterFolder, 'baseName'>): string {
+  return baseName === null
+    ? 'Choose the base model that the adapter was trained on: its adapter_config.json does not name it.'
+    : `Choose the base model that the adapter was trained on: its adapter_config.json names ${baseName}.`;
 }
 
 /** What an adapter was trained on. */

@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import { compilePatternMap } from '../../shape/modulePatterns.ts';
+import { compilePatternMap, type ModulePattern } from '../../shape/modulePatterns.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { adapterConfigSchema, targetModuleSchema, type AdapterConfig } from '../../contract/training.ts';
+import { adapterConfigSchema, type AdapterConfig } from '../../contract/training.ts';
 import type { AdapterMethod } from '../../methods/method.ts';
 import { adapterMethods, methodOf, type AdapterMethodName } from '../../methods/registry.ts';
+import { adaptsModule, placementOf } from './peftPlacement.ts';
 
 /** adapter_config.json: PEFT's keys; the methods' own (src-main/methods) are read from what is left. */
 const peftConfigSchema = z.looseObject({
@@ -11,7 +12,9 @@ const peftConfigSchema = z.looseObject({
   r: z.number().int().min(1).max(65536),
   lora_alpha: z.number().positive(),
   lora_dropout: z.number().min(0).lt(1).default(0),
-  target_modules: z.union([z.string(), z.array(z.string()).min(1).max(64)]),
+  target_modules: z.union([z.string(), z.array(z.string()).min(1).max(10_000)]),
+  exclude_modules: z.union([z.string(), z.array(z.string())]).nullish(),
+  modules_to_save: z.array(z.string()).nullish(),
   bias: z.string().default('none'),
   use_rslora: z.boolean().default(false),
   rank_pattern: z.record(z.string(), z.unknown()).nullish(),
@@ -19,15 +22,13 @@ const peftConfigSchema = z.looseObject({
   layers_to_transform: z.union([z.number(), z.array(z.number())]).nullish(),
   layers_pattern: z.union([z.string(), z.array(z.string())]).nullish(),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
+  base_model_name_or_path: z.string().nullish(),
   base_sha256: z.string().nullish(),
 });
 type PeftConfig = z.output<typeof peftConfigSchema>;
 
 /** Options of PEFT's LoRA that change what the adapter computes or where it is, and that the engine does not have. */
 const foreignOptions = [
-  'fan_in_fan_out',
-  'modules_to_save',
-  'exclude_modules',
   'target_parameters',
   'trainable_token_indices',
   'layer_replication',
@@ -40,6 +41,29 @@ const foreignOptions = [
   'arrow_config',
   'alora_invocation_tokens',
 ];
+
+/** Options of PEFT 0.21's LoRA that change nothing of what the adapter computes once it is trained. */
+const idleOptions = [
+  'task_type',
+  'auto_mapping',
+  'revision',
+  'inference_mode',
+  'peft_version',
+  'megatron_config',
+  'megatron_core',
+  'loftq_config',
+  'eva_config',
+  'corda_config',
+  'lora_ga_config',
+  'qalora_group_size',
+  'runtime_config',
+  'ensure_weight_tying',
+  // PEFT switches it off where the modules are linear ones, as all are here.
+  'fan_in_fan_out',
+];
+
+/** Methods that train inputs and change no weight, so that they cannot be merged. */
+const promptMethods = /PROMPT|PREFIX|P_TUNING|CPT/;
 
 /** Starts that leave the base weights as they are; the others (PiSSA, OLoRA, CorDA, LoftQ, ...) change them. */
 const harmlessStarts: readonly unknown[] = [undefined, null, true, false, 'gaussian', 'orthogonal', 'eva'];
@@ -54,18 +78,35 @@ const fileNames: Readonly<Record<string, string>> = {
   layers: 'layers_to_transform',
 };
 
+/** What adapter_config.json says. */
+export interface ReadPeftConfig {
+  config: PlacedAdapter;
+  /** SHA-256 of the base weights that pivots refer to; null where the writer did not say. */
+  baseSha256: string | null;
+  /** The base model's name, as its writer called it; null where it did not say. */
+  baseName: string | null;
+  /** Whether PEFT would adapt the linear module at a path. */
+  adapts: ModulePattern;
+  /** Modules that the adapter replaces as a whole. */
+  saved: readonly string[];
+}
+
+/** An adapter's options, with the paths of its modules where they are only a part of targets and layers. */
+export type PlacedAdapter = AdapterConfig & { paths?: string[] };
+
 /**
  * Reads the content of adapter_config.json.
+ * @param paths linear modules that the file has tensors for
  * @throws StudioError adapter_invalid (a value of the wrong kind), model_unsupported (an option that the engine lacks,
  * by name)
  */
-export function parsePeftConfig(raw: unknown): { config: AdapterConfig; baseSha256: string | null } {
+export function parsePeftConfig(raw: unknown, paths: readonly string[] = []): ReadPeftConfig {
   const parsed = peftConfigSchema.safeParse(raw);
   if (!parsed.success) throw invalid(parsed.error, (key) => key);
   const peft = parsed.data;
   const [name, method] = methodIn(peft);
-  checkSupported(peft);
-  const chosen = new Set(peft.target_modules);
+  checkSupported(peft, method);
+  const { targets, layers, paths: chosen } = placementOf(peft, paths);
   const config = adapterConfigSchema.safeParse({
     method: name,
     rank: peft.r,
@@ -74,8 +115,8 @@ export function parsePeftConfig(raw: unknown): { config: AdapterConfig; baseSha2
     rankPattern: peft.rank_pattern ?? undefined,
     alphaPattern: peft.alpha_pattern ?? undefined,
     dropout: peft.lora_dropout,
-    targets: targetModuleSchema.options.filter((name) => chosen.has(name)),
-    layers: layersOf(peft),
+    targets,
+    layers,
     ...Object.fromEntries(
       Object.entries(method.fileKeys).map(([key, option]) => [option, peft[key] ?? undefined]),
     ),
@@ -96,12 +137,18 @@ export function parsePeftConfig(raw: unknown): { config: AdapterConfig; baseSha2
         ? new StudioError('model_unsupported', `${fileNames[map]}: ${error.message}`, error.remedy)
         : error;
     }
-  return { config: config.data, baseSha256: peft.base_sha256 ?? null };
+  return {
+    config: { ...config.data, ...(chosen && { paths: chosen }) },
+    baseSha256: peft.base_sha256 ?? null,
+    baseName: peft.base_model_name_or_path ?? null,
+    adapts: adaptsModule(peft),
+    saved: peft.modules_to_save ?? [],
+  };
 }
 
 /** adapter_config.json of an adapter: PEFT's keys and, for methods of our own, those of the method. */
 export function peftConfigOf(
-  adapter: AdapterConfig,
+  adapter: PlacedAdapter,
   base: { name: string; sha256: string },
 ): Record<string, unknown> {
   const method = methodOf(adapter);
@@ -113,11 +160,11 @@ export function peftConfigOf(
     r: adapter.rank,
     lora_alpha: adapter.alpha,
     lora_dropout: adapter.dropout,
-    target_modules: adapter.targets,
+    target_modules: adapter.paths ?? adapter.targets,
     ...(adapter.rankStabilized && { use_rslora: true }),
     ...(Object.keys(adapter.rankPattern).length > 0 && { rank_pattern: adapter.rankPattern }),
     ...(Object.keys(adapter.alphaPattern).length > 0 && { alpha_pattern: adapter.alphaPattern }),
-    ...(adapter.layers && { layers_to_transform: adapter.layers }),
+    ...(adapter.layers && !adapter.paths && { layers_to_transform: adapter.layers }),
     bias: 'none',
     inference_mode: true,
     ...method.fileFlags,
@@ -130,13 +177,24 @@ function methodIn(peft: PeftConfig): [AdapterMethodName, AdapterMethod] {
   const found = (Object.entries(adapterMethods) as [AdapterMethodName, AdapterMethod][]).find(
     ([, { peftType, fileFlags }]) =>
       peftType === peft.peft_type &&
-      Object.entries(fileFlags).every(([key, flag]) => (peft[key] ?? false) === flag),
+      Object.entries(fileFlags).every(
+        ([key, flag]) => idleOptions.includes(key) || (peft[key] ?? false) === flag,
+      ),
   );
-  if (!found) throw unsupported(`peft_type ${JSON.stringify(peft.peft_type)}`);
+  if (!found) {
+    const what = `peft_type ${JSON.stringify(peft.peft_type)}`;
+    throw promptMethods.test(peft.peft_type)
+      ? new StudioError(
+          'model_unsupported',
+          `The adapter uses ${what}, which the studio does not read.`,
+          'It changes no weights and cannot be merged: use it in PEFT.',
+        )
+      : unsupported(what);
+  }
   return found;
 }
 
-function checkSupported(peft: PeftConfig): void {
+function checkSupported(peft: PeftConfig, method: AdapterMethod): void {
   if (peft.bias !== 'none') throw unsupported(`bias "${peft.bias}"`);
   for (const key of foreignOptions) {
     const value = peft[key];
@@ -146,20 +204,28 @@ function checkSupported(peft: PeftConfig): void {
   }
   if (!harmlessStarts.includes(peft.init_lora_weights))
     throw unsupported(`init_lora_weights "${String(peft.init_lora_weights)}" (it changes the base weights)`);
-  if (typeof peft.target_modules === 'string')
-    throw unsupported(`one expression as target_modules ("${peft.target_modules.slice(0, 100)}")`);
-  const foreign = peft.target_modules.filter(
-    (name) => !(targetModuleSchema.options as readonly string[]).includes(name),
-  );
-  if (foreign.length > 0) throw unsupported(`target modules ${foreign.join(', ')}`);
+  const known = new Set([
+    ...Object.keys(peftConfigSchema.shape),
+    ...Object.keys(method.fileFlags),
+    ...Object.keys(method.fileKeys),
+    ...foreignOptions,
+    ...idleOptions,
+  ]);
+  for (const [key, value] of Object.entries(peft))
+    if (!known.has(key) && isSwitchedOn(value))
+      throw unsupported(
+        `${key} ${JSON.stringify(value).slice(0, 100)}, an option of a newer or changed PEFT`,
+      );
   const pattern = [peft.layers_pattern ?? []].flat().filter((name) => name !== '');
   if (pattern.some((name) => name !== 'layers')) throw unsupported(`layers_pattern ${pattern.join(', ')}`);
 }
 
-/** One layer or a list; an empty list means all, as in PEFT. */
-function layersOf(peft: PeftConfig): number[] | null {
-  const layers = [peft.layers_to_transform ?? []].flat();
-  return layers.length === 0 ? null : [...new Set(layers)].sort((a, b) => a - b);
+/**
+ * Whether an unknown option does something: PEFT switches what is new on with true, a list or an object of settings.
+ * Numbers and words beside a switch that is off have no effect.
+ */
+function isSwitchedOn(value: unknown): boolean {
+  return value === true || (typeof value === 'object' && value !== null && Object.keys(value).length > 0);
 }
 
 function unsupported(what: string): StudioError {

@@ -1,13 +1,17 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { checkNoForeignTensors } from '../../../src-main/engine/adapters/storedValues.ts';
+import { checkTensors } from '../../../src-main/engine/adapters/storedValues.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import {
   nameOfKey,
   openAdapterFolder,
   writeAdapterFolder,
+  type AdapterFolder,
+  type AdapterTensor,
 } from '../../../src-main/formats/adapter/peftAdapter.ts';
+import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
+import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { adapterFolderOf, parityCase } from '../../support/parity/parityCase.ts';
 import { fixtures } from '../../support/paths.ts';
@@ -43,7 +47,7 @@ function checkWith(name: string, suffix: string): void {
     adapter: adapter.config,
   });
   try {
-    checkNoForeignTensors(model.adapterParameters, adapter);
+    checkTensors(model.adapterParameters, adapter, source);
   } finally {
     adapter.tensors.close();
     source.close();
@@ -60,5 +64,58 @@ it.each([
 ])('refuses what no parameter takes: %s with %s', (name, suffix) => {
   expect(() => checkWith(name, suffix)).toThrow(
     `The adapter has 1 tensors that fit nowhere in this model, for example base_model.model.model.layers.0.self_attn.q_proj.${suffix}.`,
+  );
+});
+
+/** Checks a LoRA adapter beside which a weight of the base was saved. */
+function checkSaved(name: string, change: number, rows?: number): void {
+  const base = join(fixtures, 'tiny-llama');
+  const source = new WeightFolder(base);
+  const { dtype, shape } = source.info(name)!;
+  const values = asFloat32(source.read(name), dtype).map((value) => value + change);
+  const data = new Uint8Array(rows === undefined ? values.buffer : values.slice(0, rows * shape[1]!).buffer);
+  try {
+    checkTensors(
+      [],
+      savedBeside({ name, dtype: 'F32', shape: [rows ?? shape[0]!, ...shape.slice(1)], data }),
+      source,
+    );
+  } finally {
+    source.close();
+  }
+}
+
+function savedBeside(tensor: AdapterTensor): AdapterFolder {
+  const folder = join(temporaryFolder(), 'adapter');
+  const adapter = adapterConfigSchema.parse({ method: 'lora', rank: 4, alpha: 8 });
+  writeAdapterFolder(folder, adapter, { name: 'base', sha256: 'ab', loadIn8bit: false }, [tensor]);
+  return openAdapterFolder(folder);
+}
+
+it('a weight of the base that was saved beside the adapter as it is changes nothing', () => {
+  expect(() => checkSaved('model.embed_tokens.weight', 0)).not.toThrow();
+  expect(() => checkSaved('model.norm.weight', 0)).not.toThrow();
+});
+
+it.each<[string, number, number | undefined]>([
+  ['model.embed_tokens.weight', 1e-3, undefined],
+  ['model.embed_tokens.weight', 0, 50],
+  ['lm_head.weight', 0.5, undefined],
+])('a changed weight of the base is refused by name: %s', (name, change, rows) => {
+  expect(() => checkSaved(name, change, rows)).toThrow(
+    expect.objectContaining({
+      code: 'model_unsupported',
+      message: `The adapter replaces ${name} of the base model by another tensor, which the studio does not read.`,
+    }) as Error,
+  );
+});
+
+it('an adapter that fits nowhere names the base that it was trained on', () => {
+  const empty = { info: () => null, read: () => new Uint8Array() };
+  const tensor = { name: 'model.x.weight', dtype: 'F32', shape: [1], data: new Uint8Array(4) } as const;
+  expect(() => checkTensors([], savedBeside(tensor), empty)).toThrow(
+    expect.objectContaining({
+      remedy: expect.stringContaining('adapter_config.json names base') as string,
+    }) as Error,
   );
 });
