@@ -6,7 +6,7 @@ import { gradients } from '../../src-main/engine/graph/gradients.ts';
 import { Graph, type Tensor } from '../../src-main/engine/graph/graph.ts';
 import { addAll, multiply, scale } from '../../src-main/engine/graph/ops/elementwise.ts';
 import { matmul } from '../../src-main/engine/graph/ops/linear.ts';
-import { Session } from '../../src-main/engine/graph/session.ts';
+import { openSession } from '../../src-main/engine/graph/session.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
 import { parsePeftConfig } from '../../src-main/formats/adapter/peftConfig.ts';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
@@ -75,7 +75,7 @@ async function withGivenMask({ peft, tasks }: DropoutCase, prefix: string, fusio
   const outputs = Object.fromEntries(
     [addAll(terms), ...found].map((value, i) => [['output', 'x', ...trained][i]!, value!]),
   );
-  const session = await Session.open(loadTensorflow().tf, graph, { run: { inputs, outputs } });
+  const session = await openSession(loadTensorflow().tf, graph, { run: { inputs, outputs } });
   const out = session.run('run', given);
   session.close();
   return { output: out['output']!, gradients: new Map(['x', ...trained].map((name) => [name, out[name]!])) };

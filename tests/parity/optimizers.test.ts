@@ -43,10 +43,10 @@ it.each(curves.map((curve) => [`${curve.method}, ${curve.name}`, curve] as const
     const config = trainConfigSchema.parse({ adapter: adapter.config, ...curve.config });
     const layout = { batch: rows.length, tokens: rows[0]!.length };
     const graph = await openTrainingGraph(loadTensorflow().tf, model, config, layout);
-    graph.loadWeights();
+    graph.session.loadWeights();
     graph.session.run('zero', {});
     for (const parameter of model.adapterParameters)
-      graph.assign(parameter.variable, storedValue(parameter, adapter));
+      graph.session.assign(parameter.variable, storedValue(parameter, adapter));
     const batch = layOutBatch(
       rows.map((ids) => ({ ids: Int32Array.from(ids), trained: new Uint8Array(ids.length).fill(1) })),
       layout.batch,

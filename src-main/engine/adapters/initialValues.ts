@@ -6,8 +6,8 @@ import { StudioError } from '../../contract/errors.ts';
 import { createRandom, type Random } from '../../statistics/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/files/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
+import { hostBytes } from '../graph/session.ts';
 import {
-  hostBytes,
   storedType,
   type AdapterParameter,
   type AdapterPlace,

@@ -9,7 +9,8 @@ import type { SafetensorsFile } from '../../formats/files/safetensors.ts';
 import { methodOf } from '../../methods/registry.ts';
 import type { Variable } from '../graph/variables.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
-import { hostBytes, type AdapterParameter, type WeightSource } from '../model/modelGraph.ts';
+import { hostBytes } from '../graph/session.ts';
+import type { AdapterParameter, WeightSource } from '../model/modelGraph.ts';
 
 /**
  * The value of a parameter in an adapter folder, as f32 or i32 bytes.

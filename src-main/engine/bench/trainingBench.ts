@@ -43,12 +43,12 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
   const openedAt = performance.now();
   const graph = await openTrainingGraph(context.tf, model, config, { batch, tokens });
   try {
-    graph.loadWeights();
+    graph.session.loadWeights();
     graph.session.run('zero', {});
     const chooser = new PivotChooser(context.tf);
     for (const parameter of model.adapterParameters) {
       const value = await initialValue(parameter, weights, 1, { chooser, cacheFolder: null });
-      graph.assign(parameter.variable, value);
+      graph.session.assign(parameter.variable, value);
     }
     chooser.close();
     const loadSeconds = (performance.now() - openedAt) / 1000;

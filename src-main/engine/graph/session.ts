@@ -12,12 +12,53 @@ export type Tensorflow = typeof tensorflow;
 /** Numbers that cross into or out of a session: f32 and i32 only (the binding knows no bf16 values). */
 export type HostArray = Float32Array | Int32Array;
 
+/** Bytes as 32-bit words, as they enter a session; a trailing part of a word is padded with zeros. */
+export function asWords(bytes: Uint8Array): Int32Array {
+  if (bytes.byteLength % 4 === 0 && bytes.byteOffset % 4 === 0)
+    return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  const copy = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
+  copy.set(bytes);
+  return new Int32Array(copy.buffer);
+}
+
+/** The bytes of an array that came out of a session. */
+export function hostBytes(values: HostArray): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** Tensors by name. */
+export type Tensors<Name extends string = string> = Readonly<Record<Name, Tensor>>;
+
 /** A call of a session: what is fed and what comes back, by name. */
-export interface Entry {
+export interface Entry<Inputs extends Tensors = Tensors, Outputs extends Tensors = Tensors> {
   /** Placeholders. */
-  inputs: Record<string, Tensor>;
+  inputs: Inputs;
   /** f32 or i32 tensors of the main graph. */
-  outputs: Record<string, Tensor>;
+  outputs: Outputs;
+}
+
+/** The calls of a session by name. */
+export type Entries = Readonly<Record<string, Entry>>;
+
+/** One array per tensor; optional where the tensor is. */
+export type HostArrays<T extends Tensors> = { readonly [Name in keyof T]: HostArray };
+
+type EntryOf<E extends Entries, Name extends keyof E> = NonNullable<E[Name]>;
+
+/**
+ * A running graph. All entries share its variables. Calls are synchronous and run on the calling thread.
+ */
+export interface Session<E extends Entries> {
+  /**
+   * Runs an entry.
+   * @param feeds one array per input, in the placeholder's shape; where that has -1, the length decides
+   * @returns one array per output
+   */
+  run<Name extends keyof E & string>(
+    name: Name,
+    feeds: HostArrays<EntryOf<E, Name>['inputs']>,
+  ): HostArrays<EntryOf<E, Name>['outputs']>;
+  close(): void;
 }
 
 interface TensorInfo {
@@ -29,85 +70,63 @@ interface TensorInfo {
 
 type LoadedModel = Awaited<ReturnType<Tensorflow['node']['loadSavedModel']>>;
 
+/** Writes the graph as a SavedModel into a temporary folder, loads it and removes the folder. */
+export async function openSession<E extends Entries>(
+  tf: Tensorflow,
+  graph: Graph,
+  entries: E,
+): Promise<Session<E>> {
+  const folder = mkdtempSync(join(tmpdir(), 'id-lora-graph-'));
+  let first: LoadedModel;
+  try {
+    writeFileSync(join(folder, 'saved_model.pb'), serializeSavedModel(graph));
+    first = await tf.node.loadSavedModel(folder, [savedModelTag], loadSignature);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  const calls = new Map<string, (feeds: HostArrays<Tensors>) => HostArrays<Tensors>>();
+  return {
+    run<Name extends keyof E & string>(name: Name, feeds: HostArrays<EntryOf<E, Name>['inputs']>) {
+      let call = calls.get(name);
+      if (!call) {
+        const entry: Entry | undefined = entries[name];
+        if (!entry) throw new Error(`the session has no entry ${name}`);
+        calls.set(name, (call = callOf(tf, first, name, entry)));
+      }
+      return call(feeds) as HostArrays<EntryOf<E, Name>['outputs']>;
+    },
+    close: () => void first.dispose(),
+  };
+}
+
 /**
- * A running graph. All entries share its variables. Calls are synchronous and run on the calling thread.
+ * An entry as a function. It is run by tfjs-node's TFSavedModel over the loaded session, made by its constructor
+ * instead of another loadSavedModel call, since that parses the whole file again for every signature.
  */
-export class Session {
-  readonly #tf: Tensorflow;
-  readonly #first: LoadedModel;
-  readonly #entries: Record<string, Entry>;
-  readonly #models = new Map<string, LoadedModel>();
-
-  private constructor(tf: Tensorflow, first: LoadedModel, entries: Record<string, Entry>) {
-    this.#tf = tf;
-    this.#first = first;
-    this.#entries = entries;
-  }
-
-  /** Writes the graph as a SavedModel into a temporary folder, loads it and removes the folder. */
-  static async open(tf: Tensorflow, graph: Graph, entries: Record<string, Entry>): Promise<Session> {
-    const folder = mkdtempSync(join(tmpdir(), 'id-lora-graph-'));
-    try {
-      writeFileSync(join(folder, 'saved_model.pb'), serializeSavedModel(graph));
-      const first = await tf.node.loadSavedModel(folder, [savedModelTag], loadSignature);
-      return new Session(tf, first, entries);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  }
-
-  /**
-   * Runs an entry.
-   * @param feeds one array per input, in the placeholder's shape; where that has -1, the length decides
-   * @returns one array per output
-   */
-  run(name: string, feeds: Record<string, HostArray>): Record<string, HostArray> {
-    const entry = this.#entries[name];
-    if (!entry) throw new Error(`the session has no entry ${name}`);
-    const tf = this.#tf;
-    let results: Record<string, HostArray> = {};
+function callOf(tf: Tensorflow, first: LoadedModel, name: string, { inputs, outputs }: Entry) {
+  const TFSavedModel = first.constructor as new (...args: unknown[]) => LoadedModel;
+  const { sessionId, backend } = first as unknown as { sessionId: number; backend: unknown };
+  const signature = { inputs: mapValues(inputs, tensorInfo), outputs: mapValues(outputs, tensorInfo) };
+  // A job id of -1 is in nobody's table: disposing belongs to the first model alone.
+  const model = new TFSavedModel(sessionId, -1, signature, backend);
+  return (feeds: HostArrays<Tensors>): HostArrays<Tensors> => {
+    let results: HostArrays<Tensors> = {};
     // Nothing is returned from tidy: it would look for tensors in it, element by element of every array.
     tf.tidy(() => {
-      const inputs = Object.fromEntries(
-        Object.entries(entry.inputs).map(([key, placeholder]) => {
-          const data = feeds[key];
-          if (!data) throw new Error(`${name}: input ${key} is missing`);
-          return [key, tf.tensor(data, hostShape(key, data, placeholder), hostType(placeholder.dtype))];
-        }),
-      );
-      const outputs = this.#model(name, entry).predict(inputs) as tensorflow.NamedTensorMap;
-      results = Object.fromEntries(
-        Object.entries(outputs).map(([key, tensor]) => [key, tensor.dataSync() as HostArray]),
-      );
+      const fed = mapValues(inputs, (placeholder, key) => {
+        const data = feeds[key];
+        if (!data) throw new Error(`${name}: input ${key} is missing`);
+        return tf.tensor(data, hostShape(key, data, placeholder), hostType(placeholder.dtype));
+      });
+      const fetched = model.predict(fed) as tensorflow.NamedTensorMap;
+      results = mapValues(fetched, (tensor) => tensor.dataSync() as HostArray);
     });
     return results;
-  }
+  };
+}
 
-  close(): void {
-    this.#first.dispose();
-  }
-
-  /**
-   * The entry as tfjs-node's TFSavedModel over the loaded session. Made by its constructor instead of
-   * another loadSavedModel call, since that parses the whole file again for every signature.
-   */
-  #model(name: string, entry: Entry): LoadedModel {
-    const known = this.#models.get(name);
-    if (known) return known;
-    const TFSavedModel = this.#first.constructor as new (...args: unknown[]) => LoadedModel;
-    const first = this.#first as unknown as { sessionId: number; backend: unknown };
-    const infos = (tensors: Record<string, Tensor>) =>
-      Object.fromEntries(Object.entries(tensors).map(([key, tensor]) => [key, tensorInfo(tensor)]));
-    // A job id of -1 is in nobody's table: disposing belongs to the first model alone.
-    const model = new TFSavedModel(
-      first.sessionId,
-      -1,
-      { inputs: infos(entry.inputs), outputs: infos(entry.outputs) },
-      first.backend,
-    );
-    this.#models.set(name, model);
-    return model;
-  }
+function mapValues<T, R>(record: Readonly<Record<string, T>>, map: (value: T, key: string) => R) {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
 }
 
 function tensorInfo(tensor: Tensor): TensorInfo {

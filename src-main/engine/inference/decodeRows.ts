@@ -2,12 +2,39 @@ import type { Random } from '../../statistics/random.ts';
 import type { Rope } from '../../formats/families/decoderConfig.ts';
 import type { Tokenizer } from '../../formats/model/tokenizer.ts';
 import type { GeneratedRow } from '../process/protocol.ts';
-import type { Decoder } from './decodingGraph.ts';
+import type { Decoder, DecodingSize } from './decodingGraph.ts';
 import { sampleToken } from './sampling.ts';
 
+/** Tokens that one prefill call takes. */
+const prefillTokens = 64;
+
 /** Slots that prompts of up to `longest` tokens take: prefill calls are whole. */
-export function prefilledSlots(longest: number, prefillTokens: number): number {
+function prefilledSlots(longest: number): number {
   return Math.ceil(longest / prefillTokens) * prefillTokens;
+}
+
+/** How much a decoder must hold to continue prompts by up to `maxTokens`. */
+export function decodingSize(
+  prompts: readonly (readonly number[])[],
+  options: { batch: number; maxTokens: number; contextLength: number },
+): DecodingSize {
+  const { batch, maxTokens, contextLength } = options;
+  const longest = Math.max(...prompts.map((prompt) => prompt.length));
+  return {
+    batch: Math.min(batch, prompts.length),
+    slots: prefilledSlots(longest) + Math.min(maxTokens, contextLength - 1),
+    prefillTokens,
+  };
+}
+
+/** By what an answer ends. */
+export interface EndRules {
+  tokenizer: Tokenizer;
+  endIds: ReadonlySet<number>;
+  stop: readonly string[];
+  maxTokens: number;
+  /** Prompt and answer together have at most so many tokens. */
+  contextLength: number;
 }
 
 /** A prompt being continued. */
@@ -17,27 +44,12 @@ export class ContinuedRow {
   readonly ids: number[] = [];
   #end: GeneratedRow['end'] | null = null;
   #text = '';
-  readonly #rules: {
-    tokenizer: Tokenizer;
-    endIds: ReadonlySet<number>;
-    stop: readonly string[];
-    limit: number;
-    limitedByContext: boolean;
-  };
+  readonly #rules: EndRules;
 
-  constructor(
-    prompt: readonly number[],
-    rules: {
-      tokenizer: Tokenizer;
-      endIds: ReadonlySet<number>;
-      stop: readonly string[];
-      limit: number;
-      limitedByContext: boolean;
-      random: Random;
-    },
-  ) {
+  /** @param random draws the tokens, where they are drawn */
+  constructor(prompt: readonly number[], rules: EndRules, random: Random) {
     this.prompt = prompt;
-    this.random = rules.random;
+    this.random = random;
     this.#rules = rules;
   }
 
@@ -46,7 +58,7 @@ export class ContinuedRow {
   }
 
   push(id: number): void {
-    const { tokenizer, endIds, stop, limit, limitedByContext } = this.#rules;
+    const { tokenizer, endIds, stop, maxTokens, contextLength } = this.#rules;
     if (endIds.has(id)) {
       this.#end = 'end_id';
       return;
@@ -59,7 +71,8 @@ export class ContinuedRow {
     if (at >= 0) {
       this.#text = this.#text.slice(0, at);
       this.#end = 'stop';
-    } else if (this.ids.length >= limit) this.#end = limitedByContext ? 'context' : 'length';
+    } else if (this.ids.length >= maxTokens) this.#end = 'length';
+    else if (this.prompt.length + this.ids.length >= contextLength) this.#end = 'context';
   }
 
   /** The id at a place of the text; 0 before and behind it. */
@@ -104,11 +117,11 @@ export async function decodeRows(
     pause(): Promise<void>;
   },
 ): Promise<number> {
-  const { session, batch, prefillTokens } = decoder;
+  const { session, batch } = decoder;
   const { temperature, topP, task, ropes, pause } = options;
   const sampled = temperature > 0;
   const longest = Math.max(...group.map((row) => row.prompt.length));
-  const width = prefilledSlots(longest, prefillTokens);
+  const width = prefilledSlots(longest);
   const starts = Int32Array.from({ length: batch }, (_, r) => width - (group[r]?.prompt.length ?? 1));
   session.run('clear', {});
   let last = fill(width);
@@ -155,14 +168,16 @@ export async function decodeRows(
     group.forEach((row, r) => {
       for (let t = 0; t < count; t++) ids[r * count + t] = row.tokenAt(slot + t - starts[r]!);
     });
-    const out = session.run(sampled ? `${entry}Logits` : entry, {
+    const feeds = {
       ids,
       firstSlot: Int32Array.of(slot),
       rowStart: starts,
       tasks: new Int32Array(ids.length).fill(task),
       ...decoder.lengthInputs(lengths),
-    });
-    return sampled ? group.map((row, r) => sample(row, r, out['logits'] as Float32Array)) : [...out['next']!];
+    };
+    if (!sampled) return [...session.run(entry, feeds).next];
+    const { logits } = session.run(`${entry}Logits`, feeds);
+    return group.map((row, r) => sample(row, r, logits as Float32Array));
   }
 
   function sample(row: ContinuedRow, r: number, logits: Float32Array): number {

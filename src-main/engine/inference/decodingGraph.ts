@@ -2,7 +2,7 @@ import type { Tensor } from '../graph/graph.ts';
 import { add, cast, maximum, scalarLike, subtract } from '../graph/ops/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
 import { argMax } from '../graph/ops/reduce.ts';
-import { Session, type Entry, type Tensorflow } from '../graph/session.ts';
+import type { Tensorflow } from '../graph/session.ts';
 import {
   assignSlice,
   assignVariable,
@@ -14,17 +14,24 @@ import {
 import { cachedAttention, layerScoring } from '../model/attention.ts';
 import { decoderHidden } from '../model/decoder.ts';
 import { headLogits } from '../model/head.ts';
-import type { ModelGraph } from '../model/modelGraph.ts';
+import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
 import { dependsOnLength, rotaryFrequencies, rotaryTable } from '../model/rotary.ts';
 
-/** What decoding needs of a session: its entries are those of `decodingEntries`. */
-export interface Decoder {
-  session: Session;
+/** How much a decoder holds. */
+export interface DecodingSize {
+  /** Rows that are decoded together. */
   batch: number;
   /** KV cache positions a row has. */
   slots: number;
   /** Tokens that one prefill call takes. */
   prefillTokens: number;
+}
+
+export type DecodingEntries = ReturnType<typeof decodingEntries>['entries'];
+
+/** What decoding needs of a session. */
+export interface Decoder extends DecodingSize {
+  session: ModelSession<DecodingEntries>;
   /**
    * Inputs of `prefill` and `decode` that follow the texts' lengths: rotary frequencies, where rope scaling depends on
    * them.
@@ -33,26 +40,10 @@ export interface Decoder {
   lengthInputs(lengths: readonly number[]): Record<string, Float32Array>;
 }
 
-export interface DecodingGraph extends Decoder {
-  assignment: ReturnType<ModelGraph['assignment']>;
-}
-
-export interface DecodingShape {
-  batch: number;
-  slots: number;
-  prefillTokens: number;
-}
-
 /** Opens a session of its own that decodes; see decodingEntries. */
-export async function openDecodingGraph(
-  tf: Tensorflow,
-  model: ModelGraph,
-  shape: DecodingShape,
-): Promise<DecodingGraph> {
-  const { entries, lengthInputs } = decodingEntries(model, shape);
-  const assignment = model.assignment();
-  const session = await Session.open(tf, model.graph, { ...entries, assign: assignment.entry });
-  return { session, ...shape, assignment, lengthInputs };
+export async function openDecoder(tf: Tensorflow, model: ModelGraph, size: DecodingSize): Promise<Decoder> {
+  const { entries, ...decoder } = decodingEntries(model, size);
+  return { ...decoder, session: await model.open(tf, entries) };
 }
 
 /**
@@ -68,10 +59,7 @@ export async function openDecodingGraph(
  *   n is prefillTokens and 1. What `lengthInputs` returns is fed as well.
  * - `prefillLogits`, `decodeLogits`: the same with `logits` [batch * vocabulary] instead.
  */
-export function decodingEntries(
-  model: ModelGraph,
-  { batch, slots, prefillTokens }: DecodingShape,
-): { entries: Record<string, Entry>; lengthInputs: Decoder['lengthInputs'] } {
+export function decodingEntries(model: ModelGraph, { batch, slots, prefillTokens }: DecodingSize) {
   const { graph, config, dtype } = model;
   const shape = [batch, config.keyValueHeads, slots, config.headDim];
   const caches = Array.from({ length: config.layers }, (_, layer) => ({
@@ -150,24 +138,32 @@ export function decodingEntries(
       ...Object.fromEntries(fed.map((i) => [`frequencies${i}`, frequencies[i]!])),
     };
     return {
-      [name]: { inputs, outputs: { next: argMax(logits, 1) } },
-      [`${name}Logits`]: { inputs, outputs: { logits } },
+      next: { inputs, outputs: { next: argMax(logits, 1) } },
+      logits: { inputs, outputs: { logits } },
     };
   };
 
-  const entries: Record<string, Entry> = { ...forward('prefill', prefillTokens), ...forward('decode', 1) };
+  const [prefill, decode] = [forward('prefill', prefillTokens), forward('decode', 1)];
   const cacheVariables = caches.flatMap(({ k, v }) => [k, v]);
   const cleared = cacheVariables.map((variable) => assignVariable(variable, fill(graph, shape, 0, dtype)));
-  entries['clear'] = {
+  const clear = {
     inputs: {},
     outputs: { done: graph.after(cleared, () => graph.constant(1, 'i32')) },
   };
   const released = cacheVariables.map((variable) => releaseVariable(variable));
-  entries['release'] = {
+  const release = {
     inputs: {},
     outputs: { done: graph.after(released, () => graph.constant(1, 'i32')) },
   };
-  const lengthInputs = (lengths: readonly number[]) =>
+  const entries = {
+    prefill: prefill.next,
+    prefillLogits: prefill.logits,
+    decode: decode.next,
+    decodeLogits: decode.logits,
+    clear,
+    release,
+  };
+  const lengthInputs: Decoder['lengthInputs'] = (lengths: readonly number[]) =>
     Object.fromEntries(
       fed.map((i) => {
         const half = config.ropes[i]!.dimensions / 2;
@@ -177,5 +173,5 @@ export function decodingEntries(
         return [`frequencies${i}`, values];
       }),
     );
-  return { entries, lengthInputs };
+  return { entries, batch, slots, prefillTokens, lengthInputs };
 }

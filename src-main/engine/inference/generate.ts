@@ -6,17 +6,15 @@ import type { GeneratedRow, GenerateRequest, GenerateResult } from '../process/p
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { seedFrom } from '../seeds.ts';
 import { checkTask } from '../training/taskNumbers.ts';
-import { ContinuedRow, decodeRows, prefilledSlots } from './decodeRows.ts';
-import { openDecodingGraph, type DecodingGraph } from './decodingGraph.ts';
+import { ContinuedRow, decodeRows, decodingSize, type EndRules } from './decodeRows.ts';
+import { openDecoder, type Decoder } from './decodingGraph.ts';
 import { openModel } from './openModel.ts';
-
-const prefillTokens = 64;
 
 /** Decodes prompts in batches, greedily or by sampling, until an end id, a stop string or the length. */
 export async function generate(request: GenerateRequest, context: JobContext): Promise<GenerateResult> {
   const tokenizer = loadTokenizer(request.model.folder);
   const opened = openModel(request.model, context);
-  let graph: DecodingGraph | null = null;
+  let decoder: Decoder | null = null;
   try {
     const { contextLength, eosIds } = opened.model.config;
     checkTask(opened.model.adapter, request.task ?? 0);
@@ -29,31 +27,23 @@ export async function generate(request: GenerateRequest, context: JobContext): P
         `A prompt of ${longest} tokens leaves no room in the model's context of ${contextLength}.`,
         `Shorten it to at most ${contextLength - 1} tokens.`,
       );
-    const prefilled = prefilledSlots(longest, prefillTokens);
-    const batch = Math.min(request.batch, request.prompts.length);
-    graph = await openDecodingGraph(context.tf, opened.model, {
-      batch,
-      slots: prefilled + Math.min(request.maxTokens, contextLength - 1),
-      prefillTokens,
-    });
-    opened.load(graph.session, graph.assignment);
+    const { prompts, batch, maxTokens, stop } = request;
+    const size = decodingSize(prompts, { batch, maxTokens, contextLength });
+    decoder = await openDecoder(context.tf, opened.model, size);
+    opened.load(decoder.session);
     const endIds = new Set(request.endIds.length > 0 ? request.endIds : eosIds);
+    const rules: EndRules = { tokenizer, endIds, stop, maxTokens, contextLength };
     const rows: GeneratedRow[] = [];
     let [newTokens, seconds] = [0, 0];
-    for (let first = 0; first < request.prompts.length; first += batch) {
+    for (let first = 0; first < prompts.length; first += size.batch) {
       await context.throwIfStopped();
-      const group = request.prompts.slice(first, first + batch).map(
-        (prompt, i) =>
-          new ContinuedRow(prompt, {
-            tokenizer,
-            endIds,
-            stop: request.stop,
-            limit: Math.min(request.maxTokens, contextLength - prompt.length),
-            limitedByContext: contextLength - prompt.length < request.maxTokens,
-            random: createRandom(seedFrom(request.seed, 'sampling', first + i)),
-          }),
-      );
-      seconds += await decodeRows(graph, group, {
+      const group = prompts
+        .slice(first, first + size.batch)
+        .map(
+          (prompt, i) =>
+            new ContinuedRow(prompt, rules, createRandom(seedFrom(request.seed, 'sampling', first + i))),
+        );
+      seconds += await decodeRows(decoder, group, {
         temperature: request.temperature,
         topP: request.topP,
         task: request.task ?? 0,
@@ -68,7 +58,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
         type: 'progress',
         label: 'Generating',
         done: rows.length,
-        total: request.prompts.length,
+        total: prompts.length,
       });
     }
     return {
@@ -77,7 +67,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
       peakMemoryBytes: peakMemoryBytes(),
     };
   } finally {
-    graph?.session.close();
+    decoder?.session.close();
     opened.close();
   }
 }

@@ -9,15 +9,15 @@ import {
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { checkTensors, storedValue } from '../adapters/storedValues.ts';
-import type { Session } from '../graph/session.ts';
-import { ModelGraph } from '../model/modelGraph.ts';
+import type { Entries } from '../graph/session.ts';
+import { ModelGraph, type ModelSession } from '../model/modelGraph.ts';
 import type { JobContext } from '../process/jobs.ts';
 import type { ModelReference } from '../process/protocol.ts';
 
 export interface OpenModel {
   model: ModelGraph;
   /** Loads weights and adapter into a session built on the model. */
-  load(session: Session, assignment: ReturnType<ModelGraph['assignment']>): void;
+  load(session: ModelSession<Entries>): void;
   close(): void;
 }
 
@@ -60,13 +60,13 @@ export function openModel(
     return {
       model,
       close,
-      load(session, assignment) {
-        assignment.loadWeights(session, (done, total) =>
+      load(session) {
+        session.loadWeights((done, total) =>
           context.emit({ type: 'progress', label: 'Loading weights', done, total }),
         );
         if (adapter)
           for (const parameter of model.adapterParameters)
-            assignment.assign(session, parameter.variable, storedValue(parameter, adapter));
+            session.assign(parameter.variable, storedValue(parameter, adapter));
       },
     };
   } catch (error) {

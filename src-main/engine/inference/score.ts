@@ -1,5 +1,4 @@
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
-import { Session } from '../graph/session.ts';
 import { positionScores, sumPerRow } from '../model/loss.ts';
 import { wholeRowsHidden } from '../model/wholeRows.ts';
 import type { JobContext } from '../process/jobs.ts';
@@ -13,7 +12,7 @@ import { openModel } from './openModel.ts';
 export async function score(request: ScoreRequest, context: JobContext): Promise<ScoreResult> {
   const file = new TokenFileReader(request.tokenFile);
   const opened = openModel(request.model, context);
-  let session: Session | null = null;
+  let opening: { close(): void } | null = null;
   try {
     const { model } = opened;
     for (const task of new Set(file.tasks)) checkTask(model.adapter, task);
@@ -23,15 +22,14 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
     const labels = model.graph.placeholder('labels', [batch * tokens], 'i32');
     const hidden = wholeRowsHidden(model, ids, { batch, tokens }, null);
     const scores = positionScores(hidden, model.headWeight(), labels, model.config);
-    const assignment = model.assignment();
-    session = await Session.open(context.tf, model.graph, {
-      assign: assignment.entry,
+    const session = await model.open(context.tf, {
       score: {
         inputs: { ids, labels, ...model.rowInputs(batch * tokens) },
         outputs: { loss: sumPerRow(scores.loss, batch), missed: sumPerRow(scores.missed, batch) },
       },
     });
-    opened.load(session, assignment);
+    opening = session;
+    opened.load(session);
 
     const rows: ScoreResult['rows'] = [];
     for (let first = 0; first < file.rowCount; first += batch) {
@@ -44,13 +42,13 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
       taken.forEach((row, i) => {
         let labelled = 0;
         for (let t = 1; t < Math.min(row.ids.length, tokens); t++) labelled += row.trained[t]!;
-        rows.push({ lossSum: out['loss']![i]!, tokens: labelled, greedy: out['missed']![i] === 0 });
+        rows.push({ lossSum: out.loss[i]!, tokens: labelled, greedy: out.missed[i] === 0 });
       });
       context.emit({ type: 'progress', label: 'Scoring', done: rows.length, total: file.rowCount });
     }
     return { rows, peakMemoryBytes: peakMemoryBytes() };
   } finally {
-    session?.close();
+    opening?.close();
     opened.close();
     file.close();
   }

@@ -13,7 +13,7 @@ import { Graph, type Products, type Tensor } from '../graph/graph.ts';
 import { cast, equal, multiply } from '../graph/ops/elementwise.ts';
 import { gather, gatherByteRows, reshape } from '../graph/ops/layout.ts';
 import { matmul, rowScaledMatmul } from '../graph/ops/linear.ts';
-import type { Entry, HostArray, Session } from '../graph/session.ts';
+import { asWords, openSession, type Entries, type Session, type Tensorflow } from '../graph/session.ts';
 import {
   assignByIndex,
   createVariable,
@@ -48,6 +48,14 @@ export interface AdapterParameter {
   spec: ParameterSpec;
   /** Named by module path and suffix. */
   variable: Variable;
+}
+
+/** A session on a model, into which values get. */
+export interface ModelSession<E extends Entries> extends Session<E> {
+  /** Sets a variable. @param bytes its elements in the type in which they are stored */
+  assign(variable: Variable, bytes: Uint8Array): void;
+  /** Sets all weights of the base model from their source. */
+  loadWeights(onProgress?: (done: number, total: number) => void): void;
 }
 
 /** The path of parameters that all modules share. */
@@ -233,7 +241,7 @@ export class ModelGraph {
    * What an entry over so many token positions takes beside its ids: `tasks`, i32 [rows], where the adapter reads them,
    * else nothing.
    */
-  rowInputs(rows: number): Record<string, Tensor> {
+  rowInputs(rows: number): { tasks?: Tensor } {
     const tasks = this.#tasks(rows);
     return tasks ? { tasks: tasks.input } : {};
   }
@@ -263,14 +271,14 @@ export class ModelGraph {
   }
 
   /**
-   * The entry that sets variables: weights, adapter parameters and whatever the caller adds. Call it last, when all
-   * variables are declared. @returns the entry and a function that assigns one variable through an open session
+   * Opens a session on the model. It is called last, when all variables are declared: weights, adapter parameters and
+   * `more` can be assigned from outside.
    */
-  assignment(more: readonly Variable[] = []): {
-    entry: Entry;
-    assign(session: Session, variable: Variable, bytes: Uint8Array): void;
-    loadWeights(session: Session, onProgress?: (done: number, total: number) => void): void;
-  } {
+  async open<E extends Entries>(
+    tf: Tensorflow,
+    entries: E,
+    more: readonly Variable[] = [],
+  ): Promise<ModelSession<E>> {
     const targets = [
       ...[...this.#weights.values()].map(({ variable, stored }) => ({ variable, stored })),
       ...[...this.#rowScaled.values()].flatMap(({ variable, scale }) => [
@@ -286,29 +294,36 @@ export class ModelGraph {
     const words = this.graph.placeholder('assign_words', [-1], 'i32');
     const done = assignByIndex(this.graph, targets, index, words);
     const indexOf = new Map(targets.map(({ variable }, i) => [variable, i]));
-    const assign = (session: Session, variable: Variable, bytes: Uint8Array) => {
+    const session: Session<Entries> = await openSession(tf, this.graph, {
+      ...entries,
+      assign: { inputs: { index, words }, outputs: { done } },
+    });
+    const assign = (variable: Variable, bytes: Uint8Array) => {
       const i = indexOf.get(variable)!;
       const expected = elementCount(variable.shape) * bytesPerElement[targets[i]!.stored];
       if (bytes.byteLength !== expected)
         throw new Error(`${variable.name}: ${bytes.byteLength} bytes given, ${expected} expected`);
       session.run('assign', { index: Int32Array.of(i), words: asWords(bytes) });
     };
-    const loadWeights = (session: Session, onProgress?: (done: number, total: number) => void) => {
-      let count = 0;
-      const all = this.#weights.size + this.#rowScaled.size;
-      for (const [name, { variable }] of this.#weights) {
-        assign(session, variable, this.#source.read(name));
-        onProgress?.(++count, all);
-      }
-      for (const [name, { variable, scale }] of this.#rowScaled) {
-        const { dtype } = this.#source.info(name)!;
-        const { values, scales } = rowScaled(this.#source.read(name), dtype, variable.shape[0]!);
-        assign(session, variable, new Uint8Array(values.buffer));
-        assign(session, scale, new Uint8Array(scales.buffer));
-        onProgress?.(++count, all);
-      }
+    return {
+      ...(session as Session<E>),
+      assign,
+      loadWeights: (onProgress) => {
+        let count = 0;
+        const all = this.#weights.size + this.#rowScaled.size;
+        for (const [name, { variable }] of this.#weights) {
+          assign(variable, this.#source.read(name));
+          onProgress?.(++count, all);
+        }
+        for (const [name, { variable, scale }] of this.#rowScaled) {
+          const { dtype } = this.#source.info(name)!;
+          const { values, scales } = rowScaled(this.#source.read(name), dtype, variable.shape[0]!);
+          assign(variable, new Uint8Array(values.buffer));
+          assign(scale, new Uint8Array(scales.buffer));
+          onProgress?.(++count, all);
+        }
+      },
     };
-    return { entry: { inputs: { index, words }, outputs: { done } }, assign, loadWeights };
   }
 
   /** @throws StudioError config_invalid where the adapter does not fit the model */
@@ -359,18 +374,4 @@ export class ModelGraph {
     this.#taskInputs.set(rows, made);
     return made;
   }
-}
-
-/** Bytes as 32-bit words; a trailing half word is padded with zeros. */
-export function asWords(bytes: Uint8Array): Int32Array {
-  if (bytes.byteLength % 4 === 0 && bytes.byteOffset % 4 === 0)
-    return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  const copy = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
-  copy.set(bytes);
-  return new Int32Array(copy.buffer);
-}
-
-/** The bytes of an array that came out of a session. */
-export function hostBytes(values: HostArray): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

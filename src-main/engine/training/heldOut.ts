@@ -28,8 +28,8 @@ export function evaluateHeldOut(
   const mean = routing && new RoutingMean(routing);
   const score = (batch: Batch) => {
     const scores = session.run('score', batchFeeds(batch));
-    mean?.add(scores['routing']!, batch.tokens);
-    return scores['loss']!;
+    mean?.add(scores.routing!, batch.tokens);
+    return scores.loss;
   };
   if (!rows || count === 0) {
     if (mean) spare.forEach(score);

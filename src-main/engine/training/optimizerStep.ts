@@ -38,15 +38,15 @@ export function optimizerStep(
   if (config.accumulate === 1) {
     const out = session.run('step', { ...fed(batches[0]!, 0), ...scalars });
     return {
-      loss: out['lossSum']![0]! / labelled,
-      gradNorm: out['gradNorm']![0]!,
-      applied: out['applied']![0] === 1,
+      loss: out.lossSum[0]! / labelled,
+      gradNorm: out.gradNorm[0]!,
+      applied: out.applied[0] === 1,
     };
   }
   let lossSum = 0;
   batches.forEach((batch, part) => {
-    lossSum += session.run('accumulate', fed(batch, part))['lossSum']![0]!;
+    lossSum += session.run('accumulate', fed(batch, part)).lossSum[0]!;
   });
   const out = session.run('apply', { ...scalars, wholeLoss: Float32Array.of(lossSum) });
-  return { loss: lossSum / labelled, gradNorm: out['gradNorm']![0]!, applied: out['applied']![0] === 1 };
+  return { loss: lossSum / labelled, gradNorm: out.gradNorm[0]!, applied: out.applied[0] === 1 };
 }

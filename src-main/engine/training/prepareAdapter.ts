@@ -25,7 +25,7 @@ export async function prepareAdapter(
       if (await isStopped()) return false;
       const place = { chooser, cacheFolder: request.cacheFolder };
       const value = await initialValue(parameter, weights, request.config.seed, place);
-      graph.assign(parameter.variable, value);
+      graph.session.assign(parameter.variable, value);
       emit({
         type: 'progress',
         label: 'Preparing the adapter',

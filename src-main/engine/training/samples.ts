@@ -4,23 +4,17 @@ import type { SamplesConfig } from '../../contract/training.ts';
 import { createRandom } from '../../statistics/random.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/model/tokenizer.ts';
-import type { Entry, Session } from '../graph/session.ts';
-import { ContinuedRow, decodeRows, prefilledSlots } from '../inference/decodeRows.ts';
-import { decodingEntries, type DecodingShape } from '../inference/decodingGraph.ts';
-import type { ModelGraph } from '../model/modelGraph.ts';
+import { ContinuedRow, decodeRows, decodingSize } from '../inference/decodeRows.ts';
+import type { Decoder, DecodingSize } from '../inference/decodingGraph.ts';
 import type { EngineEvent } from '../process/protocol.ts';
-
-const prefillTokens = 64;
 
 /** Answers to a run's prompts by the model as it is in the middle of training. */
 export interface Sampler {
-  /** Calls that the training session must have. */
-  entries: Record<string, Entry>;
   /**
    * Answers all prompts greedily. The KV cache exists only meanwhile; nothing else in the session changes.
    * @param pause awaited now and then; what it throws ends the sampling
    */
-  answer(session: Session, pause: () => Promise<void>): Promise<Omit<Sample, 'step'>[]>;
+  answer(pause: () => Promise<void>): Promise<Omit<Sample, 'step'>[]>;
 }
 
 /** A run's prompts as tokens. */
@@ -50,37 +44,26 @@ export function readPrompts(
   return { tokenizer, ids, maxTokens };
 }
 
-/** Builds the calls for a run's prompts on the model of its training session. */
-export function createSampler(model: ModelGraph, { tokenizer, ids, maxTokens }: Prompts): Sampler {
-  const { contextLength, eosIds, ropes } = model.config;
-  const longest = Math.max(...ids.map((prompt) => prompt.length));
-  const shape: DecodingShape = {
-    batch: ids.length,
-    slots: prefilledSlots(longest, prefillTokens) + Math.min(maxTokens, contextLength - 1),
-    prefillTokens,
-  };
-  const { entries, lengthInputs } = decodingEntries(model, shape);
-  const endIds = new Set(eosIds);
+/** How much the decoder of a run's prompts must hold. */
+export function samplingSize({ ids, maxTokens }: Prompts, contextLength: number): DecodingSize {
+  return decodingSize(ids, { batch: ids.length, maxTokens, contextLength });
+}
+
+/** @param decoder of the training session, of `samplingSize` */
+export function createSampler(
+  decoder: Decoder,
+  { contextLength, eosIds, ropes }: Pick<DecoderConfig, 'contextLength' | 'eosIds' | 'ropes'>,
+  { tokenizer, ids, maxTokens }: Prompts,
+): Sampler {
+  const rules = { tokenizer, endIds: new Set(eosIds), stop: [], maxTokens, contextLength };
   return {
-    entries,
-    async answer(session, pause) {
-      const rows = ids.map(
-        (prompt) =>
-          new ContinuedRow(prompt, {
-            tokenizer,
-            endIds,
-            stop: [],
-            limit: Math.min(maxTokens, contextLength - prompt.length),
-            limitedByContext: contextLength - prompt.length < maxTokens,
-            // Greedy: nothing is drawn.
-            random: createRandom(0),
-          }),
-      );
-      const decoder = { session, ...shape, lengthInputs };
+    async answer(pause) {
+      // Greedy: nothing is drawn.
+      const rows = ids.map((prompt) => new ContinuedRow(prompt, rules, createRandom(0)));
       try {
         await decodeRows(decoder, rows, { temperature: 0, topP: 1, task: 0, ropes, pause });
       } finally {
-        session.run('release', {});
+        decoder.session.run('release', {});
       }
       return rows.map((row, prompt) => {
         const { ids: answer, text, end } = row.result();
@@ -100,7 +83,6 @@ class Stopped extends Error {}
  */
 export function sampling(
   sampler: Sampler | null,
-  session: Session,
   { emit, stopRequested }: { emit(event: EngineEvent): void; stopRequested(): Promise<unknown> },
 ): (step: number) => Promise<void> {
   let answered = -1;
@@ -108,7 +90,7 @@ export function sampling(
     if (!sampler || step === answered) return;
     answered = step;
     try {
-      const answers = await sampler.answer(session, async () => {
+      const answers = await sampler.answer(async () => {
         if (await stopRequested()) throw new Stopped();
       });
       for (const answer of answers) emit({ type: 'sample', step, ...answer });

@@ -27,7 +27,7 @@ import {
   type Progress,
 } from './progress.ts';
 import { checkSchedule, learningRate } from '../../options/schedule.ts';
-import { createSampler, readPrompts, sampling, type Sampler } from './samples.ts';
+import { createSampler, readPrompts, sampling, samplingSize } from './samples.ts';
 import { checkTasks } from './taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';
 import { beginState, restoreState, saveState, startingWeights, type TrainingState } from './trainingState.ts';
@@ -87,14 +87,11 @@ export async function train(
     });
     checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
     const prompts = config.samples && readPrompts(config.samples, request.modelFolder, decoder);
-    let sampler: Sampler | null = null;
     graph = await openTrainingGraph(context.tf, model, config, layout, {
-      moreEntries: () => {
-        sampler = prompts && createSampler(model, prompts);
-        return sampler?.entries ?? {};
-      },
+      decoding: prompts && samplingSize(prompts, decoder.contextLength),
     });
-    graph.loadWeights((done, total) =>
+    const sampler = prompts && graph.decoder && createSampler(graph.decoder, decoder, prompts);
+    graph.session.loadWeights((done, total) =>
       context.emit({ type: 'progress', label: 'Loading weights', done, total }),
     );
 
@@ -132,7 +129,7 @@ export async function train(
       run: (batches, at) => optimizerStep(open, config, batches, at),
       evaluate: (batches) => evaluateHeldOut(open, heldOut, config, layout, batches),
       experts: open.routing && { experts: open.routing.experts, sites: [...open.routing.sites] },
-      sample: sampling(sampler, open.session, context),
+      sample: sampling(sampler, context),
       save: (progress) => saveState(state, progress),
     });
   } finally {

@@ -66,7 +66,7 @@ export function restoreState(state: TrainingState, checkpoint: string): Progress
       );
     graph.session.run('zero', {});
     if (!model.trainsBase) restoreAdapter(state, checkpoint);
-    for (const variable of graph.state) graph.assign(variable, optimizer.read(variable.name));
+    for (const variable of graph.state) graph.session.assign(variable, optimizer.read(variable.name));
   } finally {
     optimizer.close();
   }
@@ -77,7 +77,7 @@ function restoreAdapter({ graph, model, request }: TrainingState, checkpoint: st
   const adapter = openAdapterFolder(trainedFolder(checkpoint, request.config.adapter.method));
   try {
     for (const parameter of model.adapterParameters)
-      graph.assign(parameter.variable, storedValue(parameter, adapter));
+      graph.session.assign(parameter.variable, storedValue(parameter, adapter));
   } finally {
     adapter.tensors.close();
   }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
-import { openLogitsGraph } from '../../../src-main/engine/inference/wholeLogits.ts';
+import { openLogitsGraph } from '../../../src-main/engine/inference/logits.ts';
 import { initialValue } from '../../../src-main/engine/adapters/initialValues.ts';
 import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
@@ -20,11 +20,10 @@ async function logits(
   const config = readDecoderConfig(tinyLlama);
   const model = new ModelGraph({ config, source, precision, adapter: parsed, fusion: false });
   const graph = await openLogitsGraph(loadTensorflow().tf, model, ids.length);
-  graph.assignment.loadWeights(graph.session);
+  graph.session.loadWeights();
   const chooser = new PivotChooser(loadTensorflow().tf);
   for (const parameter of model.adapterParameters)
-    graph.assignment.assign(
-      graph.session,
+    graph.session.assign(
       parameter.variable,
       await initialValue(parameter, source, 3, { chooser, cacheFolder: null }),
     );

@@ -5,7 +5,7 @@ import { minimumSizeKMeans } from '../../../src-main/engine/adapters/pivots/mini
 import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts';
 import { RowDistances } from '../../../src-main/engine/adapters/pivots/rowDistances.ts';
 import { toBfloat16 } from '../../../src-main/engine/graph/dtype.ts';
-import { hostBytes } from '../../../src-main/engine/model/modelGraph.ts';
+import { hostBytes } from '../../../src-main/engine/graph/session.ts';
 import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { createRandom } from '../../../src-main/statistics/random.ts';

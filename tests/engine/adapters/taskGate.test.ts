@@ -8,7 +8,7 @@ import { createRandom } from '../../../src-main/statistics/random.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { logits } from '../../../src-main/engine/inference/logits.ts';
 import { score } from '../../../src-main/engine/inference/score.ts';
-import { hostBytes } from '../../../src-main/engine/model/modelGraph.ts';
+import { hostBytes } from '../../../src-main/engine/graph/session.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { writeAdapterFolder, type AdapterTensor } from '../../../src-main/formats/adapter/peftAdapter.ts';

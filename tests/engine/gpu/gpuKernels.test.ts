@@ -9,7 +9,7 @@ import {
 } from '../../../src-main/contract/training.ts';
 import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts';
 import { Graph, type GraphNode } from '../../../src-main/engine/graph/graph.ts';
-import { Session, type Tensorflow } from '../../../src-main/engine/graph/session.ts';
+import { openSession, type Tensorflow } from '../../../src-main/engine/graph/session.ts';
 import { assignByIndex, createVariable } from '../../../src-main/engine/graph/variables.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { logits } from '../../../src-main/engine/inference/logits.ts';
@@ -72,7 +72,8 @@ class Built extends Error {
     this.graph = graph;
   }
 }
-vi.spyOn(Session, 'open').mockImplementation((_, graph) => Promise.reject(new Built(graph)));
+vi.mock('../../../src-main/engine/graph/session.ts', { spy: true });
+vi.mocked(openSession).mockImplementation((_, graph) => Promise.reject(new Built(graph)));
 const tf = {} as Tensorflow;
 
 async function faultsOfJob(job: Promise<unknown>): Promise<string[]> {
@@ -122,7 +123,7 @@ function trainingFaults(
       fusion,
       products: 'native',
       emit: () => undefined,
-      stopRequested: async () => null,
+      throwIfStopped: async () => undefined,
     }),
   );
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { elementCount } from '../../../src-main/engine/graph/dtype.ts';
 import { Graph } from '../../../src-main/engine/graph/graph.ts';
-import { Session } from '../../../src-main/engine/graph/session.ts';
+import { openSession } from '../../../src-main/engine/graph/session.ts';
 import { assignByIndex, createVariable, readByIndex } from '../../../src-main/engine/graph/variables.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 
@@ -13,7 +13,7 @@ it('variables keep values of their own, not the memory that was fed', async () =
   const index = graph.placeholder('index', [], 'i32');
   const words = graph.placeholder('words', [-1], 'i32');
   const stored = variables.map((variable) => ({ variable, stored: 'f32' as const }));
-  const session = await Session.open(loadTensorflow().tf, graph, {
+  const session = await openSession(loadTensorflow().tf, graph, {
     assign: { inputs: { index, words }, outputs: { done: assignByIndex(graph, stored, index, words) } },
     read: { inputs: { index }, outputs: { values: readByIndex(graph, variables, index) } },
   });
@@ -24,7 +24,7 @@ it('variables keep values of their own, not the memory that was fed', async () =
   });
   for (const values of fed) values.fill(-1);
   shapes.forEach((shape, i) => {
-    const values = session.run('read', { index: Int32Array.of(i) })['values']!;
+    const values = session.run('read', { index: Int32Array.of(i) }).values;
     expect([...values]).toEqual(new Array<number>(elementCount(shape)).fill(i + 1));
   });
   session.close();

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { LinearSite } from '../../../src-main/shape/adapterSites.ts';
 import { fusedModules, targetModules } from '../../../src-main/contract/training.ts';
 import { Graph } from '../../../src-main/engine/graph/graph.ts';
-import { Session } from '../../../src-main/engine/graph/session.ts';
+import { openSession } from '../../../src-main/engine/graph/session.ts';
 import { dropOut, dropoutOffset } from '../../../src-main/engine/model/dropout.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 
@@ -17,11 +17,11 @@ async function dropped(options: { site?: LinearSite; seed?: [number, number]; p:
   const seeds = graph.placeholder('seed', [2], 'i32');
   const out = dropOut(value, { site, seed: seeds, p });
   const entry = { inputs: { value, seed: seeds }, outputs: { out } };
-  const session = await Session.open(loadTensorflow().tf, graph, { run: entry });
+  const session = await openSession(loadTensorflow().tf, graph, { run: entry });
   const result = session.run('run', {
     value: new Float32Array(rows * width).fill(1),
     seed: Int32Array.from(seed),
-  })['out']!;
+  }).out;
   session.close();
   return [...result];
 }

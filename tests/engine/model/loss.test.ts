@@ -3,7 +3,7 @@ import { createRandom } from '../../../src-main/statistics/random.ts';
 import { gradients } from '../../../src-main/engine/graph/gradients.ts';
 import { Graph, type Tensor } from '../../../src-main/engine/graph/graph.ts';
 import { multiply } from '../../../src-main/engine/graph/ops/elementwise.ts';
-import { Session } from '../../../src-main/engine/graph/session.ts';
+import { openSession } from '../../../src-main/engine/graph/session.ts';
 import type { HeadConfig } from '../../../src-main/engine/model/head.ts';
 import { trainingLoss } from '../../../src-main/engine/model/loss.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
@@ -38,7 +38,7 @@ async function lossAndGradients(rowsPerChunk: number, config: HeadConfig) {
     },
   );
   const outputs: Record<string, Tensor> = { lossSum, hiddenGradient, headGradient: headGradient! };
-  const session = await Session.open(tf, graph, {
+  const session = await openSession(tf, graph, {
     f: { inputs: { hidden, head, labels: fedLabels }, outputs },
   });
   const at = (h: Float32Array, w: Float32Array) => session.run('f', { hidden: h, head: w, labels });

@@ -86,7 +86,7 @@ describe.each([
 
     const expected = single.session.run('gradients', inputs(wide, wide.labelled));
     const actual = packed.session.run('gradients', inputs(dense, wide.labelled));
-    expect(Math.abs(actual['lossSum']![0]! / expected['lossSum']![0]! - 1)).toBeLessThan(1e-5);
+    expect(Math.abs(actual.lossSum[0]! / expected.lossSum[0]! - 1)).toBeLessThan(1e-5);
     expect(single.gradientNames.length).toBeGreaterThanOrEqual(20);
     for (const variable of single.gradientNames)
       expect(
@@ -101,8 +101,8 @@ describe.each([
         single.session.run('score', inputs(wide, 1)),
         packed.session.run('score', inputs(dense, 1)),
       ];
-      expect(sum(scored[1]!['missed']!)).toBe(sum(scored[0]!['missed']!));
-      expect(sum(scored[1]!['loss']!) / sum(scored[0]!['loss']!)).toBeCloseTo(1, 5);
+      expect(sum(scored[1]!.missed)).toBe(sum(scored[0]!.missed));
+      expect(sum(scored[1]!.loss) / sum(scored[0]!.loss)).toBeCloseTo(1, 5);
     }
     single.session.close();
     packed.session.close();
@@ -123,14 +123,13 @@ it('an example and padding do not change the loss of another example, before it 
   const other = (row: TokenRow) => ({ ...row, ids: row.ids.map((id) => 3 + ((id * 7) % 97)) });
   const expected = lossOf([before, kept, behind], 0);
   expect(lossOf([other(before), kept, other(behind)], 55)).toEqual(expected);
-  expect(lossOf([before, other(kept), behind], 0)['lossSum']).not.toEqual(expected['lossSum']);
+  expect(lossOf([before, other(kept), behind], 0).lossSum).not.toEqual(expected.lossSum);
 
   // Only distances between positions count: where an example begins does not, how far its tokens are apart does.
   const batch = layOutPacks([[before, kept]], 1, capacity);
   const at = (position: (p: number) => number) =>
-    graph.session.run('gradients', inputs({ ...batch, positions: batch.positions.map(position) }, 1))[
-      'lossSum'
-    ]![0]!;
+    graph.session.run('gradients', inputs({ ...batch, positions: batch.positions.map(position) }, 1))
+      .lossSum[0]!;
   expect(at((p) => p + 9) / at((p) => p)).toBeCloseTo(1, 5);
   expect(at((p) => 2 * p) / at((p) => p)).not.toBeCloseTo(1, 3);
   graph.session.close();

@@ -6,7 +6,7 @@ import {
   type TrainConfigInput,
 } from '../../../src-main/contract/training.ts';
 import { storedValue } from '../../../src-main/engine/adapters/storedValues.ts';
-import { openLogitsGraph } from '../../../src-main/engine/inference/wholeLogits.ts';
+import { openLogitsGraph } from '../../../src-main/engine/inference/logits.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
 import type { BatchLayout } from '../../../src-main/engine/model/wholeRows.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
@@ -112,10 +112,10 @@ export async function openParityCase(known: ParityCase, options: OpenOptions) {
   const graph = await openTrainingGraph(loadTensorflow().tf, model, config, layout, {
     exposeGradients: options.exposeGradients ?? false,
   });
-  graph.loadWeights();
+  graph.session.loadWeights();
   graph.session.run('zero', {});
   for (const parameter of model.adapterParameters)
-    graph.assign(parameter.variable, storedValue(parameter, adapter!));
+    graph.session.assign(parameter.variable, storedValue(parameter, adapter!));
   source.close();
   adapter?.tensors.close();
   const batch = layOutBatch(rows.slice(0, layout.batch), layout.batch, layout.tokens);
@@ -131,7 +131,7 @@ export function lossAndGradients({ graph, batch, model }: Awaited<ReturnType<typ
   });
   const isFull = model.adapter?.method === 'full';
   return {
-    loss: lossSum![0]! / batch.labelled,
+    loss: lossSum[0]! / batch.labelled,
     gradients: new Map(
       Object.entries(gradients).map(([name, value]) => [isFull ? name : adapterKey(name), value]),
     ),
@@ -154,9 +154,9 @@ export async function logitsOf(
     fusion: false,
   });
   const graph = await openLogitsGraph(loadTensorflow().tf, model, ids.length);
-  graph.assignment.loadWeights(graph.session);
+  graph.session.loadWeights();
   for (const parameter of model.adapterParameters)
-    graph.assignment.assign(graph.session, parameter.variable, storedValue(parameter, adapter!));
+    graph.session.assign(parameter.variable, storedValue(parameter, adapter!));
   const pieces = [...graph.read(Int32Array.from(ids))];
   graph.session.close();
   source.close();

@@ -1,7 +1,7 @@
 import { elementCount } from '../../graph/dtype.ts';
 import type { Tensor } from '../../graph/graph.ts';
 import { add, divide, multiply, scale, sqrt, square } from '../../graph/ops/elementwise.ts';
-import { callShared } from '../../graph/sharedFunction.ts';
+import { callShared } from '../../graph/functions.ts';
 import { assignSubVariable } from '../../graph/variables.ts';
 import { adamScalars, adamW, decayWeights, type AdamConfig, type AdamScalars } from './adamW.ts';
 import {

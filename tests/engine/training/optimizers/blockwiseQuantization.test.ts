@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../../src-main/statistics/random.ts';
 import { Graph } from '../../../../src-main/engine/graph/graph.ts';
-import { Session } from '../../../../src-main/engine/graph/session.ts';
+import { openSession } from '../../../../src-main/engine/graph/session.ts';
 import { bytesAsWords, createVariable, readVariable } from '../../../../src-main/engine/graph/variables.ts';
 import { loadTensorflow } from '../../../../src-main/engine/runtime/loadTensorflow.ts';
 import {
@@ -43,14 +43,14 @@ async function roundTrip(values: Float32Array, signed: boolean) {
     scales: readVariable(quantized.scales),
     values: fromBlocks(dequantize(readQuantized(quantized), map), [values.length]),
   }));
-  const session = await Session.open(loadTensorflow().tf, graph, { run: { inputs: { input }, outputs } });
+  const session = await openSession(loadTensorflow().tf, graph, { run: { inputs: { input }, outputs } });
   const out = session.run('run', { input: values });
   session.close();
-  const words = out['codes']!;
+  const words = out.codes;
   return {
     codes: [...new Uint8Array(words.buffer, words.byteOffset, words.byteLength)].slice(0, values.length),
-    scales: [...out['scales']!],
-    values: [...out['values']!],
+    scales: [...out.scales],
+    values: [...out.values],
   };
 }
 
