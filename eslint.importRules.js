@@ -9,6 +9,14 @@ const computed = main('contract', 'statistics', 'shape', 'options', 'budget');
 const base = page('rpc', 'state', 'ui');
 const shown = page('charts', 'options', 'frame', 'machine');
 
+const engine = (...names) => names.map((name) => `engine/${name}`);
+
+/** What every job of the engine may use, whatever it computes. */
+const engineJob = [
+  ...['contract', 'methods', 'statistics', 'shape', 'options', 'formats', 'data'],
+  ...engine('protocol.ts', 'jobContext.ts', 'seeds.ts', 'runtime'),
+];
+
 /**
  * What each part may import besides itself: other parts (folders or single files), and packages (`node` stands for
  * Node's own modules). What is not named is refused. A folder inside another has its own line where less is allowed to
@@ -37,19 +45,53 @@ const parts = {
     packages: ['node', 'zod'],
   },
   'src-main/store': { parts: main('contract', 'statistics'), packages: ['node', 'zod', 'better-sqlite3'] },
-  'src-main/engine': {
-    parts: main('contract', 'methods', 'statistics', 'shape', 'options', 'formats', 'data'),
-    packages: ['node', 'zod'],
+  // What passes between the engine's process and the services.
+  'src-main/engine/protocol.ts': { parts: main('contract'), packages: [] },
+  'src-main/engine/jobContext.ts': {
+    parts: main('contract', ...engine('protocol.ts', 'graph')),
+    packages: [],
+  },
+  'src-main/engine/seeds.ts': { parts: [], packages: [] },
+  // Operations and gradients: no model, no adapter, no file format but the bits of numbers.
+  'src-main/engine/graph': {
+    parts: main('formats/files/floats.ts'),
+    packages: ['node', '@tensorflow/tfjs-node-gpu'],
   },
   // Only this one loads TensorFlow.
   'src-main/engine/runtime': {
     parts: main('contract', 'engine/graph'),
     packages: ['node', '@tensorflow/tfjs-node-gpu'],
   },
-  // Operations and gradients: no model, no adapter, no file format.
-  'src-main/engine/graph': {
-    parts: main('engine/runtime'),
-    packages: ['node', '@tensorflow/tfjs-node-gpu'],
+  'src-main/engine/model': {
+    parts: main('contract', 'methods', 'shape', 'options', 'formats', 'engine/graph'),
+    packages: ['node'],
+  },
+  'src-main/engine/adapters': {
+    parts: main(
+      'contract',
+      'methods',
+      'statistics',
+      'shape',
+      'formats',
+      ...engine('seeds.ts', 'graph', 'model'),
+    ),
+    packages: ['node', 'flatqueue'],
+  },
+  'src-main/engine/inference': {
+    parts: main(...engineJob, ...engine('graph', 'model', 'adapters')),
+    packages: ['node'],
+  },
+  'src-main/engine/training': {
+    parts: main(...engineJob, ...engine('graph', 'model', 'adapters', 'inference')),
+    packages: ['node', 'zod'],
+  },
+  'src-main/engine/bench': {
+    parts: main(...engineJob, ...engine('graph', 'model', 'adapters', 'inference', 'training')),
+    packages: ['node'],
+  },
+  'src-main/engine/process': {
+    parts: main(...engineJob, ...engine('graph', 'model', 'adapters', 'inference', 'training', 'bench')),
+    packages: ['node'],
   },
   // A service that reached into the engine would load TensorFlow into the core, which must outlive it.
   'src-main/services': {
@@ -63,7 +105,7 @@ const parts = {
       'data',
       'evaluation',
       'store',
-      'engine/process/protocol.ts',
+      'engine/protocol.ts',
       'engine/process/supervisor.ts',
       // What GPU the pinned TensorFlow can use: known to the set-up alone.
       'setup/tensorflow/gpu.mjs',

@@ -2,6 +2,8 @@
 export interface Random {
   /** Uniform in [0, 1), 32 bits. */
   next(): number;
+  /** A standard normal number (Box and Muller 1958). */
+  normal(): number;
   /** Uniform integer in [0, limit). */
   integer(limit: number): number;
   /** A shuffled copy (Fisher-Yates). */
@@ -33,6 +35,7 @@ export function createRandom(seed: number): Random {
   const integer = (limit: number) => Math.floor(next() * limit);
   return {
     next,
+    normal: () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()),
     integer,
     shuffle<T>(items: readonly T[]): T[] {
       const result = [...items];

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Precision } from '../../src-main/contract/training.ts';
-import { layOutBatch } from '../../src-main/engine/training/batches.ts';
+import { layOutBatch } from '../../src-main/engine/model/batches.ts';
 import { optimizerStep } from '../../src-main/engine/training/optimizerStep.ts';
 import { expectWithin } from '../support/parity/parityBounds.ts';
 import {

@@ -33,7 +33,7 @@ it.each(Object.entries(greedy))(
         fusion: false,
         products: 'native',
         emit: () => undefined,
-        throwIfStopped: async () => undefined,
+        stopRequested: async () => null,
       },
     );
     expect(result.rows.map(({ ids }) => ids)).toEqual(rows.map(({ ids }) => ids));

@@ -5,7 +5,7 @@ import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contrac
 import { storedValue } from '../../src-main/engine/adapters/storedValues.ts';
 import { ModelGraph } from '../../src-main/engine/model/modelGraph.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
-import { layOutBatch } from '../../src-main/engine/training/batches.ts';
+import { layOutBatch } from '../../src-main/engine/model/batches.ts';
 import { optimizerStep } from '../../src-main/engine/training/optimizerStep.ts';
 import { openTrainingGraph } from '../../src-main/engine/training/trainingGraph.ts';
 import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { layOutPacks } from '../../src-main/engine/training/batches.ts';
+import { layOutPacks } from '../../src-main/engine/model/batches.ts';
 import { expectWithin } from '../support/parity/parityBounds.ts';
 import {
   lossAndGradients,

@@ -44,10 +44,13 @@ const targets = {
   store: 'src-main/store/database.ts',
   runtime: 'src-main/engine/runtime/loadTensorflow.ts',
   graph: 'src-main/engine/graph/ops/linear.ts',
+  protocol: 'src-main/engine/protocol.ts',
+  jobContext: 'src-main/engine/jobContext.ts',
   model: 'src-main/engine/model/decoder.ts',
-  adapters: 'src-main/engine/model/methodOps.ts',
-  training: 'src-main/engine/training/trainer.ts',
+  adapters: 'src-main/engine/adapters/initialValues.ts',
   inference: 'src-main/engine/inference/generate.ts',
+  training: 'src-main/engine/training/trainer.ts',
+  bench: 'src-main/engine/bench/trainingBench.ts',
   supervisor: 'src-main/engine/process/supervisor.ts',
   jobs: 'src-main/engine/process/jobs.ts',
   services: 'src-main/services/runs/runs.ts',
@@ -106,7 +109,19 @@ const pagePackages = ['echarts', 'diff'] as const;
 const countable = ['contract', 'methods', 'shape', 'options', 'budget'] as const;
 const pageMay = ['contract', 'statistics', 'shape', 'options', 'budget'] as const;
 const featureMay = [...pageMay, 'rpc', 'state', 'ui', ...shown, 'forecast'] as const;
-const engineInside = ['runtime', 'graph', 'model', 'adapters', 'training', 'inference', 'jobs'] as const;
+const engineWorld = ['budget', 'evaluation', ...world, 'electron', 'sqlite'] as const;
+/** The rooms of the engine, from the lowest. */
+const engineInside = [
+  'runtime',
+  'graph',
+  'jobContext',
+  'model',
+  'adapters',
+  'inference',
+  'training',
+  'bench',
+  'jobs',
+] as const;
 
 /** What the design refuses to each part. */
 const refused: [from: string, targets: readonly Target[]][] = [
@@ -139,11 +154,19 @@ const refused: [from: string, targets: readonly Target[]][] = [
       'electron',
     ],
   ],
-  ['src-main/engine/new.ts', ['budget', 'evaluation', ...world, 'electron', 'sqlite']],
-  ['src-main/engine/model/new.ts', ['budget', 'evaluation', ...world, 'electron', 'sqlite']],
-  ['src-main/engine/training/deeper/new.ts', ['budget', 'evaluation', ...world, 'electron', 'sqlite']],
-  ['src-main/engine/graph/new.ts', except('graph', 'runtime', 'zod', 'files')],
-  ['src-main/engine/graph/ops/new.ts', except('graph', 'runtime', 'zod', 'files')],
+  // The rooms of the engine stand on each other in this order.
+  ['src-main/engine/runtime/new.ts', except('contract', 'graph', 'runtime', 'files')],
+  [
+    'src-main/engine/model/new.ts',
+    [...engineWorld, 'protocol', ...engineInside.filter((part) => part !== 'graph' && part !== 'model')],
+  ],
+  ['src-main/engine/adapters/new.ts', [...engineWorld, 'protocol', 'inference', 'training', 'bench', 'jobs']],
+  ['src-main/engine/inference/new.ts', [...engineWorld, 'training', 'bench', 'jobs']],
+  ['src-main/engine/training/deeper/new.ts', [...engineWorld, 'bench', 'jobs']],
+  ['src-main/engine/bench/new.ts', [...engineWorld, 'jobs']],
+  ['src-main/engine/process/new.ts', engineWorld],
+  ['src-main/engine/graph/new.ts', except('graph', 'files')],
+  ['src-main/engine/graph/ops/new.ts', except('graph', 'files')],
   [
     'src-main/services/new.ts',
     [...engineInside, 'core', 'commands', 'entry', 'shell', 'setup', 'page', 'electron'],
@@ -179,12 +202,13 @@ const granted: [from: string, targets: readonly Target[]][] = [
   ['src-main/store/new.ts', ['contract', 'sqlite', 'files']],
   [
     'src-main/engine/model/new.ts',
-    ['contract', 'methods', 'shape', 'options', 'formats', 'data', 'graph', 'adapters', 'files'],
+    ['contract', 'methods', 'shape', 'options', 'formats', 'graph', 'model', 'files'],
   ],
-  ['src-main/engine/graph/ops/new.ts', ['graph', 'runtime', 'files']],
+  ['src-main/engine/training/new.ts', ['contract', 'data', 'model', 'adapters', 'inference', 'jobContext']],
+  ['src-main/engine/graph/ops/new.ts', ['graph', 'files']],
   [
     'src-main/services/new.ts',
-    ['contract', 'budget', 'formats', 'data', 'evaluation', 'store', 'supervisor', 'files'],
+    ['contract', 'budget', 'formats', 'data', 'evaluation', 'store', 'protocol', 'supervisor', 'files'],
   ],
   ['src-main/shell/new.ts', ['contract', 'electron', 'files']],
   ['src-main/core/new.ts', except(...pageParts, ...pagePackages, 'electron', 'sqlite')],

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { modulePath } from '../../shape/adapterSites.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { createRandom, type Random } from '../../statistics/random.ts';
+import { createRandom } from '../../statistics/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/files/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
 import { hostBytes } from '../graph/session.ts';
@@ -41,7 +41,7 @@ export async function initialValue(
     case 'normal': {
       const random = createRandom(seedFrom(seed, 'initial', variable.name));
       const { deviation } = spec.initial;
-      return hostBytes(Float32Array.from({ length: count }, () => normal(random) * deviation));
+      return hostBytes(Float32Array.from({ length: count }, () => random.normal() * deviation));
     }
     case 'rowNorms': {
       const { site, shape } = parameter.place!;
@@ -126,11 +126,6 @@ function checkFinite(bytes: Uint8Array, dtype: string, rows: number, name: strin
         `${name} has a value in row ${Math.floor((i * rows) / numbers.length)} that is no finite number.`,
         'The model is damaged: get it again.',
       );
-}
-
-/** A standard normal number (Box and Muller 1958). */
-function normal(random: Random): number {
-  return Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
 }
 
 /** Null where there is no usable cache file: it is only a cache. */

@@ -3,7 +3,7 @@ import { llamaConfig, type DecoderConfig } from '../../formats/families/decoderC
 import { expectedWeights } from '../../formats/model/decoderWeights.ts';
 import { elementCount } from '../graph/dtype.ts';
 import type { WeightSource } from '../model/modelGraph.ts';
-import type { BenchShape } from '../process/protocol.ts';
+import type { BenchShape } from '../protocol.ts';
 
 /** A Llama configuration of the shape. */
 export function benchConfig(shape: BenchShape, contextLength: number): DecoderConfig {
@@ -28,10 +28,10 @@ export function randomWeights(config: DecoderConfig): WeightSource {
   // A table of values is enough: speed does not depend on them, and 100 million normal draws would take longer than the
   // measurement.
   const random = createRandom(1);
-  const table = Uint16Array.from({ length: 65_521 }, () => {
-    const normal = Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
-    return new Uint32Array(Float32Array.of(0.02 * normal).buffer)[0]! >>> 16;
-  });
+  const table = Uint16Array.from(
+    { length: 65_521 },
+    () => new Uint32Array(Float32Array.of(0.02 * random.normal()).buffer)[0]! >>> 16,
+  );
   const one = 0x3f80;
   return {
     info(name) {

@@ -3,9 +3,9 @@ import { createRandom } from '../../statistics/random.ts';
 import { initialValue } from '../adapters/initialValues.ts';
 import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
-import type { JobContext } from '../process/jobs.ts';
-import type { BenchRequest, BenchResult } from '../process/protocol.ts';
-import { layOutBatch, type Batch } from '../training/batches.ts';
+import { throwIfStopped, type JobContext } from '../jobContext.ts';
+import type { BenchRequest, BenchResult } from '../protocol.ts';
+import { layOutBatch, type Batch } from '../model/batches.ts';
 import { optimizerStep } from '../training/optimizerStep.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { openTrainingGraph } from '../training/trainingGraph.ts';
@@ -57,7 +57,7 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
     const seconds: number[] = [];
     const losses: number[] = [];
     for (let step = 1; step <= warmUpSteps + steps; step++) {
-      await context.throwIfStopped();
+      await throwIfStopped(context);
       const startedAt = performance.now();
       const at = { step, update: step, learningRate: config.learningRate };
       losses.push(optimizerStep(graph, config, [data], at).loss);

@@ -1,4 +1,5 @@
-import { dtypeCode, elementCount, toBfloat16, type DType } from './dtype.ts';
+import { toBfloat16 } from '../../formats/files/floats.ts';
+import { elementCount, type DType } from './dtype.ts';
 
 export type Shape = readonly number[];
 
@@ -326,5 +327,3 @@ export function typeAttribute(dtype: DType, name = 'T'): Record<string, Attribut
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((size, i) => size === b[i]);
 }
-
-export { dtypeCode };

@@ -1,7 +1,7 @@
 import type { Random } from '../../statistics/random.ts';
 import type { Rope } from '../../formats/families/decoderConfig.ts';
 import type { Tokenizer } from '../../formats/model/tokenizer.ts';
-import type { GeneratedRow } from '../process/protocol.ts';
+import type { GeneratedRow } from '../protocol.ts';
 import type { Decoder, DecodingSize } from './decodingGraph.ts';
 import { sampleToken } from './sampling.ts';
 

@@ -1,11 +1,11 @@
 import { StudioError } from '../../contract/errors.ts';
 import { createRandom } from '../../statistics/random.ts';
 import { loadTokenizer } from '../../formats/model/tokenizer.ts';
-import type { JobContext } from '../process/jobs.ts';
-import type { GeneratedRow, GenerateRequest, GenerateResult } from '../process/protocol.ts';
+import { throwIfStopped, type JobContext } from '../jobContext.ts';
+import type { GeneratedRow, GenerateRequest, GenerateResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { seedFrom } from '../seeds.ts';
-import { checkTask } from '../training/taskNumbers.ts';
+import { checkTask } from '../model/taskNumbers.ts';
 import { ContinuedRow, decodeRows, decodingSize, type EndRules } from './decodeRows.ts';
 import { openDecoder, type Decoder } from './decodingGraph.ts';
 import { openModel } from './openModel.ts';
@@ -36,7 +36,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
     const rows: GeneratedRow[] = [];
     let [newTokens, seconds] = [0, 0];
     for (let first = 0; first < prompts.length; first += size.batch) {
-      await context.throwIfStopped();
+      await throwIfStopped(context);
       const group = prompts
         .slice(first, first + size.batch)
         .map(
@@ -48,7 +48,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
         topP: request.topP,
         task: request.task ?? 0,
         ropes: opened.model.config.ropes,
-        pause: () => context.throwIfStopped(),
+        pause: () => throwIfStopped(context),
       });
       for (const row of group) {
         rows.push(row.result());

@@ -5,9 +5,9 @@ import { hostBytes, type Tensorflow } from '../graph/session.ts';
 import { headLogits } from '../model/head.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
 import { wholeRowsHidden } from '../model/wholeRows.ts';
-import type { JobContext } from '../process/jobs.ts';
-import type { LogitsRequest, LogitsResult } from '../process/protocol.ts';
-import { checkTask } from '../training/taskNumbers.ts';
+import type { JobContext } from '../jobContext.ts';
+import type { LogitsRequest, LogitsResult } from '../protocol.ts';
+import { checkTask } from '../model/taskNumbers.ts';
 import { openModel } from './openModel.ts';
 
 /** Writes the logits of one sequence as f32 `logits` [tokens, vocabulary]. */

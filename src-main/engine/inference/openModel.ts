@@ -11,8 +11,8 @@ import { StudioError } from '../../contract/errors.ts';
 import { checkTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Entries } from '../graph/session.ts';
 import { ModelGraph, type ModelSession } from '../model/modelGraph.ts';
-import type { JobContext } from '../process/jobs.ts';
-import type { ModelReference } from '../process/protocol.ts';
+import type { JobContext } from '../jobContext.ts';
+import type { ModelReference } from '../protocol.ts';
 
 export interface OpenModel {
   model: ModelGraph;

@@ -1,11 +1,11 @@
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import { positionScores, sumPerRow } from '../model/loss.ts';
 import { wholeRowsHidden } from '../model/wholeRows.ts';
-import type { JobContext } from '../process/jobs.ts';
-import type { ScoreRequest, ScoreResult } from '../process/protocol.ts';
+import { throwIfStopped, type JobContext } from '../jobContext.ts';
+import type { ScoreRequest, ScoreResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
-import { layOutBatch, paddedLength } from '../training/batches.ts';
-import { checkTask } from '../training/taskNumbers.ts';
+import { layOutBatch, paddedLength } from '../model/batches.ts';
+import { checkTask } from '../model/taskNumbers.ts';
 import { openModel } from './openModel.ts';
 
 /** Log-likelihood of the labelled tokens of every row of a token file. */
@@ -33,7 +33,7 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
 
     const rows: ScoreResult['rows'] = [];
     for (let first = 0; first < file.rowCount; first += batch) {
-      await context.throwIfStopped();
+      await throwIfStopped(context);
       const taken = Array.from({ length: Math.min(batch, file.rowCount - first) }, (_, i) =>
         file.row(first + i),
       );

@@ -2,7 +2,7 @@ import type { LinearSite } from '../../shape/adapterSites.ts';
 import { fusedModules, targetModules, type TargetModule } from '../../contract/training.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { add, cast, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
-import { statelessUniform } from '../graph/ops/random.ts';
+import { statelessUniform } from '../graph/ops/neural.ts';
 
 /**
  * Inverted dropout (Srivastava et al. 2014; torch.nn.Dropout): value * keep / (1 - p), where keep is 0 with probability

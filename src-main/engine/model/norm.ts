@@ -14,7 +14,7 @@ import {
   square,
   sumToShape,
 } from '../graph/ops/elementwise.ts';
-import { mean } from '../graph/ops/reduce.ts';
+import { mean } from '../graph/ops/neural.ts';
 
 /** What a model's norms and residual stream have in common. */
 export type NormConfig = Pick<DecoderConfig, 'rmsEpsilon' | 'normGainOffset' | 'residualScale'>;

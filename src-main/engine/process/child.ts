@@ -1,6 +1,6 @@
 import { constants, setPriority } from 'node:os';
 import { toPlainError } from '../../contract/errors.ts';
-import type { EngineInbound, EngineOutbound } from './protocol.ts';
+import type { EngineInbound, EngineOutbound } from '../protocol.ts';
 import type { StopSignal } from './jobs.ts';
 
 // The page must answer while TensorFlow keeps all cores busy. Set before TensorFlow starts its threads, which inherit

@@ -2,10 +2,9 @@ import { basename } from 'node:path';
 import { writeModelFolder } from '../../formats/model/modelFolder.ts';
 import { openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
-import { asFloat32 } from '../../formats/files/floats.ts';
-import { asStored } from '../model/storedFloats.ts';
-import type { ExportRequest, ExportResult } from './protocol.ts';
+import { asFloat32, asStored } from '../../formats/files/floats.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
+import type { ExportRequest, ExportResult } from '../protocol.ts';
 
 /**
  * A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts.

@@ -1,7 +1,13 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { StudioError } from '../../contract/errors.ts';
-import type { EngineEvent, EngineInbound, EngineOutbound, EngineRequest, EngineResults } from './protocol.ts';
+import type {
+  EngineEvent,
+  EngineInbound,
+  EngineOutbound,
+  EngineRequest,
+  EngineResults,
+} from '../protocol.ts';
 
 export interface EngineRunOptions {
   onEvent?: (event: EngineEvent) => void;

@@ -2,9 +2,10 @@ import type { EvalMetric, RouterRecord } from '../../contract/runRecords.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { packRows } from '../../data/packing.ts';
 import type { TokenFileReader } from '../../formats/files/tokenFile.ts';
+import type { HostArray } from '../graph/session.ts';
 import type { BatchLayout } from '../model/wholeRows.ts';
-import { batchFeeds, batchFromFile, rowLengths, type Batch } from './batches.ts';
-import { RoutingMean } from './routing.ts';
+import { batchFeeds, batchFromFile, rowLengths, type Batch } from '../model/batches.ts';
+import type { RoutingGraph } from './scoring.ts';
 import type { TrainingGraph } from './trainingGraph.ts';
 
 /** What an evaluation finds; null where there was nothing to score, or no expert to watch. */
@@ -47,4 +48,36 @@ export function evaluateHeldOut(
   }
   const metric = labelled === 0 ? null : { loss: lossSum / labelled, rows: count, tokens: labelled };
   return { metric, routing: mean?.result() ?? null };
+}
+
+/** Adds up the routing of several batches. */
+class RoutingMean {
+  readonly #graph: Pick<RoutingGraph, 'sites' | 'experts'>;
+  readonly #sums: Float64Array;
+  #tokens = 0;
+
+  constructor(graph: Pick<RoutingGraph, 'sites' | 'experts'>) {
+    this.#graph = graph;
+    this.#sums = new Float64Array(graph.sites.length * 2 * graph.experts);
+  }
+
+  /** @param tokens that were counted in `sums` */
+  add(sums: HostArray, tokens: number): void {
+    sums.forEach((value, i) => (this.#sums[i]! += value));
+    this.#tokens += tokens;
+  }
+
+  /** Means over all tokens; null where there were none. */
+  result(): Omit<RouterRecord, 'step'> | null {
+    if (this.#tokens === 0) return null;
+    const { sites, experts } = this.#graph;
+    const of = (part: 0 | 1) =>
+      sites.flatMap((_, site) =>
+        Array.from(
+          { length: experts },
+          (_value, expert) => this.#sums[(2 * site + part) * experts + expert]! / this.#tokens,
+        ),
+      );
+    return { tokens: this.#tokens, mean: of(0), magnitude: of(1) };
+  }
 }

@@ -1,6 +1,6 @@
 import type { TrainConfig } from '../../contract/training.ts';
 import { seedFrom } from '../seeds.ts';
-import { batchFeeds, type Batch } from './batches.ts';
+import { batchFeeds, type Batch } from '../model/batches.ts';
 import type { TrainingGraph } from './trainingGraph.ts';
 
 export interface StepResult {

@@ -1,31 +1,37 @@
 import { initialValue } from '../adapters/initialValues.ts';
 import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import type { Tensorflow } from '../graph/session.ts';
-import type { AdapterParameter } from '../model/modelGraph.ts';
-import type { TrainingState } from './trainingState.ts';
+import type { AdapterParameter, ModelGraph, WeightSource } from '../model/modelGraph.ts';
+import type { Variable } from '../graph/variables.ts';
+import type { EngineEvent } from '../protocol.ts';
 
 /**
  * Gives every adapter parameter its value before training. Clustering the rows of a large model takes minutes (PMRC):
  * progress is told with the time left, a stop is heeded between modules, and what has been found until then is in the
  * cache for the next start.
  *
- * @param isStopped asked before each parameter
+ * @param context.isStopped asked before each parameter
  * @returns false where a stop was asked for
  */
 export async function prepareAdapter(
-  { graph, model, weights, request, emit }: TrainingState,
-  tf: Tensorflow,
-  isStopped: () => Promise<boolean>,
+  { adapterParameters }: Pick<ModelGraph, 'adapterParameters'>,
+  weights: WeightSource,
+  context: {
+    tf: Tensorflow;
+    seed: number;
+    cacheFolder: string;
+    assign(variable: Variable, bytes: Uint8Array): void;
+    emit(event: EngineEvent): void;
+    isStopped(): Promise<boolean>;
+  },
 ): Promise<boolean> {
-  const { adapterParameters } = model;
+  const { tf, seed, cacheFolder, assign, emit, isStopped } = context;
   const estimate = createTimeEstimate(adapterParameters.map(workOf));
   const chooser = new PivotChooser(tf);
   try {
     for (const [i, parameter] of adapterParameters.entries()) {
       if (await isStopped()) return false;
-      const place = { chooser, cacheFolder: request.cacheFolder };
-      const value = await initialValue(parameter, weights, request.config.seed, place);
-      graph.session.assign(parameter.variable, value);
+      assign(parameter.variable, await initialValue(parameter, weights, seed, { chooser, cacheFolder }));
       emit({
         type: 'progress',
         label: 'Preparing the adapter',

@@ -6,7 +6,7 @@ import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/model/tokenizer.ts';
 import { ContinuedRow, decodeRows, decodingSize } from '../inference/decodeRows.ts';
 import type { Decoder, DecodingSize } from '../inference/decodingGraph.ts';
-import type { EngineEvent } from '../process/protocol.ts';
+import type { EngineEvent } from '../protocol.ts';
 
 /** Answers to a run's prompts by the model as it is in the middle of training. */
 export interface Sampler {

@@ -7,13 +7,12 @@ import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { checkWeights } from '../../formats/model/decoderWeights.ts';
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
-import type { Products } from '../graph/graph.ts';
-import type { Tensorflow } from '../graph/session.ts';
+import type { JobContext } from '../jobContext.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
 import type { BatchLayout } from '../model/wholeRows.ts';
-import type { EngineEvent, TrainRequest, TrainResult } from '../process/protocol.ts';
+import type { TrainRequest, TrainResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
-import { batchFromFile, paddedLength, rowLengths, type Batch } from './batches.ts';
+import { batchFromFile, paddedLength, rowLengths, type Batch } from '../model/batches.ts';
 import { createDataOrder, type DataOrder } from './dataOrder.ts';
 import { evaluateHeldOut, type Evaluation } from './heldOut.ts';
 import { optimizerStep, type StepResult } from './optimizerStep.ts';
@@ -28,20 +27,9 @@ import {
 } from './progress.ts';
 import { checkSchedule, learningRate } from '../../options/schedule.ts';
 import { createSampler, readPrompts, sampling, samplingSize } from './samples.ts';
-import { checkTasks } from './taskNumbers.ts';
+import { checkTasks } from '../model/taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';
 import { beginState, restoreState, saveState, startingWeights, type TrainingState } from './trainingState.ts';
-
-/** What a training run needs from the process it runs in. */
-export interface TrainContext {
-  tf: Tensorflow;
-  fusion: boolean;
-  /** How bf16 matrices are multiplied; absent: by TensorFlow's bf16 kernels. */
-  products?: Products | undefined;
-  emit(event: EngineEvent): void;
-  /** Asked between steps; null: go on. Lets waiting messages in first. */
-  stopRequested(): Promise<{ save: boolean } | null>;
-}
 
 /**
  * Trains an adapter, or with the method `full` the model itself: opens model and data, starts or resumes, steps,
@@ -53,7 +41,7 @@ export interface TrainContext {
 export async function train(
   request: TrainRequest,
   decoder: DecoderConfig,
-  context: TrainContext,
+  context: JobContext,
 ): Promise<TrainResult> {
   const { config } = request;
   const weights = new WeightFolder(request.modelFolder);
@@ -167,7 +155,7 @@ const stoppedAtStart: Omit<TrainResult, 'peakMemoryBytes'> = {
 /** The loop over optimizer steps, from one after `start` to the last, an early end or a stop. */
 async function steps(
   request: TrainRequest,
-  context: TrainContext,
+  context: JobContext,
   start: Progress,
   parts: {
     order: DataOrder;

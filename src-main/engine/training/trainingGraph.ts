@@ -17,14 +17,13 @@ import {
   type DecodingEntries,
   type DecodingSize,
 } from '../inference/decodingGraph.ts';
-import { positionScores, sumPerRow, trainingLoss } from '../model/loss.ts';
+import { trainingLoss } from '../model/loss.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
 import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
 import { chooseOptimizer, parameterUpdate, type ParameterUpdate } from './parameterUpdate.ts';
-import { createRoutingWatch, type RoutingGraph } from './routing.ts';
+import { packingOf, rowInputs, scoring, type RoutingGraph, type RowInputs } from './scoring.ts';
 
-type RowInputs = ReturnType<typeof rowInputs>;
 type BatchInputs = RowInputs & Tensors<'seed' | 'lossScale'>;
 
 /**
@@ -119,24 +118,6 @@ export function keptParameters(model: ModelGraph): readonly Variable[] {
     : model.adapterParameters.map(({ variable }) => variable);
 }
 
-/** What every pass over a batch is fed. */
-function rowInputs(model: ModelGraph, layout: BatchLayout) {
-  const { graph } = model;
-  const rows = layout.batch * layout.tokens;
-  const inputs = {
-    ids: graph.placeholder('ids', [rows], 'i32'),
-    labels: graph.placeholder('labels', [rows], 'i32'),
-    ...model.rowInputs(rows),
-  };
-  if (layout.longestExample === undefined) return inputs;
-  const positions = graph.placeholder('positions', [rows], 'f32');
-  const segments = graph.placeholder('segments', [rows], 'f32');
-  return { ...inputs, positions, segments };
-}
-
-/** Whether rows of a batch hold several examples, and where. */
-const packingOf = (inputs: RowInputs) => ('positions' in inputs ? inputs : null);
-
 interface Loss {
   inputs: BatchInputs;
   /** Sum over the labels of a forward pass, f32 scalar. */
@@ -213,24 +194,6 @@ function accumulatedStep(
     })),
   };
   return { entries: { accumulate, apply }, sums };
-}
-
-/** The forward pass without dropout, with what it tells of the experts. */
-function scoring(model: ModelGraph, layout: BatchLayout, inputs: RowInputs) {
-  const watched = createRoutingWatch();
-  const packing = packingOf(inputs);
-  const hidden = wholeRowsHidden(model, inputs.ids, layout, null, { packing, watch: watched.watch });
-  const routing = watched.build(model.graph, layout.batch * layout.tokens);
-  const { loss, missed } = positionScores(hidden, model.headWeight(), inputs.labels, model.config);
-  const score = {
-    inputs: { ...inputs, ...(routing && { counted: routing.counted }) },
-    outputs: {
-      loss: sumPerRow(loss, layout.batch),
-      missed: sumPerRow(missed, layout.batch),
-      ...(routing && { routing: routing.sums }),
-    },
-  };
-  return { score, routing };
 }
 
 function exposedGradients(graph: Graph, { inputs, lossSum, parts }: Loss) {

@@ -7,8 +7,8 @@ import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { adapterTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Tensorflow } from '../graph/session.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
-import type { EngineEvent, TrainRequest } from '../process/protocol.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
+import type { EngineEvent, TrainRequest } from '../protocol.ts';
 import { openCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { prepareAdapter } from './prepareAdapter.ts';
 import { startOfRun, type Progress } from './progress.ts';
@@ -36,8 +36,13 @@ export async function beginState(
   tf: Tensorflow,
   isStopped: () => Promise<boolean>,
 ): Promise<Progress | null> {
-  state.graph.session.run('zero', {});
-  return (await prepareAdapter(state, tf, isStopped)) ? startOfRun : null;
+  const { graph, model, weights, request, emit } = state;
+  const { session } = graph;
+  session.run('zero', {});
+  const { cacheFolder, config } = request;
+  const { assign } = session;
+  const context = { tf, seed: config.seed, cacheFolder, assign, emit, isStopped };
+  return (await prepareAdapter(model, weights, context)) ? startOfRun : null;
 }
 
 /**

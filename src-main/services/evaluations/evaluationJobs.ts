@@ -5,7 +5,7 @@ import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
 import { rowKey, type RowKey } from '../../data/rowKeys.ts';
 import { fitToContext } from '../../data/tokenize.ts';
-import type { EngineEvent } from '../../engine/process/protocol.ts';
+import type { EngineEvent } from '../../engine/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
 import { lossSums } from '../../statistics/scores.ts';
 import { writeTokenFile } from '../../formats/files/tokenFile.ts';

@@ -6,7 +6,7 @@ import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { EvaluationOutlook } from '../../contract/forecast.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
-import type { EngineEvent } from '../../engine/process/protocol.ts';
+import type { EngineEvent } from '../../engine/protocol.ts';
 import { compareSubjects } from '../../evaluation/compare.ts';
 import { leakWarning, lossFigures } from '../../evaluation/confounders.ts';
 import { gsm8kVersion } from '../../evaluation/gsm8k.ts';

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DoctorReport } from '../../contract/machine.ts';
 import { toPlainError } from '../../contract/errors.ts';
-import type { ProbeResult } from '../../engine/process/protocol.ts';
+import type { ProbeResult } from '../../engine/protocol.ts';
 import type { EngineHost } from '../../engine/process/supervisor.ts';
 import { findGpu } from '../../setup/tensorflow/gpu.mjs';
 import { readLoad } from './machine.ts';

@@ -1,5 +1,5 @@
 import type { Calibration } from '../../contract/forecast.ts';
-import type { ProbeResult } from '../../engine/process/protocol.ts';
+import type { ProbeResult } from '../../engine/protocol.ts';
 import type { EngineHost } from '../../engine/process/supervisor.ts';
 import { readLoad } from './machine.ts';
 

@@ -11,7 +11,7 @@ import type { Calibration, RowLengths } from '../../contract/forecast.ts';
 import type { Dataset, Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import type { ProbeResult } from '../../engine/process/protocol.ts';
+import type { ProbeResult } from '../../engine/protocol.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';

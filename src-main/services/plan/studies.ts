@@ -4,7 +4,7 @@ import { planStudy, type StudyPlan } from '../../budget/studies/plan.ts';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { studySchema, type Study, type StudyOutcome, type StudyQuestion } from '../../contract/studies.ts';
-import type { EngineEvent } from '../../engine/process/protocol.ts';
+import type { EngineEvent } from '../../engine/protocol.ts';
 import { compareOverSeeds, type SeedScore } from '../../statistics/seeds.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { findRun } from '../../store/runs.ts';

@@ -9,7 +9,7 @@ import type {
   StepMetric,
 } from '../../contract/runRecords.ts';
 import { toPlainError } from '../../contract/errors.ts';
-import type { EngineEvent, TrainResult } from '../../engine/process/protocol.ts';
+import type { EngineEvent, TrainResult } from '../../engine/protocol.ts';
 import type { RunForecast } from '../../contract/forecast.ts';
 import { writeMetrics } from '../../store/metrics.ts';
 import type { ServiceContext } from '../context.ts';

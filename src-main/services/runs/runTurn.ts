@@ -1,7 +1,7 @@
 import { cpus, totalmem } from 'node:os';
 import type { Run } from '../../contract/entities.ts';
 import { toPlainError } from '../../contract/errors.ts';
-import type { EngineEvent, ProbeResult } from '../../engine/process/protocol.ts';
+import type { EngineEvent, ProbeResult } from '../../engine/protocol.ts';
 import type { EngineJob } from '../../engine/process/supervisor.ts';
 import { checkpointStep } from '../../formats/checkpoint/checkpointFolder.ts';
 import { endProgress } from '../byteProgress.ts';

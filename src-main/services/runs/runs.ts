@@ -13,7 +13,7 @@ import type {
 import { StudioError } from '../../contract/errors.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import type { EngineEvent } from '../../engine/process/protocol.ts';
+import type { EngineEvent } from '../../engine/protocol.ts';
 import type { WritableDatabase } from '../../store/database.ts';
 import { isWaiting } from '../../store/queue.ts';
 import {

@@ -18,7 +18,7 @@ import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama, trainTiny, writeRandomRows } from '../../support/trainingRun.ts';
 
 const { tf } = loadTensorflow();
-const context = { tf, fusion: false, emit: () => undefined, throwIfStopped: async () => undefined };
+const context = { tf, fusion: false, emit: () => undefined, stopRequested: async () => null };
 const decoder = readDecoderConfig(tinyLlama);
 const [experts, tasks, rank] = [2, 3, 4];
 const moe = adapterConfigSchema.parse({ method: 'moelora', rank, alpha: 8, experts, gate: 'task', tasks });

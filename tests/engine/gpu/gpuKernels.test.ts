@@ -14,7 +14,7 @@ import { assignByIndex, createVariable } from '../../../src-main/engine/graph/va
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { logits } from '../../../src-main/engine/inference/logits.ts';
 import { score } from '../../../src-main/engine/inference/score.ts';
-import type { ModelReference } from '../../../src-main/engine/process/protocol.ts';
+import type { ModelReference } from '../../../src-main/engine/protocol.ts';
 import { train } from '../../../src-main/engine/training/trainer.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { writeTokenFile } from '../../../src-main/formats/files/tokenFile.ts';
@@ -123,7 +123,7 @@ function trainingFaults(
       fusion,
       products: 'native',
       emit: () => undefined,
-      throwIfStopped: async () => undefined,
+      stopRequested: async () => null,
     }),
   );
 }
@@ -170,7 +170,7 @@ describe.each(inBoth)('graphs in $precision, compiled: $fusion', ({ precision, f
   });
 
   const context = { ...options, tf, products: 'native' as const, emit: () => undefined };
-  const job = { ...context, throwIfStopped: async () => undefined };
+  const job = { ...context, stopRequested: async () => null };
   it.each([null, 'tiny-llama-idlora', 'tiny-llama-moelora-task'])(
     'inference with the adapter %s',
     async (name) => {

@@ -5,8 +5,8 @@ import { Graph, type Products, type Tensor } from '../../../src-main/engine/grap
 import * as elementwise from '../../../src-main/engine/graph/ops/elementwise.ts';
 import * as layout from '../../../src-main/engine/graph/ops/layout.ts';
 import { batchMatmul, matmul } from '../../../src-main/engine/graph/ops/linear.ts';
-import { softmax } from '../../../src-main/engine/graph/ops/neural.ts';
-import { mean, sum } from '../../../src-main/engine/graph/ops/reduce.ts';
+import { mean, softmax } from '../../../src-main/engine/graph/ops/neural.ts';
+import { sum } from '../../../src-main/engine/graph/ops/reduce.ts';
 import { openSession } from '../../../src-main/engine/graph/session.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { createRandom } from '../../../src-main/statistics/random.ts';

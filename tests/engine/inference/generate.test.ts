@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../src-main/statistics/random.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { sampleToken } from '../../../src-main/engine/inference/sampling.ts';
-import type { GenerateRequest } from '../../../src-main/engine/process/protocol.ts';
+import type { GenerateRequest } from '../../../src-main/engine/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
@@ -12,7 +12,7 @@ const context = {
   tf: loadTensorflow().tf,
   fusion: false,
   emit: () => undefined,
-  throwIfStopped: async () => undefined,
+  stopRequested: async () => null,
 };
 const request = (rest: Partial<GenerateRequest>): GenerateRequest => ({
   kind: 'generate',

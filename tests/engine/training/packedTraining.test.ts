@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../src-main/statistics/random.ts';
 import type { BatchLayout } from '../../../src-main/engine/model/wholeRows.ts';
-import {
-  batchFeeds,
-  layOutBatch,
-  layOutPacks,
-  type Batch,
-} from '../../../src-main/engine/training/batches.ts';
+import { batchFeeds, layOutBatch, layOutPacks, type Batch } from '../../../src-main/engine/model/batches.ts';
 import { optimizerStep } from '../../../src-main/engine/training/optimizerStep.ts';
 import type { TokenRow } from '../../../src-main/formats/files/tokenFile.ts';
 import { openParityCase, parityCase } from '../../support/parity/parityCase.ts';

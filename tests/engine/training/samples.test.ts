@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Sample } from '../../../src-main/contract/runRecords.ts';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
-import type { EngineEvent } from '../../../src-main/engine/process/protocol.ts';
 import { trainedFolder } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
+import type { EngineEvent } from '../../../src-main/engine/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -51,7 +51,7 @@ async function answers(adapterFolder: string | null, precision: 'f32' | 'bf16') 
       tf: loadTensorflow().tf,
       fusion: false,
       emit: () => undefined,
-      throwIfStopped: async () => undefined,
+      stopRequested: async () => null,
     },
   );
   return rows.map(({ ids, text, end }, prompt) => ({ prompt, text, tokens: ids.length, end }));

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
-import type { EngineEvent } from '../../../src-main/engine/process/protocol.ts';
+import type { EngineEvent } from '../../../src-main/engine/protocol.ts';
 import { checkpointStep } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { openTestCore } from '../../support/core.ts';
 import { checkpointFiles, tinyLlama } from '../../support/trainingRun.ts';

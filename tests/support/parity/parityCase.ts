@@ -10,7 +10,7 @@ import { openLogitsGraph } from '../../../src-main/engine/inference/logits.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
 import type { BatchLayout } from '../../../src-main/engine/model/wholeRows.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
-import { batchFeeds, layOutBatch } from '../../../src-main/engine/training/batches.ts';
+import { batchFeeds, layOutBatch } from '../../../src-main/engine/model/batches.ts';
 import { openTrainingGraph } from '../../../src-main/engine/training/trainingGraph.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { adapterKey, openAdapterFolder } from '../../../src-main/formats/adapter/peftAdapter.ts';

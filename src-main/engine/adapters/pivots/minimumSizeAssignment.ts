@@ -1,4 +1,4 @@
-import { IndexHeap } from './indexHeap.ts';
+import FlatQueue from 'flatqueue';
 
 /**
  * Assigns points to clusters at the least total cost, such that every cluster gets at least `minimumSize` points
@@ -10,8 +10,8 @@ import { IndexHeap } from './indexHeap.ts';
  * from one that can spare a point, each edge a -> b moving the point of a with the smallest cost(b) - cost(a). Each
  * such augmentation keeps the flow optimal for the sizes reached, so the end is optimal.
  *
- * The points of each edge lie in a heap, made when an edge is first asked for: O(n k^2) to make, O(k log n) for each
- * move and O(k^3) for each lacking point.
+ * The points of each edge lie in a queue by cost: O(n k log n) to make, O(k log n) for each move and O(k^3) for each
+ * lacking point.
  *
  * @param costs [points * clusters], row by row
  * @returns the cluster of each point
@@ -56,7 +56,7 @@ class MoveEdges {
   readonly #cluster: Int32Array;
   readonly #clusters: number;
   /** By from * clusters + to; a point that has left stays until it comes to the top. */
-  readonly #heaps: IndexHeap[];
+  readonly #queues: FlatQueue[];
 
   /** @param cluster of each point; `move` changes it */
   constructor(costs: ArrayLike<number>, cluster: Int32Array, clusters: number) {
@@ -65,30 +65,31 @@ class MoveEdges {
     this.#clusters = clusters;
     const members = Array.from({ length: clusters }, () => [] as number[]);
     cluster.forEach((c, point) => members[c]!.push(point));
-    this.#heaps = Array.from({ length: clusters ** 2 }, (_, edge) => {
-      const [from, to] = [Math.floor(edge / clusters), edge % clusters];
-      const key = (point: number) => costs[point * clusters + to]! - costs[point * clusters + from]!;
-      return new IndexHeap(from === to ? [] : members[from]!, key);
-    });
+    this.#queues = Array.from({ length: clusters ** 2 }, () => new FlatQueue());
+    members.forEach((points, from) => points.forEach((point) => this.#enqueue(point, from)));
   }
 
   /** Null where `from` has no point. */
   cheapest(from: number, to: number): { point: number; cost: number } | null {
-    const heap = this.#heaps[from * this.#clusters + to]!;
-    for (let point = heap.top(); point !== null; point = heap.top()) {
-      if (this.#cluster[point] === from) {
-        const at = point * this.#clusters;
-        return { point, cost: this.#costs[at + to]! - this.#costs[at + from]! };
-      }
-      heap.pop();
+    const queue = this.#queues[from * this.#clusters + to]!;
+    for (let point = queue.peek(); point !== undefined; point = queue.peek()) {
+      if (this.#cluster[point] === from) return { point, cost: queue.peekValue()! };
+      queue.pop();
     }
     return null;
   }
 
   move(point: number, to: number): void {
     this.#cluster[point] = to;
-    for (let next = 0; next < this.#clusters; next++)
-      if (next !== to) this.#heaps[to * this.#clusters + next]!.push(point);
+    this.#enqueue(point, to);
+  }
+
+  #enqueue(point: number, from: number): void {
+    const at = point * this.#clusters;
+    for (let to = 0; to < this.#clusters; to++) {
+      const cost = this.#costs[at + to]! - this.#costs[at + from]!;
+      if (to !== from) this.#queues[from * this.#clusters + to]!.push(point, cost);
+    }
   }
 }
 

@@ -12,7 +12,8 @@ import {
 } from '../../graph/ops/elementwise.ts';
 import { gather, reshape } from '../../graph/ops/layout.ts';
 import { matmul } from '../../graph/ops/linear.ts';
-import { mean, sum } from '../../graph/ops/reduce.ts';
+import { mean } from '../../graph/ops/neural.ts';
+import { sum } from '../../graph/ops/reduce.ts';
 import { asWords, openSession, type Tensorflow } from '../../graph/session.ts';
 import {
   assignVariable,

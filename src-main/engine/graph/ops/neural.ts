@@ -1,8 +1,8 @@
 import { elementCount } from '../dtype.ts';
-import { typeAttribute, type Tensor } from '../graph.ts';
-import { cast, divide, exp, multiply, subtract } from './elementwise.ts';
-import { reshape } from './layout.ts';
-import { max, sum } from './reduce.ts';
+import { typeAttribute, type Shape, type Tensor } from '../graph.ts';
+import { cast, divide, exp, multiply, scale, subtract } from './elementwise.ts';
+import { broadcastTo, reshape } from './layout.ts';
+import { max, reduce, sum } from './reduce.ts';
 
 /**
  * Softmax over the last axis, computed in f32 whatever the type of x: p_j = exp(x_j - max x) / sum exp.
@@ -52,4 +52,29 @@ export function sparseCrossEntropy(logits: Tensor, labels: Tensor): { loss: Tens
     ],
   });
   return { loss: loss!, backprop: backprop! };
+}
+
+/** Mean over axes. */
+export function mean(x: Tensor, axes: readonly number[], keepDims = false): Tensor {
+  return reduce('Mean', x, axes, keepDims, (dy) =>
+    broadcastTo(scale(dy, elementCount(dy.shape) / elementCount(x.shape)), x.shape),
+  );
+}
+
+/**
+ * Uniform numbers in [0, 1), a pure function of the seed: the same seed gives the same numbers in every process.
+ * @param seed i32 [2]
+ */
+export function statelessUniform(seed: Tensor, shape: Shape): Tensor {
+  const [out] = seed.graph.addOperation({
+    op: 'StatelessRandomUniform',
+    inputs: [seed.graph.constant(shape, 'i32'), seed],
+    attributes: {
+      ...typeAttribute('f32', 'dtype'),
+      ...typeAttribute('i32', 'T'),
+      ...typeAttribute('i32', 'Tseed'),
+    },
+    outputs: [{ shape, dtype: 'f32' }],
+  });
+  return out!;
 }

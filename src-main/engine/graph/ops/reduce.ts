@@ -1,6 +1,4 @@
-import { elementCount } from '../dtype.ts';
 import { typeAttribute, type Attribute, type Shape, type Tensor } from '../graph.ts';
-import { scale } from './elementwise.ts';
 import { broadcastTo, reshape } from './layout.ts';
 
 function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): Shape {
@@ -9,7 +7,8 @@ function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean):
     : shape.filter((_, i) => !axes.includes(i));
 }
 
-function reduce(
+/** A reduction over axes (negative ones count from the end). */
+export function reduce(
   op: string,
   x: Tensor,
   axes: readonly number[],
@@ -35,13 +34,6 @@ function reduce(
 /** Sum over axes (negative ones count from the end). */
 export function sum(x: Tensor, axes: readonly number[], keepDims = false): Tensor {
   return reduce('Sum', x, axes, keepDims, (dy) => broadcastTo(dy, x.shape));
-}
-
-/** Mean over axes. */
-export function mean(x: Tensor, axes: readonly number[], keepDims = false): Tensor {
-  return reduce('Mean', x, axes, keepDims, (dy) =>
-    broadcastTo(scale(dy, elementCount(dy.shape) / elementCount(x.shape)), x.shape),
-  );
 }
 
 /** Greatest value over axes; no gradient. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { layOutBatch, layOutPacks } from '../../../src-main/engine/training/batches.ts';
+import { layOutBatch, layOutPacks } from '../../../src-main/engine/model/batches.ts';
 
 const row = (ids: number[], prompt: number) => ({
   ids: Int32Array.from(ids),

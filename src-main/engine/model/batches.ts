@@ -1,5 +1,5 @@
 import type { TokenFileReader, TokenRow } from '../../formats/files/tokenFile.ts';
-import type { BatchLayout } from '../model/wholeRows.ts';
+import type { BatchLayout } from './wholeRows.ts';
 
 /** Arrays that a session is fed for a batch of rows; all [batch * tokens]. */
 export interface Batch {

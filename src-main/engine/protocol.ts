@@ -1,13 +1,7 @@
-import type { PlainError } from '../../contract/errors.ts';
-import type { BestEvaluation, DataContract, ExportFormat } from '../../contract/entities.ts';
-import type {
-  EvalMetric,
-  RouterLayout,
-  RouterRecord,
-  Sample,
-  StepMetric,
-} from '../../contract/runRecords.ts';
-import type { Method, Precision, TrainConfig } from '../../contract/training.ts';
+import type { PlainError } from '../contract/errors.ts';
+import type { BestEvaluation, DataContract, ExportFormat } from '../contract/entities.ts';
+import type { EvalMetric, RouterLayout, RouterRecord, Sample, StepMetric } from '../contract/runRecords.ts';
+import type { Method, Precision, TrainConfig } from '../contract/training.ts';
 
 /**
  * The messages between a service and an engine process (Node child process, structured clone).

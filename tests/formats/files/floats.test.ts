@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
-import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
-import { asStored } from '../../../src-main/engine/model/storedFloats.ts';
+import { asFloat32, asStored } from '../../../src-main/formats/files/floats.ts';
 
 const bits = (bytes: Uint8Array) => [
   ...new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2),
