@@ -97,6 +97,7 @@ const parts = {
   'src-main/services': {
     parts: main(
       'contract',
+      'methods',
       'statistics',
       'shape',
       'options',

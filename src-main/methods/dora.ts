@@ -24,6 +24,7 @@ import type { MethodOps } from './ops.ts';
 export const dora: AdapterMethod = {
   ...lora,
   fileFlags: { fan_in_fan_out: false, use_dora: true },
+  readsWholeWeight: 'DoRA takes the norm of every weight at each step',
   parameters: (shape, adapter) => [
     ...lora.parameters(shape, adapter),
     {

@@ -56,5 +56,6 @@ export const hydraLora: AdapterMethod = {
     experts: ({ heads }) => heads,
     weights: ({ linear, softmax }, { x, parameter }) =>
       softmax(linear(x, parameter('hydralora_router.weight'))),
+    compared: ({ heads }, read) => each(heads, (i) => read(`hydralora_B.${i}.weight`).floats()),
   },
 };

@@ -1,4 +1,5 @@
 import {
+  cut,
   divisors,
   impossible,
   kaimingBound,
@@ -129,6 +130,13 @@ export const idLora: AdapterMethod = {
       const logits = ops.linear(x, router);
       return config.routerSoftmax ? ops.softmax(logits) : ops.toF32(logits);
     },
+    // The clusters share one B. Alike rows of the input router send the same tokens to both clusters.
+    compared: ({ router, clusters }, read) =>
+      router === 'input' ? cut(read('idlora_router.weight').floats(), clusters) : null,
+    pivots: ({ clusters, boost }, read) => ({
+      outputs: read('idlora_B.weight').shape[0]! * boost,
+      clusters: cut(read('idlora_pivots').integers(), clusters).map((rows) => [...rows]),
+    }),
   },
 };
 

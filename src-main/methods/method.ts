@@ -52,6 +52,8 @@ export interface AdapterMethod {
   refersToBase: boolean;
   /** Suffixes of tensors that files may hold beside the parameters; they are not read. */
   unreadSuffixes: readonly string[];
+  /** Why its graph reads the whole of W, which then cannot be kept in 8 bits, as a clause; null: it does not. */
+  readsWholeWeight: string | null;
   /** Whether its graph needs to know the task of every row. */
   readsTasks(adapter: AdapterConfig): boolean;
   /**
@@ -87,7 +89,20 @@ export interface Routing {
   experts(adapter: AdapterConfig): number;
   /** The weights with which `forward` sums the experts, f32 [rows, experts], without dropout. */
   weights<T>(ops: MethodOps<T>, call: AdapterCall<T>): T;
+  /** Of each expert of a trained module the numbers by which it can be likened to others; null: it has none. */
+  compared(adapter: AdapterConfig, read: ReadTrained): Float32Array[] | null;
+  /** The rows of W that each expert reads, of `outputs`; absent: it reads all inputs. */
+  pivots?(adapter: AdapterConfig, read: ReadTrained): { outputs: number; clusters: number[][] };
 }
+
+/** A tensor of one trained module by its suffix. */
+export type ReadTrained = (suffix: string) => {
+  shape: readonly number[];
+  /** Its values where the parameter is f32. */
+  floats(): Float32Array;
+  /** Its values where the parameter is i32. */
+  integers(): Int32Array;
+};
 
 /**
  * Multiply-adds (one is two FLOPs) of matrix products. Elementwise work, which is small beside them, is not counted.
@@ -187,6 +202,12 @@ export function each<R>(count: number, make: (index: number) => R): R[] {
   return Array.from({ length: count }, (_, i) => make(i));
 }
 
+/** An array cut into equal parts, which share its memory. */
+export function cut<A extends Float32Array | Int32Array>(values: A, count: number): A[] {
+  const size = values.length / count;
+  return each(count, (i) => values.subarray(i * size, (i + 1) * size) as A);
+}
+
 export function impossible(message: string, remedy: string): StudioError {
   return new StudioError('config_invalid', message, remedy);
 }
@@ -208,6 +229,7 @@ export const plainMethod = {
   fileKeys: {},
   refersToBase: false,
   unreadSuffixes: [],
+  readsWholeWeight: null,
   readsTasks: () => false,
   sharedParameters: () => [],
   frozenExtra: () => 0,

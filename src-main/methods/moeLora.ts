@@ -121,6 +121,7 @@ export const moeLora: AdapterMethod = {
   routing: {
     experts: ({ experts }) => experts,
     weights: (ops, call) => ops.softmax(gateLogits(ops, call)),
+    compared: ({ experts }, read) => each(experts, (i) => read(`moelora_B.${i}.weight`).floats()),
   },
 };
 

@@ -1,5 +1,6 @@
 import type { TrainConfig } from '../contract/training.ts';
 import { impossible } from '../methods/method.ts';
+import { methodOf } from '../methods/registry.ts';
 
 /**
  * Refuses training options that cannot go together, whatever the model.
@@ -9,14 +10,14 @@ import { impossible } from '../methods/method.ts';
  */
 export function checkOptions(config: TrainConfig, data?: { heldOutRows: number }): void {
   const { loraPlusRatio, momentum, optimizer, adapter, loadIn8bit } = config;
-  if (loadIn8bit && (adapter.method === 'full' || adapter.method === 'dora'))
+  const method = methodOf(adapter);
+  const wholeWeight = method ? method.readsWholeWeight : 'Full fine-tuning trains the base';
+  if (loadIn8bit && wholeWeight !== null)
     throw impossible(
-      adapter.method === 'full'
-        ? 'Full fine-tuning trains the base: its weights cannot be kept in 8 bits (loadIn8bit).'
-        : 'DoRA takes the norm of every weight at each step: they cannot be kept in 8 bits (loadIn8bit).',
+      `${wholeWeight}: its weights cannot be kept in 8 bits (loadIn8bit).`,
       'Set loadIn8bit to false, or choose another method, for example lora.',
     );
-  if (loraPlusRatio !== 1 && adapter.method === 'full')
+  if (loraPlusRatio !== 1 && !method)
     throw impossible(
       `LoRA+ gives the B matrices a rate of their own (loraPlusRatio ${loraPlusRatio}); full fine-tuning has none.`,
       'Set the ratio to 1, or choose a method with an adapter, for example lora.',

@@ -3,7 +3,12 @@ import type { Model } from '../../src-main/contract/entities.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
 import { readLayers, readPattern } from '../../src-main/options/optionText.ts';
 import type { AdapterConfig } from '../../src-main/contract/training.ts';
-import { optionDefaults } from '../../src-main/options/trainingOptions.ts';
+import {
+  isAdapterOption,
+  matters,
+  optionDefaults,
+  optionNames,
+} from '../../src-main/options/trainingOptions.ts';
 import { modelShape } from './modelShape.ts';
 import type { TrainForm } from './trainForm.ts';
 
@@ -11,25 +16,20 @@ import type { TrainForm } from './trainForm.ts';
 const mostOfSlider = 256;
 
 /**
- * The form's adapter as far as its size goes, whatever the method; empty boxes count as 1, unreadable texts as empty.
+ * The form's adapter as far as its size goes, for a method. A box that is empty counts as 1 (no rank as 0), a text that
+ * cannot be read as empty.
  */
-export function adapterSize(form: Readonly<TrainForm>): AdapterConfig {
+export function adapterSize(form: Readonly<TrainForm>, method = form.method): AdapterConfig {
   const layers = readLayers(form.layers);
   const ranks = readPattern(form.rankPattern);
+  const counting = optionNames.filter((name) => isAdapterOption(name) && matters(name, { ...form, method }));
   return {
     ...optionDefaults,
-    method: form.method,
-    rank: form.rank ?? 0,
-    targets: form.targets,
-    clusters: form.clusters ?? 1,
-    boost: form.boost ?? 1,
-    router: form.router,
-    heads: form.heads ?? 1,
-    experts: form.experts ?? 1,
-    gate: form.gate,
-    tasks: form.gate === 'task' ? (form.tasks ?? 1) : 1,
+    ...Object.fromEntries(counting.map((name) => [name, form[name] ?? (name === 'rank' ? 0 : 1)])),
+    method,
     layers: 'value' in layers && layers.value.length > 0 ? layers.value : null,
     rankPattern: 'value' in ranks ? ranks.value : {},
+    alphaPattern: {},
   };
 }
 

@@ -2,18 +2,23 @@ import { trainedFolder } from '../../src-main/formats/checkpoint/checkpointFolde
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { checkAdapter } from '../../src-main/options/checkAdapter.ts';
+import { checkOptions } from '../../src-main/options/checkOptions.ts';
+import { describeRouterModule } from '../../src-main/services/runs/routerModule.ts';
 import { countParameters } from '../../src-main/budget/count.ts';
 import { linearModules, moduleSize } from '../../src-main/shape/modelShape.ts';
-import { adapterConfigSchema } from '../../src-main/contract/training.ts';
+import { adapterConfigSchema, trainConfigSchema } from '../../src-main/contract/training.ts';
 import { asFloat32, asStored } from '../../src-main/formats/files/floats.ts';
 import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
 import { writeModelFolder } from '../../src-main/formats/model/modelFolder.ts';
 import { adapterKey, openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import {
+  each,
   impossible,
+  kaimingMatrix,
   plainMethod,
   trainedProducts,
+  zeroMatrix,
   type AdapterMethod,
 } from '../../src-main/methods/method.ts';
 import { adapterMethods } from '../../src-main/methods/registry.ts';
@@ -55,11 +60,37 @@ const scaling: AdapterMethod = {
   },
 };
 
-/*
- * All that the rest of the studio is told of it: a line in the registry, here in the place of a method whose name the
- * contract knows. A test file has modules of its own.
+/**
+ * Another one, with two experts: y_j = (1 + g_1 l_1j + g_2 l_2j) (W x)_j, g = softmax(R x). It says that it reads the
+ * whole of W.
  */
-Object.assign(adapterMethods, { lora: scaling });
+const twoScalings: AdapterMethod = {
+  ...scaling,
+  peftType: 'TWOSCALINGS',
+  fileKeys: {},
+  readsWholeWeight: 'It looks at every weight',
+  parameters: ({ dIn, dOut }) => [
+    kaimingMatrix('scalings_router.weight', [2, dIn]),
+    ...each(2, (i) => zeroMatrix(`scalings.${i}.weight`, [1, dOut])),
+  ],
+  forward({ concat, linear, matmul, multiply, softmax, toTypeOf }, { x, base, parameter }) {
+    const gates = softmax(linear(x, parameter('scalings_router.weight')));
+    const factors = concat([parameter('scalings.0.weight'), parameter('scalings.1.weight')], 0);
+    return [base, multiply(base, matmul(toTypeOf(x, gates), factors))];
+  },
+  routing: {
+    experts: () => 2,
+    weights: ({ linear, softmax }, { x, parameter }) =>
+      softmax(linear(x, parameter('scalings_router.weight'))),
+    compared: (_, read) => each(2, (i) => read(`scalings.${i}.weight`).floats()),
+  },
+};
+
+/*
+ * All that the rest of the studio is told of them: a line each in the registry, here in the place of methods whose
+ * names the contract knows. A test file has modules of its own.
+ */
+Object.assign(adapterMethods, { lora: scaling, moelora: twoScalings });
 
 const shape = readDecoderConfig(tinyLlama);
 const outputs = linearModules(shape).reduce((sum, module) => sum + moduleSize(shape, module).dOut, 0);
@@ -132,4 +163,30 @@ it('is trained, stored and read again', async () => {
   found.forEach((value, i) => {
     expect(Math.abs(value - expected[i]!), `logit ${i}`).toBeLessThan(1e-4);
   });
+});
+
+it('is watched and described where it has experts', async () => {
+  const adapter = { method: 'moelora' as const, rank: 1, alpha: 1 };
+  const { result, events } = await trainTiny({
+    folder: temporaryFolder(),
+    config: { adapter, learningRate: 0.1, batch: 4, maxSteps: 2, context: 32 },
+  });
+  const watched = events.filter((event) => event.type === 'router').at(-1)!;
+  expect(watched.layout.experts).toBe(2);
+  const site = watched.layout.sites[0]!;
+  expect(watched.mean[0]! + watched.mean[1]!).toBeCloseTo(1, 4);
+
+  const described = describeRouterModule(result.checkpoint!, adapterConfigSchema.parse(adapter), site)!;
+  expect(described).toMatchObject({ step: 2, pivots: null });
+  expect(described.overlap!.map((row) => row.length)).toEqual([2, 2]);
+  expect(described.overlap![0]![0]).toBeCloseTo(1, 5);
+});
+
+it('is refused a base in 8 bits where it reads the whole of W, and is not offered one', () => {
+  const wanting = (method: 'lora' | 'moelora') =>
+    trainConfigSchema.parse({ adapter: { method, rank: 1, alpha: 1 }, loadIn8bit: true });
+  expect(() => checkOptions(wanting('moelora'))).toThrow(
+    'It looks at every weight: its weights cannot be kept in 8 bits (loadIn8bit).',
+  );
+  expect(() => checkOptions(wanting('lora'))).not.toThrow();
 });

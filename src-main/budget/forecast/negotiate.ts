@@ -1,6 +1,7 @@
 import type { Calibration, RowLengths } from '../../contract/forecast.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
+import { methodOf } from '../../methods/registry.ts';
 import { rankStep } from '../../options/checkAdapter.ts';
 import {
   forecastTraining,
@@ -195,7 +196,8 @@ function candidates(
       risk: 0,
       riskWords: 'A step sees the same number of rows; the gradient is that of the same mean.',
     });
-  if (!config.loadIn8bit && config.adapter.method !== 'full' && config.adapter.method !== 'dora')
+  const { adapter } = config;
+  if (!config.loadIn8bit && methodOf(adapter)?.readsWholeWeight === null)
     list.push({
       id: 'quantized_base',
       label: 'Keep the frozen base in 8 bits',
@@ -233,7 +235,6 @@ function candidates(
         riskWords: `Cuts ${cut === 0 ? 'no row' : `${(100 * cut).toFixed(cut < 0.1 ? 1 : 0)} % of the rows`}: what is cut off is not learned.`,
       });
     }
-  const { adapter } = config;
   if (adapter.method !== 'full') {
     const step = rankStep(adapter);
     const rank = Math.max(step, Math.floor(adapter.rank / 2 / step) * step);

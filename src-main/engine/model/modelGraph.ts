@@ -135,8 +135,8 @@ export class ModelGraph {
     this.dtype = options.precision;
     this.#source = options.source;
     this.#loadIn8bit = options.loadIn8bit ?? false;
-    this.trainsBase = options.adapter?.method === 'full';
     this.#method = options.adapter && methodOf(options.adapter);
+    this.trainsBase = options.adapter !== null && this.#method === null;
     if (options.adapter) this.#declareParameters(options.adapter);
   }
 
