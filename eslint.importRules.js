@@ -46,7 +46,7 @@ const parts = {
   },
   'src-main/store': { parts: main('contract', 'statistics'), packages: ['node', 'zod', 'better-sqlite3'] },
   // What passes between the engine's process and the services.
-  'src-main/engine/protocol.ts': { parts: main('contract'), packages: [] },
+  'src-main/engine/protocol.ts': { parts: main('contract', 'shape'), packages: [] },
   'src-main/engine/jobContext.ts': {
     parts: main('contract', ...engine('protocol.ts', 'graph')),
     packages: [],

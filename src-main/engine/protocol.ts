@@ -2,6 +2,7 @@ import type { PlainError } from '../contract/errors.ts';
 import type { BestEvaluation, DataContract, ExportFormat } from '../contract/entities.ts';
 import type { EvalMetric, RouterLayout, RouterRecord, Sample, StepMetric } from '../contract/runRecords.ts';
 import type { Method, Precision, TrainConfig } from '../contract/training.ts';
+import type { ModelShape } from '../shape/modelShape.ts';
 
 /**
  * The messages between a service and an engine process (Node child process, structured clone).
@@ -77,16 +78,11 @@ export interface ProbeRequest {
   kind: 'probe';
 }
 
-/** Sizes of a decoder without weights, for measuring. */
-export interface BenchShape {
-  hiddenSize: number;
-  intermediateSize: number;
-  layers: number;
-  heads: number;
-  keyValueHeads: number;
-  headDim: number;
-  vocabularySize: number;
-}
+/** What decides the sizes of a plain decoder without weights. */
+export type BenchShape = Pick<
+  ModelShape,
+  'hiddenSize' | 'intermediateSize' | 'layers' | 'heads' | 'keyValueHeads' | 'headDim' | 'vocabularySize'
+>;
 
 /** Times training steps on random weights. */
 export interface BenchRequest {

@@ -111,7 +111,8 @@ const exponents: Readonly<Record<string, { view: typeof Uint16Array | typeof Uin
 };
 
 /**
- * No row is near to one that has no distance. Reads bits, as to widen fifty million numbers would take seconds.
+ * Refuses rows with values that are not finite: they have no distance to others. It reads bits, because widening fifty
+ * million numbers would take seconds.
  * @throws StudioError model_invalid with the tensor and the row
  */
 function checkFinite(bytes: Uint8Array, dtype: string, rows: number, name: string): void {

@@ -37,6 +37,11 @@ export interface Entry<Inputs extends Tensors = Tensors, Outputs extends Tensors
   outputs: Outputs;
 }
 
+/** A call that has no result: it makes nodes run. @param nodes their names */
+export function effectEntry(graph: Graph, nodes: readonly string[]) {
+  return { inputs: {}, outputs: { done: graph.after(nodes, () => graph.constant(1, 'i32')) } };
+}
+
 /** The calls of a session by name. */
 export type Entries = Readonly<Record<string, Entry>>;
 

@@ -3,7 +3,7 @@ import type { Rope } from '../../formats/families/decoderConfig.ts';
 import type { Tokenizer } from '../../formats/model/tokenizer.ts';
 import type { GeneratedRow } from '../protocol.ts';
 import type { Decoder, DecodingSize } from './decodingGraph.ts';
-import { sampleToken } from './sampling.ts';
+import { drawToken } from './drawToken.ts';
 
 /** Tokens that one prefill call takes. */
 const prefillTokens = 64;
@@ -119,7 +119,7 @@ export async function decodeRows(
 ): Promise<number> {
   const { session, batch } = decoder;
   const { temperature, topP, task, ropes, pause } = options;
-  const sampled = temperature > 0;
+  const isDrawn = temperature > 0;
   const longest = Math.max(...group.map((row) => row.prompt.length));
   const width = prefilledSlots(longest);
   const starts = Int32Array.from({ length: batch }, (_, r) => width - (group[r]?.prompt.length ?? 1));
@@ -157,7 +157,7 @@ export async function decodeRows(
     return Array.from(starts, (start) => end - start);
   }
 
-  /** Runs `count` slots from `slot`; `lengths` are those of the texts that frequencies follow. */
+  /** Runs `count` slots from `slot`. @param lengths of the texts, which the rotary frequencies follow */
   function step(
     entry: 'prefill' | 'decode',
     slot: number,
@@ -175,16 +175,16 @@ export async function decodeRows(
       tasks: new Int32Array(ids.length).fill(task),
       ...decoder.lengthInputs(lengths),
     };
-    if (!sampled) return [...session.run(entry, feeds).next];
+    if (!isDrawn) return [...session.run(entry, feeds).next];
     const { logits } = session.run(`${entry}Logits`, feeds);
-    return group.map((row, r) => sample(row, r, logits as Float32Array));
+    return group.map((row, r) => draw(row, r, logits as Float32Array));
   }
 
-  function sample(row: ContinuedRow, r: number, logits: Float32Array): number {
+  function draw(row: ContinuedRow, r: number, logits: Float32Array): number {
     if (row.ended) return 0;
     const vocabulary = logits.length / batch;
     const own = logits.subarray(r * vocabulary, (r + 1) * vocabulary);
-    return sampleToken(own, temperature, topP, row.random);
+    return drawToken(own, temperature, topP, row.random);
   }
 }
 

@@ -2,7 +2,7 @@ import type { Tensor } from '../graph/graph.ts';
 import { add, cast, maximum, scalarLike, subtract } from '../graph/ops/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
 import { argMax } from '../graph/ops/reduce.ts';
-import type { Tensorflow } from '../graph/session.ts';
+import { effectEntry, type Tensorflow } from '../graph/session.ts';
 import {
   assignSlice,
   assignVariable,
@@ -87,20 +87,12 @@ export function decodingEntries(model: ModelGraph, { batch, slots, prefillTokens
     );
     const fromStart = subtract(add(columns, firstSlotWide), reshape(rowStartWide, [batch, 1]));
     const positions = maximum(fromStart, scalarLike(fromStart, 0));
-    const blockOf = (last: Tensor | number) =>
-      concat(
-        [0, 0, last, 0].map((at) => (typeof at === 'number' ? graph.constant([at], 'i32') : at)),
-        0,
-      );
-    const begin = blockOf(reshape(firstSlot, [1]));
-    const end = concat(
-      [
-        graph.constant([batch, config.keyValueHeads], 'i32'),
-        reshape(add(firstSlot, graph.constant(tokens, 'i32')), [1]),
-        graph.constant([config.headDim], 'i32'),
-      ],
-      0,
-    );
+    /** A corner of the slots in a cache. */
+    const corner = (rows: number, heads: number, slot: Tensor, column: number) =>
+      concat([graph.constant([rows, heads], 'i32'), reshape(slot, [1]), graph.constant([column], 'i32')], 0);
+    const begin = corner(0, 0, firstSlot, 0);
+    const behind = add(firstSlot, graph.constant(tokens, 'i32'));
+    const end = corner(batch, config.keyValueHeads, behind, config.headDim);
     const hidden = decoderHidden(
       {
         config,
@@ -146,22 +138,13 @@ export function decodingEntries(model: ModelGraph, { batch, slots, prefillTokens
   const [prefill, decode] = [forward('prefill', prefillTokens), forward('decode', 1)];
   const cacheVariables = caches.flatMap(({ k, v }) => [k, v]);
   const cleared = cacheVariables.map((variable) => assignVariable(variable, fill(graph, shape, 0, dtype)));
-  const clear = {
-    inputs: {},
-    outputs: { done: graph.after(cleared, () => graph.constant(1, 'i32')) },
-  };
-  const released = cacheVariables.map((variable) => releaseVariable(variable));
-  const release = {
-    inputs: {},
-    outputs: { done: graph.after(released, () => graph.constant(1, 'i32')) },
-  };
   const entries = {
     prefill: prefill.next,
     prefillLogits: prefill.logits,
     decode: decode.next,
     decodeLogits: decode.logits,
-    clear,
-    release,
+    clear: effectEntry(graph, cleared),
+    release: effectEntry(graph, cacheVariables.map(releaseVariable)),
   };
   const lengthInputs: Decoder['lengthInputs'] = (lengths: readonly number[]) =>
     Object.fromEntries(

@@ -10,6 +10,7 @@ import {
   maximum,
   multiply,
   scalarLike,
+  subtract,
 } from '../graph/ops/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
 import { matmul } from '../graph/ops/linear.ts';
@@ -112,10 +113,9 @@ export function positionScores(
         const logits = headLogits(chunk.hidden, head, config);
         const { loss } = sparseCrossEntropy(logits, chunk.labels);
         const hit = cast(equal(argMax(logits, 1), chunk.labels), 'f32');
-        const one = scalarLike(hit, 1);
         return {
           loss: multiply(loss, chunk.weights),
-          missed: multiply(addAll([one, multiply(hit, scalarLike(hit, -1))]), chunk.weights),
+          missed: multiply(subtract(scalarLike(hit, 1), hit), chunk.weights),
         };
       }),
     );

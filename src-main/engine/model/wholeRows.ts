@@ -9,7 +9,7 @@ import type { ModelGraph } from './modelGraph.ts';
 import { residualNorm } from './norm.ts';
 import { rotaryTables } from './rotary.ts';
 
-/** Shape of a batch. */
+/** How many rows a batch has, and of how many tokens. */
 export interface BatchLayout {
   batch: number;
   tokens: number;

@@ -28,8 +28,8 @@ export function exportAdapter(request: ExportRequest): ExportResult {
 
 /**
  * The model of a full fine-tuning checkpoint as a folder of its own. Checkpoints hold f32 masters; here every tensor
- * gets the type that the base stores it in, rounded to nearest, ties to even: who works with the base can use the
- * result in its place.
+ * gets the type in which the base stores it, rounded to nearest, ties to even, so that the result can stand in for the
+ * base.
  */
 export function exportModel(request: ExportRequest): ExportResult {
   const trained = new WeightFolder(trainedFolder(request.checkpoint, request.method));

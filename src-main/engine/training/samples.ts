@@ -8,11 +8,11 @@ import { ContinuedRow, decodeRows, decodingSize } from '../inference/decodeRows.
 import type { Decoder, DecodingSize } from '../inference/decodingGraph.ts';
 import type { EngineEvent } from '../protocol.ts';
 
-/** Answers to a run's prompts by the model as it is in the middle of training. */
+/** Answers a run's prompts by the model as it is in the middle of training: such an answer is a sample. */
 export interface Sampler {
   /**
    * Answers all prompts greedily. The KV cache exists only meanwhile; nothing else in the session changes.
-   * @param pause awaited now and then; what it throws ends the sampling
+   * @param pause awaited now and then; what it throws ends the answers
    */
   answer(pause: () => Promise<void>): Promise<Omit<Sample, 'step'>[]>;
 }

@@ -130,8 +130,8 @@ export async function train(
 }
 
 /**
- * Shape of all batches. Without packing, rows are padded to the longest; with it, packs have the context's length, or
- * less where all training rows together are shorter.
+ * The layout of all batches. Without packing, rows are padded to the longest; with it, packs have the context's length,
+ * or less where all training rows together are shorter.
  */
 function layoutOf(config: TrainConfig, rows: TokenFileReader, heldOut: TokenFileReader | null): BatchLayout {
   const { batch, context } = config;
@@ -162,7 +162,7 @@ async function steps(
     layout: BatchLayout;
     rows: TokenFileReader;
     run(batches: Batch[], at: { step: number; update: number; learningRate: number }): StepResult;
-    /** @param batches those of the step, for what is watched where no row is held out */
+    /** @param batches of the step: the experts are watched on them where no row is held out */
     evaluate(batches: readonly Batch[]): Evaluation;
     /** Null: the method has none. */
     experts: RouterLayout | null;

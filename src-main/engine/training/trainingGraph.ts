@@ -1,7 +1,7 @@
 import type { TrainConfig } from '../../contract/training.ts';
 import { gradients } from '../graph/gradients.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
-import { hostBytes, type Entry, type Tensorflow, type Tensors } from '../graph/session.ts';
+import { effectEntry, hostBytes, type Entry, type Tensorflow, type Tensors } from '../graph/session.ts';
 import {
   assignAddVariable,
   assignVariable,
@@ -91,7 +91,7 @@ export async function openTrainingGraph(
   const { score, routing } = scoring(model, layout, inputs);
   // What follows changes nothing of the graph that trains.
   const exposed = options.exposeGradients && { gradients: exposedGradients(graph, loss) };
-  const zero = zeroing(graph, [...state, ...step.sums]);
+  const zero = effectEntry(graph, fillWithZeros(graph, [...state, ...step.sums]));
   const decoding = options.decoding ? decodingEntries(model, options.decoding) : null;
   const kept = [...keptParameters(model), ...state];
   const index = graph.placeholder('read_index', [], 'i32');
@@ -199,11 +199,6 @@ function accumulatedStep(
 function exposedGradients(graph: Graph, { inputs, lossSum, parts }: Loss) {
   const byName = Object.fromEntries(parts.map(({ variable, gradient }) => [variable.name, gradient]));
   return { inputs, outputs: { ...byName, lossSum: identity(graph, lossSum) } };
-}
-
-function zeroing(graph: Graph, variables: readonly Variable[]) {
-  const done = graph.after(fillWithZeros(graph, variables), () => graph.constant(1, 'i32'));
-  return { inputs: {}, outputs: { done } };
 }
 
 /** @returns the names of the nodes */

@@ -46,8 +46,8 @@ export async function beginState(
 }
 
 /**
- * The weights that a session is to be loaded with: the base's, or those that full fine-tuning had reached in a
- * checkpoint. They are read as f32 masters, whatever type the base is stored in.
+ * The weights that a session loads: the base's, or the weights that full fine-tuning had reached in a checkpoint. They
+ * are read as f32 masters, whatever type the base is stored in.
  */
 export function startingWeights({ config, resumeFrom }: TrainRequest, base: WeightFolder): WeightFolder {
   return config.adapter.method === 'full' && resumeFrom !== null

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../src-main/statistics/random.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
-import { sampleToken } from '../../../src-main/engine/inference/sampling.ts';
+import { drawToken } from '../../../src-main/engine/inference/drawToken.ts';
 import type { GenerateRequest } from '../../../src-main/engine/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
@@ -102,7 +102,7 @@ it('sampled tokens follow the distribution, and the nucleus cuts its tail', () =
   const random = createRandom(2);
   const logits = [Math.log(0.5), Math.log(0.3), Math.log(0.2)];
   const counts = [0, 0, 0];
-  for (let i = 0; i < 20_000; i++) counts[sampleToken(logits, 1, 1, random)]!++;
+  for (let i = 0; i < 20_000; i++) counts[drawToken(logits, 1, 1, random)]!++;
   [0.5, 0.3, 0.2].forEach((p, i) => expect(counts[i]! / 20_000).toBeCloseTo(p, 1));
-  for (let i = 0; i < 1000; i++) expect(sampleToken(logits, 1, 0.6, random)).not.toBe(2);
+  for (let i = 0; i < 1000; i++) expect(drawToken(logits, 1, 0.6, random)).not.toBe(2);
 });

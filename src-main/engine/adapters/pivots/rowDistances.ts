@@ -14,7 +14,7 @@ import { gather, reshape } from '../../graph/ops/layout.ts';
 import { matmul } from '../../graph/ops/linear.ts';
 import { mean } from '../../graph/ops/neural.ts';
 import { sum } from '../../graph/ops/reduce.ts';
-import { asWords, openSession, type Tensorflow } from '../../graph/session.ts';
+import { asWords, effectEntry, openSession, type Tensorflow } from '../../graph/session.ts';
 import {
   assignVariable,
   createVariable,
@@ -122,18 +122,12 @@ function openDistances(tf: Tensorflow, layout: RowLayout, candidates: number) {
   const means = multiply(matmul(members, readVariable(rows)), reshape(weights, [clusters, 1]));
 
   return openSession(tf, graph, {
-    set: {
-      inputs: { words },
-      outputs: { done: graph.after(assigned, () => graph.constant(1, 'i32')) },
-    },
+    set: { ...effectEntry(graph, assigned), inputs: { words } },
     toRows: {
       inputs: { indices },
       outputs: { distances: distancesTo(gather(readVariable(rows), indices, 0)) },
     },
     toMeans: { inputs: { cluster, weights }, outputs: { distances: distancesTo(means) } },
-    release: {
-      inputs: {},
-      outputs: { done: graph.after([rows, norms].map(releaseVariable), () => graph.constant(2, 'i32')) },
-    },
+    release: effectEntry(graph, [rows, norms].map(releaseVariable)),
   });
 }

@@ -6,7 +6,7 @@ import type { Random } from '../../statistics/random.ts';
  * @param temperature above 0
  * @param topP in (0, 1]; 1: no restriction
  */
-export function sampleToken(
+export function drawToken(
   logits: ArrayLike<number>,
   temperature: number,
   topP: number,

@@ -1,0 +1,32 @@
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
+import { runEngineRequest } from '../../../src-main/engine/process/jobs.ts';
+import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+
+vi.mock('../../../src-main/engine/runtime/loadTensorflow.ts', { spy: true });
+
+it('an export needs no TensorFlow: it copies files', async () => {
+  const folder = temporaryFolder();
+  const { result } = await trainTiny({
+    folder,
+    config: { adapter: { method: 'lora', rank: 2, alpha: 4 }, maxSteps: 1 },
+  });
+  vi.mocked(loadTensorflow).mockClear();
+  const exported = await runEngineRequest(
+    {
+      kind: 'export',
+      format: 'peft',
+      modelFolder: tinyLlama,
+      checkpoint: result.checkpoint!,
+      method: 'lora',
+      loadIn8bit: false,
+      outFolder: join(folder, 'out'),
+    },
+    () => undefined,
+    { requested: null },
+  );
+  expect(exported).toMatchObject({ files: expect.arrayContaining(['adapter_config.json']) as string[] });
+  expect(loadTensorflow).not.toHaveBeenCalled();
+});
