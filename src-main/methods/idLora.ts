@@ -50,6 +50,8 @@ export const idLora: AdapterMethod = {
     router_softmax: 'routerSoftmax',
     pivots: 'pivots',
   },
+  // The pivot router has no softmax.
+  asStored: (adapter) => ({ ...adapter, routerSoftmax: adapter.routerSoftmax && adapter.router === 'input' }),
   refersToBase: true,
   // The frozen bases written out, for software that has no access to W.
   unreadSuffixes: ['idlora_A.weight'],

@@ -48,6 +48,8 @@ export interface AdapterMethod {
   fileFlags: Readonly<Record<string, boolean>>;
   /** Keys of adapter_config.json that hold options of the method. */
   fileKeys: Readonly<Record<string, keyof AdapterConfig>>;
+  /** The options as its files tell them: those that change nothing beside others are off. */
+  asStored(adapter: AdapterConfig): AdapterConfig;
   /** Whether its tensors refer to rows of the base weights, so that the file names their hash. */
   refersToBase: boolean;
   /** Suffixes of tensors that files may hold beside the parameters; they are not read. */
@@ -227,6 +229,7 @@ export function divisors(rank: number): number[] {
 export const plainMethod = {
   fileFlags: {},
   fileKeys: {},
+  asStored: (adapter: AdapterConfig) => adapter,
   refersToBase: false,
   unreadSuffixes: [],
   readsWholeWeight: null,

@@ -6,7 +6,7 @@ import { positionRange, scoresOf, visibleKeys, visibleSoftmax, type Scoring } fr
 import { addAll, cast, lessEqual, logicalAnd } from '../graph/ops/elementwise.ts';
 import { reshape, transpose } from '../graph/ops/layout.ts';
 import { batchMatmul } from '../graph/ops/linear.ts';
-import { rmsNorm } from './norm.ts';
+import { normKind, rmsNorm } from './norm.ts';
 import { applyRotary, type RotaryTable } from './rotary.ts';
 
 /** A value that is the sum of several tensors of the same shape (or broadcast to it), not yet added up. */
@@ -33,7 +33,7 @@ export function splitHeads(
   const { batch, tokens, heads } = layout;
   const { rotary, gain } = options;
   const extra = [...(rotary ? [rotary.cos, rotary.sin] : []), ...(gain ? [gain] : [])];
-  const kind = `heads_${terms.length}${rotary ? '_rotary' : ''}${gain ? '_norm' : ''}_${batch}x${heads}`;
+  const kind = `heads_${terms.length}${rotary ? '_rotary' : ''}${gain ? `_${config.queryKeyNorm}_${normKind(config)}` : ''}_${batch}x${heads}`;
   return fusedOne(kind, [...terms, ...extra], (all) => {
     const total = addAll(all.slice(0, terms.length).map((term) => cast(term, 'f32')));
     const norm = (value: Tensor) => (gain ? rmsNorm(value, all.at(-1)!, config) : value);
@@ -76,7 +76,7 @@ export function cachedAttention(
   const query = reshape(q, [batch, keyHeads, group * tokens, d]);
   const { scores, factor } = scoresOf(query, cachedK, scoring);
   const weights = fusedOne(
-    `cached_weights_${scoring.window}`,
+    `cached_weights_${scoring.window ?? 'all'}_${factor}`,
     [scores, firstSlot, rowStart],
     ([raw, first, start]) => {
       const graph = raw!.graph;

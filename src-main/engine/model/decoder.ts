@@ -57,8 +57,12 @@ export function decoderHidden(
   const { config, dtype, weight } = parts;
   const norms = layerNorms(config.normPlacement);
   const embedded = cast(gather(weight('model.embed_tokens.weight'), ids, 0), dtype);
-  // The scale is a constant in the compute type: transformers rounds it, too (Gemma: sqrt(3072) is 55.5 in bf16).
-  let stream: Terms = [scale(embedded, config.embeddingScale)];
+  const { embeddingScale, roundsEmbeddingScale } = config;
+  let stream: Terms = [
+    roundsEmbeddingScale
+      ? multiply(embedded, scalarLike(embedded, embeddingScale))
+      : scale(embedded, embeddingScale),
+  ];
   const around = parts.aroundLayer ?? ((terms: Terms, build: (terms: Terms) => Terms) => build(terms));
   for (let layer = 0; layer < config.layers; layer++)
     stream = around(stream, (terms) => decoderLayer(layer, terms));

@@ -1,7 +1,8 @@
 import type { LinearSite } from '../../shape/adapterSites.ts';
 import { fusedModules, targetModules, type TargetModule } from '../../contract/training.ts';
+import { fusedOne } from '../graph/fused.ts';
 import type { Tensor } from '../graph/graph.ts';
-import { add, cast, greaterEqual, multiply, scalarLike } from '../graph/ops/elementwise.ts';
+import { add, cast, greaterEqual, multiply, scalarLike, scale } from '../graph/ops/elementwise.ts';
 import { statelessUniform } from '../graph/ops/neural.ts';
 
 /**
@@ -19,7 +20,7 @@ export function dropOut(
   const siteSeed = add(seed, value.graph.constant([dropoutOffset(site) * 65537, 0], 'i32'));
   const uniform = statelessUniform(siteSeed, value.shape);
   const keep = cast(greaterEqual(uniform, scalarLike(uniform, p)), value.dtype);
-  return multiply(value, multiply(keep, scalarLike(value, 1 / (1 - p))));
+  return fusedOne(`dropout_${p}`, [value, keep], ([x, kept]) => scale(multiply(x!, kept!), 1 / (1 - p)));
 }
 
 const modules: readonly TargetModule[] = [...targetModules, ...fusedModules];

@@ -19,6 +19,11 @@ import { mean } from '../graph/ops/neural.ts';
 /** What a model's norms and residual stream have in common. */
 export type NormConfig = Pick<DecoderConfig, 'rmsEpsilon' | 'normGainOffset' | 'residualScale'>;
 
+/** Numbers that compiled functions take from around them belong in their names. */
+export function normKind({ rmsEpsilon, normGainOffset, residualScale }: NormConfig): string {
+  return `norm_${rmsEpsilon}_${normGainOffset}_${residualScale}`;
+}
+
 /**
  * RMSNorm over the last axis (Zhang and Sennrich 2019): x / sqrt(mean(x^2) + epsilon) * (gain + offset).
  * @param gain [the last axis of x]
@@ -64,25 +69,32 @@ export function residualNorm(
     const sum =
       terms.length === 1
         ? terms[0]!
-        : fusedOne(`residual_${terms.length}`, terms, (all) => streamSum(all, config, dtype));
+        : fusedOne(`residual_${terms.length}_${config.residualScale}`, terms, (all) =>
+            streamSum(all, config, dtype),
+          );
     return { sum, normed: sum };
   }
   const norm = (total: Tensor, gains: Tensor) => cast(rmsNorm(total, gains, config), dtype);
   if (terms.length === 1) {
-    const [normed] = fused('norm', [terms[0]!, gain], ([x, g]) => [norm(x!, g!)]);
+    const [normed] = fused(normKind(config), [terms[0]!, gain], ([x, g]) => [norm(x!, g!)]);
     return { sum: terms[0]!, normed: normed! };
   }
-  const [total, normed] = fusedWithoutGradient(`residual_norm_${terms.length}`, [...terms, gain], (all) => {
-    const sum = streamSum(all.slice(0, -1), config, dtype);
-    return [sum, norm(sum, all.at(-1)!)];
-  });
+  const [total, normed] = fusedWithoutGradient(
+    `residual_${terms.length}_${normKind(config)}`,
+    [...terms, gain],
+    (all) => {
+      const sum = streamSum(all.slice(0, -1), config, dtype);
+      return [sum, norm(sum, all.at(-1)!)];
+    },
+  );
   const [sum, result] = total!.graph.withGradient(
     [...terms, gain],
     [total!, normed!],
     ([dSum, dNormed], wanted) => {
       const scaled = config.residualScale !== 1;
       const arriving = [dSum, dNormed].filter((g) => g != null);
-      const kind = `residual_norm_gradient_${dSum ? 'sum' : ''}${dNormed ? 'norm' : ''}_${wanted.at(-1)}`;
+      const given = `${dSum ? 'sum' : ''}${dNormed ? 'norm' : ''}_${wanted.at(-1)}`;
+      const kind = `residual_gradient_${given}_${normKind(config)}`;
       const results = fused(kind, [total!, gain, ...arriving], ([x, g, ...rest]) => {
         const parts: (Tensor | null)[] = dNormed
           ? gradients([norm(x!, g!)], [rest.at(-1)!], wanted.at(-1) ? [x!, g!] : [x!])
@@ -109,7 +121,7 @@ export function residualNorm(
 
 /** RMSNorm of a branch's output before it joins the stream (Gemma 2 and 3, OLMo 2 and 3, EXAONE 4). */
 export function branchNorm(terms: readonly Tensor[], gain: Tensor, config: NormConfig, dtype: DType): Tensor {
-  return fusedOne(`branch_norm_${terms.length}`, [...terms, gain], (all) => {
+  return fusedOne(`branch_${terms.length}_${normKind(config)}`, [...terms, gain], (all) => {
     const total = cast(addAll(all.slice(0, -1).map((term) => cast(term, 'f32'))), dtype);
     return cast(rmsNorm(total, all.at(-1)!, config), dtype);
   });

@@ -153,6 +153,7 @@ export function peftConfigOf(
 ): Record<string, unknown> {
   const method = methodOf(adapter);
   if (!method) throw new Error('full fine-tuning has no adapter folder');
+  const stored = method.asStored(adapter);
   return {
     peft_type: method.peftType,
     task_type: 'CAUSAL_LM',
@@ -168,7 +169,7 @@ export function peftConfigOf(
     bias: 'none',
     inference_mode: true,
     ...method.fileFlags,
-    ...Object.fromEntries(Object.entries(method.fileKeys).map(([key, option]) => [key, adapter[option]])),
+    ...Object.fromEntries(Object.entries(method.fileKeys).map(([key, option]) => [key, stored[option]])),
     ...(method.refersToBase && { base_sha256: base.sha256 }),
   };
 }

@@ -35,8 +35,10 @@ export interface DecoderConfig {
   queryKeyNorm: QueryKeyNorm;
   /** The MLP computes down(activation(gate) * up). */
   activation: Activation;
-  /** Embeddings are multiplied by it, rounded to the compute type. */
+  /** Embeddings are multiplied by it. */
   embeddingScale: number;
+  /** That scale is rounded to the compute type, as in transformers (Gemma: sqrt(3072) is 55.5 in bf16). */
+  roundsEmbeddingScale: boolean;
   /** Outputs of attention and MLP are multiplied by it before they join the residual stream. */
   residualScale: number;
   /** Scores are q k^T times this. */
@@ -122,6 +124,7 @@ export function llamaConfig(shape: ModelShape, contextLength: number): DecoderCo
     normGainOffset: 0,
     activation: 'silu',
     embeddingScale: 1,
+    roundsEmbeddingScale: false,
     residualScale: 1,
     attentionScale: shape.headDim ** -0.5,
     attentionSoftcap: null,

@@ -47,6 +47,7 @@ export interface FamilyRules extends Pick<
   | 'normPlacement'
   | 'queryKeyNorm'
   | 'embeddingScale'
+  | 'roundsEmbeddingScale'
   | 'residualScale'
   | 'attentionSoftcap'
   | 'logitScale'

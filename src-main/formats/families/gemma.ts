@@ -20,6 +20,7 @@ function gemmaRules(keys: ConfigKeys): FamilyRules {
     tieEmbeddings: true,
     normGainOffset: 1,
     embeddingScale: Math.sqrt(keys.hidden_size),
+    roundsEmbeddingScale: true,
     // The first Gemma's files say "gelu" and mean the tanh form.
     activation: keys.hidden_act == null || keys.hidden_act === 'gelu' ? 'gelu_pytorch_tanh' : keys.hidden_act,
   };

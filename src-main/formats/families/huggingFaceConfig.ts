@@ -50,6 +50,7 @@ export function readDecoderConfig(folder: string): DecoderConfig {
     queryKeyNorm: rules.queryKeyNorm,
     activation: activation(rules),
     embeddingScale: rules.embeddingScale,
+    roundsEmbeddingScale: rules.roundsEmbeddingScale,
     residualScale: rules.residualScale,
     attentionScale: rules.attentionScale ?? headDim ** -0.5,
     attentionSoftcap: rules.attentionSoftcap,

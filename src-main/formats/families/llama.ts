@@ -22,6 +22,7 @@ export function llamaRules(keys: ConfigKeys): FamilyRules {
     queryKeyNorm: 'none',
     activation: keys.hidden_act ?? 'silu',
     embeddingScale: 1,
+    roundsEmbeddingScale: false,
     residualScale: 1,
     attentionScale: null,
     attentionSoftcap: null,

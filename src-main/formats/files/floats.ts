@@ -40,6 +40,11 @@ export function toBfloat16(values: Float32Array): Uint16Array {
   return out;
 }
 
+/** Whether bf16 holds a number as it is. */
+export function isBfloat16(value: number): boolean {
+  return new Float32Array(Uint32Array.of(toBfloat16(Float32Array.of(value))[0]! << 16).buffer)[0] === value;
+}
+
 /** The bytes of f32 values in a stored type, rounded to nearest, ties to even. */
 export function asStored(values: Float32Array, dtype: string): Uint8Array {
   const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>

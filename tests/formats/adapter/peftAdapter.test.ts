@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
 import { openAdapterFolder, writeAdapterFolder } from '../../../src-main/formats/adapter/peftAdapter.ts';
+import { peftConfigOf } from '../../../src-main/formats/adapter/peftConfig.ts';
 import { writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
@@ -52,6 +53,13 @@ it.each([
   ]);
   expect(read.baseSha256).toBe(given.method === 'idlora' ? 'ab' : null);
   read.tensors.close();
+});
+
+it('says of a router by pivots that it has no softmax, whatever the option was', () => {
+  const given = (router: 'pivot' | 'input') =>
+    peftConfigOf(adapterConfigSchema.parse({ method: 'idlora', rank: 4, alpha: 8, router }), base);
+  expect(given('pivot')).toMatchObject({ router: 'pivot', router_softmax: false });
+  expect(given('input')).toMatchObject({ router: 'input', router_softmax: true });
 });
 
 it('replaces an adapter folder as a whole and leaves nothing beside it', () => {
