@@ -43,7 +43,6 @@ export class ContinuedRow {
   readonly random: Random;
   readonly ids: number[] = [];
   #end: GeneratedRow['end'] | null = null;
-  #text = '';
   readonly #rules: EndRules;
 
   /** @param random draws the tokens, where they are drawn */
@@ -58,20 +57,14 @@ export class ContinuedRow {
   }
 
   push(id: number): void {
-    const { tokenizer, endIds, stop, maxTokens, contextLength } = this.#rules;
+    const { endIds, maxTokens, contextLength } = this.#rules;
     if (endIds.has(id)) {
       this.#end = 'end_id';
       return;
     }
     this.ids.push(id);
-    // Decoded as a whole each time: a token's text can depend on its neighbours (bytes of one character, leading
-    // spaces).
-    this.#text = continuation(tokenizer, this.prompt, this.ids);
-    const at = firstOf(this.#text, stop);
-    if (at >= 0) {
-      this.#text = this.#text.slice(0, at);
-      this.#end = 'stop';
-    } else if (this.ids.length >= maxTokens) this.#end = 'length';
+    if (this.#hasStop()) this.#end = 'stop';
+    else if (this.ids.length >= maxTokens) this.#end = 'length';
     else if (this.prompt.length + this.ids.length >= contextLength) this.#end = 'context';
   }
 
@@ -81,13 +74,42 @@ export class ContinuedRow {
   }
 
   result(): GeneratedRow {
-    return { ids: this.ids, text: this.#text, end: this.#end ?? 'length' };
+    const text = this.#text();
+    const isCut = this.#end === 'stop';
+    return {
+      ids: this.ids,
+      text: isCut ? text.slice(0, firstOf(text, this.#rules.stop)) : text,
+      end: this.#end ?? 'length',
+    };
+  }
+
+  /** Decoded as a whole: a token's text can depend on its neighbours (bytes of one character, leading spaces). */
+  #text(): string {
+    return continuation(this.#rules.tokenizer, this.prompt, this.ids);
+  }
+
+  /** Whether the newest token has completed a stop string. Only the end of the text is decoded to find out. */
+  #hasStop(): boolean {
+    const { tokenizer, stop } = this.#rules;
+    if (stop.length === 0) return false;
+    // A letter may take four tokens, one for each of its bytes.
+    const window = 4 * Math.max(...stop.map(({ length }) => length)) + contextTokens;
+    const begin = Math.max(0, this.ids.length - window);
+    const before =
+      begin < contextTokens
+        ? [...this.prompt.slice(-contextTokens), ...this.ids.slice(0, begin)]
+        : this.ids.slice(begin - contextTokens, begin);
+    const end = continuation(tokenizer, before, this.ids.slice(begin));
+    return firstOf(end, stop) >= 0 && firstOf(this.#text(), stop) >= 0;
   }
 }
 
-/** Text that `ids` add behind the prompt: a decoder may drop the leading space of a text that stands alone. */
-function continuation(tokenizer: Tokenizer, prompt: readonly number[], ids: readonly number[]): string {
-  const tail = prompt.slice(-8);
+/** So many tokens before others decide how those are decoded. */
+const contextTokens = 8;
+
+/** Text that `ids` add behind others: a decoder may drop the leading space of a text that stands alone. */
+function continuation(tokenizer: Tokenizer, others: readonly number[], ids: readonly number[]): string {
+  const tail = others.slice(-contextTokens);
   const before = tokenizer.decode(tail);
   const all = tokenizer.decode([...tail, ...ids]);
   return all.startsWith(before) ? all.slice(before.length) : tokenizer.decode(ids);
