@@ -82,7 +82,7 @@ export interface AdapterMethod {
   rankBound(shape: LinearShape, adapter: AdapterConfig): RankBound;
   /** The graph: the adapted output of a module without bias, as addends of [rows, dOut]. */
   forward<T>(ops: MethodOps<T>, call: AdapterCall<T>): readonly T[];
-  /** How it divides its work among experts, for those who watch it; absent: it has none. */
+  /** How it divides its work among experts; absent: it has none. */
   routing?: Routing;
 }
 

@@ -9,8 +9,8 @@ import type { Operation, Tensor } from './graph.ts';
  * with the first one, as they are equal, and keep everything after all.
  *
  * @param build the same operations at each call; values it reads besides its inputs must exist before
- * @param trainable values with respect to which training differentiates, asked for after `build`; those that `build`
- * reads get their gradients, too
+ * @param trainable the values for which training wants gradients, asked for after `build`: those that `build` reads get
+ * theirs, too
  */
 export function checkpointed(
   inputs: readonly Tensor[],

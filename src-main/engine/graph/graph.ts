@@ -123,7 +123,7 @@ export type Products = 'native' | 'widened';
 
 /**
  * Builds one TensorFlow graph: nodes, functions and variables. It knows nothing of models.
- * Operations are added to the current body; `inFunction` switches it.
+ * Operations are added to the current body; `defineFunction` switches it.
  */
 export class Graph {
   readonly main = new Body(null);

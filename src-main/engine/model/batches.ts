@@ -11,7 +11,7 @@ export interface Batch {
   tasks: Int32Array;
   /** Position within the example; read only with packing. */
   positions: Float32Array;
-  /** Number of the example within its row of the batch, padding is one of its own; read only with packing. */
+  /** Number of the example within its row of the batch, padding has its own; read only with packing. */
   segments: Float32Array;
   /** 1 at the tokens of rows, 0 at padding; read only where routing is watched. */
   counted: Float32Array;
@@ -97,7 +97,7 @@ export function rowLengths(file: TokenFileReader): Int32Array {
   return Int32Array.from({ length: file.rowCount }, (_, row) => file.length(row));
 }
 
-/** The length all rows of a file are padded to: that of the longest, up to the context, as a multiple of 8. */
+/** The length to which all rows are padded: the longest row's, up to the context, as a multiple of 8. */
 export function paddedLength(files: readonly TokenFileReader[], context: number): number {
   let longest = 1;
   for (const file of files)

@@ -77,8 +77,7 @@ export function createSampler(
 class Stopped extends Error {}
 
 /**
- * What answers the prompts after a step and tells of it; not twice after the same step. A stop that is asked for
- * meanwhile ends it without an answer.
+ * Answers the prompts after a step and emits the answers, once for each step. A stop request ends it without an answer.
  * @param sampler null: the run has no prompts
  */
 export function sampling(

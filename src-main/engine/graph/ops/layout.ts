@@ -105,8 +105,8 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
 
 /**
  * Entries of `x` along `axis` at `indices`: result shape x.shape[..axis] + indices.shape + x.shape[axis+1..].
- * Rows (axis 0) have a gradient, the sum over the places where each was taken. Other axes have none: those who need one
- * know a cheaper form than a scatter (src-main/methods/idLora.ts).
+ * Rows (axis 0) have a gradient, the sum over the places where each was taken. Other axes have none: a caller gives a
+ * cheaper one than a scatter by `withGradient`.
  */
 export function gather(x: Tensor, indices: Tensor, axis: number): Tensor {
   const [out] = x.graph.addOperation({
