@@ -12,7 +12,8 @@ setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
  * TensorFlow computes, nothing else runs here; jobs let messages in between steps. Without a parent it ends.
  */
 const send = (message: EngineOutbound) => {
-  if (process.connected) process.send!(message);
+  // Without a callback a parent that has just died would be an error thrown in the middle of a job.
+  if (process.connected) process.send!(message, () => undefined);
 };
 
 let stop: StopSignal = { requested: null };

@@ -8,8 +8,10 @@ import type {
   EngineRequest,
   EngineResults,
 } from '../protocol.ts';
+import { readLines } from './readLines.ts';
 
 export interface EngineRunOptions {
+  /** What it throws ends the job: its process is killed, and the result rejects with it. */
   onEvent?: (event: EngineEvent) => void;
   /** Lines that the process prints (TensorFlow's warnings, stack traces). */
   onLog?: (line: string) => void;
@@ -27,7 +29,7 @@ export interface EngineJob<K extends EngineRequest['kind']> {
 /** Starts engine processes. Each job gets one of its own: it may crash or be killed, and nothing else is lost. */
 export interface EngineHost {
   start<R extends EngineRequest>(request: R, options?: EngineRunOptions): EngineJob<R['kind']>;
-  /** Kills all running jobs. */
+  /** Kills all running jobs: they end as cancelled. */
   close(): void;
 }
 
@@ -42,9 +44,9 @@ export function createEngineHost(
   options: { nodePath?: string; entry?: string; env?: NodeJS.ProcessEnv } = {},
 ): EngineHost {
   const entry = options.entry ?? fileURLToPath(new URL('./child.ts', import.meta.url));
-  const running = new Set<ChildProcess>();
+  const closing = new AbortController();
   return {
-    start(request, runOptions = {}) {
+    start(request, { signal, ...listeners } = {}) {
       const child = fork(entry, [], {
         execPath: options.nodePath ?? process.execPath,
         serialization: 'advanced',
@@ -53,12 +55,11 @@ export function createEngineHost(
         // more memory).
         env: { MALLOC_ARENA_MAX: '1', ...process.env, ...options.env },
       });
-      running.add(child);
-      child.once('exit', () => running.delete(child));
       const send = (message: EngineInbound) => {
-        if (child.connected) child.send(message);
+        // A process that dies meanwhile says so itself: without a callback the error would be thrown.
+        if (child.connected) child.send(message, () => undefined);
       };
-      // One that comes before the process has its request would be of no request: it is sent after it.
+      // A stop that arrives before the request is held back and sent after it.
       let stop: EngineInbound | null = null;
       let hasRequest = false;
       const begin = () => {
@@ -67,16 +68,14 @@ export function createEngineHost(
         if (stop) send(stop);
       };
       return {
-        result: follow(child, begin, runOptions),
+        result: follow(child, begin, listeners, [closing.signal, ...(signal ? [signal] : [])]),
         stop({ save }) {
           stop = { type: 'stop', save };
           if (hasRequest) send(stop);
         },
       };
     },
-    close() {
-      for (const child of running) child.kill('SIGKILL');
-    },
+    close: () => closing.abort(),
   };
 }
 
@@ -87,36 +86,49 @@ export function createEngineHost(
 const banner =
   /^WARNING: All log messages before absl::InitializeLog\(\)|port\.cc:\d+\] oneDNN custom operations are on\./;
 
-/** @param begin is called once the process listens */
+/**
+ * @param begin is called once the process listens
+ * @param signals the job is cancelled by the first that is aborted
+ */
 function follow<K extends EngineRequest['kind']>(
   child: ChildProcess,
   begin: () => void,
-  { onEvent, onLog, signal }: EngineRunOptions,
+  { onEvent, onLog }: Omit<EngineRunOptions, 'signal'>,
+  signals: readonly AbortSignal[],
 ): Promise<EngineResults[K]> {
-  const lastLines: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) {
-    let rest = '';
-    stream?.setEncoding('utf8').on('data', (chunk: string) => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines.filter((text) => text.trim() !== '' && !banner.test(text))) {
-        if (!nativeFrame.test(line)) lastLines.push(line);
-        if (lastLines.length > keptLines) lastLines.shift();
-        onLog?.(line);
-      }
-    });
-  }
   return new Promise((resolve, reject) => {
-    const abort = () => child.kill('SIGKILL');
-    signal?.addEventListener('abort', abort, { once: true });
-    if (signal?.aborted) abort();
+    const kill = () => child.kill('SIGKILL');
+    const isAborted = () => signals.some(({ aborted }) => aborted);
+    for (const signal of signals) signal.addEventListener('abort', kill, { once: true });
+    if (isAborted()) kill();
+    let isSettled = false;
     const settle = (action: () => void) => {
-      signal?.removeEventListener('abort', abort);
+      isSettled = true;
+      for (const signal of signals) signal.removeEventListener('abort', kill);
       action();
       // The answer is complete: the process has nothing left to do.
       if (child.connected) child.disconnect();
     };
-    child.on('message', (message: EngineOutbound) => {
+    /** What a listener threw (a full disk, say): the job ends with it, once its process is gone. */
+    let thrown: Error | null = null;
+    const guarded = (action: () => void) => {
+      if (isSettled || thrown) return;
+      try {
+        action();
+      } catch (error) {
+        thrown = error instanceof Error ? error : new Error(String(error));
+        kill();
+      }
+    };
+    const lastLines: string[] = [];
+    for (const stream of [child.stdout, child.stderr])
+      readLines(stream!, (line) => {
+        if (line.trim() === '' || banner.test(line)) return;
+        if (!nativeFrame.test(line)) lastLines.push(line);
+        if (lastLines.length > keptLines) lastLines.shift();
+        guarded(() => onLog?.(line));
+      });
+    function receive(message: EngineOutbound): void {
       switch (message.type) {
         case 'ready':
           begin();
@@ -133,11 +145,15 @@ function follow<K extends EngineRequest['kind']>(
         default:
           throw new Error(`unknown engine message ${JSON.stringify(message satisfies never)}`);
       }
+    }
+    child.on('message', (message: EngineOutbound) => guarded(() => receive(message)));
+    // A process that could not be started has no 'close'; one that could has, whatever else goes wrong.
+    child.on('error', (error) => {
+      if (child.pid === undefined) settle(() => reject(error));
     });
-    child.once('error', (error) => settle(() => reject(error)));
     // Not 'exit': the last lines of a dying process arrive after it.
     child.once('close', (code, exitSignal) =>
-      settle(() => reject(deathOf(code, exitSignal, signal?.aborted ?? false, lastLines))),
+      settle(() => reject(thrown ?? deathOf(code, exitSignal, isAborted(), lastLines))),
     );
   });
 }

@@ -70,3 +70,40 @@ it('kills a job that is cancelled, even one that never answers', async () => {
   setTimeout(() => controller.abort(), 300);
   await expect(job.result).rejects.toMatchObject({ code: 'cancelled' });
 });
+
+it('ends a job whose listener throws with what it threw, and this process goes on', async () => {
+  const host = engineThat(
+    `process.send({ type: 'event', event: { type: 'checkpoint', step: 1, folder: 'x' } }); for (;;);`,
+  );
+  const full = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+  let events = 0;
+  const job = host.start(
+    { kind: 'probe' },
+    {
+      onEvent() {
+        events++;
+        throw full;
+      },
+    },
+  );
+  await expect(job.result).rejects.toBe(full);
+  expect(events).toBe(1);
+});
+
+it('calls jobs that it kills at its own end cancelled, not out of memory', async () => {
+  const host = engineThat('for (;;);');
+  const job = host.start({ kind: 'probe' });
+  setTimeout(() => host.close(), 300);
+  await expect(job.result).rejects.toMatchObject({ code: 'cancelled' });
+});
+
+it('keeps lines and letters whole that come in parts, and the last line that has no end', async () => {
+  const lines: string[] = [];
+  const job = engineThat(
+    `const bytes = Buffer.from('größe'); process.stderr.write(bytes.subarray(0, 3)); setTimeout(() => { process.stderr.write(bytes.subarray(3)); process.stderr.write(' 1\\nterminate called', () => process.abort()); }, 100);`,
+  ).start({ kind: 'probe' }, { onLog: (line) => lines.push(line) });
+  await expect(job.result).rejects.toMatchObject({
+    message: expect.stringMatching(/SIGABRT.*größe 1 \| terminate called/) as string,
+  });
+  expect(lines.slice(0, 2)).toEqual(['größe 1', 'terminate called']);
+});
