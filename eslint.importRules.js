@@ -113,7 +113,7 @@ const parts = {
     ),
     packages: ['node', 'zod'],
   },
-  'src-main/core': { parts: ['src-main'], packages: ['node', 'zod', 'ws'] },
+  'src-main/core': { parts: ['src-main'], packages: ['node', 'zod', 'ws', 'sirv'] },
   'src-main/cli': { parts: ['src-main'], packages: ['node', 'zod'] },
   'src-main/cli.ts': { parts: ['src-main'], packages: ['node', 'zod'] },
   'src-main/shell': { parts: main('contract'), packages: ['node', 'zod', 'electron'] },

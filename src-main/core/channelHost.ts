@@ -28,10 +28,11 @@ export function serveChannel(
         case 'call': {
           const controller = new AbortController();
           calls.set(message.id, controller);
-          void dispatch(handlers, message.name, message.input, controller.signal).then((reply) => {
-            calls.delete(message.id);
-            channel.send({ kind: 'reply', id: message.id, reply });
-          });
+          void dispatch(handlers, message.name, message.input, controller.signal)
+            .then((reply) => channel.send({ kind: 'reply', id: message.id, reply }))
+            // An answer that cannot be sent (too large, say) is of no use to anybody else.
+            .catch((error: unknown) => console.error(error))
+            .finally(() => calls.delete(message.id));
           break;
         }
         case 'cancel':

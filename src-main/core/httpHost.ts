@@ -1,23 +1,24 @@
-import { createReadStream, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { extname, join, normalize } from 'node:path';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import sirv from 'sirv';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { StudioError, toPlainError } from '../contract/errors.ts';
-import { contentTypes, securityHeaders } from '../contract/pageServing.ts';
+import { securityHeaders } from '../contract/pageServing.ts';
 import type { Reply } from '../contract/transport.ts';
 import type { Core } from './createCore.ts';
 import { serveChannel } from './channelHost.ts';
 import { dispatch } from './dispatch.ts';
 import { createServerAccess, type ServerAccess } from './serverAccess.ts';
 
-const rendererFolder = fileURLToPath(new URL('../../out/renderer/', import.meta.url));
+const builtPage = fileURLToPath(new URL('../../out/renderer/', import.meta.url));
 const maxBodyBytes = 4 * 1024 * 1024;
+/** A client that reads so little of what it is sent is cut off: it comes back and asks for what it missed. */
+const maxUnsentBytes = 64 * 1024 * 1024;
 
 /** Names a call, so that `POST /cancel/<name>` can end it: a page that is reloaded has not cancelled what it began. */
 const callHeader = 'x-studio-call';
-const calls = new Map<string, AbortController>();
 
 export interface HttpHost {
   /** Address with the token, for this computer. */
@@ -29,22 +30,31 @@ export interface HttpHost {
 
 /**
  * Serves the studio to a browser: the built page, `POST /rpc/<procedure>`, and a WebSocket `/channel` for events.
- * Who may use it, serverAccess.ts says.
+ * Who may use it, serverAccess.ts says. Whatever a client does to its connection ends that connection alone.
+ * @param options.pageFolder the built page; tests give their own
  * @throws StudioError usage where it cannot listen there
  */
-export async function startHttpHost(core: Core, options: { host: string; port: number }): Promise<HttpHost> {
+export async function startHttpHost(
+  core: Core,
+  options: { host: string; port: number; pageFolder?: string },
+): Promise<HttpHost> {
   const access = createServerAccess(options.host);
+  const handle = createHandler(core, access, servePage(options.pageFolder ?? builtPage));
   const server = createServer((request, response) => {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
-    handle(core, access, request, response).catch((error: unknown) => {
-      console.error(error);
-      if (!response.headersSent) response.writeHead(500).end();
+    handle(request, response).catch((error: unknown) => {
+      // A client that leaves in the middle of its request is nobody's fault.
+      if (!request.destroyed) console.error(error);
+      if (response.headersSent) response.destroy();
+      else response.writeHead(500).end();
     });
   });
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxBodyBytes });
   server.on('upgrade', (request, socket, head) => {
+    // The server has given the socket away: nobody else hears of its errors.
+    socket.on('error', () => socket.destroy());
     const refused = access.refusal(request);
-    if (refused !== null || pathOf(request) !== '/channel') {
+    if (refused !== null || addressOf(request)?.pathname !== '/channel') {
       socket.end(`HTTP/1.1 ${refused ?? 404} Refused\r\nConnection: close\r\n\r\n`);
       return;
     }
@@ -54,6 +64,8 @@ export async function startHttpHost(core: Core, options: { host: string; port: n
     server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(error, options)));
     server.listen(options.port, options.host, resolve);
   });
+  // A connection that cannot be accepted, say, for want of descriptors.
+  server.on('error', (error) => console.error(error));
   const { port } = server.address() as AddressInfo;
   return {
     url: access.url(port),
@@ -83,48 +95,73 @@ function cannotListen(
   return new StudioError('usage', `The studio cannot listen at ${host}, port ${port}: ${reason}.`, remedy);
 }
 
-function pathOf(request: IncomingMessage): string {
-  return new URL(request.url ?? '/', 'http://studio').pathname;
+/** Null where the address of a request cannot be read. */
+function addressOf(request: IncomingMessage): URL | null {
+  const address = URL.parse(request.url ?? '/', 'http://studio');
+  try {
+    decodeURIComponent(address?.pathname ?? '');
+    return address;
+  } catch {
+    return null;
+  }
 }
 
-async function handle(
+function createHandler(
   core: Core,
   access: ServerAccess,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://studio');
-  const cookie = access.cookieFor(request);
-  if (cookie !== null) {
-    response.setHeader('Set-Cookie', cookie);
-    response.writeHead(303, { Location: '/' }).end();
-    return;
-  }
-  const refused = access.refusal(request);
-  if (refused !== null) {
-    const words =
-      refused === 401 ? 'Open the address that the studio printed: it carries the token.' : 'Refused.';
-    response.writeHead(refused, { 'Content-Type': 'text/plain; charset=utf-8' }).end(words);
-    return;
-  }
-  if (url.pathname.startsWith('/rpc/')) {
-    await handleCall(core, url.pathname.slice('/rpc/'.length), request, response);
-    return;
-  }
-  if (url.pathname === '/upload/dataset') {
-    await handleUpload(core, url.searchParams.get('name') ?? '', request, response);
-    return;
-  }
-  if (url.pathname.startsWith('/cancel/') && request.method === 'POST') {
-    calls.get(url.pathname.slice('/cancel/'.length))?.abort();
-    response.writeHead(204).end();
-    return;
-  }
-  sendFile(url.pathname, request, response);
+  sendPage: (request: IncomingMessage, response: ServerResponse) => void,
+): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+  /** Calls under way that have a name. */
+  const calls = new Map<string, AbortController>();
+  return async (request, response) => {
+    const url = addressOf(request);
+    if (url === null) {
+      response.writeHead(400).end();
+      return;
+    }
+    const cookie = access.cookieFor(request);
+    if (cookie !== null) {
+      response.setHeader('Set-Cookie', cookie);
+      response.writeHead(303, { Location: '/' }).end();
+      return;
+    }
+    const refused = access.refusal(request);
+    if (refused !== null) {
+      const words =
+        refused === 401 ? 'Open the address that the studio printed: it carries the token.' : 'Refused.';
+      response.writeHead(refused, { 'Content-Type': 'text/plain; charset=utf-8' }).end(words);
+      return;
+    }
+    if (url.pathname.startsWith('/rpc/')) {
+      await handleCall(
+        core,
+        calls,
+        decodeURIComponent(url.pathname.slice('/rpc/'.length)),
+        request,
+        response,
+      );
+      return;
+    }
+    if (url.pathname === '/upload/dataset') {
+      await handleUpload(core, url.searchParams.get('name') ?? '', request, response);
+      return;
+    }
+    if (url.pathname.startsWith('/cancel/') && request.method === 'POST') {
+      calls.get(url.pathname.slice('/cancel/'.length))?.abort();
+      response.writeHead(204).end();
+      return;
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.writeHead(405).end();
+      return;
+    }
+    sendPage(request, response);
+  };
 }
 
 async function handleCall(
   core: Core,
+  calls: Map<string, AbortController>,
   name: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -137,11 +174,12 @@ async function handleCall(
   let size = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     size += part.length;
-    if (size > maxBodyBytes) {
-      response.writeHead(413, { Connection: 'close' }).end();
-      return;
-    }
-    parts.push(part);
+    // The rest is read and dropped: a client reads no answer before it has sent all.
+    if (size <= maxBodyBytes) parts.push(part);
+  }
+  if (size > maxBodyBytes) {
+    response.writeHead(413, { Connection: 'close' }).end();
+    return;
   }
   let input: unknown;
   try {
@@ -153,9 +191,12 @@ async function handleCall(
   const controller = new AbortController();
   const key = request.headers[callHeader];
   if (typeof key === 'string') calls.set(key, controller);
-  const reply = await dispatch(core.handlers, decodeURIComponent(name), input, controller.signal);
-  if (typeof key === 'string') calls.delete(key);
-  response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(reply));
+  try {
+    const reply = await dispatch(core.handlers, name, input, controller.signal);
+    response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(reply));
+  } finally {
+    if (typeof key === 'string') calls.delete(key);
+  }
 }
 
 /** `POST /upload/dataset?name=...` with the file as body: answers as a procedure does, with the dataset. */
@@ -183,37 +224,43 @@ async function handleUpload(
   response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(reply));
 }
 
-/** A file of the built page; unknown paths are pages of it (deep links). */
-function sendFile(path: string, request: IncomingMessage, response: ServerResponse): void {
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    response.writeHead(405).end();
-    return;
-  }
-  const wanted = normalize(join(rendererFolder, decodeURIComponent(path)));
-  const isInside = wanted.startsWith(rendererFolder);
-  const isFile = isInside && statSync(wanted, { throwIfNoEntry: false })?.isFile() === true;
-  const file = isFile ? wanted : join(rendererFolder, 'index.html');
-  if ((!isFile && extname(path) !== '') || !statSync(file, { throwIfNoEntry: false })) {
-    response
-      .writeHead(404, { 'Content-Type': 'text/plain' })
-      .end('Not found. Is the page built (npm run build)?');
-    return;
-  }
-  response.setHeader('Content-Type', contentTypes[extname(file)] ?? 'application/octet-stream');
-  response.setHeader(
-    'Cache-Control',
-    file.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-store',
-  );
-  if (request.method === 'HEAD') response.end();
-  else createReadStream(file).pipe(response);
+/** Files of the built page; unknown paths without extension are pages of it (deep links). */
+function servePage(folder: string): (request: IncomingMessage, response: ServerResponse) => void {
+  const serve = sirv(folder, {
+    // The page may be built anew under a running server.
+    dev: true,
+    etag: true,
+    single: true,
+    onNoMatch: (_request, response) =>
+      void response
+        .writeHead(404, { 'Content-Type': 'text/plain' })
+        .end('Not found. Is the page built (npm run build)?'),
+    // The names of these files change with what they hold.
+    setHeaders: (response, path) => {
+      if (path.startsWith('/assets/'))
+        response.setHeader('Cache-Control', 'public, max-age=31536000, immutable');
+    },
+  });
+  return (request, response) => {
+    // What sirv pipes, nobody watches: a file that vanishes, a browser that leaves in the middle of it.
+    response.once('pipe', (file: Readable) => {
+      file.on('error', () => response.destroy());
+      response.once('close', () => file.destroy());
+    });
+    serve(request, response);
+  };
 }
 
 function serveSocket(core: Core, socket: WebSocket): void {
   const served = serveChannel(core.handlers, core.events, {
     send: (message) => {
-      if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
+      if (socket.readyState !== socket.OPEN) return;
+      socket.send(JSON.stringify(message));
+      if (socket.bufferedAmount > maxUnsentBytes) socket.terminate();
     },
   });
+  // A frame that is too large or invalid, a connection that is reset.
+  socket.on('error', () => socket.terminate());
   socket.on('message', (data) => {
     try {
       served.receive(JSON.parse(String(data)));

@@ -2,11 +2,13 @@ import { toPlainError } from '../contract/errors.ts';
 import { defaultHome } from '../services/homePaths.ts';
 import { serveChannel } from './channelHost.ts';
 import { createCore } from './createCore.ts';
+import { outliveErrors } from './outliveErrors.ts';
 import { warmUp } from './warmUp.ts';
 
 /** Entry of the core as a child process of the Electron shell: one client, over the process channel. */
 const send = (message: unknown) => {
-  if (process.connected) process.send!(message);
+  // Without a callback a shell that has just died would be an error thrown wherever the core is.
+  if (process.connected) process.send!(message, () => undefined);
 };
 
 try {
@@ -15,6 +17,7 @@ try {
     project: process.env['ID_LORA_STUDIO_PROJECT'] ?? null,
     mode: 'write',
   });
+  outliveErrors(() => core.close());
   core.runs.queue.begin();
   const served = serveChannel(core.handlers, core.events, { send });
   process.on('message', (message) => served.receive(message));

@@ -33,7 +33,13 @@ export function createEventHub(): EventHub {
       const sequenced = { epoch, sequence: ++sequence, event };
       recent.push(sequenced);
       if (recent.length > kept) recent.shift();
-      for (const listener of listeners) listener(sequenced);
+      for (const listener of listeners)
+        try {
+          listener(sequenced);
+        } catch (error) {
+          // A client that cannot be told must not stop what the event is about.
+          console.error(error);
+        }
     },
     subscribe(after, listener) {
       if (after?.epoch === epoch)

@@ -70,9 +70,26 @@ function callChannel(name: string, input: unknown): Promise<Reply> {
   });
 }
 
+function callSocket(name: string, input: unknown): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(`${origin.replace('http', 'ws')}/channel`, {
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    socket.on('error', reject);
+    socket.on('open', () => socket.send(JSON.stringify({ kind: 'call', id: 7, name, input })));
+    socket.on('message', (data: Buffer) => {
+      const message = JSON.parse(data.toString()) as CoreMessage;
+      if (message.kind !== 'reply' || message.id !== 7) reject(new Error(`unexpected ${data.toString()}`));
+      else resolve(message.reply);
+      socket.terminate();
+    });
+  });
+}
+
 describe.each([
   ['HTTP', callHttp],
   ['channel', callChannel],
+  ['WebSocket', callSocket],
 ])('calls over %s', (_name, call) => {
   it('returns values, fills in defaults', async () => {
     expect(await call('studio.info', {})).toMatchObject({ ok: true, value: { project: 'default' } });
@@ -229,24 +246,10 @@ it('trades the token for a cookie, and sets a strict policy', async () => {
   expect(policy).not.toMatch(/script-src[^;]*unsafe/);
 });
 
-it.each(['/../package.json', '/%2e%2e/package.json', '/..%2f..%2fpackage.json'])(
-  'does not serve files outside the page: %s',
-  async (path) => {
-    const { status, body } = await raw(path, { headers: { Authorization: `Bearer ${token}` } });
-    expect(body).not.toContain('"dependencies"');
-    expect([200, 404]).toContain(status);
-  },
-);
-
 it('refuses bodies that are too large or no JSON', async () => {
   const headers = { ...json, Authorization: `Bearer ${token}` };
-  expect(
-    (
-      await raw('/rpc/studio.info', { method: 'POST', headers, body: 'x'.repeat(5_000_000) }).catch(() => ({
-        status: 413,
-      }))
-    ).status,
-  ).toBe(413);
+  const large = await raw('/rpc/studio.info', { method: 'POST', headers, body: 'x'.repeat(5_000_000) });
+  expect(large.status).toBe(413);
   expect((await raw('/rpc/studio.info', { method: 'POST', headers, body: '{' })).status).toBe(400);
   expect((await raw('/rpc/studio.info', { headers })).status).toBe(405);
 });
@@ -290,9 +293,9 @@ it('streams events over a WebSocket and replays those that a client missed', asy
 
 it('refuses a WebSocket without the token', async () => {
   const socket = new WebSocket(`${origin.replace('http', 'ws')}/channel`);
-  const status = await new Promise((resolve) => {
+  const status = await new Promise((resolve, reject) => {
     socket.on('unexpected-response', (_request, response) => resolve(response.statusCode));
-    socket.on('error', () => resolve('error'));
+    socket.on('error', reject);
   });
-  expect([401, 'error']).toContain(status);
+  expect(status).toBe(401);
 });
