@@ -63,8 +63,14 @@ export function createRunQueue(
     if (isClosed || taken !== null) return;
     const runId = next();
     if (runId === undefined) return;
+    try {
+      dequeueRun(context.writable(), runId);
+    } catch (error) {
+      // A full disk, say: it stays the next, and the queue is looked at again when something is asked of it.
+      console.error(error);
+      return;
+    }
     taken = runId;
-    dequeueRun(context.writable(), runId);
     own.delete(runId);
     const turn = take(runId);
     tell();
@@ -77,7 +83,9 @@ export function createRunQueue(
       (error: unknown) => {
         // A full disk, say: the next run would fare no better, and the one after it neither.
         taken = null;
-        if (!isClosed) console.error(error);
+        if (isClosed) return;
+        console.error(error);
+        tell();
       },
     );
   }

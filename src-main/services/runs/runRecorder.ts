@@ -47,9 +47,11 @@ export function createRunRecorder(
     watch: ((event: EngineEvent) => void) | undefined;
     /** The forecast of a run of so many steps. */
     foresee(steps: number): RunForecast;
+    /** Does later, once it can be done, what a full disk, say, does not allow now. */
+    later(write: () => void): void;
   },
 ) {
-  const { watch, foresee } = options;
+  const { watch, foresee, later } = options;
   const meter = startMeter();
   let run = initial;
   let steps: StepMetric[] = [];
@@ -65,34 +67,57 @@ export function createRunRecorder(
     if (timer) clearTimeout(timer);
     timer = null;
     if (steps.length + evals.length + samples.length + logs.length === 0 && !router) return;
-    const lines = writeMetrics(context.writable(), run.id, { steps, evals, samples, router, logs });
-    isFailing = false;
+    const { writable } = context.writable();
     const last = steps.at(-1);
-    run = save({
-      ...run,
-      step: Math.max(run.step, last?.step ?? 0),
-      lastLoss: last?.loss ?? run.lastLoss,
-      lastHeldOutLoss: evals.at(-1)?.loss ?? run.lastHeldOutLoss,
-    });
-    if (steps.length > 0) context.emit({ type: 'run.steps', runId: run.id, steps });
-    for (const metric of evals) context.emit({ type: 'run.eval', runId: run.id, metric });
-    if (samples.length > 0) context.emit({ type: 'run.samples', runId: run.id, samples });
-    for (const { step } of router?.records ?? []) context.emit({ type: 'run.router', runId: run.id, step });
-    if (lines.length > 0) context.emit({ type: 'run.log', runId: run.id, lines });
+    // All or nothing: what failed halfway would be written twice.
+    const lines = writable.transaction(() => {
+      const stored = writeMetrics(context.writable(), run.id, { steps, evals, samples, router, logs });
+      run = save({
+        ...run,
+        step: Math.max(run.step, last?.step ?? 0),
+        lastLoss: last?.loss ?? run.lastLoss,
+        lastHeldOutLoss: evals.at(-1)?.loss ?? run.lastHeldOutLoss,
+      });
+      return stored;
+    })();
+    isFailing = false;
+    const runId = run.id;
+    if (steps.length > 0) context.emit({ type: 'run.steps', runId, steps });
+    for (const metric of evals) context.emit({ type: 'run.eval', runId, metric });
+    if (samples.length > 0) context.emit({ type: 'run.samples', runId, samples });
+    for (const { step } of router?.records ?? []) context.emit({ type: 'run.router', runId, step });
+    if (lines.length > 0) context.emit({ type: 'run.log', runId, lines });
     [steps, evals, samples, logs] = [[], [], [], []];
     router = null;
   };
+  /** A full disk, say, ends no training: what cannot be written stays in memory and is tried again with the next. */
+  const tryFlush = () => {
+    try {
+      flush();
+    } catch (error) {
+      if (!isFailing) keep(`Metrics were written late: ${toPlainError(error).message}`, 'warning');
+      isFailing = true;
+    }
+  };
+  /** Records the end; where it cannot be written yet, everybody is told all the same. */
+  function end(how: Partial<Run>): Run {
+    const endedAt = new Date().toISOString();
+    const write = () => {
+      flush();
+      run = save({ ...run, ...how, endedAt });
+    };
+    try {
+      write();
+    } catch (error) {
+      console.error(error);
+      run = { ...run, ...how, endedAt };
+      context.emit({ type: 'run', run });
+      later(write);
+    }
+    return run;
+  }
   const flushSoon = () => {
-    timer ??= setTimeout(() => {
-      try {
-        flush();
-      } catch (error) {
-        // A full disk, say: the metrics stay in memory and are tried again with the next ones.
-        timer = null;
-        if (!isFailing) keep(`Metrics were written late: ${toPlainError(error).message}`, 'warning');
-        isFailing = true;
-      }
-    }, flushEveryMs);
+    timer ??= setTimeout(tryFlush, flushEveryMs);
   };
 
   const keep = (line: string, level: LogLevel) => logs.push({ time: new Date().toISOString(), level, line });
@@ -106,7 +131,7 @@ export function createRunRecorder(
       meter.see(event);
       switch (event.type) {
         case 'start':
-          run = save({
+          run = {
             ...run,
             trainable: event.trainable,
             frozenExtra: event.frozenExtra,
@@ -117,8 +142,9 @@ export function createRunRecorder(
             forecast: foresee(event.totalSteps - event.firstStep + 1),
             measured: null,
             dataContract: run.dataContract && { ...run.dataContract, packing: event.packing },
-          });
+          };
           log(`training from step ${event.firstStep} of ${event.totalSteps}`, 'info');
+          tryFlush();
           break;
         case 'step': {
           const { type: _type, ...metric } = event;
@@ -158,7 +184,7 @@ export function createRunRecorder(
           break;
         case 'checkpoint':
           log(`checkpoint at step ${event.step}`, 'info');
-          flush();
+          tryFlush();
           break;
         default:
           throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
@@ -173,33 +199,21 @@ export function createRunRecorder(
           ? endedBy(asked)
           : { state: 'done', endReason: endReasons[result.outcome] };
       log(`ended at step ${result.step}: ${(ending.endReason ?? ending.state).replaceAll('_', ' ')}`, 'info');
-      flush();
-      run = save({
-        ...run,
+      return end({
         ...ending,
         step: result.step,
         best: result.best,
         measured: result.step > 0 ? meter.read(result.peakMemoryBytes) : null,
-        endedAt: new Date().toISOString(),
       });
-      return run;
     },
     /** Of a run whose engine was killed because nothing more of it is wanted: what it wrote before stays. */
     abandon(): Run {
       log(`ended after step ${run.step}, in the middle of another`, 'info');
-      flush();
-      run = save({ ...run, ...endedBy('discard'), endedAt: new Date().toISOString() });
-      return run;
+      return end(endedBy('discard'));
     },
     fail(error: unknown): Run {
-      try {
-        log(`failed at step ${run.step}: ${toPlainError(error).message}`, 'error');
-        flush();
-      } catch (flushError) {
-        console.error(flushError);
-      }
-      run = save({ ...run, state: 'failed', error: toPlainError(error), endedAt: new Date().toISOString() });
-      return run;
+      log(`failed at step ${run.step}: ${toPlainError(error).message}`, 'error');
+      return end({ state: 'failed', error: toPlainError(error) });
     },
   };
 }

@@ -44,6 +44,8 @@ export interface TurnParts {
   save(run: Run): Run;
   /** Forgets what was recorded after the step from which the run goes on. */
   goBackTo(runId: string, step: number): void;
+  /** Does later, once it can be done, what could not be written of a run. */
+  writeLater(runId: string, write: () => void): void;
 }
 
 /**
@@ -97,6 +99,7 @@ export function beginTurn(
       const recorder = createRunRecorder(context, run, save, {
         watch,
         foresee: (steps) => foresee(context, { model, config: run.config, data, steps, gpu }),
+        later: (write) => parts.writeLater(run.id, write),
       });
       job = context.engine.start(
         {

@@ -129,6 +129,9 @@ export interface RunService {
   recover(): void;
 }
 
+/** Between two attempts to write the end of a run, where a full disk, say, does not allow it. */
+const writeAgainMs = 5000;
+
 /** Whoever started a run and waits for its end. */
 interface Waiter {
   watch: Watch | undefined;
@@ -194,10 +197,29 @@ export function createRunService(
     curves.forget(runId);
   };
 
+  /** What could not be written of the ends of runs: tried again until it can be. */
+  const unwritten = new Map<string, () => void>();
+  function writeLater(runId: string, write: () => void): void {
+    unwritten.set(runId, write);
+    setTimeout(() => {
+      if (!database.readable.open || unwritten.get(runId) !== write) return;
+      try {
+        writeNow(runId);
+      } catch {
+        writeLater(runId, write);
+      }
+    }, writeAgainMs).unref();
+  }
+  function writeNow(runId: string): void {
+    unwritten.get(runId)?.();
+    unwritten.delete(runId);
+  }
+
   async function take(runId: string): Promise<void> {
     const waiter = waiters.get(runId);
     try {
-      turn = beginTurn({ context, models, datasets, probe, save, goBackTo }, get(runId), waiter?.watch);
+      const parts = { context, models, datasets, probe, save, goBackTo, writeLater };
+      turn = beginTurn(parts, get(runId), waiter?.watch);
       // Awaited whether or not anybody waits: nobody does for a run that an earlier process left.
       const ended = await turn.ended;
       waiter?.resolve(ended);
@@ -253,7 +275,9 @@ export function createRunService(
    * A run that ended before its last step, queued again. @throws StudioError not_found, config_invalid, usage where it
    * runs
    */
-  function readyToGoOn(run: Run, changes: Partial<TrainConfig> = {}): Run {
+  function readyToGoOn({ id }: Run, changes: Partial<TrainConfig> = {}): Run {
+    writeNow(id);
+    const run = get(id);
     refuseBusy(run);
     partsOf(run, { models, datasets });
     const checkpoint = latestCheckpoint(context, run.id);

@@ -1,0 +1,107 @@
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import type { Run } from '../../../src-main/contract/entities.ts';
+import type { StudioEvent } from '../../../src-main/contract/events.ts';
+import type { EngineEvent } from '../../../src-main/engine/process/protocol.ts';
+import type { ServiceContext } from '../../../src-main/services/context.ts';
+import { createRunRecorder } from '../../../src-main/services/runs/runRecorder.ts';
+import { openWritable } from '../../../src-main/store/database.ts';
+import { appendSteps, emptyColumns } from '../../../src-main/store/metrics.ts';
+import { ensureProject } from '../../../src-main/store/projects.ts';
+import { readLogs } from '../../../src-main/store/runLogs.ts';
+import { findRun, insertRun, updateRun } from '../../../src-main/store/runs.ts';
+import { sampleRun } from '../../support/sampleRun.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+
+/** A recorder whose database can be made full, as a full disk makes it. */
+function openRecorder() {
+  const database = openWritable(join(temporaryFolder(), 'studio.db'));
+  ensureProject(database, 'default');
+  const initial = sampleRun({ state: 'running', step: 0, totalSteps: null, endedAt: null });
+  insertRun(database, initial);
+  const told: StudioEvent[] = [];
+  const later: (() => void)[] = [];
+  const recorder = createRunRecorder(
+    {
+      writable: () => database,
+      emit: (event) => told.push(event),
+    } as Partial<ServiceContext> as ServiceContext,
+    initial,
+    (run: Run) => updateRun(database, run),
+    { watch: undefined, foresee: () => null as never, later: (write) => later.push(write) },
+  );
+  return {
+    recorder,
+    told,
+    later,
+    stored: () => findRun(database, 'default', initial.id)!,
+    steps: () => {
+      const columns = emptyColumns();
+      appendSteps(database, initial.id, columns);
+      return columns.step;
+    },
+    log: () => readLogs(database, initial.id, { limit: 9000 }).lines.map(({ line }) => line),
+    setFull: (full: boolean) =>
+      database.writable.pragma(`max_page_count = ${full ? 1 : 1_000_000}`, { simple: true }),
+  };
+}
+
+const start: EngineEvent = {
+  type: 'start',
+  trainable: 7,
+  frozenExtra: 0,
+  base: 100,
+  totalSteps: 5000,
+  firstStep: 1,
+  skippedSteps: 0,
+  best: null,
+  packing: null,
+};
+const step = (n: number): EngineEvent => ({
+  type: 'step',
+  step: n,
+  loss: 1,
+  lr: 1e-3,
+  gradNorm: 1,
+  tokensPerSecond: 1,
+  memoryBytes: 1,
+});
+const checkpoint = (n: number): EngineEvent => ({ type: 'checkpoint', step: n, folder: 'x' });
+const steps = Array.from({ length: 3000 }, (_, i) => i + 1);
+
+it('keeps what a full disk does not take, and writes it once, with the next that can be written', () => {
+  const { recorder, setFull, stored, steps: written, log } = openRecorder();
+  recorder.onEvent(start);
+  setFull(true);
+  for (const n of steps) recorder.onEvent(step(n));
+  recorder.onEvent(checkpoint(3000));
+  expect(written()).toEqual([]);
+  setFull(false);
+  recorder.onEvent(step(3001));
+  recorder.onEvent(checkpoint(3001));
+  expect(written()).toEqual([...steps, 3001]);
+  expect(stored()).toMatchObject({ state: 'running', step: 3001, trainable: 7 });
+  expect(log()).toEqual([
+    'training from step 1 of 5000',
+    'checkpoint at step 3000',
+    'Metrics were written late: The disk is full: database or disk is full',
+    'checkpoint at step 3001',
+  ]);
+});
+
+it('tells the end of a run that cannot be written, and leaves the writing for later', () => {
+  const { recorder, setFull, stored, told, later, steps: written } = openRecorder();
+  recorder.onEvent(start);
+  setFull(true);
+  for (const n of steps) recorder.onEvent(step(n));
+  const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+  const ended = recorder.fail(full);
+  expect(ended).toMatchObject({ state: 'failed', error: { code: 'disk_full' } });
+  expect(told.at(-1)).toEqual({ type: 'run', run: ended });
+  expect(stored().state).toBe('running');
+  expect(() => later[0]!()).toThrow('full');
+  setFull(false);
+  later[0]!();
+  expect(stored()).toMatchObject({ state: 'failed', step: 3000, error: { code: 'disk_full' } });
+  expect(written()).toEqual(steps);
+});
