@@ -107,6 +107,7 @@ const parts = {
       'evaluation',
       'store',
       'engine/protocol.ts',
+      'engine/process/readLines.ts',
       'engine/process/supervisor.ts',
       // What GPU the pinned TensorFlow can use: known to the set-up alone.
       'setup/tensorflow/gpu.mjs',
@@ -116,7 +117,10 @@ const parts = {
   'src-main/core': { parts: ['src-main'], packages: ['node', 'zod', 'ws', 'sirv'] },
   'src-main/cli': { parts: ['src-main'], packages: ['node', 'zod'] },
   'src-main/cli.ts': { parts: ['src-main'], packages: ['node', 'zod'] },
-  'src-main/shell': { parts: main('contract'), packages: ['node', 'zod', 'electron'] },
+  'src-main/shell': {
+    parts: main('contract', 'engine/process/readLines.ts'),
+    packages: ['node', 'zod', 'electron'],
+  },
   // Runs before any package is installed.
   'src-main/setup': { parts: [], packages: ['node'] },
   // The page: what speaks with the core, what it knows, what it looks like, and its pages, each on the ones before.

@@ -1,4 +1,5 @@
 import { examine } from '../services/machine/doctor.ts';
+import { createEngineProbe } from '../services/machine/engineProbe.ts';
 import { createEngineHost } from '../engine/process/supervisor.ts';
 import { parseCommand } from './arguments.ts';
 import { homeOf } from './commandContext.ts';
@@ -8,7 +9,7 @@ import { createOutput, formatTable } from './output.ts';
 export async function doctorCommand(args: readonly string[]): Promise<void> {
   const { values } = parseCommand(args, { fix: { type: 'boolean' } });
   const output = createOutput(values['json'] === true);
-  const engine = createEngineHost();
+  const engine = createEngineProbe(createEngineHost());
   let report = await examine(homeOf(values), engine);
   if (values['fix'] === true && report.checks.some(({ repairable }) => repairable)) {
     const { repairTensorflow } = await import('../setup/tensorflow/tensorflow.mjs');

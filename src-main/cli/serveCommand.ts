@@ -2,6 +2,7 @@ import { parseCommand, number, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import type { Core } from '../core/createCore.ts';
 import type { Output } from './output.ts';
+import { outliveErrors } from '../core/outliveErrors.ts';
 import { warmUp } from '../core/warmUp.ts';
 
 /**
@@ -14,6 +15,7 @@ export async function serveCommand(args: readonly string[], command: CommandCont
     throw usageError(`--port ${port} is no port (0 to 65535).`);
   const serve = async (core: Core, output: Output) => {
     const host = text(values, 'host') ?? '127.0.0.1';
+    outliveErrors(() => core.close());
     const { serving } = await core.browsers.serve({ host, port, canEnd: false });
     const { url, otherUrls } = serving!;
     core.runs.queue.begin();

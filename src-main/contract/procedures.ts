@@ -417,5 +417,5 @@ export type ProcedureHandlers = {
   [N in ProcedureName]: (
     input: ProcedureParsedInput<N>,
     context: { signal: AbortSignal },
-  ) => Promise<ProcedureOutput<N>>;
+  ) => ProcedureOutput<N> | Promise<ProcedureOutput<N>>;
 };

@@ -1,6 +1,7 @@
 import type { BrowserAccess } from '../contract/browserAccess.ts';
 import { StudioError } from '../contract/errors.ts';
-import type { Core } from './createCore.ts';
+import type { ProcedureHandlers } from '../contract/procedures.ts';
+import type { ServedCore } from './channelHost.ts';
 import type { HttpHost } from './httpHost.ts';
 
 /** The one server by which browsers use a core. */
@@ -9,16 +10,16 @@ export interface BrowserServer {
   /**
    * @param options.port 0: one that is free
    * @param options.canEnd whether a page may end it
-   * @throws StudioError usage where it serves already, or cannot listen there
+   * @throws StudioError busy where it serves already; usage where it cannot listen there
    */
   serve(options: { host: string; port: number; canEnd: boolean }): Promise<BrowserAccess>;
   /** Ends it and cuts all browsers off. */
   end(): Promise<BrowserAccess>;
-  /** The same, where a page asks for it. @throws StudioError usage where it may not */
+  /** The same, where a page asks for it. @throws StudioError in_use where it may not */
   endForPage(): Promise<BrowserAccess>;
 }
 
-export function createBrowserServer(core: () => Core): BrowserServer {
+export function createBrowserServer(core: () => ServedCore): BrowserServer {
   let serving: { host: Promise<HttpHost>; access: BrowserAccess['serving'] } | null = null;
 
   const state = (): BrowserAccess => ({ serving: serving?.access ?? null });
@@ -39,7 +40,7 @@ export function createBrowserServer(core: () => Core): BrowserServer {
     async endForPage() {
       if (serving?.access?.canEnd === false)
         throw new StudioError(
-          'usage',
+          'in_use',
           'The studio was started to serve browsers, and ends with its command.',
           'Press Ctrl+C where serve runs.',
         );
@@ -48,7 +49,7 @@ export function createBrowserServer(core: () => Core): BrowserServer {
     async serve({ canEnd, ...place }) {
       if (serving)
         throw new StudioError(
-          'usage',
+          'busy',
           'Browsers can use the studio already.',
           'End that first, or use its address.',
         );
@@ -67,3 +68,12 @@ export function createBrowserServer(core: () => Core): BrowserServer {
     },
   };
 }
+
+/** What callers ask of them. */
+export const browserHandlers = (browsers: BrowserServer) =>
+  ({
+    'access.get': () => browsers.state(),
+    'access.serve': ({ everywhere, port }) =>
+      browsers.serve({ host: everywhere ? '0.0.0.0' : '127.0.0.1', port, canEnd: true }),
+    'access.end': () => browsers.endForPage(),
+  }) satisfies Partial<ProcedureHandlers>;

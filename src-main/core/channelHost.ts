@@ -1,7 +1,21 @@
+import type { WebSocket } from 'ws';
+import type { Dataset } from '../contract/entities.ts';
 import type { ProcedureHandlers } from '../contract/procedures.ts';
 import { clientMessageSchema, type CoreMessage } from '../contract/transport.ts';
+import type { Upload } from '../services/data/datasetUpload.ts';
 import type { EventHub } from '../services/eventHub.ts';
 import { dispatch } from './dispatch.ts';
+
+/** What hosts need of a core. */
+export interface ServedCore {
+  handlers: ProcedureHandlers;
+  events: EventHub;
+  /** Takes in a dataset whose bytes come from a browser. */
+  receiveDataset(upload: Upload): Promise<Dataset>;
+}
+
+/** A client that reads so little of what it is sent is cut off: it comes back and asks for what it missed. */
+const maxUnsentBytes = 64 * 1024 * 1024;
 
 /** What a channel needs to be served: one client at its other end. */
 export interface Channel {
@@ -55,4 +69,25 @@ export function serveChannel(
       unsubscribe?.();
     },
   };
+}
+
+/** Serves a browser over its WebSocket. */
+export function serveSocket(core: ServedCore, socket: WebSocket): void {
+  const served = serveChannel(core.handlers, core.events, {
+    send: (message) => {
+      if (socket.readyState !== socket.OPEN) return;
+      socket.send(JSON.stringify(message));
+      if (socket.bufferedAmount > maxUnsentBytes) socket.terminate();
+    },
+  });
+  // A frame that is too large or invalid, a connection that is reset.
+  socket.on('error', () => socket.terminate());
+  socket.on('message', (data) => {
+    try {
+      served.receive(JSON.parse(String(data)));
+    } catch {
+      socket.close(1003);
+    }
+  });
+  socket.on('close', () => served.close());
 }

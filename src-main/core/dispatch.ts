@@ -28,7 +28,7 @@ export async function dispatch(
     const handler = handlers[name as ProcedureName] as (
       value: unknown,
       context: { signal: AbortSignal },
-    ) => Promise<unknown>;
+    ) => unknown;
     const value = await handler(parsed.data, { signal });
     return { ok: true, value: 'isChecked' in procedure ? value : procedure.output.parse(value) };
   } catch (error) {

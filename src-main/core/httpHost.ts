@@ -3,19 +3,16 @@ import type { AddressInfo } from 'node:net';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import sirv from 'sirv';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { WebSocketServer } from 'ws';
 import { StudioError, toPlainError } from '../contract/errors.ts';
 import { securityHeaders } from '../contract/pageServing.ts';
 import type { Reply } from '../contract/transport.ts';
-import type { Core } from './createCore.ts';
-import { serveChannel } from './channelHost.ts';
+import { serveSocket, type ServedCore } from './channelHost.ts';
 import { dispatch } from './dispatch.ts';
 import { createServerAccess, type ServerAccess } from './serverAccess.ts';
 
 const builtPage = fileURLToPath(new URL('../../out/renderer/', import.meta.url));
 const maxBodyBytes = 4 * 1024 * 1024;
-/** A client that reads so little of what it is sent is cut off: it comes back and asks for what it missed. */
-const maxUnsentBytes = 64 * 1024 * 1024;
 
 /** Names a call, so that `POST /cancel/<name>` can end it: a page that is reloaded has not cancelled what it began. */
 const callHeader = 'x-studio-call';
@@ -35,7 +32,7 @@ export interface HttpHost {
  * @throws StudioError usage where it cannot listen there
  */
 export async function startHttpHost(
-  core: Core,
+  core: ServedCore,
   options: { host: string; port: number; pageFolder?: string },
 ): Promise<HttpHost> {
   const access = createServerAccess(options.host);
@@ -107,7 +104,7 @@ function addressOf(request: IncomingMessage): URL | null {
 }
 
 function createHandler(
-  core: Core,
+  core: ServedCore,
   access: ServerAccess,
   sendPage: (request: IncomingMessage, response: ServerResponse) => void,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
@@ -160,7 +157,7 @@ function createHandler(
 }
 
 async function handleCall(
-  core: Core,
+  core: ServedCore,
   calls: Map<string, AbortController>,
   name: string,
   request: IncomingMessage,
@@ -201,7 +198,7 @@ async function handleCall(
 
 /** `POST /upload/dataset?name=...` with the file as body: answers as a procedure does, with the dataset. */
 async function handleUpload(
-  core: Core,
+  core: ServedCore,
   name: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -249,24 +246,4 @@ function servePage(folder: string): (request: IncomingMessage, response: ServerR
     });
     serve(request, response);
   };
-}
-
-function serveSocket(core: Core, socket: WebSocket): void {
-  const served = serveChannel(core.handlers, core.events, {
-    send: (message) => {
-      if (socket.readyState !== socket.OPEN) return;
-      socket.send(JSON.stringify(message));
-      if (socket.bufferedAmount > maxUnsentBytes) socket.terminate();
-    },
-  });
-  // A frame that is too large or invalid, a connection that is reset.
-  socket.on('error', () => socket.terminate());
-  socket.on('message', (data) => {
-    try {
-      served.receive(JSON.parse(String(data)));
-    } catch {
-      socket.close(1003);
-    }
-  });
-  socket.on('close', () => served.close());
 }

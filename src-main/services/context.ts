@@ -3,8 +3,9 @@ import type { EngineHost } from '../engine/process/supervisor.ts';
 import type { StudioEvent } from '../contract/events.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { ReadableDatabase, WritableDatabase } from '../store/database.ts';
+import type { RemovableKind } from '../store/trash.ts';
 import type { HomePaths } from './homePaths.ts';
-import type { Trash } from './trash.ts';
+import type { EngineProbe } from './machine/engineProbe.ts';
 
 /** What every service is made from. */
 export interface ServiceContext {
@@ -16,8 +17,26 @@ export interface ServiceContext {
   /** @throws StudioError where the data folder was opened for reading only */
   writable(): WritableDatabase;
   engine: EngineHost;
+  probe: EngineProbe;
   trash: Trash;
   emit(event: StudioEvent): void;
+}
+
+/**
+ * Runs, models, datasets and studies that were removed: gone from all lists, and brought back whole within a minute.
+ */
+export interface Trash {
+  /** Says what files an entry of that kind has; its rows the trash deletes itself. */
+  ofKind(kind: RemovableKind, deleteFiles: (entity: unknown) => void): void;
+  put(kind: RemovableKind, id: string): void;
+  /**
+   * Brings an entry back, under its name where that is still free.
+   * @param isTaken whether another entry like it has a name
+   * @throws StudioError not_found where it is not in the trash (any more)
+   */
+  restore(kind: RemovableKind, id: string, isTaken: (name: string, entity: unknown) => boolean): void;
+  /** Deletes for good what lies in it: when the studio ends, and what a dead process left when it begins. */
+  empty(): void;
 }
 
 export function newId(): string {

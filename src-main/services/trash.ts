@@ -1,5 +1,4 @@
 import { StudioError } from '../contract/errors.ts';
-import type { ReadableDatabase, WritableDatabase } from '../store/database.ts';
 import {
   deleteTrashed,
   listTrash,
@@ -8,7 +7,7 @@ import {
   type RemovableKind,
   type TrashedEntry,
 } from '../store/trash.ts';
-import { freeName } from './context.ts';
+import { freeName, type ServiceContext, type Trash } from './context.ts';
 
 /**
  * Milliseconds for which a removal can be undone: longer than the page offers it (30 s), where time stands still under
@@ -16,24 +15,7 @@ import { freeName } from './context.ts';
  */
 const keptMs = 60_000;
 
-/**
- * Runs, models, datasets and studies that were removed: gone from all lists, and brought back whole within a minute.
- */
-export interface Trash {
-  /** Says what files an entry of that kind has; its rows the trash deletes itself. */
-  ofKind(kind: RemovableKind, deleteFiles: (entity: unknown) => void): void;
-  put(kind: RemovableKind, id: string): void;
-  /**
-   * Brings an entry back, under its name where that is still free.
-   * @param isTaken whether another entry like it has a name
-   * @throws StudioError not_found where it is not in the trash (any more)
-   */
-  restore(kind: RemovableKind, id: string, isTaken: (name: string, entity: unknown) => boolean): void;
-  /** Deletes for good what lies in it: when the studio ends, and what a dead process left when it begins. */
-  empty(): void;
-}
-
-export function createTrash(store: { database: ReadableDatabase; writable(): WritableDatabase }): Trash {
+export function createTrash(store: Pick<ServiceContext, 'database' | 'writable'>): Trash {
   const deleters = new Map<RemovableKind, (entity: unknown) => void>();
   const timers = new Map<string, NodeJS.Timeout>();
 

@@ -5,6 +5,7 @@ import { beatMs, createHeartbeat, silenceError, silentAfterBeats } from '../cont
 import type { ProcedureInput, ProcedureName, ProcedureOutput } from '../contract/procedures.ts';
 import type { CoreProcessState } from '../contract/shellBridge.ts';
 import type { ClientMessage, CoreMessage, Reply } from '../contract/transport.ts';
+import { readLines } from '../engine/process/readLines.ts';
 
 /** Lines of the core's error output that are kept to explain its death. */
 const keptLines = 40;
@@ -69,9 +70,9 @@ export function startCoreProcess(options: {
     });
     child = started;
     const lines: string[] = [];
-    started.stderr!.on('data', (part: Buffer) => {
-      process.stderr.write(part);
-      lines.push(...String(part).split('\n').filter(Boolean));
+    readLines(started.stderr!, (line) => {
+      console.error(line);
+      if (line !== '') lines.push(line);
       lines.splice(0, lines.length - keptLines);
     });
     started.on('message', (message) => receive(message as FromCore));
@@ -113,7 +114,8 @@ export function startCoreProcess(options: {
   }
 
   const send = (message: ClientMessage) => {
-    if (child?.connected) child.send(message);
+    // Without a callback a core that has just died would be an error thrown here: its 'close' says so.
+    if (child?.connected) child.send(message, () => undefined);
   };
   /** Asks a core that is ready whether it still answers. */
   const beat = setInterval(() => {

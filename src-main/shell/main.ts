@@ -5,12 +5,11 @@ import { shellChannels } from '../contract/shellBridge.ts';
 import { clientMessageSchema } from '../contract/transport.ts';
 import { readOptions, windowFolder } from './arguments.ts';
 import { startCoreProcess, type CoreProcess } from './coreProcess.ts';
-import { setMenu } from './menu.ts';
 import { declarePageProtocol, pageOrigin, servePage } from './pageProtocol.ts';
 import { watchJobs, type JobNotice } from './longJobs.ts';
 import { quitAtOnceQuestion, quitQuestion } from './quitQuestion.ts';
 import { watchRuns } from './runWatch.ts';
-import { openStudioWindow } from './studioWindow.ts';
+import { openStudioWindow, setMenu } from './studioWindow.ts';
 
 /** The folder that holds out/, src-main/ and node_modules/: this file is built to out/main/. */
 const folder = join(__dirname, '..', '..');

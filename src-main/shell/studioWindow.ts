@@ -1,7 +1,8 @@
-import { join } from 'node:path';
-import { BrowserWindow, screen, session, shell } from 'electron';
+import { join, dirname } from 'node:path';
+import { BrowserWindow, screen, session, shell, Menu, type MenuItemConstructorOptions } from 'electron';
 import { pageOrigin } from './pageProtocol.ts';
-import { readWindowState, writeWindowState } from './windowState.ts';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
 
 /** Opens the studio's window: a page in a sandbox that can go nowhere else. */
 export function openStudioWindow(options: {
@@ -64,4 +65,107 @@ function keepInside(window: BrowserWindow): void {
   contents.on('render-process-gone', (_event, { reason }) => {
     if (reason !== 'clean-exit') contents.reload();
   });
+}
+
+const stateSchema = z.object({
+  x: z.number().int(),
+  y: z.number().int(),
+  width: z.number().int().min(320),
+  height: z.number().int().min(320),
+  maximized: z.boolean(),
+});
+/** Place and size of the window on the desktop, in device-independent pixels. */
+export type WindowState = z.infer<typeof stateSchema>;
+
+export interface Area {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** A title bar of which less than this is on a screen cannot be dragged back. */
+const graspable = 80;
+
+/**
+ * The window's place when it was last closed, or null where that is unknown or on a screen that is no longer there.
+ * @param screens work areas of the present screens
+ */
+export function readWindowState(file: string, screens: readonly Area[]): WindowState | null {
+  try {
+    const state = stateSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return screens.some((screen) => isGraspable(state, screen)) ? state : null;
+  } catch {
+    return null;
+  }
+}
+
+function isGraspable(window: Area, screen: Area): boolean {
+  const overlap = Math.min(window.x + window.width, screen.x + screen.width) - Math.max(window.x, screen.x);
+  return overlap >= graspable && window.y >= screen.y && window.y < screen.y + screen.height - graspable;
+}
+
+/** Keeps the window's place. Never throws: a full disk must not stop a window from closing. */
+export function writeWindowState(file: string, state: WindowState): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    const temporary = `${file}.partial`;
+    writeFileSync(temporary, JSON.stringify(state));
+    renameSync(temporary, file);
+  } catch (error) {
+    console.error('The window’s place could not be kept:', error);
+  }
+}
+
+/** Pages of the menu, with the key that opens each. */
+const pages: readonly { label: string; href: string }[] = [
+  { label: 'Home', href: '/' },
+  { label: 'Models', href: '/models' },
+  { label: 'Data', href: '/data' },
+  { label: 'Plan', href: '/plan' },
+  { label: 'Train', href: '/train' },
+  { label: 'Runs', href: '/train/runs' },
+  { label: 'Evaluate', href: '/evaluate' },
+  { label: 'Export', href: '/export' },
+  { label: 'Settings', href: '/settings' },
+];
+
+/** Sets the application's menu. */
+export function setMenu(navigate: (href: string) => void): void {
+  const isMac = process.platform === 'darwin';
+  const go: MenuItemConstructorOptions[] = pages.map(({ label, href }, index) => ({
+    label,
+    accelerator: `CmdOrCtrl+${index + 1}`,
+    click: () => navigate(href),
+  }));
+  const template: MenuItemConstructorOptions[] = [
+    ...(isMac ? [{ role: 'appMenu' } as const] : []),
+    {
+      label: 'File',
+      submenu: [
+        { label: 'Add a model…', accelerator: 'CmdOrCtrl+O', click: () => navigate('/models') },
+        { label: 'Add a dataset…', accelerator: 'CmdOrCtrl+Shift+O', click: () => navigate('/data') },
+        { label: 'New run…', accelerator: 'CmdOrCtrl+N', click: () => navigate('/train') },
+        { type: 'separator' },
+        isMac ? { role: 'close' } : { role: 'quit' },
+      ],
+    },
+    { role: 'editMenu' },
+    { label: 'Go', submenu: go },
+    {
+      label: 'View',
+      submenu: [
+        { role: 'reload' },
+        { type: 'separator' },
+        { role: 'resetZoom' },
+        { role: 'zoomIn' },
+        { role: 'zoomOut' },
+        { type: 'separator' },
+        { role: 'togglefullscreen' },
+        { role: 'toggleDevTools' },
+      ],
+    },
+    { role: 'windowMenu' },
+  ];
+  Menu.setApplicationMenu(Menu.buildFromTemplate(template));
 }

@@ -11,6 +11,7 @@ import { samples } from './migrations/0006-samples.ts';
 import { trash } from './migrations/0007-trash.ts';
 import { router } from './migrations/0008-router.ts';
 import { probes } from './migrations/0009-probes.ts';
+import type { Migration } from './migrations/migration.ts';
 import { studies } from './migrations/0010-studies.ts';
 import { listIndexes } from './migrations/0011-list-indexes.ts';
 
@@ -22,12 +23,6 @@ export interface ReadableDatabase {
 /** A handle that may write, too; there is one per data folder. */
 export interface WritableDatabase extends ReadableDatabase {
   readonly writable: Sqlite.Database;
-}
-
-export interface Migration {
-  /** 1, 2, 3 ... without gaps: the database's user_version after it. */
-  version: number;
-  apply(database: Sqlite.Database): void;
 }
 
 /** In order. A migration that has shipped is never edited. */

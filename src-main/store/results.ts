@@ -12,6 +12,7 @@ import { withInterval } from '../statistics/scores.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 import { readSlice } from './slices.ts';
 import { isKept } from './trash.ts';
+import { forecastRecordSchema, type ForecastRecord } from '../contract/forecast.ts';
 
 /** Evaluations of the base model belong to no run. */
 const ofKeptRun = `(run_id IS NULL OR ${isKept('run_id')})`;
@@ -130,4 +131,19 @@ export function insertExport({ writable }: WritableDatabase, record: ExportRecor
   writable
     .prepare('INSERT INTO exports (id, run_id, created_at, entity) VALUES (?, ?, ?, ?)')
     .run(record.id, record.runId, record.createdAt, JSON.stringify(record));
+}
+
+/** Probes of a machine, newest first. */
+export function listProbes({ readable }: ReadableDatabase, machine: string): ForecastRecord[] {
+  return readable
+    .prepare('SELECT entity FROM probes WHERE machine = ? ORDER BY created_at DESC')
+    .pluck()
+    .all(machine)
+    .map((entity) => forecastRecordSchema.parse(JSON.parse(entity as string)));
+}
+
+export function insertProbe({ writable }: WritableDatabase, machine: string, record: ForecastRecord): void {
+  writable
+    .prepare('INSERT INTO probes (machine, created_at, entity) VALUES (?, ?, ?)')
+    .run(machine, record.createdAt, JSON.stringify(record));
 }

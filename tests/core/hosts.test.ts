@@ -181,7 +181,7 @@ it('serves browsers where a page asks for it, once at a time, until it is ended'
     call('access.serve', { everywhere: false, port: 0 }),
     call('access.serve', { everywhere: true, port: 0 }),
   ]);
-  expect(second).toMatchObject({ status: 'rejected', reason: { code: 'usage' } });
+  expect(second).toMatchObject({ status: 'rejected', reason: { code: 'busy' } });
   if (first.status === 'rejected') throw first.reason;
   const { url, otherUrls, canEnd } = first.value.serving!;
   expect({ otherUrls, canEnd }).toEqual({ otherUrls: [], canEnd: true });

@@ -57,7 +57,7 @@ it('brings a run back whole: curves, checkpoints, evaluations, notes', async () 
   const whole = core.runs.get('mine');
   const curves = core.runs.curves('mine');
   const checkpoint = checkpointFiles(core.runs.checkpoint(whole)!);
-  expect(core.runs.freedBytes('mine')).toBeGreaterThan(1000);
+  expect(await core.runs.freedBytes('mine')).toBeGreaterThan(1000);
 
   core.runs.remove('mine');
   expect(events.at(-1)).toEqual({ type: 'run.removed', runId: trained.id });

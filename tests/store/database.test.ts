@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { migrations, openReadable, openWritable, type Migration } from '../../src-main/store/database.ts';
+import { migrations, openReadable, openWritable } from '../../src-main/store/database.ts';
+import type { Migration } from '../../src-main/store/migrations/migration.ts';
 import { lockHome } from '../../src-main/store/homeLock.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 

@@ -5,7 +5,7 @@ import type { Dataset } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { byteProgress, endProgress } from '../byteProgress.ts';
 import { newId, type ServiceContext } from '../context.ts';
-import { checkFreeSpace, writeAll } from '../models/modelImport.ts';
+import { checkFreeSpace, writeAll } from '../machine/disk.ts';
 import type { DatasetService } from './datasets.ts';
 
 /** A dataset that comes from a browser, which cannot say where a file lies. */

@@ -8,6 +8,7 @@ import {
   type SharedRows,
 } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { importDataset, readExamples } from '../../data/importDataset.ts';
 import { datasetFiles, datasets } from '../../store/library.ts';
 import { listAllRuns } from '../../store/runs.ts';
@@ -34,7 +35,7 @@ export interface DatasetService {
   /** Its rows that stand in benchmarks' test sets or in other datasets. */
   shared(reference: string): Promise<SharedRows[]>;
   rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
-  /** Removes it; for a minute it can be restored. @throws StudioError config_invalid where runs need it */
+  /** Removes it; for a minute it can be restored. @throws StudioError in_use where runs need it */
   remove(reference: string): void;
   /**
    * Brings back a dataset that was removed less than a minute ago, under another name where its own was taken
@@ -123,7 +124,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       const used = listAllRuns(database).filter((run) => run.datasetId === dataset.id);
       if (used.length > 0)
         throw new StudioError(
-          'config_invalid',
+          'in_use',
           `The dataset "${dataset.name}" is used by ${used.length} runs, for example "${used[0]!.name}".`,
           'Remove these runs first.',
         );
@@ -145,3 +146,18 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     },
   };
 }
+
+/** What callers ask of them. */
+export const datasetHandlers = (datasets: DatasetService) =>
+  ({
+    'datasets.list': () => datasets.list(),
+    'datasets.get': ({ dataset }) => datasets.get(dataset),
+    'datasets.add': (input) => datasets.add(input),
+    'datasets.rows': ({ dataset, ...range }) => datasets.rows(dataset, range),
+    'datasets.shared': ({ dataset }) => datasets.shared(dataset),
+    'datasets.restore': ({ dataset }) => datasets.restore(dataset),
+    'datasets.remove': ({ dataset }) => {
+      datasets.remove(dataset);
+      return {};
+    },
+  }) satisfies Partial<ProcedureHandlers>;

@@ -5,7 +5,7 @@ import type { ScoredData } from '../../contract/inputs.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { EvaluationOutlook } from '../../contract/forecast.ts';
-import type { ProcedureParsedInput } from '../../contract/procedures.ts';
+import type { ProcedureParsedInput, ProcedureHandlers } from '../../contract/procedures.ts';
 import type { EngineEvent } from '../../engine/protocol.ts';
 import { compareSubjects } from '../../evaluation/compare.ts';
 import { leakWarning, lossFigures } from '../../evaluation/confounders.ts';
@@ -23,7 +23,7 @@ import {
 } from '../../store/results.ts';
 import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
-import { createProbe, findTrainingGpu } from '../machine/engineProbe.ts';
+import { findTrainingGpu } from '../machine/engineProbe.ts';
 import { givenData, perplexityData, type EvaluationData } from './evaluationData.ts';
 import { trainedRowKeys } from '../data/sharedRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
@@ -58,7 +58,6 @@ export function createEvaluationService(
   runs: RunService,
 ): EvaluationService {
   const { database, emit } = context;
-  const askEngine = createProbe(context.engine);
 
   /** The data of an evaluation, and the key of all that decides its outcome. */
   async function identify(
@@ -98,7 +97,7 @@ export function createEvaluationService(
       if (event.type === 'progress') emit({ ...event, task });
     };
     const prepared = await prepareEvaluation(context, subject, data, settings, signal);
-    const gpu = await findTrainingGpu(askEngine);
+    const gpu = await findTrainingGpu(context.probe);
     const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
     const begin = performance.now();
     const outcome = await prepared.run({ signal, onEvent });
@@ -158,7 +157,7 @@ export function createEvaluationService(
       const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
       const { key, data } = await identify(subject, settings);
       const prepared = await prepareEvaluation(context, subject, data, settings, signal);
-      const gpu = await findTrainingGpu(askEngine);
+      const gpu = await findTrainingGpu(context.probe);
       const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
       const isKnown = findEvaluation(database, context.project, key) !== null;
       return { forecast, isKnown, fit: evaluationFit(forecast, gpu), errors: pastErrors(context) };
@@ -223,3 +222,13 @@ function requireData({ benchmark, data }: EvaluationSettings): ScoredData {
     'Choose a dataset, or give the file with --path, for example --path gsm8k/test.jsonl.',
   );
 }
+
+/** What callers ask of them. */
+export const evaluationHandlers = (evaluations: EvaluationService) =>
+  ({
+    'evaluations.list': (request) => evaluations.slice(request),
+    'evaluations.items': ({ evaluation }) => evaluations.items(evaluation),
+    'evaluations.start': (input, { signal }) => evaluations.start(input, signal),
+    'evaluations.forecast': (input, { signal }) => evaluations.forecast(input, signal),
+    'evaluations.compare': (input, { signal }) => evaluations.compare(input, signal),
+  }) satisfies Partial<ProcedureHandlers>;

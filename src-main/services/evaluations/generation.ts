@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { ProcedureOutput, ProcedureParsedInput } from '../../contract/procedures.ts';
+import type { ProcedureOutput, ProcedureParsedInput, ProcedureHandlers } from '../../contract/procedures.ts';
 import type { ServiceContext } from '../context.ts';
 import type { ModelService } from '../models/models.ts';
 import type { RunService } from '../runs/runs.ts';
@@ -57,3 +57,10 @@ export function createGenerationService(
     },
   };
 }
+
+/** What callers ask of them. */
+export const generationHandlers = (generation: GenerationService) =>
+  ({
+    'generate.text': (input, { signal }) => generation.text(input, signal),
+    'generate.logits': (input, { signal }) => generation.logits(input, signal),
+  }) satisfies Partial<ProcedureHandlers>;

@@ -25,7 +25,7 @@ export interface Subject {
 
 /**
  * Finds the adapter that a person means: null is the base model, else a run's name or a PEFT folder.
- * @throws StudioError not_found; config_invalid where the run belongs to another model or has no checkpoint
+ * @throws StudioError not_found; config_invalid where the run belongs to another model; no_checkpoint
  */
 export function findSubject(
   context: ServiceContext,
@@ -90,14 +90,7 @@ function runCheckpoint(runs: RunService, run: Run, model: Model): string {
       `The run "${run.name}" was trained on "${run.modelName}", not on "${model.name}".`,
       `Choose the model "${run.modelName}".`,
     );
-  const checkpoint = runs.checkpoint(run);
-  if (!checkpoint)
-    throw new StudioError(
-      'config_invalid',
-      `The run "${run.name}" has no checkpoint yet (it is ${run.state}).`,
-      'Train it to the end, or stop it with a checkpoint.',
-    );
-  return checkpoint;
+  return runs.requireCheckpoint(run);
 }
 
 function hashOf(parts: readonly string[]): string {

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { ExportFormat, ExportRecord, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { createRandom } from '../../statistics/random.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
@@ -18,7 +19,7 @@ export interface ExportService {
   list(): ExportRecord[];
   /**
    * Writes a folder with what the run trained and checks that it computes what the run computes.
-   * @throws StudioError config_invalid for a format that the run's method has not
+   * @throws StudioError no_checkpoint; config_invalid for a format that the run's method has not
    */
   create(
     options: { run: string; format?: ExportFormat | undefined; folder: string },
@@ -67,13 +68,7 @@ export function createExportService(
     list: () => listExports(context.database),
     async create(options, signal) {
       const run = runs.get(options.run);
-      const checkpoint = runs.checkpoint(run);
-      if (!checkpoint)
-        throw new StudioError(
-          'config_invalid',
-          `The run "${run.name}" has no checkpoint yet (it is ${run.state}).`,
-          'Train it to the end, or stop it with a checkpoint.',
-        );
+      const checkpoint = runs.requireCheckpoint(run);
       const { adapter, loadIn8bit } = run.config;
       const { method } = adapter;
       const format = formatOf(run, options.format);
@@ -156,3 +151,10 @@ async function describeFile(folder: string, name: string): Promise<ExportRecord[
   await pipeline(createReadStream(path), hash);
   return { name, sizeBytes: statSync(path).size, sha256: hash.digest('hex') };
 }
+
+/** What callers ask of them. */
+export const exportHandlers = (exports: ExportService) =>
+  ({
+    'exports.list': () => exports.list(),
+    'exports.create': (input, { signal }) => exports.create(input, signal),
+  }) satisfies Partial<ProcedureHandlers>;

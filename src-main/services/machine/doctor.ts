@@ -1,12 +1,12 @@
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DoctorReport } from '../../contract/machine.ts';
 import { toPlainError } from '../../contract/errors.ts';
 import type { ProbeResult } from '../../engine/protocol.ts';
-import type { EngineHost } from '../../engine/process/supervisor.ts';
 import { findGpu } from '../../setup/tensorflow/gpu.mjs';
-import { readLoad } from './machine.ts';
-import { studioVersion } from './version.ts';
+import { freeBytes } from './disk.ts';
+import type { EngineProbe } from './engineProbe.ts';
+import { readLoad, studioVersion } from './machine.ts';
 
 type Check = DoctorReport['checks'][number];
 
@@ -16,11 +16,11 @@ const comfortableBytes = 5e9;
 const leastFreeMemoryBytes = 1.5e9;
 
 /** Looks at everything the studio needs on this machine. Needs no database. */
-export async function examine(home: string, engine: EngineHost): Promise<DoctorReport> {
-  const probe = await engine.start({ kind: 'probe' }).result.catch((error: unknown) => toPlainError(error));
+export async function examine(home: string, engine: EngineProbe): Promise<DoctorReport> {
+  const probe = await engine.askAnew().catch((error: unknown) => toPlainError(error));
   const load = await readLoad();
   const gigabytes = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
-  const freeBytes = load.memoryBytes - load.memoryUsedBytes;
+  const freeMemoryBytes = load.memoryBytes - load.memoryUsedBytes;
   const checks: Check[] = [
     ok('studio', `version ${studioVersion}`),
     ok('node', `${process.versions.node} (core and engine)`),
@@ -32,10 +32,10 @@ export async function examine(home: string, engine: EngineHost): Promise<DoctorR
       : { ...ok('tensorflow', probe.message), status: 'missing', remedy: probe.remedy, repairable: true },
     await checkGpu('devices' in probe ? probe : null),
     ok('machine', `${load.cores} cores, ${gigabytes(load.memoryBytes)} GiB memory`),
-    freeBytes >= leastFreeMemoryBytes
-      ? ok('memory', `${gigabytes(freeBytes)} GiB free`)
+    freeMemoryBytes >= leastFreeMemoryBytes
+      ? ok('memory', `${gigabytes(freeMemoryBytes)} GiB free`)
       : {
-          ...ok('memory', `${gigabytes(freeBytes)} GiB free`),
+          ...ok('memory', `${gigabytes(freeMemoryBytes)} GiB free`),
           status: 'warning',
           remedy: 'Close other programs before a run starts.',
         },
@@ -72,8 +72,7 @@ function checkHome(home: string): Check {
     const probe = join(home, `.write-check-${process.pid}`);
     writeFileSync(probe, 'x');
     rmSync(probe);
-    const { bavail, bsize } = statfsSync(home);
-    const free = bavail * bsize;
+    const free = freeBytes(home);
     const detail = `${home}, ${(free / 1e9).toFixed(1)} GB free`;
     return free >= comfortableBytes
       ? ok('data folder', detail)

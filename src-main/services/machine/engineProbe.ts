@@ -3,14 +3,25 @@ import type { ProbeResult } from '../../engine/protocol.ts';
 import type { EngineHost } from '../../engine/process/supervisor.ts';
 import { readLoad } from './machine.ts';
 
-/** Asks once what the engine is; again only where that failed. */
-export function createProbe(engine: EngineHost): () => Promise<ProbeResult> {
-  let probed: Promise<ProbeResult> | null = null;
-  return () =>
-    (probed ??= engine.start({ kind: 'probe' }).result.catch((error: unknown) => {
-      probed = null;
-      throw error;
-    }));
+/** What the engine is. A core asks once: an answer takes a process that loads TensorFlow. */
+export interface EngineProbe {
+  /** The answer that is known; asks where there is none, or the last attempt failed. */
+  ask(): Promise<ProbeResult>;
+  /** Asks once more: a repair may have changed it. */
+  askAnew(): Promise<ProbeResult>;
+}
+
+export function createEngineProbe(engine: EngineHost): EngineProbe {
+  let known: Promise<ProbeResult> | null = null;
+  const askAnew = () => {
+    const asked = engine.start({ kind: 'probe' }).result;
+    known = asked;
+    asked.catch(() => {
+      if (known === asked) known = null;
+    });
+    return asked;
+  };
+  return { ask: () => known ?? askAnew(), askAnew };
 }
 
 /** The GPU on which an engine computes; null: it computes on the processor. */
@@ -21,8 +32,8 @@ export async function gpuOf({ devices }: Pick<ProbeResult, 'devices'>): Promise<
 }
 
 /** The same before any engine was asked: only a machine that has a GPU starts one for that, which takes seconds. */
-export async function findTrainingGpu(probe: () => Promise<ProbeResult>): Promise<Calibration['gpu']> {
+export async function findTrainingGpu(probe: EngineProbe): Promise<Calibration['gpu']> {
   if ((await readLoad()).gpu === null) return null;
   // An engine that cannot start forecasts nothing: the doctor says so.
-  return probe().then(gpuOf, () => null);
+  return probe.ask().then(gpuOf, () => null);
 }

@@ -1,9 +1,16 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { cpus, freemem, totalmem } from 'node:os';
 import { promisify } from 'node:util';
 import type { MachineLoad } from '../../contract/machine.ts';
 
 const run = promisify(execFile);
+
+const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+/** The studio's version, from package.json. */
+export const studioVersion = manifest.version;
 
 /** Where the driver's program is not there once, it is not looked for again. */
 let hasGpu = true;

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { StudioError } from '../../contract/errors.ts';
 import type { StudioEvent } from '../../contract/events.ts';
+import { readLines } from '../../engine/process/readLines.ts';
 
 /** What repairs the runtime: a program of its own, so that it can be ended and a crash stays its own. */
 const repairProgram = [
@@ -28,7 +29,7 @@ export function repairRuntime(
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: process.platform !== 'win32',
     });
-    let [reason, rest, last] = ['', '', 'looking at what is there'];
+    let [reason, last] = ['', 'looking at what is there'];
     emit(progressOf(last));
     const end = () => {
       if (child.pid === undefined) return;
@@ -37,14 +38,12 @@ export function repairRuntime(
     };
     signal.addEventListener('abort', end, { once: true });
     if (signal.aborted) end();
-    child.stdout.on('data', (part: Buffer) => (reason += String(part)));
-    child.stderr.on('data', (part: Buffer) => {
-      const lines = (rest + String(part)).split('\n');
-      rest = lines.pop()!;
-      for (const line of lines.map((text) => text.replace(/^set-up: /, '').trim()).filter(Boolean)) {
-        last = line;
-        emit(progressOf(line));
-      }
+    readLines(child.stdout, (line) => (reason += `${line}\n`));
+    readLines(child.stderr, (text) => {
+      const line = text.replace(/^set-up: /, '').trim();
+      if (line === '') return;
+      last = line;
+      emit(progressOf(line));
     });
     child.on('error', (error) => (last = error.message));
     child.on('close', (code) => {

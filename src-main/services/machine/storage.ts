@@ -1,10 +1,11 @@
-import { existsSync, statfsSync } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { StoragePart, StorageReport } from '../../contract/machine.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { runsInState } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
+import { filesIn, freeBytes, totalBytes } from './disk.ts';
 
 /** What the cache holds that is computed anew where it is missed: tokenized rows and chosen pivots. */
 const cleanable = ['tokens', 'pivots'];
@@ -21,14 +22,13 @@ export async function readStorage({ paths }: Pick<ServiceContext, 'paths'>): Pro
     await measure('cache', paths.cache),
     await measureDatabase(paths.database),
   ];
-  const { bavail, bsize } = statfsSync(paths.home);
-  return { home: paths.home, freeBytes: bavail * bsize, parts };
+  return { home: paths.home, freeBytes: freeBytes(paths.home), parts };
 }
 
 /**
  * Deletes what the cache holds of tokens and pivots; the next run that needs them computes them anew.
  * @returns what was freed
- * @throws StudioError config_invalid while a run trains
+ * @throws StudioError busy while a run trains
  */
 export async function cleanCache({
   paths,
@@ -37,7 +37,7 @@ export async function cleanCache({
   const [running] = runsInState(database, 'running');
   if (running)
     throw new StudioError(
-      'config_invalid',
+      'busy',
       `The run "${running.name}" is training and reads from the cache.`,
       'Clean it when the run has ended.',
     );
@@ -54,7 +54,7 @@ export async function cleanCache({
 
 async function measure(name: StoragePart['name'], folder: string): Promise<StoragePart> {
   const files = await filesIn(folder);
-  return { name, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+  return { name, files: files.length, bytes: totalBytes(files) };
 }
 
 /** SQLite keeps two more files beside the database while it is open. */
@@ -62,19 +62,4 @@ async function measureDatabase(path: string): Promise<StoragePart> {
   const files = ['', '-wal', '-shm'].map((end) => path + end).filter((file) => existsSync(file));
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
   return { name: 'database', files: files.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
-}
-
-/** All files under a folder; what vanishes meanwhile, and links, count as nothing. */
-async function filesIn(folder: string): Promise<{ path: string; bytes: number; changedAt: number }[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
-  const found = await Promise.all(
-    entries
-      .filter((entry) => entry.isFile())
-      .map(async (entry) => {
-        const path = join(entry.parentPath, entry.name);
-        const about = await stat(path).catch(() => null);
-        return about ? [{ path, bytes: about.size, changedAt: about.mtimeMs }] : [];
-      }),
-  );
-  return found.flat();
 }

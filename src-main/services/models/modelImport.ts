@@ -1,17 +1,23 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
-import { open, rename, type FileHandle } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { baseParameters } from '../../shape/modelShape.ts';
 import type { Model } from '../../contract/entities.ts';
-import { StudioError } from '../../contract/errors.ts';
+import { StudioError, toPlainError } from '../../contract/errors.ts';
 import { syncFolder } from '../../formats/files/atomicFile.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { checkWeights } from '../../formats/model/decoderWeights.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { modelFileNames } from '../../formats/model/modelFiles.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
+import { checkFreeSpace, partsOfFile, writeAll } from '../machine/disk.ts';
+import type { ModelCard } from '../../contract/modelLibrary.ts';
+import { readChatTemplate } from '../../formats/model/chatTemplate.ts';
+import { readLicence } from '../../formats/model/licence.ts';
+import { checkTokenizer } from '../../formats/model/tokenizer.ts';
+import type { TokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
 /** What is known of a model without reading its weights. */
 export type ModelFacts = Omit<
@@ -24,8 +30,6 @@ export interface LongWork {
   onBytes(done: number, total: number): void;
   signal: AbortSignal;
 }
-
-const bufferBytes = 4 * 1024 * 1024;
 
 /**
  * Reads and checks a Hugging Face folder but for its tokenizer: configuration, every tensor's name and shape.
@@ -92,7 +96,7 @@ export async function hashFiles(paths: readonly string[], { onBytes, signal }: L
   const total = paths.reduce((sum, path) => sum + statSync(path).size, 0);
   let done = 0;
   for (const path of paths)
-    for await (const part of partsOf(path, signal)) {
+    for await (const part of partsOfFile(path, signal, 'Adding the model')) {
       hash.update(part);
       onBytes((done += part.length), total);
     }
@@ -118,7 +122,7 @@ export async function copyModel(
     for (const name of names) {
       const file = await open(join(temporary, name), 'wx');
       try {
-        for await (const part of partsOf(join(source, name), signal)) {
+        for await (const part of partsOfFile(join(source, name), signal, 'Adding the model')) {
           await writeAll(file, part);
           onBytes((done += part.length), total);
         }
@@ -134,55 +138,6 @@ export async function copyModel(
     rmSync(temporary, { recursive: true, force: true });
     throw error;
   }
-}
-
-/** A file's bytes in parts, each of which is valid until the next is asked for. */
-export async function* partsOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const file = await open(path, 'r');
-  try {
-    const buffer = Buffer.alloc(bufferBytes);
-    for (;;) {
-      if (signal.aborted) throw cancelled('Adding the model');
-      const { bytesRead } = await file.read(buffer, 0, bufferBytes);
-      if (bytesRead === 0) return;
-      yield buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await file.close();
-  }
-}
-
-export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
-}
-
-export function cancelled(what: string): StudioError {
-  return new StudioError('cancelled', `${what} was cancelled.`, 'Start it again when you like.');
-}
-
-/** Bytes that may still be written below a folder, which need not exist yet. */
-export function freeBytes(folder: string): number {
-  const existing = existsSync(folder) ? folder : dirname(folder);
-  if (!existsSync(existing)) return freeBytes(existing);
-  const { bavail, bsize } = statfsSync(existing);
-  return bavail * bsize;
-}
-
-export function inGigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 1)} GB`;
-}
-
-/** @throws StudioError disk_full: says what is needed and what there is */
-export function checkFreeSpace(folder: string, needed: number, what: string): void {
-  const free = freeBytes(folder);
-  // The database, checkpoints and the system go on writing beside it.
-  const reserve = 200e6;
-  if (free >= needed + reserve) return;
-  throw new StudioError(
-    'disk_full',
-    `${what} needs ${inGigabytes(needed)} and some room beside it; ${inGigabytes(free)} are free at ${folder}.`,
-    'Free some space, use the folder in place without a copy, or choose a data folder on another disk with --home DIR.',
-  );
 }
 
 /** The repository and commit that a snapshot of the Hugging Face cache belongs to; null elsewhere. */
@@ -245,4 +200,31 @@ function mainSnapshot(folder: string): string | null {
   const commit = readFileSync(ref, 'utf8').trim();
   const snapshot = join(folder, 'snapshots', commit);
   return /^[0-9a-f]{40}$/.test(commit) && existsSync(join(snapshot, 'config.json')) ? snapshot : null;
+}
+
+/** What a model's folder says of itself now. A folder that is damaged or gone gives a card that says so. */
+export async function readModelCard(model: Model, tokenizers: TokenizerThread): Promise<ModelCard> {
+  const card: ModelCard = {
+    unusable: model.unusable,
+    licence: null,
+    chatTemplate: null,
+    files: [],
+    bosId: null,
+    eosId: null,
+  };
+  if (!existsSync(model.folder)) return card;
+  const { folder } = model;
+  try {
+    Object.assign(card, { licence: readLicence(folder), chatTemplate: readChatTemplate(folder) });
+    card.files = modelFileNames(folder).map((name) => ({
+      name,
+      sizeBytes: statSync(join(folder, name)).size,
+    }));
+    const { config } = readModel(folder);
+    const tokenizer = await tokenizers.facts(model);
+    checkTokenizer(tokenizer, config);
+    return { ...card, bosId: tokenizer.bosId, eosId: tokenizer.eosId };
+  } catch (error) {
+    return { ...card, unusable: model.unusable ?? toPlainError(error) };
+  }
 }

@@ -3,6 +3,7 @@ import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
 import { modelSchema, type Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type {
   ModelCache,
   ModelCard,
@@ -19,18 +20,17 @@ import { syncFolder } from '../../formats/files/atomicFile.ts';
 import { listAllRuns } from '../../store/runs.ts';
 import { byteProgress, endProgress } from '../byteProgress.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
-import { diskUse } from '../machine/diskUse.ts';
+import { filesIn, freeBytes, totalBytes } from '../machine/disk.ts';
 import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
 import { listModelCache } from './modelCache.ts';
-import { readModelCard } from './modelCard.ts';
 import {
   cacheOrigin,
   copyModel,
   findModelFolder,
-  freeBytes,
   hashFiles,
   isSameModel,
   readModel,
+  readModelCard,
 } from './modelImport.ts';
 import { histogramOf } from './weights/histogram.ts';
 import { createTokenizerThread } from '../tokenizer/tokenizerThread.ts';
@@ -65,7 +65,7 @@ export interface ModelService {
   histogram(reference: string, tensor: string, signal: AbortSignal): Promise<TensorHistogram>;
   storage(): Promise<ModelStorage>;
   removal(reference: string): Promise<ModelRemoval>;
-  /** @throws StudioError config_invalid where runs need it */
+  /** @throws StudioError in_use where runs need it */
   remove(reference: string): void;
   /** Brings back a model that was removed less than a minute ago. */
   restore(id: string): Model;
@@ -222,11 +222,11 @@ export function createModelService(context: ServiceContext): ModelService {
       histogramOf({ folder: get(reference).folder, tensor }, signal),
     async storage() {
       const copied = models.list(database).filter(({ copied }) => copied);
-      const uses = await Promise.all(copied.map(({ folder }) => diskUse(folder)));
+      const files = await Promise.all(copied.map(({ folder }) => filesIn(folder)));
       const downloads = listRecords(paths.models).records;
       return {
         folder: paths.models,
-        modelsBytes: uses.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        modelsBytes: totalBytes(files.flat()),
         unfinishedBytes: downloads.reduce((sum, record) => sum + presentBytes(paths.models, record), 0),
         freeBytes: freeBytes(paths.models),
         machineMemoryBytes: totalmem(),
@@ -234,8 +234,10 @@ export function createModelService(context: ServiceContext): ModelService {
     },
     async removal(reference) {
       const model = get(reference);
+      const files = model.copied ? await filesIn(model.folder) : [];
+      const use = { folder: model.folder, sizeBytes: totalBytes(files), files: files.length };
       return {
-        deletes: model.copied ? { folder: model.folder, ...(await diskUse(model.folder)) } : null,
+        deletes: model.copied ? use : null,
         keeps: model.copied ? null : model.folder,
         runs: runsOf(model),
       };
@@ -245,7 +247,7 @@ export function createModelService(context: ServiceContext): ModelService {
       const used = runsOf(model);
       if (used.length > 0)
         throw new StudioError(
-          'config_invalid',
+          'in_use',
           `The model "${model.name}" is used by ${used.length} runs, for example "${used[0]!.name}" of the project "${used[0]!.project}".`,
           'Remove these runs first.',
         );
@@ -265,3 +267,23 @@ export function createModelService(context: ServiceContext): ModelService {
     },
   };
 }
+
+/** What callers ask of them. */
+export const modelHandlers = (models: ModelService) =>
+  ({
+    'models.list': () => models.list(),
+    'models.get': ({ model }) => models.get(model),
+    'models.add': (input, { signal }) => models.add(input, signal),
+    'models.cache': () => models.cache(),
+    'models.card': ({ model }) => models.card(model),
+    'models.tokenize': ({ model, text, specialTokens }) => models.tokenize(model, text, specialTokens),
+    'models.tensors': ({ model }) => models.tensors(model),
+    'models.histogram': ({ model, tensor }, { signal }) => models.histogram(model, tensor, signal),
+    'models.storage': () => models.storage(),
+    'models.removal': ({ model }) => models.removal(model),
+    'models.restore': ({ model }) => models.restore(model),
+    'models.remove': ({ model }) => {
+      models.remove(model);
+      return {};
+    },
+  }) satisfies Partial<ProcedureHandlers>;

@@ -11,7 +11,6 @@ import type { Calibration, RowLengths } from '../../contract/forecast.ts';
 import type { Dataset, Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import type { ProbeResult } from '../../engine/protocol.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
@@ -31,8 +30,6 @@ export interface WantedTraining {
 interface FitParts {
   context: ServiceContext;
   datasets: Pick<DatasetService, 'file'>;
-  /** What the engine is, found once. */
-  probe(): Promise<ProbeResult>;
 }
 
 /**
@@ -44,7 +41,7 @@ export async function refuseWhatDoesNotFit(
   parts: FitParts,
   wanted: readonly WantedTraining[],
 ): Promise<void> {
-  const gpu = await findTrainingGpu(parts.probe);
+  const gpu = await findTrainingGpu(parts.context.probe);
   const calibration = readCalibration(parts.context, gpu);
   // Rows are at most as long as the context: what fits with those needs no tokenizer.
   const doubtful = wanted.filter((one) => !fits(plannedOf(one, null), calibration));

@@ -7,15 +7,16 @@ import { forecastTraining } from '../../budget/forecast/calibrate.ts';
 import type { Calibration, ForecastRecord, RowLengths, RunForecast } from '../../contract/forecast.ts';
 import type { Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
-import { insertProbe, listProbes } from '../../store/probes.ts';
+import { insertProbe, listProbes } from '../../store/results.ts';
 import { newestRuns } from '../../store/runs.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
-import { createProbe, findTrainingGpu } from '../machine/engineProbe.ts';
+import { findTrainingGpu } from '../machine/engineProbe.ts';
 import { usableMemory } from '../machine/machine.ts';
-import { freeBytes } from '../models/modelImport.ts';
+import { freeBytes } from '../machine/disk.ts';
 import type { ModelService } from '../models/models.ts';
 import { countRowLengths, laidOutTokens } from '../data/rowLengths.ts';
 import { startMeter } from '../runs/runMeter.ts';
@@ -44,10 +45,9 @@ export function createForecastService(
   /** By model and dataset: the text of neither changes under its hash. */
   const counted = new Map<string, RowLengths>();
   let isProbing = false;
-  const askEngine = createProbe(context.engine);
 
   return {
-    calibration: async () => readCalibration(context, await findTrainingGpu(askEngine)),
+    calibration: async () => readCalibration(context, await findTrainingGpu(context.probe)),
 
     async lengths(modelReference, datasetReference, signal) {
       const [model, dataset] = [models.get(modelReference), datasets.get(datasetReference)];
@@ -64,7 +64,7 @@ export function createForecastService(
       checkTraining(readDecoderConfig(model.folder), config);
       fittingContext(config.context, model.contextLength);
       if (isProbing)
-        throw new StudioError('usage', 'Another probe is under way.', 'Wait for its end, or cancel it.');
+        throw new StudioError('busy', 'Another probe is under way.', 'Wait for its end, or cancel it.');
       isProbing = true;
       const progress = (done: number, label: string) =>
         emit({ type: 'progress', task: 'probe', label, done, total: steps });
@@ -84,7 +84,7 @@ export function createForecastService(
           }),
           signal,
         );
-        const gpu = await findTrainingGpu(askEngine);
+        const gpu = await findTrainingGpu(context.probe);
         const forecast = foresee(context, { model, config, data, steps, gpu });
         progress(0, 'Taking steps');
         const meter = startMeter();
@@ -238,3 +238,11 @@ async function unlessCancelled<T>(work: Promise<T>, signal: AbortSignal): Promis
     throw error;
   }
 }
+
+/** What callers ask of them. */
+export const forecastHandlers = (forecasts: ForecastService) =>
+  ({
+    'plan.calibration': () => forecasts.calibration(),
+    'plan.lengths': ({ model, dataset }, { signal }) => forecasts.lengths(model, dataset, signal),
+    'plan.probe': (input, { signal }) => forecasts.probe(input, signal),
+  }) satisfies Partial<ProcedureHandlers>;

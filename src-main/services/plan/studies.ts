@@ -3,6 +3,7 @@ import { checkStudyData, isScoredSplit, sharedSentence } from '../../budget/stud
 import { planStudy, type StudyPlan } from '../../budget/studies/plan.ts';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { studySchema, type Study, type StudyOutcome, type StudyQuestion } from '../../contract/studies.ts';
 import type { EngineEvent } from '../../engine/protocol.ts';
 import { compareOverSeeds, type SeedScore } from '../../statistics/seeds.ts';
@@ -190,3 +191,18 @@ export function createStudyService(
     },
   };
 }
+
+/** What callers ask of them. */
+export const studyHandlers = (studies: StudyService) =>
+  ({
+    'studies.list': () => studies.list(),
+    'studies.get': ({ study }) => studies.get(study),
+    'studies.start': async (request) => (await studies.start(request)).study,
+    'studies.outcome': ({ study }) => studies.outcome(study),
+    'studies.resume': async ({ study }) => (await studies.resume(study)).study,
+    'studies.remove': ({ study }) => {
+      studies.remove(study);
+      return {};
+    },
+    'studies.restore': ({ study }) => studies.restore(study),
+  }) satisfies Partial<ProcedureHandlers>;

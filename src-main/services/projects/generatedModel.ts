@@ -1,8 +1,12 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRandom } from '../../statistics/random.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { writeSafetensors } from '../../formats/files/safetensors.ts';
+import type { Dataset, Model } from '../../contract/entities.ts';
+import type { DatasetService } from '../data/datasets.ts';
+import type { HomePaths } from '../homePaths.ts';
+import type { ModelService } from '../models/models.ts';
 
 /** Sizes of the generated model: large enough to learn sums of digits, small enough for seconds of training. */
 const sizes = { hidden: 64, intermediate: 160, layers: 2, heads: 4, keyValueHeads: 2, context: 128 };
@@ -129,4 +133,29 @@ export function writeGeneratedDataset(path: string, rows: number, seed: number):
     });
   });
   writeFileAtomic(path, `${lines.join('\n')}\n`);
+}
+
+/** What a first run is made with, without anything to download. */
+export interface Starter {
+  model: Model;
+  dataset: Dataset;
+}
+
+/** Adds the studio's own tiny model and dataset to the library; what is there already is used. */
+export async function addStarter(
+  paths: HomePaths,
+  models: ModelService,
+  datasets: DatasetService,
+): Promise<Starter> {
+  const folder = join(paths.home, 'starter');
+  const [modelFolder, dataFile] = [join(folder, 'starter-model'), join(folder, 'starter-sums.jsonl')];
+  mkdirSync(folder, { recursive: true });
+  // The tokenizer is written last: with it the folder is complete.
+  if (!existsSync(join(modelFolder, 'tokenizer.json'))) writeGeneratedModel(modelFolder);
+  if (!existsSync(dataFile)) writeGeneratedDataset(dataFile, 1000, 1);
+  const model =
+    models.list().find((known) => known.folder === modelFolder) ?? (await models.getOrAdd(modelFolder));
+  const dataset =
+    datasets.list().find((known) => known.sourcePath === dataFile) ?? (await datasets.getOrAdd(dataFile));
+  return { model, dataset };
 }

@@ -1,5 +1,6 @@
 import type { Project } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { ensureProject, findProject, listProjects, markOpened, updateProject } from '../../store/projects.ts';
 import { missing, type ServiceContext } from '../context.ts';
 
@@ -71,3 +72,12 @@ export function createProjectService(
     },
   };
 }
+
+/** What callers ask of them. */
+export const projectHandlers = (projects: ProjectService) =>
+  ({
+    'projects.list': () => projects.list(),
+    'projects.create': ({ title }) => projects.create(title),
+    'projects.update': ({ project: reference, ...changes }) => projects.update(reference, changes),
+    'projects.open': ({ project: reference }) => projects.open(reference),
+  }) satisfies Partial<ProcedureHandlers>;

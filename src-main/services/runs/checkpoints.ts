@@ -5,8 +5,7 @@ import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { checkpointStep, listCheckpoints } from '../../formats/checkpoint/checkpointFolder.ts';
 import { readEvals } from '../../store/metrics.ts';
 import type { ServiceContext } from '../context.ts';
-import { bytesOnlyIn, folderBytes } from '../machine/folderBytes.ts';
-import { freeBytes, inGigabytes } from '../models/modelImport.ts';
+import { bytesOnlyIn, filesIn, freeBytes, inGigabytes, totalBytes } from '../machine/disk.ts';
 
 type Places = Pick<ServiceContext, 'paths' | 'database'>;
 
@@ -34,14 +33,14 @@ export function chosenCheckpoint({ paths, database }: Places, run: Run): string 
  * has written counts as there.
  * @throws StudioError disk_full with what is needed and what there is
  */
-export function checkCheckpointSpace(
+export async function checkCheckpointSpace(
   { paths }: Pick<Places, 'paths'>,
   { id, config }: Pick<Run, 'id' | 'config'>,
   shape: DecoderConfig,
-): void {
+): Promise<void> {
   const { each, atOnce, bytes } = checkpointDisk(shape, config);
   const free = freeBytes(paths.home);
-  if (free + bytesOnlyIn(paths.runCheckpoints(id)) >= bytes) return;
+  if (free + (await bytesOnlyIn(paths.runCheckpoints(id))) >= bytes) return;
   throw new StudioError(
     'disk_full',
     `The run's checkpoints need ${inGigabytes(bytes)} (${atOnce} of ${inGigabytes(each)} at a time); ${inGigabytes(free)} are free at ${paths.home}.`,
@@ -50,12 +49,14 @@ export function checkCheckpointSpace(
 }
 
 /** What is kept of a run to go on from, oldest first. */
-export function describeCheckpoints({ paths, database }: Places, runId: string): Checkpoint[] {
+export async function describeCheckpoints({ paths, database }: Places, runId: string): Promise<Checkpoint[]> {
   const losses = new Map(readEvals(database, runId).map(({ step, loss }) => [step, loss]));
-  const found = listCheckpoints(paths.runCheckpoints(runId)).map((folder) => {
-    const step = checkpointStep(folder);
-    return { step, bytes: folderBytes(folder), heldOutLoss: losses.get(step) ?? null };
-  });
+  const found = await Promise.all(
+    listCheckpoints(paths.runCheckpoints(runId)).map(async (folder) => {
+      const step = checkpointStep(folder);
+      return { step, bytes: totalBytes(await filesIn(folder)), heldOutLoss: losses.get(step) ?? null };
+    }),
+  );
   const lowest = Math.min(...found.map(({ heldOutLoss }) => heldOutLoss ?? Infinity));
   return found.map((checkpoint) => ({ ...checkpoint, isBest: checkpoint.heldOutLoss === lowest }));
 }

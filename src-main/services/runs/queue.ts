@@ -20,7 +20,7 @@ export interface RunQueue {
   add(runIds: readonly string[], place: 'first' | 'last', record?: () => void): void;
   /** @returns false where it does not wait (any more) */
   takeOut(runId: string): boolean;
-  /** Puts a waiting run in front of another, or at the end (null). @throws StudioError usage where it does not wait */
+  /** Puts a waiting run in front of another, or at the end (null). @throws StudioError busy where it does not wait */
   move(runId: string, before: string | null): void;
   /** A held queue lets the run that trains go on, and starts no other. */
   hold(isHeld: boolean): void;
@@ -113,7 +113,7 @@ export function createRunQueue(
       const waiting = waitingRuns(database);
       if (!waiting.includes(runId))
         throw new StudioError(
-          'usage',
+          'busy',
           'The run does not wait in the queue.',
           'It may have started, or been taken out, meanwhile.',
         );

@@ -13,7 +13,6 @@ import type { EngineEvent, TrainResult } from '../../engine/protocol.ts';
 import type { RunForecast } from '../../contract/forecast.ts';
 import { writeMetrics } from '../../store/metrics.ts';
 import type { ServiceContext } from '../context.ts';
-import { levelOf } from './logLevel.ts';
 import { startMeter } from './runMeter.ts';
 
 /** Metrics go to the database at most this often: one commit costs a disk flush. */
@@ -216,4 +215,25 @@ export function createRunRecorder(
       return end({ state: 'failed', error: toPlainError(error) });
     },
   };
+}
+
+/**
+ * TensorFlow's lines: `2026-11-25 01:02:03.456789: W tensorflow/...`, or `W0000 00:00:1795571914.504377 14374
+ * port.cc:153] ...`.
+ */
+const tensorflowLine = /^(?:[\d-]+ [\d:.]+: ([IWEF]) |([IWEF])\d{4} [\d:.]+ )/;
+const tensorflowLevels: Readonly<Record<string, LogLevel>> = {
+  I: 'info',
+  W: 'warning',
+  E: 'error',
+  F: 'error',
+};
+
+/** How grave a line is that an engine's process printed. */
+export function levelOf(line: string): LogLevel {
+  const found = tensorflowLine.exec(line);
+  const letter = found?.[1] ?? found?.[2];
+  if (letter !== undefined) return tensorflowLevels[letter]!;
+  if (/^(\w*Error|Uncaught)\b/.test(line)) return 'error';
+  return /\bwarning\b/i.test(line) ? 'warning' : 'info';
 }

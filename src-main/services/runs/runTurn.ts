@@ -15,7 +15,7 @@ import type { ModelService } from '../models/models.ts';
 import { partsOf } from './runParts.ts';
 import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
 import { prepareTrainingData } from '../data/trainingData.ts';
-import { studioVersion } from '../machine/version.ts';
+import { studioVersion } from '../machine/machine.ts';
 
 /**
  * So long an engine may take to end what is thrown away anyway: one step of a large model takes minutes, and one that
@@ -38,8 +38,6 @@ export interface TurnParts {
   context: ServiceContext;
   models: ModelService;
   datasets: DatasetService;
-  /** What the engine is, found once. */
-  probe(): Promise<ProbeResult>;
   /** Writes the run's record and tells everybody; returns what was written. */
   save(run: Run): Run;
   /** Forgets what was recorded after the step from which the run goes on. */
@@ -67,7 +65,7 @@ export function beginTurn(
 
   async function prepare(run: Run) {
     const { model, dataset } = partsOf(run, { models, datasets });
-    checkCheckpointSpace(context, run, readDecoderConfig(model.folder));
+    await checkCheckpointSpace(context, run, readDecoderConfig(model.folder));
     const data = await prepareTrainingData({
       model,
       dataset,
@@ -78,7 +76,7 @@ export function beginTurn(
       onRows: (done, total) =>
         context.emit({ type: 'progress', task: `run ${run.id}`, label: 'Tokenizing the data', done, total }),
     });
-    const engine = await unlessAborted(parts.probe(), preparing.signal);
+    const engine = await unlessAborted(context.probe.ask(), preparing.signal);
     return { model, data, engine, gpu: await gpuOf(engine) };
   }
 

@@ -1,51 +1,28 @@
 import { checkOptions } from '../../options/checkOptions.ts';
 import { continuedConfig } from '../../options/continuedConfig.ts';
 import { checkSchedule } from '../../options/schedule.ts';
-import type { Checkpoint, Run } from '../../contract/entities.ts';
-import type {
-  Curves,
-  LogLine,
-  RouterLayout,
-  RouterModule,
-  RouterRecord,
-  Sample,
-} from '../../contract/runRecords.ts';
+import type { Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
+import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import type { EngineEvent } from '../../engine/protocol.ts';
 import type { WritableDatabase } from '../../store/database.ts';
-import { isWaiting } from '../../store/queue.ts';
-import {
-  annotateRun,
-  findRun,
-  insertRun,
-  listRuns,
-  runsInState,
-  sliceRuns,
-  updateRun,
-} from '../../store/runs.ts';
-import { ensureProject } from '../../store/projects.ts';
 import { dropMetricsAfter } from '../../store/metrics.ts';
-import { readLogs, type LogQuery } from '../../store/runLogs.ts';
-import { readRouterRecords } from '../../store/router.ts';
-import { readSamples } from '../../store/samples.ts';
-import { readSparkline } from '../../store/sparklines.ts';
-import { createBranch, type BranchRequest } from './branches.ts';
-import { chosenCheckpoint, describeCheckpoints, latestCheckpoint } from './checkpoints.ts';
-import { missing, type ServiceContext } from '../context.ts';
-import { createProbe } from '../machine/engineProbe.ts';
-import { describeRouterModule } from './routerModule.ts';
-import { createCurveReader, type CurveQuery } from './curveReader.ts';
+import { ensureProject } from '../../store/projects.ts';
+import { isWaiting } from '../../store/queue.ts';
+import { insertRun, runsInState, updateRun } from '../../store/runs.ts';
+import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { ModelService } from '../models/models.ts';
 import { refuseWhatDoesNotFit, type WantedTraining } from '../plan/fit.ts';
+import { createBranch, type BranchRequest } from './branches.ts';
+import { latestCheckpoint } from './checkpoints.ts';
 import { plannedRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
-import { endedBy, type Ending } from './runRecorder.ts';
 import { bringBackParts, partsOf } from './runParts.ts';
-import { createRunRemoval } from './runRemoval.ts';
+import { endedBy, type Ending } from './runRecorder.ts';
 import { beginTurn, type RunTurn } from './runTurn.ts';
+import { createStoredRuns, storedRunHandlers, type StoredRuns } from './storedRuns.ts';
 
 /** Sees the engine's events of one run. */
 type Watch = (event: EngineEvent) => void;
@@ -63,21 +40,9 @@ export interface TogetherOptions {
   record?: (database: WritableDatabase) => void;
 }
 
-export interface RunService {
+export interface RunService extends StoredRuns {
   /** Whose turn comes when. */
   queue: RunQueue;
-  /** Newest first. */
-  list(): Run[];
-  /** Some of them. */
-  slice(request: SliceRequest): ListSlice<Run>;
-  get(reference: string): Run;
-  curves(reference: string, query?: CurveQuery): Curves;
-  /** The training loss of many runs in few points each, by run; runs without a step are absent. */
-  sparklines(runIds: readonly string[], points: number): Record<string, number[]>;
-  samples(reference: string, query: { prompt: number; limit: number }): Sample[];
-  router(reference: string, limit: number): { layout: RouterLayout; records: RouterRecord[] } | null;
-  routerModule(reference: string, site: RouterLayout['sites'][number]): RouterModule | null;
-  logs(reference: string, query: LogQuery): { lines: LogLine[]; total: number };
   /**
    * Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events.
    * @param options.force starts also what does not fit into memory
@@ -100,8 +65,6 @@ export interface RunService {
    * Puts runs at the front of the queue in their order: those that wait, and those that ended before their last step.
    */
   resumeTogether(runs: readonly Run[], watch?: (run: Run) => Watch): StartedRun[];
-  /** What is kept of a run to go on from, oldest first. */
-  checkpoints(reference: string): Checkpoint[];
   /**
    * Makes a run that goes on from a checkpoint of another with changed options, and puts it at the end of the queue.
    */
@@ -112,19 +75,8 @@ export interface RunService {
   pause(reference: string): Promise<Run>;
   /** Pauses the run that trains and gives no other its turn: this process is about to end. */
   suspend(): Promise<void>;
-  /** Changes a run's name, notes or tags, also while it trains. @throws StudioError name_taken */
-  annotate(
-    reference: string,
-    changes: { name?: string | undefined; notes?: string | undefined; tags?: string[] | undefined },
-  ): Run;
   /** Takes a run away with all that it has kept; for a minute it can be brought back. */
   remove(reference: string): void;
-  /** Brings back a run that was removed less than a minute ago, with its curves, checkpoints and evaluations. */
-  restore(id: string): Run;
-  /** Bytes that removing a run frees. */
-  freedBytes(reference: string): number;
-  /** The checkpoint that stands for a run, for evaluation, generation and export; null where there is none. */
-  checkpoint(run: Run): string | null;
   /** Marks runs that a dead process left running. */
   recover(): void;
 }
@@ -144,41 +96,19 @@ export function createRunService(
   models: ModelService,
   datasets: DatasetService,
 ): RunService {
-  const { database, emit } = context;
-  const curves = createCurveReader(database);
-  const removal = createRunRemoval(context, {
-    onDeleted: (runId) => curves.forget(runId),
-    bringBack: (run) => bringBackParts(run, { models, datasets }),
-  });
+  const { database, emit, trash } = context;
+  const stored = createStoredRuns(context, (run) => bringBackParts(run, { models, datasets }));
+  const { get, refuseTakenName } = stored;
   const waiters = new Map<string, Waiter>();
   const queue = createRunQueue(context, take, (runId) => get(runId));
   let turn: RunTurn | null = null;
-  const probe = createProbe(context.engine);
   const refuse: RunService['refuseWhatDoesNotFit'] = (wanted) =>
-    refuseWhatDoesNotFit({ context, datasets, probe }, wanted);
+    refuseWhatDoesNotFit({ context, datasets }, wanted);
 
-  const get = (reference: string): Run => {
-    const run = findRun(database, context.project, reference);
-    if (!run)
-      throw missing(
-        'run',
-        reference,
-        listRuns(database, context.project).map(({ name }) => name),
-      );
-    return run;
-  };
-  const refuseTakenName = (project: string, name: string): void => {
-    if (findRun(database, project, name))
-      throw new StudioError(
-        'name_taken',
-        `There is already a run "${name}".`,
-        `Choose another name, or continue it with: train --resume ${name}`,
-      );
-  };
   const refuseBusy = (run: Run): void => {
     if (turn?.runId === run.id)
       throw new StudioError(
-        'usage',
+        'busy',
         `The run "${run.name}" is running.`,
         'Wait for its end, or stop it first.',
       );
@@ -194,7 +124,7 @@ export function createRunService(
   /** Forgets the metrics after the checkpoint from which a run goes on: it writes them anew. */
   const goBackTo = (runId: string, step: number): void => {
     dropMetricsAfter(context.writable(), runId, step);
-    curves.forget(runId);
+    stored.forgetCurves(runId);
   };
 
   /** What could not be written of the ends of runs: tried again until it can be. */
@@ -218,7 +148,7 @@ export function createRunService(
   async function take(runId: string): Promise<void> {
     const waiter = waiters.get(runId);
     try {
-      const parts = { context, models, datasets, probe, save, goBackTo, writeLater };
+      const parts = { context, models, datasets, save, goBackTo, writeLater };
       turn = beginTurn(parts, get(runId), waiter?.watch);
       // Awaited whether or not anybody waits: nobody does for a run that an earlier process left.
       const ended = await turn.ended;
@@ -317,26 +247,8 @@ export function createRunService(
   }
 
   return {
+    ...stored,
     queue,
-    list: () => listRuns(database, context.project),
-    slice: (request) => sliceRuns(database, context.project, request),
-    get,
-    checkpoint: (run) => chosenCheckpoint(context, run),
-    curves: (reference, query = {}) => curves.read(get(reference).id, query),
-    sparklines: (runIds, points) =>
-      Object.fromEntries(
-        runIds
-          .map((id) => [id, readSparkline(database, id, points)] as const)
-          .filter(([, values]) => values.length > 0),
-      ),
-    router: (reference, limit) => readRouterRecords(database, get(reference).id, limit),
-    routerModule(reference, site) {
-      const run = get(reference);
-      const folder = latestCheckpoint(context, run.id);
-      return folder === null ? null : describeRouterModule(folder, run.config.adapter, site);
-    },
-    samples: (reference, query) => readSamples(database, get(reference).id, query),
-    logs: (reference, query) => readLogs(database, get(reference).id, query),
 
     async start({ name, model: modelReference, dataset: datasetReference, config, force = false }, watch) {
       const model = await models.getOrAdd(modelReference);
@@ -353,7 +265,7 @@ export function createRunService(
       const run = get(reference);
       if (isWaiting(database, run.id))
         throw new StudioError(
-          'usage',
+          'busy',
           `The run "${run.name}" waits in the queue already.`,
           'Move it to the front, to have it start next.',
         );
@@ -373,8 +285,6 @@ export function createRunService(
       return started.map(({ run, ended }) => ({ run: get(run.id), ended }));
     },
 
-    checkpoints: (reference) => describeCheckpoints(context, get(reference).id),
-
     branch(reference, request, watch) {
       const parent = get(reference);
       refuseTakenName(parent.project, request.name);
@@ -393,29 +303,14 @@ export function createRunService(
       await turn?.ended;
     },
 
-    annotate(reference, { name, notes, tags }) {
-      const run = get(reference);
-      if (name !== undefined && name !== run.name) refuseTakenName(run.project, name);
-      const annotated = {
-        ...run,
-        name: name ?? run.name,
-        notes: notes ?? run.notes,
-        tags: tags ? [...new Set(tags)] : run.tags,
-      };
-      annotateRun(context.writable(), run.id, annotated);
-      emit({ type: 'run', run: annotated });
-      return annotated;
-    },
-
     remove(reference) {
       const run = get(reference);
       refuseBusy(run);
       // One that waits is brought back as one that was taken out.
       if (queue.takeOut(run.id)) settle(takenOut(run, 'stop'));
-      removal.remove(run);
+      trash.put('runs', run.id);
+      emit({ type: 'run.removed', runId: run.id });
     },
-    restore: (id) => removal.restore(id),
-    freedBytes: (reference) => removal.freedBytes(get(reference)),
 
     recover() {
       const left = [
@@ -427,3 +322,30 @@ export function createRunService(
     },
   };
 }
+
+export const runHandlers = (runs: RunService) =>
+  ({
+    ...storedRunHandlers(runs),
+    'runs.start': async (input) => (await runs.start(input)).run,
+    'runs.resume': async ({ run }) => (await runs.resume(run)).run,
+    'runs.branch': ({ run, ...request }) => runs.branch(run, request).run,
+    'runs.pause': ({ run }) => runs.pause(run),
+    'runs.queue': () => runs.queue.state(),
+    'runs.move': ({ run, before }) => {
+      runs.queue.move(runs.get(run).id, before === null ? null : runs.get(before).id);
+      return runs.queue.state();
+    },
+    'runs.hold': ({ isHeld }) => {
+      runs.queue.hold(isHeld);
+      return runs.queue.state();
+    },
+    'runs.suspend': async () => {
+      await runs.suspend();
+      return {};
+    },
+    'runs.stop': ({ run, save }) => runs.stop(run, { save }),
+    'runs.remove': ({ run }) => {
+      runs.remove(run);
+      return {};
+    },
+  }) satisfies Partial<ProcedureHandlers>;

@@ -1,31 +1,14 @@
 import { Worker } from 'node:worker_threads';
 import type { Example, Model } from '../../contract/entities.ts';
-import { StudioError, type PlainError } from '../../contract/errors.ts';
+import { StudioError } from '../../contract/errors.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
 import type { TokenRow } from '../../formats/files/tokenFile.ts';
-import type { Tokenizer } from '../../formats/model/tokenizer.ts';
-import { cancelled } from '../models/modelImport.ts';
+import { cancelled } from '../machine/disk.ts';
+import type { ThreadAnswer, ThreadRequest, TokenizerFacts, TokenizerWork } from './tokenizerWork.ts';
 import { createTextClock, watchTextClock, type StalledText } from './textClock.ts';
-
-/** What a model's tokenizer is like. */
-export type TokenizerFacts = Pick<Tokenizer, 'vocabularySize' | 'bosId' | 'eosId'>;
 
 /** Whose tokenizer; errors call it by the name. */
 export type TokenizerOwner = Pick<Model, 'name' | 'folder'>;
-
-export type TokenizerWork =
-  | { kind: 'tokenize'; folder: string; text: string; specialTokens: boolean }
-  | { kind: 'encode'; folder: string; texts: readonly string[] }
-  | { kind: 'examples'; folder: string; examples: readonly Example[] }
-  | { kind: 'facts'; folder: string };
-
-export interface ThreadRequest {
-  id: number;
-  work: TokenizerWork;
-}
-
-export type ThreadAnswer =
-  { id: number; value: unknown; error: null } | { id: number; value: null; error: PlainError };
 
 /** A text is cut in milliseconds and a large vocabulary read in a second or two; what takes longer does not end. */
 const patienceMs = 10_000;

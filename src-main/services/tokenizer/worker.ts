@@ -1,72 +1,15 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { toPlainError } from '../../contract/errors.ts';
-import type { TokenPiece } from '../../contract/modelLibrary.ts';
-import { tokenizeExample } from '../../data/tokenize.ts';
-import { loadTokenizer, withModelEnd, type Tokenizer } from '../../formats/model/tokenizer.ts';
-import { beginText, type TextClock } from './textClock.ts';
-import type { ThreadAnswer, ThreadRequest, TokenizerWork } from './tokenizerThread.ts';
+import type { TextClock } from './textClock.ts';
+import { doTokenizerWork, type ThreadAnswer, type ThreadRequest } from './tokenizerWork.ts';
 
-/**
- * Entry of the thread in which tokenizers are loaded and run. The last one is kept: a person tries several texts, a job
- * has many.
- */
-let last: { key: string; tokenizer: Tokenizer } | null = null;
+/** Entry of the thread in which tokenizers are loaded and run. */
 const clock = workerData as TextClock;
-
-function load(folder: string): Tokenizer {
-  beginText(clock, null);
-  const path = join(folder, 'tokenizer.json');
-  const key = `${path} ${statSync(path, { throwIfNoEntry: false })?.mtimeMs}`;
-  if (last?.key !== key) last = { key, tokenizer: loadTokenizer(folder) };
-  return last.tokenizer;
-}
-
-function result(work: TokenizerWork): unknown {
-  const tokenizer = load(work.folder);
-  switch (work.kind) {
-    case 'tokenize':
-      beginText(clock, work.text.length);
-      return tokenPieces(tokenizer, work.text, work.specialTokens);
-    case 'encode':
-      return work.texts.map((text) => {
-        beginText(clock, text.length);
-        return tokenizer.encode(text, { specialTokens: true });
-      });
-    case 'examples': {
-      const ended = withModelEnd(tokenizer, work.folder);
-      return work.examples.map((example) => {
-        beginText(clock, example.prompt.length + example.answer.length);
-        return tokenizeExample(ended, example, true);
-      });
-    }
-    case 'facts': {
-      const { vocabularySize, bosId, eosId } = tokenizer;
-      return { vocabularySize, bosId, eosId };
-    }
-  }
-}
-
-/** A text as the pieces that a tokenizer cuts it into. */
-function tokenPieces(tokenizer: Tokenizer, text: string, specialTokens: boolean): TokenPiece[] {
-  const ids = tokenizer.encode(text, { specialTokens });
-  return ids.map((id, i) => {
-    const entry = tokenizer.entryOf(id) ?? '';
-    const alone = tokenizer.decode([id]);
-    if (alone === '') return { id, text: entry, entry, isSpecial: true };
-    // A decoder drops the space at a text's begin: what a token adds is seen behind the one before it.
-    const before = i === 0 ? '' : tokenizer.decode([ids[i - 1]!]);
-    const both = i === 0 ? alone : tokenizer.decode([ids[i - 1]!, id]);
-    const added = both.startsWith(before) && before !== '' ? both.slice(before.length) : alone;
-    return { id, text: added === '' || added.includes('\uFFFD') ? entry : added, entry, isSpecial: false };
-  });
-}
 
 parentPort!.on('message', ({ id, work }: ThreadRequest) => {
   let answer: ThreadAnswer;
   try {
-    answer = { id, value: result(work), error: null };
+    answer = { id, value: doTokenizerWork(clock, work), error: null };
   } catch (error) {
     answer = { id, value: null, error: toPlainError(error) };
   }

@@ -5,6 +5,7 @@ import { StudioError } from '../../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import type { EngineHost } from '../../../src-main/engine/process/supervisor.ts';
 import { examine } from '../../../src-main/services/machine/doctor.ts';
+import { createEngineProbe } from '../../../src-main/services/machine/engineProbe.ts';
 import { readLoad } from '../../../src-main/services/machine/machine.ts';
 import { progressOf, repairRuntime } from '../../../src-main/services/machine/repair.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
@@ -91,7 +92,7 @@ it('reports a runtime that is missing as what the repair is for, and opens all t
       ),
     }),
   } as unknown as EngineHost;
-  const report = await examine(temporaryFolder(), engine);
+  const report = await examine(temporaryFolder(), createEngineProbe(engine));
   expect(report).toMatchObject({ ok: false, device: null });
   expect(report.checks.filter(({ repairable }) => repairable).map(({ name }) => name)).toContain(
     'tensorflow',

@@ -99,7 +99,7 @@ it('is cancelled, and refuses what no run could do', async () => {
   const probe = core.forecasts.probe({ ...given, config: config(), steps: 100 }, controller.signal);
   await expect(
     core.forecasts.probe({ ...given, config: config(), steps: 2 }, neverAborted),
-  ).rejects.toMatchObject({ code: 'usage' });
+  ).rejects.toMatchObject({ code: 'busy' });
   setTimeout(() => controller.abort(), 500);
   await expect(probe).rejects.toMatchObject({ code: 'cancelled' });
   await expect(

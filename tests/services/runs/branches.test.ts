@@ -36,8 +36,8 @@ const curves = (name: string) => {
 };
 const stateOf = (run: Run) => checkpointFiles(core.runs.checkpoint(run)!);
 
-it('lists what is kept, with its size, its held-out loss and which is the best', () => {
-  const listed = core.runs.checkpoints('parent');
+it('lists what is kept, with its size, its held-out loss and which is the best', async () => {
+  const listed = await core.runs.checkpoints('parent');
   expect(listed.map(({ step }) => step)).toEqual([10, 20]);
   expect(listed[0]!.bytes).toBeGreaterThan(1000);
   const evals = new Map(core.runs.curves('parent').evals.map(({ step, loss }) => [step, loss]));

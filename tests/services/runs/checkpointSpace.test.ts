@@ -8,7 +8,7 @@ import { createCore } from '../../../src-main/core/createCore.ts';
 import { listCheckpoints } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { writeGeneratedDataset } from '../../../src-main/services/projects/generatedModel.ts';
-import { folderBytes } from '../../../src-main/services/machine/folderBytes.ts';
+import { filesIn, totalBytes } from '../../../src-main/services/machine/disk.ts';
 import { smallDisk } from '../../support/smallDisk.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
@@ -32,7 +32,7 @@ it.each(kinds)('foresees the bytes of a checkpoint of %s', async (_, config) => 
     name.endsWith('.safetensors'),
   );
   expect(weights).toHaveLength(2);
-  const bytes = folderBytes(checkpoint!);
+  const bytes = totalBytes(await filesIn(checkpoint!));
   expect(bytes).toBeGreaterThan(each);
   expect(bytes).toBeLessThan(each + 60_000);
 });

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
-import type { EngineEvent } from '../../../src-main/engine/process/protocol.ts';
+import type { EngineEvent } from '../../../src-main/engine/protocol.ts';
 import type { ServiceContext } from '../../../src-main/services/context.ts';
-import { createRunRecorder } from '../../../src-main/services/runs/runRecorder.ts';
+import { createRunRecorder, levelOf } from '../../../src-main/services/runs/runRecorder.ts';
 import { openWritable } from '../../../src-main/store/database.ts';
 import { appendSteps, emptyColumns } from '../../../src-main/store/metrics.ts';
 import { ensureProject } from '../../../src-main/store/projects.ts';
@@ -104,4 +104,17 @@ it('tells the end of a run that cannot be written, and leaves the writing for la
   later[0]!();
   expect(stored()).toMatchObject({ state: 'failed', step: 3000, error: { code: 'disk_full' } });
   expect(written()).toEqual(steps);
+});
+
+it.each([
+  ['2026-11-25 01:02:03.456789: W tensorflow/core/framework/op.cc:1] odd', 'warning'],
+  ['2026-11-25 01:02:03.456789: I tensorflow/core/util/port.cc:1] an error is no error here', 'info'],
+  ['2026-11-25 01:02:03.456789: F tensorflow/core/x.cc:1] check failed', 'error'],
+  ['W0000 00:00:1795571914.504377   14374 port.cc:153] an old driver', 'warning'],
+  ['I0000 00:00:1795571914.504377   14374 port.cc:153] oneDNN custom operations are on.', 'info'],
+  ['TypeError: x is not a function', 'error'],
+  ['(node:12) Warning: deprecated', 'warning'],
+  ['step 12 of 40', 'info'],
+] as const)('knows how grave a line is: %s', (line, level) => {
+  expect(levelOf(line)).toBe(level);
 });

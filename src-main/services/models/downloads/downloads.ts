@@ -2,13 +2,14 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model } from '../../../contract/entities.ts';
 import { StudioError, toPlainError, type PlainError } from '../../../contract/errors.ts';
+import type { ProcedureHandlers } from '../../../contract/procedures.ts';
 import type { Download } from '../../../contract/modelLibrary.ts';
 import { models as modelTable } from '../../../store/library.ts';
 import { byteProgress, endProgress } from '../../byteProgress.ts';
 import { missing, newId, type ServiceContext } from '../../context.ts';
 import type { HubService } from '../hub/hub.ts';
 import { openHubFile } from '../hub/hubFile.ts';
-import { cancelled, checkFreeSpace } from '../modelImport.ts';
+import { cancelled, checkFreeSpace } from '../../machine/disk.ts';
 import type { ModelService } from '../models.ts';
 import {
   downloadedFiles,
@@ -248,3 +249,16 @@ export function createDownloadService(
     },
   };
 }
+
+/** What callers ask of them. */
+export const downloadHandlers = (downloads: DownloadService) =>
+  ({
+    'models.downloads': () => downloads.list(),
+    'models.download': async (input, { signal }) => (await downloads.start(input, signal)).download,
+    'models.cancelDownload': ({ download }) => downloads.cancel(download),
+    'models.resumeDownload': ({ download }) => downloads.resume(download).download,
+    'models.discardDownload': async ({ download }) => {
+      await downloads.discard(download);
+      return {};
+    },
+  }) satisfies Partial<ProcedureHandlers>;

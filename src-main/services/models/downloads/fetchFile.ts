@@ -8,7 +8,7 @@ import { syncFolder } from '../../../formats/files/atomicFile.ts';
 import { invalidAnswer } from '../hub/hubErrors.ts';
 import type { RemoteFile } from '../hub/hubFile.ts';
 import type { ListedFile } from '../hub/repository.ts';
-import { cancelled, partsOf, writeAll } from '../modelImport.ts';
+import { cancelled, partsOfFile, writeAll } from '../../machine/disk.ts';
 
 /** Waits before a broken connection is tried again; each part that comes begins the row anew. */
 const retryDelaysMs = [1000, 2000, 5000, 15_000];
@@ -103,7 +103,7 @@ async function receive({ file, openFrom, onBytes, signal }: FileToFetch, partial
 async function hashOf(path: string, file: ListedFile, signal: AbortSignal): Promise<string> {
   const hash: Hash =
     file.sha256 !== null ? createHash('sha256') : createHash('sha1').update(`blob ${file.sizeBytes}\0`);
-  for await (const part of partsOf(path, signal)) hash.update(part);
+  for await (const part of partsOfFile(path, signal, 'The download')) hash.update(part);
   return hash.digest('hex');
 }
 

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { models } from '../../../store/library.ts';
 import type { HubModel, HubPreview, HubStatus } from '../../../contract/modelLibrary.ts';
+import type { ProcedureHandlers } from '../../../contract/procedures.ts';
 import type { ServiceContext } from '../../context.ts';
-import { freeBytes } from '../modelImport.ts';
+import { freeBytes } from '../../machine/disk.ts';
 import { hubAccess, type HubAccess } from './hubRequest.ts';
 import { findToken, keepToken } from './hubToken.ts';
 import { planDownload, type Plan } from './preview.ts';
@@ -54,3 +55,12 @@ export function createHubService({ paths, database }: ServiceContext): HubServic
     },
   };
 }
+
+/** What callers ask of them. */
+export const hubHandlers = (hub: HubService) =>
+  ({
+    'hub.status': () => hub.status(),
+    'hub.setToken': ({ token }) => hub.setToken(token),
+    'hub.search': ({ query, limit }, { signal }) => hub.search(query, limit, signal),
+    'hub.preview': ({ repository, revision }, { signal }) => hub.preview(repository, revision, signal),
+  }) satisfies Partial<ProcedureHandlers>;

@@ -1,5 +1,5 @@
 import { StudioError } from '../../../contract/errors.ts';
-import { cancelled } from '../modelImport.ts';
+import { cancelled } from '../../machine/disk.ts';
 import { invalidAnswer, statusError, switchedOff, unreachable } from './hubErrors.ts';
 import type { HubToken } from './hubToken.ts';
 

@@ -1,15 +1,8 @@
 import { Worker } from 'node:worker_threads';
-import { StudioError, type PlainError } from '../../../contract/errors.ts';
+import { StudioError } from '../../../contract/errors.ts';
 import type { TensorHistogram } from '../../../contract/modelLibrary.ts';
-import { cancelled } from '../modelImport.ts';
-
-export interface HistogramRequest {
-  folder: string;
-  tensor: string;
-}
-
-export type HistogramAnswer =
-  { histogram: TensorHistogram; error: null } | { histogram: null; error: PlainError };
+import { cancelled } from '../../machine/disk.ts';
+import type { HistogramAnswer, HistogramRequest } from './worker.ts';
 
 /**
  * Counts a tensor's values in a thread of its own: an embedding has gigabytes.

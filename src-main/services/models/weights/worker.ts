@@ -1,8 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { toPlainError } from '../../../contract/errors.ts';
+import { toPlainError, type PlainError } from '../../../contract/errors.ts';
+import type { TensorHistogram } from '../../../contract/modelLibrary.ts';
 import { tensorHistogram } from '../../../formats/model/tensorHistogram.ts';
 import { WeightFolder } from '../../../formats/model/weightFolder.ts';
-import type { HistogramAnswer, HistogramRequest } from './histogram.ts';
+
+export interface HistogramRequest {
+  folder: string;
+  tensor: string;
+}
+
+export type HistogramAnswer =
+  { histogram: TensorHistogram; error: null } | { histogram: null; error: PlainError };
 
 /** Entry of a thread that reads one tensor and ends. */
 const { folder, tensor } = workerData as HistogramRequest;

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { openWritable, type WritableDatabase } from '../../src-main/store/database.ts';
-import { writeMetrics } from '../../src-main/store/metrics.ts';
+import { readSparkline, writeMetrics } from '../../src-main/store/metrics.ts';
 import { ensureProject } from '../../src-main/store/projects.ts';
 import { insertRun } from '../../src-main/store/runs.ts';
-import { readSparkline } from '../../src-main/store/sparklines.ts';
+
 import { sampleRun } from '../support/sampleRun.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
