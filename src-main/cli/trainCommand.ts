@@ -53,6 +53,8 @@ export async function trainCommand(args: readonly string[], command: CommandCont
   await withCore(command, values, 'write', async ({ runs }, output) => {
     if (file.ignored.length > 0) output.progress(`Ignored in the file: ${file.ignored.join(', ')}`);
     const watch = createWatcher(output);
+    if (resumed !== undefined && runs.get(resumed).resumesAnew)
+      output.progress('The run has kept no checkpoint: it begins anew, with the same seed.');
     const { run, ended } = config
       ? await runs.start(
           {

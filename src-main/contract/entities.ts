@@ -201,8 +201,10 @@ export const runSchema = z.object({
   forecast: runForecastSchema.nullable().default(null),
   measured: runMeasurementSchema.nullable().default(null),
   error: plainErrorSchema.nullable(),
-  /** True where `resume` can go on: from a complete checkpoint, or from the start where no step was done. */
+  /** True where `resume` can go on: from a complete checkpoint, or from the start. */
   resumable: z.boolean(),
+  /** Where it can be resumed: it has kept no checkpoint, and begins anew with the same seed. */
+  resumesAnew: z.boolean().default(false),
   /** The run and the step from whose checkpoint it was branched; that run may be gone. */
   parent: z.object({ runId: id, step: z.number().int() }).nullable().default(null),
   createdAt: time,

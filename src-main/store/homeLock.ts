@@ -1,44 +1,44 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { StudioError } from '../contract/errors.ts';
 
 /**
- * Makes this process the only writer of a data folder. A lock whose process is gone is taken over.
+ * Makes this process the only writer of a data folder. The lock is SQLite's own on a database that holds nothing: the
+ * operating system frees it when the process ends, however it ends, also where nobody has collected the dead process or
+ * another one has got its id.
  * @returns a function that gives the lock back
  * @throws StudioError home_locked with the process id
  */
 export function lockHome(home: string): () => void {
   mkdirSync(home, { recursive: true });
-  const path = join(home, 'studio.lock');
-  for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      writeFileSync(path, String(process.pid), { flag: 'wx' });
-      return () => rmSync(path, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const owner = Number(readFileSync(path, 'utf8'));
-    if (isAlive(owner))
-      throw new StudioError(
-        'home_locked',
-        `Another studio (process ${owner}) is using the data folder ${home}.`,
-        'Close it, or use its window; or choose another data folder with --home DIR.',
-      );
-    rmSync(path, { force: true });
+  // Says who has the lock; it locks nothing.
+  const owner = join(home, 'studio.lock');
+  const lock = new Sqlite(join(home, 'studio-lock.db'), { timeout: 0 });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+    writeFileSync(owner, String(process.pid));
+  } catch (error) {
+    lock.close();
+    if (!String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY')) throw error;
+    throw new StudioError(
+      'home_locked',
+      `Another studio (process ${ownerIn(owner)}) is using the data folder ${home}.`,
+      'Close it, or use its window; or choose another data folder with --home DIR.',
+      { cause: error },
+    );
   }
-  throw new StudioError(
-    'home_locked',
-    `The data folder ${home} is being opened by another studio.`,
-    'Try again.',
-  );
+  return () => {
+    rmSync(owner, { force: true });
+    lock.close();
+  };
 }
 
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
+function ownerIn(path: string): string {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return readFileSync(path, 'utf8') || 'unknown';
+  } catch {
+    // It is ending, or has only begun.
+    return 'unknown';
   }
 }

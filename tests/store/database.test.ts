@@ -1,9 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { migrations, openReadable, openWritable } from '../../src-main/store/database.ts';
 import type { Migration } from '../../src-main/store/migrations/migration.ts';
-import { lockHome } from '../../src-main/store/homeLock.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 it('makes a database in WAL mode with full synchronisation and foreign keys', () => {
@@ -46,14 +44,4 @@ it('refuses a database from the future and migrations out of order', () => {
   expect(() =>
     openWritable(join(temporaryFolder(), 'x.db'), [{ version: 2, apply: () => undefined }]),
   ).toThrow(/out of order/);
-});
-
-it('a data folder has one owner; the lock of a dead process is taken over', () => {
-  const home = temporaryFolder();
-  const unlock = lockHome(home);
-  expect(() => lockHome(home)).toThrow(new RegExp(`process ${process.pid}`));
-  unlock();
-  mkdirSync(home, { recursive: true });
-  writeFileSync(join(home, 'studio.lock'), '4194304999');
-  lockHome(home)();
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { StudioError } from '../../contract/errors.ts';
 import { syncFolder, writeFileAtomic } from '../../formats/files/atomicFile.ts';
-import { checkpointName, listCheckpoints } from '../../formats/checkpoint/checkpointFolder.ts';
+import { checkpointName, listCheckpoints, partialName } from '../../formats/checkpoint/checkpointFolder.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { SafetensorsFile, writeSafetensors, type TensorToWrite } from '../../formats/files/safetensors.ts';
 import { progressSchema, type Progress } from './progress.ts';
@@ -34,9 +34,8 @@ export function writeCheckpoint(
   optimizer: readonly TensorToWrite[],
 ): string {
   const { progress, fingerprint, keep } = state;
-  const name = checkpointName(progress.step);
-  const final = join(folder, name);
-  const temporary = join(folder, `.${name}.${process.pid}.partial`);
+  const final = join(folder, checkpointName(progress.step));
+  const temporary = join(folder, partialName(progress.step));
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });
   try {

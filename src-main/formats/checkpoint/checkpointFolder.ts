@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Method } from '../../contract/training.ts';
 
@@ -26,4 +26,16 @@ export function listCheckpoints(folder: string): string[] {
  */
 export function trainedFolder(checkpoint: string, method: Method): string {
   return join(checkpoint, method === 'full' ? 'model' : 'adapter');
+}
+
+/** Name under which a process writes a checkpoint until it is complete. */
+export function partialName(step: number): string {
+  return `.${checkpointName(step)}.${process.pid}.partial`;
+}
+
+/** Deletes what processes left behind that died while they wrote a checkpoint. */
+export function clearPartialCheckpoints(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder))
+    if (name.endsWith('.partial')) rmSync(join(folder, name), { recursive: true, force: true });
 }

@@ -170,7 +170,7 @@ export function createStudyService(
       const study = get(reference);
       const left = study.runs.flatMap(({ runId }): Run[] => {
         const run = findRun(database, study.project, runId);
-        return run && (run.state === 'queued' || run.resumable) ? [run] : [];
+        return run && run.state !== 'running' && (run.state === 'queued' || run.resumable) ? [run] : [];
       });
       const started = runs.resumeTogether(left, watch);
       return { study, started };

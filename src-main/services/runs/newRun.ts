@@ -65,6 +65,7 @@ export function newRun(
     measured: null,
     error: null,
     resumable: false,
+    resumesAnew: false,
     parent: null,
     createdAt: new Date().toISOString(),
     startedAt: null,

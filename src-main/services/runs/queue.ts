@@ -16,8 +16,15 @@ import type { ServiceContext } from '../context.ts';
  */
 export interface RunQueue {
   state(): Queue;
-  /** @param record what is written with them, or not at all where one of both fails */
-  add(runIds: readonly string[], place: 'first' | 'last', record?: () => void): void;
+  /**
+   * @param with.record writes what is stored with them, or not at all where one of both fails
+   * @param with.tell is called once both are stored, and before the first of them can have its turn
+   */
+  add(
+    runIds: readonly string[],
+    place: 'first' | 'last',
+    { record, tell }: { record: () => void; tell: () => void },
+  ): void;
   /** @returns false where it does not wait (any more) */
   takeOut(runId: string): boolean;
   /** Puts a waiting run in front of another, or at the end (null). @throws StudioError busy where it does not wait */
@@ -92,7 +99,7 @@ export function createRunQueue(
 
   return {
     state,
-    add(runIds, place, record = () => undefined) {
+    add(runIds, place, { record, tell: tellRuns }) {
       const database = context.writable();
       database.writable.transaction(() => {
         record();
@@ -100,6 +107,7 @@ export function createRunQueue(
           enqueueRun(database, runId, place);
       })();
       for (const runId of runIds) own.add(runId);
+      tellRuns();
       tell();
       advance();
     },

@@ -99,6 +99,8 @@ export function beginTurn(
         foresee: (steps) => foresee(context, { model, config: run.config, data, steps, gpu }),
         later: (write) => parts.writeLater(run.id, write),
       });
+      if (resumeFrom === null && initial.startedAt !== null)
+        recorder.onLog(`no checkpoint was kept: the run begins anew with the same seed (${run.config.seed})`);
       job = context.engine.start(
         {
           kind: 'train',

@@ -5,11 +5,12 @@ import type { Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { TrainConfig } from '../../contract/training.ts';
+import { clearPartialCheckpoints } from '../../formats/checkpoint/checkpointFolder.ts';
 import type { EngineEvent } from '../../engine/protocol.ts';
 import type { WritableDatabase } from '../../store/database.ts';
 import { dropMetricsAfter } from '../../store/metrics.ts';
 import { ensureProject } from '../../store/projects.ts';
-import { isWaiting } from '../../store/queue.ts';
+import { dequeueRun, isWaiting } from '../../store/queue.ts';
 import { insertRun, runsInState, updateRun } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
@@ -59,10 +60,13 @@ export interface RunService extends StoredRuns {
   startTogether(runs: readonly Run[], options?: TogetherOptions): StartedRun[];
   /** Asks before trainings are started that need more memory than there is. @throws StudioError does_not_fit */
   refuseWhatDoesNotFit(wanted: readonly WantedTraining[]): Promise<void>;
-  /** Puts a run that ended before its last step at the front of the queue. */
+  /**
+   * Puts a run that ended before its last step at the front of the queue; one that has kept no checkpoint begins anew.
+   */
   resume(reference: string, watch?: Watch, changes?: Partial<TrainConfig>): Promise<StartedRun>;
   /**
    * Puts runs at the front of the queue in their order: those that wait, and those that ended before their last step.
+   * One that runs is left alone. Where one cannot go on, nothing changes.
    */
   resumeTogether(runs: readonly Run[], watch?: (run: Run) => Watch): StartedRun[];
   /**
@@ -84,6 +88,14 @@ export interface RunService extends StoredRuns {
 /** Between two attempts to write the end of a run, where a full disk, say, does not allow it. */
 const writeAgainMs = 5000;
 
+/**
+ * Whether a run without a checkpoint may train its first steps once more: one that was killed may; who stopped one and
+ * kept nothing did not want it.
+ */
+function mayBeginAnew({ step, state }: Run): boolean {
+  return step === 0 || state !== 'stopped';
+}
+
 /** Whoever started a run and waits for its end. */
 interface Waiter {
   watch: Watch | undefined;
@@ -96,7 +108,7 @@ export function createRunService(
   models: ModelService,
   datasets: DatasetService,
 ): RunService {
-  const { database, emit, trash } = context;
+  const { paths, database, emit, trash } = context;
   const stored = createStoredRuns(context, (run) => bringBackParts(run, { models, datasets }));
   const { get, refuseTakenName } = stored;
   const waiters = new Map<string, Waiter>();
@@ -113,12 +125,18 @@ export function createRunService(
         'Wait for its end, or stop it first.',
       );
   };
+  /** Writes the run's record. @returns what was written */
+  const store = (run: Run): Run => {
+    const hasEnded = ['paused', 'stopped', 'interrupted', 'failed'].includes(run.state);
+    const hasCheckpoint = latestCheckpoint(context, run.id) !== null;
+    const resumesAnew = hasEnded && !hasCheckpoint && mayBeginAnew(run);
+    const resumable = run.state !== 'done' && (hasCheckpoint || resumesAnew);
+    return updateRun(context.writable(), { ...run, resumable, resumesAnew });
+  };
   const save = (run: Run): Run => {
-    const hasStart = run.step === 0 && ['paused', 'stopped', 'interrupted', 'failed'].includes(run.state);
-    const resumable = run.state !== 'done' && (hasStart || latestCheckpoint(context, run.id) !== null);
-    const stored = updateRun(context.writable(), { ...run, resumable });
-    emit({ type: 'run', run: stored });
-    return stored;
+    const written = store(run);
+    emit({ type: 'run', run: written });
+    return written;
   };
 
   /** Forgets the metrics after the checkpoint from which a run goes on: it writes them anew. */
@@ -162,10 +180,34 @@ export function createRunService(
     }
   }
 
-  function enqueue(run: Run, place: 'first' | 'last', watch: Watch | undefined): StartedRun {
-    const ended = awaited(run, watch);
-    queue.add([run.id], place);
-    return { run: get(run.id), ended };
+  /**
+   * Puts runs into the queue in their order and writes what is recorded with it, or does nothing of both.
+   * @param watch gives what sees the engine's events of each
+   */
+  function enqueue(
+    runs: readonly Run[],
+    place: 'first' | 'last',
+    record: () => void,
+    watch: ((run: Run) => Watch) | undefined,
+  ): StartedRun[] {
+    const before = new Map(waiters);
+    const started = runs.map((run) => ({ id: run.id, ended: awaited(run, watch?.(run)) }));
+    const ids = started.map(({ id }) => id);
+    const tell = () => {
+      for (const id of ids) {
+        // Who waited for its turn so far hears that it is another's now.
+        before.get(id)?.resolve(get(id));
+        emit({ type: 'run', run: get(id) });
+      }
+    };
+    try {
+      queue.add(ids, place, { record, tell });
+    } catch (error) {
+      for (const id of ids) waiters.delete(id);
+      for (const [id, waiter] of before) waiters.set(id, waiter);
+      throw error;
+    }
+    return started.map(({ id, ended }) => ({ run: get(id), ended }));
   }
 
   /** The end of a run that is about to be queued. */
@@ -178,7 +220,6 @@ export function createRunService(
 
   function startTogether(runs: readonly Run[], { watch, record }: TogetherOptions = {}): StartedRun[] {
     for (const { project, name } of runs) refuseTakenName(project, name);
-    const started = runs.map((run) => ({ run, ended: awaited(run, watch?.(run)) }));
     const write = () => {
       const writable = context.writable();
       for (const run of runs) {
@@ -186,24 +227,14 @@ export function createRunService(
         insertRun(writable, run);
       }
       record?.(writable);
-      for (const run of runs) emit({ type: 'run', run });
     };
-    try {
-      queue.add(
-        runs.map(({ id }) => id),
-        'last',
-        write,
-      );
-    } catch (error) {
-      for (const { id } of runs) waiters.delete(id);
-      throw error;
-    }
-    return started.map(({ run, ended }) => ({ run: get(run.id), ended }));
+    return enqueue(runs, 'last', write, watch);
   }
 
   /**
-   * A run that ended before its last step, queued again. @throws StudioError not_found, config_invalid, usage where it
-   * runs
+   * A run that ended before its last step, as it is queued again; nothing is written yet. Without a checkpoint it begins
+   * anew, with the same seed.
+   * @throws StudioError not_found, config_invalid, busy where it runs, no_checkpoint where it was stopped without one
    */
   function readyToGoOn({ id }: Run, changes: Partial<TrainConfig> = {}): Run {
     writeNow(id);
@@ -211,12 +242,10 @@ export function createRunService(
     refuseBusy(run);
     partsOf(run, { models, datasets });
     const checkpoint = latestCheckpoint(context, run.id);
-    // Without a checkpoint a run can only start anew, which loses nothing where no step was done: pivots that were
-    // found are cached.
-    if (run.step > 0 && checkpoint === null)
+    if (checkpoint === null && !mayBeginAnew(run))
       throw new StudioError(
-        'not_found',
-        `The run "${run.name}" has no checkpoint to resume from.`,
+        'no_checkpoint',
+        `The run "${run.name}" was stopped without a checkpoint to resume from.`,
         'Start a new run with the same configuration.',
       );
     const config = checkpoint
@@ -224,7 +253,10 @@ export function createRunService(
       : { ...run.config, ...changes };
     checkOptions(config);
     if (config.maxSteps !== null) checkSchedule(config, config.maxSteps);
-    return save({ ...run, config, state: 'queued', error: null, endReason: null, endedAt: null });
+    const queued: Run = { ...run, config, state: 'queued', error: null, endReason: null, endedAt: null };
+    return checkpoint
+      ? queued
+      : { ...queued, step: 0, lastLoss: null, lastHeldOutLoss: null, best: null, skippedSteps: 0 };
   }
 
   const takenOut = (run: Run, how: Ending): Run =>
@@ -269,20 +301,22 @@ export function createRunService(
           `The run "${run.name}" waits in the queue already.`,
           'Move it to the front, to have it start next.',
         );
-      return enqueue(readyToGoOn(run, changes), 'first', watch);
+      const ready = readyToGoOn(run, changes);
+      return enqueue([ready], 'first', () => void store(ready), watch && (() => watch))[0]!;
     },
 
     resumeTogether(runs, watch) {
-      const ready = runs.map((run) => {
-        if (!queue.takeOut(run.id)) return readyToGoOn(run);
-        return settle(run);
-      });
-      const started = ready.map((run) => ({ run, ended: awaited(run, watch?.(run)) }));
-      queue.add(
-        ready.map(({ id }) => id),
-        'first',
-      );
-      return started.map(({ run, ended }) => ({ run: get(run.id), ended }));
+      // All are checked before any is changed.
+      const ready = runs
+        .filter(({ id }) => turn?.runId !== id)
+        .map((run) => (isWaiting(database, run.id) ? run : readyToGoOn(run)));
+      const record = () => {
+        for (const run of ready) {
+          dequeueRun(context.writable(), run.id);
+          store(run);
+        }
+      };
+      return enqueue(ready, 'first', record, watch);
     },
 
     branch(reference, request, watch) {
@@ -290,8 +324,7 @@ export function createRunService(
       refuseTakenName(parent.project, request.name);
       partsOf(parent, { models, datasets });
       const run = createBranch(context, parent, request);
-      save(run);
-      return enqueue(run, 'last', watch);
+      return enqueue([run], 'last', () => void store(run), watch && (() => watch))[0]!;
     },
 
     stop: (reference, { save: isKept }) => end(reference, isKept ? 'stop' : 'discard'),
@@ -318,7 +351,10 @@ export function createRunService(
         // Older studios said this of a run in preparation, too.
         ...runsInState(database, 'queued').filter(({ id }) => !isWaiting(database, id)),
       ];
-      for (const run of left) save({ ...run, state: 'interrupted', endedAt: new Date().toISOString() });
+      for (const run of left) {
+        clearPartialCheckpoints(paths.runCheckpoints(run.id));
+        save({ ...run, state: 'interrupted', endedAt: new Date().toISOString() });
+      }
     },
   };
 }
