@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
+import { lockHome } from '../../src-main/store/homeLock.ts';
 import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { studio, type CommandResult } from '../support/commandLine.ts';
 import { spoiltModel, spoiltText } from '../support/spoiltModel.ts';
@@ -401,8 +402,9 @@ describe('refuses, with exit codes and the one error form', () => {
 
   it('a second studio on the same data folder, while lists can still be read', async () => {
     const locked = temporaryFolder();
-    writeFileSync(join(locked, 'studio.lock'), String(process.pid));
+    const unlock = lockHome(locked);
     const refused = await studio(['models', 'add', tinyLlama, '--home', locked, '--json']);
+    unlock();
     expect(json(refused)).toMatchObject({
       error: { code: 'home_locked', message: expect.stringContaining(String(process.pid)) as string },
     });
