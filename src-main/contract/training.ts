@@ -159,7 +159,7 @@ export const trainConfigSchema = z.object({
   heldOutRows: z.number().int().min(0).default(64),
   /** Steps between evaluations; 0: only at the end. */
   evalEvery: z.number().int().min(0).default(0),
-  /** Steps between checkpoints; 0: only at the end. */
+  /** Steps between checkpoints; 0: none by steps. One is due every ten minutes besides, and at the end. */
   checkpointEvery: z.number().int().min(0).default(50),
   /** Training ends after so many evaluations without a lower held-out loss; null: never early. */
   earlyStoppingPatience: z.number().int().min(1).nullable().default(null),

@@ -23,3 +23,11 @@ export function stepCount(
   if (packing || trainRows === null) return null;
   return Math.max(1, Math.ceil(epochs * Math.ceil(trainRows / (batch * accumulate))));
 }
+
+/** A checkpoint is due after so long, whatever the number of steps: a run that is killed loses no more. */
+export const checkpointEveryMs = 10 * 60_000;
+
+/** How many of the latest checkpoints a run keeps, besides the best one. */
+export function keptCheckpoints({ checkpointEvery }: Pick<TrainConfig, 'checkpointEvery'>): number {
+  return checkpointEvery > 0 ? 2 : 1;
+}

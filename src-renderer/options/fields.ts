@@ -228,7 +228,8 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
   },
   checkpointEvery: {
     label: 'Save steps',
-    definition: 'Steps between checkpoints; 0: only at the end.',
+    definition:
+      'Steps between checkpoints; 0: none by steps. One is written every ten minutes besides, and at the end.',
     unit: 'steps',
   },
   samples: {

@@ -1,4 +1,5 @@
 import type { TrainConfig } from '../../contract/training.ts';
+import { keptCheckpoints } from '../../options/steps.ts';
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { optimizerBytes } from './memory.ts';
@@ -7,7 +8,7 @@ import { optimizerBytes } from './memory.ts';
 export interface CheckpointDisk {
   /** Bytes of one: the adapter, or after full fine-tuning the whole model in f32, and the optimizer's state. */
   each: number;
-  /** So many lie on the disk at the same time: the latest two, the best, and the one that is being written. */
+  /** So many lie on the disk at the same time: the latest, the best, and the one that is being written. */
   atOnce: number;
   bytes: number;
 }
@@ -20,7 +21,6 @@ export function checkpointDisk(shape: ModelShape, config: TrainConfig): Checkpoi
   const count = countParameters(shape, config.adapter);
   const trained = config.adapter.method === 'full' ? 4 * count.base : count.adapterBytes.f32;
   const each = trained + optimizerBytes(config, count.trainable);
-  // Without an interval the one at the end is the only one.
-  const atOnce = config.checkpointEvery > 0 ? 3 + (config.keepBest ? 1 : 0) : 1;
+  const atOnce = keptCheckpoints(config) + 1 + (config.keepBest ? 1 : 0);
   return { each, atOnce, bytes: each * atOnce };
 }

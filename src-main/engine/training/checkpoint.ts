@@ -20,20 +20,18 @@ const stateSchema = progressSchema.extend({
   weightsSha256: z.string().optional(),
 });
 
-/** How many of the latest checkpoints a run keeps, besides the best one. */
-const keptLatest = 2;
-
 /**
- * @param state `keep`: the step of a checkpoint that stays, however many later ones there are
+ * @param state.kept so many of the latest stay
+ * @param state.keep the step of a checkpoint that stays, however many later ones there are
  * @param writeTrained writes `adapter/` or `model/` into a folder. @returns the hash of the weights of the latter
  */
 export function writeCheckpoint(
   folder: string,
-  state: { progress: Progress; fingerprint: string; keep?: number | undefined },
+  state: { progress: Progress; fingerprint: string; kept: number; keep?: number | undefined },
   writeTrained: (folder: string) => string | undefined,
   optimizer: readonly TensorToWrite[],
 ): string {
-  const { progress, fingerprint, keep } = state;
+  const { progress, fingerprint, kept, keep } = state;
   const final = join(folder, checkpointName(progress.step));
   const temporary = join(folder, partialName(progress.step));
   rmSync(temporary, { recursive: true, force: true });
@@ -52,9 +50,9 @@ export function writeCheckpoint(
     rmSync(temporary, { recursive: true, force: true });
     throw error;
   }
-  const kept = keep === undefined ? null : join(folder, checkpointName(keep));
-  for (const old of listCheckpoints(folder).slice(0, -keptLatest))
-    if (old !== kept) rmSync(old, { recursive: true, force: true });
+  const best = keep === undefined ? null : join(folder, checkpointName(keep));
+  for (const old of listCheckpoints(folder).slice(0, -kept))
+    if (old !== best) rmSync(old, { recursive: true, force: true });
   return final;
 }
 

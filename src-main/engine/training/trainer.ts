@@ -26,6 +26,7 @@ import {
   type Progress,
 } from './progress.ts';
 import { checkSchedule, learningRate } from '../../options/schedule.ts';
+import { checkpointEveryMs } from '../../options/steps.ts';
 import { createSampler, readPrompts, sampling, samplingSize } from './samples.ts';
 import { checkTasks } from '../model/taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';
@@ -177,8 +178,10 @@ async function steps(
   /** As it was after the last step that changed anything: parameters are still the same. */
   let lastUpdated = start;
   let saved = request.resumeFrom ? { step: start.step, folder: request.resumeFrom } : null;
+  let savedAt = performance.now();
   const save = (what: Progress) => {
     if (saved?.step !== what.step) saved = { step: what.step, folder: parts.save(what) };
+    savedAt = performance.now();
   };
   const end = (outcome: TrainResult['outcome']): TrainResult => ({
     outcome,
@@ -253,7 +256,8 @@ async function steps(
     const every = config.samples?.every;
     if (isLast || (every === 0 ? isEvaluated : isDue(step, every ?? 0))) await parts.sample(step);
     const isBest = config.keepBest && progress.best?.step === step;
-    if (isLast || isBest || isDue(step, config.checkpointEvery)) save(progress);
+    const isLate = performance.now() - savedAt >= checkpointEveryMs;
+    if (isLast || isBest || isLate || isDue(step, config.checkpointEvery)) save(progress);
   }
   return end('done');
 }

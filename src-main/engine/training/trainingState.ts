@@ -13,6 +13,7 @@ import { openCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { prepareAdapter } from './prepareAdapter.ts';
 import { startOfRun, type Progress } from './progress.ts';
 import { keptParameters, type TrainingGraph } from './trainingGraph.ts';
+import { keptCheckpoints } from '../../options/steps.ts';
 
 /** A run's state in the session: how it starts, comes back from a checkpoint and goes into one. */
 export interface TrainingState {
@@ -94,7 +95,12 @@ export function saveState(state: TrainingState, progress: Progress): string {
   const { config } = request;
   const folder = writeCheckpoint(
     request.checkpointFolder,
-    { progress, fingerprint: fingerprintOf(state), keep: config.keepBest ? progress.best?.step : undefined },
+    {
+      progress,
+      fingerprint: fingerprintOf(state),
+      kept: keptCheckpoints(config),
+      keep: config.keepBest ? progress.best?.step : undefined,
+    },
     (place) => (model.trainsBase ? writeModel(state, place) : writeAdapter(state, place)),
     graph.state.map((variable) => ({
       name: variable.name,

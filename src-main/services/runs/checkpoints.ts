@@ -44,7 +44,7 @@ export async function checkCheckpointSpace(
   throw new StudioError(
     'disk_full',
     `The run's checkpoints need ${inGigabytes(bytes)} (${atOnce} of ${inGigabytes(each)} at a time); ${inGigabytes(free)} are free at ${paths.home}.`,
-    'Free some space, choose another data folder with --home DIR, or set --checkpoint-every 0 for one checkpoint at the end only.',
+    'Free some space, choose another data folder with --home DIR, or set --checkpoint-every 0, which keeps one checkpoint less.',
   );
 }
 

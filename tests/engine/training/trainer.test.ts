@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { listCheckpoints } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -108,4 +108,21 @@ it('refuses to resume with another configuration', async () => {
   await expect(
     trainTiny({ config: { ...lora, batch: 2, maxSteps: 4 }, folder, resumeFrom: result.checkpoint }),
   ).rejects.toMatchObject({ code: 'config_invalid' });
+});
+
+it('writes a checkpoint every ten minutes, whatever the number of steps, and keeps the latest', async () => {
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+  const folder = temporaryFolder();
+  const { events } = await trainTiny({
+    config: { ...lora, maxSteps: 8, checkpointEvery: 0 },
+    folder,
+    stopOn(event) {
+      if (event.type === 'step') now += 4 * 60_000;
+      return false;
+    },
+  });
+  clock.mockRestore();
+  expect(events.flatMap((event) => (event.type === 'checkpoint' ? [event.step] : []))).toEqual([3, 6, 8]);
+  expect(listCheckpoints(join(folder, 'checkpoints'))).toHaveLength(1);
 });
