@@ -116,7 +116,12 @@ export function beginTurn(
       );
       return await job.result.then(
         (result) => recorder.finish(result, asked),
-        (error: unknown) => (killing.signal.aborted ? recorder.abandon() : recorder.fail(error)),
+        (error: unknown) => {
+          if (killing.signal.aborted) return recorder.abandon();
+          // The engine ended with the studio, whose next start finds the run interrupted.
+          if (toPlainError(error).code === 'cancelled') throw error;
+          return recorder.fail(error);
+        },
       );
     } catch (error) {
       if (job !== null) throw error;

@@ -4,8 +4,7 @@ import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
-import { neverAborted, openTestCore } from '../../support/core.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { neverAborted, openTrainingCore } from '../../support/core.ts';
 
 const config = (rest: Partial<TrainConfigInput> = {}) =>
   trainConfigSchema.parse({
@@ -20,10 +19,8 @@ const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));
 
 async function openCore() {
-  const { core, dataFile } = openTestCore();
+  const { core } = await openTrainingCore();
   open.push(core);
-  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
-  await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
   const events: StudioEvent[] = [];
   core.events.subscribe(null, ({ event }) => events.push(event));
   return { core, events };

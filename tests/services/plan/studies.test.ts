@@ -3,9 +3,8 @@ import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import type { StudyQuestion } from '../../../src-main/contract/studies.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
-import { openTestCore } from '../../support/core.ts';
+import { openTestCore, openTrainingCore } from '../../support/core.ts';
 import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
 
 const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));
@@ -26,10 +25,8 @@ const question = (config: Partial<TrainConfigInput> = {}, seeds = [0, 1]): Study
 });
 
 async function openCore() {
-  const { core, home, dataFile } = openTestCore();
+  const { core, home } = await openTrainingCore();
   open.push(core);
-  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
-  await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
   const events: StudioEvent[] = [];
   core.events.subscribe(null, ({ event }) => events.push(event));
   return { core, home, events };

@@ -2,8 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
-import { openTestCore } from '../../support/core.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { openTrainingCore } from '../../support/core.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'lora', rank: 4, alpha: 8 },
@@ -16,10 +15,7 @@ let core: Core;
 const events: StudioEvent[] = [];
 
 beforeAll(async () => {
-  let dataFile;
-  ({ core, dataFile } = openTestCore());
-  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
-  await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
+  ({ core } = await openTrainingCore());
   core.events.subscribe(null, ({ event }) => events.push(event));
 });
 afterAll(() => core.close());

@@ -4,8 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runSchema, type Run } from '../../../src-main/contract/entities.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
-import { neverAborted, openTestCore } from '../../support/core.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { neverAborted, openTrainingCore } from '../../support/core.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'lora', rank: 8, alpha: 16 },
@@ -26,10 +25,7 @@ let home: string;
 let run: Run;
 
 beforeAll(async () => {
-  let dataFile;
-  ({ core, home, dataFile } = openTestCore());
-  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
-  await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
+  ({ core, home } = await openTrainingCore());
   run = await (await core.runs.start({ name: 'best', model: 'tiny', dataset: 'sums', config })).ended;
 });
 afterAll(() => core.close());

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
-import { openTestCore } from '../../support/core.ts';
-import { checkpointFiles, tinyLlama } from '../../support/trainingRun.ts';
+import { openTrainingCore } from '../../support/core.ts';
+import { checkpointFiles } from '../../support/trainingRun.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'idlora', rank: 4, alpha: 8, clusters: 2, dropout: 0.1 },
@@ -22,10 +22,7 @@ let core: Core;
 let home: string;
 let parent: Run;
 beforeAll(async () => {
-  let dataFile;
-  ({ core, home, dataFile } = openTestCore());
-  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
-  await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
+  ({ core, home } = await openTrainingCore());
   parent = await (await core.runs.start({ name: 'parent', model: 'tiny', dataset: 'sums', config })).ended;
 });
 afterAll(() => core.close());

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
-import type { Core } from '../../../src-main/core/createCore.ts';
+import { createCore, type Core } from '../../../src-main/core/createCore.ts';
 import type { EngineEvent } from '../../../src-main/engine/protocol.ts';
 import { checkpointStep } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
-import { openTestCore } from '../../support/core.ts';
-import { checkpointFiles, tinyLlama } from '../../support/trainingRun.ts';
+import { openTrainingCore } from '../../support/core.ts';
+import { checkpointFiles } from '../../support/trainingRun.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'idlora', rank: 4, alpha: 8, clusters: 2, dropout: 0.1 },
@@ -20,11 +20,9 @@ const config = trainConfigSchema.parse({
 });
 
 let core: Core;
+let home: string;
 beforeAll(async () => {
-  let dataFile;
-  ({ core, dataFile } = openTestCore());
-  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
-  await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
+  ({ core, home } = await openTrainingCore());
 });
 afterAll(() => core.close());
 
@@ -88,7 +86,7 @@ it('stops without saving: nothing is kept to go on from', async () => {
   });
   const discarded = await ended;
   expect(discarded).toMatchObject({ state: 'stopped', resumable: false });
-  await expect(core.runs.resume('discarded')).rejects.toMatchObject({ code: 'not_found' });
+  await expect(core.runs.resume('discarded')).rejects.toMatchObject({ code: 'no_checkpoint' });
   expect(core.runs.checkpoint(discarded)).toBeNull();
 });
 
@@ -113,4 +111,26 @@ it('refuses to resume with what its checkpoint depends on, by name, and stays as
   });
   expect(core.runs.get('fixed')).toEqual(paused);
   expect((await (await core.runs.resume('fixed', undefined, { maxSteps: 10 })).ended).step).toBe(10);
+});
+
+it('a run that was killed before its first checkpoint begins anew, says so, and equals an uninterrupted one', async () => {
+  const whole = core.runs.get('whole');
+  await new Promise<void>((resolve) => {
+    void start('killed', (event) => {
+      if (event.type === 'step' && event.step === 5) resolve();
+    });
+  });
+  core.close();
+  core = createCore({ home, project: 'default', mode: 'write' });
+  expect(core.runs.get('killed')).toMatchObject({ state: 'interrupted', resumable: true, resumesAnew: true });
+  const resumed = await core.runs.resume('killed');
+  expect(resumed.run).toMatchObject({ step: 0, best: null, lastLoss: null });
+  const end = await resumed.ended;
+  expect(end).toMatchObject({ state: 'done', step: 24, resumesAnew: false });
+  expect(losses('killed')).toEqual(losses('whole'));
+  expect(state(end)).toEqual(state(whole));
+  const { lines } = core.runs.logs('killed', { limit: 100 });
+  expect(lines.map(({ line }) => line)).toContainEqual(
+    expect.stringMatching(/begins anew with the same seed/),
+  );
 });

@@ -3,8 +3,8 @@ import type { Run } from '../../../src-main/contract/entities.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
-import { openTestCore } from '../../support/core.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { openTrainingCore } from '../../support/core.ts';
+import { sampleRun } from '../../support/sampleRun.ts';
 
 const config = (rest: Partial<TrainConfigInput> = {}) =>
   trainConfigSchema.parse({
@@ -19,10 +19,8 @@ const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));
 
 async function openCore() {
-  const { core, home, dataFile } = openTestCore();
+  const { core, home } = await openTrainingCore();
   open.push(core);
-  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
-  await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
   const events: StudioEvent[] = [];
   core.events.subscribe(null, ({ event }) => events.push(event));
   const start = (name: string, rest: Partial<TrainConfigInput> = {}) =>
@@ -210,4 +208,54 @@ it('is one for all projects: a run goes on and the next begins while another pro
   });
   expect((await ends(a, b, c)).map(({ state }) => state)).toEqual(['done', 'done', 'done']);
   expect(core.runs.list().map(({ id }) => id)).toEqual([c.run.id]);
+});
+
+it('resumes together what waits and what ended, around the run that trains, or nothing of it', async () => {
+  const { core, events, start } = await openCore();
+  const a = await start('a', { maxSteps: 400 });
+  const b = await start('b');
+  const c = await start('c');
+  const d = await start('d');
+  await core.runs.stop('d', { save: true });
+  const runs = (...names: string[]) => names.map((name) => core.runs.get(name));
+  core.runs.queue.hold(true);
+  core.runs.queue.begin();
+  await expect
+    .poll(() => a.run.id === core.runs.queue.state().running?.id && core.runs.get('a').step)
+    .toBeGreaterThan(0);
+
+  // One of them cannot go on: all stays as it was.
+  const stuck = { ...sampleRun({ name: 'stuck', state: 'stopped', step: 5 }), modelId: a.run.modelId };
+  const told = events.length;
+  expect(() => core.runs.resumeTogether([...runs('d', 'c'), stuck])).toThrow('stuck');
+  expect(waiting(core)).toEqual(['b', 'c']);
+  expect(states(core, 'd')).toEqual(['stopped']);
+  expect(events.slice(told).filter(({ type }) => type === 'queue')).toEqual([]);
+
+  const started = core.runs.resumeTogether(runs('d', 'a', 'c'));
+  expect(started.map(({ run }) => run.name)).toEqual(['d', 'c']);
+  expect(waiting(core)).toEqual(['d', 'c', 'b']);
+  expect(states(core, 'a', 'b', 'c', 'd')).toEqual(['running', 'queued', 'queued', 'queued']);
+  await core.runs.stop('a', { save: false });
+  core.runs.queue.hold(false);
+  expect((await ends(...started, b, d)).map(({ state }) => state)).toEqual([
+    'done',
+    'done',
+    'done',
+    'stopped',
+  ]);
+  // Who waited for the run's turn so far hears that it was queued anew.
+  expect((await c.ended).state).toBe('queued');
+});
+
+it('tells nobody of runs that could not be stored', async () => {
+  const { core, events } = await openCore();
+  const run = sampleRun({ name: 'never', state: 'queued' });
+  const told = events.length;
+  const record = () => {
+    throw new Error('the disk is full');
+  };
+  expect(() => core.runs.startTogether([run], { record })).toThrow('full');
+  expect(events.slice(told)).toEqual([]);
+  expect(core.runs.list()).toEqual([]);
 });

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
-import { openTestCore } from '../../support/core.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { openTrainingCore } from '../../support/core.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'idlora', rank: 4, alpha: 8, clusters: 2 },
@@ -13,10 +12,7 @@ const config = trainConfigSchema.parse({
 let core: Core;
 
 beforeAll(async () => {
-  let dataFile;
-  ({ core, dataFile } = openTestCore());
-  await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
-  await core.datasets.add({ path: dataFile, name: 'sums', format: 'auto' });
+  ({ core } = await openTrainingCore());
 });
 afterAll(() => core.close());
 
