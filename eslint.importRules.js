@@ -16,6 +16,32 @@ const engineJob = [
   ...['contract', 'methods', 'statistics', 'shape', 'options', 'formats', 'data'],
   ...engine('protocol.ts', 'jobContext.ts', 'seeds.ts', 'runtime'),
 ];
+// A service that reached into the engine would load TensorFlow into the core, which must outlive it.
+const services = {
+  parts: [
+    ...main('contract', 'methods', 'statistics', 'shape', 'options', 'budget', 'formats', 'data', 'evaluation', 'store'),
+    ...main('engine/protocol.ts', 'engine/process/readLines.ts', 'engine/process/supervisor.ts'),
+    // What GPU the pinned TensorFlow can use: known to the set-up alone.
+    'src-main/setup/tensorflow/gpu.mjs',
+  ],
+  packages: ['node', 'zod'],
+};
+/** What all rooms of the services stand on, and the rooms: each may import those before it. */
+const serviceBase = ['context', 'homePaths', 'eventHub', 'byteProgress', 'trash'];
+const serviceOrder = 'machine tokenizer data models projects runs plan evaluations exports'.split(' ');
+const serviceRooms = Object.fromEntries(
+  serviceOrder.map((room, i) => [
+    `src-main/services/${room}`,
+    {
+      parts: [
+        ...services.parts,
+        ...main(...serviceBase.map((name) => `services/${name}.ts`)),
+        ...main(...serviceOrder.slice(0, i).map((name) => `services/${name}`)),
+      ],
+      packages: services.packages,
+    },
+  ]),
+);
 
 /**
  * What each part may import besides itself: other parts (folders or single files), and packages (`node` stands for
@@ -93,27 +119,8 @@ const parts = {
     parts: main(...engineJob, ...engine('graph', 'model', 'adapters', 'inference', 'training', 'bench')),
     packages: ['node'],
   },
-  // A service that reached into the engine would load TensorFlow into the core, which must outlive it.
-  'src-main/services': {
-    parts: main(
-      'contract',
-      'methods',
-      'statistics',
-      'shape',
-      'options',
-      'budget',
-      'formats',
-      'data',
-      'evaluation',
-      'store',
-      'engine/protocol.ts',
-      'engine/process/readLines.ts',
-      'engine/process/supervisor.ts',
-      // What GPU the pinned TensorFlow can use: known to the set-up alone.
-      'setup/tensorflow/gpu.mjs',
-    ),
-    packages: ['node', 'zod'],
-  },
+  'src-main/services': services,
+  ...serviceRooms,
   'src-main/core': { parts: ['src-main'], packages: ['node', 'zod', 'ws', 'sirv'] },
   'src-main/cli': { parts: ['src-main'], packages: ['node', 'zod'] },
   'src-main/cli.ts': { parts: ['src-main'], packages: ['node', 'zod'] },

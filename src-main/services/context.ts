@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import type { ProbeResult } from '../engine/protocol.ts';
 import type { EngineHost } from '../engine/process/supervisor.ts';
 import type { StudioEvent } from '../contract/events.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { ReadableDatabase, WritableDatabase } from '../store/database.ts';
 import type { RemovableKind } from '../store/trash.ts';
 import type { HomePaths } from './homePaths.ts';
-import type { EngineProbe } from './machine/engineProbe.ts';
 
 /** What every service is made from. */
 export interface ServiceContext {
@@ -20,6 +20,14 @@ export interface ServiceContext {
   probe: EngineProbe;
   trash: Trash;
   emit(event: StudioEvent): void;
+}
+
+/** What the engine is. A core asks once: an answer takes a process that loads TensorFlow. */
+export interface EngineProbe {
+  /** The answer that is known; asks where there is none, or the last attempt failed. */
+  ask(): Promise<ProbeResult>;
+  /** Asks once more: a repair may have changed it. */
+  askAnew(): Promise<ProbeResult>;
 }
 
 /**

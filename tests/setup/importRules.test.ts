@@ -258,3 +258,15 @@ describe('the linter grants what each part lives on', () => {
     expect(await refusals(from, targets)).toEqual([]);
   });
 });
+
+it.each([
+  ['machine/new.ts', 'runs/runs.ts', false],
+  ['models/new.ts', 'runs/runs.ts', false],
+  ['runs/new.ts', 'plan/forecasts.ts', false],
+  ['plan/new.ts', 'runs/runs.ts', true],
+  ['exports/new.ts', 'runs/runs.ts', true],
+  ['runs/new.ts', 'context.ts', true],
+])('a room of the services imports only those before it: %s -> %s', async (from, target, isGranted) => {
+  const said = await complaints(`src-main/services/${from}`, `import '../${target}';`);
+  expect(said.length === 0).toBe(isGranted);
+});

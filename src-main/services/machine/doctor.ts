@@ -5,7 +5,7 @@ import { toPlainError } from '../../contract/errors.ts';
 import type { ProbeResult } from '../../engine/protocol.ts';
 import { findGpu } from '../../setup/tensorflow/gpu.mjs';
 import { freeBytes } from './disk.ts';
-import type { EngineProbe } from './engineProbe.ts';
+import type { EngineProbe } from '../context.ts';
 import { readLoad, studioVersion } from './machine.ts';
 
 type Check = DoctorReport['checks'][number];

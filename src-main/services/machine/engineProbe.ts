@@ -1,15 +1,8 @@
 import type { Calibration } from '../../contract/forecast.ts';
 import type { ProbeResult } from '../../engine/protocol.ts';
 import type { EngineHost } from '../../engine/process/supervisor.ts';
+import type { EngineProbe } from '../context.ts';
 import { readLoad } from './machine.ts';
-
-/** What the engine is. A core asks once: an answer takes a process that loads TensorFlow. */
-export interface EngineProbe {
-  /** The answer that is known; asks where there is none, or the last attempt failed. */
-  ask(): Promise<ProbeResult>;
-  /** Asks once more: a repair may have changed it. */
-  askAnew(): Promise<ProbeResult>;
-}
 
 export function createEngineProbe(engine: EngineHost): EngineProbe {
   let known: Promise<ProbeResult> | null = null;

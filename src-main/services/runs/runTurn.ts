@@ -10,7 +10,7 @@ import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { gpuOf } from '../machine/engineProbe.ts';
-import { foresee } from '../plan/forecasts.ts';
+import { foresee } from './runForecast.ts';
 import type { ModelService } from '../models/models.ts';
 import { partsOf } from './runParts.ts';
 import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';

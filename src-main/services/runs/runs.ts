@@ -15,7 +15,7 @@ import { insertRun, runsInState, updateRun } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { ModelService } from '../models/models.ts';
-import { refuseWhatDoesNotFit, type WantedTraining } from '../plan/fit.ts';
+import { refuseWhatDoesNotFit, type WantedTraining } from './fit.ts';
 import { createBranch, type BranchRequest } from './branches.ts';
 import { latestCheckpoint } from './checkpoints.ts';
 import { plannedRun } from './newRun.ts';
@@ -232,8 +232,8 @@ export function createRunService(
   }
 
   /**
-   * A run that ended before its last step, as it is queued again; nothing is written yet. Without a checkpoint it begins
-   * anew, with the same seed.
+   * A run that ended before its last step, as it is queued again; nothing is written yet. Without a checkpoint it
+   * begins anew, with the same seed.
    * @throws StudioError not_found, config_invalid, busy where it runs, no_checkpoint where it was stopped without one
    */
   function readyToGoOn({ id }: Run, changes: Partial<TrainConfig> = {}): Run {

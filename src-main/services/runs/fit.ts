@@ -16,7 +16,7 @@ import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { countRowLengths } from '../data/rowLengths.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
-import { readCalibration } from './forecasts.ts';
+import { readCalibration } from './runForecast.ts';
 
 /** A training that somebody wants to start. */
 export interface WantedTraining {
