@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { StudioError } from '../contract/errors.ts';
 
+/** A process that was killed keeps its lock until the last of its threads has ended. */
+const dyingMs = 1000;
+
 /**
  * Makes this process the only writer of a data folder. The lock is SQLite's own on a database that holds nothing: the
  * operating system frees it when the process ends, however it ends, also where nobody has collected the dead process or
@@ -14,7 +17,7 @@ export function lockHome(home: string): () => void {
   mkdirSync(home, { recursive: true });
   // Says who has the lock; it locks nothing.
   const owner = join(home, 'studio.lock');
-  const lock = new Sqlite(join(home, 'studio-lock.db'), { timeout: 0 });
+  const lock = new Sqlite(join(home, 'studio-lock.db'), { timeout: dyingMs });
   try {
     lock.exec('BEGIN EXCLUSIVE');
     writeFileSync(owner, String(process.pid));
