@@ -86,7 +86,7 @@ export function serveSocket(core: ServedCore, socket: WebSocket): void {
     try {
       served.receive(JSON.parse(String(data)));
     } catch {
-      socket.close(1003);
+      socket.terminate();
     }
   });
   socket.on('close', () => served.close());

@@ -91,7 +91,7 @@ it.each([
   [
     'a call',
     () =>
-      `POST /rpc/studio.doctor HTTP/1.1\r\n${headers}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
+      `POST /rpc/studio.load HTTP/1.1\r\n${headers}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
   ],
   [
     'a call with half its body',
