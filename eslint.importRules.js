@@ -19,7 +19,18 @@ const engineJob = [
 // A service that reached into the engine would load TensorFlow into the core, which must outlive it.
 const services = {
   parts: [
-    ...main('contract', 'methods', 'statistics', 'shape', 'options', 'budget', 'formats', 'data', 'evaluation', 'store'),
+    ...main(
+      'contract',
+      'methods',
+      'statistics',
+      'shape',
+      'options',
+      'budget',
+      'formats',
+      'data',
+      'evaluation',
+      'store',
+    ),
     ...main('engine/protocol.ts', 'engine/process/readLines.ts', 'engine/process/supervisor.ts'),
     // What GPU the pinned TensorFlow can use: known to the set-up alone.
     'src-main/setup/tensorflow/gpu.mjs',
