@@ -1,4 +1,4 @@
-import { StudioError } from '../contract/errors.ts';
+import { impossible } from '../methods/method.ts';
 import type { AdapterConfig, TargetModule } from '../contract/training.ts';
 import type { AdapterMethod, LinearShape, ParameterSpec } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
@@ -112,8 +112,7 @@ export function fullMeasures(base: number): Measures {
 function exact(count: ParameterCount): ParameterCount {
   const { base, trainable, frozenExtra, adapterBytes } = count;
   if ([base, trainable, frozenExtra, adapterBytes.f32].every(Number.isSafeInteger)) return count;
-  throw new StudioError(
-    'config_invalid',
+  throw impossible(
     'The counts go beyond 9,007,199,254,740,991 (2^53 - 1) and would no longer be exact.',
     'Check the sizes of the model; choose a smaller rank, fewer heads or experts.',
   );

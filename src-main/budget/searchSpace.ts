@@ -53,6 +53,7 @@ export function searchLines(
     throw impossible(
       'Patterns of rank or alpha name modules: they cannot be kept while the target modules are sought.',
       'Leave the patterns out, or fix the targets.',
+      ['adapter', Object.keys(rankPattern).length > 0 ? 'rankPattern' : 'alphaPattern'],
     );
   const base = baseParameters(shape);
   const lines: Line[] = [];
@@ -125,7 +126,8 @@ function moduleLines(
 function largestIn(method: AdapterMethod, own: RanklessConfig, group: SiteGroup, isFixed: boolean): number {
   const side = Math.min(group.size.dIn, group.size.dOut);
   try {
-    method.check({ module: group.module, shape: group.size, most: side }, group.own);
+    const rankPath = ['adapter', 'rank'] as const;
+    method.check({ module: group.module, shape: group.size, most: side, rankPath }, group.own);
   } catch (error) {
     if (error instanceof StudioError) return 0;
     throw error;

@@ -1,11 +1,15 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { z } from 'zod';
-import { StudioError } from '../contract/errors.ts';
-import { limitText } from '../options/optionText.ts';
+import { StudioError, type OptionPath } from '../contract/errors.ts';
+import { limitText, optionPath } from '../options/optionText.ts';
 
 /** The call itself is wrong: exit code 2. */
-export function usageError(message: string, remedy = 'See `npm run -s studio -- help`.'): StudioError {
-  return new StudioError('usage', message, remedy);
+export function usageError(
+  message: string,
+  remedy = 'See `npm run -s studio -- help`.',
+  option?: OptionPath,
+): StudioError {
+  return new StudioError('usage', message, remedy, { option });
 }
 
 export type Values = Record<string, string | boolean | string[] | undefined>;
@@ -64,11 +68,15 @@ export function list(values: Values, name: string): string[] | undefined {
     .filter((part) => part !== '');
 }
 
-/** Validates values against a schema; the first problem becomes a usage error that names option and value. */
+/**
+ * Validates values against a schema; the first problem becomes a usage error that names option and value.
+ * @param place of the values in a training configuration, where they are part of one
+ */
 export function check<S extends z.ZodType>(
   schema: S,
   value: unknown,
   optionOf: (path: string) => string,
+  place?: OptionPath,
 ): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -81,7 +89,11 @@ export function check<S extends z.ZodType>(
   );
   const shown = given === undefined ? '' : ` ${JSON.stringify(given)}`;
   const limit = limitText(issue);
-  throw usageError(`${optionOf(path)}${shown}: ${limit.charAt(0).toLowerCase()}${limit.slice(1)}`);
+  throw usageError(
+    `${optionOf(path)}${shown}: ${limit.charAt(0).toLowerCase()}${limit.slice(1)}`,
+    undefined,
+    place && [...place, ...optionPath(issue.path)],
+  );
 }
 
 export function flag(values: Values, name: string): boolean | undefined {

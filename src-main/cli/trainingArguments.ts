@@ -53,19 +53,19 @@ export function givenOptions(values: Values): GivenOptions {
 export function givenRunOptions(values: Values): Record<string, unknown> {
   const { adapter: _, ...run } = nest(givenOptions(values));
   for (const [name, value] of Object.entries(run))
-    check(optionSchema(name as OptionName), value, () => flagOf(name));
+    check(optionSchema(name as OptionName), value, () => flagOf(name), [name]);
   return run;
 }
 
 /** The adapter that the options describe; alpha defaults to twice the rank, as in the paper. */
 export function adapterFrom(given: GivenOptions): AdapterConfig {
-  return check(adapterConfigSchema, withAdapterDefaults(nest(given).adapter), flagOf);
+  return check(adapterConfigSchema, withAdapterDefaults(nest(given).adapter), flagOf, ['adapter']);
 }
 
 /** The whole configuration that the options describe. */
 export function trainConfigFrom(given: GivenOptions): TrainConfig {
   const { adapter, ...run } = nest(given);
-  return check(trainConfigSchema, { adapter: withAdapterDefaults(adapter), ...run }, flagOf);
+  return check(trainConfigSchema, { adapter: withAdapterDefaults(adapter), ...run }, flagOf, []);
 }
 
 /** Full fine-tuning has no rank: it stands as 1 with alpha 1. */

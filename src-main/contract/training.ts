@@ -169,5 +169,10 @@ export const trainConfigSchema = z.object({
   samples: samplesConfigSchema.nullable().default(null),
 });
 export type TrainConfig = z.infer<typeof trainConfigSchema>;
+
+/** Where one option stands in a configuration. */
+export type ConfigPath =
+  | readonly ['adapter', keyof AdapterConfig, ...(string | number)[]]
+  | readonly [Exclude<keyof TrainConfig, 'adapter'>, ...(string | number)[]];
 /** A TrainConfig as typed in by a person: everything with a default may be absent. */
 export type TrainConfigInput = z.input<typeof trainConfigSchema>;

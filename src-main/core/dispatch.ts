@@ -1,5 +1,6 @@
 import { procedures, type ProcedureHandlers, type ProcedureName } from '../contract/procedures.ts';
-import { StudioError, toPlainError } from '../contract/errors.ts';
+import { optionPath } from '../options/optionText.ts';
+import { StudioError, toPlainError, type OptionPath } from '../contract/errors.ts';
 import type { Reply } from '../contract/transport.ts';
 
 /**
@@ -23,6 +24,7 @@ export async function dispatch(
         'usage',
         `${name}: ${issue.path.join('.') || 'the input'}: ${issue.message}.`,
         'Correct the value.',
+        { option: configPath(issue.path) },
       );
     }
     const handler = handlers[name as ProcedureName] as (
@@ -36,4 +38,10 @@ export async function dispatch(
     if (plain.code === 'internal') console.error(error);
     return { ok: false, error: plain };
   }
+}
+
+/** The path inside the training configuration, or the changes of one, that a call brings; else none. */
+function configPath(path: readonly PropertyKey[]): OptionPath | undefined {
+  const at = path.findIndex((part) => part === 'config' || part === 'changes');
+  return at < 0 ? undefined : optionPath(path.slice(at + 1));
 }

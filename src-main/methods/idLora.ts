@@ -76,17 +76,19 @@ export const idLora: AdapterMethod = {
   frozenExtra: ({ dIn }, { rank, clusters }) => clusters * rank * dIn,
   rankStep: ({ boost }) => boost,
   largestRank: ({ dOut }, { clusters, boost }) => Math.floor(dOut / clusters / boost) * boost,
-  check({ module, shape: { dOut }, most }, { rank, clusters, boost }) {
+  check({ module, shape: { dOut }, most, rankPath }, { rank, clusters, boost }) {
     const boosts = divisors(rank).filter((s) => dOut % s === 0);
     if (rank % boost !== 0)
       throw impossible(
         `ID-LoRA cuts the rank into ${boost} equal parts (boost), but rank ${rank} is no multiple of ${boost} (${module}).`,
         `Choose rank ${nearestMultiples(rank, boost)}, or a boost that divides ${rank} (${boosts.join(', ')}).`,
+        rankPath,
       );
     if (dOut % boost !== 0)
       throw impossible(
         `Boost ${boost} does not divide the ${dOut} outputs of ${module}.`,
         `Choose a boost that divides both ${dOut} and rank ${rank} (${boosts.join(', ')}).`,
+        ['adapter', 'boost'],
       );
     if (clusters * rank > dOut) {
       const fewer = Math.floor(dOut / rank);
@@ -97,6 +99,7 @@ export const idLora: AdapterMethod = {
       throw impossible(
         `ID-LoRA needs clusters x rank = ${clusters} x ${rank} = ${clusters * rank} different rows of ${module}, which has ${dOut}.`,
         `Choose ${[...remedies, `modules without ${module}`].join(', or ')}.`,
+        rankPath,
       );
     }
   },

@@ -1,5 +1,5 @@
 import { StudioError } from '../contract/errors.ts';
-import type { AdapterConfig, TargetModule } from '../contract/training.ts';
+import type { AdapterConfig, ConfigPath, TargetModule } from '../contract/training.ts';
 import type { MethodOps } from './ops.ts';
 
 /** Size of a linear module: W is [dOut, dIn]. */
@@ -168,6 +168,8 @@ export interface CheckedModule {
   shape: LinearShape;
   /** Largest rank that all adapted modules admit. */
   most: number;
+  /** The option that sets the module's rank. */
+  rankPath: ConfigPath;
 }
 
 /** Factor of the update: alpha / r, or alpha / sqrt(r) (rsLoRA, Kalajdzievski 2023; PEFT's use_rslora). */
@@ -210,8 +212,12 @@ export function cut<A extends Float32Array | Int32Array>(values: A, count: numbe
   return each(count, (i) => values.subarray(i * size, (i + 1) * size) as A);
 }
 
-export function impossible(message: string, remedy: string): StudioError {
-  return new StudioError('config_invalid', message, remedy);
+/**
+ * A refusal of options that cannot go together, or not on this model.
+ * @param option the one that it concerns, where that is one
+ */
+export function impossible(message: string, remedy: string, option?: ConfigPath): StudioError {
+  return new StudioError('config_invalid', message, remedy, { option });
 }
 
 /** The multiples of `step` around a rank, in words. */

@@ -76,16 +76,18 @@ export const moeLora: AdapterMethod = {
     const most = plainMethod.largestRank(shape);
     return gate === 'task' ? Math.floor(most / experts) * experts : most;
   },
-  check({ module }, { rank, experts, gate, tasks }) {
+  check({ module, rankPath }, { rank, experts, gate, tasks }) {
     if (gate !== 'task' && tasks !== 1)
       throw impossible(
         `${tasks} tasks mean nothing to a gate that sees single tokens.`,
         'Choose the task gate (gate task), or leave the number of tasks at 1.',
+        ['adapter', 'tasks'],
       );
     if (gate === 'task' && rank % experts !== 0)
       throw impossible(
         `The task gate divides the rank among ${experts} experts, but rank ${rank} is no multiple of ${experts} (${module}).`,
         `Choose rank ${nearestMultiples(rank, experts)}, or a number of experts that divides ${rank} (${divisors(rank).join(', ')}).`,
+        rankPath,
       );
   },
   extraProducts({ dIn, dOut }, { rank, experts, gate, tasks }) {

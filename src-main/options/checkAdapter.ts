@@ -1,4 +1,4 @@
-import type { AdapterConfig, TrainConfig } from '../contract/training.ts';
+import type { AdapterConfig, ConfigPath, TrainConfig } from '../contract/training.ts';
 import { adapterSites } from '../shape/adapterSites.ts';
 import { checkOptions } from './checkOptions.ts';
 import { impossible, type CheckedModule, type RanklessConfig } from '../methods/method.ts';
@@ -47,6 +47,7 @@ export function checkSize(shape: ModelShape, adapter: AdapterConfig): void {
       throw impossible(
         `Rank ${own.rank} is larger than the smallest side of ${module}, ${limit}.`,
         `Choose rank ${most} or less, or leave out ${module}.`,
+        place.rankPath,
       );
   }
 }
@@ -56,11 +57,10 @@ function distinctModules(shape: ModelShape, adapter: AdapterConfig) {
   const method = methodOf(adapter);
   if (!method) return [];
   const most = largestRank(shape, adapter);
-  return siteGroups(shape, adapter).map(({ module, size, own }) => ({
-    place: { module, shape: size, most } satisfies CheckedModule,
-    own,
-    method,
-  }));
+  return siteGroups(shape, adapter).map(({ module, size, own }) => {
+    const rankPath: ConfigPath = ['adapter', own.rank === adapter.rank ? 'rank' : 'rankPattern'];
+    return { place: { module, shape: size, most, rankPath } satisfies CheckedModule, own, method };
+  });
 }
 
 /**
@@ -73,20 +73,20 @@ export function checkAdapter(shape: ModelShape, adapter: AdapterConfig): void {
   if (adapter.method === 'full') {
     const { layers, rankPattern, alphaPattern, rankStabilized, dropout } = adapter;
     const targets = modelTargets(shape, adapter.targets);
-    const given = [
-      ...(targets.length < linearModules(shape).length
-        ? [`a choice of modules (${targets.join(', ')})`]
-        : []),
-      ...(layers ? ['a choice of layers'] : []),
-      ...(Object.keys(rankPattern).length > 0 ? ['a rank pattern'] : []),
-      ...(Object.keys(alphaPattern).length > 0 ? ['an alpha pattern'] : []),
-      ...(rankStabilized ? ['rank-stabilized scaling (rslora)'] : []),
-      ...(dropout > 0 ? [`dropout ${dropout}`] : []),
-    ];
-    if (given.length > 0)
+    const given: [keyof AdapterConfig, string][] = [];
+    if (targets.length < linearModules(shape).length)
+      given.push(['targets', `a choice of modules (${targets.join(', ')})`]);
+    if (layers) given.push(['layers', 'a choice of layers']);
+    if (Object.keys(rankPattern).length > 0) given.push(['rankPattern', 'a rank pattern']);
+    if (Object.keys(alphaPattern).length > 0) given.push(['alphaPattern', 'an alpha pattern']);
+    if (rankStabilized) given.push(['rankStabilized', 'rank-stabilized scaling (rslora)']);
+    if (dropout > 0) given.push(['dropout', `dropout ${dropout}`]);
+    const [first, ...others] = given;
+    if (first)
       throw impossible(
-        `Full fine-tuning trains every parameter and has no adapter: ${given.join(', ')} cannot apply.`,
+        `Full fine-tuning trains every parameter and has no adapter: ${given.map(([, text]) => text).join(', ')} cannot apply.`,
         'Leave it out, or choose a method with an adapter, for example lora.',
+        others.length === 0 ? ['adapter', first[0]] : undefined,
       );
     return;
   }

@@ -1,4 +1,4 @@
-import type { TrainConfig } from '../contract/training.ts';
+import type { ConfigPath, TrainConfig } from '../contract/training.ts';
 import { impossible } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
 
@@ -14,50 +14,62 @@ export function checkOptions(config: TrainConfig, data?: { heldOutRows: number }
   const wholeWeight = method ? method.readsWholeWeight : 'Full fine-tuning trains the base';
   if (loadIn8bit && wholeWeight !== null)
     throw impossible(
-      `${wholeWeight}: its weights cannot be kept in 8 bits (loadIn8bit).`,
-      'Set loadIn8bit to false, or choose another method, for example lora.',
+      `${wholeWeight}: its weights cannot be kept in 8 bits.`,
+      'Load the base without 8 bits, or choose another method, for example lora.',
+      ['loadIn8bit'],
     );
   if (loraPlusRatio !== 1 && !method)
     throw impossible(
-      `LoRA+ gives the B matrices a rate of their own (loraPlusRatio ${loraPlusRatio}); full fine-tuning has none.`,
-      'Set the ratio to 1, or choose a method with an adapter, for example lora.',
+      `LoRA+ gives the B matrices a rate of their own, ${loraPlusRatio} times the learning rate; full fine-tuning has none.`,
+      'Set the LoRA+ ratio to 1, or choose a method with an adapter, for example lora.',
+      ['loraPlusRatio'],
     );
   if (momentum !== 0 && optimizer !== 'sgd')
     throw impossible(
-      `momentum ${momentum} belongs to the optimizer "sgd", not to "${optimizer}", which has beta1.`,
+      `Momentum ${momentum} belongs to the optimizer "sgd", not to "${optimizer}", which has beta1.`,
       'Set momentum to 0, or choose the optimizer "sgd".',
+      ['momentum'],
     );
 
-  const needing = [
-    config.earlyStoppingPatience === null
-      ? ''
-      : `early stopping (earlyStoppingPatience ${config.earlyStoppingPatience})`,
-    config.keepBest ? 'keeping the best checkpoint (keepBest true)' : '',
-  ].filter((text) => text !== '');
-  if (needing.length === 0) return;
-  const what = capitalised(needing.join(' and '));
-  const otherwise = 'or leave out earlyStoppingPatience and keepBest';
-  if (config.heldOutFraction === 0)
+  checkHeldOut(config, data);
+}
+
+/** Early stopping and the best checkpoint need a held-out loss on the way. */
+function checkHeldOut(config: TrainConfig, data: { heldOutRows: number } | undefined): void {
+  const { earlyStoppingPatience: patience, keepBest, heldOutFraction, heldOutRows, evalEvery } = config;
+  if (patience === null && !keepBest) return;
+  const early = `arly stopping after ${patience} ${patience === 1 ? 'evaluation' : 'evaluations'}`;
+  const [what, otherwise] =
+    patience === null
+      ? ['Keeping the best checkpoint', 'or do not keep the best checkpoint']
+      : keepBest
+        ? [`E${early}, and keeping the best checkpoint,`, 'or leave out both']
+        : [`E${early}`, 'or leave out early stopping'];
+  const option: ConfigPath = [patience === null ? 'keepBest' : 'earlyStoppingPatience'];
+  if (heldOutFraction === 0)
     throw impossible(
-      `${what} needs held-out rows, but heldOutFraction is 0.`,
-      `Set it to 0.02, ${otherwise}.`,
+      `${what} needs held-out rows, but no share of the rows is held out.`,
+      `Hold out a share of 0.02, ${otherwise}.`,
+      option,
     );
-  if (config.heldOutRows === 0)
-    throw impossible(`${what} needs held-out rows, but heldOutRows is 0.`, `Set it to 64, ${otherwise}.`);
-  if (config.evalEvery === 0) {
+  if (heldOutRows === 0)
+    throw impossible(
+      `${what} needs held-out rows, but 0 of them are to be scored.`,
+      `Score 64 held-out rows, ${otherwise}.`,
+      option,
+    );
+  if (evalEvery === 0) {
     const every = Math.max(1, Math.min(50, Math.floor((config.maxSteps ?? 500) / 10)));
     throw impossible(
-      `${what} needs evaluations on the way, but evalEvery is 0 (only at the end).`,
-      `Set it to ${every}, ${otherwise}.`,
+      `${what} needs evaluations on the way, but there is one only at the end (eval steps 0).`,
+      `Evaluate every ${every} steps, ${otherwise}.`,
+      option,
     );
   }
   if (data?.heldOutRows === 0)
     throw impossible(
-      `${what} needs held-out rows, but heldOutFraction ${config.heldOutFraction} of this dataset leaves none that fits the context.`,
-      `Raise heldOutFraction (0.1, say) or the context, ${otherwise}.`,
+      `${what} needs held-out rows, but a held-out share of ${heldOutFraction} of this dataset leaves none that fits the context.`,
+      `Raise the share (to 0.1, say) or the context, ${otherwise}.`,
+      option,
     );
-}
-
-function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -12,7 +12,8 @@ export function fittingContext(context: number, contextLength: number): number {
   if (context <= contextLength) return context;
   if (context === optionDefaults.context) return contextLength;
   throw impossible(
-    `context ${context} is longer than the model's, which ends after ${contextLength} tokens.`,
-    `Set context to ${contextLength} or less.`,
+    `A context of ${context} tokens is longer than the model's, which ends after ${contextLength}.`,
+    `Set the context to ${contextLength} or less.`,
+    ['context'],
   );
 }

@@ -1,22 +1,74 @@
-import { trainConfigSchema, type TrainConfig } from '../contract/training.ts';
 import { StudioError } from '../contract/errors.ts';
+import { trainConfigSchema, type TrainConfig } from '../contract/training.ts';
 import { impossible } from '../methods/method.ts';
+import { optionPath } from './optionText.ts';
+import {
+  flatten,
+  isAdapterOption,
+  optionDefaults,
+  optionNames,
+  pathOf,
+  type OptionName,
+} from './trainingOptions.ts';
+
+type RunOption = Exclude<keyof TrainConfig, 'adapter'>;
 
 /**
- * A checkpoint's parameters, its optimizer's state and the rows that come next belong to these
- * (engine/training/trainingState.ts).
+ * What a run that goes on from a checkpoint may change. `free`: the option acts on the steps to come. `fixed`: the
+ * checkpoint's parameters, its optimizer's state or the rows that come next belong to it. `presence`: its value is
+ * free, but whether it is above 0 is not. All options of the adapter are fixed.
+ *
+ * The checks below and the fingerprint of a checkpoint (engine/training/trainingState.ts) both read this table.
  */
-const fixedOptions = [
-  'batch',
-  'accumulate',
-  'context',
-  'packing',
-  'seed',
-  'precision',
-  'loadIn8bit',
-  'optimizer',
-  'heldOutFraction',
-] as const satisfies readonly (keyof TrainConfig)[];
+const continuations: Readonly<Record<RunOption, 'free' | 'fixed' | 'presence'>> = {
+  learningRate: 'free',
+  schedule: 'free',
+  warmupSteps: 'free',
+  minLearningRateRatio: 'free',
+  decaySteps: 'free',
+  polynomialPower: 'free',
+  epochs: 'free',
+  maxSteps: 'free',
+  batch: 'fixed',
+  accumulate: 'fixed',
+  context: 'fixed',
+  packing: 'fixed',
+  gradientCheckpointing: 'free',
+  seed: 'fixed',
+  precision: 'fixed',
+  loadIn8bit: 'fixed',
+  optimizer: 'fixed',
+  // Without momentum SGD has no state to go on from.
+  momentum: 'presence',
+  loraPlusRatio: 'free',
+  weightDecay: 'free',
+  beta1: 'free',
+  beta2: 'free',
+  epsilon: 'free',
+  clipNorm: 'free',
+  heldOutFraction: 'fixed',
+  heldOutRows: 'free',
+  evalEvery: 'free',
+  checkpointEvery: 'free',
+  earlyStoppingPatience: 'free',
+  keepBest: 'free',
+  samples: 'free',
+};
+
+/**
+ * What has to stay as it is when a run goes on from a checkpoint. Options at their defaults are left out, so that a
+ * later version with more options finds the same for an old run.
+ */
+export function keptOptions(config: TrainConfig): Partial<Record<OptionName, unknown>> {
+  const flat = flatten(config);
+  const kept: Partial<Record<OptionName, unknown>> = {};
+  for (const name of optionNames) {
+    const continuation = isAdapterOption(name) ? 'fixed' : continuations[name as RunOption];
+    if (continuation === 'free' || isSame(flat[name], optionDefaults[name])) continue;
+    kept[name] = continuation === 'presence' ? Number(flat[name]) > 0 : flat[name];
+  }
+  return kept;
+}
 
 /**
  * The configuration of a run that goes on from a checkpoint with other values.
@@ -31,39 +83,35 @@ export function continuedConfig(
   who: 'A branch' | 'A resumed run',
 ): TrainConfig {
   const unknown = Object.keys(changes).filter((key) => !Object.hasOwn(trainConfigSchema.shape, key));
-  if (unknown.length > 0) throw fixed(who, unknown.join(', '));
+  if (unknown.length > 0) throw fixed(who, unknown.join(', '), []);
   const adapter = { ...config.adapter, ...(changes['adapter'] as object | undefined) };
   const parsed = trainConfigSchema.safeParse({ ...config, ...changes, adapter });
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new StudioError('usage', `${issue.path.join('.')}: ${issue.message}.`, 'Correct the value.');
+    const { path, message } = parsed.error.issues[0]!;
+    throw new StudioError('usage', `${path.join('.')}: ${message}.`, 'Correct the value.', {
+      option: optionPath(path),
+    });
   }
-  const wanted = parsed.data;
-  const changed = [
-    ...differences(
-      config.adapter,
-      wanted.adapter,
-      Object.keys(config.adapter) as (keyof TrainConfig['adapter'])[],
-    ),
-    ...differences(config, wanted, fixedOptions),
-    // Without momentum SGD has no state to go on from, with it one.
-    ...(config.momentum > 0 === wanted.momentum > 0
-      ? []
-      : [`momentum (${config.momentum} to ${wanted.momentum})`]),
-  ];
-  if (changed.length > 0) throw fixed(who, changed.join(', '));
-  return wanted;
+  const [before, after] = [keptOptions(config), keptOptions(parsed.data)];
+  const changed = optionNames.filter((name) => !isSame(before[name], after[name]));
+  if (changed.length > 0) {
+    const [old, wanted] = [flatten(config), flatten(parsed.data)];
+    const texts = changed.map(
+      (name) => `${name} (${JSON.stringify(old[name])} to ${JSON.stringify(wanted[name])})`,
+    );
+    throw fixed(who, texts.join(', '), changed);
+  }
+  return parsed.data;
 }
 
-function differences<T extends object>(before: T, after: T, keys: readonly (keyof T & string)[]): string[] {
-  return keys
-    .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
-    .map((key) => `${key} (${JSON.stringify(before[key])} to ${JSON.stringify(after[key])})`);
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
-function fixed(who: string, what: string): StudioError {
+function fixed(who: string, what: string, [option, ...others]: readonly OptionName[]): StudioError {
   return impossible(
     `${who} cannot change ${what}: the checkpoint’s parameters, its optimizer state and the order of its rows belong to it.`,
     'Start a new run with that value, or change only rates, lengths, evaluation and checkpoints.',
+    option !== undefined && others.length === 0 ? pathOf(option) : undefined,
   );
 }

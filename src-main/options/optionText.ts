@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { OptionPath } from '../contract/errors.ts';
 import { targetModules, type TargetModule } from '../contract/training.ts';
 import { optionDeclarations, optionSchema, type OptionName } from './trainingOptions.ts';
 
@@ -124,6 +125,11 @@ export function limitText(issue: z.core.$ZodIssue): string {
     default:
       return issue.message;
   }
+}
+
+/** The path of a schema's complaint as errors carry it. */
+export function optionPath(path: readonly PropertyKey[]): OptionPath {
+  return path.map((part) => (typeof part === 'symbol' ? String(part) : part));
 }
 
 const typeTexts: Readonly<Record<string, string>> = {

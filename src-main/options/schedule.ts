@@ -1,5 +1,5 @@
-import { StudioError } from '../contract/errors.ts';
 import type { Schedule, TrainConfig } from '../contract/training.ts';
+import { impossible } from '../methods/method.ts';
 
 type Rates = Pick<
   TrainConfig,
@@ -58,22 +58,22 @@ export function checkSchedule(config: Rates, totalSteps: number): void {
   const { schedule, warmupSteps } = config;
   const decay = decayStepsOf(config, totalSteps);
   if (warmupSteps > 0 && warmupSteps >= totalSteps)
-    throw new StudioError(
-      'config_invalid',
-      `warmupSteps ${warmupSteps} is as long as the run, which has ${steps(totalSteps)}: its learning rate would never reach ${config.learningRate}.`,
-      `Set warmupSteps to ${totalSteps - 1} or less (a tenth, ${Math.floor(totalSteps / 10)}, is usual), or train for longer.`,
+    throw impossible(
+      `A warm-up of ${steps(warmupSteps)} is as long as the run, which has ${steps(totalSteps)}: its learning rate would never reach ${config.learningRate}.`,
+      `Set the warm-up steps to ${totalSteps - 1} or less (a tenth, ${Math.floor(totalSteps / 10)}, is usual), or train for longer.`,
+      ['warmupSteps'],
     );
   if (schedule === 'warmup_stable_decay' && warmupSteps + decay > totalSteps)
-    throw new StudioError(
-      'config_invalid',
+    throw impossible(
       `The schedule warmup_stable_decay needs ${warmupSteps} warm-up and ${decay} decay steps, but the run has ${totalSteps}.`,
-      `Set decaySteps to ${totalSteps - warmupSteps} or less.`,
+      `Set the decay steps to ${totalSteps - warmupSteps} or less.`,
+      ['decaySteps'],
     );
   if (schedule === 'polynomial' && polynomialEndRatio(config) > 1)
-    throw new StudioError(
-      'config_invalid',
+    throw impossible(
       `The schedule polynomial falls to a rate of ${polynomialEnd}, which is above the learning rate ${config.learningRate}.`,
-      'Raise the learning rate, or set minLearningRateRatio (0, say).',
+      'Raise the learning rate, or set a lowest rate as a share of it (0, say).',
+      ['minLearningRateRatio'],
     );
 }
 

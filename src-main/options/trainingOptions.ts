@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import type { OptionPath } from '../contract/errors.ts';
 import {
   adapterConfigSchema,
   trainConfigSchema,
   type AdapterConfig,
+  type ConfigPath,
   type TrainConfig,
 } from '../contract/training.ts';
 
@@ -133,6 +135,17 @@ const adapterNames = Object.keys(adapterConfigSchema.shape);
 /** Whether an option belongs to the adapter. */
 export function isAdapterOption(name: string): name is keyof AdapterConfig {
   return adapterNames.includes(name);
+}
+
+/** Where an option stands in a configuration. */
+export function pathOf(name: OptionName): ConfigPath {
+  return isAdapterOption(name) ? ['adapter', name] : [name as Exclude<OptionName, keyof AdapterConfig>];
+}
+
+/** The option that a path leads to: ['adapter', 'rankPattern', 'q_proj'] is rankPattern; null where it is none. */
+export function optionAt([first, second]: OptionPath): OptionName | null {
+  const name = first === 'adapter' ? second : first;
+  return optionNames.find((known) => known === name) ?? null;
 }
 
 /** The schema of one option's value. */

@@ -1,5 +1,5 @@
-import { StudioError } from '../contract/errors.ts';
 import type { AdapterConfig, TargetModule } from '../contract/training.ts';
+import { impossible } from '../methods/method.ts';
 import type { ModelShape } from './modelShape.ts';
 import { compilePatternMap } from './modulePatterns.ts';
 import { modelTargets } from './targets.ts';
@@ -45,8 +45,8 @@ export function adapterSites<A extends AdapterPlacement>(
   checkPlacement(layers, adapter);
   const targets = modelTargets(shape, adapter.targets);
   const patterns = {
-    rank: compilePatternMap(adapter.rankPattern ?? {}),
-    alpha: compilePatternMap(adapter.alphaPattern ?? {}),
+    rank: compilePatternMap(adapter.rankPattern ?? {}, 'rankPattern'),
+    alpha: compilePatternMap(adapter.alphaPattern ?? {}, 'alphaPattern'),
   };
   const adapted = adapter.layers && new Set(adapter.layers);
   const chosen = adapter.paths && new Set(adapter.paths);
@@ -62,13 +62,13 @@ export function adapterSites<A extends AdapterPlacement>(
         const own = { ...(rank && { rank: rank.value }), ...(alpha && { alpha: alpha.value }) };
         sites.push({ site, adapter: rank || alpha ? { ...adapter, ...own } : adapter });
       }
-  for (const [kind, entries] of Object.entries(patterns)) {
-    const unused = entries.find(({ fits }) => !sites.some(({ site }) => fits(modulePath(site))));
+  for (const kind of ['rank', 'alpha'] as const) {
+    const unused = patterns[kind].find(({ fits }) => !sites.some(({ site }) => fits(modulePath(site))));
     if (unused)
-      throw new StudioError(
-        'config_invalid',
+      throw impossible(
         `The ${kind} pattern "${unused.key}" fits no adapted module.`,
         `Adapted are ${adapter.targets.join(', ')} at paths like ${modulePath(sites[0]!.site)}: correct the pattern, or leave it out.`,
+        ['adapter', `${kind}Pattern`, unused.key],
       );
   }
   return sites;
@@ -77,12 +77,12 @@ export function adapterSites<A extends AdapterPlacement>(
 function checkPlacement(layers: number, adapter: AdapterPlacement): void {
   const missing = adapter.layers?.find((layer) => layer >= layers);
   if (missing !== undefined)
-    throw new StudioError(
-      'config_invalid',
+    throw impossible(
       `Layer ${missing} does not exist: the model has ${layers} layers.`,
       `Choose layers from 0 to ${layers - 1}.`,
+      ['adapter', 'layers'],
     );
   const twice = adapter.targets.find((module, i) => adapter.targets.indexOf(module) !== i);
   if (twice !== undefined)
-    throw new StudioError('config_invalid', `The module ${twice} is named twice.`, 'Name each module once.');
+    throw impossible(`The module ${twice} is named twice.`, 'Name each module once.', ['adapter', 'targets']);
 }

@@ -1,4 +1,6 @@
-import { StudioError } from '../contract/errors.ts';
+import type { StudioError } from '../contract/errors.ts';
+import type { ConfigPath } from '../contract/training.ts';
+import { impossible } from '../methods/method.ts';
 
 /** Part of a parsed pattern. */
 type Part =
@@ -29,10 +31,10 @@ const maxMapLength = 64 * 1024;
  *
  * @throws StudioError config_invalid with what is not understood
  */
-export function compileModulePattern(key: string): ModulePattern {
+export function compileModulePattern(key: string, option?: ConfigPath): ModulePattern {
   const characters = plainKey.test(key) ? key.match(/\\?\.|[\w-]/g) : null;
   if (characters) return (path) => endsWith(path, characters);
-  const part = new Parser(key).parse(maxKeyLength);
+  const part = new Parser(key, option).parse(maxKeyLength);
   return (path) => {
     const starts = new Set([0]);
     for (let i = 0; i < path.length; i++) if (path[i] === '.') starts.add(i + 1);
@@ -45,7 +47,7 @@ export function compileModulePattern(key: string): ModulePattern {
  * @throws StudioError config_invalid as compileModulePattern does
  */
 export function compilePathExpression(expression: string): ModulePattern {
-  const part = new Parser(expression).parse(maxExpressionLength);
+  const part = new Parser(expression, undefined).parse(maxExpressionLength);
   return (path) => advance(part, path, new Set([0])).has(path.length);
 }
 
@@ -68,18 +70,24 @@ export interface PatternEntry {
 
 /**
  * The entries of a pattern map in order; the first whose key fits a path decides there, as in PEFT.
+ * @param option that the map is; refusals name it
  * @throws StudioError config_invalid as compileModulePattern does, or for too long a map
  */
-export function compilePatternMap(map: Readonly<Record<string, number>>): PatternEntry[] {
+export function compilePatternMap(
+  map: Readonly<Record<string, number>>,
+  option: 'rankPattern' | 'alphaPattern',
+): PatternEntry[] {
   const entries = Object.entries(map);
   const length = entries.reduce((sum, [key]) => sum + key.length, 0);
   if (length > maxMapLength)
-    throw new StudioError(
-      'config_invalid',
+    throw impossible(
       `The ${entries.length} patterns for single modules have ${length} characters; at most ${maxMapLength} are read.`,
       'Join keys with groups, for example layers\\.(0|1|2)\\.self_attn\\.q_proj.',
+      ['adapter', option],
     );
-  return entries.map(([key, value]) => ({ key, value, fits: compileModulePattern(key) }));
+  return entries.map(([key, value]) => {
+    return { key, value, fits: compileModulePattern(key, ['adapter', option, key]) };
+  });
 }
 
 /** Positions of `text` at which a match of `part` can end that began at one of `starts`. */
@@ -131,10 +139,12 @@ function isWord(character: string | undefined): boolean {
 /** Recursive descent over a key. */
 class Parser {
   readonly #key: string;
+  readonly #option: ConfigPath | undefined;
   #at = 0;
 
-  constructor(key: string) {
+  constructor(key: string, option: ConfigPath | undefined) {
     this.#key = key;
+    this.#option = option;
   }
 
   parse(maxLength: number): Part {
@@ -267,10 +277,10 @@ class Parser {
   }
 
   #refused(what: string, shown = this.#key): StudioError {
-    return new StudioError(
-      'config_invalid',
+    return impossible(
       `The module pattern "${shown}" uses ${what}, which is not understood here.`,
       'Use names, dots, \\d, classes [], groups (a|b) and single *, + or ?, for example layers\\.[0-3]\\.mlp\\..*_proj.',
+      this.#option,
     );
   }
 }

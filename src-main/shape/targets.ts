@@ -1,5 +1,5 @@
-import { StudioError } from '../contract/errors.ts';
 import type { TargetModule } from '../contract/training.ts';
+import { impossible } from '../methods/method.ts';
 import { linearModules, type ModelShape } from './modelShape.ts';
 
 const parts: Readonly<Record<'qkv_proj' | 'gate_up_proj', readonly TargetModule[]>> = {
@@ -27,20 +27,20 @@ export function modelTargets(
       const asked = members.filter((member) => chosen.has(member));
       if (asked.length === 0) continue;
       if (asked.length < members.length && !chosen.has(matrix))
-        throw new StudioError(
-          'config_invalid',
+        throw impossible(
           `This model keeps ${members.join(', ')} in one matrix, ${matrix}: ${asked.join(', ')} cannot be adapted alone.`,
           `Choose ${matrix}, or none of them. The model's modules are ${has.join(', ')}.`,
+          ['adapter', 'targets'],
         );
       for (const member of members) chosen.delete(member);
       chosen.add(matrix);
     }
   const foreign = [...chosen].filter((module) => !has.includes(module));
   if (foreign.length > 0)
-    throw new StudioError(
-      'config_invalid',
+    throw impossible(
       `This model has no module ${foreign.join(', ')}.`,
       `Its modules are ${has.join(', ')}.`,
+      ['adapter', 'targets'],
     );
   return shape.fusedProjections ? has.filter((module) => chosen.has(module)) : [...targets];
 }

@@ -5,15 +5,14 @@ import { checkSchedule } from '../../src-main/options/schedule.ts';
 import { heldOutCount, stepCount } from '../../src-main/options/steps.ts';
 import type { Dataset, Model, Run } from '../../src-main/contract/entities.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
-import { isOptional, limitText } from '../../src-main/options/optionText.ts';
+import { isOptional, limitText, optionPath } from '../../src-main/options/optionText.ts';
 import {
   adapterConfigSchema,
   trainConfigSchema,
   type AdapterConfig,
   type TrainConfig,
 } from '../../src-main/contract/training.ts';
-import { isAdapterOption, type OptionName } from '../../src-main/options/trainingOptions.ts';
-import { fieldTexts } from './fields.ts';
+import { isAdapterOption, optionAt } from '../../src-main/options/trainingOptions.ts';
 import { modelShape } from './modelShape.ts';
 import { ownTargets } from './targets.ts';
 import { configInput, readForm, type TrainForm } from './trainForm.ts';
@@ -97,10 +96,11 @@ function readDraft(
   if (emptyPrompt >= 0) problems.samples = `Prompt ${emptyPrompt + 1} is empty.`;
   const parsed = trainConfigSchema.safeParse(configInput(read.options));
   for (const issue of parsed.error?.issues ?? []) {
-    const [name, ...rest] = issue.path.filter((part) => part !== 'adapter').map(String);
-    const field = name as OptionName;
+    const path = optionPath(issue.path);
+    const field = optionAt(path);
+    if (!field) continue;
     // Of a list only the place would follow, of a map the key that is meant.
-    const inner = rest.filter((part) => Number.isNaN(Number(part)));
+    const inner = path.slice(isAdapterOption(field) ? 2 : 1).filter((part) => Number.isNaN(Number(part)));
     problems[field] ??=
       form[field] === null && !isOptional(field)
         ? 'Enter a number.'
@@ -119,7 +119,7 @@ function readDraft(
 function checkOnModel(adapter: AdapterConfig, model: Model, problems: Problems): ParameterCount | null {
   const shape = modelShape(model);
   let count: ParameterCount | null = null;
-  place(problems, adapterField, () => {
+  place(problems, 'rank', () => {
     checkAdapter(shape, adapter);
     count = countParameters(shape, adapter);
   });
@@ -128,52 +128,21 @@ function checkOnModel(adapter: AdapterConfig, model: Model, problems: Problems):
 
 /** Options of the run against each other. */
 function checkTogether(config: TrainConfig, steps: number | null, problems: Problems): void {
-  const { earlyStoppingPatience, keepBest } = config;
-  place(
-    problems,
-    () =>
-      earlyStoppingPatience !== null ? 'earlyStoppingPatience' : keepBest ? 'keepBest' : 'loraPlusRatio',
-    () => checkOptions(config),
-  );
-  if (steps !== null)
-    place(
-      problems,
-      ({ message }) =>
-        /^warmupSteps/.test(message)
-          ? 'warmupSteps'
-          : config.schedule === 'polynomial'
-            ? 'minLearningRateRatio'
-            : 'decaySteps',
-      () => checkSchedule(config, steps),
-    );
+  place(problems, 'method', () => checkOptions(config));
+  if (steps !== null) place(problems, 'schedule', () => checkSchedule(config, steps));
 }
 
-/** Puts a refusal at the field that it is about, in the words of the form. */
-function place(problems: Problems, field: (error: StudioError) => FormField, check: () => void): void {
+/**
+ * Puts a refusal at the field of the option that it concerns.
+ * @param otherwise where it concerns none
+ */
+function place(problems: Problems, otherwise: FormField, check: () => void): void {
   try {
     check();
   } catch (error) {
     if (!(error instanceof StudioError)) throw error;
-    problems[field(error)] ??= inFormWords(`${error.message} ${error.remedy}`);
+    problems[(error.option && optionAt(error.option)) ?? otherwise] ??= `${error.message} ${error.remedy}`;
   }
-}
-
-/** The core names options as the contract does; the form has labels. */
-function inFormWords(text: string): string {
-  return text.replaceAll(/\b[a-z]+[A-Z][A-Za-z]*\b/g, (word) =>
-    Object.hasOwn(fieldTexts, word) ? fieldTexts[word as OptionName].label : word,
-  );
-}
-
-/** The field that a refusal of the adapter is about: nearly all are about its rank. */
-function adapterField({ message }: StudioError): FormField {
-  if (/^The rank pattern/.test(message)) return 'rankPattern';
-  if (/^The alpha pattern/.test(message)) return 'alphaPattern';
-  if (/^The module pattern/.test(message)) return 'rankPattern';
-  if (/^Layer /.test(message)) return 'layers';
-  if (/^Boost /.test(message)) return 'boost';
-  if (/one matrix|no module|named twice/.test(message)) return 'targets';
-  return 'rank';
 }
 
 /** A free name that says what the run is. */

@@ -246,13 +246,13 @@ describe('as design says', () => {
       return json(result);
     };
     expect(await refused('--context', '500')).toMatchObject({
-      error: { code: 'config_invalid', message: expect.stringContaining('context 500') as string },
+      error: { code: 'config_invalid', message: expect.stringContaining('context of 500') as string },
     });
     expect(await refused('--method', 'full', '--targets', 'q_proj')).toMatchObject({
       error: { message: expect.stringContaining('a choice of modules (q_proj)') as string },
     });
     expect(await refused('--warmup', '5', '--max-steps', '4')).toMatchObject({
-      error: { message: expect.stringContaining('warmupSteps 5') as string },
+      error: { message: expect.stringContaining('warm-up of 5') as string },
     });
     expect((await run('runs', 'show', 'refused')).stderr).toContain('no run "refused"');
 

@@ -110,6 +110,27 @@ describe('study', () => {
     ).toEqual([2, 'Error: --seeds "a" is no whole number from 0.']);
     expect((await study('nonsense')).code).toBe(2);
   });
+
+  it('says that runs failed, which is no defect of the studio', async () => {
+    const tooLong = ['--samples', 'a long prompt '.repeat(20), '--max-steps', '1', '--seeds', '0'];
+    const started = await study(
+      'start',
+      '--name',
+      'failing',
+      ...shared,
+      '--methods',
+      'lora',
+      '--budget',
+      '6000',
+      ...tooLong,
+      '--json',
+    );
+    expect(started.code).toBe(1);
+    expect(lines(started.stdout).at(-1)).toMatchObject({
+      error: { code: 'runs_failed', message: expect.stringMatching(/^1 of 1 runs failed/) as string },
+    });
+    expect(started.stderr).not.toContain('    at ');
+  });
 });
 
 it('samples answers how many items and seeds a difference needs', async () => {

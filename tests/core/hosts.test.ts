@@ -15,9 +15,10 @@ let core: Core;
 let host: HttpHost;
 let origin: string;
 let token: string;
+let dataFile: string;
 
 beforeAll(async () => {
-  ({ core } = openTestCore());
+  ({ core, dataFile } = openTestCore());
   host = await startHttpHost(core, { host: '127.0.0.1', port: 0 });
   const url = new URL(host.url);
   origin = url.origin;
@@ -105,6 +106,23 @@ describe.each([
     });
     expect(await call('models.get', { model: 7 })).toMatchObject({ ok: false, error: { code: 'usage' } });
     expect(await call('constructor', {})).toMatchObject({ ok: false, error: { code: 'usage' } });
+  });
+  it('says which option a refusal concerns', async () => {
+    const start = (rest: object) => {
+      const adapter = { method: 'lora', rank: 8, alpha: 16, ...rest };
+      return call('runs.start', {
+        name: 'refused',
+        model: tinyLlama,
+        dataset: dataFile,
+        config: { adapter },
+      });
+    };
+    expect(await start({ rank: 0 })).toMatchObject({
+      error: { code: 'usage', option: ['adapter', 'rank'] },
+    });
+    expect(await start({ layers: [99] })).toMatchObject({
+      error: { code: 'config_invalid', option: ['adapter', 'layers'] },
+    });
   });
 });
 

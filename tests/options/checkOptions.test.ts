@@ -1,42 +1,53 @@
 import { expect, it } from 'vitest';
 import { checkOptions } from '../../src-main/options/checkOptions.ts';
-import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
+import {
+  trainConfigSchema,
+  type TrainConfig,
+  type TrainConfigInput,
+} from '../../src-main/contract/training.ts';
 
+const dora = { method: 'dora', rank: 4, alpha: 8 } as const;
 const configOf = (rest: Partial<TrainConfigInput>) =>
   trainConfigSchema.parse({ adapter: { method: 'lora', rank: 4, alpha: 8 }, ...rest });
 
-it.each<[string, Partial<TrainConfigInput>, RegExp, RegExp]>([
+it.each<[string, Partial<TrainConfigInput>, RegExp, RegExp, keyof TrainConfig]>([
   [
     'LoRA+ without B matrices',
     { adapter: { method: 'full', rank: 1, alpha: 1 }, loraPlusRatio: 16 },
-    /loraPlusRatio 16.*full fine-tuning/,
+    /16 times the learning rate.*full fine-tuning/,
     /ratio to 1/,
+    'loraPlusRatio',
   ],
-  ['momentum with AdamW', { momentum: 0.9 }, /momentum 0.9.*"adamw"/, /"sgd"/],
+  ['momentum with AdamW', { momentum: 0.9 }, /Momentum 0.9.*"adamw"/, /"sgd"/, 'momentum'],
+  ['DoRA on 8 bits', { adapter: dora, loadIn8bit: true }, /norm of every weight/, /without 8/, 'loadIn8bit'],
   [
     'patience without evaluations',
     { earlyStoppingPatience: 3, maxSteps: 80 },
-    /earlyStoppingPatience 3.*evalEvery is 0/,
-    /Set it to 8/,
+    /after 3 evaluations needs.*only at the end/,
+    /every 8 steps/,
+    'earlyStoppingPatience',
   ],
   [
     'the best checkpoint without a held-out part',
     { keepBest: true, evalEvery: 10, heldOutFraction: 0 },
-    /keepBest true.*heldOutFraction is 0/,
-    /Set it to 0.02/,
+    /^Keeping the best.*no share/,
+    /share of 0.02/,
+    'keepBest',
   ],
   [
     'both without held-out rows',
     { keepBest: true, earlyStoppingPatience: 1, evalEvery: 10, heldOutRows: 0 },
-    /early stopping .* and keeping the best .*heldOutRows is 0/i,
-    /Set it to 64/,
+    /early stopping .* and keeping the best .*0 of them are to be scored/i,
+    /64 held-out rows/,
+    'earlyStoppingPatience',
   ],
-])('refuses %s, with the nearest possible setting', (_name, rest, message, remedy) => {
+])('refuses %s, with the nearest possible setting', (_name, rest, message, remedy, option) => {
   expect(() => checkOptions(configOf(rest))).toThrow(
     expect.objectContaining({
       code: 'config_invalid',
       message: expect.stringMatching(message) as string,
       remedy: expect.stringMatching(remedy) as string,
+      option: [option],
     }),
   );
 });
@@ -45,7 +56,7 @@ it('refuses early stopping where the dataset leaves no held-out row', () => {
   const config = configOf({ earlyStoppingPatience: 3, evalEvery: 5 });
   expect(() => checkOptions(config)).not.toThrow();
   expect(() => checkOptions(config, { heldOutRows: 1 })).not.toThrow();
-  expect(() => checkOptions(config, { heldOutRows: 0 })).toThrow(/heldOutFraction 0.02 of this dataset/);
+  expect(() => checkOptions(config, { heldOutRows: 0 })).toThrow(/share of 0.02 of this dataset/);
 });
 
 it('lets everything else through', () => {

@@ -7,8 +7,9 @@ it('keeps a context that the model has, and refuses a longer one with the neares
   expect(() => fittingContext(97, 96)).toThrow(
     expect.objectContaining({
       code: 'config_invalid',
-      message: expect.stringMatching(/context 97 .* after 96 tokens/) as string,
-      remedy: 'Set context to 96 or less.',
+      message: expect.stringMatching(/context of 97 tokens .* after 96/) as string,
+      remedy: 'Set the context to 96 or less.',
+      option: ['context'],
     }),
   );
 });

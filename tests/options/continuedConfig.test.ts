@@ -1,8 +1,12 @@
+import { createHash } from 'node:crypto';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
+import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import { continuedConfig } from '../../src-main/options/continuedConfig.ts';
 import { trainConfigSchema, type TrainConfig } from '../../src-main/contract/training.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { trainTiny } from '../support/trainingRun.ts';
+import { tinyLlama, trainTiny } from '../support/trainingRun.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'lora', rank: 2, alpha: 4 },
@@ -12,9 +16,7 @@ const config = trainConfigSchema.parse({
   evalEvery: 1,
 });
 
-/**
- * One other value for every option but the adapter's and those of the data, which is split before the engine sees it.
- */
+/** One other value for every option but the adapter's. */
 const others = {
   learningRate: 1e-3,
   schedule: 'cosine',
@@ -25,6 +27,7 @@ const others = {
   epochs: 2,
   maxSteps: 3,
   batch: 3,
+  heldOutFraction: 0.3,
   accumulate: 2,
   context: 16,
   packing: true,
@@ -54,7 +57,7 @@ beforeAll(async () => {
 });
 
 it('knows every option of the configuration', () => {
-  const elsewhere = ['adapter', 'heldOutFraction', 'momentum'];
+  const elsewhere = ['adapter', 'momentum'];
   expect([...Object.keys(others), ...elsewhere].sort()).toEqual(Object.keys(trainConfigSchema.shape).sort());
 });
 
@@ -81,4 +84,21 @@ it('lets momentum be changed but not be added', () => {
   const sgd = { ...config, optimizer: 'sgd', momentum: 0.5 } as const;
   expect(continuedConfig(sgd, { momentum: 0.9 }, 'A branch').momentum).toBe(0.9);
   expect(() => continuedConfig(sgd, { momentum: 0 }, 'A resumed run')).toThrow('momentum (0.5 to 0)');
+});
+
+it('goes on from a checkpoint whose fingerprint an earlier version wrote', async () => {
+  const file = join(checkpoint, 'state.json');
+  const state = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  const adapter = { ...config.adapter };
+  const weights = new WeightFolder(tinyLlama);
+  const parts = [weights.contentHash(), 13, adapter, 2, 1, 32, 0, 'f32', ['adamw', false]];
+  const fingerprint = createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+  weights.close();
+  const former = join(temporaryFolder(), basename(checkpoint));
+  cpSync(checkpoint, former, { recursive: true });
+  writeFileSync(join(former, 'state.json'), JSON.stringify({ ...state, fingerprint }));
+  const trained = trainTiny({ config, folder: temporaryFolder(), resumeFrom: former });
+  await expect(trained).resolves.toBeDefined();
+  const other = { ...config, batch: 3 };
+  await expect(trainTiny({ config: other, folder: temporaryFolder(), resumeFrom: former })).rejects.toThrow();
 });

@@ -29,6 +29,7 @@ export function checkTasks(adapter: AdapterConfig, files: readonly TokenFileRead
       'config_invalid',
       `The gate tells ${adapter.tasks} tasks apart, but no row of the dataset has a task.`,
       'Give rows a whole number as "task" and import the dataset again, or set the number of tasks to 1.',
+      { option: ['adapter', 'tasks'] },
     );
 }
 

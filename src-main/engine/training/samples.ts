@@ -31,13 +31,14 @@ export function readPrompts(
   { contextLength }: Pick<DecoderConfig, 'contextLength'>,
 ): Prompts {
   const tokenizer = loadTokenizer(modelFolder);
-  const ids = prompts.map((prompt) => {
+  const ids = prompts.map((prompt, i) => {
     const tokens = tokenizer.encode(prompt, { specialTokens: true });
     if (tokens.length === 0 || tokens.length >= contextLength)
       throw new StudioError(
         'config_invalid',
         `The sample prompt "${prompt.slice(0, 40)}" has ${tokens.length} tokens; with a context of ${contextLength} it may have 1 to ${contextLength - 1}.`,
         'Shorten the prompt, or leave it out.',
+        { option: ['samples', 'prompts', i] },
       );
     return tokens;
   });

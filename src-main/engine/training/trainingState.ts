@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
+import { keptOptions } from '../../options/continuedConfig.ts';
 import { writeModelFolder } from '../../formats/model/modelFolder.ts';
 import { openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
@@ -64,7 +65,7 @@ export function restoreState(state: TrainingState, checkpoint: string): Progress
   const { graph, model } = state;
   const { fingerprint, progress, optimizer } = openCheckpoint(checkpoint);
   try {
-    if (fingerprint !== fingerprintOf(state))
+    if (![fingerprintOf(state), formerFingerprint(state)].includes(fingerprint))
       throw new StudioError(
         'config_invalid',
         `Checkpoint ${basename(checkpoint)} was made with another model, other rows or another configuration.`,
@@ -138,13 +139,20 @@ function writeModel({ graph, model, request }: TrainingState, checkpoint: string
   return hash.digest('hex');
 }
 
-/** What decides the computation; rates and lengths of a run (steps, evaluation, checkpoints) may change on resume. */
+/** What decides the computation and may not change on resume. */
 function fingerprintOf({ request, baseSha256, rows }: TrainingState): string {
+  return hashed({ baseSha256, rows, ...keptOptions(request.config) });
+}
+
+/** That of checkpoints from before the fingerprint was derived from the table of what a continued run may change. */
+function formerFingerprint({ request, baseSha256, rows }: TrainingState): string {
   const { adapter, batch, accumulate, context, seed, precision, optimizer, momentum, packing, loadIn8bit } =
     request.config;
   const remembers = [optimizer, momentum > 0];
   const parts = [baseSha256, rows, adapter, batch, accumulate, context, seed, precision, remembers];
-  return createHash('sha256')
-    .update(JSON.stringify([...parts, ...(packing ? ['packing'] : []), ...(loadIn8bit ? ['8 bits'] : [])]))
-    .digest('hex');
+  return hashed([...parts, ...(packing ? ['packing'] : []), ...(loadIn8bit ? ['8 bits'] : [])]);
+}
+
+function hashed(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
 }

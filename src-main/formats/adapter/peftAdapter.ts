@@ -131,12 +131,11 @@ export function openAdapterFolder(folder: string): AdapterFolder {
  */
 export function appliedConfig({ config, keys }: Pick<AdapterFolder, 'config' | 'keys'>): PlacedAdapter {
   const paths = adaptedPaths(keys.keys());
-  const fitting = (map: Readonly<Record<string, number>>) => {
-    const entries = compilePatternMap(map).filter(({ fits }) => paths.some(fits));
+  const fitting = (map: 'rankPattern' | 'alphaPattern') => {
+    const entries = compilePatternMap(config[map], map).filter(({ fits }) => paths.some(fits));
     return Object.fromEntries(entries.map(({ key, value }) => [key, value]));
   };
-  const { rankPattern, alphaPattern } = config;
-  return { ...config, rankPattern: fitting(rankPattern), alphaPattern: fitting(alphaPattern) };
+  return { ...config, rankPattern: fitting('rankPattern'), alphaPattern: fitting('alphaPattern') };
 }
 
 /**

@@ -131,7 +131,7 @@ export function parsePeftConfig(raw: unknown, paths: readonly string[] = []): Re
     );
   for (const map of ['rankPattern', 'alphaPattern'] as const)
     try {
-      compilePatternMap(config.data[map]);
+      compilePatternMap(config.data[map], map);
     } catch (error) {
       throw error instanceof StudioError
         ? new StudioError('model_unsupported', `${fileNames[map]}: ${error.message}`, error.remedy)

@@ -55,7 +55,7 @@ it.each(schedules)('%s: refuses a warm-up as long as the run', (schedule) => {
   expect(() => checkSchedule(config, 11)).toThrow(
     expect.objectContaining({
       code: 'config_invalid',
-      message: expect.stringMatching(/^warmupSteps 11 .* which has 11 steps/) as string,
+      message: expect.stringMatching(/^A warm-up of 11 steps .* which has 11 steps/) as string,
       remedy: expect.stringContaining('10 or less') as string,
     }),
   );

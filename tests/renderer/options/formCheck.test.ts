@@ -37,14 +37,18 @@ describe('what is wrong with a value stands at its field at once', () => {
     [
       { schedule: 'warmup_stable_decay', warmupSteps: 190, decaySteps: 30 },
       'decaySteps',
-      /Decay steps to 10/,
+      /decay steps to 10/,
     ],
-    [{ schedule: 'constant', warmupSteps: 200 }, 'warmupSteps', /Warm-up steps to 199 or less/],
+    [{ schedule: 'constant', warmupSteps: 200 }, 'warmupSteps', /warm-up steps to 199 or less/],
     [{ schedule: 'polynomial', learningRate: 1e-8 }, 'minLearningRateRatio', /above the learning rate/],
-    [{ earlyStoppingPatience: 2, evalEvery: 0 }, 'earlyStoppingPatience', /Eval steps is 0/],
-    [{ keepBest: true, evalEvery: 0 }, 'keepBest', /Eval steps is 0/],
+    [{ earlyStoppingPatience: 2, evalEvery: 0 }, 'earlyStoppingPatience', /only at the end \(eval steps 0\)/],
+    [{ keepBest: true, evalEvery: 0 }, 'keepBest', /only at the end \(eval steps 0\)/],
     [{ samples: { prompts: ['a', ''], every: 0, maxTokens: 8 } }, 'samples', /Prompt 2 is empty/],
     [{ samples: { prompts: ['a'], every: 0, maxTokens: 0 } }, 'samples', /maxTokens: At least 1/],
+    [{ method: 'dora', loadIn8bit: true }, 'loadIn8bit', /kept in 8 bits/],
+    [{ method: 'lora', rankPattern: 'q_proj=4097' }, 'rankPattern', /Rank 4097 is larger/],
+    [{ alphaPattern: '*q=2' }, 'alphaPattern', /which is not understood/],
+    [{ method: 'moelora', tasks: 1, experts: 3, gate: 'task' }, 'rank', /no multiple of 3/],
     [{ name: 'lora-r8' }, 'name', /already a run/],
   ])('%j', (changes, field, text) => {
     const { problems, config, missing } = check(changes);

@@ -1,0 +1,102 @@
+import {
+  matters,
+  optionChoices,
+  optionDeclarations,
+  optionDefaults,
+  optionNames,
+  type OptionName,
+} from '../options/trainingOptions.ts';
+import { optionText } from '../options/optionText.ts';
+
+/** How an option is shown where its default says too little. */
+const examples: Partial<Record<OptionName, string>> = {
+  targets: 'all|q_proj,v_proj',
+  layers: 'all|0-7,12',
+  rankPattern: "q_proj=16,'layers\\.[0-3]\\\\.mlp\\..*=4'",
+  alphaPattern: 'q_proj=32',
+  samples: `PROMPT|'{"prompts":[...],"every":0,"maxTokens":64}'`,
+};
+
+/** What the name of an option does not say. */
+const remarks: Partial<Record<OptionName, string>> = {
+  alpha: 'twice the rank unless given',
+  rankStabilized: 'alpha / sqrt(rank)',
+  packing: 'short rows share the rows of the batch',
+  gradientCheckpointing: 'less memory, more time',
+  loadIn8bit: 'the frozen base takes a byte a weight',
+  loraPlusRatio: 'rate of B matrices over --lr',
+  earlyStoppingPatience: 'evaluations',
+  keepBest: 'end with the lowest held-out loss',
+  samples: 'answered during training',
+};
+
+/** The paragraph on `train`: every declared option with its default or its choices, and when it matters. */
+function trainHelp(): string {
+  const options = optionNames.map((name) => {
+    const notes = [condition(name), remarks[name] ?? ''].filter((note) => note !== '').join('; ');
+    return `--${optionDeclarations[name].flag} ${example(name)}${notes === '' ? '' : ` (${notes})`}`;
+  });
+  const lines = ['  train --model M --data D [--name RUN'];
+  for (const part of [
+    ...options,
+    '--config FILE.yaml (keys of PEFT and transformers; options given beside it count)',
+    '--print-config',
+    '--force (start also what needs more memory than there is)]',
+  ])
+    if (`${lines.at(-1)} ${part}`.length <= 118) lines.push(`${lines.pop()} ${part}`);
+    else lines.push(`        ${part}`);
+  return lines.join('\n');
+}
+
+function example(name: OptionName): string {
+  if (examples[name] !== undefined) return examples[name];
+  const choices = optionChoices(name);
+  if (choices.length > 0) return choices.join('|');
+  if (optionDeclarations[name].kind === 'switch') return 'true|false';
+  return optionDefaults[name] === null ? 'N' : optionText(name, optionDefaults[name]);
+}
+
+/** The methods, optimizers or schedules beside which an option matters, where they are few. */
+function condition(name: OptionName): string {
+  for (const by of ['method', 'optimizer', 'schedule'] as const) {
+    const choices = optionChoices(by);
+    const fitting = choices.filter((choice) =>
+      matters(name, { ...optionDefaults, router: 'input', gate: 'task', [by]: choice }),
+    );
+    if (fitting.length > 0 && fitting.length < Math.min(choices.length, 4)) return fitting.join(', ');
+  }
+  return '';
+}
+
+export const help = `ID-LoRA Studio
+
+  doctor [--fix]                                   what is there, what is missing; repairs
+  budget --model PRESET-or-FOLDER [--method lora,idlora --rank R]   trainable parameters
+  budget --model M --solve 4000000|50M|0.5%|8MB|'like RUN' [--solve-over rank=4..64,clusters,boost,heads,experts,targets
+        --solve-percent base|paper --solve-dtype f32|bf16]   settings of each method closest within a budget
+  models add FOLDER [--name N --copy] | list | show N | remove N
+  models download ORGANISATION/NAME [--revision R --name N]   from the Hugging Face Hub; resumes
+  datasets add FILE [--name N --format auto --encoding E] | list | show N | remove N
+${trainHelp()}
+  train --resume RUN [options of train that a run may change on its way, such as --max-steps]
+  study plan | start --name N --model M --data D --methods lora,idlora --budget 4000000|50M|0.5%|8MB|'like RUN' --seeds 0,1
+        [--force --budget-percent base|paper --budget-dtype f32|bf16 and options of train]   methods at one budget
+  study plan | start --model M --data D --paper table7 --seeds 0   a table of the paper; study papers lists them
+  study list | show NAME | resume NAME | remove NAME
+  samples --difference 2 [--discordance 10] [--items N] [--seed-scatter 1] [--metric loss --scatter 0.5] [--power 80 --alpha 5]
+                                                   test items and seeds with which a difference is seen
+  runs list | show RUN | queue | remove RUN
+  eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N --task N]
+  compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]
+  generate --model M [--adapter A] --prompt TEXT [--max-tokens N --temperature T --top-p P --seed S --task N]
+  logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
+  export RUN [--format peft|merged] --out DIR
+  serve [--host 127.0.0.1 --port 0]                the studio in a browser
+  bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]
+                                                   the engine's own speed and memory on random weights
+  demo                                             LoRA against ID-LoRA, start to end
+
+Options that change nothing beside the others (--heads with lora) are named and ignored. Rows with a number as "task" tell the task gate their task.
+Everywhere: --home DIR (data folder), --project NAME, --json (one JSON document on stdout).
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+`;
