@@ -135,14 +135,16 @@ const parts = {
   'src-main/core': { parts: ['src-main'], packages: ['node', 'zod', 'ws', 'sirv'] },
   'src-main/cli': { parts: ['src-main'], packages: ['node', 'zod'] },
   'src-main/cli.ts': { parts: ['src-main'], packages: ['node', 'zod'] },
+  // What both ends of the channel to the core share: the page, the desktop shell and the core's hosts.
+  'src-main/channel': { parts: main('contract'), packages: [] },
   'src-main/shell': {
-    parts: main('contract', 'engine/process/readLines.ts'),
+    parts: main('contract', 'channel', 'engine/process/readLines.ts'),
     packages: ['node', 'zod', 'electron'],
   },
   // Runs before any package is installed.
   'src-main/setup': { parts: [], packages: ['node'] },
   // The page: what speaks with the core, what it knows, what it looks like, and its pages, each on the ones before.
-  'src-renderer/rpc': { parts: main('contract'), packages: ['zod'] },
+  'src-renderer/rpc': { parts: main('contract', 'channel'), packages: ['zod'] },
   'src-renderer/state': { parts: [...computed, ...page('rpc')], packages: ['svelte', 'zod'] },
   'src-renderer/ui': { parts: [...computed, ...page('rpc', 'state')], packages: ['svelte', 'bits-ui'] },
   'src-renderer/charts': { parts: [...computed, ...base], packages: ['svelte', 'echarts'] },

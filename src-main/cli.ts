@@ -8,7 +8,7 @@ import { doctorCommand } from './cli/doctorCommand.ts';
 import { compareCommand, evalCommand } from './cli/evaluationCommands.ts';
 import { datasetsCommand, modelsCommand, runsCommand } from './cli/libraryCommands.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
-import { samplesCommand } from './cli/samplesCommand.ts';
+import { sampleSizeCommand } from './cli/sampleSizeCommand.ts';
 import { help } from './cli/help.ts';
 import { serveCommand } from './cli/serveCommand.ts';
 import { studyCommand } from './cli/studyCommands.ts';
@@ -22,7 +22,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   datasets: datasetsCommand,
   train: trainCommand,
   study: studyCommand,
-  samples: samplesCommand,
+  samples: sampleSizeCommand,
   runs: runsCommand,
   eval: evalCommand,
   compare: compareCommand,

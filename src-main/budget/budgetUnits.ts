@@ -1,4 +1,4 @@
-import type { Budget, BudgetUnit } from '../contract/budget.ts';
+import type { Budget, BudgetUnit } from '../contract/studies.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { Measures } from './count.ts';
 

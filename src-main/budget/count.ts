@@ -1,9 +1,10 @@
 import { impossible } from '../methods/method.ts';
 import type { AdapterConfig, TargetModule } from '../contract/training.ts';
-import type { AdapterMethod, LinearShape, ParameterSpec } from '../methods/method.ts';
+import type { AdapterMethod, LinearSize, ParameterSpec } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
 import { checkSize } from '../options/checkAdapter.ts';
-import { baseParameters, type ModelShape } from '../shape/modelShape.ts';
+import { baseParameters, moduleSize, type ModelShape } from '../shape/modelShape.ts';
+import { adapterSites } from '../shape/adapterSites.ts';
 import { siteGroups } from '../shape/siteGroups.ts';
 
 /** Numbers of one adapted module, or of what modules share. */
@@ -15,7 +16,7 @@ export interface Numbers {
   indices: number;
 }
 
-export interface ModuleCount extends LinearShape {
+export interface ModuleCount extends LinearSize {
   module: TargetModule;
   /** Layers in which the module has this rank; one entry for each rank. */
   layers: number;
@@ -52,7 +53,7 @@ export function countParameters(shape: ModelShape, adapter: AdapterConfig): Para
   checkSize(shape, adapter);
   const base = baseParameters(shape);
   const method = methodOf(adapter);
-  // Full fine-tuning trains everything, embeddings and norms too, whatever the targets.
+  // Full fine-tuning ignores the targets: it trains everything, embeddings and norms too.
   if (!method) return exact({ ...fullMeasures(base), base, perModule: [] });
   const groups = siteGroups(shape, adapter).map((group) => ({
     ...group,
@@ -83,7 +84,7 @@ export function countParameters(shape: ModelShape, adapter: AdapterConfig): Para
 }
 
 /** Of one module, without checks. */
-export function moduleNumbers(method: AdapterMethod, size: LinearShape, own: AdapterConfig): Numbers {
+export function moduleNumbers(method: AdapterMethod, size: LinearSize, own: AdapterConfig): Numbers {
   return { ...stored(method.parameters(size, own)), frozenExtra: method.frozenExtra(size, own) };
 }
 
@@ -126,4 +127,28 @@ function stored(parameters: readonly ParameterSpec[]): { trainable: number; indi
     else indices += numbers;
   }
   return { trainable, indices };
+}
+
+/** Trainable numbers of every adapted module in every layer. */
+export interface LayerCounts {
+  modules: TargetModule[];
+  /** Layers of the model. */
+  layers: number;
+  /** [layer, index in `modules`, trainable numbers] of every adapted module. */
+  cells: [number, number, number][];
+}
+
+/** Empty for full fine-tuning. @throws StudioError config_invalid as adapterSites does */
+export function layerCounts(shape: ModelShape, adapter: AdapterConfig): LayerCounts {
+  const method = methodOf(adapter);
+  const sites = method ? adapterSites(shape, adapter) : [];
+  const modules = [...new Set(sites.map(({ site }) => site.module))];
+  const known = new Map<string, number>();
+  const cells = sites.map(({ site, adapter: own }): [number, number, number] => {
+    const key = `${site.module} ${own.rank}`;
+    const found = known.get(key) ?? moduleNumbers(method!, moduleSize(shape, site.module), own).trainable;
+    known.set(key, found);
+    return [site.layer, modules.indexOf(site.module), found];
+  });
+  return { modules, layers: shape.layers, cells };
 }

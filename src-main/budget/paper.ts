@@ -2,7 +2,7 @@ import type { AdapterConfig, Method } from '../contract/training.ts';
 
 /**
  * Counts that Ma et al. print for ID-LoRA and the methods beside it, as they stand in the paper's text, each with the
- * settings that it belongs to. Ranks that the paper does not state are those that alone give the printed number; they
+ * settings that it belongs to. Where the paper does not state a rank, only one gives the printed number; such ranks
  * are marked.
  */
 export interface PublishedCount {

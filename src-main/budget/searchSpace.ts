@@ -3,6 +3,7 @@ import type { AdapterConfig, TargetModule } from '../contract/training.ts';
 import { impossible, type AdapterMethod, type RanklessConfig } from '../methods/method.ts';
 import { measuresOf, moduleNumbers, sharedNumbers, type Measures, type Numbers } from './count.ts';
 import { baseParameters, linearModules, type ModelShape } from '../shape/modelShape.ts';
+import { methodOf } from '../methods/registry.ts';
 import { siteGroups, type SiteGroup } from '../shape/siteGroups.ts';
 import { modelTargets } from '../shape/targets.ts';
 
@@ -174,4 +175,31 @@ function times(x: Numbers, factor: number): Numbers {
     frozenExtra: x.frozenExtra * factor,
     indices: x.indices * factor,
   };
+}
+
+export interface RankPoint {
+  rank: number;
+  trainable: number;
+  percentBase: number;
+}
+
+/**
+ * An adapter's size along the rank, at powers of two and both ends of what is possible; nothing where no rank is, and
+ * for full fine-tuning.
+ * @throws StudioError config_invalid as adapterSites does
+ */
+export function rankCurve(shape: ModelShape, adapter: AdapterConfig): RankPoint[] {
+  const method = methodOf(adapter);
+  const [line] = method
+    ? searchLines(shape, adapter, method, { rank: { least: 1, most: largestRankAllowed } })
+    : [];
+  if (!line) return [];
+  const powers = Array.from({ length: 17 }, (_, i) => 2 ** i / line.step).filter(Number.isInteger);
+  const places = [...new Set([line.least, ...powers, line.most])].sort((a, b) => a - b);
+  return places
+    .filter((j) => j >= line.least && j <= line.most)
+    .map((j) => {
+      const { trainable, percentBase } = line.measures(j);
+      return { rank: j * line.step, trainable, percentBase };
+    });
 }

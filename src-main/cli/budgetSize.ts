@@ -93,11 +93,11 @@ function readRange(part: string, range: string | undefined, otherwise: Range, la
   return { least, most };
 }
 
-/** Trainable parameters of a run that a budget is taken from. @throws StudioError config_invalid */
+/** Trainable parameters of a run that a budget is taken from. @throws StudioError busy while they are not counted */
 export function countedTrainable({ name, trainable }: Pick<Run, 'name' | 'trainable'>): number {
   if (trainable !== null) return trainable;
   throw new StudioError(
-    'config_invalid',
+    'busy',
     `The run "${name}" has not counted its trainable parameters yet.`,
     'Wait until it has begun, or give a number.',
   );

@@ -21,7 +21,6 @@ export function homeOf(values: Values): string {
  * @param whenUnnamed the project without `--project`: scripts depend on `default`, people go on where they were
  */
 export async function withCore(
-  _command: CommandContext,
   values: Values,
   mode: 'read' | 'write',
   work: (core: Core, output: Output) => Promise<void>,

@@ -32,7 +32,7 @@ interface Material {
 export async function demoCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, {});
   const home = resolve(text(values, 'home') ?? join(homeOf(values), 'demo'));
-  await withCore(command, { ...values, home }, 'write', async (core, output) => {
+  await withCore({ ...values, home }, 'write', async (core, output) => {
     const startedAt = Date.now();
     output.progress(`The demo's data folder is ${home}.`);
     const material = sharedMaterial() ?? generatedMaterial(home);
@@ -135,7 +135,7 @@ function equalBudget(folder: string, rank: number): AdapterConfig[] {
   return [defaults, { ...defaults, method: 'idlora', rank: idRank, alpha: 2 * idRank }];
 }
 
-/** The demo's run of a method; one that is done already is used again. */
+/** The demo's run of a method; a finished run is used again. */
 async function trained(
   core: Core,
   model: string,

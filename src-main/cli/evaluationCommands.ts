@@ -74,7 +74,7 @@ export async function evalCommand(args: readonly string[], command: CommandConte
       optionOf,
     ),
   );
-  await withCore(command, values, 'write', async ({ evaluations }, output) => {
+  await withCore(values, 'write', async ({ evaluations }, output) => {
     const done: Evaluation[] = [];
     for (const input of inputs) {
       const { forecast, isKnown, fit } = await evaluations.forecast(input, command.signal);
@@ -141,7 +141,7 @@ export async function compareCommand(args: readonly string[], command: CommandCo
       optionOf,
     ),
   );
-  await withCore(command, values, 'write', async ({ evaluations }, output) => {
+  await withCore(values, 'write', async ({ evaluations }, output) => {
     const done = [];
     for (const input of inputs) done.push(await evaluations.compare(input, command.signal));
     const all = {

@@ -20,7 +20,7 @@ export async function modelsCommand(
     revision: { type: 'string' },
   });
   const reading = action === 'list' || action === 'show';
-  await withCore(command, values, reading ? 'read' : 'write', async ({ models, downloads }, output) => {
+  await withCore(values, reading ? 'read' : 'write', async ({ models, downloads }, output) => {
     switch (action) {
       case 'add': {
         const folder = only(positionals, 'models add FOLDER');
@@ -91,17 +91,14 @@ export async function modelsCommand(
 }
 
 /** datasets add PATH [--name N --format auto --encoding E], datasets list, datasets show N, datasets remove N */
-export async function datasetsCommand(
-  [action, ...args]: readonly string[],
-  command: CommandContext,
-): Promise<void> {
+export async function datasetsCommand([action, ...args]: readonly string[]): Promise<void> {
   const { values, positionals } = parseCommand(args, {
     name: { type: 'string' },
     format: { type: 'string' },
     encoding: { type: 'string' },
   });
   const reading = action === 'list' || action === 'show';
-  await withCore(command, values, reading ? 'read' : 'write', async ({ datasets }, output) => {
+  await withCore(values, reading ? 'read' : 'write', async ({ datasets }, output) => {
     switch (action) {
       case 'add': {
         const format = check(
@@ -166,12 +163,9 @@ export async function datasetsCommand(
 }
 
 /** runs list, runs show RUN, runs queue, runs remove RUN */
-export async function runsCommand(
-  [action, ...args]: readonly string[],
-  command: CommandContext,
-): Promise<void> {
+export async function runsCommand([action, ...args]: readonly string[]): Promise<void> {
   const { values, positionals } = parseCommand(args, {});
-  await withCore(command, values, action === 'remove' ? 'write' : 'read', async ({ runs }, output) => {
+  await withCore(values, action === 'remove' ? 'write' : 'read', async ({ runs }, output) => {
     switch (action) {
       case 'list': {
         const all = runs.list();

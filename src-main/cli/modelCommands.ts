@@ -31,7 +31,7 @@ export async function generateCommand(args: readonly string[], command: CommandC
     },
     (path) => `--${path === 'maxTokens' ? 'max-tokens' : path === 'topP' ? 'top-p' : path}`,
   );
-  await withCore(command, values, 'write', async ({ generation }, output) => {
+  await withCore(values, 'write', async ({ generation }, output) => {
     const result = await generation.text(input, command.signal);
     output.result(result, () => result.text);
   });
@@ -62,7 +62,7 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
     },
     (path) => `--${path}`,
   );
-  await withCore(command, values, 'write', async ({ generation }, output) => {
+  await withCore(values, 'write', async ({ generation }, output) => {
     const result = await generation.logits(input, command.signal);
     output.result(result, () => `Wrote logits [${result.tokens}, ${result.vocabulary}] to ${result.file}.`);
   });
@@ -76,7 +76,7 @@ export async function exportCommand(args: readonly string[], command: CommandCon
   const format = exportFormats.find((name) => name === asked);
   if (asked !== undefined && !format)
     throw usageError(`There is no export format "${asked}"; there are ${exportFormats.join(' and ')}.`);
-  await withCore(command, values, 'write', async ({ exports }, output) => {
+  await withCore(values, 'write', async ({ exports }, output) => {
     const folder = requiredText(values, 'out');
     const record = await exports.create({ run: positionals[0]!, format, folder }, command.signal);
     const { certificate } = record;

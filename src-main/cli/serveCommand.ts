@@ -37,5 +37,5 @@ export async function serveCommand(args: readonly string[], command: CommandCont
     output.progress('Closing.');
     await core.browsers.end();
   };
-  await withCore(command, values, 'write', serve, 'last');
+  await withCore(values, 'write', serve, 'last');
 }

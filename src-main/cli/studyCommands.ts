@@ -44,7 +44,7 @@ export async function studyCommand(
     ),
   });
   const mode = action === 'list' || action === 'show' || action === 'papers' ? 'read' : 'write';
-  await withCore(command, values, mode, async (core, output) => {
+  await withCore(values, mode, async (core, output) => {
     const { studies } = core;
     const named = () => {
       const [name, ...rest] = positionals;

@@ -50,7 +50,7 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     );
     return;
   }
-  await withCore(command, values, 'write', async ({ runs }, output) => {
+  await withCore(values, 'write', async ({ runs }, output) => {
     if (file.ignored.length > 0) output.progress(`Ignored in the file: ${file.ignored.join(', ')}`);
     const watch = createWatcher(output);
     if (resumed !== undefined && runs.get(resumed).resumesAnew)

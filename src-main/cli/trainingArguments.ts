@@ -79,7 +79,7 @@ function withAdapterDefaults(adapter: Record<string, unknown>): Record<string, u
 /**
  * Says which of the given options change nothing for any of the configurations: what was typed for nothing must not
  * pass for heeded.
- * @param unspoken options of a file, of which only those with an unusual value are named
+ * @param unspoken options of a file; they are named only where their value is unusual
  */
 export function noteIdleOptions(
   output: Pick<Output, 'progress'>,

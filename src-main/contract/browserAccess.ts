@@ -18,11 +18,11 @@ export type BrowserAccess = z.infer<typeof browserAccessSchema>;
 
 export const browserAccessProcedures = {
   'access.get': { input: nothing, output: browserAccessSchema },
-  /** Lets browsers use the studio: those of this computer, or of every one that reaches it. */
+  /** Lets browsers use the studio: of this computer only, or of every computer that reaches it. */
   'access.serve': {
     input: z.object({
       everywhere: z.boolean(),
-      /** 0: one that is free. */
+      /** 0: any free port. */
       port: z.number().int().min(0).max(65535),
     }),
     output: browserAccessSchema,

@@ -45,7 +45,7 @@ export const modelSchema = z.object({
   layers: z.number().int(),
   heads: z.number().int(),
   keyValueHeads: z.number().int(),
-  /** What else decides parameter counts; absent on models that were added before it was kept. */
+  /** The other sizes that decide parameter counts; absent on models that were added before they were kept. */
   architecture: z
     .object({
       headDim: z.number().int(),
@@ -222,7 +222,7 @@ export const checkpointSchema = z.object({
   bytes: z.number().int(),
   /** Nats per trained token, of the evaluation at that step; null where there was none. */
   heldOutLoss: z.number().nullable(),
-  /** The one with the lowest held-out loss of those that are kept. */
+  /** The kept checkpoint with the lowest held-out loss. */
   isBest: z.boolean(),
 });
 export type Checkpoint = z.infer<typeof checkpointSchema>;
@@ -340,7 +340,7 @@ export const projectSchema = z.object({
   title: z.string(),
   /** The one question that the project is to answer; empty: not asked yet. */
   question: z.string(),
-  /** Scores of this benchmark answer it; null: whatever was scored. */
+  /** Scores of this benchmark answer it; null: scores of any benchmark do. */
   benchmark: benchmarkNameSchema.nullable(),
   /** Adapters with more trainable parameters do not count; null: no limit. */
   maxTrainable: z.number().int().min(1).nullable(),

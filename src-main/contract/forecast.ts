@@ -14,13 +14,13 @@ export type ForecastBasis = z.infer<typeof forecastBasisSchema>;
 
 /** What was foreseen of a run when it started. */
 export const runForecastSchema = z.object({
-  /** Peak memory as the arithmetic has it, and with this machine's correction. */
+  /** Peak memory: as the arithmetic has it, then with this machine's correction. */
   modelledBytes: z.number(),
   memoryBytes: z.number(),
-  /** Seconds of an optimizer step, likewise. */
+  /** Seconds of an optimizer step: as the arithmetic has them, then with this machine's correction. */
   modelledSecondsPerStep: z.number(),
   secondsPerStep: z.number(),
-  /** The whole run. */
+  /** Seconds of the whole run. */
   seconds: z.number(),
   /** Tokens of a row of the batch, padding included. */
   rowTokens: z.number().int(),
@@ -88,7 +88,7 @@ export const evaluationForecastSchema = z.object({
   rowTokens: z.number().int(),
   maxTokens: z.number().int(),
   /**
-   * Peak memory as the arithmetic has it, and with this machine's correction; likewise the seconds from start to end.
+   * Peak memory and the seconds from start to end: as the arithmetic has them, then with this machine's correction.
    */
   modelledBytes: z.number(),
   memoryBytes: z.number(),

@@ -122,7 +122,7 @@ export const procedures = {
   'models.storage': { input: nothing, output: modelStorageSchema },
   /** What removing the model would delete and keep. */
   'models.removal': { input: z.object({ model: reference }), output: modelRemovalSchema },
-  /** Downloads under way and those that were left unfinished, newest first. */
+  /** Downloads that run or were left unfinished, newest first. */
   'models.downloads': { input: nothing, output: z.array(downloadSchema) },
   /** Begins a download, or goes on with an unfinished one of the same commit; returns when it is under way. */
   'models.download': {
@@ -228,7 +228,7 @@ export const procedures = {
     input: z.object({ run: reference, layer: z.number().int().min(0), module: targetModuleSchema }),
     output: routerModuleSchema.nullable(),
   },
-  /** Lines after one, or before one; else the latest. `total` counts those that have the text and the level. */
+  /** Lines after or before a given line, or the latest. `total` counts all lines with the text and the level. */
   'runs.logs': {
     input: z.object({
       run: reference,
@@ -259,7 +259,7 @@ export const procedures = {
   'runs.checkpoints': { input: z.object({ run: reference }), output: z.array(checkpointSchema) },
   /**
    * Makes a run that goes on from a checkpoint, parameters and optimizer state, and puts it at the end of the queue.
-   * `changes` holds options of the training configuration; those that the checkpoint depends on are refused by name.
+   * `changes` holds options of the training configuration; options on which the checkpoint depends are refused by name.
    */
   'runs.branch': {
     input: z.object({
@@ -270,9 +270,9 @@ export const procedures = {
     }),
     output: runSchema,
   },
-  /** Ends it after the current step with a checkpoint, to be resumed; one that waits leaves the queue. */
+  /** Ends the run after the current step with a checkpoint, to be resumed; a waiting run leaves the queue. */
   'runs.pause': { input: z.object({ run: reference }), output: runSchema },
-  /** Ends it after the current step; `save` keeps a checkpoint that can be resumed. One that waits leaves the queue. */
+  /** Ends the run after the current step; `save` keeps a checkpoint. A waiting run leaves the queue. */
   'runs.stop': { input: z.object({ run: reference, save: z.boolean().default(true) }), output: runSchema },
   'runs.queue': { input: nothing, output: queueSchema },
   /** Moves a waiting run in front of another, or to the end. */

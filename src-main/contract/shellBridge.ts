@@ -24,7 +24,7 @@ export interface ShellBridge {
   chooseFolder(title: string): Promise<string | null>;
   chooseFile(title: string): Promise<string | null>;
   /**
-   * Where a file or folder lies that was dropped on the page; empty for one that lies nowhere (an image out of another
+   * Where a file or folder lies that was dropped on the page; empty for what lies nowhere (an image out of another
    * page).
    */
   pathOfFile(file: File): string;

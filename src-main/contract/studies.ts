@@ -1,6 +1,17 @@
 import { z } from 'zod';
-import { budgetSchema } from './budget.ts';
 import { methodSchema, trainConfigSchema } from './training.ts';
+
+/** What a budget of parameters can limit. */
+export const budgetUnits = ['parameters', 'percentPaper', 'percentBase', 'bytesF32', 'bytesBf16'] as const;
+export const budgetUnitSchema = z.enum(budgetUnits);
+export type BudgetUnit = z.infer<typeof budgetUnitSchema>;
+
+export const budgetSchema = z.object({
+  unit: budgetUnitSchema,
+  /** In that unit: numbers, percent or bytes. */
+  most: z.number().positive(),
+});
+export type Budget = z.infer<typeof budgetSchema>;
 
 /** Most seeds of a study, and most runs that it may put into the queue. */
 export const mostSeeds = 20;
@@ -49,7 +60,6 @@ export const paperTableSchema = z.object({
   study: paperStudyIdSchema,
   seeds,
 });
-export type PaperTable = z.infer<typeof paperTableSchema>;
 
 /** What a study is to compare. */
 export const studyQuestionSchema = z.discriminatedUnion('kind', [equalBudgetSchema, paperTableSchema]);

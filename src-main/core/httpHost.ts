@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import sirv from 'sirv';
 import { WebSocketServer } from 'ws';
 import { StudioError, toPlainError } from '../contract/errors.ts';
-import { securityHeaders } from '../contract/pageServing.ts';
+import { securityHeaders } from '../channel/pageServing.ts';
 import type { Reply } from '../contract/transport.ts';
 import { serveSocket, type ServedCore } from './channelHost.ts';
 import { dispatch } from './dispatch.ts';

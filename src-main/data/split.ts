@@ -1,4 +1,4 @@
-import { heldOutCount } from '../options/steps.ts';
+import { heldOutCount } from '../options/lengths.ts';
 import { createRandom } from '../statistics/random.ts';
 
 /**

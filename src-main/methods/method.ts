@@ -3,7 +3,7 @@ import type { AdapterConfig, ConfigPath, TargetModule } from '../contract/traini
 import type { MethodOps } from './ops.ts';
 
 /** Size of a linear module: W is [dOut, dIn]. */
-export interface LinearShape {
+export interface LinearSize {
   dIn: number;
   dOut: number;
 }
@@ -62,24 +62,24 @@ export interface AdapterMethod {
    * The parameters of one adapted module, in a stable order. Their number, as that of frozenExtra, is affine in the
    * rank: the solver bisects.
    */
-  parameters(shape: LinearShape, adapter: AdapterConfig): ParameterSpec[];
+  parameters(shape: LinearSize, adapter: AdapterConfig): ParameterSpec[];
   /** Parameters that all adapted modules share; their keys have the path `model`. */
   sharedParameters(adapter: AdapterConfig): ParameterSpec[];
   /** Frozen numbers per module beyond the base weight, as the paper counts them (method.md). */
-  frozenExtra(shape: LinearShape, adapter: AdapterConfig): number;
+  frozenExtra(shape: LinearSize, adapter: AdapterConfig): number;
   /** The rank is a multiple of it. */
   rankStep(adapter: RanklessConfig): number;
   /** Largest rank that makes sense for a module; below rankStep where there is none. */
-  largestRank(shape: LinearShape, adapter: RanklessConfig): number;
+  largestRank(shape: LinearSize, adapter: RanklessConfig): number;
   /**
    * What is possible at rank `rankStep` is so at every multiple of it up to `largestRank`.
    * @throws StudioError config_invalid with the nearest possible values where the method cannot be built on the module
    */
   check(place: CheckedModule, adapter: AdapterConfig): void;
   /** Matrix products that an adapted module has beyond W x and the gradient W^T dy of a frozen module. */
-  extraProducts(shape: LinearShape, adapter: AdapterConfig): ExtraProducts;
+  extraProducts(shape: LinearSize, adapter: AdapterConfig): ExtraProducts;
   /** The greatest ranks that the update of one module can have. */
-  rankBound(shape: LinearShape, adapter: AdapterConfig): RankBound;
+  rankBound(shape: LinearSize, adapter: AdapterConfig): RankBound;
   /** The graph: the adapted output of a module without bias, as addends of [rows, dOut]. */
   forward<T>(ops: MethodOps<T>, call: AdapterCall<T>): readonly T[];
   /** How it divides its work among experts; absent: it has none. */
@@ -143,7 +143,7 @@ export type RanklessConfig = Omit<AdapterConfig, 'rank'>;
 export interface AdapterCall<T> {
   /** The options as they hold for this module (its own rank and alpha). */
   config: AdapterConfig;
-  shape: LinearShape;
+  shape: LinearSize;
   /** Positions that are computed together. */
   rows: number;
   /** The module's input [rows, dIn], compute type. */
@@ -165,7 +165,7 @@ export interface AdapterCall<T> {
 /** A module whose options are checked. */
 export interface CheckedModule {
   module: TargetModule;
-  shape: LinearShape;
+  shape: LinearSize;
   /** Largest rank that all adapted modules admit. */
   most: number;
   /** The option that sets the module's rank. */
@@ -243,6 +243,6 @@ export const plainMethod = {
   sharedParameters: () => [],
   frozenExtra: () => 0,
   rankStep: () => 1,
-  largestRank: ({ dIn, dOut }: LinearShape) => Math.min(dIn, dOut),
+  largestRank: ({ dIn, dOut }: LinearSize) => Math.min(dIn, dOut),
   check: () => undefined,
 } as const satisfies Partial<AdapterMethod>;

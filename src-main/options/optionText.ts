@@ -67,7 +67,7 @@ export function readModules(text: string): string[] {
   return named.length === 1 && named[0] === 'all' ? [...targetModules] : named;
 }
 
-export function modulesText(modules: readonly TargetModule[]): string {
+function modulesText(modules: readonly TargetModule[]): string {
   return modules.join() === targetModules.join() ? 'all' : modules.join(',');
 }
 

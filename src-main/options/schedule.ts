@@ -10,14 +10,14 @@ type Rates = Pick<
  * A schedule after its warm-up, as a share of the peak. @param done steps since the warm-up @param length steps without
  * it
  */
-type Shape = (config: Rates, done: number, length: number) => number;
+type Curve = (config: Rates, done: number, length: number) => number;
 
 /** Where transformers' inverse_sqrt begins to fall when there is no warm-up. */
 const timescaleWithoutWarmup = 10_000;
 /** transformers' lr_end of the polynomial schedule. */
 const polynomialEnd = 1e-7;
 
-const shapes: Record<Schedule, Shape> = {
+const curves: Record<Schedule, Curve> = {
   constant: () => 1,
   linear: (_config, done, length) => Math.max(0, 1 - done / length),
   cosine: (_config, done, length) => halfCosine(done / length),
@@ -35,7 +35,7 @@ const shapes: Record<Schedule, Shape> = {
 
 /**
  * Learning rate of an optimizer step, as transformers' get_scheduler gives it: a linear warm-up, then the schedule's
- * shape. The first step after the warm-up has the peak rate; the end would be reached one step after the last.
+ * curve. The first step after the warm-up has the peak rate; the end would be reached one step after the last.
  *
  * @param step 1-based
  */
@@ -47,7 +47,7 @@ export function learningRate(config: Rates, step: number, totalSteps: number): n
     const lowest = schedule === 'warmup_stable_decay' ? (config.minLearningRateRatio ?? 0) : 0;
     return peak * between(lowest, done / warmupSteps);
   }
-  return peak * shapes[schedule](config, done - warmupSteps, Math.max(1, totalSteps - warmupSteps));
+  return peak * curves[schedule](config, done - warmupSteps, Math.max(1, totalSteps - warmupSteps));
 }
 
 /**

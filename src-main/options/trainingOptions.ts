@@ -177,7 +177,7 @@ export function nest(options: Readonly<Partial<Record<OptionName, unknown>>>): {
   };
 }
 
-/** What an option has where nobody said anything; rank and alpha as the command line has them. */
+/** The value of each option that is not given; rank and alpha as on the command line. */
 export const optionDefaults: Readonly<FlatConfig> = flatten(
   trainConfigSchema.parse({ adapter: { method: 'lora', rank: 8, alpha: 16 } }),
 );

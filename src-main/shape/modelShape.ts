@@ -1,5 +1,6 @@
-import type { NormPlacement, QueryKeyNorm } from '../contract/entities.ts';
+import type { Model, NormPlacement, QueryKeyNorm } from '../contract/entities.ts';
 import { targetModules, type TargetModule } from '../contract/training.ts';
+import type { LinearSize } from '../methods/method.ts';
 
 /** The sizes of a decoder that decide its parameter counts. */
 export interface ModelShape {
@@ -23,13 +24,40 @@ export interface ModelShape {
   fusedProjections: boolean;
 }
 
+/** Llama's: what models do that say nothing else. */
+const usualLayout = {
+  tieEmbeddings: false,
+  queryKeyValueBias: false,
+  outputBias: false,
+  mlpBias: false,
+  queryKeyNorm: 'none',
+  normPlacement: 'before',
+  fusedProjections: false,
+} as const satisfies Partial<ModelShape>;
+
+/** The shape of a model of the library. Models added before `architecture` was kept get the usual layout. */
+export function modelShape(model: Model): ModelShape {
+  const { hiddenSize, intermediateSize, layers, heads, keyValueHeads, vocabularySize } = model;
+  return {
+    hiddenSize,
+    intermediateSize,
+    layers,
+    heads,
+    keyValueHeads,
+    vocabularySize,
+    headDim: hiddenSize / heads,
+    ...usualLayout,
+    ...model.architecture,
+  };
+}
+
 /** The linear modules of a decoder layer, in the order of the forward pass. */
 export function linearModules(shape: Pick<ModelShape, 'fusedProjections'>): readonly TargetModule[] {
   return shape.fusedProjections ? ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'] : targetModules;
 }
 
 /** W of a linear module is [dOut, dIn]. */
-export function moduleSize(shape: ModelShape, module: TargetModule): { dIn: number; dOut: number } {
+export function moduleSize(shape: ModelShape, module: TargetModule): LinearSize {
   const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim } = shape;
   switch (module) {
     case 'q_proj':
@@ -102,13 +130,7 @@ function preset(sizes: Sizes, rest: Partial<ModelShape> = {}): ModelShape {
     keyValueHeads,
     headDim,
     vocabularySize,
-    tieEmbeddings: false,
-    queryKeyValueBias: false,
-    outputBias: false,
-    mlpBias: false,
-    queryKeyNorm: 'none',
-    normPlacement: 'before',
-    fusedProjections: false,
+    ...usualLayout,
     ...rest,
   };
 }

@@ -1,12 +1,12 @@
 import type { AdapterConfig, TargetModule } from '../contract/training.ts';
-import type { LinearShape } from '../methods/method.ts';
+import type { LinearSize } from '../methods/method.ts';
 import { adapterSites } from './adapterSites.ts';
 import { moduleSize, type ModelShape } from './modelShape.ts';
 
 /** The layers in which a module is adapted at one rank. */
 export interface SiteGroup {
   module: TargetModule;
-  size: LinearShape;
+  size: LinearSize;
   layers: number;
   /** The adapter's options as they hold there. */
   own: AdapterConfig;

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import type { PlainError } from '../contract/errors.ts';
-import { beatMs, createHeartbeat, silenceError, silentAfterBeats } from '../contract/heartbeat.ts';
+import { beatMs, createHeartbeat, silenceError, silentAfterBeats } from '../channel/heartbeat.ts';
 import type { ProcedureInput, ProcedureName, ProcedureOutput } from '../contract/procedures.ts';
 import type { CoreProcessState } from '../contract/shellBridge.ts';
 import type { ClientMessage, CoreMessage, Reply } from '../contract/transport.ts';

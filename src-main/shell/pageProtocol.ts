@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { extname, join, normalize, sep } from 'node:path';
 import { protocol } from 'electron';
-import { contentTypes, securityHeaders } from '../contract/pageServing.ts';
+import { contentTypes, securityHeaders } from '../channel/pageServing.ts';
 
 const scheme = 'studio';
 /** Origin of the page in the window. */

@@ -9,15 +9,15 @@ import {
   optionDefaults,
   optionNames,
 } from '../../src-main/options/trainingOptions.ts';
-import { modelShape } from './modelShape.ts';
+import { modelShape } from '../../src-main/shape/modelShape.ts';
 import type { TrainForm } from './trainForm.ts';
 
 /** Greatest rank of the slider: beyond it people type. */
 const mostOfSlider = 256;
 
 /**
- * The form's adapter as far as its size goes, for a method. A box that is empty counts as 1 (no rank as 0), a text that
- * cannot be read as empty.
+ * The options of the form that decide the size of a method's adapter. An empty box counts as 1 (no rank as 0), a text
+ * that cannot be read as empty.
  */
 export function adapterSize(form: Readonly<TrainForm>, method = form.method): AdapterConfig {
   const layers = readLayers(form.layers);

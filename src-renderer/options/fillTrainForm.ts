@@ -4,7 +4,7 @@ import { restoreForm, type TrainForm } from './trainForm.ts';
 /** Where the Train page keeps its form. */
 const key = 'studio.train';
 
-/** Puts values into the Train page's form before it is opened; what is not given stays as it was. */
+/** Puts values into the Train page's form before it is opened; other values stay. */
 export function fillTrainForm(values: Partial<TrainForm>): void {
   fillStored<TrainForm>(key, restoreForm, values);
 }

@@ -2,7 +2,7 @@ import { checkAdapter } from '../../src-main/options/checkAdapter.ts';
 import { checkOptions } from '../../src-main/options/checkOptions.ts';
 import { countParameters, type ParameterCount } from '../../src-main/budget/count.ts';
 import { checkSchedule } from '../../src-main/options/schedule.ts';
-import { heldOutCount, stepCount } from '../../src-main/options/steps.ts';
+import { heldOutCount, stepCount } from '../../src-main/options/lengths.ts';
 import type { Dataset, Model, Run } from '../../src-main/contract/entities.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
 import { isOptional, limitText, optionPath } from '../../src-main/options/optionText.ts';
@@ -13,7 +13,7 @@ import {
   type TrainConfig,
 } from '../../src-main/contract/training.ts';
 import { isAdapterOption, optionAt } from '../../src-main/options/trainingOptions.ts';
-import { modelShape } from './modelShape.ts';
+import { modelShape } from '../../src-main/shape/modelShape.ts';
 import { ownTargets } from './targets.ts';
 import { configInput, readForm, type TrainForm } from './trainForm.ts';
 
@@ -146,7 +146,7 @@ function place(problems: Problems, otherwise: FormField, check: () => void): voi
 }
 
 /** A free name that says what the run is. */
-export function suggestName(
+function suggestName(
   form: Readonly<Pick<TrainForm, 'method' | 'rank'>>,
   runs: readonly Pick<Run, 'name'>[],
 ): string {

@@ -1,9 +1,8 @@
-import { linearModules } from '../../src-main/shape/modelShape.ts';
+import { linearModules, modelShape } from '../../src-main/shape/modelShape.ts';
 import { modelTargets } from '../../src-main/shape/targets.ts';
 import type { Model } from '../../src-main/contract/entities.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
 import { targetModules, type TargetModule } from '../../src-main/contract/training.ts';
-import { modelShape } from './modelShape.ts';
 
 /** The linear modules of a layer, as the model has them; the usual seven while none is chosen. */
 export function allModules(model: Model | undefined): readonly TargetModule[] {

@@ -145,7 +145,7 @@ function isSamplesForm(value: unknown): value is SamplesForm {
 }
 
 /** The options that decide whether others matter. */
-export function deciding(form: Readonly<TrainForm>): DecidingOptions {
+function deciding(form: Readonly<TrainForm>): DecidingOptions {
   const { method, router, gate, optimizer, schedule, heldOutFraction, heldOutRows } = form;
   return {
     method,

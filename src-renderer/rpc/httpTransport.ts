@@ -1,4 +1,4 @@
-import { silenceError } from '../../src-main/contract/heartbeat.ts';
+import { silenceError } from '../../src-main/channel/heartbeat.ts';
 import { coreMessageSchema, replySchema, type Reply } from '../../src-main/contract/transport.ts';
 import { openSocket } from './liveSocket.ts';
 import { cancelled, connectionError, type Transport, type TransportListener } from './transport.ts';

@@ -1,4 +1,4 @@
-import { beatMs, createHeartbeat, silentAfterBeats } from '../../src-main/contract/heartbeat.ts';
+import { beatMs, createHeartbeat, silentAfterBeats } from '../../src-main/channel/heartbeat.ts';
 import type { ClientMessage } from '../../src-main/contract/transport.ts';
 
 /** Beats of silence after which a connection that once stood is given up: its other end may be gone without a word. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { counted } from '../support/counted.ts';
 import { parseBudget, usedOf } from '../../src-main/budget/budgetUnits.ts';
-import { budgetUnits } from '../../src-main/contract/budget.ts';
+import { budgetUnits } from '../../src-main/contract/studies.ts';
 import { countParameters, type ParameterCount } from '../../src-main/budget/count.ts';
 import { linearModules, presets, type ModelShape } from '../../src-main/shape/modelShape.ts';
 import type { SearchLimits } from '../../src-main/budget/searchSpace.ts';

@@ -5,10 +5,10 @@ import { gradients } from '../../src-main/engine/graph/gradients.ts';
 import { Graph } from '../../src-main/engine/graph/graph.ts';
 import { multiply } from '../../src-main/engine/graph/ops/elementwise.ts';
 import { matmul } from '../../src-main/engine/graph/ops/linear.ts';
-import type { LinearShape } from '../../src-main/methods/method.ts';
+import type { LinearSize } from '../../src-main/methods/method.ts';
 import { methodOf } from '../../src-main/methods/registry.ts';
 
-const shape: LinearShape = { dIn: 24, dOut: 32 };
+const shape: LinearSize = { dIn: 24, dOut: 32 };
 
 /** Multiply-adds of the MatMul nodes of a module's graph, forward or forward and backward. */
 function built(adapter: AdapterConfig | null, rows: number, isTraining: boolean): number {

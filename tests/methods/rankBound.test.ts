@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { adapterConfigSchema, type AdapterConfig } from '../../src-main/contract/training.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
-import type { LinearShape } from '../../src-main/methods/method.ts';
+import type { LinearSize } from '../../src-main/methods/method.ts';
 import { methodOf } from '../../src-main/methods/registry.ts';
 import { numericRank, plain, plainOps, stacked, transposed, type Plain } from '../support/parity/plainOps.ts';
 
 /**
  * The update's matrix D, [dOut, dIn], of a random adapter with fixed random gates; the same weights for the same seed.
  */
-function updateOf(adapter: AdapterConfig, shape: LinearShape, seed: number, gateSeed: number): Plain {
+function updateOf(adapter: AdapterConfig, shape: LinearSize, seed: number, gateSeed: number): Plain {
   const { dIn, dOut } = shape;
   const method = methodOf(adapter)!;
   const { next } = createRandom(seed);
@@ -47,7 +47,7 @@ function updateOf(adapter: AdapterConfig, shape: LinearShape, seed: number, gate
 }
 
 describe('rank bounds are reached by random adapters and not exceeded', () => {
-  const shapes: LinearShape[] = [
+  const shapes: LinearSize[] = [
     { dIn: 12, dOut: 16 },
     { dIn: 18, dOut: 12 },
     { dIn: 24, dOut: 48 },

@@ -10,7 +10,7 @@ import { openSession } from '../../src-main/engine/graph/session.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
 import { parsePeftConfig } from '../../src-main/formats/adapter/peftConfig.ts';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
-import type { LinearShape } from '../../src-main/methods/method.ts';
+import type { LinearSize } from '../../src-main/methods/method.ts';
 import { methodOf } from '../../src-main/methods/registry.ts';
 import { expectWithin } from '../support/parity/parityBounds.ts';
 import { recorded } from '../support/paths.ts';
@@ -47,7 +47,7 @@ async function withGivenMask({ peft, tasks }: DropoutCase, prefix: string, fusio
   };
   const [x, weight, upstream, keep] = [read('x'), read('weight'), read('upstream'), read(`${prefix}keep`)];
   const [rows = 0, dIn = 0] = x.shape;
-  const shape: LinearShape = { dIn, dOut: weight.shape[0]! };
+  const shape: LinearSize = { dIn, dOut: weight.shape[0]! };
   const specs = [...method.parameters(shape, config), ...method.sharedParameters(config)];
   const parameters = new Map(specs.map((spec) => [spec.suffix, read(`${prefix}${spec.suffix}`)]));
   const width = config.tasks + 1;

@@ -7,7 +7,7 @@ import type {
 } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { baseParameters, type ModelShape } from '../../shape/modelShape.ts';
-import { hostMemory, trainingMemory, type MemoryForecast } from './memory.ts';
+import { hostMemoryBytes, trainingMemory, type MemoryForecast } from './memory.ts';
 import { runTime, stepWork, type RunTime } from './time.ts';
 
 /** A training that is planned. */
@@ -24,7 +24,7 @@ export interface PlannedTraining {
 
 export interface Forecast {
   memory: MemoryForecast & {
-    /** With this machine's correction. */
+    /** Peak with this machine's correction. */
     correctedBytes: number;
     basis: ForecastBasis;
     /** Measurements that it rests on. */
@@ -67,9 +67,9 @@ const mostCorrection = 3;
 
 /**
  * Forecast of a training's peak memory and time: the arithmetic, corrected by what was measured on this machine. What
- * did the same step before (or was probed) decides alone; else all measurements do, by the median of measured over
- * modelled, those of the same precision and model before others. Measurements on the other kind of device say nothing;
- * the memory of a GPU is not measured at all.
+ * did the same step before (or was probed) decides alone; without it all measurements do, by the median of measured
+ * over modelled, those of the same precision and model before others. Measurements on the other kind of device say
+ * nothing; the memory of a GPU is not measured at all.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
@@ -118,7 +118,7 @@ export function forecastTraining(planned: PlannedTraining, calibration: Calibrat
       correctedBytes: memory.bytes * factor,
       basis: memoryFrom.length === 0 ? 'model' : same.length > 0 ? 'measured' : 'machine',
       n: memoryFrom.length,
-      hostBytes: device === 'gpu' ? hostMemory(shape) : null,
+      hostBytes: device === 'gpu' ? hostMemoryBytes(shape) : null,
     },
     time: {
       ...runTime(config, work, { steps, secondsPerStep, startSeconds, heldOutRows }),
@@ -156,7 +156,7 @@ export function forecastErrors(records: readonly ForecastRecord[]): {
 const verdicts = ['fits', 'tight', 'too_large'] as const;
 export type FitVerdict = (typeof verdicts)[number];
 
-/** Memory of the device that trainings compute on. */
+/** Bytes of memory of the device that trainings compute on. */
 export function deviceMemory({ gpu, memoryBytes }: Calibration): number {
   return gpu?.memoryBytes ?? memoryBytes;
 }
@@ -173,7 +173,7 @@ export function worstFit(list: readonly FitVerdict[]): FitVerdict {
   return verdicts[Math.max(0, ...list.map((verdict) => verdicts.indexOf(verdict)))]!;
 }
 
-/** Whether a peak finds room: up to three quarters of the memory, up to all of it, or not. */
+/** Whether a peak, in bytes, finds room: up to three quarters of the memory, up to all of it, or not. */
 export function memoryFit(bytes: number, memoryBytes: number): FitVerdict {
   return bytes <= 0.75 * memoryBytes ? 'fits' : bytes <= memoryBytes ? 'tight' : 'too_large';
 }
@@ -197,7 +197,7 @@ export function truncatedShare({ lengths }: Pick<RowLengths, 'lengths'>, context
   return lengths.length === 0 ? 0 : lengths.filter((length) => length > context).length / lengths.length;
 }
 
-/** What decides a step's memory and time, as one text. */
+/** Names everything that decides a step's memory and time: equal keys, equal steps. */
 export function stepKey(modelId: string, config: TrainConfig, rowTokens: number): string {
   const { adapter, batch, accumulate, packing, gradientCheckpointing, precision, optimizer, momentum } =
     config;

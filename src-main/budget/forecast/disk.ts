@@ -1,5 +1,5 @@
 import type { TrainConfig } from '../../contract/training.ts';
-import { keptCheckpoints } from '../../options/steps.ts';
+import { keptCheckpoints } from '../../options/lengths.ts';
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { optimizerBytes } from './memory.ts';
@@ -8,8 +8,9 @@ import { optimizerBytes } from './memory.ts';
 export interface CheckpointDisk {
   /** Bytes of one: the adapter, or after full fine-tuning the whole model in f32, and the optimizer's state. */
   each: number;
-  /** So many lie on the disk at the same time: the latest, the best, and the one that is being written. */
+  /** Checkpoints on the disk at the same time: the latest, the best, and the one being written. */
   atOnce: number;
+  /** Of all that lie there at once. */
   bytes: number;
 }
 

@@ -7,9 +7,17 @@ import type {
 } from '../../contract/forecast.ts';
 import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
-import { moduleSize, type ModelShape } from '../../shape/modelShape.ts';
+import type { ModelShape } from '../../shape/modelShape.ts';
 import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
-import { baseBytes, cudaBytes, hostMemory, logitElements, processBytes } from './memory.ts';
+import { queryBlock } from './layer.ts';
+import {
+  baseBytes,
+  cudaBytes,
+  hostMemoryBytes,
+  logitElements,
+  processBytes,
+  widenedBytes,
+} from './memory.ts';
 import { isFusedShape, passOf, sumLayers } from './pass.ts';
 import { optionDefaults } from '../../options/trainingOptions.ts';
 
@@ -60,8 +68,8 @@ function layoutOf({ benchmark, items, rowTokens, maxTokens }: PlannedEvaluation)
 }
 
 /**
- * Peak memory of an evaluation where its tensors live: no gradient is kept, so that one layer at a time is what it
- * needs beside weights and cache.
+ * Peak memory of an evaluation where its tensors live, in bytes of each part and of all: no gradient is kept, so that
+ * one layer at a time is what it needs beside weights and cache.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
@@ -76,33 +84,21 @@ export function evaluationMemory(
   const { hiddenSize, intermediateSize, vocabularySize, heads, keyValueHeads, headDim, layers } = shape;
   const isAdapted = adapter !== null && adapter.method !== 'full';
   const count = isAdapted ? countParameters(shape, adapter) : null;
-  const head = vocabularySize * hiddenSize;
-  const largestModule = Math.max(
-    ...(['q_proj', 'o_proj', 'gate_proj', 'down_proj'] as const).map((module) => {
-      const { dIn, dOut } = moduleSize(shape, module);
-      return dIn * dOut;
-    }),
-  );
-  // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
-  const isWidened = precision === 'bf16' && device === 'cpu';
-  const widened = Math.max(
-    isWidened ? 4 * Math.max(largestModule, head) : 0,
-    loadIn8bit ? (isWidened ? 4 : wide) * largestModule : 0,
-  );
-  const seen = slots || tokens;
-  const scores = 2 * batch * heads * Math.min(tokens, 128) * seen * 4;
-  const stream = rows * (6 * hiddenSize + 3 * intermediateSize) * wide;
+  const seenTokens = slots || tokens;
+  const scoreBytes = 2 * batch * heads * Math.min(tokens, queryBlock) * seenTokens * 4;
+  const streamBytes = rows * (6 * hiddenSize + 3 * intermediateSize) * wide;
   // The cache of a layer is read as a whole while its slots are written.
-  const cacheOfLayer = 2 * batch * slots * keyValueHeads * headDim * wide;
-  const logits = slots > 0 ? 2 * batch * vocabularySize : 2 * Math.min(rows * vocabularySize, logitElements);
-  const base = isFusedShape(shape) ? processBytes.compiled : processBytes.plain;
+  const cacheBytesOfLayer = 2 * batch * slots * keyValueHeads * headDim * wide;
+  const chunkElements =
+    slots > 0 ? 2 * batch * vocabularySize : 2 * Math.min(rows * vocabularySize, logitElements);
+  const ownBytes = isFusedShape(shape) ? processBytes.compiled : processBytes.plain;
   const parts: Record<EvaluationPart, number> = {
-    process: device === 'gpu' ? cudaBytes : base,
+    process: device === 'gpu' ? cudaBytes : ownBytes,
     weights: baseBytes(shape, wide, loadIn8bit),
     adapter: count ? count.adapterBytes.f32 + (wide === 2 ? wide * count.trainable : 0) : 0,
-    cache: layers * cacheOfLayer,
-    logits: 4 * logits,
-    working: stream + scores + widened + cacheOfLayer,
+    cache: layers * cacheBytesOfLayer,
+    logits: 4 * chunkElements,
+    working: streamBytes + scoreBytes + widenedBytes(shape, planned, device) + cacheBytesOfLayer,
   };
   return { parts, bytes: evaluationParts.reduce((total, name) => total + parts[name], 0) };
 }
@@ -178,7 +174,7 @@ export function forecastEvaluation(
     seconds:
       modelledSeconds *
       correction(ground.map(({ measured, forecast }) => measured.seconds / forecast.modelledSeconds)),
-    hostBytes: device === 'gpu' ? hostMemory(shape) : null,
+    hostBytes: device === 'gpu' ? hostMemoryBytes(shape) : null,
     memoryBasis: device === 'gpu' ? 'model' : basis,
     timeBasis: basis,
   };

@@ -12,10 +12,11 @@ export interface PassLayout {
 
 /** What one decoder layer keeps for the backward pass, and what its products cost. */
 export interface LayerCost {
-  /** Inputs, norms, projections, MLP and what the adapters keep. */
+  /** Bytes of inputs, norms, projections, MLP and what the adapters keep. */
   keptBytes: number;
-  /** Queries, keys, values and attention weights. */
+  /** Bytes of queries, keys, values and attention weights. */
   attentionBytes: number;
+  /** Floating-point operations of the products. */
   flops: { forward: number; backward: number };
 }
 
@@ -27,7 +28,7 @@ export interface LayerCost {
 const eager = { gated: 2.5, normed: 6, widened: 2 };
 
 /** Queries are handled in blocks of this many (engine/graph/causalProduct.ts). */
-const queryBlock = 128;
+export const queryBlock = 128;
 
 /**
  * One decoder layer of the engine (engine/model/decoder.ts) over sizes: the same modules in the same order, with the
@@ -50,8 +51,8 @@ export function layerCost(
   const wide = config.precision === 'bf16' ? 2 : 4;
   const tape = new Tape(options.isFused);
   const attention = new Tape(options.isFused);
-  /** Attention weights of all heads and blocks. */
-  let weights = 0;
+  /** Attention weights of all heads and blocks, in elements. */
+  let weightElements = 0;
   const value = (size: number, inputs: readonly Value[]) => makeValue([rows, size], wide, { inputs });
 
   const linear = (module: TargetModule, x: Value): Value[] => {
@@ -120,7 +121,7 @@ export function layerCost(
     4 * rows * ((eager.gated + widened) * intermediateSize + (eager.normed + widened) * hiddenSize);
   return {
     keptBytes: tape.keptBytes + (options.isFused ? 0 : eagerBytes),
-    attentionBytes: attention.keptBytes + (options.isFused || !isWidened ? 0 : 4 * weights),
+    attentionBytes: attention.keptBytes + (options.isFused || !isWidened ? 0 : 4 * weightElements),
     flops: {
       forward: tape.flops.forward + attention.flops.forward,
       backward: tape.flops.backward + attention.flops.backward,
@@ -139,7 +140,7 @@ export function layerCost(
       keep([batch, keyValueHeads, keys, headDim]);
       keep([batch, keyValueHeads, keys, headDim]);
       keep([batch, heads, queries, keys]);
-      weights += batch * heads * queries * keys;
+      weightElements += batch * heads * queries * keys;
       // q k^T and p v.
       const flops = 2 * 2 * batch * heads * queries * keys * headDim;
       attention.flops.forward += flops;
@@ -149,7 +150,7 @@ export function layerCost(
   }
 }
 
-/** The modules of attention and those of the MLP; each half ends with the one that closes it. */
+/** The modules of attention and the modules of the MLP; the last of each half writes to the residual stream. */
 function halves(modules: readonly TargetModule[]): [TargetModule[], TargetModule[]] {
   const end = modules.indexOf('o_proj') + 1;
   return [modules.slice(0, end), modules.slice(end)];

@@ -2,7 +2,7 @@ import type { DeviceKind } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
 import { baseParameters, linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
-import type { PassLayout } from './layer.ts';
+import { queryBlock, type PassLayout } from './layer.ts';
 import { mostOfLayer, passOf, sumLayers } from './pass.ts';
 
 /** The parts of a training's memory, in the order in which they are shown. */
@@ -64,8 +64,8 @@ export function optimizerBytes(
 /**
  * Peak memory of a training where its tensors live: what stays during a step, and what lives together when it needs
  * most. On a processor that is the resident memory of the engine's process; on a GPU the memory of the card (see
- * `hostMemory` for the rest). Activations follow from the sizes that the graph keeps (layer.ts), not from a rule of
- * thumb.
+ * `hostMemoryBytes` for the rest). Activations follow from the sizes that the graph keeps (layer.ts), not from a rule
+ * of thumb.
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
@@ -84,48 +84,59 @@ export function trainingMemory(
   const pass = passOf(shape, config, layout);
   const { trainable } = count;
 
-  const head = vocabularySize * hiddenSize;
-  const largestModule = Math.max(
-    ...(['q_proj', 'o_proj', 'gate_proj', 'down_proj'] as const).map((module) => {
-      const { dIn, dOut } = moduleSize(shape, module);
-      return dIn * dOut;
-    }),
-  );
-  const largestTrained = isFull ? Math.max(head, largestModule) : 0;
-  const kept = { activations: sumLayers(pass, ({ keptBytes }) => keptBytes) };
-  const attention = sumLayers(pass, ({ attentionBytes }) => attentionBytes);
-  const oneLayer = mostOfLayer(pass, ({ keptBytes }) => keptBytes);
-  const oneAttention = mostOfLayer(pass, ({ attentionBytes }) => attentionBytes);
-  const ends = 3 * rows * hiddenSize * wide;
-  const activations = gradientCheckpointing
-    ? shape.layers * rows * hiddenSize * wide + oneLayer
-    : kept.activations;
-  const chunk = Math.min(rows * vocabularySize, logitElements);
-  // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
-  const isWidened = precision === 'bf16' && device === 'cpu';
-  // A weight in 8 bits is widened for each product, wherever it is computed.
-  const widened = Math.max(
-    isWidened ? 4 * Math.max(largestModule, head) : 0,
-    loadIn8bit ? (isWidened ? 4 : wide) * largestModule : 0,
-  );
+  const headElements = vocabularySize * hiddenSize;
+  const largestTrained = isFull ? Math.max(headElements, largestModuleElements(shape)) : 0;
+  const activationBytes = gradientCheckpointing
+    ? shape.layers * rows * hiddenSize * wide + mostOfLayer(pass, ({ keptBytes }) => keptBytes)
+    : sumLayers(pass, ({ keptBytes }) => keptBytes);
+  const overLayers = gradientCheckpointing ? mostOfLayer : sumLayers;
+  const endBytes = 3 * rows * hiddenSize * wide;
+  const chunkElements = Math.min(rows * vocabularySize, logitElements);
   const parts: Record<MemoryPart, number> = {
     process: device === 'gpu' ? cudaBytes : pass.isFused ? processBytes.compiled : processBytes.plain,
     weights: baseBytes(shape, isFull ? 4 : wide, loadIn8bit),
     adapter: isFull ? 0 : count.adapterBytes.f32 + (wide === 2 ? wide * trainable : 0),
     gradients: 4 * trainable * (accumulate > 1 ? 2 : 1),
     optimizer: optimizerBytes(config, trainable),
-    activations: activations + ends,
-    attention: gradientCheckpointing ? oneAttention : attention,
-    logits: logitCopies * 4 * chunk + (isFull ? 2 * 4 * head : 0),
+    activations: activationBytes + endBytes,
+    attention: overLayers(pass, ({ attentionBytes }) => attentionBytes),
+    logits: logitCopies * 4 * chunkElements + (isFull ? 2 * 4 * headElements : 0),
     working:
-      workingBytes(shape, layout, wide) + widened + updatesAtATime * 4 * largestTrained * (clipNorm ? 1 : 0),
+      workingBytes(shape, layout, wide) +
+      widenedBytes(shape, config, device) +
+      updatesAtATime * 4 * largestTrained * (clipNorm ? 1 : 0),
   };
   return { parts, bytes: memoryParts.reduce((total, name) => total + parts[name], 0) };
 }
 
+/** Numbers in the largest weight of a linear module. */
+function largestModuleElements(shape: ModelShape): number {
+  const sizes = linearModules(shape).map((module) => moduleSize(shape, module));
+  return Math.max(...sizes.map(({ dIn, dOut }) => dIn * dOut));
+}
+
+/** Bytes of the wider copies of weights that products need for the moment. */
+export function widenedBytes(
+  shape: ModelShape,
+  { precision, loadIn8bit }: Pick<TrainConfig, 'precision' | 'loadIn8bit'>,
+  device: DeviceKind,
+): number {
+  const moduleElements = largestModuleElements(shape);
+  const headElements = shape.vocabularySize * shape.hiddenSize;
+  // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
+  const isWidened = precision === 'bf16' && device === 'cpu';
+  // A weight in 8 bits is widened for each product, wherever it is computed.
+  const bytesOfWidened = isWidened || precision === 'f32' ? 4 : 2;
+  return Math.max(
+    isWidened ? 4 * Math.max(moduleElements, headElements) : 0,
+    loadIn8bit ? bytesOfWidened * moduleElements : 0,
+  );
+}
+
 /**
  * Bytes of the base's weights.
- * @param wide of a number in the compute type; @param loadIn8bit linear modules take one byte a number, and four a row
+ * @param wide bytes of a number in the compute type
+ * @param loadIn8bit linear modules take one byte a number, and four a row
  */
 export function baseBytes(shape: ModelShape, wide: number, loadIn8bit: boolean): number {
   const all = baseParameters(shape) * wide;
@@ -136,19 +147,19 @@ export function baseBytes(shape: ModelShape, wide: number, loadIn8bit: boolean):
   }, all);
 }
 
-/** Memory of the engine's process beside a training on a GPU: itself, and the largest tensor on its way to the card. */
-export function hostMemory({ vocabularySize, hiddenSize }: ModelShape): number {
+/** Bytes of the engine's process beside work on a GPU: itself, and the largest tensor on its way to the card. */
+export function hostMemoryBytes({ vocabularySize, hiddenSize }: ModelShape): number {
   return processBytes.compiled + 4 * vocabularySize * hiddenSize;
 }
 
 /**
- * What one layer needs for the moment in its backward pass: gradients of the gated unit, of the residual stream and of
- * a block of attention weights.
+ * Bytes that one layer needs for the moment in its backward pass: gradients of the gated unit, of the residual stream
+ * and of a block of attention weights.
  */
 function workingBytes(shape: ModelShape, { batch, tokens }: PassLayout, wide: number): number {
   const rows = batch * tokens;
-  const gated = rows * shape.intermediateSize * (4 + 2 * wide);
-  const stream = 4 * rows * shape.hiddenSize * wide;
-  const scores = 4 * batch * shape.heads * Math.min(tokens, 128) * tokens * 4;
-  return gated + stream + scores;
+  const gatedBytes = rows * shape.intermediateSize * (4 + 2 * wide);
+  const streamBytes = 4 * rows * shape.hiddenSize * wide;
+  const scoreBytes = 4 * batch * shape.heads * Math.min(tokens, queryBlock) * tokens * 4;
+  return gatedBytes + streamBytes + scoreBytes;
 }

@@ -11,7 +11,7 @@ export function isFusedShape({ hiddenSize }: ModelShape): boolean {
   return hiddenSize >= fusedFromHiddenSize;
 }
 
-/** The layers of a model, those that cost the same once. */
+/** The layers of a model; layers of equal cost stand once, with their count. */
 export interface Pass {
   layers: readonly { cost: LayerCost; count: number }[];
   isFused: boolean;

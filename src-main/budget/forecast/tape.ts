@@ -1,6 +1,6 @@
 import type { MethodOps } from '../../methods/ops.ts';
 
-/** A tensor of which only size and part in the backward pass are known. */
+/** A tensor without numbers: its size, and its part in the backward pass. */
 export interface Value {
   shape: readonly number[];
   bytesPerElement: number;
@@ -48,7 +48,7 @@ export class Tape implements MethodOps<Value> {
   #isBackward = false;
 
   /**
-   * @param isFused whether elementwise work is compiled into functions, of which only the inputs are kept
+   * @param isFused whether elementwise work is compiled into functions, which keep only their inputs
    * (engine/graph/fused.ts)
    */
   constructor(isFused: boolean) {

@@ -55,7 +55,7 @@ export function runTime(
       ? 0
       : (config.evalEvery > 0 ? Math.floor(steps / config.evalEvery) : 0) +
         (config.evalEvery > 0 && steps % config.evalEvery === 0 ? 0 : 1);
-  // A step holds `accumulate` forward passes, of which an evaluation takes one for each batch of rows.
+  // A step holds `accumulate` forward passes, and an evaluation takes one for each batch of rows.
   const onePass = (secondsPerStep * work.forwardFlops) / work.flops / config.accumulate;
   const evaluationSeconds = evaluations * Math.ceil(heldOutRows / config.batch) * onePass;
   const stepSeconds = Math.max(0, steps - 1) * secondsPerStep;

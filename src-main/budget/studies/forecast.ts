@@ -9,7 +9,7 @@ import {
 } from '../forecast/calibrate.ts';
 import { checkpointDisk } from '../forecast/disk.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
-import { heldOutCount, stepCount } from '../../options/steps.ts';
+import { heldOutCount, stepCount } from '../../options/lengths.ts';
 import type { StudyPlan } from './plan.ts';
 
 /** What one run of a setting takes. */

@@ -1,5 +1,5 @@
 import type { Dataset, Model } from '../../contract/entities.ts';
-import type { PaperStudyId } from '../../contract/studies.ts';
+import type { PaperStudyId, StudyArm } from '../../contract/studies.ts';
 import {
   trainConfigSchema,
   type AdapterConfig,
@@ -7,8 +7,13 @@ import {
   type TrainConfig,
 } from '../../contract/training.ts';
 import { publishedCounts, type PublishedCount } from '../paper.ts';
-import type { WantedArm } from './plan.ts';
 import { isPaperData, type PaperData } from './studyData.ts';
+
+/** A setting that a question asks for, before it is checked against the model. */
+export interface WantedArm extends Pick<StudyArm, 'label' | 'remainder' | 'published'> {
+  /** Everything but the seed. */
+  config: TrainConfig;
+}
 
 /** A study of the paper that can be repeated. */
 export interface PaperStudy {
@@ -194,7 +199,10 @@ export function isPaperModel(
   return given.family === family && given.parameters >= parameters && given.parameters < 1.15 * parameters;
 }
 
-/** The rows of a study's table, with the share that the paper prints, on a model of so many positions. */
+/**
+ * The rows of a study's table, with the share that the paper prints.
+ * @param contextLength positions of the model
+ */
 export function paperArms(id: PaperStudyId, contextLength: number): WantedArm[] {
   const study = paperStudy(id);
   const rows = id === 'table8' ? clusterRows : countedRows(id, study.model.preset);

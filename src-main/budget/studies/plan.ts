@@ -1,25 +1,21 @@
 import { StudioError } from '../../contract/errors.ts';
-import type { Study, StudyArm, StudyQuestion } from '../../contract/studies.ts';
+import type { EqualBudget, Study, StudyArm, StudyQuestion } from '../../contract/studies.ts';
 import { mostStudyRuns } from '../../contract/studies.ts';
-import type { TrainConfig } from '../../contract/training.ts';
+import { targetModules, type AdapterConfig, type Method, type TrainConfig } from '../../contract/training.ts';
 import { checkTraining } from '../../options/checkAdapter.ts';
-import { fittingContext } from '../../options/context.ts';
+import { fittingContext } from '../../options/lengths.ts';
+import { amountText } from '../budgetUnits.ts';
 import { countParameters } from '../count.ts';
+import { settingsText } from '../report.ts';
+import { solveBudget } from '../solve.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { modelTargets } from '../../shape/targets.ts';
-import { budgetArms } from './equalBudget.ts';
-import { paperArms } from './paperStudies.ts';
+import { paperArms, type WantedArm } from './paperStudies.ts';
 
 /** What a study's settings are checked against. */
 export interface StudyModel {
   shape: ModelShape;
   contextLength: number;
-}
-
-/** A setting that a question asks for, before it is checked against the model. */
-export interface WantedArm extends Pick<StudyArm, 'label' | 'remainder' | 'published'> {
-  /** Everything but the seed. */
-  config: TrainConfig;
 }
 
 export interface PlannedArm extends StudyArm {
@@ -100,4 +96,51 @@ function checkedArm({ shape, contextLength }: StudyModel, { config, ...arm }: Wa
   checkTraining(shape, own);
   const { trainable } = countParameters(shape, own.adapter);
   return { ...arm, method: adapter.method, rank: adapter.rank, trainable, config: own };
+}
+
+/**
+ * Each method at the greatest rank within the budget, everything else as it is given. Alpha keeps its ratio to the
+ * rank, so that the update is scaled alike.
+ */
+function budgetArms(
+  shape: ModelShape,
+  { methods, budget, config }: EqualBudget,
+): (WantedArm | { label: string; reason: string })[] {
+  const ratio = config.adapter.alpha / config.adapter.rank;
+  return methods.map((method) => {
+    const adapter = ofMethod(config.adapter, method);
+    try {
+      const found = solveBudget(shape, adapter, budget);
+      if (!found.solution) {
+        const { nearest } = found;
+        if (!nearest) return { label: method, reason: 'No rank can be built on this model.' };
+        const settings = method === 'full' ? '' : ` (${settingsText(nearest.adapter)})`;
+        return {
+          label: method,
+          reason: `The nearest possible is ${amountText(nearest.used, budget.unit)}${settings}.`,
+        };
+      }
+      const { rank } = found.solution.adapter;
+      return {
+        label: method === 'full' ? method : `${method} r${rank}`,
+        remainder: found.solution.remainder,
+        published: null,
+        config: { ...config, adapter: { ...adapter, rank, alpha: method === 'full' ? 1 : ratio * rank } },
+      };
+    } catch (error) {
+      if (!(error instanceof StudioError)) throw error;
+      return { label: method, reason: `${error.message} ${error.remedy}` };
+    }
+  });
+}
+
+/**
+ * The options with another method: patterns name ranks, which the budget decides; full fine-tuning has no adapter to
+ * describe.
+ */
+function ofMethod(adapter: AdapterConfig, method: Method): AdapterConfig {
+  const own = { ...adapter, method, rankPattern: {}, alphaPattern: {} };
+  return method === 'full'
+    ? { ...own, dropout: 0, rankStabilized: false, layers: null, targets: [...targetModules] }
+    : own;
 }

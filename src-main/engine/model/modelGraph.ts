@@ -5,7 +5,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { hasBias } from '../../formats/model/decoderWeights.ts';
-import type { AdapterCall, AdapterMethod, LinearShape, ParameterSpec } from '../../methods/method.ts';
+import type { AdapterCall, AdapterMethod, LinearSize, ParameterSpec } from '../../methods/method.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { methodOps } from './methodOps.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
@@ -36,7 +36,7 @@ export interface WeightSource {
 /** An adapted module. */
 export interface AdapterPlace {
   site: LinearSite;
-  shape: LinearShape;
+  shape: LinearSize;
   /** The options as they hold there. */
   adapter: AdapterConfig;
 }

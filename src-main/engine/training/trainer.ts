@@ -26,7 +26,7 @@ import {
   type Progress,
 } from './progress.ts';
 import { checkSchedule, learningRate } from '../../options/schedule.ts';
-import { checkpointEveryMs } from '../../options/steps.ts';
+import { checkpointEveryMs } from '../../options/lengths.ts';
 import { createSampler, readPrompts, sampling, samplingSize } from './samples.ts';
 import { checkTasks } from '../model/taskNumbers.ts';
 import { openTrainingGraph, type TrainingGraph } from './trainingGraph.ts';

@@ -14,7 +14,7 @@ import { openCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { prepareAdapter } from './prepareAdapter.ts';
 import { startOfRun, type Progress } from './progress.ts';
 import { keptParameters, type TrainingGraph } from './trainingGraph.ts';
-import { keptCheckpoints } from '../../options/steps.ts';
+import { keptCheckpoints } from '../../options/lengths.ts';
 
 /** A run's state in the session: how it starts, comes back from a checkpoint and goes into one. */
 export interface TrainingState {

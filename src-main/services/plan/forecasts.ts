@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkTraining } from '../../options/checkAdapter.ts';
-import { fittingContext } from '../../options/context.ts';
+import { fittingContext } from '../../options/lengths.ts';
 import type { Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { Calibration, ForecastRecord, RowLengths } from '../../contract/forecast.ts';

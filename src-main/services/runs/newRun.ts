@@ -1,7 +1,6 @@
 import { checkTraining } from '../../options/checkAdapter.ts';
-import { fittingContext } from '../../options/context.ts';
+import { fittingContext, heldOutCount, stepCount } from '../../options/lengths.ts';
 import { checkSchedule } from '../../options/schedule.ts';
-import { heldOutCount, stepCount } from '../../options/steps.ts';
 import { modelTargets } from '../../shape/targets.ts';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
 import type { TrainConfig } from '../../contract/training.ts';

@@ -6,7 +6,7 @@ import {
 } from '../../../src-main/budget/forecast/calibrate.ts';
 import { countParameters, type ParameterCount } from '../../../src-main/budget/count.ts';
 import type { ModelShape } from '../../../src-main/shape/modelShape.ts';
-import { rankCurve, type RankPoint } from '../../../src-main/budget/rankCurve.ts';
+import { rankCurve, type RankPoint } from '../../../src-main/budget/searchSpace.ts';
 import { largestRankAllowed } from '../../../src-main/budget/searchSpace.ts';
 import { extraWork, rankBounds, type RankBounds, type Work } from '../../../src-main/budget/work.ts';
 import { StudioError, toPlainError, type PlainError } from '../../../src-main/contract/errors.ts';

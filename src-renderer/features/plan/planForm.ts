@@ -1,4 +1,4 @@
-import { linearModules, presets, type ModelShape } from '../../../src-main/shape/modelShape.ts';
+import { linearModules, presets, type ModelShape, modelShape } from '../../../src-main/shape/modelShape.ts';
 import { readShape, sizeNames, type ReadShape, type SizeKey } from '../../../src-main/shape/readShape.ts';
 import { modelTargets } from '../../../src-main/shape/targets.ts';
 import type { Model } from '../../../src-main/contract/entities.ts';
@@ -17,7 +17,6 @@ import {
   type TargetModule,
 } from '../../../src-main/contract/training.ts';
 import { fillStored } from '../../state/stored.svelte.ts';
-import { modelShape } from '../../options/modelShape.ts';
 
 /** What the calculator is set to; an empty number box is null. */
 export interface PlanForm {

@@ -17,7 +17,7 @@ import {
 } from '../../../../src-main/contract/studies.ts';
 import { methods, type Method, type TrainConfig } from '../../../../src-main/contract/training.ts';
 import { fillStored } from '../../../state/stored.svelte.ts';
-import { modelShape } from '../../../options/modelShape.ts';
+import { modelShape } from '../../../../src-main/shape/modelShape.ts';
 import { readBudget, restoreBudget, type BudgetForm } from '../solverForm.ts';
 
 /** What is to be compared, as the form has it. */

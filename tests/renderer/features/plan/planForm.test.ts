@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { layerCounts } from '../../../../src-main/budget/layerCounts.ts';
+import { layerCounts } from '../../../../src-main/budget/count.ts';
 import { presets } from '../../../../src-main/shape/modelShape.ts';
 import { planAdapter, planColumns, rankCurves } from '../../../../src-renderer/features/plan/planColumns.ts';
 import { planModel, restorePlan } from '../../../../src-renderer/features/plan/planForm.ts';

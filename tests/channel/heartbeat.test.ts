@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { beatMs, createHeartbeat, silentAfterBeats } from '../../src-main/contract/heartbeat.ts';
+import { beatMs, createHeartbeat, silentAfterBeats } from '../../src-main/channel/heartbeat.ts';
 
 /** Beats `count` times on time. @returns for how many beats an answer is owed */
 function run(heartbeat: ReturnType<typeof createHeartbeat>, from: number, count: number): number {

@@ -6,7 +6,7 @@ import { createOutput, formatCount } from './output.ts';
  * samples --difference POINTS [--discordance 10 | --metric loss --scatter NATS] [--items N --seed-scatter S --power 80
  * --alpha 5]: test items and seeds with which a difference is seen
  */
-export async function samplesCommand(args: readonly string[]): Promise<void> {
+export async function sampleSizeCommand(args: readonly string[]): Promise<void> {
   const { values } = parseCommand(args, {
     ...Object.fromEntries(
       ['difference', 'discordance', 'metric', 'scatter', 'items', 'seed-scatter', 'power', 'alpha'].map(

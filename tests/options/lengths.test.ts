@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { fittingContext } from '../../src-main/options/context.ts';
+import { fittingContext } from '../../src-main/options/lengths.ts';
 import { optionDefaults } from '../../src-main/options/trainingOptions.ts';
 
 it('keeps a context that the model has, and refuses a longer one with the nearest', () => {

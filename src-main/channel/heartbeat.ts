@@ -1,4 +1,4 @@
-import type { PlainError } from './errors.ts';
+import type { PlainError } from '../contract/errors.ts';
 
 /** Milliseconds from one beat to the next. */
 export const beatMs = 1000;
@@ -18,7 +18,7 @@ export interface Heartbeat {
    * @returns whether to ask the other side now, and for how many beats it has owed an answer
    */
   beat(now: number): { asks: boolean; owed: number };
-  /** Something has come from the other side, whatever it was. */
+  /** To be called when anything comes from the other side. */
   heard(): void;
 }
 
