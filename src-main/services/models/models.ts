@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
-import { modelSchema, type Model } from '../../contract/entities.ts';
+import { Worker } from 'node:worker_threads';
+import { type Model, modelSchema } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type {
   ModelCache,
   ModelCard,
@@ -13,14 +13,13 @@ import type {
   TensorHistogram,
   TokenPiece,
 } from '../../contract/modelLibrary.ts';
-import { models } from '../../store/library.ts';
+import type { ProcedureHandlers } from '../../contract/procedures.ts';
+import { syncFolder } from '../../formats/files/atomicFile.ts';
 import { checkTokenizer } from '../../formats/model/tokenizer.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
-import { syncFolder } from '../../formats/files/atomicFile.ts';
-import { listAllRuns } from '../../store/runs.ts';
 import { byteProgress, endProgress } from '../byteProgress.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
-import { filesIn, freeBytes, totalBytes } from '../machine/disk.ts';
+import { cancelled, filesIn, freeBytes, totalBytes } from '../machine/disk.ts';
 import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
 import { listModelCache } from './modelCache.ts';
 import {
@@ -32,8 +31,10 @@ import {
   readModel,
   readModelCard,
 } from './modelImport.ts';
-import { histogramOf } from './weights/histogram.ts';
+import type { HistogramAnswer, HistogramRequest } from './histogramWorker.ts';
 import { createTokenizerThread } from '../tokenizer/tokenizerThread.ts';
+import { models } from '../../store/library.ts';
+import { listAllRuns } from '../../store/runs.ts';
 
 export interface ModelService {
   list(): Model[];
@@ -287,3 +288,25 @@ export const modelHandlers = (models: ModelService) =>
       return {};
     },
   }) satisfies Partial<ProcedureHandlers>;
+
+/**
+ * Counts a tensor's values in a thread of its own: an embedding has gigabytes.
+ * @throws StudioError not_found, model_invalid, cancelled
+ */
+async function histogramOf(request: HistogramRequest, signal: AbortSignal): Promise<TensorHistogram> {
+  const worker = new Worker(new URL('./histogramWorker.ts', import.meta.url), { workerData: request });
+  worker.unref();
+  try {
+    const answer = await new Promise<HistogramAnswer>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+      const stop = () => reject(cancelled('Reading the weights'));
+      signal.addEventListener('abort', stop, { once: true });
+      if (signal.aborted) stop();
+    });
+    if (answer.error) throw StudioError.fromPlain(answer.error);
+    return answer.histogram;
+  } finally {
+    await worker.terminate();
+  }
+}

@@ -5,7 +5,7 @@ import { runProgram } from '../command.mjs';
 import { withLock } from '../lock.mjs';
 import { projectFolder, runtimeFolder } from '../paths.mjs';
 import { createDownloadProgress, folderBytes } from '../progress.mjs';
-import { findPip } from '../tensorflow/python.mjs';
+import { findPip } from '../tensorflow/toolchain.mjs';
 import { say, SetupError } from '../report.mjs';
 
 const requirements = join(projectFolder, 'tests', 'parity', 'requirements.txt');

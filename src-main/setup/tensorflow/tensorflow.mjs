@@ -11,12 +11,11 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { runProgram } from '../command.mjs';
-import { compile } from './compiler.mjs';
+import { compile, findPip } from './toolchain.mjs';
 import { findGpu } from './gpu.mjs';
 import { withLock } from '../lock.mjs';
 import { nodeProgram } from '../checkout/node24.mjs';
 import { modulesFolder, platformKey, projectFolder, runtimeFolder, versions } from '../paths.mjs';
-import { findPip } from './python.mjs';
 import { say, SetupError } from '../report.mjs';
 import { fetchWheel, installCuda } from './wheel.mjs';
 

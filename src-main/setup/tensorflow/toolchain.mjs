@@ -2,8 +2,21 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProgram } from '../command.mjs';
 import { runtimeFolder } from '../paths.mjs';
-import { findPip } from './python.mjs';
 import { say, SetupError } from '../report.mjs';
+
+let found;
+
+/** pip as [program, ...leading arguments], or null. Its Python is leading arguments without `-m pip`. */
+export async function findPip() {
+  if (found !== undefined) return found;
+  found = null;
+  for (const program of [process.env.PYTHON, 'python3', 'python', 'py'])
+    if (program && (await runProgram(program, ['-m', 'pip', '--version'])).code === 0) {
+      found = [program, '-m', 'pip'];
+      break;
+    }
+  return found;
+}
 
 /** A C++ compiler as [program, ...leading arguments]: the machine's own, else the one in the wheel `ziglang`. */
 export async function findCompiler() {

@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { toPlainError, type PlainError } from '../../../contract/errors.ts';
-import type { TensorHistogram } from '../../../contract/modelLibrary.ts';
-import { tensorHistogram } from '../../../formats/model/tensorHistogram.ts';
-import { WeightFolder } from '../../../formats/model/weightFolder.ts';
+import { toPlainError, type PlainError } from '../../contract/errors.ts';
+import type { TensorHistogram } from '../../contract/modelLibrary.ts';
+import { tensorHistogram } from '../../formats/model/tensorHistogram.ts';
+import { WeightFolder } from '../../formats/model/weightFolder.ts';
 
 export interface HistogramRequest {
   folder: string;
