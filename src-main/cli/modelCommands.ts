@@ -1,4 +1,5 @@
 import { exportFormats } from '../contract/entities.ts';
+import { certificateLines, exitSentence } from '../options/exits.ts';
 import { procedures } from '../contract/procedures.ts';
 import { check, list, number, parseCommand, requiredText, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
@@ -68,22 +69,23 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
   });
 }
 
-/** export RUN [--format peft or merged] --out DIR */
+/** export RUN [--format peft or merged --out DIR]; without --out into exports/ of the data folder */
 export async function exportCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, { format: { type: 'string' }, out: { type: 'string' } });
-  if (positionals.length !== 1) throw usageError('Usage: export RUN [--format peft or merged] --out DIR');
+  if (positionals.length !== 1) throw usageError('Usage: export RUN [--format peft or merged --out DIR]');
   const asked = text(values, 'format');
   const format = exportFormats.find((name) => name === asked);
   if (asked !== undefined && !format)
     throw usageError(`There is no export format "${asked}"; there are ${exportFormats.join(' and ')}.`);
-  await withCore(values, 'write', async ({ exports }, output) => {
-    const folder = requiredText(values, 'out');
+  await withCore(values, 'write', async ({ exports, runs }, output) => {
+    const folder = text(values, 'out');
+    output.progress(exitSentence(runs.get(positionals[0]!).config.adapter.method));
     const record = await exports.create({ run: positionals[0]!, format, folder }, command.signal);
     const { certificate } = record;
     output.result(record, () =>
       [
         `Exported to ${record.folder}: ${record.files.map(({ name }) => name).join(', ')}.`,
-        `${certificate.equal ? 'Equal to' : 'NOT EQUAL to'} the trained ${record.format === 'peft' ? 'adapter' : 'model'}: greatest logit difference ${certificate.maxLogitDifference.toExponential(1)} over ${certificate.tokens} tokens (tolerance ${certificate.tolerance.toExponential(0)}${certificate.dtype === 'BF16' || certificate.dtype === 'F16' ? `, for rounding to ${certificate.dtype}` : ''}).`,
+        ...certificateLines(certificate),
       ].join('\n'),
     );
     if (!certificate.equal) process.exitCode = 1;

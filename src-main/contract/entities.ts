@@ -370,6 +370,18 @@ export const exportFormats = ['peft', 'merged'] as const;
 export const exportFormatSchema = z.enum(exportFormats);
 export type ExportFormat = z.infer<typeof exportFormatSchema>;
 
+/** The update of a run's modules, from its own numbers and from exported files by PEFT's rules in plain arithmetic. */
+export const peftCheckSchema = z.object({
+  isEqual: z.boolean(),
+  /** Modules that PEFT adapts when it loads the files, and those that the run adapted. */
+  modules: z.number().int(),
+  expectedModules: z.number().int(),
+  /** Rows of weights whose updates were compared, and their greatest difference as a share of the greatest number. */
+  rows: z.number().int(),
+  maxDifference: z.number(),
+});
+export type PeftCheck = z.infer<typeof peftCheckSchema>;
+
 export const exportRecordSchema = z.object({
   id,
   runId: id,
@@ -387,7 +399,20 @@ export const exportRecordSchema = z.object({
     tokens: z.number().int(),
     /** Type of the exported tensors; absent in older records: F32. */
     dtype: z.string().optional(),
+    /** The text that was computed, cut; empty: random tokens only. With the three that follow absent in older ones. */
+    prompt: z.string().optional(),
+    /** How many of the tokens are of the text; the others are random. */
+    textTokens: z.number().int().optional(),
+    /** At how many tokens the likeliest next one is the same. */
+    sameChoices: z.number().int().optional(),
+    /**
+     * What the files add to the base by PEFT's rules, found apart from the studio's reader; null: PEFT has no such
+     * method.
+     */
+    peft: peftCheckSchema.nullable().optional(),
   }),
   createdAt: time,
+  /** When a later export wrote over the folder; absent: the files are those of this one. */
+  overwrittenAt: time.optional(),
 });
 export type ExportRecord = z.infer<typeof exportRecordSchema>;

@@ -394,12 +394,15 @@ export const procedures = {
   },
 
   'exports.list': { input: nothing, output: z.array(exportRecordSchema) },
+  /** Where an export of the run goes where a person names no folder. */
+  'exports.suggest': { input: z.object({ run: reference }), output: z.object({ folder: z.string() }) },
   'exports.create': {
     input: z.object({
       run: reference,
       /** Absent: `merged` for full fine-tuning, `peft` for every other method. */
       format: exportFormatSchema.optional(),
-      folder: z.string(),
+      /** Absent: the suggested one. */
+      folder: z.string().optional(),
     }),
     output: exportRecordSchema,
   },

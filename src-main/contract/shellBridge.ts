@@ -23,6 +23,8 @@ export interface ShellBridge {
   /** Null: the person cancelled. */
   chooseFolder(title: string): Promise<string | null>;
   chooseFile(title: string): Promise<string | null>;
+  /** Shows a folder in the file manager of the system. */
+  showFolder(folder: string): void;
   /**
    * Where a file or folder lies that was dropped on the page; empty for what lies nowhere (an image out of another
    * page).
@@ -41,5 +43,6 @@ export const shellChannels = {
   restart: 'studio:restart-core',
   chooseFolder: 'studio:choose-folder',
   chooseFile: 'studio:choose-file',
+  showFolder: 'studio:show-folder',
   navigate: 'studio:navigate',
 } as const;

@@ -1,7 +1,7 @@
 import type { PlainError } from '../contract/errors.ts';
-import type { BestEvaluation, DataContract, ExportFormat } from '../contract/entities.ts';
+import type { BestEvaluation, DataContract, ExportFormat, PeftCheck } from '../contract/entities.ts';
 import type { EvalMetric, RouterLayout, RouterRecord, Sample, StepMetric } from '../contract/runRecords.ts';
-import type { Method, Precision, TrainConfig } from '../contract/training.ts';
+import type { AdapterConfig, Method, Precision, TrainConfig } from '../contract/training.ts';
 import type { ModelShape } from '../shape/modelShape.ts';
 
 /**
@@ -106,9 +106,11 @@ export interface ExportRequest {
   kind: 'export';
   format: ExportFormat;
   modelFolder: string;
+  /** What the files call the base model: no path of this machine. */
+  baseName: string;
   checkpoint: string;
-  /** The run's method: adapters are exported as `peft`, full fine-tuning as `merged`. */
-  method: Method;
+  /** The run's: adapters are exported as `peft`, full fine-tuning as `merged`. */
+  adapter: AdapterConfig;
   /** The run's: the model card of an adapter says so. */
   loadIn8bit: boolean;
   outFolder: string;
@@ -187,6 +189,8 @@ export interface ExportResult {
   files: string[];
   /** The type with the fewest bits among the exported tensors, as safetensors names it. */
   dtype: string;
+  /** What the files mean to PEFT; null where it has no such method. */
+  peft: PeftCheck | null;
 }
 
 /** The answer of each kind of request. */

@@ -8,6 +8,8 @@ export interface HomePaths {
   models: string;
   datasets: string;
   cache: string;
+  /** Where exports go where a person names no folder. */
+  exports: string;
   /** The Hub's access token that was given in Settings. */
   hubToken: string;
   runCheckpoints(runId: string): string;
@@ -33,6 +35,7 @@ export function homePaths(home: string): HomePaths {
     models: join(home, 'models'),
     datasets: join(home, 'datasets'),
     cache: join(home, 'cache'),
+    exports: join(home, 'exports'),
     hubToken: join(home, 'hub-token'),
     runFolder,
     runCheckpoints: (runId) => join(runFolder(runId), 'checkpoints'),

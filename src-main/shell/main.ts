@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { BrowserWindow } from 'electron';
-import { app, dialog, ipcMain, Notification, powerSaveBlocker } from 'electron';
+import { app, dialog, ipcMain, Notification, powerSaveBlocker, shell } from 'electron';
 import { shellChannels } from '../contract/shellBridge.ts';
 import { clientMessageSchema } from '../contract/transport.ts';
 import { readOptions, windowFolder } from './arguments.ts';
@@ -117,6 +117,10 @@ function serveChannels(process: CoreProcess): void {
   });
   ipcMain.on(shellChannels.restart, (event) => {
     if (isOurs(event)) process.restart();
+  });
+  // Showing opens nothing: a path to a program is safe here.
+  ipcMain.on(shellChannels.showFolder, (event, folder: unknown) => {
+    if (isOurs(event) && typeof folder === 'string') shell.showItemInFolder(folder);
   });
   const choose = (channel: string, property: 'openDirectory' | 'openFile') =>
     ipcMain.handle(channel, async (event, title: unknown) => {

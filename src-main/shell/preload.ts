@@ -15,6 +15,7 @@ const bridge: ShellBridge = {
   restartCore: () => ipcRenderer.send(shellChannels.restart),
   chooseFolder: (title) => ipcRenderer.invoke(shellChannels.chooseFolder, title) as Promise<string | null>,
   chooseFile: (title) => ipcRenderer.invoke(shellChannels.chooseFile, title) as Promise<string | null>,
+  showFolder: (folder) => ipcRenderer.send(shellChannels.showFolder, folder),
   // Electron before 29 has no webUtils: files carried their path themselves.
   pathOfFile: (file) =>
     (webUtils as typeof webUtils | undefined)?.getPathForFile(file) ??

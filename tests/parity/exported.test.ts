@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { TrainConfigInput } from '../../src-main/contract/training.ts';
+import { adapterConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { runEngineRequest } from '../../src-main/engine/process/jobs.ts';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import { expectWithin } from '../support/parity/parityBounds.ts';
@@ -24,7 +24,7 @@ const selection = {
   alphaPattern: { 'mlp.up_proj': 3 },
 };
 
-/** What is trained for a few steps, exported and read by the others; PEFT reads the first six. */
+/** What is trained for a few steps, exported and read by the others; PEFT reads the first seven. */
 const exports: { name: string; model: string; adapter: Adapter }[] = [
   { name: 'lora', model: 'tiny-llama', adapter: { ...base, method: 'lora' } },
   { name: 'lora with patterns', model: 'tiny-qwen2', adapter: { ...base, ...selection, method: 'lora' } },
@@ -36,6 +36,7 @@ const exports: { name: string; model: string; adapter: Adapter }[] = [
     model: 'tiny-qwen2',
     adapter: { ...base, method: 'dora', targets: ['q_proj', 'v_proj'] },
   },
+  { name: 'lora, joined projections', model: 'tiny-phi3', adapter: { ...base, method: 'lora' } },
   { name: 'idlora', model: 'tiny-llama', adapter: { ...base, method: 'idlora' } },
   {
     name: 'idlora with patterns',
@@ -83,7 +84,8 @@ describe.skipIf(!python)(`transformers and PEFT read what the studio exports${no
           format: adapter.method === 'full' ? 'merged' : 'peft',
           modelFolder,
           checkpoint: result.checkpoint!,
-          method: adapter.method,
+          baseName: 'organization/base',
+          adapter: adapterConfigSchema.parse(adapter),
           loadIn8bit: false,
           outFolder: join(run, 'export'),
         },

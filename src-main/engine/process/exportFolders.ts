@@ -1,8 +1,15 @@
-import { basename } from 'node:path';
+import type { PeftCheck } from '../../contract/entities.ts';
 import { writeModelFolder } from '../../formats/model/modelFolder.ts';
-import { openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
-import { WeightFolder } from '../../formats/model/weightFolder.ts';
+import { adapterKey, openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
+import { openPeftUpdate } from '../../formats/adapter/peftUpdate.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { asFloat32, asStored } from '../../formats/files/floats.ts';
+import type { SafetensorsFile } from '../../formats/files/safetensors.ts';
+import { WeightFolder } from '../../formats/model/weightFolder.ts';
+import { updateScale } from '../../methods/method.ts';
+import { loadsInPeft } from '../../options/exits.ts';
+import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
+import { modelTargets } from '../../shape/targets.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import type { ExportRequest, ExportResult } from '../protocol.ts';
 
@@ -10,20 +17,107 @@ import type { ExportRequest, ExportResult } from '../protocol.ts';
  * A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts.
  */
 export function exportAdapter(request: ExportRequest): ExportResult {
-  const adapter = openAdapterFolder(trainedFolder(request.checkpoint, request.method));
+  const { method } = request.adapter;
+  const adapter = openAdapterFolder(trainedFolder(request.checkpoint, method));
   const weights = new WeightFolder(request.modelFolder);
   try {
     const tensors = [...adapter.keys].map(([name, key]) => {
       const { dtype, shape } = adapter.tensors.tensors.get(key)!;
       return { name, dtype, shape, data: () => adapter.tensors.read(key) };
     });
-    const { modelFolder: name, loadIn8bit } = request;
-    const base = { name, sha256: adapter.baseSha256 ?? weights.contentHash(), loadIn8bit };
-    return { files: writeAdapterFolder(request.outFolder, adapter.config, base, tensors), dtype: 'F32' };
+    const base = {
+      name: request.baseName,
+      // Only methods that refer to rows of the base write it, and their checkpoints have it.
+      sha256: adapter.baseSha256 ?? '',
+      loadIn8bit: request.loadIn8bit,
+    };
+    // PEFT knows the modules by the names that the model has for them.
+    const targets = modelTargets(readDecoderConfig(request.modelFolder), adapter.config.targets);
+    const files = writeAdapterFolder(request.outFolder, { ...adapter.config, targets }, base, tensors);
+    const peft = loadsInPeft(method) ? checkAsPeft(request, weights, adapter.tensors) : null;
+    return { files, dtype: 'F32', peft };
   } finally {
     weights.close();
     adapter.tensors.close();
   }
+}
+
+/** So many modules, from first to last, and rows of each are compared. */
+const comparedModules = 4;
+const comparedRows = 8;
+
+/** Largest difference as a share of the greatest number of the updates: both come in f64 from equal numbers. */
+const updateTolerance = 1e-9;
+
+/**
+ * Compares the update of the run's modules, from its configuration and its checkpoint, with what PEFT makes of the
+ * exported files.
+ */
+function checkAsPeft(
+  { modelFolder, adapter, outFolder }: ExportRequest,
+  weights: WeightFolder,
+  trained: SafetensorsFile,
+): PeftCheck {
+  const sites = adapterSites(readDecoderConfig(modelFolder), adapter);
+  const exported = openPeftUpdate(outFolder);
+  try {
+    const expected = new Set(sites.map(({ site }) => modulePath(site)));
+    let isEqual = exported.unread.length === 0 && exported.paths.length === expected.size;
+    let [rows, maxDifference, greatest] = [0, 0, 0];
+    const step = Math.max(1, Math.floor(sites.length / comparedModules));
+    for (const { site, adapter: own } of sites.filter((_, i) => i % step === 0).slice(0, comparedModules)) {
+      const path = modulePath(site);
+      if (!exported.paths.includes(path)) {
+        isEqual = false;
+        continue;
+      }
+      const read = (suffix: string) => asFloat32(trained.read(adapterKey(`${path}.${suffix}`)), 'F32');
+      const [a, b] = [read('lora_A.weight'), read('lora_B.weight')];
+      const dIn = a.length / own.rank;
+      const dOut = b.length / own.rank;
+      const chosen = [
+        ...new Set(Array.from({ length: comparedRows }, (_, i) => Math.floor((i * dOut) / comparedRows))),
+      ];
+      const isDora = own.method === 'dora';
+      const name = `${path}.weight`;
+      const base = isDora ? asFloat32(weights.read(name), weights.info(name)!.dtype) : new Float32Array(0);
+      const magnitude = isDora ? read('lora_magnitude_vector') : null;
+      const weight = (row: number) => base.subarray(row * dIn, (row + 1) * dIn);
+      const theirs = exported.rows(path, chosen, weight);
+      for (const [i, row] of chosen.entries()) {
+        const update = Array.from({ length: dIn }, (_, column) => {
+          let sum = 0;
+          for (let k = 0; k < own.rank; k++) sum += b[row * own.rank + k]! * a[k * dIn + column]!;
+          return updateScale(own) * sum;
+        });
+        const mine = magnitude ? scaledRow(update, weight(row), magnitude[row]!) : update;
+        for (const [column, number] of mine.entries()) {
+          const difference = Math.abs(number - theirs[i]![column]!);
+          // Not Math.max: a NaN must not look like equality.
+          if (!(difference <= maxDifference)) maxDifference = difference;
+          greatest = Math.max(greatest, Math.abs(number));
+        }
+        rows++;
+      }
+    }
+    const share = maxDifference === 0 ? 0 : maxDifference / greatest;
+    return {
+      isEqual: isEqual && share <= updateTolerance,
+      modules: exported.paths.length,
+      expectedModules: expected.size,
+      rows,
+      maxDifference: Number.isFinite(share) ? share : Number.MAX_VALUE,
+    };
+  } finally {
+    exported.close();
+  }
+}
+
+/** DoRA's change of a row: (m / n - 1) W + (m / n) D, n = ||W + D||. */
+function scaledRow(update: readonly number[], weight: ArrayLike<number>, magnitude: number): number[] {
+  const squares = update.reduce((sum, number, i) => sum + (weight[i]! + number) ** 2, 0);
+  const ratio = magnitude / Math.sqrt(squares);
+  return update.map((number, i) => (ratio - 1) * weight[i]! + ratio * number);
 }
 
 /**
@@ -32,17 +126,17 @@ export function exportAdapter(request: ExportRequest): ExportResult {
  * base.
  */
 export function exportModel(request: ExportRequest): ExportResult {
-  const trained = new WeightFolder(trainedFolder(request.checkpoint, request.method));
+  const trained = new WeightFolder(trainedFolder(request.checkpoint, 'full'));
   const base = new WeightFolder(request.modelFolder);
   try {
     const tensors = trained.names.map((name) => {
       const { dtype, shape } = base.info(name)!;
       return { name, dtype, shape, data: () => asStored(asFloat32(trained.read(name), 'F32'), dtype) };
     });
-    const card = modelCard(basename(request.modelFolder));
+    const card = modelCard(request.baseName);
     const model = { base: request.modelFolder, tensors, dtype: null, card };
     const narrowest = ['BF16', 'F16'].find((dtype) => tensors.some((tensor) => tensor.dtype === dtype));
-    return { files: writeModelFolder(request.outFolder, model), dtype: narrowest ?? 'F32' };
+    return { files: writeModelFolder(request.outFolder, model), dtype: narrowest ?? 'F32', peft: null };
   } finally {
     trained.close();
     base.close();

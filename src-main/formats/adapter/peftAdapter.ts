@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig } from '../../contract/training.ts';
 import { modulePath } from '../../shape/adapterSites.ts';
@@ -168,6 +168,7 @@ export function otherBaseRemedy({ baseName }: Pick<AdapterFolder, 'baseName'>): 
 
 /** What an adapter was trained on. */
 export interface AdaptedBase {
+  /** A repository, or a folder, whose path does not get into the files. */
   name: string;
   /** Of its weights (WeightFolder.contentHash). */
   sha256: string;
@@ -201,8 +202,12 @@ export function writeAdapterFolder(
       join(temporary, tensorsName),
       tensors.map((tensor) => ({ ...tensor, name: adapterKey(tensor.name) })),
     );
-    writeFileAtomic(join(temporary, configName), `${JSON.stringify(peftConfigOf(adapter, base), null, 2)}\n`);
-    writeFileAtomic(join(temporary, 'README.md'), modelCard(adapter, base));
+    const named = { ...base, name: nameOfBase(base.name) };
+    writeFileAtomic(
+      join(temporary, configName),
+      `${JSON.stringify(peftConfigOf(adapter, named), null, 2)}\n`,
+    );
+    writeFileAtomic(join(temporary, 'README.md'), modelCard(adapter, named));
     if (existing) rmSync(folder, { recursive: true });
     renameSync(temporary, folder);
     syncFolder(dirname(folder));
@@ -211,6 +216,13 @@ export function writeAdapterFolder(
     throw error;
   }
   return [tensorsName, configName, 'README.md'];
+}
+
+/** A base's name for those who get the files: of a folder its repository in the Hub's cache, or its last part. */
+function nameOfBase(name: string): string {
+  if (!isAbsolute(name)) return name;
+  const repository = /[/\\]models--([^/\\]+)[/\\]snapshots[/\\][^/\\]+$/.exec(name)?.[1];
+  return repository?.replaceAll('--', '/') ?? basename(name);
 }
 
 function modelCard(adapter: AdapterConfig, base: AdaptedBase): string {

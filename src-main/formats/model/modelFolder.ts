@@ -98,14 +98,40 @@ function writeWeights(folder: string, tensors: readonly TensorToWrite[], shardBy
 }
 
 function writeCompanions(folder: string, { base, dtype, card }: ModelToWrite): string[] {
-  const config = readJsonObject(join(base, 'config.json'), 10 * 1024 * 1024, 'model_invalid');
+  const config = withoutPaths(readJsonObject(join(base, 'config.json'), 10 * 1024 * 1024, 'model_invalid'));
   // Older and newer spelling. Where neither is there, readers take the type from the weights.
   for (const key of ['torch_dtype', 'dtype']) if (dtype && key in config) config[key] = dtypeNames[dtype];
   writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   const taken = readdirSync(base).filter(
     (name) => isCompanion(name) && statSync(join(base, name), { throwIfNoEntry: false })?.isFile(),
   );
-  for (const name of taken) writeFileAtomic(join(folder, name), [readFileSync(join(base, name))]);
+  for (const name of taken) {
+    const bytes = readFileSync(join(base, name));
+    writeFileAtomic(join(folder, name), namesPaths(name, bytes) ? withoutPathsIn(bytes) : [bytes]);
+  }
   if (card !== null) writeFileAtomic(join(folder, cardName), card);
   return ['config.json', ...taken, ...(card === null ? [] : [cardName])];
+}
+
+/** Keys under which transformers writes where a model or a tokenizer was loaded from. */
+const pathKeys = ['_name_or_path', 'name_or_path', 'tokenizer_file', 'vocab_file', 'special_tokens_map_file'];
+
+/** Without paths of the machine that the base was saved on: what leaves says nothing of folders. */
+function withoutPaths(json: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(json).filter(
+      ([key, value]) =>
+        !(pathKeys.includes(key) && typeof value === 'string' && /^([/~]|[A-Za-z]:[\\/])/.test(value)),
+    ),
+  );
+}
+
+/** Whether a companion is a JSON file that may have a key of paths. Others are copied byte by byte. */
+function namesPaths(name: string, bytes: Buffer): boolean {
+  return name.endsWith('_config.json') && pathKeys.some((key) => bytes.includes(`"${key}"`));
+}
+
+function withoutPathsIn(bytes: Buffer): string {
+  const json = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
+  return `${JSON.stringify(withoutPaths(json), null, 2)}\n`;
 }

@@ -1,3 +1,4 @@
+import type { Run } from '../../../src-main/contract/entities.ts';
 import { toPlainError, type PlainError } from '../../../src-main/contract/errors.ts';
 import type { ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import type { StudioClient } from '../../rpc/client.ts';
@@ -35,4 +36,9 @@ export async function startExport(
 
 export function cancelExport(): void {
   controller.abort();
+}
+
+/** Runs that have something to export: they did a step and do not train at the moment. */
+export function isExportable(run: Run): boolean {
+  return run.step > 0 && run.state !== 'running' && run.state !== 'queued';
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
+import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
 import { runEngineRequest } from '../../../src-main/engine/process/jobs.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -20,7 +21,8 @@ it('an export needs no TensorFlow: it copies files', async () => {
       format: 'peft',
       modelFolder: tinyLlama,
       checkpoint: result.checkpoint!,
-      method: 'lora',
+      baseName: 'organization/base',
+      adapter: adapterConfigSchema.parse({ method: 'lora', rank: 2, alpha: 4 }),
       loadIn8bit: false,
       outFolder: join(folder, 'out'),
     },

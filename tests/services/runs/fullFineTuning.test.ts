@@ -124,7 +124,7 @@ it('refuses the format of the other kind of run, saying which one there is', asy
   });
   await expect(create('lora', 'merged')).rejects.toMatchObject({
     code: 'config_invalid',
-    message: expect.stringMatching(/trained an adapter \(lora\)/) as string,
+    message: expect.stringMatching(/\(lora\) cannot be exported as merged\. Only full fine-tuning/) as string,
     remedy: expect.stringMatching(/peft/) as string,
   });
 });

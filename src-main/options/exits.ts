@@ -1,0 +1,74 @@
+import type { ExportFormat, ExportRecord } from '../contract/entities.ts';
+import type { Method } from '../contract/training.ts';
+import { methodOf } from '../methods/registry.ts';
+
+/** A way out of the studio for what a run trained. */
+export interface Exit {
+  format: ExportFormat;
+  title: string;
+  /** What the files are, and what loads them. */
+  text: string;
+  files: string;
+  /** Why the method does not have it; null where it does. */
+  problem: string | null;
+}
+
+/** The exits of a method. The page and the command line say them before and after training. */
+export function exitsOf(method: Method): Exit[] {
+  const isAdapter = method !== 'full';
+  const routes = methodOf({ method })?.routing !== undefined;
+  return [
+    {
+      format: 'peft',
+      title: 'Adapter folder (PEFT)',
+      text:
+        isAdapter && !loadsInPeft(method)
+          ? 'The trained numbers alone, in PEFT’s layout. PEFT has no such method: today only the studio loads the folder (--adapter FOLDER).'
+          : 'The trained numbers alone, beside the base model. PEFT loads the folder.',
+      files: 'adapter_config.json, adapter_model.safetensors, README.md',
+      problem: isAdapter ? null : 'Full fine-tuning trained every parameter: there is no adapter.',
+    },
+    {
+      format: 'merged',
+      title: 'Whole model',
+      text: 'A complete Hugging Face folder: configuration, weights and tokenizer. Whatever loads such folders loads it.',
+      files: 'config.json, *.safetensors, tokenizer.json',
+      problem: !isAdapter
+        ? null
+        : routes
+          ? 'The method weighs its experts anew for every token: no fixed weights compute the same.'
+          : 'Only full fine-tuning is exported as a whole model. PEFT merges the adapter: merge_and_unload().',
+    },
+  ];
+}
+
+/** What leaves the studio, in a sentence. */
+export function exitSentence(method: Method): string {
+  if (method === 'full') return 'Exports as a whole Hugging Face model.';
+  return loadsInPeft(method)
+    ? 'Exports as an adapter folder that PEFT loads.'
+    : 'Exports as an adapter folder that only the studio loads today: PEFT has no such method.';
+}
+
+export function loadsInPeft(method: Method): boolean {
+  return methodOf({ method })?.peftType === 'LORA';
+}
+
+/** What a certificate compared, and how it came out. */
+export function certificateLines(certificate: ExportRecord['certificate']): string[] {
+  const { equal, maxLogitDifference, tolerance, tokens, dtype, prompt, textTokens, sameChoices, peft } =
+    certificate;
+  const rounding = dtype === 'BF16' || dtype === 'F16' ? `, for rounding to ${dtype}` : '';
+  const lines = [
+    `${equal ? 'Equal to' : 'NOT EQUAL to'} what the run trained: greatest logit difference ${maxLogitDifference.toExponential(1)} over ${tokens} tokens (tolerance ${tolerance.toExponential(1)}${rounding}).`,
+  ];
+  if (sameChoices !== undefined)
+    lines.push(
+      `The likeliest next token is the same at ${sameChoices} of ${tokens} tokens: ${textTokens ?? 0} of ${prompt === '' ? 'a text' : `“${prompt}”`}, the others random.`,
+    );
+  if (peft)
+    lines.push(
+      `By PEFT's rules, in plain arithmetic: the files adapt ${peft.modules} of the run's ${peft.expectedModules} modules, and the updates of ${peft.rows} rows of weights ${peft.isEqual ? 'are the same' : 'DIFFER'} (greatest difference ${peft.maxDifference.toExponential(1)} of the greatest number).`,
+    );
+  return lines;
+}

@@ -1,0 +1,118 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Dataset, ExportRecord, Model } from '../../contract/entities.ts';
+import { readExamples } from '../../data/importDataset.ts';
+import type { ExportResult, ModelReference } from '../../engine/protocol.ts';
+import { SafetensorsFile } from '../../formats/files/safetensors.ts';
+import { createRandom } from '../../statistics/random.ts';
+import type { ServiceContext } from '../context.ts';
+import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
+
+export type Certificate = ExportRecord['certificate'];
+
+const certificateTokens = 64;
+
+/** Largest logit difference at which exported files count as equal: the same numbers through the same graph. */
+const exactTolerance = 1e-5;
+
+/**
+ * Share of the greatest logit by which rounding every weight may move a logit: 8 units in the last place of the type
+ * (2^-8 for bf16, 2^-11 for f16). Each of some ten products in a row adds a random error of about one such unit; a
+ * weight at a wrong place, on the other hand, moves logits by as much as they are large.
+ */
+const roundingTolerances: Readonly<Record<string, number>> = { BF16: 8 * 2 ** -8, F16: 8 * 2 ** -11 };
+
+/**
+ * Compares what a run computes with what its exported files compute: logits at every token of a text, and the token
+ * that is likeliest there. What the export job found by PEFT's rules and in plain arithmetic goes in as it is.
+ */
+export async function certify(
+  context: ServiceContext,
+  subject: {
+    model: Model;
+    /** Null where it is gone. */
+    dataset: Dataset | null;
+    trained: ModelReference;
+    exported: ModelReference;
+    result: ExportResult;
+  },
+  signal: AbortSignal,
+): Promise<Certificate> {
+  const { result } = subject;
+  const { prompt, ids, textTokens } = await probeTokens(context, subject, signal);
+  const trained = await logits(context, subject.trained, ids, signal);
+  const exported = await logits(context, subject.exported, ids, signal);
+  let [maxLogitDifference, greatest] = [0, 0];
+  trained.forEach((value, i) => {
+    const difference = Math.abs(value - exported[i]!);
+    // Not Math.max: a NaN must not look like equality.
+    if (!(difference <= maxLogitDifference)) maxLogitDifference = difference;
+    greatest = Math.max(greatest, Math.abs(value));
+  });
+  const rounding = roundingTolerances[result.dtype];
+  const tolerance = rounding === undefined ? exactTolerance : rounding * greatest;
+  const width = trained.length / ids.length;
+  const sameChoices = ids.filter(
+    (_, row) => likeliest(trained, row, width) === likeliest(exported, row, width),
+  ).length;
+  return {
+    equal: maxLogitDifference <= tolerance && (result.peft?.isEqual ?? true),
+    maxLogitDifference: Number.isFinite(maxLogitDifference) ? maxLogitDifference : Number.MAX_VALUE,
+    tolerance,
+    tokens: ids.length,
+    dtype: result.dtype,
+    prompt,
+    textTokens,
+    sameChoices,
+    peft: result.peft,
+  };
+}
+
+/** The tokens of the dataset's first row, and random ones behind them, which reach weights that no text does. */
+async function probeTokens(
+  context: ServiceContext,
+  { model, dataset }: { model: Model; dataset: Dataset | null },
+  signal: AbortSignal,
+): Promise<{ prompt: string; ids: number[]; textTokens: number }> {
+  const count = Math.min(certificateTokens, model.contextLength);
+  let prompt = '';
+  let ids: number[] = [];
+  if (dataset)
+    for await (const example of readExamples(join(context.paths.datasets, dataset.file), { limit: 1 })) {
+      prompt = `${example.prompt}${example.answer}`.slice(0, 200);
+      const [encoded] = await withTokenizerThread(signal, (thread) => thread.encode(model, [prompt]));
+      ids = [...encoded!].slice(0, Math.floor((count * 3) / 4));
+    }
+  const textTokens = ids.length;
+  const random = createRandom(1);
+  while (ids.length < count) ids.push(random.integer(model.vocabularySize));
+  return { prompt, ids, textTokens };
+}
+
+function likeliest(values: Float32Array, row: number, width: number): number {
+  let best = row * width;
+  for (let i = best; i < (row + 1) * width; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}
+
+async function logits(
+  context: ServiceContext,
+  model: ModelReference,
+  ids: readonly number[],
+  signal: AbortSignal,
+): Promise<Float32Array> {
+  const folder = mkdtempSync(join(tmpdir(), 'id-lora-certificate-'));
+  try {
+    const outFile = join(folder, 'logits.safetensors');
+    await context.engine.start({ kind: 'logits', model, ids, outFile }, { signal }).result;
+    const file = new SafetensorsFile(outFile, 'internal');
+    try {
+      return new Float32Array(file.read('logits').buffer);
+    } finally {
+      file.close();
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
