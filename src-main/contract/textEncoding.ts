@@ -148,17 +148,20 @@ function probableEncoding(bytes: Uint8Array): string | null {
   const kana = /[\u3040-\u30ff]/;
   if (share('shift_jis', kana) > 0.3) return 'shift_jis';
   const chinese = /[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]/;
+  /** Share of the runs of high bytes that begin with one of these. */
+  const begins = (from: number, to: number) =>
+    high.filter((isHigh, i) => isHigh && !high[i - 1] && bytes[i]! >= from && bytes[i]! <= to).length / runs;
+  const western = share('windows-1252', /[\p{L}\p{P}\p{S}\xa0]/u) === 1 ? 'windows-1252' : null;
   // Big5's usual characters begin with these bytes, and many end with a letter.
-  const begins = high.filter((isHigh, i) => isHigh && !high[i - 1] && bytes[i]! >= 0xa4 && bytes[i]! <= 0xc6);
-  if (count < 3.2 * runs && begins.length > 0.8 * runs && share('big5', chinese) > 0.9) return 'big5';
-  if (count < 1.8 * runs)
-    return share('windows-1252', /[\p{L}\p{P}\p{S}\xa0]/u) === 1 ? 'windows-1252' : null;
+  if (count < 3.2 * runs && begins(0xa4, 0xc6) > 0.8 && share('big5', chinese) > 0.9) return 'big5';
+  if (count < 1.8 * runs) return western;
   // Most letters of a text are small ones.
   if (share('windows-1251', /[а-яё]/) > 0.8) return 'windows-1251';
   if (share('koi8-r', /[а-яё]/) > 0.8) return 'koi8-r';
   if (share('euc-jp', kana) > 0.2) return 'euc-jp';
   if (share('euc-kr', /[\uac00-\ud7a3]/) > 0.8) return 'euc-kr';
-  if (share('gbk', chinese) > 0.9) return 'gbk';
-  if (share('big5', chinese) > 0.9) return 'big5';
-  return null;
+  // GBK's usual characters and signs begin with these.
+  if (begins(0xa1, 0xd7) > 0.6 && share('gbk', chinese) > 0.9) return 'gbk';
+  if (begins(0xa1, 0xc6) > 0.6 && share('big5', chinese) > 0.9) return 'big5';
+  return western;
 }

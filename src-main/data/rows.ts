@@ -48,7 +48,7 @@ function wrongEncoding(path: string, { message, probable }: EncodingError): Stud
   return new StudioError(
     'dataset_invalid',
     `${basename(path)} ${message}.`,
-    `Save it as UTF-8, or import it with its encoding named: datasets add "${basename(path)}" --encoding ${probable ?? 'NAME'}.`,
+    `Save it as UTF-8, or import it with its encoding named (on the page under Text): datasets add "${basename(path)}" --encoding ${probable ?? 'NAME'}.`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readDocument, writeDocument } from '../../src-main/options/trainingDocument.ts';
-import { configYaml, readConfigYaml } from '../../src-main/options/trainingYaml.ts';
+import { configText, configYaml, readConfigYaml } from '../../src-main/options/trainingYaml.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { nest } from '../../src-main/options/trainingOptions.ts';
 import { peftConfigOf } from '../../src-main/formats/adapter/peftConfig.ts';
@@ -146,4 +146,16 @@ describe('reading what others wrote', () => {
       }),
     );
   });
+});
+
+it('a file is read as UTF-8 or as its byte order mark says, and refused with the place otherwise', () => {
+  const yaml = 'lora_alpha: 16 # Größe';
+  for (const bytes of [Buffer.from(`\ufeff${yaml}`), Buffer.from(`\ufeff${yaml}`, 'utf16le')])
+    expect(readConfigYaml(configText(bytes)).options).toEqual({ alpha: 16 });
+  expect(() => configText(Buffer.from(yaml, 'latin1'))).toThrow(
+    expect.objectContaining({
+      code: 'config_invalid',
+      message: 'The file is not UTF-8: byte 0xF6 at position 19 (line 1); it is probably windows-1252.',
+    }) as Error,
+  );
 });

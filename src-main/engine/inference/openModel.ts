@@ -50,10 +50,12 @@ export function openModel(
     if (adapter) {
       checkTensors(model.adapterParameters, adapter, weights);
       checkWhole(config, adapter);
-      if (adapter.baseSha256 !== null && adapter.baseSha256 !== weights.contentHash())
+      const { baseSha256, baseName } = adapter;
+      const own = baseSha256 === null ? null : weights.contentHash();
+      if (baseSha256 !== own)
         throw new StudioError(
           'adapter_invalid',
-          `The adapter's pivots refer to base weights ${adapter.baseSha256.slice(0, 12)}…, not to those of ${reference.folder}.`,
+          `The adapter's pivots refer to base weights ${String(baseSha256).slice(0, 12)}… (${baseName ?? 'without a name'}), and ${reference.folder} has ${String(own).slice(0, 12)}….`,
           otherBaseRemedy(adapter),
         );
     }

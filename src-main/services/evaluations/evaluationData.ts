@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Dataset, DatasetFormat, Example } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
+import { folderInPlace } from '../../data/foreignFiles.ts';
 import { formatOf, toExample } from '../../data/formats.ts';
 import { readExamples } from '../../data/importDataset.ts';
 import { readRawRows } from '../../data/rows.ts';
@@ -37,8 +38,10 @@ export function givenData(datasets: DatasetService, data: ScoredData): Promise<E
 /** A file of rows. @throws StudioError not_found */
 async function fileData(given: string): Promise<EvaluationData> {
   const path = typedPath(given);
-  if (!existsSync(path))
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (!stats)
     throw new StudioError('not_found', `There is no file ${path}.`, 'Check the path of the data file.');
+  if (stats.isDirectory()) throw folderInPlace(path);
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return {

@@ -6,6 +6,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { Precision } from '../../contract/training.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
+import { openAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { findRun } from '../../store/runs.ts';
 import { typedPath } from '../homePaths.ts';
@@ -56,6 +57,8 @@ export function findSubject(
       `There is no run "${adapter}", and no adapter folder of that name.`,
       'Give the name of a run (runs list) or a folder with adapter_config.json.',
     );
+  // What cannot be read is said before an engine starts.
+  openAdapterFolder(folder).tensors.close();
   return {
     model,
     name: run?.name ?? folder,
