@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Dataset, ExportRecord, Model } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
 import { readExamples } from '../../data/importDataset.ts';
 import type { ExportResult, ModelReference } from '../../engine/protocol.ts';
 import { SafetensorsFile } from '../../formats/files/safetensors.ts';
@@ -79,11 +80,18 @@ async function probeTokens(
   let prompt = '';
   let ids: number[] = [];
   if (dataset)
-    for await (const example of readExamples(join(context.paths.datasets, dataset.file), { limit: 1 })) {
+    for await (const example of readExamples(join(context.paths.datasets, dataset.file), { limit: 1 }))
       prompt = `${example.prompt}${example.answer}`.slice(0, 200);
-      const [encoded] = await withTokenizerThread(signal, (thread) => thread.encode(model, [prompt]));
-      ids = [...encoded!].slice(0, Math.floor((count * 3) / 4));
-    }
+  try {
+    const [encoded] = await withTokenizerThread(signal, (thread) =>
+      thread.encode(model, prompt === '' ? [] : [prompt]),
+    );
+    ids = (encoded ?? []).filter((id) => id < model.vocabularySize).slice(0, Math.floor((count * 3) / 4));
+  } catch (error) {
+    // The files are there, and random tokens tell as much: a tokenizer that fails must not undo the export.
+    if (signal.aborted || !(error instanceof StudioError)) throw error;
+    prompt = '';
+  }
   const textTokens = ids.length;
   const random = createRandom(1);
   while (ids.length < count) ids.push(random.integer(model.vocabularySize));
