@@ -90,7 +90,7 @@ ${trainHelp()}
   compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]
   generate --model M [--adapter A] --prompt TEXT [--max-tokens N --temperature T --top-p P --seed S --task N]
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
-  export RUN [--format peft|merged] --out DIR
+  export RUN [--format peft|merged --out DIR]
   serve [--host 127.0.0.1 --port 0]                the studio in a browser
   bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]
                                                    the engine's own speed and memory on random weights

@@ -12,7 +12,7 @@ import {
 import { dirname, join } from 'node:path';
 import type { ExportFormat } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { checkFreeSpace } from '../models/modelImport.ts';
+import { checkFreeSpace } from '../machine/disk.ts';
 
 /** Makes sure that an export can be written into a folder, before anything is computed. */
 export interface ExportFolder {
