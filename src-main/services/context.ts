@@ -26,8 +26,8 @@ export interface ServiceContext {
 export interface EngineProbe {
   /** The answer that is known; asks where there is none, or the last attempt failed. */
   ask(): Promise<ProbeResult>;
-  /** Asks once more: a repair may have changed it. */
-  askAnew(): Promise<ProbeResult>;
+  /** Asks once more: a repair may have changed it. @param onLog gets what TensorFlow prints as it looks for devices */
+  askAnew(onLog?: (line: string) => void): Promise<ProbeResult>;
 }
 
 /**

@@ -1,2 +1,4 @@
+/** What set-up provides for all checkouts of this user: Node, TensorFlow, compiled bindings. */
+export const runtimeFolder: string;
 /** Pinned versions of what npm's lockfile does not cover. */
 export const versions: { node: string; tensorflow: string; bindings: string };

@@ -23,3 +23,13 @@ export const versions = {
 };
 
 export const modulesFolder = join(projectFolder, 'node_modules');
+
+/** Where tfjs-node-gpu looks for its binding: a link to that of the runtime folder, or what its own installer put. */
+export const installedBinding = join(
+  modulesFolder,
+  '@tensorflow',
+  'tfjs-node-gpu',
+  'lib',
+  'napi-v8',
+  'tfjs_binding.node',
+);

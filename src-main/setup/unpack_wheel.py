@@ -1,9 +1,8 @@
-"""Unpacks what the studio needs of a TensorFlow wheel: the two libraries, the C headers, licences, the list of CUDA packages.
+"""Unpacks what the studio needs of a TensorFlow wheel: the two libraries, the C headers, licences.
 
 usage: unpack_wheel.py WHEEL FOLDER
 """
 
-import os
 import re
 import sys
 import zipfile
@@ -17,17 +16,6 @@ KEPT = re.compile(
 
 wheel, folder = sys.argv[1], sys.argv[2]
 with zipfile.ZipFile(wheel) as archive:
-    metadata = ""
     for info in archive.infolist():
-        if not KEPT.match(info.filename) or ".." in info.filename.split("/"):
-            continue
-        archive.extract(info, folder)
-        if info.filename.endswith(".dist-info/METADATA"):
-            metadata = archive.read(info).decode()
-    requirements = [
-        re.split(r";", line[len("Requires-Dist: "):])[0].strip()
-        for line in metadata.splitlines()
-        if line.startswith("Requires-Dist: ") and "and-cuda" in line
-    ]
-with open(os.path.join(folder, "cuda-requirements.txt"), "w") as file:
-    file.write("\n".join(requirements) + "\n")
+        if KEPT.match(info.filename) and ".." not in info.filename.split("/"):
+            archive.extract(info, folder)

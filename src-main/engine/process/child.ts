@@ -1,6 +1,7 @@
 import { constants, setPriority } from 'node:os';
 import { toPlainError } from '../../contract/errors.ts';
 import type { EngineInbound, EngineOutbound } from '../protocol.ts';
+import { asOutOfMemory } from '../runtime/outOfMemory.ts';
 import type { StopSignal } from './jobs.ts';
 
 // The page must answer while TensorFlow keeps all cores busy. Set before TensorFlow starts its threads, which inherit
@@ -33,7 +34,7 @@ process.on('message', (message: EngineInbound) => {
       (result) => send({ type: 'result', result }),
       (error: unknown) => {
         console.error(error);
-        send({ type: 'error', error: toPlainError(error) });
+        send({ type: 'error', error: toPlainError(asOutOfMemory(error) ?? error) });
       },
     );
 });

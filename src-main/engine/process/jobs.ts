@@ -28,7 +28,7 @@ export async function runEngineRequest(
   // It copies files: TensorFlow need not be there.
   if (request.kind === 'export')
     return request.format === 'peft' ? exportAdapter(request) : exportModel(request);
-  const { tf, version, binding, devices } = loadTensorflow();
+  const { tf, version, binding, devices } = loadTensorflow({ verbose: request.kind === 'probe' });
   const contextFor = (hiddenSize: number): JobContext => ({
     tf,
     fusion: hiddenSize >= fusionFromHiddenSize,

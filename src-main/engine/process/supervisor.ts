@@ -8,6 +8,7 @@ import type {
   EngineRequest,
   EngineResults,
 } from '../protocol.ts';
+import { outOfMemoryRemedy, saysOutOfMemory } from '../runtime/outOfMemory.ts';
 import { readLines } from './readLines.ts';
 
 export interface EngineRunOptions {
@@ -166,12 +167,11 @@ function deathOf(
 ): StudioError {
   if (aborted) return new StudioError('cancelled', 'The job was cancelled.', 'Start it again.');
   const said = lastLines.length > 0 ? ` It last said: ${lastLines.join(' | ').slice(-600)}` : '';
-  const saidOutOfMemory = /out of memory|OOM when allocating|bad_alloc|ResourceExhausted/i.test(said);
-  if (signal === 'SIGKILL' || code === 137 || saidOutOfMemory)
+  if (signal === 'SIGKILL' || code === 137 || saysOutOfMemory(said))
     return new StudioError(
       'out_of_memory',
       `The engine process was killed, most likely for want of memory.${said}`,
-      'Use a smaller batch with more accumulation, a shorter context or bf16; the last checkpoint is intact.',
+      outOfMemoryRemedy,
     );
   return new StudioError(
     'engine_died',

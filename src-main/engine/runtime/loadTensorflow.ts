@@ -17,16 +17,20 @@ let loaded: Runtime | null = null;
 
 /**
  * Loads tfjs-node-gpu once per process.
+ * @param options.verbose it prints why it takes no GPU (its level W), whatever the environment says
  * @throws StudioError runtime_missing where the binding or the library is not there
  */
-export function loadTensorflow(): Runtime {
-  loaded ??= load();
+export function loadTensorflow(options: { verbose?: boolean } = {}): Runtime {
+  loaded ??= load(options.verbose ?? false);
   return loaded;
 }
 
-function load(): Runtime {
+function load(verbose: boolean): Runtime {
+  if (verbose) process.env['TF_CPP_MIN_LOG_LEVEL'] = '1';
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
+  // Of several cards the first as nvidia-smi lists them, whose memory is forecast and shown; else the fastest is.
+  process.env['CUDA_DEVICE_ORDER'] ??= 'PCI_BUS_ID';
   // tfjs-node calls these two, which Node 23 removed.
   const legacy = util as { isNullOrUndefined?: unknown; isArray?: unknown };
   legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;

@@ -2,8 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DoctorReport } from '../../contract/machine.ts';
 import { toPlainError } from '../../contract/errors.ts';
-import type { ProbeResult } from '../../engine/protocol.ts';
-import { findGpu } from '../../setup/tensorflow/gpu.mjs';
+import { findGpu, installedWheel, whyUnused } from '../../setup/tensorflow/gpu.mjs';
 import { freeBytes } from './disk.ts';
 import type { EngineProbe } from '../context.ts';
 import { readLoad, studioVersion } from './machine.ts';
@@ -17,7 +16,8 @@ const leastFreeMemoryBytes = 1.5e9;
 
 /** Looks at everything the studio needs on this machine. Needs no database. */
 export async function examine(home: string, engine: EngineProbe): Promise<DoctorReport> {
-  const probe = await engine.askAnew().catch((error: unknown) => toPlainError(error));
+  const log: string[] = [];
+  const probe = await engine.askAnew((line) => log.push(line)).catch((error: unknown) => toPlainError(error));
   const load = await readLoad();
   const gigabytes = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
   const freeMemoryBytes = load.memoryBytes - load.memoryUsedBytes;
@@ -30,7 +30,7 @@ export async function examine(home: string, engine: EngineProbe): Promise<Doctor
           `${probe.tensorflow} under tfjs-node-gpu ${probe.binding}, device ${probe.devices.join(', ')}`,
         )
       : { ...ok('tensorflow', probe.message), status: 'missing', remedy: probe.remedy, repairable: true },
-    await checkGpu('devices' in probe ? probe : null),
+    await checkGpu('devices' in probe ? probe.devices : null, log),
     ok('machine', `${load.cores} cores, ${gigabytes(load.memoryBytes)} GiB memory`),
     freeMemoryBytes >= leastFreeMemoryBytes
       ? ok('memory', `${gigabytes(freeMemoryBytes)} GiB free`)
@@ -52,18 +52,22 @@ function ok(name: string, detail: string): Check {
   return { name, status: 'ok', detail, remedy: null, repairable: false };
 }
 
-/** A GPU that TensorFlow could use and does not is worth a repair; one that it cannot use, or none, is said. */
-async function checkGpu(probe: ProbeResult | null): Promise<Check> {
+/**
+ * A GPU that TensorFlow could use and does not is said with the reason; the repair is offered where it changes that.
+ * @param devices what TensorFlow computes on; null: it cannot be loaded
+ * @param log what it printed as it looked for devices
+ */
+async function checkGpu(devices: readonly string[] | null, log: readonly string[]): Promise<Check> {
   const gpu = await findGpu();
-  if (probe?.devices.includes('gpu')) return ok('gpu', gpu.reason);
-  if (!gpu.usable) return ok('gpu', `${gpu.reason}: training runs on the CPU`);
-  return {
-    name: 'gpu',
-    status: 'warning',
-    detail: `${gpu.reason} is not used: TensorFlow here is for the CPU`,
-    remedy: 'The repair fetches TensorFlow for the GPU (about 3.6 GB to download, 9 GB on the disk).',
-    repairable: true,
-  };
+  if (!gpu.usable)
+    return {
+      ...ok('gpu', `${gpu.reason}: training runs on the CPU`),
+      status: gpu.remedy ? 'warning' : 'ok',
+      remedy: gpu.remedy,
+    };
+  if (devices === null || devices.includes('gpu')) return ok('gpu', gpu.reason);
+  const { reason, ...mend } = await whyUnused(installedWheel(), log);
+  return { name: 'gpu', status: 'warning', detail: `${gpu.reason} is not used: ${reason}`, ...mend };
 }
 
 function checkHome(home: string): Check {

@@ -6,8 +6,8 @@ import { readLoad } from './machine.ts';
 
 export function createEngineProbe(engine: EngineHost): EngineProbe {
   let known: Promise<ProbeResult> | null = null;
-  const askAnew = () => {
-    const asked = engine.start({ kind: 'probe' }).result;
+  const askAnew: EngineProbe['askAnew'] = (onLog = () => undefined) => {
+    const asked = engine.start({ kind: 'probe' }, { onLog }).result;
     known = asked;
     asked.catch(() => {
       if (known === asked) known = null;

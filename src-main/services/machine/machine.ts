@@ -37,10 +37,13 @@ export function usableMemory(): number {
   return limit > 0 && limit < whole ? limit : whole;
 }
 
+/** The card on which TensorFlow computes: the first in the driver's order (loadTensorflow), or that which is named. */
 async function readGpu(): Promise<MachineLoad['gpu']> {
   try {
+    const chosen = /^(\d+|GPU-[\w-]+)/.exec(process.env['CUDA_VISIBLE_DEVICES'] ?? '');
     const fields = ['--query-gpu=name,memory.total,memory.used', '--format=csv,noheader,nounits'];
-    const { stdout } = await run('nvidia-smi', fields, { timeout: 2000 });
+    const card = chosen ? [`--id=${chosen[0]}`] : [];
+    const { stdout } = await run('nvidia-smi', [...card, ...fields], { timeout: 2000 });
     const [name, total, used] = stdout
       .split('\n')[0]!
       .split(',')

@@ -3,7 +3,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -12,10 +11,18 @@ import {
 import { dirname, join } from 'node:path';
 import { runProgram } from '../command.mjs';
 import { compile, findPip } from './toolchain.mjs';
-import { findGpu } from './gpu.mjs';
+import { linkLibraries, missingLibraries } from './cuda.mjs';
+import { findGpu, installedWheel } from './gpu.mjs';
 import { withLock } from '../lock.mjs';
 import { nodeProgram } from '../checkout/node24.mjs';
-import { modulesFolder, platformKey, projectFolder, runtimeFolder, versions } from '../paths.mjs';
+import {
+  installedBinding,
+  modulesFolder,
+  platformKey,
+  projectFolder,
+  runtimeFolder,
+  versions,
+} from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
 import { fetchWheel, installCuda } from './wheel.mjs';
 
@@ -25,7 +32,6 @@ import { fetchWheel, installCuda } from './wheel.mjs';
  */
 
 const packageFolder = join(modulesFolder, '@tensorflow', 'tfjs-node-gpu');
-const installedBinding = join(packageFolder, 'lib', 'napi-v8', 'tfjs_binding.node');
 const stateFile = join(runtimeFolder, 'tensorflow-state.json');
 const tryAgain = 'Run `npm run -s studio -- doctor --fix` to try again.';
 
@@ -90,9 +96,9 @@ export function repairTensorflow() {
 /** Whether no better TensorFlow than the installed one could be provided here. */
 async function isBestKind() {
   if (platformKey !== 'linux-x64') return true;
-  const folder = realpathSync(installedBinding);
-  if (!folder.startsWith(realpathSync(runtimeFolder))) return false;
-  return folder.includes('-gpu-') || !(await findGpu()).usable;
+  const wheel = installedWheel();
+  if (!wheel) return false;
+  return wheel.kind === 'gpu' ? missingLibraries(wheel.library).length === 0 : !(await findGpu()).usable;
 }
 
 async function attempt() {
@@ -155,12 +161,28 @@ async function provide(kind, reason) {
       `TensorFlow ${versions.tensorflow} is installed but cannot be loaded: ${problem}`,
       'It needs a Linux with glibc 2.27 or newer and a processor with AVX. ' + tryAgain,
     );
+  if (kind === 'gpu') await completeCuda(library);
   mkdirSync(dirname(installedBinding), { recursive: true });
   // A link: the library is found relative to the binding's real place.
   const link = `${installedBinding}.${process.pid}.partial`;
   rmSync(link, { force: true });
   symlinkSync(binding, link);
   renameSync(link, installedBinding);
+}
+
+/** Puts right what TensorFlow would not find of CUDA: it loads without, and then takes no GPU. */
+async function completeCuda(library) {
+  linkLibraries(library);
+  const missing = missingLibraries(library);
+  if (missing.length === 0) return;
+  say(`TensorFlow for the GPU does not find ${missing.join(', ')}`);
+  await installCuda(await requirePip(), library);
+  const still = missingLibraries(library);
+  if (still.length > 0)
+    throw new SetupError(
+      `TensorFlow for the GPU does not find ${still.join(', ')}, though its packages are installed.`,
+      'Report this as a defect.',
+    );
 }
 
 /** Loads a binding in a process of its own. @returns {Promise<string | null>} what the loader says against it */
@@ -171,16 +193,25 @@ async function loadProblem(binding) {
   const { code, output } = await runProgram(program, ['-e', load, binding], { env, timeoutMs: 120_000 });
   if (code === 0) return null;
   const error = /^Error: (.+)$/m.exec(output)?.[1];
-  return error ?? output.trim().split('\n').at(-1)?.slice(0, 500) ?? `its process ended with code ${code}`;
+  // What TensorFlow says at every start is no reason.
+  const said = output
+    .split('\n')
+    .findLast((line) => line.trim() !== '' && !/^(I\d{4} |WARNING: All)/.test(line));
+  return error ?? said?.trim().slice(0, 500) ?? `its process ended with code ${code}`;
 }
 
-async function unpackWheel(kind, library) {
+async function requirePip() {
   const pip = await findPip();
   if (!pip)
     throw new SetupError(
       'Python with pip is needed to fetch TensorFlow, and none was found.',
       'Install it (Debian and Ubuntu: apt install python3-pip), then run `npm run -s studio -- doctor --fix`.',
     );
+  return pip;
+}
+
+async function unpackWheel(kind, library) {
+  const pip = await requirePip();
   const wheel = await fetchWheel(kind, pip);
   say('unpacking TensorFlow');
   const temporary = `${library}.partial`;

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { runProgram } from '../command.mjs';
 import { runtimeFolder, versions } from '../paths.mjs';
+import { cudaPackages, linkLibraries } from './cuda.mjs';
 import { createDownloadProgress, folderBytes } from '../progress.mjs';
 import { say, SetupError } from '../report.mjs';
 
@@ -112,22 +113,19 @@ async function sha256Of(path) {
 }
 
 /**
- * Installs the CUDA libraries beside TensorFlow's, where its RUNPATH looks for them.
+ * Installs the CUDA libraries beside TensorFlow's, where its RUNPATH looks for them; those that are there are replaced.
  * @param {string[]} pip as findPip gives it
- * @param {string} library folder of the unpacked wheel, with the list of what it needs
+ * @param {string} library folder of the unpacked wheel
  */
 export async function installCuda(pip, library) {
-  const requirements = readFileSync(join(library, 'cuda-requirements.txt'), 'utf8')
-    .split('\n')
-    .filter(Boolean);
   const work = join(downloads, 'cuda');
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
-  say(`installing the CUDA libraries (${requirements.length} packages, about 3 GB)`);
+  say(`installing the CUDA libraries (${cudaPackages.length} packages, about 3 GB)`);
   const before = folderBytes(library);
   const { code, output } = await runProgram(
     pip[0],
-    [...pip.slice(1), 'install', ...pipOptions, '--target', library, ...requirements],
+    [...pip.slice(1), 'install', ...pipOptions, '--upgrade', '--target', library, ...cudaPackages],
     {
       env: pipEnvironment(work),
       progress: createDownloadProgress(
@@ -143,4 +141,5 @@ export async function installCuda(pip, library) {
       `The CUDA libraries could not be installed with pip: ${reasonOf(output)}`,
       'Check the connection and the free disk space (9 GB are needed), then run `npm run -s studio -- doctor --fix`.',
     );
+  linkLibraries(library);
 }

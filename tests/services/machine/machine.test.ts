@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import type { EngineHost } from '../../../src-main/engine/process/supervisor.ts';
@@ -109,6 +109,25 @@ it('knows how much memory is used of how much', async () => {
   expect(load.memoryUsedBytes).toBeLessThan(load.memoryBytes);
 });
 
+it('reads the memory of the card that the engine computes on', async () => {
+  const folder = temporaryFolder();
+  const script =
+    '#!/bin/sh\ncase "$*" in *--id=1*) echo "Second, 8000, 10";; *) echo "First, 24000, 500"; esac\n';
+  writeFileSync(join(folder, 'nvidia-smi'), script, { mode: 0o755 });
+  // A module of its own: the other remembers that this machine has no nvidia-smi.
+  vi.resetModules();
+  const { readLoad: readAnew } = await import('../../../src-main/services/machine/machine.ts');
+  vi.stubEnv('PATH', `${folder}:${process.env['PATH']}`);
+  try {
+    vi.stubEnv('CUDA_VISIBLE_DEVICES', undefined);
+    expect((await readAnew()).gpu).toMatchObject({ name: 'First', memoryBytes: 24000 * 2 ** 20 });
+    vi.stubEnv('CUDA_VISIBLE_DEVICES', '1,0');
+    expect((await readAnew()).gpu).toMatchObject({ name: 'Second', memoryUsedBytes: 10 * 2 ** 20 });
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
 it('adds the starter once, usable, and finds it again', async () => {
   const { core } = openTestCore();
   try {
@@ -120,5 +139,25 @@ it('adds the starter once, usable, and finds it again', async () => {
     expect([core.models.list().length, core.datasets.list().length]).toEqual([1, 1]);
   } finally {
     core.close();
+  }
+});
+
+it('offers no repair for a GPU that needs something else', async () => {
+  const folder = temporaryFolder();
+  const card = 'NVIDIA GeForce RTX 4090, 8.9, 470.256.02';
+  writeFileSync(join(folder, 'nvidia-smi'), `#!/bin/sh\necho '${card}'\n`, { mode: 0o755 });
+  vi.stubEnv('PATH', `${folder}:${process.env['PATH']}`);
+  const probe = { tensorflow: '2.21.0', binding: '4.22.0', devices: ['cpu'] };
+  const engine = { start: () => ({ result: Promise.resolve(probe) }) } as unknown as EngineHost;
+  try {
+    const { checks } = await examine(temporaryFolder(), createEngineProbe(engine));
+    expect(checks.find(({ name }) => name === 'gpu')).toMatchObject({
+      status: 'warning',
+      detail: expect.stringContaining('needs driver 525.60') as string,
+      remedy: expect.stringContaining("Install NVIDIA's driver 525.60") as string,
+      repairable: false,
+    });
+  } finally {
+    vi.unstubAllEnvs();
   }
 });

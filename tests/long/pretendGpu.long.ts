@@ -1,0 +1,180 @@
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { methods, trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
+import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
+import { writeTokenFile } from '../../src-main/formats/files/tokenFile.ts';
+import { runtimeFolder, versions } from '../../src-main/setup/paths.mjs';
+import { writeRandomModel } from '../support/measuredTraining.ts';
+import { projectFolder } from '../support/paths.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+
+/*
+ * The engine on a pretend CUDA driver: TensorFlow's real placer, executor and allocator, XLA with the real ptxas, and
+ * device memory that the host may not touch. Kernels do nothing, so numbers mean nothing; but what has no kernel on a
+ * GPU, what reads memory of the other side, and a set-up that finds no card fails here as it would on one.
+ *
+ * Needs ../shared/tools/gpu and g++. The first time it fetches TensorFlow for the GPU (3 GB), into a runtime of its
+ * own.
+ */
+const tools = join(projectFolder, '..', 'shared', 'tools', 'gpu');
+const isThere = process.platform === 'linux' && existsSync(join(tools, 'build-pretend'));
+const runtime = process.env['ID_LORA_PRETEND_RUNTIME'] ?? join(runtimeFolder, 'pretend-gpu');
+
+/** A checkout of the same sources, whose TensorFlow can be another. */
+const checkout = join(temporaryFolder(), 'checkout');
+const pretend = join(temporaryFolder(), 'pretend');
+const log = join(temporaryFolder(), 'gpu.log');
+const models = { narrow: join(temporaryFolder(), 'narrow'), wide: join(temporaryFolder(), 'wide') };
+const sizes = { layers: 2, headDim: 32, vocabularySize: 256, intermediateSize: 256, tieEmbeddings: false };
+const trainFile = join(temporaryFolder(), 'train.tokens');
+
+function linkPackages(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from))
+    if (name === '@tensorflow') linkPackages(join(from, name), join(to, name));
+    else if (name === 'tfjs-node-gpu') cpSync(join(from, name), join(to, name), { recursive: true });
+    else symlinkSync(join(from, name), join(to, name));
+}
+
+beforeAll(() => {
+  if (!isThere) return;
+  cpSync(join(projectFolder, 'src-main'), join(checkout, 'src-main'), { recursive: true });
+  cpSync(join(projectFolder, 'package.json'), join(checkout, 'package.json'));
+  linkPackages(join(projectFolder, 'node_modules'), join(checkout, 'node_modules'));
+  const programs = temporaryFolder();
+  const card = "#!/bin/sh\necho 'NVIDIA GeForce RTX 4090, 8.9, 570.124.06'\n";
+  writeFileSync(join(programs, 'nvidia-smi'), card, { mode: 0o755 });
+  const env = {
+    ...process.env,
+    PATH: `${programs}${delimiter}${process.env['PATH']}`,
+    ID_LORA_STUDIO_RUNTIME: runtime,
+  };
+  execFileSync(process.execPath, [join(checkout, 'src-main/setup/tensorflow/repair.mjs')], {
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  execFileSync('bash', [
+    join(tools, 'build-pretend'),
+    join(runtime, `tensorflow-gpu-${versions.tensorflow}`),
+    pretend,
+  ]);
+  const width = { hiddenSize: 128, heads: 4, keyValueHeads: 2 };
+  writeRandomModel(models.narrow, { ...sizes, ...width } as never, 512);
+  // Wide enough to be compiled.
+  writeRandomModel(models.wide, { ...sizes, ...width, hiddenSize: 512 } as never, 512);
+  const row = { ids: new Int32Array(160).fill(5), trained: new Uint8Array(160).fill(1), task: 0 };
+  writeTokenFile(trainFile, [row, row, { ...row, task: 1 }]);
+}, 3_600_000);
+
+/** An engine that takes the pretend card for a real one; a wrong access ends it. */
+function openEngine(env: NodeJS.ProcessEnv = {}) {
+  return createEngineHost({
+    entry: join(checkout, 'src-main/engine/process/child.ts'),
+    env: {
+      LD_LIBRARY_PATH: join(pretend, 'lib'),
+      FAKE_GPU_STRICT: '1',
+      FAKE_GPU_TRUE: '1',
+      FAKE_GPU_LIMIT_MB: '3000',
+      FAKE_GPU_LOG: log,
+      ...env,
+    },
+  });
+}
+
+/** Copies that the driver refused or that went the wrong way. */
+const wrongCopies = () =>
+  readFileSync(log, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('WRONG'));
+
+/** Copies from the card of the size of a linear weight in 8 bits of the wide model, which nothing that is saved has. */
+const weightsTaken = () => readFileSync(log, 'utf8').match(/COPY DtoH (65536|131072)$/gm) ?? [];
+
+async function train(folder: string, input: TrainConfigInput, env: NodeJS.ProcessEnv = {}) {
+  const out = temporaryFolder();
+  const config = trainConfigSchema.parse({ maxSteps: 2, context: 160, batch: 2, ...input });
+  const { result } = openEngine(env).start({
+    kind: 'train',
+    modelFolder: folder,
+    trainFile,
+    heldOutFile: trainFile,
+    config,
+    checkpointFolder: join(out, 'checkpoints'),
+    cacheFolder: join(out, 'cache'),
+    resumeFrom: null,
+  });
+  return result;
+}
+
+describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../shared/tools/gpu)'}`, () => {
+  it('is found by what set-up installed', async () => {
+    const { devices } = await openEngine().start({ kind: 'probe' }).result;
+    expect(devices).toEqual(['gpu']);
+    // With TensorFlow's own libraries, and of the pretend ones only the driver's.
+    const driver = join(temporaryFolder(), 'driver');
+    mkdirSync(driver);
+    for (const name of ['libcuda.so.1', 'libnvidia-ml.so.1'])
+      symlinkSync(join(pretend, 'libfakegpu.so'), join(driver, name));
+    const lines: string[] = [];
+    await openEngine({ LD_LIBRARY_PATH: driver })
+      .start({ kind: 'probe' }, { onLog: (line) => lines.push(line) })
+      // NVIDIA's own runtime knows the driver for a false one and ends the process, after all has been opened.
+      .result.catch(() => undefined);
+    expect(lines.filter((line) => line.includes('Cannot dlopen'))).toEqual([]);
+  });
+
+  describe.each(methods)('%s trains', (method) => {
+    const adapter = { method, rank: 8, alpha: 16, clusters: 2, dropout: method === 'full' ? 0 : 0.1 };
+    it.each([
+      { precision: 'bf16' },
+      { precision: 'f32', loadIn8bit: method !== 'full' && method !== 'dora' },
+      { precision: 'bf16', optimizer: 'adamw8bit', gradientCheckpointing: true, packing: true },
+      { precision: 'f32', optimizer: 'sgd', momentum: 0.9, accumulate: 2 },
+    ] as const)('with %j', async (rest) => {
+      for (const folder of [models.narrow, models.wide]) {
+        const { outcome, checkpoint } = await train(folder, { adapter, ...rest });
+        expect(outcome).toBe('done');
+        expect(existsSync(checkpoint!)).toBe(true);
+        expect(wrongCopies()).toEqual([]);
+        if ('loadIn8bit' in rest && rest.loadIn8bit) expect(weightsTaken()).toEqual([]);
+      }
+    });
+  });
+
+  it('scores, writes logits and decodes with the adapter on a base in 8 bits', async () => {
+    const adapter = { method: 'idlora', rank: 8, alpha: 16, clusters: 2, router: 'pivot' } as const;
+    const { checkpoint } = await train(models.narrow, { adapter, precision: 'bf16' });
+    const model = {
+      folder: models.narrow,
+      precision: 'bf16' as const,
+      adapterFolder: join(checkpoint!, 'adapter'),
+      loadIn8bit: true,
+    };
+    const ids = Array.from({ length: 90 }, () => 5);
+    await openEngine().start({ kind: 'score', model, tokenFile: trainFile, batch: 2 }).result;
+    expect(wrongCopies()).toEqual([]);
+    const outFile = join(temporaryFolder(), 'logits.safetensors');
+    await openEngine().start({ kind: 'logits', model, ids, outFile }).result;
+    expect(wrongCopies()).toEqual([]);
+  });
+
+  it('says when its memory is full', async () => {
+    const adapter = { method: 'full', rank: 1, alpha: 1 } as const;
+    await expect(
+      train(models.wide, { adapter }, { FAKE_GPU_MEM_MB: '1700', FAKE_GPU_LIMIT_MB: '20' }),
+    ).rejects.toMatchObject({
+      code: 'out_of_memory',
+      message: expect.stringMatching(/^The GPU's memory is full/) as string,
+    });
+  });
+});
