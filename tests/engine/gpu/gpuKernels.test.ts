@@ -180,11 +180,11 @@ describe.each(inBoth)('graphs in $precision, compiled: $fusion', ({ precision, f
         const model: ModelReference = { folder: llama, precision, adapterFolder, loadIn8bit };
         const decoding = { temperature: 0, topP: 1, seed: 1, stop: [], endIds: [], batch: 2, maxTokens: 4 };
         const jobs = [
-          score({ kind: 'score', model, tokenFile, batch: 2 }, job),
-          generate({ kind: 'generate', model, prompts: [ids, [5]], ...decoding }, job),
-          logits({ kind: 'logits', model, ids, outFile: '' }, job),
+          () => score({ kind: 'score', model, tokenFile, batch: 2 }, job),
+          () => generate({ kind: 'generate', model, prompts: [ids, [5]], ...decoding }, job),
+          () => logits({ kind: 'logits', model, ids, outFile: '' }, job),
         ];
-        for (const each of jobs) expect(await faultsOfJob(each)).toEqual([]);
+        for (const start of jobs) expect(await faultsOfJob(start())).toEqual([]);
       }
     },
   );
