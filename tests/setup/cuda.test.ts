@@ -1,9 +1,23 @@
-import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cudaPackages, linkLibraries, missingLibraries } from '../../src-main/setup/tensorflow/cuda.mjs';
-import { findGpu, whyUnused } from '../../src-main/setup/tensorflow/gpu.mjs';
+import { findGpu, installedWheel, whyUnused } from '../../src-main/setup/tensorflow/gpu.mjs';
 import { runtimeFolder, versions } from '../../src-main/setup/paths.mjs';
+import { projectFolder } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 /** A 64-bit ELF library that has nothing but what it needs and where that is looked for. */
@@ -103,21 +117,50 @@ describe('libraries that TensorFlow opens', () => {
   });
 });
 
-describe('the card', () => {
-  beforeEach(() => vi.stubEnv('CUDA_VISIBLE_DEVICES', undefined));
-  afterEach(() => {
-    vi.unstubAllEnvs();
+/** Puts an nvidia-smi first on the PATH that lists these cards. */
+function nvidiaSmi(...cards: string[]): void {
+  const folder = temporaryFolder();
+  const script = `#!/bin/sh\ncat <<'END'\n${cards.join('\n')}\nEND\n`;
+  writeFileSync(join(folder, 'nvidia-smi'), script, { mode: 0o755 });
+  vi.stubEnv('PATH', `${folder}${delimiter}${process.env['PATH']}`);
+}
+beforeEach(() => vi.stubEnv('CUDA_VISIBLE_DEVICES', undefined));
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+describe.skipIf(installedWheel() === null)('the repair', () => {
+  const packageFolder = 'node_modules/@tensorflow/tfjs-node-gpu';
+  const binding = `${packageFolder}/lib/napi-v8/tfjs_binding.node`;
+
+  it('makes a GPU wheel find what it does not, and fetches nothing for that', () => {
+    const checkout = temporaryFolder();
+    const runtime = temporaryFolder();
+    cpSync(join(projectFolder, 'src-main/setup'), join(checkout, 'src-main/setup'), { recursive: true });
+    mkdirSync(dirname(join(checkout, binding)), { recursive: true });
+    const description = join(packageFolder, 'package.json');
+    cpSync(join(projectFolder, description), join(checkout, description));
+    const { version } = JSON.parse(readFileSync(join(checkout, description), 'utf8')) as { version: string };
+    const library = join(runtime, `tensorflow-gpu-${versions.tensorflow}`);
+    renameSync(unpackedWheel(), library);
+    // One that loads, whatever it is for.
+    const compiled = `tfjs-binding-${version}-gpu-${versions.tensorflow}-b${versions.bindings}`;
+    mkdirSync(join(runtime, compiled));
+    copyFileSync(join(projectFolder, binding), join(runtime, compiled, 'tfjs_binding.node'));
+    symlinkSync(join(runtime, compiled, 'tfjs_binding.node'), join(checkout, binding));
+    nvidiaSmi('NVIDIA GeForce RTX 4090, 8.9, 570.124.06');
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [join(checkout, 'src-main/setup/tensorflow/repair.mjs')],
+      { env: { ...process.env, ID_LORA_STUDIO_RUNTIME: runtime, PIP_NO_INDEX: '1' }, encoding: 'utf8' },
+    );
+    expect(stderr).not.toMatch(/downloading|installing/);
+    expect(status).toBe(0);
+    expect(missingLibraries(library)).toEqual([]);
   });
+});
 
-  /** Puts an nvidia-smi first on the PATH that lists these cards. */
-  function nvidiaSmi(...cards: string[]): void {
-    const folder = temporaryFolder();
-    writeFileSync(join(folder, 'nvidia-smi'), `#!/bin/sh\ncat <<'END'\n${cards.join('\n')}\nEND\n`, {
-      mode: 0o755,
-    });
-    vi.stubEnv('PATH', `${folder}${delimiter}${process.env['PATH']}`);
-  }
-
+describe('the card', () => {
   it.each([
     [
       'NVIDIA GeForce RTX 4090, 8.9, 525.60.13',
