@@ -4,6 +4,23 @@ import tseslint from 'typescript-eslint';
 import { importRule } from './eslint.importRules.js';
 import { proseRule } from './eslint.proseRules.js';
 
+const literalSpread = {
+  selector: 'ObjectExpression > SpreadElement > ObjectExpression',
+  message:
+    'Write the properties themselves: a spread of a literal only keeps the formatter from breaking lines.',
+};
+/** A call takes one argument for each element: with some hundred thousand it ends in a RangeError. */
+const callSpreads = [
+  {
+    selector: "CallExpression[callee.object.name='Math'] > SpreadElement",
+    message: 'Too many elements end this call: reduce the list, or loop over it.',
+  },
+  {
+    selector: 'CallExpression[callee.property.name=/^(push|unshift|splice|fromCharCode)$/] > SpreadElement',
+    message: 'Too many elements end this call: add them one by one.',
+  },
+];
+
 export default tseslint.config(
   { ignores: ['node_modules/', 'out/', 'dist/', 'tests/fixtures/', 'eslint.proseRules.js'] },
   ...tseslint.configs.recommended,
@@ -13,14 +30,7 @@ export default tseslint.config(
     plugins: { studio: { rules: { imports: importRule, prose: proseRule } } },
     rules: {
       'studio/prose': 'error',
-      'no-restricted-syntax': [
-        'error',
-        {
-          selector: 'ObjectExpression > SpreadElement > ObjectExpression',
-          message:
-            'Write the properties themselves: a spread of a literal only keeps the formatter from breaking lines.',
-        },
-      ],
+      'no-restricted-syntax': ['error', literalSpread],
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-imports': 'error',
@@ -43,7 +53,11 @@ export default tseslint.config(
   },
   {
     files: ['src-main/**/*.{ts,mts,mjs}', 'src-renderer/**/*.{ts,svelte}'],
-    rules: { 'studio/imports': 'error' },
+    rules: {
+      'studio/imports': 'error',
+      // Tests know how long their lists are.
+      'no-restricted-syntax': ['error', literalSpread, ...callSpreads],
+    },
   },
   {
     files: ['src-renderer/**/*.{ts,svelte}'],

@@ -67,7 +67,7 @@ export function searchLines(
       : [modelTargets(shape, adapter.targets)]) {
       const chosen = modules.filter(({ module }) => targets.includes(module));
       const { least, most } = limits.rank ?? { least: 1, most: largestRankAllowed };
-      const largest = Math.min(most, ...chosen.map((entry) => entry.largest));
+      const largest = chosen.reduce((least, entry) => Math.min(least, entry.largest), most);
       const line = {
         adapter: { ...own, targets },
         step,

@@ -19,7 +19,9 @@ export function createOutput(json: boolean): Output {
 
 /** Columns padded to their widest cell; numbers to the right. */
 export function formatTable(headers: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = headers.map((header, c) => Math.max(header.length, ...rows.map((row) => row[c]!.length)));
+  const widths = headers.map((header, c) =>
+    rows.reduce((most, row) => Math.max(most, row[c]!.length), header.length),
+  );
   const isNumeric = headers.map((_, c) =>
     rows.every((row) => /^[-−+<]?[\d.,]+( ?[%a-zA-Z]+)?$|^–?$/.test(row[c]!)),
   );

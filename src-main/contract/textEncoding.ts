@@ -29,11 +29,11 @@ export function encodingOf(head: Uint8Array, named?: string): string {
     } catch {
       throw new EncodingError(`cannot be read as "${named}": no encoding has this name`, null);
     }
-  const zeros = [0, 0];
-  head.forEach((byte, i) => (byte === 0 ? zeros[i % 2]!++ : undefined));
+  const zeros: [number, number] = [0, 0];
+  head.forEach((byte, i) => (byte === 0 ? zeros[i % 2 === 0 ? 0 : 1]++ : undefined));
   // Text in Latin letters has a zero in every other byte of UTF-16.
-  const most = Math.max(...zeros);
-  if (most > head.length / 8 && most > 4 * Math.min(...zeros)) {
+  const [most, least] = zeros[0] > zeros[1] ? zeros : [zeros[1], zeros[0]];
+  if (most > head.length / 8 && most > 4 * least) {
     const probable = zeros[1] === most ? 'utf-16le' : 'utf-16be';
     throw new EncodingError(`seems to be ${probable.toUpperCase()} without a byte order mark`, probable);
   }

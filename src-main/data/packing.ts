@@ -16,7 +16,8 @@ const rowsPerWindow = 2048;
 export function packRows(lengths: ArrayLike<number>, order: readonly number[], capacity: number): number[][] {
   const packs: number[][] = [];
   for (let begin = 0; begin < order.length; begin += rowsPerWindow)
-    packs.push(...packWindow(lengths, order.slice(begin, begin + rowsPerWindow), capacity));
+    for (const pack of packWindow(lengths, order.slice(begin, begin + rowsPerWindow), capacity))
+      packs.push(pack);
   return packs;
 }
 

@@ -43,9 +43,19 @@ const traits: readonly Trait[] = [
 ];
 
 /** Options that are told by a trait above, or change nothing of what is learned. */
-const leftOut: ReadonlySet<string> = new Set<keyof TrainConfig>([
-  ...(['adapter', 'batch', 'accumulate', 'seed', 'context', 'epochs', 'maxSteps'] as const),
-  ...(['gradientCheckpointing', 'heldOutRows', 'evalEvery', 'checkpointEvery', 'samples'] as const),
+const leftOut: ReadonlySet<keyof TrainConfig> = new Set([
+  'adapter',
+  'batch',
+  'accumulate',
+  'seed',
+  'context',
+  'epochs',
+  'maxSteps',
+  'gradientCheckpointing',
+  'heldOutRows',
+  'evalEvery',
+  'checkpointEvery',
+  'samples',
 ]);
 
 /**

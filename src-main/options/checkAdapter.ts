@@ -18,7 +18,7 @@ export function largestRank(shape: ModelShape, adapter: RanklessConfig): number 
     const step = method.rankStep(adapter);
     return Math.floor(Math.min(side, method.largestRank(size, adapter)) / step) * step;
   });
-  return Math.min(...ranks);
+  return ranks.reduce((least, rank) => Math.min(least, rank), Infinity);
 }
 
 /** The rank of an adapter is a multiple of this. */

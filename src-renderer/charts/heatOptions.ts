@@ -11,7 +11,7 @@ export function heatOption(
 ): ChartOption {
   const label = { color: colors.soft, fontFamily: 'Inter Variable', fontSize: 11 };
   const values = map.cells.map(([, , value]) => value!);
-  const most = Math.max(1, ...values);
+  const most = values.reduce((greatest, value) => Math.max(greatest, value), 1);
   const axis = { axisLine: { show: false }, axisTick: { show: false }, axisLabel: label };
   return {
     animation: false,

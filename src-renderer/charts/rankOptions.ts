@@ -21,7 +21,7 @@ export function rankOption(
 ): ChartOption {
   const label = { color: colors.soft, fontFamily: 'Inter Variable', fontSize: 11 };
   const text = unit === 'percent' ? percent : shortCount;
-  const largest = Math.max(2, ...series.flatMap(({ points }) => points.map(([x]) => x)));
+  const largest = series.flatMap(({ points }) => points).reduce((most, [x]) => Math.max(most, x), 2);
   return {
     animation: false,
     grid: { left: 64, right: 96, top: 16, bottom: 40 },

@@ -49,7 +49,7 @@ export class ListAssembly<T extends Entry> {
 
   /** Takes the next slice. */
   add({ entries, total, next }: ListSlice<T>): void {
-    this.#slices.push(...entries);
+    for (const entry of entries) this.#slices.push(entry);
     // Each time that the list is shown anew the page searches, sorts and counts it: so it grows in a few steps.
     const isDue = this.entries.length === 0 || this.#slices.length >= 4 * this.entries.length;
     if (next === null || isDue) this.entries = this.#assembled(next?.createdAt ?? null);

@@ -37,3 +37,16 @@ it('no literal is spread into an object', async () => {
   );
   expect(await complaints('export const f = (a: object) => ({ ...{ a } });\n')).toHaveLength(1);
 });
+
+it('no list of any length is spread into a call', async () => {
+  for (const call of [
+    'Math.max(0, ...list)',
+    'Math.min(...list)',
+    'list.push(...list)',
+    'list.unshift(...list)',
+  ])
+    expect(await complaints(`export const f = (list: number[]) => ${call};\n`), call).toEqual([
+      expect.stringMatching(/^Too many elements end this call/),
+    ]);
+  expect(await complaints('export const f = (list: number[]) => [0, ...list];\n')).toEqual([]);
+});

@@ -170,7 +170,7 @@ export function trainingFit({ memory }: Forecast, calibration: Calibration): Fit
 }
 
 export function worstFit(list: readonly FitVerdict[]): FitVerdict {
-  return verdicts[Math.max(0, ...list.map((verdict) => verdicts.indexOf(verdict)))]!;
+  return verdicts[list.reduce((worst, verdict) => Math.max(worst, verdicts.indexOf(verdict)), 0)]!;
 }
 
 /** Whether a peak, in bytes, finds room: up to three quarters of the memory, up to all of it, or not. */

@@ -112,7 +112,7 @@ export function trainingMemory(
 /** Numbers in the largest weight of a linear module. */
 function largestModuleElements(shape: ModelShape): number {
   const sizes = linearModules(shape).map((module) => moduleSize(shape, module));
-  return Math.max(...sizes.map(({ dIn, dOut }) => dIn * dOut));
+  return sizes.reduce((most, { dIn, dOut }) => Math.max(most, dIn * dOut), 0);
 }
 
 /** Bytes of the wider copies of weights that products need for the moment. */

@@ -48,7 +48,7 @@ function countPass(shape: ModelShape, config: TrainConfig, layout: PassLayout): 
       modules.set(site.module, own);
       adapted.set(site.layer, modules);
     }
-  const first = isFull ? 0 : Math.min(...adapted.keys());
+  const first = isFull ? 0 : [...adapted.keys()].reduce((least, layer) => Math.min(least, layer), Infinity);
   const found = new Map<string, { cost: LayerCost; count: number }>();
   for (let layer = 0; layer < layers; layer++) {
     const alike = layer === layers - 1 ? shape.layers - layers + 1 : 1;
@@ -73,5 +73,5 @@ export function sumLayers({ layers }: Pass, of: (cost: LayerCost) => number): nu
 
 /** Most of one layer. */
 export function mostOfLayer({ layers }: Pass, of: (cost: LayerCost) => number): number {
-  return Math.max(0, ...layers.map(({ cost }) => of(cost)));
+  return layers.reduce((most, { cost }) => Math.max(most, of(cost)), 0);
 }

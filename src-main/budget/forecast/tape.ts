@@ -182,7 +182,8 @@ export class Tape implements MethodOps<Value> {
 
 function broadcast(terms: readonly Value[]): Value {
   const largest = terms.reduce((most, term) => (elements(term.shape) > elements(most.shape) ? term : most));
-  return makeValue(largest.shape, Math.max(...terms.map((term) => term.bytesPerElement)), { inputs: terms });
+  const bytesPerElement = terms.reduce((most, term) => Math.max(most, term.bytesPerElement), 0);
+  return makeValue(largest.shape, bytesPerElement, { inputs: terms });
 }
 
 /** Everything that values were computed from, themselves included. */
@@ -192,7 +193,8 @@ function reachable(values: Iterable<Value>): Set<Value> {
   for (let value = queue.pop(); value; value = queue.pop()) {
     if (found.has(value)) continue;
     found.add(value);
-    queue.push(...value.inputs, value.root);
+    for (const input of value.inputs) queue.push(input);
+    queue.push(value.root);
   }
   return found;
 }

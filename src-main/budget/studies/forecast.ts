@@ -67,7 +67,7 @@ export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: C
   return {
     arms,
     seconds: arms.some(({ steps }) => steps === null) ? null : total(({ forecast }) => forecast.time.seconds),
-    peakBytes: Math.max(...arms.map(({ forecast }) => forecast.memory.correctedBytes)),
+    peakBytes: arms.reduce((most, { forecast }) => Math.max(most, forecast.memory.correctedBytes), 0),
     fit: worstFit(arms.map(({ fit }) => fit)),
     checkpointBytes: total(({ checkpointBytes }) => checkpointBytes),
   };

@@ -45,7 +45,7 @@ function readBetween(
     if (candidates.has(tensor)) found.add(tensor);
     if (seen.has(tensor.source)) continue;
     seen.add(tensor.source);
-    queue.push(...tensor.source.inputs.filter((input) => !stop.has(input)));
+    for (const input of tensor.source.inputs) if (!stop.has(input)) queue.push(input);
   }
   return [...found];
 }

@@ -119,7 +119,7 @@ function dropUnread(definition: FunctionDefinition): number[] {
     if (!node) argumentsRead.add(name);
     else if (!needed.has(node)) {
       needed.add(node);
-      queue.push(...node.inputs);
+      for (const input of node.inputs) queue.push(input);
     }
   }
   const read = definition.inputs.flatMap(({ name }, i) => (argumentsRead.has(name) ? [i] : []));

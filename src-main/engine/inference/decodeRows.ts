@@ -19,7 +19,7 @@ export function decodingSize(
   options: { batch: number; maxTokens: number; contextLength: number },
 ): DecodingSize {
   const { batch, maxTokens, contextLength } = options;
-  const longest = Math.max(...prompts.map((prompt) => prompt.length));
+  const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
   return {
     batch: Math.min(batch, prompts.length),
     slots: prefilledSlots(longest) + Math.min(maxTokens, contextLength - 1),
@@ -93,7 +93,7 @@ export class ContinuedRow {
     const { tokenizer, stop } = this.#rules;
     if (stop.length === 0) return false;
     // A letter may take four tokens, one for each of its bytes.
-    const window = 4 * Math.max(...stop.map(({ length }) => length)) + contextTokens;
+    const window = 4 * stop.reduce((most, { length }) => Math.max(most, length), 0) + contextTokens;
     const begin = Math.max(0, this.ids.length - window);
     const before =
       begin < contextTokens
@@ -117,7 +117,7 @@ function continuation(tokenizer: Tokenizer, others: readonly number[], ids: read
 
 function firstOf(text: string, stop: readonly string[]): number {
   const places = stop.map((s) => text.indexOf(s)).filter((at) => at >= 0);
-  return places.length === 0 ? -1 : Math.min(...places);
+  return places.length === 0 ? -1 : places.reduce((least, place) => Math.min(least, place));
 }
 
 /**
@@ -142,7 +142,7 @@ export async function decodeRows(
   const { session, batch } = decoder;
   const { temperature, topP, task, ropes, pause } = options;
   const isDrawn = temperature > 0;
-  const longest = Math.max(...group.map((row) => row.prompt.length));
+  const longest = group.reduce((most, row) => Math.max(most, row.prompt.length), 0);
   const width = prefilledSlots(longest);
   const starts = Int32Array.from({ length: batch }, (_, r) => width - (group[r]?.prompt.length ?? 1));
   session.run('clear', {});

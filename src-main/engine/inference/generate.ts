@@ -18,7 +18,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
   try {
     const { contextLength, eosIds } = opened.model.config;
     checkTask(opened.model.adapter, request.task ?? 0);
-    const longest = Math.max(...request.prompts.map((prompt) => prompt.length));
+    const longest = request.prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
     if (request.prompts.some((prompt) => prompt.length === 0))
       throw new StudioError('usage', 'A prompt has no tokens.', 'Give a prompt with text.');
     if (longest >= contextLength)

@@ -83,7 +83,10 @@ function readLayers(
     return { window: slides ? rules.window : null, rope: rules.rotates(layer, slides) ? rope : null };
   });
   // Dynamic scaling is made for texts beyond the original context: up to factor times as long.
-  const stretch = Math.min(...ropes.map(({ scaling }) => (scaling?.type === 'dynamic' ? scaling.factor : 1)));
+  const stretch = ropes.reduce(
+    (least, { scaling }) => Math.min(least, scaling?.type === 'dynamic' ? scaling.factor : 1),
+    Infinity,
+  );
   return { ropes, layerKinds, contextLength: Math.floor(contextLength * stretch) };
 }
 

@@ -43,7 +43,7 @@ export async function countRowLengths(
     for await (const { ids } of tokenizedRows(thread, owner, [...sample, ...extremes])) all.push(ids.length);
   });
   const lengths = all.slice(0, sample.length).sort((a, b) => a - b);
-  return { lengths, longest: Math.max(0, ...all), rows };
+  return { lengths, longest: all.reduce((most, length) => Math.max(most, length), 0), rows };
 }
 
 function mostOf<T extends { size: number }>(list: readonly T[]): T[] {

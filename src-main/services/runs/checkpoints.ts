@@ -57,6 +57,6 @@ export async function describeCheckpoints({ paths, database }: Places, runId: st
       return { step, bytes: totalBytes(await filesIn(folder)), heldOutLoss: losses.get(step) ?? null };
     }),
   );
-  const lowest = Math.min(...found.map(({ heldOutLoss }) => heldOutLoss ?? Infinity));
+  const lowest = found.reduce((least, { heldOutLoss }) => Math.min(least, heldOutLoss ?? Infinity), Infinity);
   return found.map((checkpoint) => ({ ...checkpoint, isBest: checkpoint.heldOutLoss === lowest }));
 }

@@ -65,7 +65,7 @@ export class RunLog {
     const parts: string[] = [];
     for (let after = 0; ;) {
       const { lines } = await this.#ask({ after, limit: 5000 });
-      parts.push(...lines.map(lineText));
+      for (const line of lines) parts.push(lineText(line));
       if (lines.length < 5000) return parts.map((line) => `${line}\n`).join('');
       after = lines.at(-1)!.id;
     }
