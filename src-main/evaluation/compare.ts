@@ -78,12 +78,15 @@ export function compareSubjects(
 }
 
 function checkSameItems(a: Graded, b: Graded): void {
-  const key = ({ items, dataHash }: Graded) =>
-    [
-      dataHash,
-      ...items.map(({ index, target, loss, tokens }) => [index, target, loss === null ? 0 : tokens]),
-    ].join('|');
-  if (key(a) !== key(b))
+  const isSame = (mine: EvaluationItem, theirs: EvaluationItem | undefined) =>
+    mine.index === theirs?.index &&
+    mine.target === theirs.target &&
+    (mine.loss === null ? 0 : mine.tokens) === (theirs.loss === null ? 0 : theirs.tokens);
+  if (
+    a.dataHash !== b.dataHash ||
+    a.items.length !== b.items.length ||
+    !a.items.every((item, i) => isSame(item, b.items[i]))
+  )
     throw new StudioError(
       'usage',
       `${a.name} and ${b.name} were not graded on the same items (${a.items.length} and ${b.items.length}).`,

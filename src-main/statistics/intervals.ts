@@ -65,23 +65,26 @@ export function mcNemarExact(onlyA: number, onlyB: number): number {
  */
 export function wilcoxonSignedRank(differences: readonly number[]): number {
   if (!differences.every(Number.isFinite)) throw new Error('wilcoxonSignedRank: a difference is not finite');
-  const nonZero = differences.filter((d) => d !== 0);
-  const n = nonZero.length;
+  // Sorted apart as numbers and merged: with 50,000 of them that takes milliseconds.
+  const above = Float64Array.from(differences.filter((d) => d > 0)).sort();
+  const below = Float64Array.from(
+    differences.filter((d) => d < 0),
+    (d) => -d,
+  ).sort();
+  const n = above.length + below.length;
   if (n === 0) return 1;
-  const order = nonZero.map((d, i) => ({ size: Math.abs(d), i })).sort((a, b) => a.size - b.size);
-  const ranks = new Float64Array(n);
-  let tieTerm = 0;
-  for (let begin = 0; begin < n;) {
-    let end = begin;
-    while (end < n && order[end]!.size === order[begin]!.size) end++;
-    for (let i = begin; i < end; i++) ranks[order[i]!.i] = (begin + 1 + end) / 2;
-    tieTerm += (end - begin) ** 3 - (end - begin);
-    begin = end;
+  let [positive, tieTerm] = [0, 0];
+  for (let [i, j] = [0, 0]; i + j < n;) {
+    const size = Math.min(above[i] ?? Infinity, below[j] ?? Infinity);
+    const begin = i + j;
+    const firstAbove = i;
+    while (above[i] === size) i++;
+    while (below[j] === size) j++;
+    const ties = i + j - begin;
+    // Each of them has the mean of their ranks.
+    positive += (i - firstAbove) * (begin + (ties + 1) / 2);
+    tieTerm += ties ** 3 - ties;
   }
-  let positive = 0;
-  nonZero.forEach((d, i) => {
-    if (d > 0) positive += ranks[i]!;
-  });
   if (n <= 50 && tieTerm === 0) return exactSignedRank(positive, n);
   const mean = (n * (n + 1)) / 4;
   const variance = (n * (n + 1) * (2 * n + 1)) / 24 - tieTerm / 48;

@@ -1,6 +1,6 @@
 import { normalTail } from '../../src-main/statistics/normal.ts';
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { scoreInterval, scoreOf, lossSums } from '../../src-main/statistics/scores.ts';
 import { deviation, mean, meanInterval } from '../../src-main/statistics/seeds.ts';
 import { studentQuantile, studentTest } from '../../src-main/statistics/student.ts';
@@ -103,6 +103,14 @@ it('an interval is made from sums, however many items: nothing is drawn or walke
     2,
   ))
     expect(Number.isFinite(bound)).toBe(true);
+});
+
+it('tests of many items end at once: the work grows with them, not with their square', () => {
+  // With a factorial a term, 18,200 discordant items took minutes of logarithms.
+  const log = vi.spyOn(Math, 'log');
+  expect(mcNemarExact(9000, 9200)).toBeGreaterThan(0.1);
+  expect(log.mock.calls.length).toBeLessThan(20_000);
+  log.mockRestore();
 });
 
 it('a test of something that is not a number is refused, not answered', () => {

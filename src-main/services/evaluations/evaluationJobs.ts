@@ -66,7 +66,9 @@ async function preparePerplexity(
   signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
   const examples: Example[] = [];
+  const rowKeys: RowKey[] = [];
   for await (const example of data.examples()) {
+    rowKeys.push(rowKey(example));
     examples.push(settings.task === undefined ? example : { ...example, task: settings.task });
     if (examples.length === settings.limit) break;
   }
@@ -77,7 +79,7 @@ async function preparePerplexity(
     items: rows.length,
     rowTokens: longestOf(rows.map(({ ids }) => ids)),
     maxTokens: 0,
-    rowKeys: examples.map(rowKey),
+    rowKeys,
     async run(options) {
       const tokenFile = join(paths.cache, 'tokens', `${newId()}.score`);
       writeTokenFile(tokenFile, rows);
@@ -109,8 +111,10 @@ async function prepareGsm8k(
   signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
   const items: Gsm8kItem[] = [];
+  const rowKeys: RowKey[] = [];
   for await (const example of data.examples('gsm8k')) {
     items.push(gsm8kItem(example, items.length));
+    rowKeys.push(rowKey(example));
     if (items.length === settings.limit) break;
   }
   const prefix = await shotsFor(data, settings);
@@ -127,7 +131,7 @@ async function prepareGsm8k(
     items: items.length,
     rowTokens: longestOf(prompts),
     maxTokens: Math.min(settings.maxTokens, room),
-    rowKeys: items.map(({ prompt, solution }) => rowKey({ prompt, answer: ` ${solution}` })),
+    rowKeys,
     async run(options) {
       const job = engine.start(
         {
