@@ -6,7 +6,7 @@ import {
   type Evaluation,
 } from '../contract/entities.ts';
 import { procedures } from '../contract/procedures.ts';
-import { leakWarning } from '../evaluation/confounders.ts';
+import { leakWarning } from '../statistics/scores.ts';
 import {
   check,
   list,

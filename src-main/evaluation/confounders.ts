@@ -1,4 +1,4 @@
-import type { Evaluation, Run } from '../contract/entities.ts';
+import type { Run } from '../contract/entities.ts';
 import type { TrainConfig } from '../contract/training.ts';
 
 /** What two subjects were made of, as far as it can differ without their method: a run, or null for the base model. */
@@ -93,13 +93,4 @@ export function lossFigures(runs: readonly Trained[], contextLength: number): st
     ? ` Rows are scored here up to the model's ${contextLength} tokens, there up to the training's ${contexts.join(' and ')}.`
     : '';
   return `The held-out loss of a run's page is a mean over tokens; a comparison takes the mean over items, so that each item counts alike.${cut}`;
-}
-
-/** A sentence where scored items were trained on: the score then says little about others. */
-export function leakWarning({ leak, n, subject }: Pick<Evaluation, 'leak' | 'n' | 'subject'>): string[] {
-  if (leak === null || leak.items === 0) return [];
-  const share = (100 * leak.items) / n;
-  return [
-    `${leak.items} of ${n} scored items (${share.toFixed(share < 10 ? 1 : 0)} %) stand in the rows that ${subject} was trained on ("${leak.dataset}").`,
-  ];
 }

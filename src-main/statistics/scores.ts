@@ -44,3 +44,12 @@ export function withInterval(evaluation: Evaluation): Evaluation {
     sums ?? (metric === 'accuracy' ? { kind: 'right' as const, right: Math.round(score * n) } : null);
   return known ? { ...evaluation, interval: scoreInterval(known, n) } : evaluation;
 }
+
+/** A sentence where scored items were trained on: the score then says little about others. */
+export function leakWarning({ leak, n, subject }: Pick<Evaluation, 'leak' | 'n' | 'subject'>): string[] {
+  if (leak === null || leak.items === 0) return [];
+  const share = (100 * leak.items) / n;
+  return [
+    `${leak.items} of ${n} scored items (${share.toFixed(share < 10 ? 1 : 0)} %) stand in the rows that ${subject} was trained on ("${leak.dataset}").`,
+  ];
+}

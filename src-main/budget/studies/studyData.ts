@@ -47,6 +47,26 @@ export function checkStudyData(scoredWith: string, dataset: Described): void {
   );
 }
 
+/**
+ * Rows of a study's data that stand where adapters are scored: in benchmarks' test sets, in datasets that were scored,
+ * and in those whose names say so.
+ * @param scored names and paths of what was scored
+ */
+export function leakNotes(
+  dataset: Pick<Dataset, 'name'>,
+  shared: readonly SharedRows[],
+  library: readonly Pick<Dataset, 'name' | 'sourcePath'>[],
+  scored: ReadonlySet<string>,
+): string[] {
+  const known = new Map(library.map((other) => [other.name, other]));
+  return shared
+    .filter(({ with: name }) => {
+      const other = known.get(name);
+      return !other || isScoredSplit(other) || scored.has(name) || scored.has(other.sourcePath);
+    })
+    .map((rows) => sharedSentence(dataset, rows));
+}
+
 /** 1,319 of 1,319 rows (100 %) of "test" stand in GSM8K test, too. */
 export function sharedSentence(
   { name }: Pick<Dataset, 'name'>,

@@ -8,9 +8,9 @@ import type { EvaluationOutlook } from '../../contract/forecast.ts';
 import type { ProcedureParsedInput, ProcedureHandlers } from '../../contract/procedures.ts';
 import type { EngineEvent } from '../../engine/protocol.ts';
 import { compareSubjects } from '../../evaluation/compare.ts';
-import { leakWarning, lossFigures } from '../../evaluation/confounders.ts';
+import { lossFigures } from '../../evaluation/confounders.ts';
 import { gsm8kVersion } from '../../evaluation/gsm8k.ts';
-import { scoreInterval, scoreOf } from '../../statistics/scores.ts';
+import { leakWarning, scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { countShared, type RowKey } from '../../data/rowKeys.ts';
 import { ensureProject } from '../../store/projects.ts';
 import {

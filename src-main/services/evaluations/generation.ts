@@ -6,11 +6,21 @@ import type { RunService } from '../runs/runs.ts';
 import { findSubject } from './subjects.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
+/** Uses of a model that are recorded nowhere. */
 export interface GenerationService {
+  /**
+   * Continues a prompt as it stands: no template is put around it.
+   * @param signal aborting ends it at once
+   * @throws StudioError not_found, config_invalid where the adapter belongs to another model, no_checkpoint
+   */
   text(
     input: ProcedureParsedInput<'generate.text'>,
     signal: AbortSignal,
   ): Promise<ProcedureOutput<'generate.text'>>;
+  /**
+   * Writes the logits of given ids into a safetensors file, for checks against other software.
+   * @throws StudioError as `text`
+   */
   logits(
     input: ProcedureParsedInput<'generate.logits'>,
     signal: AbortSignal,

@@ -1,5 +1,5 @@
 import { paperStudy, studyNotes } from '../../budget/studies/paperStudies.ts';
-import { checkStudyData, isScoredSplit, sharedSentence } from '../../budget/studies/studyData.ts';
+import { checkStudyData, leakNotes } from '../../budget/studies/studyData.ts';
 import { planStudy, type StudyPlan } from '../../budget/studies/plan.ts';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -84,24 +84,17 @@ export function createStudyService(
     throw missing('study', reference, known);
   };
 
-  /** Rows that stand in benchmarks' test sets, in datasets that were scored, and in those whose names say so. */
-  async function leakNotes(dataset: Dataset): Promise<string[]> {
-    const scored = new Set(listEvaluations(database, context.project).map(({ dataPath }) => dataPath));
-    const known = new Map(datasets.list().map((other) => [other.name, other]));
-    return (await datasets.shared(dataset.id))
-      .filter(({ with: name }) => {
-        const other = known.get(name);
-        return !other || isScoredSplit(other) || scored.has(name) || scored.has(other.sourcePath);
-      })
-      .map((shared) => sharedSentence(dataset, shared));
-  }
-
   async function plan({ name, ...request }: StudyRequest): Promise<PlannedStudy> {
     const model = await models.getOrAdd(request.model);
     const dataset = await datasets.getOrAdd(request.dataset);
     const { question } = request;
     const study = question.kind === 'paper' ? paperStudy(question.study) : null;
-    if (study) checkStudyData(study.scoredWith, dataset);
+    const library = datasets.list();
+    const shared = await datasets.shared(dataset.id);
+    // Found anew: older datasets do not say what they hold.
+    const benchmarkRows = shared.filter((rows) => library.every((other) => other.name !== rows.with));
+    if (study) checkStudyData(study.scoredWith, { ...dataset, benchmarkRows });
+    const scored = new Set(listEvaluations(database, context.project).map(({ dataPath }) => dataPath));
     return {
       model,
       dataset,
@@ -110,7 +103,10 @@ export function createStudyService(
         name,
         question,
       ),
-      notes: [...(await leakNotes(dataset)), ...(study ? studyNotes(study, { model, dataset }) : [])],
+      notes: [
+        ...leakNotes(dataset, shared, library, scored),
+        ...(study ? studyNotes(study, { model, dataset }) : []),
+      ],
     };
   }
 
