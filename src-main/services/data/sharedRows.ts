@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { Dataset, Run, SharedRows } from '../../contract/entities.ts';
 import { countShared, readRowKeys, type RowKey } from '../../data/rowKeys.ts';
 import { splitRows } from '../../data/split.ts';
@@ -42,28 +43,26 @@ export async function rowKeysOf({ paths }: Place, { contentHash, file }: Dataset
 /** Rows of benchmarks' test sets among a dataset's. */
 export async function benchmarkRows(place: Place, dataset: Dataset): Promise<SharedRows[]> {
   const mine = await rowKeysOf(place, dataset);
-  return shared(dataset, mine, splits());
+  return splits().flatMap(({ name, keys }) => shared(dataset, name, countShared(mine, keys)));
 }
 
 /** What rows of a dataset stand elsewhere, too: in benchmarks' test sets, and in other datasets of the library. */
 export async function sharedRows(place: Place, dataset: Dataset): Promise<SharedRows[]> {
+  const found = await benchmarkRows(place, dataset);
   const mine = await rowKeysOf(place, dataset);
-  const others = [];
-  for (const other of datasets.list(place.database))
-    if (other.id !== dataset.id)
-      others.push({ name: other.name, keys: new Set(await rowKeysOf(place, other)) });
-  return shared(dataset, mine, [...splits(), ...others]);
+  const known = new Set(mine);
+  for (const other of datasets.list(place.database)) {
+    if (other.id === dataset.id) continue;
+    const theirs = (await rowKeysOf(place, other)).filter((key) => known.has(key));
+    for (const rows of shared(dataset, other.name, countShared(mine, new Set(theirs)))) found.push(rows);
+    // A large library takes a while: the process has other things to do in between.
+    await setImmediate();
+  }
+  return found;
 }
 
-function shared(
-  { rows }: Dataset,
-  mine: Float64Array,
-  others: readonly { name: string; keys: ReadonlySet<RowKey> }[],
-): SharedRows[] {
-  return others.flatMap(({ name, keys }) => {
-    const count = countShared(mine, keys);
-    return count === 0 ? [] : [{ with: name, rows: count, of: rows }];
-  });
+function shared({ rows: of }: Dataset, name: string, rows: number): SharedRows[] {
+  return rows === 0 ? [] : [{ with: name, rows, of }];
 }
 
 /** Keys of the rows that a run was trained on; null where its dataset is gone. */
