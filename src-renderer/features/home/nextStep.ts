@@ -1,7 +1,7 @@
 import type { Dataset, Evaluation, Model, Run } from '../../../src-main/contract/entities.ts';
 
 export interface NextStep {
-  /** Where on the way to a verdict this is. */
+  /** What it is to what happens now. */
   position: string;
   title: string;
   text: string;
@@ -24,7 +24,7 @@ export function nextStep(state: {
   const active = state.runs.find((run) => run.state === 'running');
   if (usable.length === 0)
     return {
-      position: 'Step 1 of 4',
+      position: 'Next',
       title: 'Add a base model',
       text: 'A Hugging Face folder on this machine: config.json, safetensors weights and tokenizer.json. Nothing is uploaded.',
       action: 'Add a model',
@@ -32,7 +32,7 @@ export function nextStep(state: {
     };
   if (state.datasets.length === 0)
     return {
-      position: 'Step 2 of 4',
+      position: 'Next',
       title: 'Add a dataset',
       text: 'A JSON or JSONL file of prompts and answers: GSM8K, Alpaca, chat and plain text are recognized.',
       action: 'Add a dataset',
@@ -48,7 +48,7 @@ export function nextStep(state: {
     };
   if (trained.length === 0)
     return {
-      position: 'Step 3 of 4',
+      position: 'Next',
       title: 'Train a first adapter',
       text: 'LoRA, ID-LoRA and four more methods. The form shows the trainable parameters before anything starts.',
       action: 'Configure a run',
@@ -58,15 +58,15 @@ export function nextStep(state: {
   const [newest, other] = trained;
   if (!other)
     return {
-      position: 'Step 4 of 4',
+      position: 'Next',
       title: 'Train a second run to compare with',
-      text: `${newest!.name} is trained. A second method on the same data and seed makes a fair comparison.`,
-      action: 'Configure a run',
-      href: '/train',
+      text: `${newest!.name} is trained. The other method with as many parameters, on the same data and seed, makes a fair comparison.`,
+      action: 'Configure it',
+      href: `/train?after=${newest!.id}`,
     };
   if (!compared.has(newest!.id) || !compared.has(other.id))
     return {
-      position: 'Step 4 of 4',
+      position: 'Next',
       title: 'Is the difference real?',
       text: `${other.name} and ${newest!.name} are trained. Compare them on the rows that both held out.`,
       action: 'Compare them',

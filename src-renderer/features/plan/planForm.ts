@@ -121,6 +121,13 @@ export interface PlanModel {
   problem: string | undefined;
 }
 
+/** What a person calls the model that is planned for, where the library has none of it. */
+export function planName({ model }: PlanForm): string {
+  return model === 'config'
+    ? 'the model of the config.json'
+    : model.replace(/^model .*/, 'a model that is gone');
+}
+
 /** The chosen model's shape; null where it is no longer in the library, or its config.json does not tell all sizes. */
 export function planModel(form: PlanForm, models: readonly Model[]): PlanModel {
   const known = (shape: ModelShape | null): PlanModel => ({ shape, read: null, problem: undefined });

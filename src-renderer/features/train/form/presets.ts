@@ -9,6 +9,7 @@ import {
   type FormOptions,
   type TrainForm,
 } from '../../../options/trainForm.ts';
+import { starterValues } from '../../../options/fillTrainForm.ts';
 import { shownTargets } from '../../../options/targets.ts';
 
 /** The part of the form that a preset decides. */
@@ -70,6 +71,12 @@ export const presets: readonly Preset[] = [
     name: 'First run',
     source: 'The studio’s own: 200 steps, long enough to see the loss fall and short enough to wait for.',
     values: () => ({}),
+  },
+  {
+    id: 'starter',
+    name: 'Starter project',
+    source: 'The studio’s own, for its starter model: 150 steps in which it learns sums.',
+    values: () => ({ ...starterValues }),
   },
   {
     id: 'quick',

@@ -11,6 +11,8 @@ const stopped = sampleRun({ name: 'stopped', state: 'stopped', step: 4 });
 
 it('takes a run that was stopped on the way for one that can be compared', () => {
   expect(titleOf([done])).toBe('Train a second run to compare with');
+  // Not the same once more: the other method, with as many parameters.
+  expect(nextStep({ ...library, runs: [done] }).href).toBe(`/train?after=${done.id}`);
   expect(titleOf([done, stopped])).toBe('Is the difference real?');
   const evaluations = [done, stopped].map(({ id }) => sampleEvaluation({ runId: id }));
   expect(nextStep({ ...library, runs: [done, stopped], evaluations }).position).toBe('Next');
