@@ -170,6 +170,9 @@ export type BestEvaluation = z.infer<typeof bestEvaluationSchema>;
 export const endReasonSchema = z.enum(['all_steps', 'early_stopped', 'stop_requested']);
 export type EndReason = z.infer<typeof endReasonSchema>;
 
+/** Steps over which a run's recent loss is the mean. */
+export const recentSteps = 20;
+
 export const runSchema = z.object({
   id,
   name: z.string(),
@@ -189,6 +192,8 @@ export const runSchema = z.object({
   /** Last training loss and last held-out loss, nats per trained token. */
   lastLoss: z.number().nullable(),
   lastHeldOutLoss: z.number().nullable(),
+  /** Mean training loss of the last `recentSteps` steps: that of one batch is mostly noise. */
+  recentLoss: z.number().nullable().default(null),
   /** The evaluation with the lowest held-out loss so far; null before the first. */
   best: bestEvaluationSchema.nullable().default(null),
   /** Steps that changed nothing because loss or gradient were not finite. */

@@ -54,6 +54,7 @@ export function newRun(
     step: 0,
     totalSteps: null,
     lastLoss: null,
+    recentLoss: null,
     lastHeldOutLoss: null,
     best: null,
     skippedSteps: 0,

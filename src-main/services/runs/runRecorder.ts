@@ -1,4 +1,4 @@
-import type { EndReason, Run } from '../../contract/entities.ts';
+import { recentSteps, type EndReason, type Run } from '../../contract/entities.ts';
 import type {
   EvalMetric,
   LogLevel,
@@ -11,7 +11,7 @@ import type {
 import { toPlainError } from '../../contract/errors.ts';
 import type { EngineEvent, TrainResult } from '../../engine/protocol.ts';
 import type { RunForecast } from '../../contract/forecast.ts';
-import { writeMetrics } from '../../store/metrics.ts';
+import { recentLossOf, writeMetrics } from '../../store/metrics.ts';
 import type { ServiceContext } from '../context.ts';
 import { startMeter } from './runMeter.ts';
 
@@ -75,6 +75,7 @@ export function createRunRecorder(
         ...run,
         step: Math.max(run.step, last?.step ?? 0),
         lastLoss: last?.loss ?? run.lastLoss,
+        recentLoss: last ? recentLossOf(context.writable(), run.id, recentSteps) : run.recentLoss,
         lastHeldOutLoss: evals.at(-1)?.loss ?? run.lastHeldOutLoss,
       });
       return stored;

@@ -30,6 +30,8 @@ export interface TableSettings {
   toggled: string[];
   /** Pixels by column, where somebody has dragged it. */
   widths: Record<string, number>;
+  /** What is looked for; kept while the page is open, so that the way back shows the same rows. */
+  filter: string;
 }
 
 export const narrowestColumn = 56;
@@ -47,6 +49,7 @@ export function mergeSettings(
       typeof sorting?.key === 'string' && keys.includes(sorting.key)
         ? { key: sorting.key, isDescending: sorting.isDescending === true }
         : first,
+    filter: '',
     toggled: Array.isArray(toggled) ? toggled.filter((key) => keys.includes(key)) : [],
     widths: Object.fromEntries(
       Object.entries(widths ?? {}).filter(
@@ -54,6 +57,15 @@ export function mergeSettings(
       ),
     ),
   };
+}
+
+/** Pixels of a digit in a table, and of what stands beside a number in its cell. */
+const digitWidth = 7.5;
+const cellPadding = 26;
+
+/** Pixels that the numbers of a column need: a number that is cut is another number. */
+export function numberWidth(texts: readonly string[]): number {
+  return Math.ceil(Math.max(0, ...texts.map(({ length }) => length)) * digitWidth + cellPadding);
 }
 
 export function cellText<T>(column: Column<T>, row: T): string {

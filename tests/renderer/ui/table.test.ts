@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   filteredRows,
   mergeSettings,
+  numberWidth,
   orderedRows,
   searchTexts,
   shownColumns,
@@ -83,6 +84,12 @@ describe('a table', () => {
     expect(visibleRange({ top: 180_000, height: 360 }, 36, 3)).toEqual({ start: 0, end: 3 });
   });
 
+  it('gives a column of numbers the room that its longest number needs', () => {
+    expect(numberWidth(['1', '49,020,928'])).toBeGreaterThan(numberWidth(['1.234']));
+    // Tabular figures of 13 pixels are narrower than this.
+    expect(numberWidth(['1,234,567.8'])).toBeGreaterThanOrEqual(11 * 7.5 + 24);
+  });
+
   it('takes from storage only what still fits the table', () => {
     const first = { key: 'name', isDescending: false };
     const merged = mergeSettings(
@@ -94,6 +101,6 @@ describe('a table', () => {
       columns.map(({ key }) => key),
       first,
     );
-    expect(merged).toEqual({ sorting: first, toggled: ['extra'], widths: { name: 300 } });
+    expect(merged).toEqual({ filter: '', sorting: first, toggled: ['extra'], widths: { name: 300 } });
   });
 });

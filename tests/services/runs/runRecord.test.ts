@@ -35,6 +35,13 @@ it('keeps the memory of the engine after every step', () => {
   }
 });
 
+it('keeps the mean loss of its last steps: that of one batch is mostly noise', () => {
+  const { steps } = core.runs.curves('a');
+  const mean = steps.reduce((sum, { loss }) => sum + loss, 0) / steps.length;
+  expect(core.runs.get('a').recentLoss).toBeCloseTo(mean, 9);
+  expect(core.runs.get('a').lastLoss).toBe(steps.at(-1)!.loss);
+});
+
 it('keeps the answers to its prompts, and tells them as events', () => {
   const kept = [0, 1].map((prompt) => core.runs.samples('a', { prompt, limit: 10 }));
   for (const answers of kept) {
