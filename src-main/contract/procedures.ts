@@ -167,6 +167,10 @@ export const procedures = {
     }),
     output: datasetSchema,
   },
+  'datasets.rename': {
+    input: z.object({ dataset: reference, name: z.string().trim().min(1).max(100) }),
+    output: datasetSchema,
+  },
   'datasets.rows': {
     input: z.object({
       dataset: reference,

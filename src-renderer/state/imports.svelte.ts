@@ -32,9 +32,13 @@ export class Imports {
   }
 
   /** A file of this computer, for a core that may be on another. Only where the client can upload. */
-  uploadDataset(file: File): Promise<Dataset | null> {
+  uploadDataset(file: File, name = ''): Promise<Dataset | null> {
     const upload = this.#client.uploadDataset;
-    return upload ? this.#run(this.dataset, file.name, () => upload(file)) : Promise.resolve(null);
+    if (!upload) return Promise.resolve(null);
+    return this.#run(this.dataset, file.name, async () => {
+      const added = await upload(file);
+      return name === '' ? added : this.#client.call('datasets.rename', { dataset: added.id, name });
+    });
   }
 
   /** Says at the form of models why something that was dropped cannot become one. */
@@ -51,7 +55,11 @@ export class Imports {
     this.#adding?.abort();
   }
 
-  addDataset(options: { path: string; format: DatasetFormat | 'auto' }): Promise<Dataset | null> {
+  addDataset(options: {
+    path: string;
+    name?: string;
+    format: DatasetFormat | 'auto';
+  }): Promise<Dataset | null> {
     return this.#run(this.dataset, options.path, () => this.#client.call('datasets.add', options));
   }
 

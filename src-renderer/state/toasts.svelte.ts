@@ -1,4 +1,6 @@
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
+import type { ProcedureInput } from '../../src-main/contract/procedures.ts';
+import type { StudioClient } from '../rpc/client.ts';
 
 /** Seconds for which a deletion can be undone. */
 export const undoSeconds = 30;
@@ -36,10 +38,61 @@ export function confirmDone(text: string): void {
 export async function deleteWithUndo(options: {
   text: string;
   remove: () => Promise<unknown>;
-  restore: () => Promise<unknown>;
+  /** Calls of the core outlive a reload of the page. */
+  restore: (() => Promise<unknown>) | RestoreCalls;
 }): Promise<void> {
-  await options.remove();
-  add(options.text, async () => void (await options.restore()), undoSeconds);
+  const { text, remove, restore } = options;
+  await remove();
+  if (typeof restore === 'function') return add(text, async () => void (await restore()), undoSeconds);
+  const kept: KeptUndo = { text, calls: restore.calls, until: Date.now() + 1000 * undoSeconds };
+  addKept(restore.client, kept);
+}
+
+type Restore = 'runs.restore' | 'models.restore' | 'datasets.restore' | 'studies.restore';
+export interface RestoreCalls {
+  client: StudioClient;
+  calls: { [N in Restore]: { name: N; input: ProcedureInput<N> } }[Restore][];
+}
+
+interface KeptUndo {
+  text: string;
+  calls: RestoreCalls['calls'];
+  /** Milliseconds since 1970. */
+  until: number;
+}
+const keptKey = 'studio.undo';
+
+function keptUndos(): KeptUndo[] {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(keptKey) ?? '[]') as KeptUndo[];
+    return kept.filter(({ until }) => until > Date.now());
+  } catch {
+    return [];
+  }
+}
+
+function keepUndos(kept: readonly KeptUndo[]): void {
+  try {
+    sessionStorage.setItem(keptKey, JSON.stringify(kept));
+  } catch {
+    // Without a storage the undo ends with the page.
+  }
+}
+
+function addKept(client: StudioClient, kept: KeptUndo): void {
+  keepUndos([...keptUndos(), kept]);
+  const takeBack = async () => {
+    await Promise.all(kept.calls.map(({ name, input }) => client.call(name, input)));
+    keepUndos(keptUndos().filter(({ text, until }) => text !== kept.text || until !== kept.until));
+  };
+  add(kept.text, takeBack, Math.ceil((kept.until - Date.now()) / 1000));
+}
+
+/** Offers again what could be undone before a reload of the page. */
+export function offerKeptUndos(client: StudioClient): void {
+  const kept = keptUndos();
+  keepUndos([]);
+  for (const entry of kept) addKept(client, entry);
 }
 
 export function close(id: number): void {

@@ -30,6 +30,8 @@ export interface DatasetService {
     encoding?: string | undefined;
     sourcePath?: string;
   }): Promise<Dataset>;
+  /** Calls it otherwise. @throws StudioError name_taken */
+  rename(reference: string, name: string): Dataset;
   /** Absolute path of the studio's copy. */
   file(dataset: Dataset): string;
   /** Its rows that stand in benchmarks' test sets or in other datasets. */
@@ -48,6 +50,10 @@ export interface DatasetService {
 
 /** A copy's name: what it holds; or that of an import under way. */
 const ownFile = /^([0-9a-f]{64}\.|\.import\.)/;
+
+function nameTaken(name: string): StudioError {
+  return new StudioError('name_taken', `There is already a dataset "${name}".`, 'Choose another name.');
+}
 
 export function createDatasetService(context: ServiceContext): DatasetService {
   const { paths, database, emit } = context;
@@ -68,8 +74,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     const path = typedPath(given);
     const sourcePath = stated ?? path;
     const known = datasets.list(database);
-    if (name !== undefined && known.some((dataset) => dataset.name === name))
-      throw new StudioError('name_taken', `There is already a dataset "${name}".`, 'Choose another name.');
+    if (name !== undefined && known.some((dataset) => dataset.name === name)) throw nameTaken(name);
     const database_ = context.writable();
     const id = newId();
     const imported = await importDataset({
@@ -112,6 +117,15 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       datasets.find(database, reference) ??
       (existsSync(typedPath(reference)) ? add({ path: reference, format: 'auto' }) : get(reference)),
     add,
+    rename(reference, name) {
+      const dataset = get(reference);
+      if (datasets.list(database).some((other) => other.id !== dataset.id && other.name === name))
+        throw nameTaken(name);
+      const renamed = { ...dataset, name };
+      datasets.update(context.writable(), renamed);
+      emit({ type: 'datasets.changed' });
+      return renamed;
+    },
     file,
     shared: (reference) => sharedRows(context, get(reference)),
     async rows(reference, range) {
@@ -153,6 +167,7 @@ export const datasetHandlers = (datasets: DatasetService) =>
     'datasets.list': () => datasets.list(),
     'datasets.get': ({ dataset }) => datasets.get(dataset),
     'datasets.add': (input) => datasets.add(input),
+    'datasets.rename': ({ dataset, name }) => datasets.rename(dataset, name),
     'datasets.rows': ({ dataset, ...range }) => datasets.rows(dataset, range),
     'datasets.shared': ({ dataset }) => datasets.shared(dataset),
     'datasets.restore': ({ dataset }) => datasets.restore(dataset),

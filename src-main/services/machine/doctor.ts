@@ -19,7 +19,7 @@ export async function examine(home: string, engine: EngineProbe): Promise<Doctor
   const log: string[] = [];
   const probe = await engine.askAnew((line) => log.push(line)).catch((error: unknown) => toPlainError(error));
   const load = await readLoad();
-  const gigabytes = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
+  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
   const freeMemoryBytes = load.memoryBytes - load.memoryUsedBytes;
   const checks: Check[] = [
     ok('studio', `version ${studioVersion}`),
@@ -31,11 +31,11 @@ export async function examine(home: string, engine: EngineProbe): Promise<Doctor
         )
       : { ...ok('tensorflow', probe.message), status: 'missing', remedy: probe.remedy, repairable: true },
     await checkGpu('devices' in probe ? probe.devices : null, log),
-    ok('machine', `${load.cores} cores, ${gigabytes(load.memoryBytes)} GiB memory`),
+    ok('machine', `${load.cores} cores, ${gigabytes(load.memoryBytes)} GB memory`),
     freeMemoryBytes >= leastFreeMemoryBytes
-      ? ok('memory', `${gigabytes(freeMemoryBytes)} GiB free`)
+      ? ok('memory', `${gigabytes(freeMemoryBytes)} GB free`)
       : {
-          ...ok('memory', `${gigabytes(freeMemoryBytes)} GiB free`),
+          ...ok('memory', `${gigabytes(freeMemoryBytes)} GB free`),
           status: 'warning',
           remedy: 'Close other programs before a run starts.',
         },

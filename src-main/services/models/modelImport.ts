@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { baseParameters } from '../../shape/modelShape.ts';
 import type { Model } from '../../contract/entities.ts';
@@ -12,6 +12,7 @@ import { checkWeights } from '../../formats/model/decoderWeights.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { modelFileNames } from '../../formats/model/modelFiles.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
+import { typedPath } from '../homePaths.ts';
 import { checkFreeSpace, partsOfFile, writeAll } from '../machine/disk.ts';
 import type { ModelCard } from '../../contract/modelLibrary.ts';
 import { readChatTemplate } from '../../formats/model/chatTemplate.ts';
@@ -157,7 +158,7 @@ export function cacheOrigin(folder: string): { repository: string; commit: strin
  * @throws StudioError not_found, or model_invalid with what lies there instead of a model
  */
 export function findModelFolder(given: string): string {
-  const folder = resolve(given);
+  const folder = typedPath(given);
   const stats = statSync(folder, { throwIfNoEntry: false });
   if (!stats)
     throw new StudioError(

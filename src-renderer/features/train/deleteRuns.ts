@@ -12,6 +12,6 @@ export async function deleteRuns(client: StudioClient, runs: readonly Run[]): Pr
   await deleteWithUndo({
     text: `Deleted ${what}${freedBytes > 0 ? `: ${bytes(freedBytes)} are freed` : ''}.`,
     remove: () => Promise.all(ids.map((run) => client.call('runs.remove', { run }))),
-    restore: () => Promise.all(ids.map((run) => client.call('runs.restore', { run }))),
+    restore: { client, calls: ids.map((run) => ({ name: 'runs.restore', input: { run } })) },
   });
 }
