@@ -20,6 +20,8 @@ export interface Progress {
   total: number | null;
   secondsLeft?: number | null | undefined;
   unit?: 'bytes' | undefined;
+  /** When the part was first heard of here, milliseconds since 1970, and how far it was then. */
+  began?: { at: number; done: number };
 }
 
 export interface StudioListener {
@@ -280,11 +282,16 @@ export class Studio {
         break;
       case 'progress':
         if (event.total !== null && event.done >= event.total) this.progress.delete(event.task);
-        else this.progress.set(event.task, event);
+        else this.progress.set(event.task, { ...event, began: this.#beginOf(event) });
         break;
       default:
         throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
     }
+  }
+
+  #beginOf({ task, label, done }: Extract<StudioEvent, { type: 'progress' }>): { at: number; done: number } {
+    const before = this.progress.get(task);
+    return before?.label === label && before.began ? before.began : { at: Date.now(), done };
   }
 
   #stateOf(runId: string): Run['state'] | undefined {

@@ -1,0 +1,87 @@
+import type { Run } from '../../src-main/contract/entities.ts';
+import type { Download } from '../../src-main/contract/modelLibrary.ts';
+import { remainingMs, type Pace } from './pace.ts';
+import type { Progress } from './studio.svelte.ts';
+
+/** Work under way, as it is shown on every page. */
+export interface Job {
+  key: string;
+  /** What is done, in a word. */
+  kind: string;
+  /** With what. */
+  name: string;
+  /** Which part of the work this is; empty: it has one part. */
+  part: string;
+  /** 0 to 1 of the part; null: not known. */
+  share: number | null;
+  leftMs: number | null;
+  href: string;
+}
+
+/** Where work of a task is shown, by the first word of the task. */
+const kinds: Readonly<Record<string, { kind: string; href: string }>> = {
+  evaluation: { kind: 'score', href: '/evaluate' },
+  export: { kind: 'export', href: '/export' },
+  model: { kind: 'model', href: '/models' },
+  dataset: { kind: 'data', href: '/data' },
+  probe: { kind: 'measure', href: '/train' },
+  repair: { kind: 'repair', href: '/settings' },
+};
+
+/** Of a part that has gone on so long its pace says when it will end. */
+const shortestPaceMs = 1500;
+
+/** Milliseconds that a part still takes: by its core, or else by its pace since it was first heard of. */
+export function partLeftMs({ done, total, secondsLeft, began }: Progress, now: number): number | null {
+  if (secondsLeft !== undefined && secondsLeft !== null) return 1000 * secondsLeft;
+  if (!began || total === null || done <= began.done || now - began.at < shortestPaceMs) return null;
+  return ((total - done) * (now - began.at)) / (done - began.done);
+}
+
+export function shareOf({ done, total }: Progress): number | null {
+  return total === null || total === 0 ? null : Math.min(1, done / total);
+}
+
+/** Everything that goes on: the run that is prepared or trains first, then the rest as it was begun. */
+export function jobsOf(known: {
+  running: Run | null;
+  /** Whether the run has a page here. */
+  isHere: boolean;
+  pace: Pace | undefined;
+  progress: ReadonlyMap<string, Progress>;
+  downloads: readonly Download[];
+  now: number;
+}): Job[] {
+  const { running, progress, now } = known;
+  const jobs: Job[] = [];
+  if (running) {
+    const preparing = progress.get(`run ${running.id}`);
+    const { step, totalSteps } = running;
+    const trains = known.pace !== undefined || !preparing;
+    jobs.push({
+      key: `run ${running.id}`,
+      kind: trains ? 'job' : 'prepare',
+      name: running.name,
+      part: trains ? '' : preparing.label,
+      share: trains ? (totalSteps === null ? null : step / totalSteps) : shareOf(preparing),
+      leftMs: trains ? (known.pace ? remainingMs(known.pace, totalSteps) : null) : partLeftMs(preparing, now),
+      href: known.isHere ? `/train/runs/${running.id}` : '/train/queue',
+    });
+  }
+  for (const [task, part] of progress) {
+    const [word = '', ...rest] = task.split(' ');
+    const where = kinds[word];
+    if (!where) continue;
+    const download = word === 'model' ? known.downloads.find(({ id }) => id === rest[0]) : undefined;
+    jobs.push({
+      key: task,
+      kind: download ? 'download' : where.kind,
+      name: download?.repository ?? (['evaluation', 'export'].includes(word) ? rest.join(' ') : part.label),
+      part: part.label,
+      share: shareOf(part),
+      leftMs: partLeftMs(part, now),
+      href: where.href,
+    });
+  }
+  return jobs;
+}
