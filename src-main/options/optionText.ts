@@ -110,14 +110,20 @@ export function valueProblem(name: OptionName, value: unknown): string | null {
   return parsed.success ? null : limitText(parsed.error.issues[0]!);
 }
 
-/** `At least 1.`, `Below 1.`, `A whole number.`: the limit that a value breaks. */
-export function limitText(issue: z.core.$ZodIssue): string {
+/**
+ * `At least 1.`, `Below 1.`, `A whole number.`: the limit that a value breaks.
+ * @param inUnit how a limit reads where the value is asked for in another unit
+ */
+export function limitText(
+  issue: z.core.$ZodIssue,
+  inUnit: (limit: number | bigint) => string = String,
+): string {
   switch (issue.code) {
     case 'too_small':
       if (issue.origin === 'array') return 'Choose at least one.';
-      return `${issue.inclusive ? 'At least' : 'More than'} ${issue.minimum}.`;
+      return `${issue.inclusive ? 'At least' : 'More than'} ${inUnit(issue.minimum)}.`;
     case 'too_big':
-      return `${issue.inclusive ? 'At most' : 'Below'} ${issue.maximum}.`;
+      return `${issue.inclusive ? 'At most' : 'Below'} ${inUnit(issue.maximum)}.`;
     case 'invalid_type':
       return typeTexts[issue.expected] ?? issue.message;
     case 'invalid_value':

@@ -14,6 +14,7 @@ import {
 } from '../../src-main/contract/training.ts';
 import { isAdapterOption, optionAt } from '../../src-main/options/trainingOptions.ts';
 import { modelShape } from '../../src-main/shape/modelShape.ts';
+import { valueText } from './fields.ts';
 import { ownTargets } from './targets.ts';
 import { configInput, readForm, type TrainForm } from './trainForm.ts';
 
@@ -92,8 +93,6 @@ function readDraft(
   const read = readForm({ ...form, targets: [...ownTargets(form.targets, model)] });
   const problems: Problems = { ...read.problems };
   if (form.length === 'steps' && form.maxSteps === null) problems.maxSteps = 'Enter a number.';
-  const emptyPrompt = form.samples.prompts.indexOf('');
-  if (emptyPrompt >= 0) problems.samples = `Prompt ${emptyPrompt + 1} is empty.`;
   const parsed = trainConfigSchema.safeParse(configInput(read.options));
   for (const issue of parsed.error?.issues ?? []) {
     const path = optionPath(issue.path);
@@ -104,7 +103,7 @@ function readDraft(
     problems[field] ??=
       form[field] === null && !isOptional(field)
         ? 'Enter a number.'
-        : [...inner, limitText(issue)].join(': ');
+        : [...inner, limitText(issue, (limit) => valueText(field, Number(limit)))].join(': ');
   }
   const wrong = Object.keys(problems);
   const adapter = adapterConfigSchema.safeParse(configInput(read.options).adapter);

@@ -181,6 +181,7 @@ export function readForm(form: Readonly<TrainForm>): {
     if ('problem' in read) problems[name] = read.problem;
     else options[name] = read.value;
   };
+  const prompts = form.samples.prompts.filter((prompt) => prompt !== '');
   for (const name of shownOptions(form))
     switch (name) {
       case 'layers':
@@ -191,7 +192,8 @@ export function readForm(form: Readonly<TrainForm>): {
         take(name, readPattern(form[name]));
         break;
       case 'samples':
-        options.samples = form.samples.prompts.length === 0 ? null : { ...form.samples };
+        // A prompt that is not written yet is not asked.
+        options.samples = prompts.length === 0 ? null : { ...form.samples, prompts };
         break;
       default:
         options[name] = form[name];

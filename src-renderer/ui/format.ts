@@ -56,13 +56,19 @@ export function stepDuration(milliseconds: number): string {
   return milliseconds < 10_000 ? `${Number((milliseconds / 1000).toPrecision(2))} s` : duration(milliseconds);
 }
 
-/** 45 s, 4 min, 2 h 10 min. */
+/** 45 s, 4 min, 2 h 10 min, 12 days, 3 years; beyond that nobody waits. */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
+  if (hours >= 72) {
+    const days = Math.round(hours / 24);
+    if (days < 730) return `${days} days`;
+    const years = Math.round(days / 365.25);
+    return years > 1000 ? 'over 1,000 years' : `${years} years`;
+  }
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
 }
 

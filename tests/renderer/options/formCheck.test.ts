@@ -43,7 +43,7 @@ describe('what is wrong with a value stands at its field at once', () => {
     [{ schedule: 'polynomial', learningRate: 1e-8 }, 'minLearningRateRatio', /above the learning rate/],
     [{ earlyStoppingPatience: 2, evalEvery: 0 }, 'earlyStoppingPatience', /only at the end \(eval steps 0\)/],
     [{ keepBest: true, evalEvery: 0 }, 'keepBest', /only at the end \(eval steps 0\)/],
-    [{ samples: { prompts: ['a', ''], every: 0, maxTokens: 8 } }, 'samples', /Prompt 2 is empty/],
+    [{ heldOutFraction: 0.7 }, 'heldOutFraction', /At most 50 %/],
     [{ samples: { prompts: ['a'], every: 0, maxTokens: 0 } }, 'samples', /maxTokens: At least 1/],
     [{ method: 'dora', loadIn8bit: true }, 'loadIn8bit', /kept in 8 bits/],
     [{ method: 'lora', rankPattern: 'q_proj=4097' }, 'rankPattern', /Rank 4097 is larger/],
@@ -70,6 +70,8 @@ describe('what is not shown is not checked', () => {
     { optimizer: 'sgd', beta1: 4 },
     { method: 'idlora', heads: 0, experts: -1 },
     { heldOutFraction: 0, earlyStoppingPatience: 3, evalEvery: 0 },
+    // One that is about to be written.
+    { samples: { prompts: ['a', ''], every: 0, maxTokens: 8 } },
   ])('%j', (changes) => {
     const { problems, config } = check(changes);
     expect(problems).toEqual({});
