@@ -2,38 +2,8 @@ import type { Method } from '../../src-main/contract/training.ts';
 import { methodSigns } from '../ui/methods.ts';
 import type { ChartOption } from './echarts.ts';
 import { readoutElement } from './readout.ts';
+import { expertMark, labelOffsets } from './expertMarks.ts';
 import { tooltipStyle, type ChartColors } from './theme.ts';
-
-/** Told apart by dash, marker and shade, since all have the color of their method. */
-const dashes = ['solid', 'dashed', 'dotted'] as const;
-/** How far the color goes towards the text (above 0) or the surface (below). */
-const shades = [0, 0.5, -0.4, 0.85];
-const markers = ['circle', 'rect', 'triangle', 'diamond'] as const;
-
-/** Pixels between two labels, and of the plot that holds them at least. */
-const labelHeight = 13;
-const plotHeight = 150;
-
-function mixed(color: string, other: string, share: number): string {
-  const part = (hex: string, at: number) => Number.parseInt(hex.slice(at, at + 2), 16);
-  const channel = (at: number) => Math.round((1 - share) * part(color, at) + share * part(other, at));
-  return `#${[1, 3, 5].map((at) => channel(at).toString(16).padStart(2, '0')).join('')}`;
-}
-
-/** Pixels by which the labels at the ends of lines move down, so that none lies on another. */
-export function labelOffsets(ends: readonly number[], range: number): number[] {
-  const unit = range > 0 ? plotHeight / range : 0;
-  const offsets = ends.map(() => 0);
-  let last = -Infinity;
-  // From the top down: screens count that way.
-  for (const { value, i } of ends.map((value, i) => ({ value, i })).sort((a, b) => b.value - a.value)) {
-    const wanted = -value * unit;
-    const placed = Math.max(wanted, last + labelHeight);
-    offsets[i] = placed - wanted;
-    last = placed;
-  }
-  return offsets;
-}
 
 /** The mean weight of each expert of one module against the step. */
 export function expertsOption(
@@ -42,10 +12,6 @@ export function expertsOption(
   { method, noun }: { method: Method; noun: string },
 ): ChartOption {
   const color = colors.of(methodSigns[method].color);
-  const shadeOf = (i: number) => {
-    const share = shades[i % shades.length]!;
-    return mixed(color, share > 0 ? colors.text : colors.surface, Math.abs(share));
-  };
   const values = history.flatMap(({ mean }) => mean);
   const range =
     values.reduce((most, value) => Math.max(most, value), -Infinity) -
@@ -84,15 +50,18 @@ export function expertsOption(
         });
       },
     },
-    series: (history[0]?.mean ?? []).map((_, i) => ({
-      name: `${noun} ${i + 1}`,
-      type: 'line',
-      data: history.map(({ step, mean }) => [step, mean[i]!]),
-      symbol: markers[i % markers.length]!,
-      symbolSize: 5,
-      lineStyle: { color: shadeOf(i), width: 1.5, type: dashes[i % dashes.length]! },
-      itemStyle: { color: shadeOf(i) },
-      endLabel: { ...label, show: true, formatter: `${noun} ${i + 1}`, offset: [0, offsets[i] ?? 0] },
-    })),
+    series: (history[0]?.mean ?? []).map((_, i) => {
+      const { shade, symbol, dash } = expertMark(i, color, colors);
+      return {
+        name: `${noun} ${i + 1}`,
+        type: 'line',
+        data: history.map(({ step, mean }) => [step, mean[i]!]),
+        symbol,
+        symbolSize: 5,
+        lineStyle: { color: shade, width: 1.5, type: dash },
+        itemStyle: { color: shade },
+        endLabel: { ...label, show: true, formatter: `${noun} ${i + 1}`, offset: [0, offsets[i] ?? 0] },
+      };
+    }),
   };
 }
