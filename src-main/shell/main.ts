@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { BrowserWindow } from 'electron';
 import { app, dialog, ipcMain, Notification, powerSaveBlocker, shell } from 'electron';
 import { shellChannels } from '../contract/shellBridge.ts';
@@ -120,7 +120,7 @@ function serveChannels(process: CoreProcess): void {
   });
   // Showing opens nothing: a path to a program is safe here.
   ipcMain.on(shellChannels.showFolder, (event, folder: unknown) => {
-    if (isOurs(event) && typeof folder === 'string') shell.showItemInFolder(folder);
+    if (isOurs(event) && typeof folder === 'string' && isAbsolute(folder)) shell.showItemInFolder(folder);
   });
   const choose = (channel: string, property: 'openDirectory' | 'openFile') =>
     ipcMain.handle(channel, async (event, title: unknown) => {

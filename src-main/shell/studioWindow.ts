@@ -166,6 +166,15 @@ export function setMenu(navigate: (href: string) => void): void {
       ],
     },
     { role: 'windowMenu' },
+    {
+      role: 'help',
+      submenu: [
+        { label: 'First steps', click: () => navigate('/') },
+        { label: 'Machine, storage and diagnostics', click: () => navigate('/settings') },
+        { type: 'separator' },
+        { role: 'about' },
+      ],
+    },
   ];
   Menu.setApplicationMenu(Menu.buildFromTemplate(template));
 }

@@ -9,7 +9,11 @@ const labelHeight = 13;
 const plotHeight = 150;
 
 function mixed(color: string, other: string, share: number): string {
-  const part = (hex: string, at: number) => Number.parseInt(hex.slice(at, at + 2), 16);
+  // The page's colors come as #fff, too.
+  const part = (hex: string, at: number) => {
+    const whole = hex.length === 4 ? hex.replaceAll(/[0-9a-f]/gi, '$&$&') : hex;
+    return Number.parseInt(whole.slice(at, at + 2), 16);
+  };
   const channel = (at: number) => Math.round((1 - share) * part(color, at) + share * part(other, at));
   return `#${[1, 3, 5].map((at) => channel(at).toString(16).padStart(2, '0')).join('')}`;
 }

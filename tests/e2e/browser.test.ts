@@ -108,6 +108,18 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     await studio.waitForState('stopped');
   });
 
+  it('sets the other method against a first run, with as many parameters and a free name', async () => {
+    await studio.goTo('Home');
+    await page.getByRole('link', { name: 'Configure it' }).click();
+    await page.getByText(/configuration of “lora-e2e” with ID-LoRA: rank \d+, which is closest/).waitFor();
+    await expect.poll(() => page.getByRole('radio', { name: /^ID-LoRA\b/ }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByLabel('Run name').inputValue()).toBe('');
+    await expect.poll(() => page.getByRole('button', { name: 'Start training' }).isEnabled()).toBe(true);
+    // The way back and a reload keep what is free.
+    await page.reload();
+    await expect.poll(() => page.getByRole('button', { name: 'Start training' }).isEnabled()).toBe(true);
+  });
+
   it('trains ID-LoRA to the end; the loss falls', async () => {
     await studio.configure({
       method: 'ID-LoRA',
@@ -134,6 +146,18 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     expect(sentence).toContain('idlora-e2e');
     expect(sentence).toMatch(/95 %|p =/);
     await takePicture(page, 'evaluate-compare');
+    // A verdict stands under what it is about alone, and the runs can be changed.
+    const runA = page.getByLabel('Run A');
+    const first = await runA.inputValue();
+    await page.getByLabel('At most').first().fill('3');
+    await verdict.waitFor({ state: 'hidden' });
+    await page.getByLabel('At most').first().fill('');
+    await verdict.waitFor();
+    await runA.selectOption(await page.getByLabel('Run B').inputValue());
+    await page.getByText('Choose two different runs.').waitFor();
+    await verdict.waitFor({ state: 'hidden' });
+    await runA.selectOption(first);
+    await verdict.waitFor();
   });
 
   it(

@@ -65,9 +65,11 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
     await page.waitForURL(/\/train$/);
     await page.getByText('The form is filled').waitFor();
     const studio = new StudioPage(page);
+    await page.getByText('No value differs from the preset.').waitFor();
     // Long enough for all that follows.
     await page.locator('input[type=number]').and(page.getByLabel('Max steps')).fill('20000');
-    await studio.start();
+    await page.keyboard.press('Control+Enter');
+    await page.waitForURL(/\/train\/runs\/.+/);
     await studio.waitForStep(5);
     await page.getByRole('link', { name: /^job/ }).waitFor();
   });

@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fixtures } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
+import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
 
 describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
@@ -112,6 +115,20 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
     await expect.poll(() => page.getByRole('radio', { name: /^LoRA\b/ }).isChecked()).toBe(true);
     await page.goBack();
     await page.getByRole('heading', { name: /Closest settings/ }).waitFor();
+  });
+
+  it('what is planned for a model that is not here opens Train with none, and says so', async () => {
+    await new StudioPage(page).call('models.add', { folder: join(fixtures, 'tiny-llama'), name: 'tiny' });
+    await open('/plan');
+    await page.getByRole('combobox', { name: 'Model', exact: true }).selectOption('llama-3-8b');
+    await page.getByRole('button', { name: /^Train with/ }).click();
+    await page.getByText('These values were planned for llama-3-8b').waitFor();
+    const model = page.getByRole('combobox', { name: 'Base model' });
+    await page.reload();
+    await expect.poll(() => model.locator('option:checked').textContent()).toBe('Choose a model…');
+    await expect.poll(() => page.getByRole('button', { name: 'Start training' }).isDisabled()).toBe(true);
+    await model.selectOption({ label: 'tiny' });
+    await page.getByText('These values were planned for').waitFor({ state: 'hidden' });
   });
 
   it('asks for sizes that a config.json lacks', async () => {

@@ -159,6 +159,28 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await expect.poll(() => page.locator('tbody tr[data-row]').count()).toBe(comparedMethods.length);
   });
 
+  it('shows whole numbers in a narrow window, says what lies beyond, and keeps the filter on the way back', async () => {
+    await page.setViewportSize({ width: 1024, height: 800 });
+    const inSight = (name: string) =>
+      page.getByRole('columnheader', { name }).evaluate((head) => {
+        const edge = head.closest('.scroller')!.getBoundingClientRect().right;
+        return head.getBoundingClientRect().right <= edge;
+      });
+    for (const name of ['Loss', 'Held-out', 'Trainable']) expect(await inSight(name), name).toBe(true);
+    await page.getByText(/\d+ more columns →/).waitFor();
+    // A column's head is its name; what it means is not read with every cell.
+    await expect
+      .poll(() => page.getByRole('columnheader', { name: 'Held-out' }).textContent())
+      .toMatch(/^\s*Held-out\s*[↑↓]?\s*$/);
+    await page.setViewportSize({ width: 1360, height: 860 });
+    await page.getByRole('searchbox').fill('first dora');
+    await page.getByRole('link', { name: 'first dora' }).click();
+    await page.getByTestId('run-state').waitFor();
+    await page.goBack();
+    await expect.poll(() => page.getByRole('searchbox').inputValue()).toBe('first dora');
+    await page.getByRole('searchbox').fill('');
+  });
+
   it('compares the runs that are chosen by keyboard, at an address of its own', async () => {
     const row = (name: string) => page.getByRole('row', { name: new RegExp(`first ${name}\\b`) });
     for (const name of ['lora', 'dora']) {
@@ -193,6 +215,7 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await expect.poll(() => page.getByRole('radio', { name: /^DoRA\b/ }).isChecked()).toBe(true);
     await expect.poll(() => number('Learning rate').inputValue()).toBe('0.0001');
     await expect.poll(() => number('Max steps').inputValue()).toBe('60');
+    await expect.poll(() => page.getByLabel('Run name').inputValue()).toBe('');
     expect(addressOf()).toBe('/train');
     await page.goBack();
   });

@@ -58,6 +58,34 @@ describe.skipIf(!chromiumPath)(`taking a deletion back${chromiumNote}`, () => {
     await row().waitFor();
   });
 
+  it('offers it again after a reload of the page', async () => {
+    await remove();
+    await page.reload();
+    await page.getByText('Removed the dataset sums.').waitFor();
+    await page.getByRole('button', { name: /^Undo/ }).click();
+    await row().waitFor();
+  });
+
+  it('takes a file of this computer under a name of its own, and calls it otherwise', async () => {
+    const file = join(server.home, 'train.jsonl');
+    writeGeneratedDataset(file, 20, 2);
+    const name = page.getByRole('textbox', { name: 'Name' });
+    await name.fill('sums');
+    await page.getByText('There is already a dataset of that name.').waitFor();
+    await name.fill('more sums');
+    await page.getByLabel('File of this computer').setInputFiles(file);
+    await page.getByRole('heading', { name: 'more sums' }).waitFor();
+    await page.getByRole('button', { name: 'Rename…' }).click();
+    await page.getByRole('dialog').getByLabel('Name').fill('harder sums');
+    await page.getByRole('button', { name: 'Rename', exact: true }).click();
+    await page.getByRole('heading', { name: 'harder sums' }).waitFor();
+    await takePicture(page, 'data-renamed');
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
+    await page.getByRole('heading', { name: 'harder sums' }).waitFor({ state: 'hidden' });
+    await page.getByRole('button', { name: /^Close: Removed/ }).click();
+    await row().getByRole('link').click();
+  });
+
   it('lets time stand still while the focus is on it', async () => {
     await remove();
     const undo = page.getByRole('button', { name: /^Undo/ });

@@ -87,6 +87,22 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     await electron.page.getByRole('heading', { name: 'tiny-llama' }).waitFor();
   });
 
+  it('has a menu of help, and tells what it is', async () => {
+    const help = await electron.inShell(
+      `electron.Menu.getApplicationMenu().items.find((item) => item.role === 'help').submenu.items.map((item) => item.role ?? item.label).join()`,
+    );
+    expect(help).toContain('about');
+    expect(help).toContain('diagnostics');
+  });
+
+  it('shows a folder in the system’s own view, for our page alone and by a whole path', async () => {
+    await electron.inShell(
+      `globalThis.shown = []; electron.shell.showItemInFolder = (path) => shown.push(path)`,
+    );
+    await electron.page.evaluate(`studioShell.showFolder('relative'); studioShell.showFolder('/tmp')`);
+    await expect.poll(() => electron.inShell(`globalThis.shown.join()`)).toBe('/tmp');
+  });
+
   it('opens pages from its menu', async () => {
     await electron.inShell(
       `electron.Menu.getApplicationMenu().items.flatMap((item) => item.submenu?.items ?? []).find((item) => item.label === 'Evaluate').click()`,

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { expertMark, labelOffsets } from '../../../src-renderer/charts/expertMarks.ts';
 
 it('tells four clusters apart by shade as well as by marker', () => {
-  const page = { text: '#000000', surface: '#ffffff' };
+  const page = { text: '#000', surface: '#fff' };
   const marks = [0, 1, 2, 3].map((i) => expertMark(i, '#d55e00', page));
   expect(new Set(marks.map(({ shade }) => shade)).size).toBe(4);
   expect(new Set(marks.map(({ symbol }) => symbol)).size).toBe(4);
