@@ -1,7 +1,7 @@
 /** Told apart by dash, marker and shade, since all have the color of their method. */
 const dashes = ['solid', 'dashed', 'dotted'] as const;
 /** How far the color goes towards the text (above 0) or the surface (below). */
-const shades = [0, 0.5, -0.4, 0.85];
+const shades = [0, 0.5, -0.3, 0.85];
 const markers = ['circle', 'rect', 'triangle', 'diamond'] as const;
 
 /** Pixels between two labels, and of the plot that holds them at least. */
