@@ -91,7 +91,7 @@ function noShots(what: string): StudioError {
   return new StudioError(
     'not_found',
     `Shots need solved examples, and ${what}.`,
-    'Put train.jsonl beside the test file or import it, or use --shots 0.',
+    'Put train.jsonl beside the test file or import it, or ask without solved examples (0 shots).',
   );
 }
 
@@ -117,7 +117,7 @@ export async function perplexityData(
     throw new StudioError(
       'usage',
       'Perplexity of the base model needs data.',
-      'Choose a dataset, give a file with --path, or a run with --adapter, whose held-out rows are then used.',
+      'Choose a dataset, give a data file, or a run as the adapter, whose held-out rows are then used.',
     );
   return heldOutData(datasets, subject.run.datasetId, subject.run.config);
 }
@@ -133,7 +133,7 @@ function heldOutData(
     throw new StudioError(
       'usage',
       'The run held no rows out.',
-      'Choose a dataset, give a file with --path, or train with a held-out fraction above 0.',
+      'Choose a dataset, give a data file, or train with a held-out fraction above 0.',
     );
   const wanted = new Set(heldOut);
   const hash = createHash('sha256')

@@ -171,7 +171,7 @@ export function createEvaluationService(
         throw new StudioError(
           'usage',
           'These runs held different rows out: they cannot be compared on them.',
-          'Choose one dataset for all, or give a file with --path.',
+          'Choose one dataset, or give one data file, for all.',
         );
       const evaluations: Evaluation[] = [];
       for (const run of chosen) {
@@ -219,7 +219,7 @@ function requireData({ benchmark, data }: EvaluationSettings): ScoredData {
   throw new StudioError(
     'usage',
     `${benchmark} needs its data.`,
-    'Choose a dataset, or give the file with --path, for example --path gsm8k/test.jsonl.',
+    'Choose a dataset, or give the file, for example gsm8k/test.jsonl.',
   );
 }
 
