@@ -174,7 +174,7 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
       .toMatch(/^\s*Held-out\s*[↑↓]?\s*$/);
     await page.setViewportSize({ width: 1360, height: 860 });
     await page.getByRole('searchbox').fill('first dora');
-    await page.getByRole('link', { name: 'first dora' }).click();
+    await page.getByRole('link', { name: 'first dora', exact: true }).click();
     await page.getByTestId('run-state').waitFor();
     await page.goBack();
     await expect.poll(() => page.getByRole('searchbox').inputValue()).toBe('first dora');
