@@ -41,3 +41,6 @@ export function isTyping(target: EventTarget | null): boolean {
     return true;
   return target instanceof HTMLInputElement && !pushed.includes(target.type);
 }
+
+/** What lies over the page: the palette or the list of keys. */
+export const overlay = $state<{ open: 'palette' | 'keys' | null }>({ open: null });
