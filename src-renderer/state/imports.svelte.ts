@@ -59,6 +59,7 @@ export class Imports {
     path: string;
     name?: string;
     format: DatasetFormat | 'auto';
+    encoding?: string;
   }): Promise<Dataset | null> {
     return this.#run(this.dataset, options.path, () => this.#client.call('datasets.add', options));
   }
