@@ -150,7 +150,7 @@ export function createWatcher(output: Output, run?: string): (event: EngineEvent
         const { type: _type, ...rest } = event;
         output.line({ event: 'step', ...named, ...rest, skipped: true, loss: null, gradNorm: null });
       }
-      if (['start', 'step', 'eval', 'sample', 'checkpoint'].includes(event.type)) {
+      if (['start', 'step', 'eval', 'sample', 'checkpoint', 'log'].includes(event.type)) {
         const { type, ...rest } = event;
         output.line({ event: type, ...named, ...rest });
       }
@@ -175,6 +175,9 @@ export function createWatcher(output: Output, run?: string): (event: EngineEvent
         break;
       case 'eval':
         output.progress(`step ${event.step}  held-out loss ${event.loss.toFixed(4)} (${event.rows} rows)`);
+        break;
+      case 'log':
+        output.progress(event.line);
         break;
       default:
         break;

@@ -19,6 +19,21 @@ export type NormPlacement = z.infer<typeof normPlacementSchema>;
 export const queryKeyNormSchema = z.enum(['none', 'head', 'projection']);
 export type QueryKeyNorm = z.infer<typeof queryKeyNormSchema>;
 
+/**
+ * What a model is: SHA-256 of each part that changes what it computes or reads (formats/model/identity.ts). Whatever is
+ * kept of a model (token files, scores, checkpoints) names the parts that it depends on.
+ */
+export const modelIdentitySchema = z.object({
+  weights: z.string(),
+  config: z.string(),
+  /** Which tokens a text becomes. */
+  tokenizer: z.string(),
+  template: z.string(),
+  /** How answers are chosen and where they end. */
+  generation: z.string(),
+});
+export type ModelIdentity = z.infer<typeof modelIdentitySchema>;
+
 export const modelSchema = z.object({
   id,
   name: z.string(),
@@ -65,6 +80,10 @@ export const modelSchema = z.object({
     .optional(),
   /** SHA-256 over the weights' content. */
   contentHash: z.string(),
+  /** As the folder was when it was last used; null: not since this is kept. */
+  identity: modelIdentitySchema.nullable().default(null),
+  /** Names, sizes and times of the weight files that `contentHash` is of; null: they are hashed at the next use. */
+  weightStamp: z.string().nullable().default(null),
   /** Null where it can be trained; else why it cannot. */
   unusable: plainErrorSchema.nullable(),
   createdAt: time,
@@ -284,6 +303,8 @@ export const evaluationSchema = z.object({
   project: z.string(),
   modelId: id,
   modelName: z.string(),
+  /** Hash of what the base model was when it was scored; null in evaluations from before it was kept. */
+  base: z.string().nullable().default(null),
   /** Null: the base model without adapter. */
   runId: id.nullable(),
   /** `base`, the run's name, or the adapter folder. */

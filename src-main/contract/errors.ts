@@ -9,6 +9,7 @@ export const errorCodes = [
   'not_found', // a named model, dataset, run or file does not exist
   'name_taken',
   'model_invalid', // a model folder that is damaged or incomplete
+  'model_changed', // the model's files are no longer those that something was made with
   'model_unsupported', // intact, but an architecture or option the engine does not have
   'tokenizer_mismatch', // tokenizer and config.json disagree
   'dataset_invalid',

@@ -10,10 +10,18 @@ import type { ModelShape } from '../shape/modelShape.ts';
  * safetensors out; only ids and scalars travel here.
  */
 
+/**
+ * To be raised when the engine computes something else than before from the same files (not when it only becomes
+ * faster): scores are kept by it.
+ */
+export const computationVersion = 1;
+
 /** A base model, with an adapter or without. */
 export interface ModelReference {
   /** Hugging Face folder. */
   folder: string;
+  /** Hash of its weight files, where it is known: it takes long to find. */
+  weightsSha256?: string;
   precision: Precision;
   /** Weights of linear modules are kept in 8 bits; absent: no. */
   loadIn8bit?: boolean;
@@ -24,6 +32,8 @@ export interface ModelReference {
 export interface TrainRequest {
   kind: 'train';
   modelFolder: string;
+  /** Hash of its weight files, where it is known: it takes long to find. */
+  weightsSha256?: string;
   /** Training rows, in file order (formats/files/tokenFile.ts). */
   trainFile: string;
   /** Held-out rows, or null. */

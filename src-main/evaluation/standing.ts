@@ -42,8 +42,8 @@ export function meeting(group: readonly Evaluation[]): number {
 
 /** Evaluations of one group were made on the same items with the same prompts. */
 export function sameItems(evaluation: Evaluation): string {
-  const { benchmark, version, modelId, dataHash, shots, n } = evaluation;
-  return JSON.stringify([benchmark, version, modelId, dataHash, shots, n]);
+  const { benchmark, version, modelId, base, dataHash, shots, n } = evaluation;
+  return JSON.stringify([benchmark, version, modelId, base, dataHash, shots, n]);
 }
 
 function isWithin(evaluation: Evaluation, limit: number | null, trainableOf: TrainableOf): boolean {

@@ -1,10 +1,19 @@
 import type { Schedule, TrainConfig } from '../contract/training.ts';
 import { impossible } from '../methods/method.ts';
 
-type Rates = Pick<
-  TrainConfig,
-  'learningRate' | 'schedule' | 'warmupSteps' | 'minLearningRateRatio' | 'decaySteps' | 'polynomialPower'
->;
+/** The options that decide the learning rate of each step. */
+export const rateOptions = [
+  'learningRate',
+  'schedule',
+  'warmupSteps',
+  'minLearningRateRatio',
+  'decaySteps',
+  'polynomialPower',
+] as const satisfies readonly (keyof TrainConfig)[];
+type Rates = Pick<TrainConfig, (typeof rateOptions)[number]>;
+
+/** The options with the number of steps over which they are spread. */
+export type PlannedRates = Rates & { totalSteps: number };
 
 /**
  * A schedule after its warm-up, as a share of the peak. @param done steps since the warm-up @param length steps without
@@ -48,6 +57,35 @@ export function learningRate(config: Rates, step: number, totalSteps: number): n
     return peak * between(lowest, done / warmupSteps);
   }
   return peak * curves[schedule](config, done - warmupSteps, Math.max(1, totalSteps - warmupSteps));
+}
+
+/**
+ * What becomes of the learning rate where a run goes on after `step` with another schedule or length, in words; null
+ * where it goes on as it was planned.
+ */
+export function scheduleChange(before: PlannedRates, now: PlannedRates, step: number): string | null {
+  const end = Math.min(before.totalSteps, now.totalSteps);
+  const differs = Array.from({ length: Math.max(0, end - step) }, (_, i) => step + 1 + i).some(
+    (at) => learningRate(before, at, before.totalSteps) !== learningRate(now, at, now.totalSteps),
+  );
+  const next = shownRate(learningRate(now, step + 1, now.totalSteps));
+  const last = shownRate(learningRate(before, Math.max(1, step), before.totalSteps));
+  // A longer run whose rate never falls goes on as before.
+  if (!differs && (step < before.totalSteps || next === last)) return null;
+  const planned =
+    step < before.totalSteps
+      ? `${shownRate(learningRate(before, step + 1, before.totalSteps))} were planned`
+      : `the run was to end`;
+  return `The schedule changed: it is ${described(now)}, and was ${described(before)}. The learning rate was ${last} at step ${step} and is ${next} at step ${step + 1}, where ${planned}.`;
+}
+
+function described({ schedule, warmupSteps, totalSteps }: PlannedRates): string {
+  const warmup = warmupSteps === 0 ? '' : ` after a warm-up of ${steps(warmupSteps)}`;
+  return `${schedule} over ${steps(totalSteps)}${warmup}`;
+}
+
+function shownRate(rate: number): string {
+  return rate.toPrecision(3);
 }
 
 /**

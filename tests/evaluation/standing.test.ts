@@ -37,11 +37,12 @@ describe('the standing of a project', () => {
     ]);
   });
 
-  it('never mixes scores on different items, and prefers items on which adapters meet', () => {
+  it('never mixes scores on different items or of different bases, and prefers items on which adapters meet', () => {
     const entries = [
       scored('small', 0.3, { createdAt: '2026-01-01' }),
       scored('large', 0.2, { createdAt: '2026-01-02' }),
       scored('large', 0.9, { createdAt: '2026-01-03', dataHash: 'other' }),
+      scored('large', 0.9, { createdAt: '2026-01-04', base: 'before its config.json changed' }),
     ];
     expect(subjects(entries, anything, trainable)).toEqual(['small', 'large']);
     // The newer group stands behind it: the base model could still join its adapter.

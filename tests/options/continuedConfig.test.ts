@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import { continuedConfig } from '../../src-main/options/continuedConfig.ts';
+import { scheduleChange } from '../../src-main/options/schedule.ts';
 import { trainConfigSchema, type TrainConfig } from '../../src-main/contract/training.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama, trainTiny } from '../support/trainingRun.ts';
@@ -88,7 +89,8 @@ it('lets momentum be changed but not be added', () => {
 
 it('goes on from a checkpoint whose fingerprint an earlier version wrote', async () => {
   const file = join(checkpoint, 'state.json');
-  const state = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  const kept = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  const { base: _base, rowsSha256: _rows, rates: _rates, ...state } = kept;
   const adapter = { ...config.adapter };
   const weights = new WeightFolder(tinyLlama);
   const parts = [weights.contentHash(), 13, adapter, 2, 1, 32, 0, 'f32', ['adamw', false]];
@@ -101,4 +103,27 @@ it('goes on from a checkpoint whose fingerprint an earlier version wrote', async
   await expect(trained).resolves.toBeDefined();
   const other = { ...config, batch: 3 };
   await expect(trainTiny({ config: other, folder: temporaryFolder(), resumeFrom: former })).rejects.toThrow();
+});
+
+it('says what another schedule does to the learning rate, and nothing where none changes', async () => {
+  const logged = async (changes: Partial<TrainConfig>) => {
+    const given = { config: { ...config, ...changes }, folder: temporaryFolder(), resumeFrom: checkpoint };
+    const { events } = await trainTiny(given);
+    return events.flatMap((event) => (event.type === 'log' ? [event.line] : []));
+  };
+  expect(await logged({ maxSteps: 4 })).toEqual([
+    'Warning: The schedule changed: it is linear over 4 steps, and was linear over 2 steps. The learning rate was 0.000200 at step 1 and is 0.000150 at step 2, where 0.000100 were planned.',
+  ]);
+  expect(await logged({ weightDecay: 0.1, checkpointEvery: 1 })).toEqual([]);
+});
+
+it('a schedule that never falls goes on over more steps, a finished one begins to learn again', () => {
+  const rates = { ...config, warmupSteps: 0, totalSteps: 10 };
+  const constant = { ...rates, schedule: 'constant' } as const;
+  expect(scheduleChange(constant, { ...constant, totalSteps: 20 }, 10)).toBeNull();
+  expect(scheduleChange(rates, rates, 5)).toBeNull();
+  expect(scheduleChange(rates, { ...rates, totalSteps: 20 }, 10)).toMatch(
+    /was 0\.0000200 at step 10 and is 0\.000100 at step 11, where the run was to end/,
+  );
+  expect(scheduleChange(rates, { ...rates, warmupSteps: 8 }, 5)).toMatch(/after a warm-up of 8 steps/);
 });

@@ -9,6 +9,7 @@ export function sampleEvaluation(rest: Partial<Evaluation> = {}): Evaluation {
     project: 'default',
     modelId: 'model',
     modelName: 'tiny',
+    base: null,
     runId: null,
     subject: 'base',
     dataPath: '/data/test.jsonl',

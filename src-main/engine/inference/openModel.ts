@@ -51,7 +51,8 @@ export function openModel(
       checkTensors(model.adapterParameters, adapter, weights);
       checkWhole(config, adapter);
       const { baseSha256, baseName } = adapter;
-      const own = baseSha256 === null ? null : weights.contentHash();
+      const { weightsSha256 = null } = reference;
+      const own = baseSha256 === null ? null : (weightsSha256 ?? weights.contentHash());
       if (baseSha256 !== own)
         throw new StudioError(
           'adapter_invalid',

@@ -5,7 +5,9 @@ import type { TrainConfig } from '../../contract/training.ts';
 import { packingEfficiency } from '../../data/packing.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { checkWeights } from '../../formats/model/decoderWeights.ts';
+import { sha256Of } from '../../formats/files/sha256.ts';
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
+import { createIdentityReader } from '../../formats/model/identity.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import type { JobContext } from '../jobContext.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
@@ -89,8 +91,10 @@ export async function train(
       model,
       weights,
       request,
-      baseSha256: weights.contentHash(),
+      base: createIdentityReader().read(request.modelFolder, request.weightsSha256 ?? weights.contentHash()),
       rows: rows.rowCount,
+      rowsSha256: sha256Of([request.trainFile]),
+      totalSteps: order.totalSteps,
       emit: context.emit,
     };
     const start = request.resumeFrom

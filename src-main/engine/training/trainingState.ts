@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
+import type { ModelIdentity } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import { changedParts, computationOf } from '../../formats/model/identity.ts';
 import { keptOptions } from '../../options/continuedConfig.ts';
+import { rateOptions, scheduleChange, type PlannedRates } from '../../options/schedule.ts';
 import { writeModelFolder } from '../../formats/model/modelFolder.ts';
 import { openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
@@ -10,7 +13,7 @@ import type { Tensorflow } from '../graph/session.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import type { EngineEvent, TrainRequest } from '../protocol.ts';
-import { openCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { openCheckpoint, writeCheckpoint, type Origin } from './checkpoint.ts';
 import { prepareAdapter } from './prepareAdapter.ts';
 import { startOfRun, type Progress } from './progress.ts';
 import { keptParameters, type TrainingGraph } from './trainingGraph.ts';
@@ -22,10 +25,13 @@ export interface TrainingState {
   model: ModelGraph;
   weights: WeightFolder;
   request: TrainRequest;
-  /** Hash of the base weights. */
-  baseSha256: string;
+  base: ModelIdentity;
   /** Rows to train on. */
   rows: number;
+  /** Hash of them, tokenized. */
+  rowsSha256: string;
+  /** Optimizer steps of the whole run. */
+  totalSteps: number;
   emit(event: EngineEvent): void;
 }
 
@@ -63,14 +69,11 @@ export function startingWeights({ config, resumeFrom }: TrainRequest, base: Weig
  */
 export function restoreState(state: TrainingState, checkpoint: string): Progress {
   const { graph, model } = state;
-  const { fingerprint, progress, optimizer } = openCheckpoint(checkpoint);
+  const { origin, progress, optimizer } = openCheckpoint(checkpoint);
   try {
-    if (![fingerprintOf(state), formerFingerprint(state)].includes(fingerprint))
-      throw new StudioError(
-        'config_invalid',
-        `Checkpoint ${basename(checkpoint)} was made with another model, other rows or another configuration.`,
-        'Resume with the configuration, model and dataset of the run, or start a new run.',
-      );
+    checkOrigin(state, origin, basename(checkpoint));
+    const change = origin.rates && scheduleChange(origin.rates, ratesOf(state), progress.step);
+    if (change) state.emit({ type: 'log', line: `Warning: ${change}` });
     graph.session.run('zero', {});
     if (!model.trainsBase) restoreAdapter(state, checkpoint);
     for (const variable of graph.state) graph.session.assign(variable, optimizer.read(variable.name));
@@ -78,6 +81,33 @@ export function restoreState(state: TrainingState, checkpoint: string): Progress
     optimizer.close();
   }
   return progress;
+}
+
+/** @throws StudioError model_changed or config_invalid with what is not as it was */
+function checkOrigin(
+  state: TrainingState,
+  { fingerprint, base, rowsSha256 }: ReturnType<typeof openCheckpoint>['origin'],
+  name: string,
+): void {
+  if (fingerprint === (base ? originOf(state).fingerprint : formerFingerprint(state))) return;
+  const changed = base ? changedParts(base, state.base, ['weights', 'config']) : [];
+  if (changed.length > 0)
+    throw new StudioError(
+      'model_changed',
+      `${changed.join(' and ')} of the model ${state.request.modelFolder} changed since checkpoint ${name} was made.`,
+      'Put the files back as they were, or start a new run.',
+    );
+  if (rowsSha256 !== undefined && rowsSha256 !== state.rowsSha256)
+    throw new StudioError(
+      'model_changed',
+      `The rows of the run are other tokens than when checkpoint ${name} was made: the tokenizer or the dataset changed since.`,
+      'Put the files back as they were, or start a new run.',
+    );
+  throw new StudioError(
+    'config_invalid',
+    `Checkpoint ${name} was made with another model, other rows or another configuration.`,
+    'Resume with the configuration, model and dataset of the run, or start a new run.',
+  );
 }
 
 function restoreAdapter({ graph, model, request }: TrainingState, checkpoint: string): void {
@@ -98,7 +128,7 @@ export function saveState(state: TrainingState, progress: Progress): string {
     request.checkpointFolder,
     {
       progress,
-      fingerprint: fingerprintOf(state),
+      origin: originOf(state),
       kept: keptCheckpoints(config),
       keep: config.keepBest ? progress.best?.step : undefined,
     },
@@ -114,9 +144,12 @@ export function saveState(state: TrainingState, progress: Progress): string {
   return folder;
 }
 
-function writeAdapter({ graph, model, request, baseSha256 }: TrainingState, checkpoint: string): undefined {
+function writeAdapter(
+  { graph, model, request, base: { weights } }: TrainingState,
+  checkpoint: string,
+): undefined {
   const { adapter } = request.config;
-  const base = { name: request.modelFolder, sha256: baseSha256, loadIn8bit: request.config.loadIn8bit };
+  const base = { name: request.modelFolder, sha256: weights, loadIn8bit: request.config.loadIn8bit };
   const tensors = adapterTensors(model.adapterParameters, graph.read);
   writeAdapterFolder(trainedFolder(checkpoint, adapter.method), adapter, base, tensors);
 }
@@ -139,17 +172,24 @@ function writeModel({ graph, model, request }: TrainingState, checkpoint: string
   return hash.digest('hex');
 }
 
-/** What decides the computation and may not change on resume. */
-function fingerprintOf({ request, baseSha256, rows }: TrainingState): string {
-  return hashed({ baseSha256, rows, ...keptOptions(request.config) });
+/** What decides the computation and may not change on resume: model, rows and the options that are kept. */
+function originOf(state: TrainingState): Origin {
+  const { request, base, rowsSha256 } = state;
+  const fingerprint = hashed([computationOf(base), rowsSha256, keptOptions(request.config)]);
+  return { fingerprint, base, rowsSha256, rates: ratesOf(state) };
 }
 
-/** That of checkpoints from before the fingerprint was derived from the table of what a continued run may change. */
-function formerFingerprint({ request, baseSha256, rows }: TrainingState): string {
+function ratesOf({ request: { config }, totalSteps }: TrainingState): PlannedRates {
+  const rates = Object.fromEntries(rateOptions.map((name) => [name, config[name]]));
+  return { ...(rates as Omit<PlannedRates, 'totalSteps'>), totalSteps };
+}
+
+/** That of checkpoints from before they named the model's configuration and the rows themselves. */
+function formerFingerprint({ request, base, rows }: TrainingState): string {
   const { adapter, batch, accumulate, context, seed, precision, optimizer, momentum, packing, loadIn8bit } =
     request.config;
   const remembers = [optimizer, momentum > 0];
-  const parts = [baseSha256, rows, adapter, batch, accumulate, context, seed, precision, remembers];
+  const parts = [base.weights, rows, adapter, batch, accumulate, context, seed, precision, remembers];
   return hashed([...parts, ...(packing ? ['packing'] : []), ...(loadIn8bit ? ['8 bits'] : [])]);
 }
 

@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { modelIdentitySchema, type ModelIdentity } from '../../contract/entities.ts';
 import type { Method } from '../../contract/training.ts';
+import { readJsonObject } from '../files/jsonFile.ts';
 
 /** A run's checkpoints are folders named by their step in eight digits; one of that name is complete. */
 export function checkpointName(step: number): string {
@@ -38,4 +40,23 @@ export function clearPartialCheckpoints(folder: string): void {
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder))
     if (name.endsWith('.partial')) rmSync(join(folder, name), { recursive: true, force: true });
+}
+
+/**
+ * What a checkpoint says of models: the base that it was trained on, and after full fine-tuning the hash of its own
+ * weights, which its writer found; null in checkpoints from before they were kept.
+ */
+export function checkpointModels(checkpoint: string): {
+  base: ModelIdentity | null;
+  weightsSha256: string | null;
+} {
+  const { base, weightsSha256 } = readJsonObject(
+    join(checkpoint, 'state.json'),
+    1024 * 1024,
+    'adapter_invalid',
+  );
+  return {
+    base: modelIdentitySchema.safeParse(base).data ?? null,
+    weightsSha256: typeof weightsSha256 === 'string' ? weightsSha256 : null,
+  };
 }

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
-import { closeSync, existsSync, lstatSync, openSync, readSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
 import { SafetensorsFile, type TensorInfo } from '../files/safetensors.ts';
+import { sha256Of } from '../files/sha256.ts';
 
 export const weightIndexName = 'model.safetensors.index.json';
 export const singleWeightName = 'model.safetensors';
@@ -65,24 +65,8 @@ export class WeightFolder {
   }
 
   /** SHA-256 over the shards' bytes, in the order of their names. */
-  contentHash(onProgress?: (doneBytes: number, totalBytes: number) => void): string {
-    const hash = createHash('sha256');
-    const total = this.sizeBytes;
-    const buffer = Buffer.alloc(4 * 1024 * 1024);
-    let done = 0;
-    for (const shard of this.#shards) {
-      const fd = openSync(shard.path, 'r');
-      try {
-        for (let got = readSync(fd, buffer); got > 0; got = readSync(fd, buffer)) {
-          hash.update(buffer.subarray(0, got));
-          done += got;
-          onProgress?.(done, total);
-        }
-      } finally {
-        closeSync(fd);
-      }
-    }
-    return hash.digest('hex');
+  contentHash(): string {
+    return sha256Of(this.paths);
   }
 
   close(): void {

@@ -15,6 +15,7 @@ import { splitRows } from '../../data/split.ts';
 import { fitToContext } from '../../data/tokenize.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
+import { readingOf } from '../../formats/model/identity.ts';
 import { withModelEnd } from '../../formats/model/tokenizer.ts';
 import { writeTokenFile } from '../../formats/files/tokenFile.ts';
 import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
@@ -57,9 +58,9 @@ async function prepare(
   const key = createHash('sha256')
     .update(
       JSON.stringify([
-        'tokens 1',
+        'tokens 2',
         dataset.contentHash,
-        model.contentHash,
+        readingOf(model),
         withModelEnd(await thread.facts(model), model.folder).eosId,
         context,
         config.seed,

@@ -106,6 +106,17 @@ export async function shotsFor(
   return fewShotPrefix(pool, shots, seed);
 }
 
+/** Data of which some solved examples are shown in front of each item: with others it is another benchmark. */
+export async function withShots(
+  data: EvaluationData,
+  settings: { shots: number; seed: number },
+): Promise<EvaluationData> {
+  if (settings.shots === 0) return data;
+  const shown = await shotsFor(data, settings);
+  const hash = createHash('sha256').update(`${data.hash} ${shown}`).digest('hex');
+  return { ...data, hash };
+}
+
 /** What is named, or the held-out rows of the subject's run. */
 export async function perplexityData(
   datasets: DatasetService,

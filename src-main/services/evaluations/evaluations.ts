@@ -1,17 +1,24 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import type { Comparison, Evaluation, EvaluationItem } from '../../contract/entities.ts';
+import type {
+  BenchmarkName,
+  Comparison,
+  Evaluation,
+  EvaluationItem,
+  ModelIdentity,
+} from '../../contract/entities.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { EvaluationOutlook } from '../../contract/forecast.ts';
 import type { ProcedureParsedInput, ProcedureHandlers } from '../../contract/procedures.ts';
-import type { EngineEvent } from '../../engine/protocol.ts';
+import { computationVersion, type EngineEvent } from '../../engine/protocol.ts';
 import { compareSubjects } from '../../evaluation/compare.ts';
 import { lossFigures } from '../../evaluation/confounders.ts';
 import { gsm8kVersion } from '../../evaluation/gsm8k.ts';
 import { leakWarning, scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { countShared, type RowKey } from '../../data/rowKeys.ts';
+import { answersOf, computationOf, identityOf } from '../../formats/model/identity.ts';
 import { ensureProject } from '../../store/projects.ts';
 import {
   findEvaluation,
@@ -24,7 +31,7 @@ import {
 import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
-import { givenData, perplexityData, type EvaluationData } from './evaluationData.ts';
+import { givenData, perplexityData, withShots, type EvaluationData } from './evaluationData.ts';
 import { trainedRowKeys } from '../data/sharedRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
 import { prepareEvaluation, type EvaluationSettings } from './evaluationJobs.ts';
@@ -67,15 +74,16 @@ export function createEvaluationService(
     const isPerplexity = settings.benchmark === 'perplexity';
     const data = isPerplexity
       ? await perplexityData(datasets, subject, settings.data)
-      : await givenData(datasets, requireData(settings));
+      : await withShots(await givenData(datasets, requireData(settings)), settings);
     const version = isPerplexity ? perplexityVersion : gsm8kVersion;
     const { limit, shots, maxTokens, seed } = settings;
     const decisive = [
       ...(isPerplexity ? [limit] : [limit, shots, maxTokens, seed]),
       ...(settings.task === undefined ? [] : [`task ${settings.task}`]),
     ];
+    const states = [baseOf(subject.identity, settings.benchmark), subject.adapterHash];
     const key = createHash('sha256')
-      .update(JSON.stringify([settings.benchmark, version, subject.stateHash, data.hash, decisive]))
+      .update(JSON.stringify([computationVersion, settings.benchmark, version, states, data.hash, decisive]))
       .digest('hex');
     return { data, version, key };
   }
@@ -117,6 +125,7 @@ export function createEvaluationService(
       project,
       modelId: subject.model.id,
       modelName: subject.model.name,
+      base: baseOf(identityOf(subject.model), settings.benchmark),
       runId: subject.run?.id ?? null,
       subject: subject.name,
       dataPath: data.path,
@@ -176,7 +185,7 @@ export function createEvaluationService(
       const evaluations: Evaluation[] = [];
       for (const run of chosen) {
         const precision = run.config.precision;
-        const subject = findSubject(context, runs, models.get(run.modelId), run.name, precision);
+        const subject = findSubject(context, runs, await models.use(run.modelId), run.name, precision);
         evaluations.push(await evaluate(subject, { ...settings, seed: 0, precision }, signal));
       }
       const graded = [];
@@ -212,6 +221,13 @@ async function findLeak(
 ): Promise<Evaluation['leak']> {
   const trained = run && (await trainedRowKeys(context, run));
   return trained ? { items: countShared(rows, trained), dataset: run.datasetName } : null;
+}
+
+/** What a benchmark's score depends on of a model. */
+function baseOf(identity: ModelIdentity, benchmark: BenchmarkName): string {
+  return benchmark === 'perplexity'
+    ? `${computationOf(identity)} ${identity.tokenizer}`
+    : answersOf(identity);
 }
 
 function requireData({ benchmark, data }: EvaluationSettings): ScoredData {

@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Model, Run } from '../../contract/entities.ts';
+import type { Model, ModelIdentity, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { Precision } from '../../contract/training.ts';
-import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
 import { openAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
+import { checkpointModels, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
+import { createIdentityReader, identityOf, weightStamp } from '../../formats/model/identity.ts';
 import { findRun } from '../../store/runs.ts';
 import { typedPath } from '../homePaths.ts';
 import type { ServiceContext } from '../context.ts';
+import { checkBase } from '../runs/checkpoints.ts';
 import type { RunService } from '../runs/runs.ts';
 
 /** A model that is evaluated or used: the base, the base with an adapter, or what full fine-tuning made of it. */
@@ -20,8 +22,10 @@ export interface Subject {
   model: Model;
   run: Run | null;
   reference: ModelReference;
-  /** Hash of all that decides its outputs. */
-  stateHash: string;
+  /** Of the model that computes: the base, or what full fine-tuning made of it. */
+  identity: ModelIdentity;
+  /** Hash of what decides its outputs besides: the adapter, and how the base is kept. */
+  adapterHash: string;
 }
 
 /**
@@ -35,9 +39,17 @@ export function findSubject(
   adapter: string | null,
   precision: Precision,
 ): Subject {
-  const base = { model, reference: { folder: model.folder, precision, adapterFolder: null } };
+  const identity = identityOf(model);
+  const reference = { folder: model.folder, weightsSha256: model.contentHash, precision };
   if (adapter === null)
-    return { ...base, name: 'base', run: null, stateHash: hashOf([model.contentHash, precision]) };
+    return {
+      model,
+      name: 'base',
+      run: null,
+      reference: { ...reference, adapterFolder: null },
+      identity,
+      adapterHash: hashOf([precision]),
+    };
   const run = findRun(context.database, context.project, adapter);
   const checkpoint = run && runCheckpoint(runs, run, model);
   if (run?.config.adapter.method === 'full')
@@ -46,7 +58,7 @@ export function findSubject(
       name: run.name,
       run,
       reference: { folder: trainedFolder(checkpoint!, 'full'), precision, adapterFolder: null },
-      stateHash: hashOf([model.contentHash, precision, weightsHash(checkpoint!)]),
+      ...fullyTrained(identity, checkpoint!, precision),
     };
   // A run's adapter is judged on the base that it was trained on.
   const loadIn8bit = run?.config.loadIn8bit ?? false;
@@ -63,9 +75,9 @@ export function findSubject(
     model,
     name: run?.name ?? folder,
     run,
-    reference: { folder: model.folder, precision, loadIn8bit, adapterFolder: folder },
-    stateHash: hashOf([
-      model.contentHash,
+    reference: { ...reference, loadIn8bit, adapterFolder: folder },
+    identity,
+    adapterHash: hashOf([
       precision,
       ...(loadIn8bit ? ['8 bits'] : []),
       ...['adapter_config.json', 'adapter_model.safetensors'].map((file) =>
@@ -78,12 +90,18 @@ export function findSubject(
 }
 
 /**
- * Hash of a full fine-tuning checkpoint's weights, which its writer found: they may be too many to hash at each
- * evaluation.
+ * What full fine-tuning made of a base. The hash of its weights is the one that their writer found: they may be too
+ * many to hash at each evaluation. Texts are read with the tokenizer of the base.
  */
-function weightsHash(checkpoint: string): string {
-  const state = readJsonObject(join(checkpoint, 'state.json'), 1024 * 1024, 'model_invalid');
-  return String(state['weightsSha256']);
+function fullyTrained(
+  base: ModelIdentity,
+  checkpoint: string,
+  precision: Precision,
+): Pick<Subject, 'identity' | 'adapterHash'> {
+  const folder = trainedFolder(checkpoint, 'full');
+  const weights = checkpointModels(checkpoint).weightsSha256 ?? weightStamp(folder);
+  const { config, generation } = createIdentityReader().read(folder, weights);
+  return { identity: { ...base, weights, config, generation }, adapterHash: hashOf([precision]) };
 }
 
 function runCheckpoint(runs: RunService, run: Run, model: Model): string {
@@ -93,7 +111,9 @@ function runCheckpoint(runs: RunService, run: Run, model: Model): string {
       `The run "${run.name}" was trained on "${run.modelName}", not on "${model.name}".`,
       `Choose the model "${run.modelName}".`,
     );
-  return runs.requireCheckpoint(run);
+  const checkpoint = runs.requireCheckpoint(run);
+  checkBase(run, model, checkpoint);
+  return checkpoint;
 }
 
 function hashOf(parts: readonly string[]): string {

@@ -14,6 +14,7 @@ import { newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
 import { cacheOrigin } from '../models/modelImport.ts';
 import type { ModelService } from '../models/models.ts';
+import { checkBase } from '../runs/checkpoints.ts';
 import type { RunService } from '../runs/runs.ts';
 import { certify } from './certificate.ts';
 import { prepareExportFolder } from './exportFolder.ts';
@@ -70,7 +71,8 @@ export function createExportService(
       const checkpoint = runs.requireCheckpoint(run);
       const { adapter, loadIn8bit } = run.config;
       const format = formatOf(run, options.format);
-      const model = models.get(run.modelId);
+      const model = await models.use(run.modelId, signal);
+      checkBase(run, model, checkpoint);
       const folder = options.folder === undefined ? suggestFolder(run) : typedPath(options.folder);
       const trained = trainedFolder(checkpoint, adapter.method);
       prepareExportFolder({ path: folder, format, trained });

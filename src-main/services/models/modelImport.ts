@@ -10,6 +10,7 @@ import { syncFolder } from '../../formats/files/atomicFile.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { checkWeights } from '../../formats/model/decoderWeights.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import { changedParts } from '../../formats/model/identity.ts';
 import { modelFileNames } from '../../formats/model/modelFiles.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { typedPath } from '../homePaths.ts';
@@ -23,7 +24,16 @@ import type { TokenizerThread } from '../tokenizer/tokenizerThread.ts';
 /** What is known of a model without reading its weights. */
 export type ModelFacts = Omit<
   Model,
-  'id' | 'name' | 'folder' | 'copied' | 'origin' | 'contentHash' | 'unusable' | 'createdAt'
+  | 'id'
+  | 'name'
+  | 'folder'
+  | 'copied'
+  | 'origin'
+  | 'contentHash'
+  | 'identity'
+  | 'weightStamp'
+  | 'unusable'
+  | 'createdAt'
 >;
 
 /** How work on gigabytes tells how far it is, and is ended. */
@@ -71,14 +81,16 @@ export function readModel(folder: string): ModelFacts & { weightPaths: string[];
   }
 }
 
+/** What tells a model from others. */
+type Described = ModelFacts & Pick<Model, 'contentHash' | 'identity'>;
+
 /**
- * Whether two descriptions are of one model: the same weights, and a config.json that says the same of them as far as
- * it was kept.
+ * Whether two descriptions are of one model: it computes and reads the same. Of models whose identity was not kept:
+ * the same weights, and a config.json that says the same of them as far as it was kept.
  */
-export function isSameModel(
-  known: ModelFacts & Pick<Model, 'contentHash'>,
-  described: ModelFacts & Pick<Model, 'contentHash'>,
-): boolean {
+export function isSameModel(known: Described, described: Described): boolean {
+  if (known.identity && described.identity)
+    return changedParts(known.identity, described.identity, ['weights', 'config', 'tokenizer']).length === 0;
   const { architecture } = known;
   return (
     known.contentHash === described.contentHash &&

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { type Model, modelSchema } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -15,6 +16,8 @@ import type {
 } from '../../contract/modelLibrary.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { syncFolder } from '../../formats/files/atomicFile.ts';
+import { createIdentityReader, weightStamp } from '../../formats/model/identity.ts';
+import { models } from '../../store/library.ts';
 import { checkTokenizer } from '../../formats/model/tokenizer.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { byteProgress, endProgress } from '../byteProgress.ts';
@@ -33,13 +36,18 @@ import {
 } from './modelImport.ts';
 import type { HistogramAnswer, HistogramRequest } from './histogramWorker.ts';
 import { createTokenizerThread } from '../tokenizer/tokenizerThread.ts';
-import { models } from '../../store/library.ts';
 import { listAllRuns } from '../../store/runs.ts';
 
 export interface ModelService {
   list(): Model[];
   get(reference: string): Model;
-  /** A name or id of the library, or a folder, which is then added in place. */
+  /**
+   * A model as its folder is now, to be used: what was changed there since it was last used is read again, the weights
+   * only where a file of theirs was written anew.
+   * @throws StudioError as `add` does, where it can no longer be used
+   */
+  use(reference: string, signal?: AbortSignal): Promise<Model>;
+  /** The same of a name or id of the library, or a folder, which is then added in place. */
   getOrAdd(reference: string): Promise<Model>;
   /** @throws StudioError for what is no usable model; nothing half-written stays */
   add(
@@ -78,6 +86,7 @@ export interface ModelService {
 export function createModelService(context: ServiceContext): ModelService {
   const { paths, database, emit } = context;
   const tokenizers = createTokenizerThread();
+  const identities = createIdentityReader();
 
   const isThere = ({ folder }: Model) => existsSync(join(folder, 'config.json'));
 
@@ -142,6 +151,39 @@ export function createModelService(context: ServiceContext): ModelService {
     return model;
   };
 
+  /** What is known of a folder besides its facts, once its weights are hashed. */
+  const identified = (folder: string, contentHash: string, stamp: string) => ({
+    contentHash,
+    identity: identities.read(folder, contentHash),
+    weightStamp: stamp,
+  });
+
+  const use: ModelService['use'] = async (reference, signal = new AbortController().signal) => {
+    const model = get(reference);
+    if (model.unusable) throw StudioError.fromPlain(model.unusable);
+    const { id, folder } = model;
+    const stamp = weightStamp(folder);
+    const areWeightsSame = stamp === model.weightStamp;
+    if (areWeightsSame && isDeepStrictEqual(identities.read(folder, model.contentHash), model.identity))
+      return model;
+    const { weightPaths, ...facts } = await check(folder);
+    const task = `model ${id}`;
+    const work = { signal, onBytes: byteProgress(context, task, 'Hashing the weights') };
+    const hashed = async () => {
+      try {
+        return await hashFiles(weightPaths, work);
+      } catch (error) {
+        endProgress(context, task);
+        throw error;
+      }
+    };
+    const contentHash = areWeightsSame ? model.contentHash : await hashed();
+    const changed: Model = { ...model, ...facts, ...identified(folder, contentHash, stamp) };
+    models.update(context.writable(), changed);
+    emit({ type: 'models.changed' });
+    return changed;
+  };
+
   const add: ModelService['add'] = async (
     { folder: given, name, copy },
     signal = new AbortController().signal,
@@ -153,6 +195,8 @@ export function createModelService(context: ServiceContext): ModelService {
         throw new StudioError('name_taken', `There is already a model "${name}".`, 'Choose another name.');
     };
     checkName();
+    const known = models.list(database).find((model) => model.folder === folder && !model.copied);
+    if (known && !copy && name === undefined) return use(known.id, signal);
     const id = newId();
     const task = `model ${id}`;
     const work = (label: string) => ({ signal, onBytes: byteProgress(context, task, label) });
@@ -160,15 +204,13 @@ export function createModelService(context: ServiceContext): ModelService {
     const place = copy ? join(paths.models, id) : folder;
     const origin = cacheOrigin(folder);
     try {
+      const stamp = weightStamp(folder);
       const contentHash = await hashFiles(weightPaths, work('Hashing the weights'));
-      const same = models
-        .list(database)
-        .find((model) => model.folder === folder && model.contentHash === contentHash);
-      if (same && !copy && name === undefined) return same;
       if (copy) await copyModel(folder, place, work('Copying the model'));
       checkName();
+      const state = identified(place, contentHash, copy ? weightStamp(place) : stamp);
       return enter(
-        { id, folder: place, copied: copy, origin, ...facts, contentHash },
+        { id, folder: place, copied: copy, origin, ...facts, ...state },
         { wish: name ?? null, usual: basename(origin?.repository ?? folder) },
       );
     } catch (error) {
@@ -186,9 +228,11 @@ export function createModelService(context: ServiceContext): ModelService {
   return {
     list: () => models.list(database).map(withState),
     get,
+    use,
     getOrAdd: async (reference) =>
-      models.find(database, reference) ??
-      (existsSync(join(reference, 'config.json')) ? add({ folder: reference, copy: false }) : get(reference)),
+      models.find(database, reference) === null && existsSync(join(reference, 'config.json'))
+        ? add({ folder: reference, copy: false })
+        : use(reference),
     add,
     async adopt({ id, folder, name, origin }, task, signal) {
       const { weightPaths, ...facts } = await check(folder);
@@ -200,7 +244,14 @@ export function createModelService(context: ServiceContext): ModelService {
         syncFolder(paths.models);
       }
       return enter(
-        { id, folder: place, copied: true, origin, ...facts, contentHash },
+        {
+          id,
+          folder: place,
+          copied: true,
+          origin,
+          ...facts,
+          ...identified(place, contentHash, weightStamp(place)),
+        },
         { wish: name, usual: basename(origin.repository) },
       );
     },

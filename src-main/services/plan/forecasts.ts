@@ -8,6 +8,7 @@ import type { Calibration, ForecastRecord, RowLengths } from '../../contract/for
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import { readingOf } from '../../formats/model/identity.ts';
 import { insertProbe } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
@@ -35,7 +36,7 @@ export function createForecastService(
   datasets: DatasetService,
 ): ForecastService {
   const { paths, emit } = context;
-  /** By model and dataset: the text of neither changes under its hash. */
+  /** By what the model reads, and the dataset. */
   const counted = new Map<string, RowLengths>();
   let isProbing = false;
 
@@ -43,8 +44,8 @@ export function createForecastService(
     calibration: async () => readCalibration(context, await findTrainingGpu(context.probe)),
 
     async lengths(modelReference, datasetReference, signal) {
-      const [model, dataset] = [models.get(modelReference), datasets.get(datasetReference)];
-      const key = `${model.contentHash} ${dataset.contentHash}`;
+      const [model, dataset] = [await models.use(modelReference, signal), datasets.get(datasetReference)];
+      const key = `${readingOf(model)} ${dataset.contentHash}`;
       const known = counted.get(key);
       if (known) return known;
       const lengths = await unlessCancelled(countRowLengths(model, datasets.file(dataset), signal), signal);
@@ -53,7 +54,7 @@ export function createForecastService(
     },
 
     async probe({ model: modelReference, dataset: datasetReference, config, steps }, signal) {
-      const [model, dataset] = [models.get(modelReference), datasets.get(datasetReference)];
+      const [model, dataset] = [await models.use(modelReference, signal), datasets.get(datasetReference)];
       checkTraining(readDecoderConfig(model.folder), config);
       fittingContext(config.context, model.contextLength);
       if (isProbing)
@@ -85,6 +86,7 @@ export function createForecastService(
           {
             kind: 'train',
             modelFolder: model.folder,
+            weightsSha256: model.contentHash,
             trainFile: data.trainFile,
             heldOutFile: data.heldOutFile,
             config: probeConfig(config, model, steps),

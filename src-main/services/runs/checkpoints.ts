@@ -1,8 +1,13 @@
 import { checkpointDisk } from '../../budget/forecast/disk.ts';
-import type { Checkpoint, Run } from '../../contract/entities.ts';
+import type { Checkpoint, Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
-import { checkpointStep, listCheckpoints } from '../../formats/checkpoint/checkpointFolder.ts';
+import {
+  checkpointModels,
+  checkpointStep,
+  listCheckpoints,
+} from '../../formats/checkpoint/checkpointFolder.ts';
+import { changedParts, identityOf } from '../../formats/model/identity.ts';
 import { readEvals } from '../../store/metrics.ts';
 import type { ServiceContext } from '../context.ts';
 import { bytesOnlyIn, filesIn, freeBytes, inGigabytes, totalBytes } from '../machine/disk.ts';
@@ -45,6 +50,25 @@ export async function checkCheckpointSpace(
     'disk_full',
     `The run's checkpoints need ${inGigabytes(bytes)} (${atOnce} of ${inGigabytes(each)} at a time); ${inGigabytes(free)} are free at ${paths.home}.`,
     'Free some space, choose another data folder with --home DIR, or set --checkpoint-every 0, which keeps one checkpoint less.',
+  );
+}
+
+/**
+ * Refuses to use what a run trained on a base that is another since: it would compute something that was never trained.
+ * @param model as it is now
+ * @throws StudioError model_changed with the files
+ */
+export function checkBase(run: Pick<Run, 'name' | 'config'>, model: Model, checkpoint: string): void {
+  const { base } = checkpointModels(checkpoint);
+  if (!base) return;
+  // Full fine-tuning needs of its base no more than the tokenizer.
+  const needed = run.config.adapter.method === 'full' ? [] : (['weights', 'config'] as const);
+  const changed = changedParts(base, identityOf(model), [...needed, 'tokenizer']);
+  if (changed.length === 0) return;
+  throw new StudioError(
+    'model_changed',
+    `The run "${run.name}" was trained on another "${model.name}": ${changed.join(' and ')} in ${model.folder} changed since.`,
+    'Put the files back as they were, or train again.',
   );
 }
 

@@ -64,7 +64,8 @@ export function beginTurn(
   let job: EngineJob<'train'> | null = null;
 
   async function prepare(run: Run) {
-    const { model, dataset } = partsOf(run, { models, datasets });
+    const { dataset } = partsOf(run, { models, datasets });
+    const model = await models.use(run.modelId, preparing.signal);
     await checkCheckpointSpace(context, run, readDecoderConfig(model.folder));
     const data = await prepareTrainingData({
       model,
@@ -105,6 +106,7 @@ export function beginTurn(
         {
           kind: 'train',
           modelFolder: model.folder,
+          weightsSha256: model.contentHash,
           trainFile: data.trainFile,
           heldOutFile: data.heldOutFile,
           config: { ...run.config, context: Math.min(run.config.context, model.contextLength) },

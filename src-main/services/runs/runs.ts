@@ -17,7 +17,7 @@ import type { DatasetService } from '../data/datasets.ts';
 import type { ModelService } from '../models/models.ts';
 import { refuseWhatDoesNotFit, type WantedTraining } from './fit.ts';
 import { createBranch, type BranchRequest } from './branches.ts';
-import { latestCheckpoint } from './checkpoints.ts';
+import { checkBase, latestCheckpoint } from './checkpoints.ts';
 import { plannedRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { bringBackParts, partsOf } from './runParts.ts';
@@ -301,6 +301,9 @@ export function createRunService(
           `The run "${run.name}" waits in the queue already.`,
           'Move it to the front, to have it start next.',
         );
+      const checkpoint = latestCheckpoint(context, run.id);
+      if (checkpoint !== null)
+        checkBase(run, await models.use(partsOf(run, { models, datasets }).model.id), checkpoint);
       const ready = readyToGoOn(run, changes);
       return enqueue([ready], 'first', () => void store(ready), watch && (() => watch))[0]!;
     },

@@ -1,9 +1,8 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Example } from '../../contract/entities.ts';
 import type { PlainError } from '../../contract/errors.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
 import { tokenizeExample } from '../../data/tokenize.ts';
+import { stampOf } from '../../formats/model/identity.ts';
 import { loadTokenizer, withModelEnd, type Tokenizer } from '../../formats/model/tokenizer.ts';
 import { beginText, type TextClock } from './textClock.ts';
 
@@ -29,8 +28,7 @@ let last: { key: string; tokenizer: Tokenizer } | null = null;
 
 function load(clock: TextClock, folder: string): Tokenizer {
   beginText(clock, null);
-  const path = join(folder, 'tokenizer.json');
-  const key = `${path} ${statSync(path, { throwIfNoEntry: false })?.mtimeMs}`;
+  const key = stampOf(folder, ['tokenizer.json', 'tokenizer_config.json']);
   if (last?.key !== key) last = { key, tokenizer: loadTokenizer(folder) };
   return last.tokenizer;
 }
