@@ -7,24 +7,42 @@ import type { Tokenizer } from '../formats/model/tokenizer.ts';
 export type TokenCounts = Pick<DataContract, 'truncatedRows' | 'droppedRows' | 'tokens' | 'trainedTokens'>;
 
 /**
- * A row's tokens. Prompt and answer are tokenized as one text and cut where the prompt's own tokens end, as
- * lm-evaluation-harness pairs context and continuation; trailing spaces of the prompt belong to the answer, since
- * tokens carry leading spaces.
- * @param end append the end token as a label
+ * A row's tokens, for training and for perplexity. Prompt and answer are tokenized as one text and cut by characters: a
+ * token is a label where any of its characters is the answer's. Trailing spaces of the prompt belong to the answer,
+ * since tokens carry leading spaces. Where the prompt's tokens are the first of the whole text, as is usual, this is
+ * how lm-evaluation-harness pairs context and continuation; where the two melt into one token, it counts the tokens of
+ * the prompt alone, which loses that one. Benchmarks that score choices are to count as it does.
+ * @param end append the end token as a label, where the text does not end already
  */
 export function tokenizeExample(tokenizer: Tokenizer, example: Example, end: boolean): TokenRow {
-  const trimmed = example.prompt.trimEnd();
   const ids = tokenizer.encode(example.prompt + example.answer, { specialTokens: true });
-  const promptLength =
-    trimmed === ''
-      ? Math.min(1, tokenizer.encode('', { specialTokens: true }).length)
-      : tokenizer.encode(trimmed, { specialTokens: true }).length;
-  if (end && tokenizer.eosId !== null) ids.push(tokenizer.eosId);
+  const promptLength = promptTokens(tokenizer, ids, example.prompt.trimEnd());
+  const isEnded = tokenizer.endIds.includes(ids.at(-1) ?? -1) && ids.length > promptLength;
+  if (end && tokenizer.eosId !== null && !isEnded) ids.push(tokenizer.eosId);
   return {
     ids: Int32Array.from(ids),
     trained: Uint8Array.from(ids, (_, i) => (i >= promptLength ? 1 : 0)),
     task: example.task ?? 0,
   };
+}
+
+/** How many of a text's tokens lie within its first part. */
+function promptTokens(tokenizer: Tokenizer, ids: readonly number[], prompt: string): number {
+  const own = tokenizer.encode(prompt, { specialTokens: true });
+  let count = 0;
+  while (count < own.length && own[count] === ids[count]) count++;
+  if (count === own.length) return count;
+  // They were cut differently. Decoded, both are normalized alike.
+  const read = (part: readonly number[]) => tokenizer.decode(part, { specialTokens: true });
+  const whole = read(own);
+  for (; count < ids.length; count++) {
+    const text = read(ids.slice(0, count + 1));
+    // Half of a letter is read as the replacement character.
+    const letters = text.replace(/\uFFFD+$/, '');
+    const isWithin = letters === text ? whole.startsWith(text) : letters.length < whole.length;
+    if (!isWithin) break;
+  }
+  return count;
 }
 
 /**

@@ -16,7 +16,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
   const opened = openModel(request.model, context);
   let decoder: Decoder | null = null;
   try {
-    const { contextLength, eosIds } = opened.model.config;
+    const { contextLength } = opened.model.config;
     checkTask(opened.model.adapter, request.task ?? 0);
     const longest = request.prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
     if (request.prompts.some((prompt) => prompt.length === 0))
@@ -31,7 +31,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
     const size = decodingSize(prompts, { batch, maxTokens, contextLength });
     decoder = await openDecoder(context.tf, opened.model, size);
     opened.load(decoder.session);
-    const endIds = new Set(request.endIds.length > 0 ? request.endIds : eosIds);
+    const endIds = new Set(request.endIds.length > 0 ? request.endIds : tokenizer.endIds);
     const rules: EndRules = { tokenizer, endIds, stop, maxTokens, contextLength };
     const rows: GeneratedRow[] = [];
     let [newTokens, seconds] = [0, 0];

@@ -53,10 +53,10 @@ export function samplingSize({ ids, maxTokens }: Prompts, contextLength: number)
 /** @param decoder of the training session, of `samplingSize` */
 export function createSampler(
   decoder: Decoder,
-  { contextLength, eosIds, ropes }: Pick<DecoderConfig, 'contextLength' | 'eosIds' | 'ropes'>,
+  { contextLength, ropes }: Pick<DecoderConfig, 'contextLength' | 'ropes'>,
   { tokenizer, ids, maxTokens }: Prompts,
 ): Sampler {
-  const rules = { tokenizer, endIds: new Set(eosIds), stop: [], maxTokens, contextLength };
+  const rules = { tokenizer, endIds: new Set(tokenizer.endIds), stop: [], maxTokens, contextLength };
   return {
     async answer(pause) {
       // Greedy: nothing is drawn.

@@ -60,7 +60,7 @@ export interface DecoderConfig {
   /** q, k, v lie in one matrix qkv_proj and gate, up in gate_up_proj (Phi-3). */
   fusedProjections: boolean;
   bosId: number | null;
-  /** Ids that end a text; several for instruct models. */
+  /** Ids at which transformers stops to generate; several for instruct models. */
   eosIds: readonly number[];
   padId: number | null;
 }

@@ -6,8 +6,8 @@ const size = z.number().int().min(1).max(1_000_000);
 const optionalSize = size.nullish();
 export const optionalPositive = z.number().positive().nullish();
 export const optionalFlag = z.boolean().nullish();
-/** One id or several. */
-export const idList = z.union([z.number().int().min(0), z.array(z.number().int().min(0))]).nullish();
+/** One id or several. A negative one says that there is none, as transformers takes it. */
+export const idList = z.union([z.number().int(), z.array(z.number().int())]).nullish();
 const optionalRecord = z.record(z.string(), z.unknown()).nullish();
 
 /** Keys of config.json that every family has, in older and newer spellings. Absent and null differ. */

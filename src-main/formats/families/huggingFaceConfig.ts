@@ -62,7 +62,7 @@ export function readDecoderConfig(folder: string): DecoderConfig {
     mlpBias: rules.mlpBias,
     fusedProjections: rules.fusedProjections,
     bosId: firstId(keys.bos_token_id),
-    eosIds: [...new Set([...idsOf(keys.eos_token_id), ...generationEndIds(folder)])],
+    eosIds: generationEndIds(folder) ?? idsOf(keys.eos_token_id),
     padId: firstId(keys.pad_token_id),
   };
 }
@@ -126,16 +126,19 @@ function activation(rules: FamilyRules): Activation {
 }
 
 function idsOf(value: number | number[] | null | undefined): number[] {
-  return value == null ? [] : Array.isArray(value) ? value : [value];
+  const ids = value == null ? [] : Array.isArray(value) ? value : [value];
+  return [...new Set(ids.filter((id) => id >= 0))];
 }
 
 function firstId(value: number | number[] | null | undefined): number | null {
   return idsOf(value)[0] ?? null;
 }
 
-function generationEndIds(folder: string): number[] {
+/** Where generation_config.json names end tokens, transformers stops at no others. Null: it names none. */
+function generationEndIds(folder: string): number[] | null {
   const path = join(folder, 'generation_config.json');
-  if (!existsSync(path)) return [];
+  if (!existsSync(path)) return null;
   const parsed = idList.safeParse(readJsonObject(path, 1024 * 1024, 'model_invalid')['eos_token_id']);
-  return parsed.success ? idsOf(parsed.data) : [];
+  const ids = parsed.success ? idsOf(parsed.data) : [];
+  return ids.length > 0 ? ids : null;
 }

@@ -16,7 +16,6 @@ import { fitToContext } from '../../data/tokenize.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { readingOf } from '../../formats/model/identity.ts';
-import { withModelEnd } from '../../formats/model/tokenizer.ts';
 import { writeTokenFile } from '../../formats/files/tokenFile.ts';
 import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread, type TokenizerThread } from '../tokenizer/tokenizerThread.ts';
@@ -61,7 +60,7 @@ async function prepare(
         'tokens 2',
         dataset.contentHash,
         readingOf(model),
-        withModelEnd(await thread.facts(model), model.folder).eosId,
+        (await thread.facts(model)).eosId,
         context,
         config.seed,
         config.heldOutFraction,

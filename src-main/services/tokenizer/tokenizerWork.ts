@@ -3,7 +3,7 @@ import type { PlainError } from '../../contract/errors.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
 import { tokenizeExample } from '../../data/tokenize.ts';
 import { stampOf } from '../../formats/model/identity.ts';
-import { loadTokenizer, withModelEnd, type Tokenizer } from '../../formats/model/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../../formats/model/tokenizer.ts';
 import { beginText, type TextClock } from './textClock.ts';
 
 /** What a model's tokenizer is like. */
@@ -26,9 +26,18 @@ export type ThreadAnswer =
 /** The last one is kept: a person tries several texts, a job has many. */
 let last: { key: string; tokenizer: Tokenizer } | null = null;
 
+/** What a tokenizer depends on. */
+const tokenizerFiles = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'config.json',
+  'generation_config.json',
+];
+
 function load(clock: TextClock, folder: string): Tokenizer {
   beginText(clock, null);
-  const key = stampOf(folder, ['tokenizer.json', 'tokenizer_config.json']);
+  const key = stampOf(folder, tokenizerFiles);
   if (last?.key !== key) last = { key, tokenizer: loadTokenizer(folder) };
   return last.tokenizer;
 }
@@ -45,13 +54,11 @@ export function doTokenizerWork(clock: TextClock, work: TokenizerWork): unknown 
         beginText(clock, text.length);
         return tokenizer.encode(text, { specialTokens: true });
       });
-    case 'examples': {
-      const ended = withModelEnd(tokenizer, work.folder);
+    case 'examples':
       return work.examples.map((example) => {
         beginText(clock, example.prompt.length + example.answer.length);
-        return tokenizeExample(ended, example, true);
+        return tokenizeExample(tokenizer, example, true);
       });
-    }
     case 'facts': {
       const { vocabularySize, bosId, eosId } = tokenizer;
       return { vocabularySize, bosId, eosId };

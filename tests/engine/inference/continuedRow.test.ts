@@ -15,6 +15,7 @@ function byteTokenizer() {
     vocabularySize: 256,
     bosId: null,
     eosId: null,
+    endIds: [],
   };
   return { tokenizer, counted };
 }

@@ -199,9 +199,9 @@ it('biases that a family does not have are not asked for', () => {
   expect(biases('qwen3')).toEqual([true, true, false]);
 });
 
-it('joins the end ids of both files, one or several', () => {
-  expect(read({ ...llama, eos_token_id: [5, 6] }, { eos_token_id: [6, 7] }).eosIds).toEqual([5, 6, 7]);
-  expect(read({ ...llama, eos_token_id: 5 }).eosIds).toEqual([5]);
+it('takes the end ids of generation_config.json before those of config.json, one or several', () => {
+  expect(read({ ...llama, eos_token_id: [5, 6] }, { eos_token_id: [6, 7] }).eosIds).toEqual([6, 7]);
+  expect(read({ ...llama, eos_token_id: 5 }, {}).eosIds).toEqual([5]);
 });
 
 describe('refuses by name', () => {

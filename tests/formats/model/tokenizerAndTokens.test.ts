@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fitToContext, tokenizeExample } from '../../../src-main/data/tokenize.ts';
 import { TokenFileReader, writeTokenFile } from '../../../src-main/formats/files/tokenFile.ts';
-import { loadTokenizer, withModelEnd } from '../../../src-main/formats/model/tokenizer.ts';
+import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
@@ -35,7 +35,7 @@ describe.skipIf(!hasSharedData)(`tokenizers of real models${sharedNote}`, () => 
   );
 });
 
-const tokenizer = withModelEnd(loadTokenizer(tinyLlama), tinyLlama);
+const tokenizer = loadTokenizer(tinyLlama);
 
 describe('examples as tokens', () => {
   it('only the answer and the end token are labels', () => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { tokenizeExample } from '../../../src-main/data/tokenize.ts';
-import { loadTokenizer, withModelEnd } from '../../../src-main/formats/model/tokenizer.ts';
+import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { tokenizedRows } from '../../../src-main/services/tokenizer/tokenizedRows.ts';
 import { createTokenizerThread } from '../../../src-main/services/tokenizer/tokenizerThread.ts';
 import { endlessText, hostilePattern, withPattern } from '../../support/hostileTokenizer.ts';
@@ -90,7 +90,7 @@ describe('the thread for tokenizers', () => {
   it('gives rows in their order, over many batches', async () => {
     const owner = { name: 'tiny', folder: tinyLlama };
     const examples = Array.from({ length: 300 }, (_, i) => ({ prompt: `${i}+1=`, answer: ` ${i + 1}` }));
-    const direct = withModelEnd(loadTokenizer(tinyLlama), tinyLlama);
+    const direct = loadTokenizer(tinyLlama);
     const rows = [];
     for await (const row of tokenizedRows(thread, owner, examples)) rows.push(row);
     expect(rows).toEqual(examples.map((example) => tokenizeExample(direct, example, true)));
