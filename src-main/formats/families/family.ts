@@ -149,6 +149,6 @@ export function invalidConfig(what: string): StudioError {
   return new StudioError(
     'model_invalid',
     `config.json: ${what}.`,
-    'Check config.json, or download the model again.',
+    'Correct config.json, or take the one of the model’s publisher.',
   );
 }

@@ -11,6 +11,7 @@ import {
   type ConfigKeys,
   type FamilyRules,
 } from './family.ts';
+import { hasOwnHead } from '../model/outputHead.ts';
 import { families } from './registry.ts';
 import { readRope } from './ropeConfig.ts';
 import { refuseByName } from './unsupportedModels.ts';
@@ -56,7 +57,7 @@ export function readDecoderConfig(folder: string): DecoderConfig {
     attentionSoftcap: rules.attentionSoftcap,
     logitScale: rules.logitScale,
     finalSoftcap: rules.finalSoftcap,
-    tieEmbeddings: keys.tie_word_embeddings ?? rules.tieEmbeddings,
+    tieEmbeddings: (keys.tie_word_embeddings ?? rules.tieEmbeddings) && !hasOwnHead(folder),
     queryKeyValueBias: rules.queryKeyValueBias,
     outputBias: rules.outputBias,
     mlpBias: rules.mlpBias,

@@ -47,8 +47,7 @@ export function refuseByName(raw: Readonly<Record<string, unknown>>): void {
     throw new StudioError('model_unsupported', message, what);
   };
   refuseArchitecture(raw, refuse);
-  const quantized = ['quantization_config', 'compression_config'].find((key) => raw[key]);
-  if (quantized) refuse(`The weights are quantized (${quantized} in config.json).`);
+  refuseQuantized(raw, refuse);
   if (raw['vision_config'] || raw['audio_config']) refuse('The model has parts for images or sound.');
   const experts = raw['num_local_experts'] ?? raw['num_experts'];
   if (typeof experts === 'number' && experts > 1)
@@ -61,6 +60,21 @@ export function refuseByName(raw: Readonly<Record<string, unknown>>): void {
     );
 }
 
+/** Each method has its key; MLX writes `quantization`. */
+function refuseQuantized(
+  raw: Readonly<Record<string, unknown>>,
+  refuse: (message: string, remedy?: string) => void,
+): void {
+  const key = ['quantization_config', 'compression_config', 'quantization'].find((name) => raw[name]);
+  if (key === undefined) return;
+  const method = (raw[key] as Record<string, unknown>)['quant_method'];
+  const by = typeof method === 'string' ? ` by ${method}` : key === 'quantization' ? ' by MLX' : '';
+  refuse(
+    `The weights are quantized${by} (${key} in config.json).`,
+    'Choose the unquantized model that it was made from; training can hold that in 8 bits (--load-in-8bit).',
+  );
+}
+
 function refuseArchitecture(
   raw: Readonly<Record<string, unknown>>,
   refuse: (message: string, remedy?: string) => void,
@@ -68,6 +82,14 @@ function refuseArchitecture(
   const type = raw['model_type'];
   if (typeof type === 'string' && Object.hasOwn(families, type)) return;
   if (type == null || type === '') {
+    const inner = Object.keys(raw).find(
+      (key) => (raw[key] as Record<string, unknown> | null)?.['model_type'] !== undefined,
+    );
+    if (inner !== undefined)
+      refuse(
+        `config.json holds its configuration one level down, as ${JSON.stringify(inner)}.`,
+        `Write what stands under ${JSON.stringify(inner)} as the whole of config.json.`,
+      );
     const classes = raw['architectures'];
     const named =
       Array.isArray(classes) && typeof classes[0] === 'string' ? `, only the class ${classes[0]}` : '';

@@ -1,20 +1,25 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { StudioError, type ErrorCode } from '../../contract/errors.ts';
-import { decodeText, EncodingError } from '../../contract/textEncoding.ts';
+import { foreignFile } from './foreignFile.ts';
 
 /** Reads a JSON object from a file of at most `maxBytes`. @throws StudioError with `code` where it is none */
 export function readJsonObject(path: string, maxBytes: number, code: ErrorCode): Record<string, unknown> {
-  const fail = (what: string) =>
-    new StudioError(code, `${basename(path)} ${what}.`, `Check ${path}, or copy or download it again.`);
+  const fail = (what: string) => {
+    const foreign = foreignFile(path);
+    return new StudioError(
+      code,
+      `${basename(path)} ${foreign?.what ?? what}.`,
+      foreign?.remedy ?? `Correct ${path}, or take the file from where the others of its folder come from.`,
+    );
+  };
   const stats = statSync(path, { throwIfNoEntry: false });
   if (!stats?.isFile()) throw fail('does not exist');
   if (stats.size > maxBytes) throw fail(`has ${stats.size} bytes; at most ${maxBytes} are read`);
   let value: unknown;
   try {
-    value = JSON.parse(decodeText(readFileSync(path)));
+    value = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
   } catch (error) {
-    if (error instanceof EncodingError) throw fail(error.message);
     throw fail(`is not JSON (${error instanceof Error ? error.message : String(error)})`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw fail('is not a JSON object');

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { StudioError, type ErrorCode } from '../../contract/errors.ts';
+import { foreignFile } from './foreignFile.ts';
 import { bytesPerCall, writeFileAtomic } from './atomicFile.ts';
 
 /** Bytes per element of every dtype we read. */
@@ -88,8 +89,14 @@ function readHeader(
   path: string,
   code: ErrorCode,
 ): { tensors: Map<string, TensorInfo>; metadata: Record<string, string> } {
-  const damaged = (what: string): StudioError =>
-    new StudioError(code, `${basename(path)} is damaged: ${what}.`, 'Copy or download the file again.');
+  const damaged = (what: string): StudioError => {
+    const foreign = foreignFile(path);
+    return new StudioError(
+      code,
+      `${basename(path)} ${foreign?.what ?? `is damaged: ${what}`}.`,
+      foreign?.remedy ?? 'Copy or download the file again.',
+    );
+  };
   const fileBytes = fstatSync(fd).size;
   if (fileBytes < 8) throw damaged(`${fileBytes} bytes are too few for a safetensors file`);
   const lengthField = Buffer.alloc(8);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model, ModelIdentity } from '../../contract/entities.ts';
-import { shardNames } from './weightFolder.ts';
+import { weightFiles } from './weightFolder.ts';
 
 /** Keys of config.json and generation_config.json that change nothing. */
 const idleKeys = ['_name_or_path', 'transformers_version', 'use_cache', '_from_model_config'];
@@ -98,9 +98,9 @@ const partNames: Readonly<Record<keyof ModelIdentity, string>> = {
   generation: 'generation_config.json',
 };
 
-/** Changes when a weight file is written anew: their names, sizes and times. @throws StudioError as shardNames does */
+/** Changes when a weight file is written anew: their names, sizes and times. @throws StudioError as weightFiles does */
 export function weightStamp(folder: string): string {
-  return hashOf(stampOf(folder, shardNames(folder)));
+  return hashOf(stampOf(folder, weightFiles(folder).shards));
 }
 
 /** Changes when one of the files is written anew, appears or goes. */

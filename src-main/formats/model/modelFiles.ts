@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { shardNames, weightIndexName } from './weightFolder.ts';
+import { weightFiles } from './weightFolder.ts';
 
 /** Files beside weights and config.json that a model needs in use. */
 const companionNames = new Set([
@@ -35,10 +35,11 @@ export function isTerms(name: string): boolean {
  * @throws StudioError where it has no weights
  */
 export function modelFileNames(folder: string): string[] {
+  const { index, shards } = weightFiles(folder);
   const beside = readdirSync(folder).filter(
     (name) =>
-      (name === 'config.json' || name === weightIndexName || name === cardName || isCompanion(name)) &&
+      ([index, 'config.json', cardName].includes(name) || isCompanion(name)) &&
       statSync(join(folder, name), { throwIfNoEntry: false })?.isFile(),
   );
-  return [...beside, ...shardNames(folder)].sort();
+  return [...beside, ...shards].sort();
 }

@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
+import { foreignFile } from '../files/foreignFile.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
 import { SafetensorsFile, type TensorInfo } from '../files/safetensors.ts';
 import { sha256Of } from '../files/sha256.ts';
@@ -8,23 +9,29 @@ import { sha256Of } from '../files/sha256.ts';
 export const weightIndexName = 'model.safetensors.index.json';
 export const singleWeightName = 'model.safetensors';
 
-/** The safetensors weights of a Hugging Face folder, one file or shards, read tensor by tensor. */
+/**
+ * The safetensors weights of a Hugging Face folder, one file or shards, read tensor by tensor. Tensors have the names
+ * of a model with its output layer (`model.embed_tokens.weight`), also where they were stored without `model.` or with
+ * it twice, which transformers reads as well.
+ */
 export class WeightFolder {
   readonly folder: string;
   readonly #shards: SafetensorsFile[];
-  readonly #byName = new Map<string, SafetensorsFile>();
+  readonly #byName = new Map<string, { shard: SafetensorsFile; stored: string }>();
 
   /** @throws StudioError model_invalid: no weights, a missing, truncated or contradictory shard */
   constructor(folder: string) {
     this.folder = folder;
     this.#shards = [];
     try {
-      for (const name of shardNames(folder)) this.#shards.push(openShard(folder, name));
+      for (const name of weightFiles(folder).shards) this.#shards.push(openShard(folder, name));
+      const rename = renaming(this.#shards.flatMap(({ tensors }) => [...tensors.keys()]));
       for (const shard of this.#shards)
-        for (const name of shard.tensors.keys()) {
+        for (const stored of shard.tensors.keys()) {
+          const name = rename(stored);
           if (this.#byName.has(name))
             throw invalid(`Tensor ${name} is stored twice, the second time in ${basename(shard.path)}.`);
-          this.#byName.set(name, shard);
+          this.#byName.set(name, { shard, stored });
         }
     } catch (error) {
       this.close();
@@ -43,20 +50,25 @@ export class WeightFolder {
 
   /** Null where the tensor does not exist. */
   info(name: string): TensorInfo | null {
-    return this.#byName.get(name)?.tensors.get(name) ?? null;
+    const place = this.#byName.get(name);
+    return place?.shard.tensors.get(place.stored) ?? null;
   }
 
   read(name: string): Uint8Array {
-    const shard = this.#byName.get(name);
-    if (!shard) throw invalid(`The model has no tensor ${name}.`);
-    return shard.read(name);
+    const { shard, stored } = this.#placeOf(name);
+    return shard.read(stored);
   }
 
   /** Bytes begin..end of a tensor. */
   readRange(name: string, begin: number, end: number): Uint8Array {
-    const shard = this.#byName.get(name);
-    if (!shard) throw invalid(`The model has no tensor ${name}.`);
-    return shard.readRange(name, begin, end);
+    const { shard, stored } = this.#placeOf(name);
+    return shard.readRange(stored, begin, end);
+  }
+
+  #placeOf(name: string): { shard: SafetensorsFile; stored: string } {
+    const place = this.#byName.get(name);
+    if (!place) throw invalid(`The model has no tensor ${name}.`);
+    return place;
   }
 
   /** Paths of the weight files, in the order of their names. */
@@ -75,29 +87,67 @@ export class WeightFolder {
 }
 
 function invalid(message: string): StudioError {
-  return new StudioError('model_invalid', message, 'Download or copy the model folder again.');
+  return new StudioError(
+    'model_invalid',
+    message,
+    'Copy the missing files into the folder; "hf download REPOSITORY" completes a download.',
+  );
 }
 
-/** Names of a folder's weight files, sorted. @throws StudioError not_found, model_invalid */
-export function shardNames(folder: string): string[] {
+/** From the stored names to those of a model with its output layer. */
+function renaming(names: readonly string[]): (name: string) => string {
+  const all = new Set(names);
+  if (all.has('model.embed_tokens.weight')) return (name) => name;
+  if (all.has('embed_tokens.weight')) return (name) => (name.startsWith('lm_head.') ? name : `model.${name}`);
+  if (all.has('model.model.embed_tokens.weight')) return (name) => name.replace(/^model\./, '');
+  return (name) => name;
+}
+
+export interface WeightFiles {
+  /** The file that names the shards; null: one complete file. */
+  index: string | null;
+  /** Sorted. */
+  shards: string[];
+}
+
+/**
+ * A folder's weight files, as transformers chooses them: a complete file goes before an index, which may have been left
+ * by earlier weights; what `transformers_weights` of config.json names goes before both.
+ * @throws StudioError not_found, model_invalid
+ */
+export function weightFiles(folder: string): WeightFiles {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new StudioError(
       'not_found',
       `There is no folder ${folder}.`,
       'Choose the folder that holds config.json and the weights.',
     );
-  if (!existsSync(join(folder, weightIndexName))) {
-    if (existsSync(join(folder, singleWeightName))) return [singleWeightName];
+  const names = [namedWeights(folder), singleWeightName, weightIndexName].filter((name) => name !== null);
+  const isLink = (name: string) => lstatSync(join(folder, name), { throwIfNoEntry: false })?.isSymbolicLink();
+  // A link that leads nowhere counts where there is nothing else: it is to be said.
+  const name = names.find((file) => existsSync(join(folder, file))) ?? names.find(isLink);
+  if (name === undefined)
     throw new StudioError(
       'model_invalid',
       `${folder} has neither ${singleWeightName} nor ${weightIndexName}.`,
       'Choose a model in safetensors format; pickled .bin weights are never read.',
     );
-  }
-  const index = readJsonObject(join(folder, weightIndexName), 64 * 1024 * 1024, 'model_invalid');
-  const map = index['weight_map'];
-  if (typeof map !== 'object' || map === null) throw invalid(`${weightIndexName} has no weight_map.`);
-  return indexedShards(map);
+  if (!name.endsWith('.index.json')) return { index: null, shards: [checkShardName(name)] };
+  const map = readJsonObject(join(folder, name), 64 * 1024 * 1024, 'model_invalid')['weight_map'];
+  if (typeof map !== 'object' || map === null)
+    throw new StudioError(
+      'model_invalid',
+      `${name} has no weight_map.`,
+      `Take the ${name} of these weights.`,
+    );
+  return { index: name, shards: indexedShards(map) };
+}
+
+function namedWeights(folder: string): string | null {
+  if (!existsSync(join(folder, 'config.json'))) return null;
+  const config = readJsonObject(join(folder, 'config.json'), 10 * 1024 * 1024, 'model_invalid');
+  const named = config['transformers_weights'];
+  return typeof named === 'string' && basename(named) === named ? named : null;
 }
 
 /**
@@ -120,6 +170,8 @@ function openShard(folder: string, name: string): SafetensorsFile {
   const path = join(folder, name);
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (!stats) throw invalid(`The shard ${name} is missing in ${folder}.`);
+  const foreign = foreignFile(path);
+  if (foreign) throw new StudioError('model_invalid', `${name} ${foreign.what}.`, foreign.remedy);
   // The Hugging Face cache links each file to a blob: a link is fine as long as it ends at a file.
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) throw invalid(`${path} is not a file.`);
   return new SafetensorsFile(path, 'model_invalid');

@@ -12,7 +12,7 @@ import { datasets } from '../../store/library.ts';
 import { insertExport, listExports } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
-import { cacheOrigin } from '../models/modelImport.ts';
+import { cacheOrigin } from '../models/findModelFolder.ts';
 import type { ModelService } from '../models/models.ts';
 import { checkBase } from '../runs/checkpoints.ts';
 import type { RunService } from '../runs/runs.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { baseParameters } from '../../shape/modelShape.ts';
 import type { Model } from '../../contract/entities.ts';
@@ -12,8 +12,9 @@ import { checkWeights } from '../../formats/model/decoderWeights.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { changedParts } from '../../formats/model/identity.ts';
 import { modelFileNames } from '../../formats/model/modelFiles.ts';
+import { FiniteCheck } from '../../formats/model/finiteWeights.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
-import { typedPath } from '../homePaths.ts';
+import { SafetensorsFile } from '../../formats/files/safetensors.ts';
 import { checkFreeSpace, partsOfFile, writeAll } from '../machine/disk.ts';
 import type { ModelCard } from '../../contract/modelLibrary.ts';
 import { readChatTemplate } from '../../formats/model/chatTemplate.ts';
@@ -47,9 +48,10 @@ export interface LongWork {
  * @throws StudioError model_invalid, model_unsupported, not_found
  */
 export function readModel(folder: string): ModelFacts & { weightPaths: string[]; config: DecoderConfig } {
+  // First, since it says what weights of a kind that cannot be read are.
+  const config = readDecoderConfig(folder);
   const weights = new WeightFolder(folder);
   try {
-    const config = readDecoderConfig(folder);
     checkWeights(config, weights);
     return {
       config,
@@ -102,18 +104,32 @@ export function isSameModel(known: Described, described: Described): boolean {
 
 /**
  * SHA-256 over the files' bytes, one after another: the same as `WeightFolder.contentHash`, without holding up the
- * core.
+ * core. In the same pass values that are no finite numbers are looked for. In an embedding that is not the output layer
+ * as well, they spoil only the texts that have its token: training sets these aside.
+ * @throws StudioError model_invalid: names the first tensor with NaN or infinity
  */
-export async function hashFiles(paths: readonly string[], { onBytes, signal }: LongWork): Promise<string> {
+export async function hashWeights(paths: readonly string[], { onBytes, signal }: LongWork): Promise<string> {
   const hash = createHash('sha256');
   const total = paths.reduce((sum, path) => sum + statSync(path).size, 0);
+  const spared = new Set(paths.some(hasHead) ? ['model.embed_tokens.weight'] : []);
   let done = 0;
-  for (const path of paths)
+  for (const path of paths) {
+    const check = new FiniteCheck(path, spared);
+    let at = 0;
     for await (const part of partsOfFile(path, signal, 'Adding the model')) {
       hash.update(part);
+      check.read(part, at);
+      at += part.length;
       onBytes((done += part.length), total);
     }
+  }
   return hash.digest('hex');
+}
+
+function hasHead(path: string): boolean {
+  const file = new SafetensorsFile(path, 'model_invalid');
+  file.close();
+  return file.tensors.has('lm_head.weight');
 }
 
 /**
@@ -151,68 +167,6 @@ export async function copyModel(
     rmSync(temporary, { recursive: true, force: true });
     throw error;
   }
-}
-
-/** The repository and commit that a snapshot of the Hugging Face cache belongs to; null elsewhere. */
-export function cacheOrigin(folder: string): { repository: string; commit: string } | null {
-  const [commit, snapshots, repository] = [
-    basename(folder),
-    basename(dirname(folder)),
-    basename(dirname(dirname(folder))),
-  ];
-  if (snapshots !== 'snapshots' || !repository.startsWith('models--')) return null;
-  return { repository: repository.slice('models--'.length).replaceAll('--', '/'), commit };
-}
-
-/**
- * The model folder that a person means: the folder itself, or of a repository of the Hugging Face cache its main
- * snapshot.
- * @throws StudioError not_found, or model_invalid with what lies there instead of a model
- */
-export function findModelFolder(given: string): string {
-  const folder = typedPath(given);
-  const stats = statSync(folder, { throwIfNoEntry: false });
-  if (!stats)
-    throw new StudioError(
-      'not_found',
-      `There is no folder ${folder}.`,
-      'Check the path; it must lie on the machine that the studio runs on.',
-    );
-  if (!stats.isDirectory())
-    throw new StudioError(
-      'model_invalid',
-      `${folder} is a file, not a model folder.`,
-      folder.endsWith('.gguf')
-        ? 'GGUF files cannot be trained: choose the folder of the same model in safetensors format.'
-        : 'Choose the folder that holds config.json, the *.safetensors files and tokenizer.json.',
-    );
-  if (existsSync(join(folder, 'config.json'))) return folder;
-  const main = mainSnapshot(folder);
-  if (main) return main;
-  const names = readdirSync(folder);
-  const inner = names.filter((name) => existsSync(join(folder, name, 'config.json')));
-  const has =
-    names.length === 0
-      ? 'is empty'
-      : `has no config.json (it holds ${names.slice(0, 4).join(', ')}${names.length > 4 ? ', …' : ''})`;
-  throw new StudioError(
-    'model_invalid',
-    `${folder} holds no model: it ${has}. A model folder has config.json, model.safetensors (or shards with their index) and tokenizer.json.`,
-    inner.length > 0
-      ? `Choose a folder inside it: ${inner.slice(0, 3).join(', ')}${inner.length > 3 ? ' …' : '.'}`
-      : names.some((name) => name.endsWith('.gguf'))
-        ? 'GGUF files cannot be trained: choose the same model in safetensors format.'
-        : 'Choose the folder that the model was downloaded or saved to.',
-  );
-}
-
-function mainSnapshot(folder: string): string | null {
-  if (!basename(folder).startsWith('models--')) return null;
-  const ref = join(folder, 'refs', 'main');
-  if (!existsSync(ref)) return null;
-  const commit = readFileSync(ref, 'utf8').trim();
-  const snapshot = join(folder, 'snapshots', commit);
-  return /^[0-9a-f]{40}$/.test(commit) && existsSync(join(snapshot, 'config.json')) ? snapshot : null;
 }
 
 /** What a model's folder says of itself now. A folder that is damaged or gone gives a card that says so. */

@@ -25,15 +25,8 @@ import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 import { cancelled, filesIn, freeBytes, totalBytes } from '../machine/disk.ts';
 import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
 import { listModelCache } from './modelCache.ts';
-import {
-  cacheOrigin,
-  copyModel,
-  findModelFolder,
-  hashFiles,
-  isSameModel,
-  readModel,
-  readModelCard,
-} from './modelImport.ts';
+import { cacheOrigin, findModelFolder } from './findModelFolder.ts';
+import { copyModel, hashWeights, isSameModel, readModel, readModelCard } from './modelImport.ts';
 import type { HistogramAnswer, HistogramRequest } from './histogramWorker.ts';
 import { createTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 import { listAllRuns } from '../../store/runs.ts';
@@ -171,7 +164,7 @@ export function createModelService(context: ServiceContext): ModelService {
     const work = { signal, onBytes: byteProgress(context, task, 'Hashing the weights') };
     const hashed = async () => {
       try {
-        return await hashFiles(weightPaths, work);
+        return await hashWeights(weightPaths, work);
       } catch (error) {
         endProgress(context, task);
         throw error;
@@ -205,7 +198,7 @@ export function createModelService(context: ServiceContext): ModelService {
     const origin = cacheOrigin(folder);
     try {
       const stamp = weightStamp(folder);
-      const contentHash = await hashFiles(weightPaths, work('Hashing the weights'));
+      const contentHash = await hashWeights(weightPaths, work('Hashing the weights'));
       if (copy) await copyModel(folder, place, work('Copying the model'));
       checkName();
       const state = identified(place, contentHash, copy ? weightStamp(place) : stamp);
@@ -237,7 +230,7 @@ export function createModelService(context: ServiceContext): ModelService {
     async adopt({ id, folder, name, origin }, task, signal) {
       const { weightPaths, ...facts } = await check(folder);
       const onBytes = byteProgress(context, task, 'Checking the weights');
-      const contentHash = await hashFiles(weightPaths, { signal, onBytes });
+      const contentHash = await hashWeights(weightPaths, { signal, onBytes });
       const place = join(paths.models, id);
       if (folder !== place) {
         renameSync(folder, place);

@@ -15,7 +15,8 @@ import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
 import { modelFileNames } from '../../../src-main/formats/model/modelFiles.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
-import { findModelFolder, hashFiles } from '../../../src-main/services/models/modelImport.ts';
+import { findModelFolder } from '../../../src-main/services/models/findModelFolder.ts';
+import { hashWeights } from '../../../src-main/services/models/modelImport.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -25,7 +26,7 @@ const sharded = join(fixtures, 'tiny-llama-sharded');
 
 it('hashes shards as the engine does', async () => {
   const weights = new WeightFolder(sharded);
-  const hash = await hashFiles(weights.paths, { onBytes: () => {}, signal: neverAborted });
+  const hash = await hashWeights(weights.paths, { onBytes: () => {}, signal: neverAborted });
   expect(hash).toBe(weights.contentHash());
   weights.close();
 });
