@@ -75,7 +75,9 @@ function readLayers(
   headDim: number,
 ): Pick<DecoderConfig, 'ropes' | 'layerKinds' | 'contextLength'> {
   const contextLength = keys.max_position_embeddings ?? rules.contextLength;
-  const originalContext = keys.original_max_position_embeddings ?? rules.originalContext;
+  // transformers looks beside the rope's keys only where these are those of all layers.
+  const beside = rules.ropes.length === 1 ? keys.original_max_position_embeddings : null;
+  const originalContext = beside ?? rules.originalContext;
   const ropes = rules.ropes.map((rope) => readRope({ ...rope, headDim, contextLength, originalContext }));
   const layerKinds = layersThatSlide(keys, rules).map((slides, layer): LayerKind => {
     if (slides && rules.window === null)

@@ -13,14 +13,11 @@ function olmoRules(keys: ConfigKeys): FamilyRules {
 
 export const olmo2 = family({}, olmoRules);
 
-/** Three of four layers slide, and their rope is not scaled. */
-export const olmo3 = family({}, (keys) => {
-  const theta = keys.rope_theta ?? 500_000;
-  return {
-    ...olmoRules(keys),
-    readsLayerTypes: true,
-    window: keys.sliding_window === undefined ? 4096 : keys.sliding_window,
-    slides: (layer) => (layer + 1) % 4 !== 0,
-    ropes: pairOfRopes(keys, { whole: theta, sliding: theta }),
-  };
-});
+/** Three of four layers slide. Their rope is not scaled, and transformers gives them no rope_theta but their own. */
+export const olmo3 = family({}, (keys) => ({
+  ...olmoRules(keys),
+  readsLayerTypes: true,
+  window: keys.sliding_window === undefined ? 4096 : keys.sliding_window,
+  slides: (layer) => (layer + 1) % 4 !== 0,
+  ropes: pairOfRopes(keys, { whole: keys.rope_theta ?? 500_000, sliding: 500_000 }),
+}));

@@ -6,9 +6,9 @@ import { SafetensorsFile, type TensorInfo } from '../files/safetensors.ts';
  * bits: two values of the 16-bit types.
  */
 const exponents: Readonly<Record<string, { mask: number; carry: number; above: number }>> = {
-  F32: { mask: 0x7f800000, carry: 0x00800000, above: 0x80000000 },
-  BF16: { mask: 0x7f807f80, carry: 0x00800080, above: 0x80008000 },
-  F16: { mask: 0x7c007c00, carry: 0x04000400, above: 0x80008000 },
+  F32: { mask: 0x7f800000, carry: 0x00800000, above: 0x80000000 | 0 },
+  BF16: { mask: 0x7f807f80, carry: 0x00800080, above: 0x80008000 | 0 },
+  F16: { mask: 0x7c007c00, carry: 0x04000400, above: 0x80008000 | 0 },
 };
 
 const wordBytes = 4;
@@ -58,7 +58,7 @@ export class FiniteCheck {
       joined.set(this.#rest);
       joined.set(bytes, this.#rest.length);
     }
-    const at = firstNotFinite(new Uint32Array(joined.buffer, joined.byteOffset, words), tensor.dtype);
+    const at = firstNotFinite(new Int32Array(joined.buffer, joined.byteOffset, words), tensor.dtype);
     if (at !== null) throw this.#notFinite(tensor, begin + at);
     this.#rest = joined.slice(words * wordBytes, length);
   }
@@ -75,12 +75,12 @@ export class FiniteCheck {
   }
 }
 
-/** The byte at which the first value that is not finite begins, or null. */
-function firstNotFinite(words: Uint32Array, dtype: string): number | null {
+/** The byte at which the first value that is not finite begins, or null. In 32-bit integers: files have gigabytes. */
+function firstNotFinite(words: Int32Array, dtype: string): number | null {
   const { mask, carry, above } = exponents[dtype]!;
   for (let i = 0; i < words.length; i++) {
     const word = words[i]! & mask;
-    if (((word + carry) & above) === 0) continue;
+    if ((((word + carry) | 0) & above) === 0) continue;
     const isSecond = (((word & 0xffff) + (carry & 0xffff)) & 0x8000) === 0;
     return i * wordBytes + (isSecond ? 2 : 0);
   }

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 here = Path(__file__).parent
 fixtures = here.parent.parent / "fixtures"
@@ -180,6 +180,45 @@ def record_folders(work):
         yield {"what": what, "fixture": fixture, "config": config, "change": change, "last": last_logits(where)}
 
 
+sizes = {
+    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 2,
+    "head_dim": 8, "vocab_size": 100, "max_position_embeddings": 4096, "pad_token_id": 0,
+}
+linear, yarn = {"rope_type": "linear", "factor": 2.0}, {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}
+bare_yarn = {"rope_type": "yarn", "factor": 4.0}
+each = {"full_attention": {**linear, "rope_theta": 300.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 200.0}}
+spellings = [
+    {"rope_theta": 5000.0, "rope_scaling": linear},
+    {"rope_theta": 5000.0, "rope_parameters": {"rope_theta": 7000.0, "rope_type": "default"}},
+    {"rope_theta": 5000.0, "rope_scaling": {**linear, "rope_theta": 9000.0}},
+    {"rope_scaling": linear, "rope_parameters": {**yarn, "rope_theta": 7000.0}},
+    {"rope_scaling": {"type": "linear", "rope_type": "dynamic", "factor": 2.0}},
+    {"rope_scaling": {}, "rope_parameters": {**yarn, "rope_theta": 7000.0}},
+    {"original_max_position_embeddings": 512, "rope_scaling": yarn},
+    {"original_max_position_embeddings": 512, "rope_scaling": bare_yarn},
+    {"rope_theta": 5000.0, "rope_parameters": each},
+    {"rope_theta": 5000.0, "rope_local_base_freq": 77.0, "rope_scaling": linear},
+]
+
+
+def record_spellings():
+    """The ropes that transformers makes of two spellings in one file; cases that it refuses are left out."""
+    for family in ["llama", "qwen3", "gemma3_text", "olmo3", "smollm3"]:
+        for keys in spellings:
+            if "full_attention" in keys.get("rope_parameters", {}) and family not in ("gemma3_text", "olmo3"):
+                continue
+            config = {"model_type": family, **sizes, **json.loads(json.dumps(keys))}
+            try:
+                # The model changes some of what its configuration has read.
+                made = AutoModelForCausalLM.from_config(AutoConfig.for_model(**json.loads(json.dumps(config))))
+                ropes = made.config.rope_parameters
+            except (KeyError, ValueError):
+                continue
+            pair = [ropes["full_attention"], ropes["sliding_attention"]] if "full_attention" in ropes else [ropes]
+            if all("original_max_position_embeddings" in rope for rope in pair if rope["rope_type"] == "yarn"):
+                yield {"config": config, "ropes": pair}
+
+
 with tempfile.TemporaryDirectory() as name:
     work = Path(name)
     real = Path(sys.argv[1]) if len(sys.argv) > 1 else None
@@ -191,7 +230,7 @@ with tempfile.TemporaryDirectory() as name:
             "ends": list(record_ends(work)),
             "borders": list(record_borders(work, real)),
         },
-        "folders": {"ids": ids, "cases": list(record_folders(work))},
+        "folders": {"ids": ids, "cases": list(record_folders(work)), "ropes": list(record_spellings())},
     }
 for name, values in recorded.items():
     (here / "recorded" / f"{name}.json").write_text(json.dumps(values, ensure_ascii=False) + "\n")

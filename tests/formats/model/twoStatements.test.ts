@@ -56,6 +56,27 @@ describe('weights as transformers 5 reads them (recorded)', () => {
   });
 });
 
+describe('ropes in two spellings, as transformers 5 reads them (recorded)', () => {
+  it.each(recorded.ropes)('%j', ({ config, ropes }) => {
+    const found = readDecoderConfig(patchedFolder('tiny-llama', { 'config.json': config })).ropes;
+    const stated = ropes.map((rope: Record<string, unknown>) => ({
+      theta: rope['rope_theta'],
+      scaling:
+        rope['rope_type'] === 'default'
+          ? null
+          : {
+              type: rope['rope_type'],
+              factor: rope['factor'],
+              ...(rope['rope_type'] === 'yarn' && {
+                originalContext: rope['original_max_position_embeddings'],
+              }),
+            },
+    }));
+    expect(found).toMatchObject(stated);
+    expect(found).toHaveLength(stated.length);
+  });
+});
+
 it('an index beside a complete file is no part of the model, whether its shards are there or not', () => {
   const folder = patchedFolder('tiny-llama-sharded', {});
   writeWeights(folder, (tensors) => tensors);
