@@ -162,7 +162,7 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
   it('shows whole numbers in a narrow window, says what lies beyond, and keeps the filter on the way back', async () => {
     await page.setViewportSize({ width: 1024, height: 800 });
     const inSight = (name: string) =>
-      page.getByRole('columnheader', { name }).evaluate((head) => {
+      page.getByRole('columnheader', { name, exact: true }).evaluate((head) => {
         const edge = head.closest('.scroller')!.getBoundingClientRect().right;
         return head.getBoundingClientRect().right <= edge;
       });
