@@ -11,7 +11,7 @@ import {
   type ConfigKeys,
   type FamilyRules,
 } from './family.ts';
-import { hasOwnHead } from '../model/outputHead.ts';
+import { hasOwnHead } from '../model/weightFolder.ts';
 import { families } from './registry.ts';
 import { readRope } from './ropeConfig.ts';
 import { refuseByName } from './unsupportedModels.ts';
