@@ -170,10 +170,13 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
     expect(wrongCopies()).toEqual([]);
   });
 
-  it('says when its memory is full', async () => {
+  it.each([
+    ['another program holds it', '4', 2],
+    ['a step needs more', '150', 256],
+  ])('says when its memory is full: %s', async (_, megabytes, batch) => {
     const adapter = { method: 'full', rank: 1, alpha: 1 } as const;
     await expect(
-      train(models.wide, { adapter }, { FAKE_GPU_MEM_MB: '1700', FAKE_GPU_LIMIT_MB: '20' }),
+      train(models.narrow, { adapter, batch }, { FAKE_GPU_LIMIT_MB: megabytes }),
     ).rejects.toMatchObject({
       code: 'out_of_memory',
       message: expect.stringMatching(/^The GPU's memory is full/) as string,

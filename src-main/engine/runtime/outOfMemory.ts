@@ -2,7 +2,7 @@ import { StudioError } from '../../contract/errors.ts';
 
 /** How TensorFlow, XLA, the CUDA libraries, C++ and JavaScript say that memory is full. */
 const kinds =
-  /OOM when allocating|RESOURCE_?EXHAUSTED|out[ _]of[ _]memory|_STATUS_ALLOC_FAILED|bad_alloc|buffer allocation failed/i;
+  /OOM when allocating|failed to allocate|RESOURCE_?EXHAUSTED|out[ _]of[ _]memory|_STATUS_ALLOC_FAILED|bad_alloc|buffer allocation failed/i;
 
 export function saysOutOfMemory(text: string): boolean {
   return kinds.test(text);
@@ -30,7 +30,7 @@ export function asOutOfMemory(error: unknown): StudioError | null {
       : shape.split(',').reduce((size, n) => size * Number(n || 1), elementBytes[type] ?? 4);
   const amount = bytes > 0 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : 'memory';
   const purpose = shape === undefined ? '' : ` for a tensor [${shape.replaceAll(',', ', ')}]`;
-  const isOnGpu = /GPU|CUDA|CUBLAS/.test(text);
+  const isOnGpu = /GPU|CUDA|CUBLAS|for device \d/.test(text);
   const place = isOnGpu ? "The GPU's memory" : 'Memory';
   return new StudioError(
     'out_of_memory',

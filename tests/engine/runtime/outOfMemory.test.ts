@@ -17,6 +17,8 @@ it.each([
   ],
   ['failed to allocate 2.0KiB: CUDA_ERROR_OUT_OF_MEMORY: out of memory', /^The GPU's memory is full/],
   ['INTERNAL: failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED', /^The GPU's memory is full/],
+  // Another program holds the card: not even the first buffer is had.
+  ['FAILED_PRECONDITION: Failed to allocate scratch buffer for device 0', /^The GPU's memory is full/],
   ['std::bad_alloc', /^Memory is full/],
   ['Array buffer allocation failed', /^Memory is full/],
 ])('%s is no defect of the studio', (message, said) => {
