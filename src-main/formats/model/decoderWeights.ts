@@ -135,7 +135,7 @@ function lacking(
       'Set tie_word_embeddings to true in config.json if the model shares them, or take weights with the output layer.',
     );
   const layers = weights.names.flatMap((other) => /^model\.layers\.(\d+)\./.exec(other)?.[1] ?? []);
-  const stored = 1 + Math.max(-1, ...new Set(layers.map(Number)));
+  const stored = layers.reduce((most, layer) => Math.max(most, 1 + Number(layer)), 0);
   if (stored < config.layers && name.startsWith(`model.layers.${stored}.`))
     return invalid(
       `config.json says num_hidden_layers ${config.layers}; the weights have ${stored} layers.`,
