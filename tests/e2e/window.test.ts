@@ -63,6 +63,7 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
       'pathOfFile',
       'restartCore',
       'send',
+      'showFolder',
     ]);
   });
 
@@ -97,7 +98,7 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
 
   it('shows a folder in the system’s own view, for our page alone and by a whole path', async () => {
     await electron.inShell(
-      `globalThis.shown = []; electron.shell.showItemInFolder = (path) => shown.push(path)`,
+      `(globalThis.shown = [], electron.shell.showItemInFolder = (path) => shown.push(path), true)`,
     );
     await electron.page.evaluate(`studioShell.showFolder('relative'); studioShell.showFolder('/tmp')`);
     await expect.poll(() => electron.inShell(`globalThis.shown.join()`)).toBe('/tmp');

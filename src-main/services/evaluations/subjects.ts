@@ -6,7 +6,6 @@ import { StudioError } from '../../contract/errors.ts';
 import type { Precision } from '../../contract/training.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
 import { openAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
-import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { checkpointModels, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { createIdentityReader, identityOf, weightStamp } from '../../formats/model/identity.ts';
 import { findRun } from '../../store/runs.ts';

@@ -40,7 +40,8 @@ function describe(line) {
   const major = Number(capability.split('.')[0]);
   const card = `${name} (compute capability ${capability}, driver ${driver})`;
   const unusable = (why, remedy = null) => ({ name, usable: false, reason: `${card} ${why}`, remedy });
-  if (!(major >= Math.min(...oldestDrivers.keys()))) return unusable('is too old for the TensorFlow wheels');
+  if (![...oldestDrivers.keys()].some((known) => major >= known))
+    return unusable('is too old for the TensorFlow wheels');
   const oldest = oldestDrivers.get(major);
   if (!oldest) return unusable('is newer than the TensorFlow wheels support');
   if (isOlder(driver, oldest))

@@ -65,7 +65,8 @@ const cellPadding = 26;
 
 /** Pixels that the numbers of a column need: a number that is cut is another number. */
 export function numberWidth(texts: readonly string[]): number {
-  return Math.ceil(Math.max(0, ...texts.map(({ length }) => length)) * digitWidth + cellPadding);
+  const longest = texts.reduce((most, { length }) => Math.max(most, length), 0);
+  return Math.ceil(longest * digitWidth + cellPadding);
 }
 
 export function cellText<T>(column: Column<T>, row: T): string {
