@@ -124,8 +124,13 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     await page.getByRole('button', { name: 'Branch…' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByRole('radio', { name: /step 40/ }).waitFor();
-    await expect.poll(() => dialog.getByRole('button', { name: 'Queue the branch' }).isDisabled()).toBe(true);
+    const queueIt = dialog.getByRole('button', { name: 'Queue the branch' });
+    // It opens with values that work: from the end of a run for as long again.
+    await dialog.getByText('40 more').waitFor();
+    await expect.poll(() => queueIt.isEnabled()).toBe(true);
+    await dialog.getByLabel('Last step').fill('40');
     await dialog.getByText('Above 40').waitFor();
+    expect(await queueIt.isDisabled()).toBe(true);
     await dialog.getByLabel('Last step').fill('55');
     await dialog.getByText('15 more').waitFor();
     await dialog.getByLabel('Learning rate').fill('0.001');

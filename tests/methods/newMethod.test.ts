@@ -186,7 +186,7 @@ it('is refused a base in 8 bits where it reads the whole of W, and is not offere
   const wanting = (method: 'lora' | 'moelora') =>
     trainConfigSchema.parse({ adapter: { method, rank: 1, alpha: 1 }, loadIn8bit: true });
   expect(() => checkOptions(wanting('moelora'))).toThrow(
-    'It looks at every weight: its weights cannot be kept in 8 bits (loadIn8bit).',
+    'It looks at every weight: its weights cannot be kept in 8 bits.',
   );
   expect(() => checkOptions(wanting('lora'))).not.toThrow();
 });
