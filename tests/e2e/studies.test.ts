@@ -107,7 +107,7 @@ describe.skipIf(!chromiumPath)(`studies in a browser${chromiumNote}`, () => {
     await page.getByRole('heading', { level: 1, name: 'pair' }).waitFor();
     // Not by "4 of 4": each run has four steps, too, and says so.
     await expect.poll(() => page.getByRole('row', { name: /done/ }).count(), { timeout: 90_000 }).toBe(4);
-    await page.getByRole('rowheader', { name: /lora r\d+ less idlora r\d+/ }).waitFor();
+    await page.getByRole('rowheader', { name: /LoRA r\d+ less ID-LoRA r\d+/ }).waitFor();
     await expect.poll(() => seriousProblems(page)).toEqual([]);
     await takePicture(page, 'study-1360-dark');
     await page.setViewportSize({ width: 360, height: 900 });

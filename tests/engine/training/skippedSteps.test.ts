@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
@@ -77,7 +77,7 @@ describe.each<[string, Partial<TrainConfigInput>]>([
 it("a skipped step does not count in Adam's bias correction: without the row, in the same order, all is equal", async () => {
   const config = { ...lora, adapter: { ...lora.adapter, dropout: 0 }, batch: 5, maxSteps: 3 };
   const good = rowsWithSpoilt(5, []);
-  const exact = await trainTiny({ config, folder: temporaryFolder(), rows: good });
+  const exact = await trainTiny({ config, folder: temporaryFolder(), modelFolder, rows: good });
   // A first step that is skipped and then the same three: the batch is all rows, whatever their order.
   const folder = temporaryFolder();
   const skippedFirst = await trainTiny({
@@ -88,6 +88,12 @@ it("a skipped step does not count in Adam's bias correction: without the row, in
   });
   expect(skippedFirst.result).toMatchObject({ step: 1, skippedSteps: 1, lastLoss: null });
   expect(stateOf(skippedFirst.result.checkpoint!)).toMatchObject({ lastLoss: null, skippedInARow: 1 });
+  // Other rows are refused: the checkpoint is made one of the rows that it goes on with.
+  const { fingerprint, rowsSha256 } = stateOf(exact.result.checkpoint!);
+  writeFileSync(
+    join(skippedFirst.result.checkpoint!, 'state.json'),
+    JSON.stringify({ ...stateOf(skippedFirst.result.checkpoint!), fingerprint, rowsSha256 }),
+  );
   const resumed = await trainTiny({
     config: { ...config, maxSteps: 4 },
     folder,

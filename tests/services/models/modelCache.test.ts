@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -93,7 +93,7 @@ describe('the Hugging Face cache', () => {
     symlinkSync('config.json', join(round, 'config.json'));
     const notSafe = join(temporaryFolder(), 'pickle');
     mkdirSync(notSafe);
-    writeFileSync(join(notSafe, 'config.json'), '{"model_type":"llama"}');
+    cpSync(join(tinyLlama, 'config.json'), join(notSafe, 'config.json'));
     writeFileSync(join(notSafe, 'pytorch_model.bin'), 'x');
     addToCache(folder, 'pickled/model', notSafe);
 
