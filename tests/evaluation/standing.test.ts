@@ -45,8 +45,8 @@ describe('the standing of a project', () => {
       scored('large', 0.9, { createdAt: '2026-01-04', base: 'before its config.json changed' }),
     ];
     expect(subjects(entries, anything, trainable)).toEqual(['small', 'large']);
-    // The newer group stands behind it: the base model could still join its adapter.
-    expect(standings(entries, anything, trainable).map((group) => group.length)).toEqual([2, 1]);
+    // The newer groups stand behind it: the base model could still join their adapters.
+    expect(standings(entries, anything, trainable).map((group) => group.length)).toEqual([2, 1, 1]);
   });
 
   it('takes the newest score of a subject, and the benchmark that the question names', () => {

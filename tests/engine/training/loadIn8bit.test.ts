@@ -119,6 +119,6 @@ describe('a base in 8 bits', () => {
 
   it.each(['full', 'dora'] as const)('%s is refused by name', async (method) => {
     const config = { adapter: { method, rank: 4, alpha: 8 }, maxSteps: 1, loadIn8bit: true };
-    await expect(losses(config)).rejects.toThrow(/loadIn8bit/);
+    await expect(losses(config)).rejects.toMatchObject({ code: 'config_invalid', option: ['loadIn8bit'] });
   });
 });
