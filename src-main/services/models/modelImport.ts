@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { baseParameters } from '../../shape/modelShape.ts';
 import type { Model } from '../../contract/entities.ts';
+import { toPlainError } from '../../contract/errors.ts';
 import { syncFolder } from '../../formats/files/atomicFile.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { checkWeights } from '../../formats/model/decoderWeights.ts';
