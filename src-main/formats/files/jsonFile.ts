@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { StudioError, type ErrorCode } from '../../contract/errors.ts';
+import { decodeText, EncodingError } from '../../contract/textEncoding.ts';
 import { foreignFile } from './foreignFile.ts';
 
 /** Reads a JSON object from a file of at most `maxBytes`. @throws StudioError with `code` where it is none */
@@ -18,8 +19,9 @@ export function readJsonObject(path: string, maxBytes: number, code: ErrorCode):
   if (stats.size > maxBytes) throw fail(`has ${stats.size} bytes; at most ${maxBytes} are read`);
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
+    value = JSON.parse(decodeText(readFileSync(path)));
   } catch (error) {
+    if (error instanceof EncodingError) throw fail(error.message);
     throw fail(`is not JSON (${error instanceof Error ? error.message : String(error)})`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw fail('is not a JSON object');
