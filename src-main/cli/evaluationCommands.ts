@@ -4,7 +4,7 @@ import {
   type BenchmarkName,
   type Comparison,
   type Evaluation,
-} from '../contract/entities.ts';
+} from '../contract/results.ts';
 import { procedures } from '../contract/procedures.ts';
 import { leakWarning } from '../statistics/scores.ts';
 import {

@@ -1,4 +1,4 @@
-import { exportFormats } from '../contract/entities.ts';
+import { exportFormats } from '../contract/results.ts';
 import { certificateLines, exitSentence } from '../options/exits.ts';
 import { procedures } from '../contract/procedures.ts';
 import { check, list, number, parseCommand, requiredText, text, usageError } from './arguments.ts';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { evaluationSchema, queueSchema, runSchema } from './entities.ts';
+import { queueSchema, runSchema } from './entities.ts';
+import { evaluationSchema } from './results.ts';
 import { evalMetricSchema, logLineSchema, sampleSchema, stepMetricSchema } from './runRecords.ts';
 
 /** What the core tells everybody who listens, in one ordered stream. */

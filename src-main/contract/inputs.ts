@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { benchmarkNameSchema } from './entities.ts';
+import { benchmarkNameSchema } from './results.ts';
 import { precisionSchema } from './training.ts';
 
 /** Task of the input, for adapters that tell tasks apart; absent: 0. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { benchmarkNameSchema } from './entities.ts';
+import { benchmarkNameSchema } from './results.ts';
 
 /** What two subjects scored on the same items: how far a difference between others is likely to scatter. */
 export const itemScatterSchema = z.object({

@@ -1,5 +1,6 @@
 import type { PlainError } from '../contract/errors.ts';
-import type { BestEvaluation, DataContract, ExportFormat, PeftCheck } from '../contract/entities.ts';
+import type { BestEvaluation, DataContract } from '../contract/entities.ts';
+import type { ExportFormat, PeftCheck } from '../contract/results.ts';
 import type { EvalMetric, RouterLayout, RouterRecord, Sample, StepMetric } from '../contract/runRecords.ts';
 import type { AdapterConfig, Method, Precision, TrainConfig } from '../contract/training.ts';
 import type { ModelShape } from '../shape/modelShape.ts';

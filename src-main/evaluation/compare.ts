@@ -1,4 +1,5 @@
-import type { BenchmarkName, Comparison, EvaluationItem, Run } from '../contract/entities.ts';
+import type { Run } from '../contract/entities.ts';
+import type { BenchmarkName, Comparison, EvaluationItem } from '../contract/results.ts';
 import type { ItemScatter } from '../contract/scatter.ts';
 import { StudioError } from '../contract/errors.ts';
 import { holm, mcNemarExact, pairedDifferenceInterval, wilcoxonSignedRank } from '../statistics/intervals.ts';

@@ -1,4 +1,5 @@
-import type { Evaluation, Project } from '../contract/entities.ts';
+import type { Project } from '../contract/entities.ts';
+import type { Evaluation } from '../contract/results.ts';
 
 /** Runs with their trainable parameters; null where they are not counted yet. */
 type TrainableOf = (runId: string) => number | null;

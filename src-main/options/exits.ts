@@ -1,4 +1,4 @@
-import type { ExportFormat, ExportRecord } from '../contract/entities.ts';
+import type { ExportFormat, ExportRecord } from '../contract/results.ts';
 import type { Method } from '../contract/training.ts';
 import { methodOf } from '../methods/registry.ts';
 

@@ -1,4 +1,4 @@
-import type { Evaluation, ScoreSums } from '../contract/entities.ts';
+import type { Evaluation, ScoreSums } from '../contract/results.ts';
 import { wilsonInterval, type Interval } from './intervals.ts';
 import { studentQuantile } from './student.ts';
 

@@ -6,7 +6,7 @@ import {
   type Evaluation,
   type EvaluationItem,
   type ExportRecord,
-} from '../contract/entities.ts';
+} from '../contract/results.ts';
 import type { ListSlice, SliceRequest } from '../contract/listSlices.ts';
 import { withInterval } from '../statistics/scores.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';

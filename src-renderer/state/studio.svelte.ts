@@ -1,6 +1,7 @@
 import { getContext, setContext } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
-import type { Dataset, Evaluation, Model, Project, Queue, Run } from '../../src-main/contract/entities.ts';
+import type { Dataset, Model, Project, Queue, Run } from '../../src-main/contract/entities.ts';
+import type { Evaluation } from '../../src-main/contract/results.ts';
 import type { ListPlace, ListSlice } from '../../src-main/contract/listSlices.ts';
 import type { DoctorReport } from '../../src-main/contract/machine.ts';
 import type { Download } from '../../src-main/contract/modelLibrary.ts';

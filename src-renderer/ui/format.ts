@@ -1,4 +1,4 @@
-import type { Comparison, Evaluation } from '../../src-main/contract/entities.ts';
+import type { Comparison, Evaluation } from '../../src-main/contract/results.ts';
 
 /** Numbers as people read them. Every function names its unit; exact values go into a title beside it. */
 

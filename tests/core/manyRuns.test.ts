@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Evaluation, Run } from '../../src-main/contract/entities.ts';
+import type { Run } from '../../src-main/contract/entities.ts';
+import type { Evaluation } from '../../src-main/contract/results.ts';
 import type { ListSlice } from '../../src-main/contract/listSlices.ts';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
 import { dispatch } from '../../src-main/core/dispatch.ts';

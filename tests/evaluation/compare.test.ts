@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { EvaluationItem, Run } from '../../src-main/contract/entities.ts';
+import type { Run } from '../../src-main/contract/entities.ts';
+import type { EvaluationItem } from '../../src-main/contract/results.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { compareSubjects, couldTell } from '../../src-main/evaluation/compare.ts';
 import { confounders, lossFigures } from '../../src-main/evaluation/confounders.ts';

@@ -1,4 +1,4 @@
-import type { Evaluation } from '../../src-main/contract/entities.ts';
+import type { Evaluation } from '../../src-main/contract/results.ts';
 
 /** An evaluation as the store keeps it: 10 items of GSM8K on one model. */
 export function sampleEvaluation(rest: Partial<Evaluation> = {}): Evaluation {

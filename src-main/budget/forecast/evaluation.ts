@@ -1,4 +1,4 @@
-import type { BenchmarkName } from '../../contract/entities.ts';
+import type { BenchmarkName } from '../../contract/results.ts';
 import type {
   Calibration,
   DeviceKind,

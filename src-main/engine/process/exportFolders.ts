@@ -1,4 +1,4 @@
-import type { PeftCheck } from '../../contract/entities.ts';
+import type { PeftCheck } from '../../contract/results.ts';
 import { writeModelFolder } from '../../formats/model/modelFolder.ts';
 import { adapterKey, openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { openPeftUpdate } from '../../formats/adapter/peftUpdate.ts';

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EvaluationItem, Example, ScoreSums } from '../../contract/entities.ts';
+import type { Example } from '../../contract/entities.ts';
+import type { EvaluationItem, ScoreSums } from '../../contract/results.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
 import { rowKey, type RowKey } from '../../data/rowKeys.ts';

@@ -1,12 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import type {
-  BenchmarkName,
-  Comparison,
-  Evaluation,
-  EvaluationItem,
-  ModelIdentity,
-} from '../../contract/entities.ts';
+import type { ModelIdentity } from '../../contract/entities.ts';
+import type { BenchmarkName, Comparison, Evaluation, EvaluationItem } from '../../contract/results.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';

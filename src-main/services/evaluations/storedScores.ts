@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Answer, Comparison, Evaluation } from '../../contract/entities.ts';
+import type { Answer, Comparison, Evaluation } from '../../contract/results.ts';
 import type { ItemScatter, Scatter, SeedScatter } from '../../contract/scatter.ts';
 import { compareSubjects, couldTell, itemScatter } from '../../evaluation/compare.ts';
 import { meeting, sameItems, standings } from '../../evaluation/standing.ts';

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Dataset, ExportRecord, Model } from '../../contract/entities.ts';
+import type { Dataset, Model } from '../../contract/entities.ts';
+import type { ExportRecord } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { readExamples } from '../../data/importDataset.ts';
 import type { ExportResult, ModelReference } from '../../engine/protocol.ts';

@@ -10,7 +10,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { ExportFormat } from '../../contract/entities.ts';
+import type { ExportFormat } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { checkFreeSpace } from '../machine/disk.ts';
 

@@ -1,4 +1,5 @@
-import type { Dataset, Evaluation, Model, Run } from '../../../src-main/contract/entities.ts';
+import type { Dataset, Model, Run } from '../../../src-main/contract/entities.ts';
+import type { Evaluation } from '../../../src-main/contract/results.ts';
 
 export interface NextStep {
   /** What it is to what happens now. */

@@ -1,4 +1,5 @@
-import type { Answer, Evaluation, Project, Run } from '../../../src-main/contract/entities.ts';
+import type { Project, Run } from '../../../src-main/contract/entities.ts';
+import type { Answer, Evaluation } from '../../../src-main/contract/results.ts';
 import { shortCount } from '../../ui/format.ts';
 
 /** The question as the project asks it, or as its limits put it. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { EvaluationItem } from '../../../src-main/contract/entities.ts';
+import type { EvaluationItem } from '../../../src-main/contract/results.ts';
 import { itemScatter } from '../../../src-main/evaluation/compare.ts';
 import { readScatter } from '../../../src-main/services/evaluations/storedScores.ts';
 import { openWritable } from '../../../src-main/store/database.ts';

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import type { ExportRecord } from '../../../src-main/contract/entities.ts';
+import type { ExportRecord } from '../../../src-main/contract/results.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
 import { methods } from '../../../src-main/contract/training.ts';
 import { exitsOf, exitSentence } from '../../../src-main/options/exits.ts';

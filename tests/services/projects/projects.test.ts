@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from 'vitest';
-import type { EvaluationItem } from '../../../src-main/contract/entities.ts';
+import type { EvaluationItem } from '../../../src-main/contract/results.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
 import { openWritable } from '../../../src-main/store/database.ts';

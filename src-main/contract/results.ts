@@ -1,0 +1,171 @@
+import { z } from 'zod';
+import { evaluationForecastSchema, evaluationMeasurementSchema } from './forecast.ts';
+import { precisionSchema } from './training.ts';
+
+/** What runs came to: scores, comparisons, a project's answer, exports. Sizes and times are as in entities.ts. */
+const id = z.string().min(1);
+const time = z.string();
+
+export const benchmarkNames = ['perplexity', 'gsm8k'] as const;
+export const benchmarkNameSchema = z.enum(benchmarkNames);
+export type BenchmarkName = z.infer<typeof benchmarkNameSchema>;
+
+/** One graded item, in the order of the benchmark's file. */
+export const evaluationItemSchema = z.object({
+  index: z.number().int(),
+  /** Right or wrong; null for perplexity. */
+  correct: z.boolean().nullable(),
+  /** Mean negative log-likelihood per answer token; null where nothing was scored. */
+  loss: z.number().nullable(),
+  tokens: z.number().int(),
+  output: z.string().nullable(),
+  answer: z.string().nullable(),
+  target: z.string().nullable(),
+});
+export type EvaluationItem = z.infer<typeof evaluationItemSchema>;
+
+/** Sums over an evaluation's items, from which its score and interval follow. */
+export const scoreSumsSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('right'), right: z.number().int() }),
+  z.object({
+    kind: z.literal('loss'),
+    /** Of the items' summed losses (nats) and numbers of answer tokens, of their squares and their products. */
+    loss: z.number(),
+    tokens: z.number(),
+    lossSquares: z.number(),
+    tokenSquares: z.number(),
+    products: z.number(),
+  }),
+]);
+export type ScoreSums = z.infer<typeof scoreSumsSchema>;
+
+export const evaluationSchema = z.object({
+  id,
+  benchmark: benchmarkNameSchema,
+  /** Version of prompts and grading: scores of different versions are not compared. */
+  version: z.string(),
+  project: z.string(),
+  modelId: id,
+  modelName: z.string(),
+  /** Hash of what the base model was when it was scored; null in evaluations from before it was kept. */
+  base: z.string().nullable().default(null),
+  /** Null: the base model without adapter. */
+  runId: id.nullable(),
+  /** `base`, the run's name, or the adapter folder. */
+  subject: z.string(),
+  dataPath: z.string(),
+  dataHash: z.string(),
+  shots: z.number().int(),
+  seed: z.number().int(),
+  precision: precisionSchema,
+  n: z.number().int(),
+  /** Accuracy 0..1 (gsm8k), or perplexity per answer token. */
+  score: z.number(),
+  metric: z.enum(['accuracy', 'perplexity']),
+  /** 95 % interval of the score, found anew from the sums whenever an evaluation is read. */
+  interval: z.tuple([z.number(), z.number()]),
+  /** Null in evaluations from before they were kept. */
+  sums: scoreSumsSchema.nullable().default(null),
+  /** Scored items that stand in the rows that the adapter was trained on; null: not known. */
+  leak: z.object({ items: z.number().int(), dataset: z.string() }).nullable().default(null),
+  /** What was foreseen when it started, and what it took; null in evaluations from before it was kept. */
+  forecast: evaluationForecastSchema.nullable().default(null),
+  measured: evaluationMeasurementSchema.nullable().default(null),
+  createdAt: time,
+});
+export type Evaluation = z.infer<typeof evaluationSchema>;
+
+/** Two subjects on the same items. `difference` is b - a in the metric's unit. */
+export const comparisonSchema = z.object({
+  benchmark: benchmarkNameSchema,
+  metric: z.enum(['accuracy', 'mean_loss']),
+  a: z.string(),
+  b: z.string(),
+  n: z.number().int(),
+  scoreA: z.number(),
+  scoreB: z.number(),
+  difference: z.number(),
+  interval: z.tuple([z.number(), z.number()]),
+  test: z.enum(['mcnemar_exact', 'wilcoxon_signed_rank']),
+  pValue: z.number(),
+  /** p after Holm's correction over all pairs of the same call. */
+  pAdjusted: z.number(),
+  verdict: z.enum(['a_better', 'b_better', 'cannot_tell']),
+  /** Items on which the two differ: with fewer than six, no outcome would be a proof. */
+  differing: z.number().int(),
+  /** The verdict as a sentence that names data, items and uncertainty. */
+  sentence: z.string(),
+  /** What else tells the two apart, and may be the reason of a difference: `steps: 260 against 200`. */
+  confounders: z.array(z.string()),
+  /** What makes the comparison doubtful: scored items that were trained on. */
+  warnings: z.array(z.string()),
+  /** What must be known to read the figures. */
+  notes: z.array(z.string()),
+});
+export type Comparison = z.infer<typeof comparisonSchema>;
+
+/** What a project's stored scores say about its question. */
+export const answerSchema = z.object({
+  /** On the same items, best first; empty where nothing that fits the question was scored. */
+  evaluations: z.array(evaluationSchema),
+  /**
+   * The leading run (`b`) against the next best, or against the base model; null where there is nothing to compare
+   * with.
+   */
+  comparison: comparisonSchema.nullable(),
+  /** Newer scores that say nothing about the question, as sentences that say why. */
+  passedOver: z.array(z.string()),
+});
+export type Answer = z.infer<typeof answerSchema>;
+
+/** `peft`: the adapter; `merged`: a complete Hugging Face model. */
+export const exportFormats = ['peft', 'merged'] as const;
+export const exportFormatSchema = z.enum(exportFormats);
+export type ExportFormat = z.infer<typeof exportFormatSchema>;
+
+/** The update of a run's modules, from its own numbers and from exported files by PEFT's rules in plain arithmetic. */
+export const peftCheckSchema = z.object({
+  isEqual: z.boolean(),
+  /** Modules that PEFT adapts when it loads the files, and those that the run adapted. */
+  modules: z.number().int(),
+  expectedModules: z.number().int(),
+  /** Rows of weights whose updates were compared, and their greatest difference as a share of the greatest number. */
+  rows: z.number().int(),
+  maxDifference: z.number(),
+});
+export type PeftCheck = z.infer<typeof peftCheckSchema>;
+
+export const exportRecordSchema = z.object({
+  id,
+  runId: id,
+  format: exportFormatSchema,
+  folder: z.string(),
+  files: z.array(z.object({ name: z.string(), sizeBytes: z.number().int(), sha256: z.string() })),
+  /**
+   * Greatest absolute logit difference between the trained state (f32) and the exported files read back. The tolerance
+   * is that of the same numbers through the same graph, or of the rounding where the files hold fewer bits (dtype).
+   */
+  certificate: z.object({
+    equal: z.boolean(),
+    maxLogitDifference: z.number(),
+    tolerance: z.number(),
+    tokens: z.number().int(),
+    /** Type of the exported tensors; absent in older records: F32. */
+    dtype: z.string().optional(),
+    /** The text that was computed, cut; empty: random tokens only. With the three that follow absent in older ones. */
+    prompt: z.string().optional(),
+    /** How many of the tokens are of the text; the others are random. */
+    textTokens: z.number().int().optional(),
+    /** At how many tokens the likeliest next one is the same. */
+    sameChoices: z.number().int().optional(),
+    /**
+     * What the files add to the base by PEFT's rules, found apart from the studio's reader; null: PEFT has no such
+     * method.
+     */
+    peft: peftCheckSchema.nullable().optional(),
+  }),
+  createdAt: time,
+  /** When a later export wrote over the folder; absent: the files are those of this one. */
+  overwrittenAt: time.optional(),
+});
+export type ExportRecord = z.infer<typeof exportRecordSchema>;
