@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -38,8 +38,9 @@ export async function importDataset(options: {
 }): Promise<ImportedDataset> {
   const { path, folder, onProgress } = options;
   mkdirSync(folder, { recursive: true });
-  const temporary = join(folder, `.import.${process.pid}.${Date.now()}.partial`);
-  const fd = openSync(temporary, 'w');
+  // By chance, not by the clock: two files may be imported in the same millisecond.
+  const temporary = join(folder, `.import.${randomUUID()}.partial`);
+  const fd = openSync(temporary, 'wx');
   const hash = createHash('sha256');
   const seen = new Set<string>();
   const sums = { prompt: 0, answer: 0, promptMax: 0, answerMax: 0 };

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { detectFormat, toExample } from '../../src-main/data/formats.ts';
 import { importDataset, readExamples } from '../../src-main/data/importDataset.ts';
 import { readLines } from '../../src-main/data/lines.ts';
@@ -43,6 +43,26 @@ it('imports rows as prompt and answer, counts duplicates, and reads any range ba
     { prompt: 'Question: b\nAnswer:', answer: ' 1' },
     { prompt: 'Question: a\u2028c\nAnswer:', answer: ' 1' },
   ]);
+});
+
+it('keeps two imports apart that begin in the same millisecond', async () => {
+  const folder = temporaryFolder();
+  const clock = vi.spyOn(Date, 'now').mockReturnValue(1);
+  try {
+    const texts = ['a', 'b'].map((letter) => Array.from({ length: 500 }, (_, i) => `${letter}${i}`));
+    const imports = texts.map((rows, i) => {
+      const path = join(folder, `${i}.jsonl`);
+      writeFileSync(path, rows.map((text) => `${JSON.stringify({ text })}\n`).join(''));
+      return importDataset({ path, format: 'auto', folder });
+    });
+    for (const [i, { file }] of (await Promise.all(imports)).entries()) {
+      const answers: string[] = [];
+      for await (const { answer } of readExamples(join(folder, file))) answers.push(answer);
+      expect(answers).toEqual(texts[i]);
+    }
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 it.each([

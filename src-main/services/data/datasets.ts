@@ -70,12 +70,28 @@ export function createDatasetService(context: ServiceContext): DatasetService {
   };
   const file = (dataset: Dataset) => join(paths.datasets, dataset.file);
 
+  /** Copies of imports that are not entered yet. */
+  const arriving: string[] = [];
+
+  /**
+   * Deletes a copy that no dataset has, neither in the library or its trash nor on its way there.
+   * @param removed id of a dataset that does not count: it goes as well
+   */
+  const deleteUnused = (copy: string, removed?: string) => {
+    const isUsed = datasetFiles(database).some(({ id, file }) => file === copy && id !== removed);
+    if (!isUsed && !arriving.includes(copy)) rmSync(join(paths.datasets, copy), { force: true });
+  };
+
+  const isTaken = (name: string) => datasets.list(database).some((other) => other.name === name);
+
   const add: DatasetService['add'] = async ({ path: given, name, format, encoding, sourcePath: stated }) => {
     const path = typedPath(given);
     const sourcePath = stated ?? path;
-    const known = datasets.list(database);
-    if (name !== undefined && known.some((dataset) => dataset.name === name)) throw nameTaken(name);
-    const database_ = context.writable();
+    const checkName = () => {
+      if (name !== undefined && isTaken(name)) throw nameTaken(name);
+    };
+    checkName();
+    context.writable();
     const id = newId();
     const imported = await importDataset({
       path,
@@ -85,29 +101,36 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       onProgress: (rows) =>
         emit({ type: 'progress', task: `dataset ${id}`, label: 'Reading rows', done: rows, total: null }),
     });
-    const same = known.find(
-      (dataset) => dataset.contentHash === imported.contentHash && dataset.sourcePath === sourcePath,
-    );
-    if (same && name === undefined) return same;
-    const wish = name ?? basename(sourcePath).replace(/\.(jsonl?|json)$/i, '');
-    const dataset: Dataset = {
-      id,
-      name: freeName(wish, (candidate) => known.some((other) => other.name === candidate)),
-      sourcePath,
-      ...imported,
-      benchmarkRows: [],
-      createdAt: new Date().toISOString(),
-    };
-    dataset.benchmarkRows = await benchmarkRows(context, dataset);
-    datasets.insert(database_, dataset);
-    emit({ type: 'datasets.changed' });
-    return dataset;
+    arriving.push(imported.file);
+    try {
+      const rows = await benchmarkRows(context, imported);
+      // Others may have been entered meanwhile: from here on nothing waits.
+      checkName();
+      const same = datasets
+        .list(database)
+        .find((other) => other.contentHash === imported.contentHash && other.sourcePath === sourcePath);
+      if (same && name === undefined) return same;
+      const wish = name ?? basename(sourcePath).replace(/\.(jsonl?|json)$/i, '');
+      const dataset: Dataset = {
+        id,
+        name: freeName(wish, isTaken),
+        sourcePath,
+        ...imported,
+        benchmarkRows: rows,
+        createdAt: new Date().toISOString(),
+      };
+      datasets.insert(context.writable(), dataset);
+      emit({ type: 'datasets.changed' });
+      return dataset;
+    } finally {
+      arriving.splice(arriving.indexOf(imported.file), 1);
+      deleteUnused(imported.file);
+    }
   };
 
   context.trash.ofKind('datasets', (entity) => {
     const dataset = datasetSchema.parse(entity);
-    const others = datasetFiles(database).filter(({ id }) => id !== dataset.id);
-    if (!others.some((other) => other.file === dataset.file)) rmSync(file(dataset), { force: true });
+    deleteUnused(dataset.file, dataset.id);
   });
 
   return {
@@ -146,9 +169,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       emit({ type: 'datasets.changed' });
     },
     restore(id) {
-      context.trash.restore('datasets', id, (name) =>
-        datasets.list(database).some((other) => other.name === name),
-      );
+      context.trash.restore('datasets', id, isTaken);
       emit({ type: 'datasets.changed' });
       return get(id);
     },

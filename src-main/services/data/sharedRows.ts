@@ -31,8 +31,10 @@ function floatsOf(bytes: Buffer): Float64Array {
 /** Version of the keys: files of another are not read. */
 const keysVersion = 1;
 
+type Copy = Pick<Dataset, 'contentHash' | 'file'>;
+
 /** Keys of a dataset's rows, in their order; found once for the same content. */
-export async function rowKeysOf({ paths }: Place, { contentHash, file }: Dataset): Promise<Float64Array> {
+export async function rowKeysOf({ paths }: Place, { contentHash, file }: Copy): Promise<Float64Array> {
   const kept = join(paths.cache, 'rows', `${contentHash}.${keysVersion}.keys`);
   if (existsSync(kept)) return floatsOf(readFileSync(kept));
   const keys = await readRowKeys(join(paths.datasets, file));
@@ -41,7 +43,10 @@ export async function rowKeysOf({ paths }: Place, { contentHash, file }: Dataset
 }
 
 /** Rows of benchmarks' test sets among a dataset's. */
-export async function benchmarkRows(place: Place, dataset: Dataset): Promise<SharedRows[]> {
+export async function benchmarkRows(
+  place: Place,
+  dataset: Copy & Pick<Dataset, 'rows'>,
+): Promise<SharedRows[]> {
   const mine = await rowKeysOf(place, dataset);
   return splits().flatMap(({ name, keys }) => shared(dataset, name, countShared(mine, keys)));
 }
@@ -61,7 +66,7 @@ export async function sharedRows(place: Place, dataset: Dataset): Promise<Shared
   return found;
 }
 
-function shared({ rows: of }: Dataset, name: string, rows: number): SharedRows[] {
+function shared({ rows: of }: Pick<Dataset, 'rows'>, name: string, rows: number): SharedRows[] {
   return rows === 0 ? [] : [{ with: name, rows, of }];
 }
 

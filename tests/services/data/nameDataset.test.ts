@@ -1,4 +1,4 @@
-import { copyFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -46,4 +46,47 @@ it('calls a dataset otherwise, and refuses a name that another has', async () =>
     expect.objectContaining({ code: 'name_taken' }),
   );
   expect(core.datasets.rename(added.id, 'GSM8K, train').id).toBe(added.id);
+});
+
+/** A file of other rows for each, called alike in folders of their own. */
+function filesCalledAlike(name: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => {
+    const folder = join(dataFile, '..', `${name}-${i}`);
+    mkdirSync(folder);
+    const path = join(folder, `${name}.jsonl`);
+    copyFileSync(dataFile, path);
+    appendFileSync(path, `${JSON.stringify({ question: `What is the number ${i}?`, answer: `${i}` })}\n`);
+    return path;
+  });
+}
+
+const copies = () => readdirSync(join(dataFile, '..', 'datasets')).sort();
+const listedCopies = () => [...new Set(core.datasets.list().map(({ file }) => file))].sort();
+
+it('gives names of their own to files called alike that come at once', async () => {
+  const added = await Promise.all(
+    filesCalledAlike('alike', 3).map((path) => core.datasets.add({ path, format: 'auto' })),
+  );
+  expect(added.map(({ name }) => name).sort()).toEqual(['alike', 'alike-2', 'alike-3']);
+  expect(new Set(added.map(({ contentHash }) => contentHash)).size).toBe(3);
+});
+
+it('takes a file that comes twice at once as one dataset', async () => {
+  const [path] = filesCalledAlike('twice', 1) as [string];
+  const [a, b] = await Promise.all([1, 2].map(() => core.datasets.add({ path, format: 'auto' })));
+  expect(a!.id).toBe(b!.id);
+  expect(copies()).toEqual(listedCopies());
+});
+
+it('refuses the second of two imports under one name, and leaves no copy of it', async () => {
+  const results = await Promise.allSettled(
+    filesCalledAlike('wished', 2).map((path) => core.datasets.add({ path, name: 'one', format: 'auto' })),
+  );
+  const refused = results.filter((result) => result.status === 'rejected');
+  expect(refused).toHaveLength(1);
+  expect(refused[0]!.reason).toMatchObject({
+    code: 'name_taken',
+    message: 'There is already a dataset "one".',
+  });
+  expect(copies()).toEqual(listedCopies());
 });
