@@ -15,7 +15,6 @@ import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { syncFolder } from '../formats/files/atomicFile.ts';
 import { formatOf, isTask, toExample } from './formats.ts';
-import { readLines } from './lines.ts';
 import { readRawRows } from './rows.ts';
 
 export type ImportedDataset = Pick<
@@ -115,19 +114,4 @@ function refusedRows([first, ...others]: readonly { number: number; error: Studi
     `${message} Nor can ${others.length === 1 ? 'row' : `${others.length} other rows be used:`} ${numbers.join(', ')}${more}${others.length === 1 ? ' be used' : ''}.`,
     remedy.replace('the row, or take it', 'the rows, or take them'),
   );
-}
-
-/** Rows of an imported dataset, from `offset`, at most `limit`. */
-export async function* readExamples(
-  path: string,
-  range: { offset?: number; limit?: number } = {},
-): AsyncGenerator<Example> {
-  const { offset = 0, limit = Infinity } = range;
-  let index = 0;
-  if (limit <= 0) return;
-  for await (const { text } of readLines(path, Infinity)) {
-    if (index++ < offset) continue;
-    yield JSON.parse(text) as Example;
-    if (index >= offset + limit) return;
-  }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Example } from '../contract/entities.ts';
-import { readExamples } from './importDataset.ts';
+import { readRows, type StoredDataset } from './readRows.ts';
+import { exampleOf } from './rowExample.ts';
 
 /**
  * Numbers by which rows are recognized wherever they stand: in another file, order, template or spelling. 53 bits of a
@@ -41,9 +42,9 @@ export function rowKey({ prompt, answer }: Pick<Example, 'prompt' | 'answer'>): 
 }
 
 /** Keys of an imported dataset's rows, in their order. */
-export async function readRowKeys(file: string): Promise<Float64Array> {
+export async function readRowKeys(folder: string, dataset: StoredDataset): Promise<Float64Array> {
   const keys: RowKey[] = [];
-  for await (const example of readExamples(file)) keys.push(rowKey(example));
+  for await (const { row } of readRows(folder, dataset)) keys.push(rowKey(exampleOf(row)));
   return Float64Array.from(keys);
 }
 

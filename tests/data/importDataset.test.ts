@@ -2,7 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { detectFormat, toExample } from '../../src-main/data/formats.ts';
-import { importDataset, readExamples } from '../../src-main/data/importDataset.ts';
+import { importDataset } from '../../src-main/data/importDataset.ts';
+import { readRows } from '../../src-main/data/readRows.ts';
+import { exampleOf } from '../../src-main/data/rowExample.ts';
 import { readLines } from '../../src-main/data/lines.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
 import { splitRows } from '../../src-main/data/split.ts';
@@ -21,9 +23,9 @@ describe.skipIf(!hasSharedData)(`real files${sharedNote}`, () => {
     const imported = await importDataset({ path: sharedData(...path), format: 'auto', folder });
     expect(imported).toMatchObject({ format, rows });
     let read = 0;
-    for await (const example of readExamples(join(folder, imported.file))) {
+    for await (const { row } of readRows(folder, { name: 'a', ...imported })) {
       read++;
-      expect(example.answer.trim().length).toBeGreaterThan(0);
+      expect(exampleOf(row).answer.trim().length).toBeGreaterThan(0);
     }
     expect(read).toBe(rows);
   });
@@ -37,8 +39,12 @@ it('imports rows as prompt and answer, counts duplicates, and reads any range ba
   const imported = await importDataset({ path, format: 'auto', folder });
   expect(imported).toMatchObject({ format: 'gsm8k', rows: 4, statistics: { duplicateRows: 1 } });
   const examples = [];
-  for await (const example of readExamples(join(folder, imported.file), { offset: 1, limit: 2 }))
-    examples.push(example);
+  const numbers = [];
+  for await (const { index, row } of readRows(folder, { name: 'a', ...imported }, { offset: 1, limit: 2 })) {
+    numbers.push(index);
+    examples.push(exampleOf(row));
+  }
+  expect(numbers).toEqual([1, 2]);
   expect(examples).toEqual([
     { prompt: 'Question: b\nAnswer:', answer: ' 1' },
     { prompt: 'Question: a\u2028c\nAnswer:', answer: ' 1' },
@@ -55,9 +61,10 @@ it('keeps two imports apart that begin in the same millisecond', async () => {
       writeFileSync(path, rows.map((text) => `${JSON.stringify({ text })}\n`).join(''));
       return importDataset({ path, format: 'auto', folder });
     });
-    for (const [i, { file }] of (await Promise.all(imports)).entries()) {
+    for (const [i, imported] of (await Promise.all(imports)).entries()) {
       const answers: string[] = [];
-      for await (const { answer } of readExamples(join(folder, file))) answers.push(answer);
+      for await (const { row } of readRows(folder, { name: 'a', ...imported }))
+        answers.push(exampleOf(row).answer);
       expect(answers).toEqual(texts[i]);
     }
   } finally {

@@ -9,7 +9,9 @@ import {
 } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
-import { importDataset, readExamples } from '../../data/importDataset.ts';
+import { importDataset } from '../../data/importDataset.ts';
+import { readRows, type NumberedRow, type RowRange } from '../../data/readRows.ts';
+import { exampleOf } from '../../data/rowExample.ts';
 import { datasetFiles, datasets } from '../../store/library.ts';
 import { listAllRuns } from '../../store/runs.ts';
 import { typedPath } from '../homePaths.ts';
@@ -32,8 +34,8 @@ export interface DatasetService {
   }): Promise<Dataset>;
   /** Calls it otherwise. @throws StudioError name_taken */
   rename(reference: string, name: string): Dataset;
-  /** Absolute path of the studio's copy. */
-  file(dataset: Dataset): string;
+  /** Its usable rows. */
+  read(dataset: Dataset, range?: RowRange): AsyncIterable<NumberedRow>;
   /** Its rows that stand in benchmarks' test sets or in other datasets. */
   shared(reference: string): Promise<SharedRows[]>;
   rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
@@ -68,7 +70,6 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       );
     return found;
   };
-  const file = (dataset: Dataset) => join(paths.datasets, dataset.file);
 
   /** Copies of imports that are not entered yet. */
   const arriving: string[] = [];
@@ -103,7 +104,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     });
     arriving.push(imported.file);
     try {
-      const rows = await benchmarkRows(context, imported);
+      const rows = await benchmarkRows(context, { name: basename(path), ...imported });
       // Others may have been entered meanwhile: from here on nothing waits.
       checkName();
       const same = datasets
@@ -149,11 +150,12 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       emit({ type: 'datasets.changed' });
       return renamed;
     },
-    file,
+    read: (dataset, range) => readRows(paths.datasets, dataset, range),
     shared: (reference) => sharedRows(context, get(reference)),
     async rows(reference, range) {
       const result: Example[] = [];
-      for await (const example of readExamples(file(get(reference)), range)) result.push(example);
+      for await (const { row } of readRows(paths.datasets, get(reference), range))
+        result.push(exampleOf(row));
       return result;
     },
     remove(reference) {

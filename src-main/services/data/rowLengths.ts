@@ -1,6 +1,7 @@
 import type { Example } from '../../contract/entities.ts';
 import type { RowLengths } from '../../contract/forecast.ts';
-import { readExamples } from '../../data/importDataset.ts';
+import type { NumberedRow } from '../../data/readRows.ts';
+import { exampleOf } from '../../data/rowExample.ts';
 import { createRandom } from '../../statistics/random.ts';
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
@@ -18,15 +19,16 @@ const longestRows = 50;
  */
 export async function countRowLengths(
   owner: TokenizerOwner,
-  file: string,
+  dataset: AsyncIterable<NumberedRow>,
   signal: AbortSignal,
 ): Promise<RowLengths> {
   const random = createRandom(1);
   const sample: Example[] = [];
   let longest: { size: number; example: Example }[] = [];
   let rows = 0;
-  for await (const example of readExamples(file)) {
+  for await (const { row } of dataset) {
     signal.throwIfAborted();
+    const example = exampleOf(row);
     rows++;
     // A sample of rows whose number is not known before (Vitter's algorithm R).
     if (sample.length < sampledRows) sample.push(example);

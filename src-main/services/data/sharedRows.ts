@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Dataset, Run, SharedRows } from '../../contract/entities.ts';
 import { countShared, readRowKeys, type RowKey } from '../../data/rowKeys.ts';
+import type { StoredDataset } from '../../data/readRows.ts';
 import { splitRows } from '../../data/split.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { datasets } from '../../store/library.ts';
@@ -31,22 +32,19 @@ function floatsOf(bytes: Buffer): Float64Array {
 /** Version of the keys: files of another are not read. */
 const keysVersion = 1;
 
-type Copy = Pick<Dataset, 'contentHash' | 'file'>;
+type Copy = StoredDataset & Pick<Dataset, 'contentHash'>;
 
 /** Keys of a dataset's rows, in their order; found once for the same content. */
-export async function rowKeysOf({ paths }: Place, { contentHash, file }: Copy): Promise<Float64Array> {
-  const kept = join(paths.cache, 'rows', `${contentHash}.${keysVersion}.keys`);
+export async function rowKeysOf({ paths }: Place, dataset: Copy): Promise<Float64Array> {
+  const kept = join(paths.cache, 'rows', `${dataset.contentHash}.${keysVersion}.keys`);
   if (existsSync(kept)) return floatsOf(readFileSync(kept));
-  const keys = await readRowKeys(join(paths.datasets, file));
+  const keys = await readRowKeys(paths.datasets, dataset);
   writeFileAtomic(kept, [new Uint8Array(keys.buffer)]);
   return keys;
 }
 
 /** Rows of benchmarks' test sets among a dataset's. */
-export async function benchmarkRows(
-  place: Place,
-  dataset: Copy & Pick<Dataset, 'rows'>,
-): Promise<SharedRows[]> {
+export async function benchmarkRows(place: Place, dataset: Copy): Promise<SharedRows[]> {
   const mine = await rowKeysOf(place, dataset);
   return splits().flatMap(({ name, keys }) => shared(dataset, name, countShared(mine, keys)));
 }

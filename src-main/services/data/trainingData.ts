@@ -10,7 +10,8 @@ import {
 } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { readExamples } from '../../data/importDataset.ts';
+import { readRows } from '../../data/readRows.ts';
+import { exampleOf } from '../../data/rowExample.ts';
 import { splitRows } from '../../data/split.ts';
 import { fitToContext } from '../../data/tokenize.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
@@ -37,7 +38,8 @@ export interface TrainingData {
 export function prepareTrainingData(options: {
   model: Model;
   dataset: Dataset;
-  datasetFile: string;
+  /** Where the library keeps its copies. */
+  datasetFolder: string;
   config: Pick<TrainConfig, 'context' | 'seed' | 'heldOutFraction'>;
   cacheFolder: string;
   /** Aborting ends it at once, in the middle of a row, too. */
@@ -52,7 +54,7 @@ async function prepare(
   thread: TokenizerThread,
   options: Parameters<typeof prepareTrainingData>[0],
 ): Promise<TrainingData> {
-  const { model, dataset, datasetFile, config, cacheFolder, signal, onRows } = options;
+  const { model, dataset, datasetFolder, config, cacheFolder, signal, onRows } = options;
   const context = Math.min(config.context, model.contextLength);
   const key = createHash('sha256')
     .update(
@@ -73,7 +75,7 @@ async function prepare(
     const total = split.train.length + split.heldOut.length;
     let done = 0;
     const rowsAt = async function* (indices: readonly number[]) {
-      for await (const row of tokenizedRows(thread, model, chosen(datasetFile, indices, signal))) {
+      for await (const row of tokenizedRows(thread, model, chosen(datasetFolder, dataset, indices, signal))) {
         yield row;
         if (++done % reportedRows === 0 || done === total) onRows(done, total);
       }
@@ -110,16 +112,16 @@ async function prepare(
 
 /** The examples at ascending indices. */
 async function* chosen(
-  file: string,
+  folder: string,
+  dataset: Dataset,
   indices: readonly number[],
   signal: AbortSignal,
 ): AsyncGenerator<Example> {
   let next = 0;
-  let row = 0;
-  for await (const example of readExamples(file)) {
+  for await (const { index, row } of readRows(folder, dataset)) {
     signal.throwIfAborted();
-    if (row++ !== indices[next]) continue;
-    yield example;
+    if (index !== indices[next]) continue;
+    yield exampleOf(row);
     if (++next === indices.length) return;
   }
 }

@@ -7,7 +7,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import { folderInPlace } from '../../data/foreignFiles.ts';
 import { formatOf, toExample } from '../../data/formats.ts';
-import { readExamples } from '../../data/importDataset.ts';
+import { exampleOf } from '../../data/rowExample.ts';
 import { readRawRows } from '../../data/rows.ts';
 import { splitRows } from '../../data/split.ts';
 import { fewShotPrefix, gsm8kItem, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
@@ -60,6 +60,10 @@ async function* fileExamples(path: string, format: DatasetFormat | undefined): A
   for await (const row of readRawRows(path)) yield toExample(path, row, format ?? formatOf(path, row));
 }
 
+async function* datasetExamples(datasets: DatasetService, dataset: Dataset): AsyncGenerator<Example> {
+  for await (const { row } of datasets.read(dataset)) yield exampleOf(row);
+}
+
 /** The studio's own copy of a dataset: it stays when its source is moved or changed, and holds what was trained on. */
 async function datasetData(datasets: DatasetService, dataset: Dataset): Promise<EvaluationData> {
   return {
@@ -72,12 +76,12 @@ async function datasetData(datasets: DatasetService, dataset: Dataset): Promise<
           `The dataset "${dataset.name}" holds rows of the format ${dataset.format}, not ${format}.`,
           'Choose a dataset that was imported from the benchmark’s own file.',
         );
-      return readExamples(datasets.file(dataset));
+      return datasetExamples(datasets, dataset);
     },
     shots() {
       const wanted = trainFileBeside(dataset.sourcePath);
       const known = datasets.list().find((other) => trainFileOf(other) === wanted);
-      if (known) return readExamples(datasets.file(known));
+      if (known) return datasetExamples(datasets, known);
       if (existsSync(wanted)) return fileExamples(wanted, 'gsm8k');
       throw noShots(`there is neither a dataset from ${wanted} nor that file`);
     },
@@ -154,8 +158,7 @@ function heldOutData(
     path: `${dataset.name}, held-out rows (${heldOut.length} of ${dataset.rows}, seed ${config.seed})`,
     hash,
     async *examples() {
-      let row = 0;
-      for await (const example of readExamples(datasets.file(dataset))) if (wanted.has(row++)) yield example;
+      for await (const { index, row } of datasets.read(dataset)) if (wanted.has(index)) yield exampleOf(row);
     },
     shots() {
       throw noShots('held-out rows have none beside them');

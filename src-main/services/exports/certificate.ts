@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { Dataset, Model } from '../../contract/entities.ts';
 import type { ExportRecord } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { readExamples } from '../../data/importDataset.ts';
+import { readRows } from '../../data/readRows.ts';
+import { exampleOf } from '../../data/rowExample.ts';
 import type { ExportResult, ModelReference } from '../../engine/protocol.ts';
 import { SafetensorsFile } from '../../formats/files/safetensors.ts';
 import { createRandom } from '../../statistics/random.ts';
@@ -81,8 +82,10 @@ async function probeTokens(
   let prompt = '';
   let ids: number[] = [];
   if (dataset)
-    for await (const example of readExamples(join(context.paths.datasets, dataset.file), { limit: 1 }))
-      prompt = `${example.prompt}${example.answer}`.slice(0, 200);
+    for await (const { row } of readRows(context.paths.datasets, dataset, { limit: 1 })) {
+      const { prompt: asked, answer } = exampleOf(row);
+      prompt = `${asked}${answer}`.slice(0, 200);
+    }
   try {
     const [encoded] = await withTokenizerThread(signal, (thread) =>
       thread.encode(model, prompt === '' ? [] : [prompt]),

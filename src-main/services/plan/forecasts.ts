@@ -48,7 +48,7 @@ export function createForecastService(
       const key = `${readingOf(model)} ${dataset.contentHash}`;
       const known = counted.get(key);
       if (known) return known;
-      const lengths = await unlessCancelled(countRowLengths(model, datasets.file(dataset), signal), signal);
+      const lengths = await unlessCancelled(countRowLengths(model, datasets.read(dataset), signal), signal);
       counted.set(key, lengths);
       return lengths;
     },
@@ -69,7 +69,7 @@ export function createForecastService(
           prepareTrainingData({
             model,
             dataset,
-            datasetFile: datasets.file(dataset),
+            datasetFolder: paths.datasets,
             config,
             cacheFolder: paths.cache,
             signal,

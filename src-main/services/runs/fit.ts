@@ -29,7 +29,7 @@ export interface WantedTraining {
 
 interface FitParts {
   context: ServiceContext;
-  datasets: Pick<DatasetService, 'file'>;
+  datasets: Pick<DatasetService, 'read'>;
 }
 
 /**
@@ -51,7 +51,7 @@ export async function refuseWhatDoesNotFit(
     const key = `${model.id} ${dataset.id}`;
     const lengths =
       counted.get(key) ??
-      (await countRowLengths(model, parts.datasets.file(dataset), new AbortController().signal));
+      (await countRowLengths(model, parts.datasets.read(dataset), new AbortController().signal));
     counted.set(key, lengths);
     const planned = plannedOf(one, lengths);
     if (!fits(planned, calibration)) throw refusal(one.name, planned, calibration, lengths);

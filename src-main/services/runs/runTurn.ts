@@ -70,7 +70,7 @@ export function beginTurn(
     const data = await prepareTrainingData({
       model,
       dataset,
-      datasetFile: datasets.file(dataset),
+      datasetFolder: paths.datasets,
       config: run.config,
       cacheFolder: paths.cache,
       signal: preparing.signal,
