@@ -1,6 +1,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { z } from 'zod';
 import { StudioError, type OptionPath } from '../contract/errors.ts';
+import { entryName } from '../contract/inputs.ts';
 import { limitText, optionPath } from '../options/optionText.ts';
 
 /** The call itself is wrong: exit code 2. */
@@ -49,6 +50,17 @@ export function requiredText(values: Values, name: string): string {
   const value = text(values, name);
   if (value === undefined) throw usageError(`--${name} is missing.`);
   return value;
+}
+
+/**
+ * What --name gives, or the name that is used without it; no spaces around it.
+ * @throws StudioError usage where it is empty or too long
+ */
+export function nameOf(
+  values: Values,
+  { otherwise, schema = entryName }: { otherwise?: string | undefined; schema?: z.ZodType<string> } = {},
+): string | undefined {
+  return check(schema.optional(), text(values, 'name') ?? otherwise, () => '--name');
 }
 
 /** A number, or undefined. @throws StudioError usage where it is none */

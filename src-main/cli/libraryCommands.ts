@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { sharedSentence } from '../budget/studies/studyData.ts';
 import { datasetFormatSchema } from '../contract/entities.ts';
 import { largestTask } from '../data/formats.ts';
-import { check, parseCommand, text, usageError } from './arguments.ts';
+import { check, nameOf, parseCommand, text, usageError } from './arguments.ts';
 import { type CommandContext, withCore } from './commandContext.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
@@ -25,7 +25,7 @@ export async function modelsCommand(
       case 'add': {
         const folder = only(positionals, 'models add FOLDER');
         const model = await models.add(
-          { folder, name: text(values, 'name'), copy: values['copy'] === true },
+          { folder, name: nameOf(values), copy: values['copy'] === true },
           command.signal,
         );
         output.result(
@@ -37,7 +37,7 @@ export async function modelsCommand(
       case 'download': {
         const repository = only(positionals, 'models download REPOSITORY');
         const { download, ended } = await downloads.start(
-          { repository, revision: text(values, 'revision'), name: text(values, 'name') },
+          { repository, revision: text(values, 'revision'), name: nameOf(values) },
           command.signal,
         );
         output.progress(
@@ -109,7 +109,7 @@ export async function datasetsCommand([action, ...args]: readonly string[]): Pro
         const path = only(positionals, 'datasets add PATH');
         const dataset = await datasets.add({
           path,
-          name: text(values, 'name'),
+          name: nameOf(values),
           format,
           encoding: text(values, 'encoding'),
         });

@@ -2,6 +2,7 @@ import { forecastStudy, type StudyForecast } from '../budget/studies/forecast.ts
 import { paperStudies } from '../budget/studies/paperStudies.ts';
 import type { Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
+import { studyName } from '../contract/inputs.ts';
 import {
   paperStudyIdSchema,
   studyQuestionSchema,
@@ -13,7 +14,16 @@ import type { Core } from '../core/createCore.ts';
 import type { StartedRun } from '../services/runs/runs.ts';
 import type { PlannedStudy, StudyRequest } from '../services/plan/studies.ts';
 import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
-import { check, list, parseCommand, requiredText, text, usageError, type Values } from './arguments.ts';
+import {
+  check,
+  list,
+  nameOf,
+  parseCommand,
+  requiredText,
+  text,
+  usageError,
+  type Values,
+} from './arguments.ts';
 import { countedTrainable, readBudget } from './budgetSize.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { formatTable, type Output } from './output.ts';
@@ -218,7 +228,7 @@ function requestFrom({ runs }: Core, values: Values): StudyRequest {
         `There are ${paperStudies.map(({ id }) => id).join(', ')}; see: study papers`,
       );
     return {
-      name: text(values, 'name') ?? study,
+      name: nameOf(values, { schema: studyName }) ?? study,
       ...place,
       question: question({ kind: 'paper', study, seeds }),
     };
@@ -227,7 +237,7 @@ function requestFrom({ runs }: Core, values: Values): StudyRequest {
   if (!methods) throw usageError('--methods is missing, or --paper.', 'For example: --methods lora,idlora');
   const { seed: _, ...given } = givenOptions(values);
   return {
-    name: requiredText(values, 'name'),
+    name: check(studyName, requiredText(values, 'name'), () => '--name'),
     ...place,
     question: question({
       kind: 'equal_budget',

@@ -5,7 +5,7 @@ import { writeDocument, type ReadDocument } from '../options/trainingDocument.ts
 import { flatten } from '../options/trainingOptions.ts';
 import { configText, configYaml, readConfigYaml } from '../options/trainingYaml.ts';
 import type { EngineEvent } from '../engine/protocol.ts';
-import { parseCommand, text, usageError } from './arguments.ts';
+import { nameOf, parseCommand, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { createOutput, formatCount, type Output } from './output.ts';
 import {
@@ -41,7 +41,7 @@ export async function trainCommand(args: readonly string[], command: CommandCont
   const names = {
     model: text(values, 'model') ?? file.names.model,
     dataset: text(values, 'data') ?? file.names.dataset,
-    run: text(values, 'name') ?? file.names.run,
+    run: nameOf(values, { otherwise: file.names.run }),
   };
   if (config && values['print-config'] === true) {
     const present = Object.fromEntries(Object.entries(names).filter(([, name]) => name !== undefined));

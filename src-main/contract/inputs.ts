@@ -6,7 +6,13 @@ import { precisionSchema } from './training.ts';
 export const task = z.number().int().min(0).max(1000);
 /** A model, dataset or run: by id or by name. */
 export const reference = z.string().min(1);
-export const runName = z.string().min(1).max(100);
+/** A name that a person gives; spaces around it would make another of it that looks the same. */
+const givenName = z.string().trim().min(1);
+/** Of a run, a model or a dataset. */
+export const entryName = givenName.max(100);
+/** Its runs are named after it. */
+export const studyName = givenName.max(60);
+export const projectTitle = givenName.max(60);
 /** `organisation/name`, or the address of its page. */
 export const repository = z.string().min(1).max(300);
 export const nothing = z.object({});

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { modelSchema } from './entities.ts';
-import { nothing, reference, repository } from './inputs.ts';
+import { entryName, nothing, reference, repository } from './inputs.ts';
 import {
   downloadSchema,
   hubModelSchema,
@@ -20,7 +20,7 @@ export const modelProcedures = {
   'models.list': { input: nothing, output: z.array(modelSchema) },
   'models.get': { input: z.object({ model: reference }), output: modelSchema },
   'models.add': {
-    input: z.object({ folder: z.string(), name: z.string().optional(), copy: z.boolean().default(false) }),
+    input: z.object({ folder: z.string(), name: entryName.optional(), copy: z.boolean().default(false) }),
     output: modelSchema,
   },
   /** Snapshots in the Hugging Face cache, which may be added in place. */
@@ -48,7 +48,7 @@ export const modelProcedures = {
   'models.downloads': { input: nothing, output: z.array(downloadSchema) },
   /** Begins a download, or goes on with an unfinished one of the same commit; returns when it is under way. */
   'models.download': {
-    input: z.object({ repository, revision: z.string().max(200).optional(), name: z.string().optional() }),
+    input: z.object({ repository, revision: z.string().max(200).optional(), name: entryName.optional() }),
     output: downloadSchema,
   },
   /** Stops it; what is there is kept. */

@@ -21,7 +21,16 @@ import {
 } from './results.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { modelProcedures } from './modelProcedures.ts';
-import { evaluationInput, nothing, reference, runName, scoredData, task } from './inputs.ts';
+import {
+  entryName,
+  evaluationInput,
+  nothing,
+  projectTitle,
+  reference,
+  scoredData,
+  studyName,
+  task,
+} from './inputs.ts';
 import {
   curvesSchema,
   logLevelSchema,
@@ -69,11 +78,11 @@ export const procedures = {
   },
 
   'projects.list': { input: nothing, output: z.array(projectSchema) },
-  'projects.create': { input: z.object({ title: z.string().trim().min(1).max(60) }), output: projectSchema },
+  'projects.create': { input: z.object({ title: projectTitle }), output: projectSchema },
   'projects.update': {
     input: z.object({
       project: reference,
-      title: z.string().trim().min(1).max(60).optional(),
+      title: projectTitle.optional(),
       question: z.string().trim().max(200).optional(),
       benchmark: benchmarkNameSchema.nullable().optional(),
       maxTrainable: z.number().int().min(1).nullable().optional(),
@@ -92,7 +101,7 @@ export const procedures = {
   'datasets.add': {
     input: z.object({
       path: z.string(),
-      name: z.string().optional(),
+      name: entryName.optional(),
       format: z.union([z.literal('auto'), datasetFormatSchema]).default('auto'),
       /** A label of TextDecoder; absent: UTF-8, or what the byte order mark says. */
       encoding: z.string().max(100).optional(),
@@ -100,7 +109,7 @@ export const procedures = {
     output: datasetSchema,
   },
   'datasets.rename': {
-    input: z.object({ dataset: reference, name: z.string().trim().min(1).max(100) }),
+    input: z.object({ dataset: reference, name: entryName }),
     output: datasetSchema,
   },
   'datasets.rows': {
@@ -178,7 +187,7 @@ export const procedures = {
   },
   'runs.start': {
     input: z.object({
-      name: runName,
+      name: entryName,
       model: reference,
       dataset: reference,
       config: trainConfigSchema,
@@ -201,7 +210,7 @@ export const procedures = {
     input: z.object({
       run: reference,
       step: z.number().int().min(0),
-      name: runName,
+      name: entryName,
       changes: z.record(z.string(), z.unknown()).default({}),
     }),
     output: runSchema,
@@ -222,7 +231,7 @@ export const procedures = {
   'runs.annotate': {
     input: z.object({
       run: reference,
-      name: runName.optional(),
+      name: entryName.optional(),
       notes: z.string().max(20_000).optional(),
       tags: z.array(z.string().trim().min(1).max(40)).max(30).optional(),
     }),
@@ -258,8 +267,7 @@ export const procedures = {
   /** Makes a study with all its runs and puts them at the end of the queue, or makes nothing. */
   'studies.start': {
     input: z.object({
-      /** Its runs are named after it. */
-      name: z.string().trim().min(1).max(60),
+      name: studyName,
       model: reference,
       dataset: reference,
       question: studyQuestionSchema,

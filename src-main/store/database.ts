@@ -51,6 +51,7 @@ export function openWritable(path: string, list: readonly Migration[] = migratio
   mkdirSync(dirname(path), { recursive: true });
   const database = new Sqlite(path);
   try {
+    addFunctions(database);
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = FULL');
     database.pragma('foreign_keys = ON');
@@ -76,7 +77,13 @@ export function needsUpgrade(path: string): boolean {
 export function openReadable(path: string): ReadableDatabase {
   const database = new Sqlite(path, { readonly: true, fileMustExist: true });
   checkVersion(versionOf(database), migrations.length);
+  addFunctions(database);
   return { readable: database };
+}
+
+/** `lower_case(text)`: as the page compares letters. SQLite's own lower() knows those of ASCII alone. */
+function addFunctions(database: Sqlite.Database): void {
+  database.function('lower_case', { deterministic: true }, (text) => String(text).toLowerCase());
 }
 
 function versionOf(database: Sqlite.Database): number {

@@ -31,12 +31,13 @@ export interface LogQuery {
 export function readLogs(
   { readable }: ReadableDatabase,
   runId: string,
-  { after, before, limit, search, level = 'info' }: LogQuery,
+  { after, before, limit, search = '', level = 'info' }: LogQuery,
 ): { lines: LogLine[]; total: number } {
   const levels = logLevels.slice(logLevels.indexOf(level));
   // instr on lower case, not LIKE: what is looked for may hold % and _.
-  const wanted = `run_id = ? AND level IN (${levels.map(() => '?').join()}) AND (? = '' OR instr(lower(line), lower(?)) > 0)`;
-  const values = [runId, ...levels, search ?? '', search ?? ''];
+  const wanted = `run_id = ? AND level IN (${levels.map(() => '?').join()}) AND (? = '' OR instr(lower_case(line), ?) > 0)`;
+  const wantedText = search.toLowerCase();
+  const values = [runId, ...levels, wantedText, wantedText];
   const { total } = readable
     .prepare(`SELECT count(*) AS total FROM run_logs WHERE ${wanted}`)
     .get(...values) as { total: number };

@@ -50,6 +50,9 @@ it('gives the latest lines, those before and after one, and those with a text or
   expect(ask({ search: 'LINE 4' })).toEqual({ lines: ['Line 47', 'Line 48', 'Line 49'], total: 11 });
   expect(ask({ search: '% of a_' })).toEqual({ lines: ['100 % of a_b'], total: 1 });
   expect(ask({ search: '%' }).total).toBe(1);
+  const german = { time: '2026-11-25T00:01:00.000Z', level: 'info' as const, line: 'Überlauf in ΣX' };
+  writeMetrics(database, run.id, { steps: [], evals: [], samples: [], logs: [german] });
+  for (const search of ['überlauf', 'ÜBERLAUF', 'σx']) expect(ask({ search }).lines).toEqual([german.line]);
   expect(ask({ level: 'warning', limit: 10 }).lines).toEqual([
     'Line 0',
     'Line 10',

@@ -22,6 +22,7 @@ import { checkTokenizer } from '../../formats/model/tokenizer.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { byteProgress, endProgress } from '../byteProgress.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
+import { typedPath } from '../homePaths.ts';
 import { cancelled, filesIn, freeBytes, totalBytes } from '../machine/disk.ts';
 import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
 import { listModelCache } from './modelCache.ts';
@@ -223,7 +224,7 @@ export function createModelService(context: ServiceContext): ModelService {
     get,
     use,
     getOrAdd: async (reference) =>
-      models.find(database, reference) === null && existsSync(join(reference, 'config.json'))
+      models.find(database, reference) === null && existsSync(typedPath(reference))
         ? add({ folder: reference, copy: false })
         : use(reference),
     add,

@@ -5,6 +5,8 @@ import type { EngineEvent } from '../../engine/protocol.ts';
 /** Times a training by the engine's events, from now on. */
 export interface RunMeter {
   see(event: EngineEvent): void;
+  /** Whether it has seen a step: without one, the memory's peak is that of loading. */
+  hasSteps(): boolean;
   read(peakMemoryBytes: number): RunMeasurement;
 }
 
@@ -37,6 +39,7 @@ export function startMeter(now: () => number = () => performance.now()): RunMete
           break;
       }
     },
+    hasSteps: () => steps > 0,
     read: (peakMemoryBytes) => ({
       peakMemoryBytes,
       secondsPerStep: intervals.length > 0 ? median(intervals) : null,

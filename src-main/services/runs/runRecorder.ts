@@ -53,6 +53,8 @@ export function createRunRecorder(
   const { watch, foresee, later } = options;
   const meter = startMeter();
   let run = initial;
+  /** What was foreseen and measured before: it stands where no step is taken now. */
+  const { forecast, measured } = initial;
   let steps: StepMetric[] = [];
   let evals: EvalMetric[] = [];
   let samples: Sample[] = [];
@@ -100,8 +102,11 @@ export function createRunRecorder(
     }
   };
   /** Records the end; where it cannot be written yet, everybody is told all the same. */
-  function end(how: Partial<Run>): Run {
+  function end(ending: Partial<Run>): Run {
     const endedAt = new Date().toISOString();
+    const how = meter.hasSteps()
+      ? ending
+      : { ...ending, ...(measured ? { forecast, measured } : { measured }) };
     const write = () => {
       flush();
       run = save({ ...run, ...how, endedAt });
@@ -203,7 +208,7 @@ export function createRunRecorder(
         ...ending,
         step: result.step,
         best: result.best,
-        measured: result.step > 0 ? meter.read(result.peakMemoryBytes) : null,
+        measured: meter.read(result.peakMemoryBytes),
       });
     },
     /** Of a run whose engine was killed because nothing more of it is wanted: what it wrote before stays. */

@@ -96,6 +96,33 @@ function mayBeginAnew({ step, state }: Run): boolean {
   return step === 0 || state !== 'stopped';
 }
 
+/**
+ * Refuses to resume a run that has reached its end, unless it goes further with what was changed: an engine that takes
+ * no step would only overwrite what is known of the training. @throws StudioError config_invalid
+ */
+function refuseDone({ name, step, totalSteps, endReason, config: before }: Run, config: TrainConfig): void {
+  const end = config.maxSteps ?? (config.epochs === before.epochs ? totalSteps : null);
+  const { earlyStoppingPatience: patience } = config;
+  if (
+    endReason === 'early_stopped' &&
+    patience !== null &&
+    patience <= (before.earlyStoppingPatience ?? Infinity)
+  )
+    throw new StudioError(
+      'config_invalid',
+      `The run "${name}" is done: it ended early at step ${step}, after ${before.earlyStoppingPatience} evaluations without a lower held-out loss.`,
+      `Set earlyStoppingPatience above ${patience} to go on, or branch from one of its checkpoints.`,
+      { option: ['earlyStoppingPatience'] },
+    );
+  if (end !== null && end <= step)
+    throw new StudioError(
+      'config_invalid',
+      `The run "${name}" is done: it has taken all of its ${step} steps.`,
+      `Set maxSteps above ${step} to go on, or branch from one of its checkpoints.`,
+      { option: ['maxSteps'] },
+    );
+}
+
 /** Whoever started a run and waits for its end. */
 interface Waiter {
   watch: Watch | undefined;
@@ -251,6 +278,7 @@ export function createRunService(
     const config = checkpoint
       ? continuedConfig(run.config, changes, 'A resumed run')
       : { ...run.config, ...changes };
+    if (run.state === 'done') refuseDone(run, config);
     checkOptions(config);
     if (config.maxSteps !== null) checkSchedule(config, config.maxSteps);
     const queued: Run = { ...run, config, state: 'queued', error: null, endReason: null, endedAt: null };

@@ -1,4 +1,4 @@
-import { appendFileSync, cpSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
@@ -121,6 +121,15 @@ describe('another config.json beside the same weights', () => {
   });
 });
 
+it('a folder that is gone is said as such to whoever uses the model by its name', async () => {
+  const folder = await modelFolder('moved');
+  rmSync(folder, { recursive: true });
+  await expect(core.models.getOrAdd('moved')).rejects.toMatchObject({
+    code: 'not_found',
+    message: `Its folder ${folder} is no longer there.`,
+  });
+});
+
 describe('weights', () => {
   it('that were written anew are hashed again, and only those', async () => {
     const folder = await modelFolder('rewritten');
@@ -150,7 +159,7 @@ describe('weights', () => {
   it('of a folder that is in the library already are not hashed for its path', async () => {
     const folder = await modelFolder('placed');
     const { id } = core.models.get('placed');
-    expect((await core.models.getOrAdd(folder)).id).toBe(id);
+    for (const typed of [folder, `"${folder}"`]) expect((await core.models.getOrAdd(typed)).id).toBe(id);
     expect((await core.models.add({ folder, copy: false })).id).toBe(id);
   });
 });

@@ -80,6 +80,19 @@ it('stops and pauses while the data is prepared and before the engine listens', 
   expect(state(done)).toEqual(state(core.runs.get('whole')));
 });
 
+it('refuses to resume a run that is done, and takes the steps that it is given more', async () => {
+  const done = core.runs.get('cut');
+  for (const changes of [{}, { learningRate: 1e-5 }, { maxSteps: 20 }])
+    await expect(core.runs.resume('cut', undefined, changes)).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: 'The run "cut" is done: it has taken all of its 24 steps.',
+      option: ['maxSteps'],
+    });
+  expect(core.runs.get('cut')).toEqual(done);
+  const longer = await (await core.runs.resume('cut', undefined, { maxSteps: 26 })).ended;
+  expect(longer).toMatchObject({ state: 'done', step: 26, measured: { steps: 2 } });
+});
+
 it('stops without saving: nothing is kept to go on from', async () => {
   const { ended } = await start('discarded', (event) => {
     if (event.type === 'step' && event.step === 5) void core.runs.stop('discarded', { save: false });

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
-import type { EngineEvent } from '../../../src-main/engine/protocol.ts';
+import type { EngineEvent, TrainResult } from '../../../src-main/engine/protocol.ts';
 import type { ServiceContext } from '../../../src-main/services/context.ts';
 import { createRunRecorder, levelOf } from '../../../src-main/services/runs/runRecorder.ts';
 import { openWritable } from '../../../src-main/store/database.ts';
@@ -13,11 +13,22 @@ import { findRun, insertRun, updateRun } from '../../../src-main/store/runs.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
+const sampleForecast: NonNullable<Run['forecast']> = {
+  modelledBytes: 1,
+  memoryBytes: 1,
+  modelledSecondsPerStep: 1,
+  secondsPerStep: 1,
+  seconds: 1,
+  rowTokens: 1,
+  memoryBasis: 'model',
+  timeBasis: 'model',
+};
+
 /** A recorder whose database can be made full, as a full disk makes it. */
-function openRecorder() {
+function openRecorder(before: Partial<Run> = {}) {
   const database = openWritable(join(temporaryFolder(), 'studio.db'));
   ensureProject(database, 'default');
-  const initial = sampleRun({ state: 'running', step: 0, totalSteps: null, endedAt: null });
+  const initial = sampleRun({ state: 'running', step: 0, totalSteps: null, endedAt: null, ...before });
   insertRun(database, initial);
   const told: StudioEvent[] = [];
   const later: (() => void)[] = [];
@@ -28,7 +39,7 @@ function openRecorder() {
     } as Partial<ServiceContext> as ServiceContext,
     initial,
     (run: Run) => updateRun(database, run),
-    { watch: undefined, foresee: () => null as never, later: (write) => later.push(write) },
+    { watch: undefined, foresee: () => sampleForecast, later: (write) => later.push(write) },
   );
   return {
     recorder,
@@ -104,6 +115,41 @@ it('tells the end of a run that cannot be written, and leaves the writing for la
   later[0]!();
   expect(stored()).toMatchObject({ state: 'failed', step: 3000, error: { code: 'disk_full' } });
   expect(written()).toEqual(steps);
+});
+
+it('keeps what was measured where a part of the run takes no step', () => {
+  const measured = { peakMemoryBytes: 5e9, secondsPerStep: 2, startSeconds: 9, seconds: 90, steps: 40 };
+  const before = { forecast: { ...sampleForecast, seconds: 80 }, measured };
+  const result: TrainResult = {
+    outcome: 'done',
+    step: 40,
+    lastLoss: 1,
+    checkpoint: 'x',
+    skippedSteps: 0,
+    best: null,
+    peakMemoryBytes: 1e9,
+  };
+  const atEnd = { ...start, firstStep: 41, totalSteps: 40 };
+
+  const idle = openRecorder({ step: 40, ...before });
+  idle.recorder.onEvent(atEnd);
+  expect(idle.recorder.finish(result, null)).toMatchObject({ state: 'done', step: 40, ...before });
+  const broken = openRecorder({ step: 40, ...before });
+  broken.recorder.onEvent(atEnd);
+  expect(broken.recorder.fail(new Error('no device'))).toMatchObject({ state: 'failed', ...before });
+
+  const stopped = openRecorder();
+  stopped.recorder.onEvent(start);
+  const early = stopped.recorder.finish({ ...result, outcome: 'stopped', step: 0 }, 'stop');
+  expect(early).toMatchObject({ state: 'stopped', forecast: sampleForecast, measured: null });
+
+  const further = openRecorder({ step: 40, ...before });
+  further.recorder.onEvent({ ...start, firstStep: 41 });
+  further.recorder.onEvent(step(41));
+  expect(further.recorder.finish({ ...result, step: 41 }, null)).toMatchObject({
+    forecast: sampleForecast,
+    measured: { peakMemoryBytes: 1e9, steps: 1 },
+  });
 });
 
 it.each([
