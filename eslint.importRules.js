@@ -5,7 +5,14 @@ const main = (...names) => names.map((name) => `src-main/${name}`);
 const page = (...names) => names.map((name) => `src-renderer/${name}`);
 
 /** What the page computes with, what each part of it stands on, and what pages are made of. */
-const computed = main('contract', 'statistics', 'shape', 'options', 'budget');
+const computed = main(
+  'contract',
+  'statistics',
+  'shape',
+  'options',
+  'budget',
+  'formats/families/readShape.ts',
+);
 const base = page('rpc', 'state', 'ui');
 const shown = page('charts', 'options', 'frame', 'machine');
 
@@ -72,6 +79,12 @@ const parts = {
   'src-main/formats': {
     parts: main('contract', 'methods', 'shape'),
     packages: ['node', 'zod', '@huggingface/tokenizers'],
+  },
+  // What a config.json means: pure, so that the page can read one that is pasted.
+  'src-main/formats/families': { parts: main('contract', 'shape'), packages: ['zod'] },
+  'src-main/formats/families/huggingFaceConfig.ts': {
+    parts: main('contract', 'formats'),
+    packages: ['node'],
   },
   'src-main/data': {
     parts: main('contract', 'statistics', 'options', 'formats'),

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { presets, type ModelShape } from '../shape/modelShape.ts';
-import { readShape, sizeNames } from '../shape/readShape.ts';
+import { readShape, sizeNames } from '../formats/families/readShape.ts';
 import { budgetReport } from '../budget/report.ts';
 import { StudioError } from '../contract/errors.ts';
 import { methods, methodSchema, type Method } from '../contract/training.ts';

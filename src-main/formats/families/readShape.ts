@@ -1,5 +1,8 @@
 import { z } from 'zod';
-import type { ModelShape } from './modelShape.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { ModelShape } from '../../shape/modelShape.ts';
+import { readFamily } from './decoderConfigOf.ts';
+import { families } from './registry.ts';
 
 /** The sizes that a configuration must give, by their first name in Hugging Face files. */
 const sizeKeys = {
@@ -20,7 +23,7 @@ export const sizeNames: Readonly<Record<SizeKey, string>> = {
   vocabularySize: sizeKeys.vocabularySize[0],
 };
 
-/** What a configuration of an architecture that the studio does not know tells. */
+/** What a configuration tells of a model's sizes, as far as the studio knows its architecture. */
 export interface ReadShape {
   /** Null while sizes are missing. */
   shape: ModelShape | null;
@@ -36,8 +39,8 @@ const record = z.record(z.string(), z.unknown());
 const size = z.number().int().min(1).max(10_000_000);
 
 /**
- * Reads the sizes in a config.json as far as its keys are known, whatever the architecture; the layout is taken to be
- * Llama's.
+ * Reads the sizes in a config.json: of a family that the studio knows as the engine does, of any other as far as its
+ * keys are known; the layout is then taken to be Llama's.
  *
  * @param config the parsed file
  * @param given sizes that a person has added
@@ -69,7 +72,17 @@ export function readShape(config: unknown, given: Partial<Record<SizeKey, number
     problems.push(
       `${hiddenSize} hidden numbers are no multiple of ${heads} heads, and head_dim is not given.`,
     );
-  const notes = layoutNotes(raw);
+  const type = raw['model_type'];
+  if (typeof type === 'string' && Object.hasOwn(families, type) && missing.length + problems.length === 0)
+    try {
+      const sizes = Object.entries(found).map(([key, value]) => [sizeNames[key as SizeKey], value]);
+      const { shape } = readFamily({ ...raw, ...Object.fromEntries(sizes) });
+      return { shape, found, missing, notes: partNotes(whole), problems };
+    } catch (error) {
+      if (!(error instanceof StudioError)) throw error;
+      problems.push(error.message);
+    }
+  const notes = [...partNotes(whole), ...layoutNotes(raw)];
   const isWhole = missing.length === 0 && problems.length === 0;
   if (!isWhole || !hiddenSize || !intermediateSize || !layers || !heads || !vocabularySize || !headDim)
     return { shape: null, found, missing, notes, problems };
@@ -93,11 +106,22 @@ export function readShape(config: unknown, given: Partial<Record<SizeKey, number
   return { shape, found, missing, notes, problems };
 }
 
+/** What a configuration of several parts leaves out. */
+function partNotes(whole: Record<string, unknown>): string[] {
+  return ['text_config', 'llm_config'].some((key) => whole[key] != null)
+    ? ['The language model is counted; parts for images or sound are not.']
+    : [];
+}
+
 function layoutNotes(raw: Record<string, unknown>): string[] {
   const type = typeof raw['model_type'] === 'string' ? `"${raw['model_type'].slice(0, 40)}"` : 'This model';
   const notes = [
     `${type} is counted as a decoder of Llama's layout (q, k, v, o, gate, up, down): the base model's total may differ a little.`,
   ];
+  if (typeof raw['tie_word_embeddings'] !== 'boolean')
+    notes.push(
+      'It does not say whether input and output share the embedding (tie_word_embeddings): they are counted apart.',
+    );
   const experts = ['num_experts', 'num_local_experts', 'n_routed_experts'].find((key) => raw[key] != null);
   if (experts)
     notes.push(
