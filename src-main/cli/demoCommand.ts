@@ -9,6 +9,7 @@ import type { Evaluation, ExportRecord } from '../contract/results.ts';
 import { StudioError } from '../contract/errors.ts';
 import { trainConfigSchema, type AdapterConfig, type TrainConfigInput } from '../contract/training.ts';
 import type { Core } from '../core/createCore.ts';
+import { certificateVerdict } from '../options/exits.ts';
 import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
 import { writeGeneratedDataset, writeGeneratedModel } from '../services/projects/generatedModel.ts';
 import { parseCommand, text } from './arguments.ts';
@@ -73,12 +74,12 @@ export async function demoCommand(args: readonly string[], command: CommandConte
         '',
         ...exported.map(
           ({ folder, certificate }) =>
-            `${folder}: ${certificate.equal ? 'equal to' : 'DIFFERS from'} the trained adapter (greatest logit difference ${certificate.maxLogitDifference.toExponential(1)}).`,
+            `${folder}: ${certificateVerdict(certificate).long} (greatest logit difference ${certificate.maxLogitDifference.toExponential(1)}).`,
         ),
         `${material.about} One seed, ${((Date.now() - startedAt) / 1000).toFixed(0)} s.`,
       ].join('\n'),
     );
-    if (exported.some(({ certificate }) => !certificate.equal)) process.exitCode = 1;
+    if (exported.some(({ certificate }) => !certificateVerdict(certificate).isGood)) process.exitCode = 1;
   });
 }
 

@@ -1,5 +1,5 @@
 import { exportFormats } from '../contract/results.ts';
-import { certificateLines, exitSentence } from '../options/exits.ts';
+import { certificateLines, certificateVerdict, exitSentence } from '../options/exits.ts';
 import { procedures } from '../contract/procedures.ts';
 import { check, list, number, parseCommand, requiredText, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
@@ -88,6 +88,6 @@ export async function exportCommand(args: readonly string[], command: CommandCon
         ...certificateLines(certificate),
       ].join('\n'),
     );
-    if (!certificate.equal) process.exitCode = 1;
+    if (!certificateVerdict(certificate).isGood) process.exitCode = 1;
   });
 }

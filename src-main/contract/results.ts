@@ -163,6 +163,11 @@ export const exportRecordSchema = z.object({
      * method.
      */
     peft: peftCheckSchema.nullable().optional(),
+    /**
+     * What the folder of the base says twice and differently (of a whole model, the exported one): other programs may
+     * compute something else than the run. Absent in older ones.
+     */
+    contradictions: z.array(z.string()).optional(),
   }),
   createdAt: time,
   /** When a later export wrote over the folder; absent: the files are those of this one. */

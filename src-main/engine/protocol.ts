@@ -202,6 +202,8 @@ export interface ExportResult {
   dtype: string;
   /** What the files mean to PEFT; null where it has no such method. */
   peft: PeftCheck | null;
+  /** What the model folder that others load with it, or that it is, says twice and differently. */
+  contradictions: string[];
 }
 
 /** The answer of each kind of request. */

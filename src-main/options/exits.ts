@@ -54,10 +54,35 @@ export function loadsInPeft(method: Method): boolean {
   return methodOf({ method })?.peftType === 'LORA';
 }
 
+/** What a certificate vouches for, in a few words. */
+export interface CertificateVerdict {
+  isGood: boolean;
+  /** For a column. */
+  short: string;
+  /** Beside the run's name. */
+  long: string;
+}
+
+/** The one place that says whether an export is as it should be. */
+export function certificateVerdict({
+  equal,
+  contradictions,
+}: ExportRecord['certificate']): CertificateVerdict {
+  if (!equal) return { isGood: false, short: 'DIFFERS', long: 'DIFFERS from the run' };
+  if (contradictions && contradictions.length > 0)
+    return {
+      isGood: false,
+      short: 'AMBIGUOUS',
+      long: 'equal here, but the model folder CONTRADICTS ITSELF',
+    };
+  return { isGood: true, short: 'equal', long: 'equal to the run' };
+}
+
 /** What a certificate compared, and how it came out. */
 export function certificateLines(certificate: ExportRecord['certificate']): string[] {
   const { equal, maxLogitDifference, tolerance, tokens, dtype, prompt, textTokens, sameChoices, peft } =
     certificate;
+  const { contradictions = [] } = certificate;
   const rounding = dtype === 'BF16' || dtype === 'F16' ? `, for rounding to ${dtype}` : '';
   const lines = [
     `${equal ? 'Equal to' : 'NOT EQUAL to'} what the run trained: greatest logit difference ${maxLogitDifference.toExponential(1)} over ${tokens} tokens (tolerance ${tolerance.toExponential(1)}${rounding}).`,
@@ -70,5 +95,5 @@ export function certificateLines(certificate: ExportRecord['certificate']): stri
     lines.push(
       `By PEFT's rules, in plain arithmetic: the files adapt ${peft.modules} of the run's ${peft.expectedModules} modules, and the updates of ${peft.rows} rows of weights ${peft.isEqual ? 'are the same' : 'DIFFER'} (greatest difference ${peft.maxDifference.toExponential(1)} of the greatest number).`,
     );
-  return lines;
+  return [...lines, ...contradictions.map((what) => `CONTRADICTION in the model folder: ${what}`)];
 }

@@ -5,6 +5,7 @@ import { openPeftUpdate } from '../../formats/adapter/peftUpdate.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { asFloat32, asStored } from '../../formats/files/floats.ts';
 import type { SafetensorsFile } from '../../formats/files/safetensors.ts';
+import { findContradictions } from '../../formats/model/contradictions.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { updateScale } from '../../methods/method.ts';
 import { loadsInPeft } from '../../options/exits.ts';
@@ -35,7 +36,7 @@ export function exportAdapter(request: ExportRequest): ExportResult {
     const targets = modelTargets(readDecoderConfig(request.modelFolder), adapter.config.targets);
     const files = writeAdapterFolder(request.outFolder, { ...adapter.config, targets }, base, tensors);
     const peft = loadsInPeft(method) ? checkAsPeft(request, weights, adapter.tensors) : null;
-    return { files, dtype: 'F32', peft };
+    return { files, dtype: 'F32', peft, contradictions: findContradictions(request.modelFolder) };
   } finally {
     weights.close();
     adapter.tensors.close();
@@ -136,7 +137,9 @@ export function exportModel(request: ExportRequest): ExportResult {
     const card = modelCard(request.baseName);
     const model = { base: request.modelFolder, tensors, dtype: null, card };
     const narrowest = ['BF16', 'F16'].find((dtype) => tensors.some((tensor) => tensor.dtype === dtype));
-    return { files: writeModelFolder(request.outFolder, model), dtype: narrowest ?? 'F32', peft: null };
+    const files = writeModelFolder(request.outFolder, model);
+    const contradictions = findContradictions(request.outFolder);
+    return { files, dtype: narrowest ?? 'F32', peft: null, contradictions };
   } finally {
     trained.close();
     base.close();

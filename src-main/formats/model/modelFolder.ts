@@ -97,10 +97,12 @@ function writeWeights(folder: string, tensors: readonly TensorToWrite[], shardBy
   return [...names, weightIndexName];
 }
 
-function writeCompanions(folder: string, { base, dtype, card }: ModelToWrite): string[] {
+function writeCompanions(folder: string, { base, tensors, dtype, card }: ModelToWrite): string[] {
   const config = withoutPaths(readJsonObject(join(base, 'config.json'), 10 * 1024 * 1024, 'model_invalid'));
   // Older and newer spelling. Where neither is there, readers take the type from the weights.
   for (const key of ['torch_dtype', 'dtype']) if (dtype && key in config) config[key] = dtypeNames[dtype];
+  // Programs differ in what they follow where the weights have an output layer and config.json says that they share it.
+  if (tensors.some(({ name }) => name === 'lm_head.weight')) config['tie_word_embeddings'] = false;
   writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   const taken = readdirSync(base).filter(
     (name) => isCompanion(name) && statSync(join(base, name), { throwIfNoEntry: false })?.isFile(),

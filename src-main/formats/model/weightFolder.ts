@@ -19,12 +19,15 @@ export class WeightFolder {
   readonly #shards: SafetensorsFile[];
   readonly #byName = new Map<string, { shard: SafetensorsFile; stored: string }>();
 
-  /** @throws StudioError model_invalid: no weights, a missing, truncated or contradictory shard */
-  constructor(folder: string) {
+  /**
+   * @param files of the folder; by default those that transformers chooses
+   * @throws StudioError model_invalid: no weights, a missing, truncated or contradictory shard
+   */
+  constructor(folder: string, files?: WeightFiles) {
     this.folder = folder;
     this.#shards = [];
     try {
-      for (const name of weightFiles(folder).shards) this.#shards.push(openShard(folder, name));
+      for (const name of (files ?? weightFiles(folder)).shards) this.#shards.push(openShard(folder, name));
       const rename = renaming(this.#shards.flatMap(({ tensors }) => [...tensors.keys()]));
       for (const shard of this.#shards)
         for (const stored of shard.tensors.keys()) {
@@ -122,7 +125,7 @@ export function weightFiles(folder: string): WeightFiles {
       `There is no folder ${folder}.`,
       'Choose the folder that holds config.json and the weights.',
     );
-  const names = [namedWeights(folder), singleWeightName, weightIndexName].filter((name) => name !== null);
+  const names = namesOfWeights(folder);
   const isLink = (name: string) => lstatSync(join(folder, name), { throwIfNoEntry: false })?.isSymbolicLink();
   // A link that leads nowhere counts where there is nothing else: it is to be said.
   const name = names.find((file) => existsSync(join(folder, file))) ?? names.find(isLink);
@@ -132,6 +135,35 @@ export function weightFiles(folder: string): WeightFiles {
       `${folder} has neither ${singleWeightName} nor ${weightIndexName}.`,
       'Choose a model in safetensors format; pickled .bin weights are never read.',
     );
+  return filesOf(folder, name);
+}
+
+/** The names under which a folder may have its weights, the first that is there counts. */
+function namesOfWeights(folder: string): string[] {
+  return [namedWeights(folder), singleWeightName, weightIndexName].filter((name) => name !== null);
+}
+
+/**
+ * Complete sets of weight files beside the one that is chosen: what other programs may read in its place. An index of
+ * which shards are missing, or which cannot be read, is none: nothing computes with it.
+ */
+export function idleWeights(folder: string): WeightFiles[] {
+  const chosen = weightFiles(folder);
+  const others = namesOfWeights(folder).filter((name) => existsSync(join(folder, name)));
+  return others.flatMap((name) => {
+    try {
+      const files = filesOf(folder, name);
+      const isThere = files.shards.every((shard) => existsSync(join(folder, shard)));
+      return isThere && files.shards.join() !== chosen.shards.join() ? [files] : [];
+    } catch (error) {
+      if (error instanceof StudioError) return [];
+      throw error;
+    }
+  });
+}
+
+/** @throws StudioError model_invalid */
+function filesOf(folder: string, name: string): WeightFiles {
   if (!name.endsWith('.index.json')) return { index: null, shards: [checkShardName(name)] };
   const map = readJsonObject(join(folder, name), 64 * 1024 * 1024, 'model_invalid')['weight_map'];
   if (typeof map !== 'object' || map === null)

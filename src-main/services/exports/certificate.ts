@@ -69,6 +69,7 @@ export async function certify(
     textTokens,
     sameChoices,
     peft: result.peft,
+    contradictions: result.contradictions,
   };
 }
 

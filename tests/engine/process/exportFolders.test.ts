@@ -10,9 +10,11 @@ import {
   writeSafetensors,
   type TensorToWrite,
 } from '../../../src-main/formats/files/safetensors.ts';
+import { findContradictions } from '../../../src-main/formats/model/contradictions.ts';
 import { writeModelFolder } from '../../../src-main/formats/model/modelFolder.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { adapterFolderOf, parityCase } from '../../support/parity/parityCase.ts';
+import { patchedFolder } from '../../support/patchedFolder.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
@@ -149,6 +151,25 @@ it.each([
       .map(([, text]) => text)
       .join(),
   ).not.toContain('/home/me');
+});
+
+it('a whole model says of its output layer what its weights are', () => {
+  const base = patchedFolder('tiny-llama', { 'config.json': { tie_word_embeddings: true } });
+  expect(findContradictions(base)).toHaveLength(1);
+  const folder = join(temporaryFolder(), 'model');
+  const weights = new WeightFolder(base);
+  const tensors = weights.names.map((name) => ({
+    name,
+    dtype: 'F32' as const,
+    shape: weights.info(name)!.shape,
+    data: weights.read(name),
+  }));
+  writeModelFolder(folder, { base, tensors, dtype: null, card: null });
+  weights.close();
+  expect(findContradictions(folder)).toEqual([]);
+  expect(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))).toMatchObject({
+    tie_word_embeddings: false,
+  });
 });
 
 it('a whole model leaves without the paths that its base was saved with', () => {
