@@ -5,6 +5,7 @@ import { median } from '../../src-main/budget/forecast/calibrate.ts';
 import {
   evaluationErrors,
   evaluationMemory,
+  evaluationWork,
   forecastEvaluation,
   type EvaluationRecord,
   type PlannedEvaluation,
@@ -22,7 +23,14 @@ const { runs } = read('evaluationPeaks.json') as {
 
 it('has the peak memory of evaluations that were measured, 15 % off at most in the median', () => {
   const off = runs.map(({ shape, peakMemoryMiB, ...rest }) => {
-    const planned = { ...rest, modelId: 'm', shape: shapes[shape]!, adapter: null, loadIn8bit: false };
+    const planned = {
+      ...rest,
+      modelId: 'm',
+      shape: shapes[shape]!,
+      adapter: null,
+      loadIn8bit: false,
+      scoring: null,
+    };
     return Math.abs(evaluationMemory(planned).bytes / 2 ** 20 / peakMemoryMiB - 1);
   });
   expect(off.length).toBe(16);
@@ -40,6 +48,7 @@ const planned: PlannedEvaluation = {
   items: 100,
   rowTokens: 200,
   maxTokens: 256,
+  scoring: null,
 };
 const machine = { cores: 8, gpu: null };
 
@@ -53,6 +62,32 @@ it('takes longer for more items and longer answers, and more memory for a longer
   const { parts } = evaluationMemory({ ...planned, maxTokens: 512 });
   expect(parts.cache).toBe(16 * 768 * 2 * 8 * 64 * 16 * 4);
   expect(of({ precision: 'bf16' }).memoryBytes).toBeLessThan(now.memoryBytes);
+});
+
+it('counts the tokens that rows are padded to, not those of the longest row for each', () => {
+  const scored: PlannedEvaluation = {
+    ...planned,
+    benchmark: 'perplexity',
+    items: 1600,
+    rowTokens: 1000,
+    maxTokens: 0,
+  };
+  const all = evaluationWork(scored);
+  expect(all.calls).toBe(100);
+  const longest = { tokens: 1000, calls: 4 };
+  const halves = evaluationWork({ ...scored, scoring: [{ tokens: 504, calls: 96 }, longest] });
+  expect(halves.calls).toBe(100);
+  // Attention grows faster than the tokens: half of them are a little less than half of the work.
+  const share = halves.flops / all.flops;
+  expect(share).toBeLessThan((96 * 504 + 4 * 1000) / 100_000);
+  expect(share).toBeGreaterThan(0.45);
+  // The longest call decides the memory.
+  expect(evaluationMemory({ ...scored, scoring: [{ tokens: 504, calls: 96 }, longest] }).bytes).toBe(
+    evaluationMemory(scored).bytes,
+  );
+  expect(evaluationMemory({ ...scored, scoring: [{ tokens: 504, calls: 100 }] }).bytes).toBeLessThan(
+    evaluationMemory(scored).bytes,
+  );
 });
 
 it('learns from evaluations of the same kind of device, the same model before others', () => {

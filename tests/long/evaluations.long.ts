@@ -42,6 +42,7 @@ it('peak memory within 15 % and time within 25 % after one evaluation like it (m
         shape: shapes[name]!,
         adapter: null,
         loadIn8bit: false,
+        scoring: null,
       };
       const first = await measureEvaluation(join(folder, name), planned);
       const { modelId, benchmark, precision } = planned;

@@ -19,6 +19,7 @@ import {
   widenedBytes,
 } from './memory.ts';
 import { isFusedShape, passOf, sumLayers } from './pass.ts';
+import type { ScoringCalls } from '../../options/scoredLengths.ts';
 import { optionDefaults } from '../../options/trainingOptions.ts';
 
 /** An evaluation that is planned. */
@@ -36,6 +37,8 @@ export interface PlannedEvaluation {
   rowTokens: number;
   /** Tokens of an answer at most; nothing is generated for perplexity. */
   maxTokens: number;
+  /** The calls in which rows are scored (options/scoredLengths.ts); null: all are as long as the longest. */
+  scoring: readonly ScoringCalls[] | null;
 }
 
 /** The parts of an evaluation's memory, in the order in which they are shown. */
@@ -57,14 +60,23 @@ interface Layout {
   slots: number;
 }
 
-function layoutOf({ benchmark, items, rowTokens, maxTokens }: PlannedEvaluation): Layout {
+function layoutOf(planned: PlannedEvaluation): Layout {
+  const { benchmark, items, rowTokens, maxTokens } = planned;
   const batch = Math.max(1, Math.min(evaluationBatch, items));
-  if (benchmark === 'perplexity') return { batch, tokens: 8 * Math.ceil(rowTokens / 8), slots: 0 };
+  if (benchmark === 'perplexity') {
+    const tokens = callsOf(planned, batch).reduce((most, call) => Math.max(most, call.tokens), 0);
+    return { batch, tokens, slots: 0 };
+  }
   return {
     batch,
     tokens: prefillTokens,
     slots: prefillTokens * Math.ceil(rowTokens / prefillTokens) + maxTokens,
   };
+}
+
+/** As the engine makes them (engine/inference/score.ts). */
+function callsOf({ scoring, items, rowTokens }: PlannedEvaluation, batch: number): readonly ScoringCalls[] {
+  return scoring ?? [{ tokens: 8 * Math.ceil(rowTokens / 8), calls: Math.ceil(items / batch) }];
 }
 
 /**
@@ -106,7 +118,7 @@ export function evaluationMemory(
 /** Floating-point operations of the matrix products of a whole evaluation, were every answer as long as allowed. */
 export function evaluationWork(planned: PlannedEvaluation): { flops: number; calls: number } {
   const { shape, adapter, items, rowTokens, maxTokens, benchmark } = planned;
-  const { batch, tokens } = layoutOf(planned);
+  const { batch } = layoutOf(planned);
   const groups = Math.ceil(items / batch);
   const config = {
     ...optionDefaults,
@@ -117,7 +129,13 @@ export function evaluationWork(planned: PlannedEvaluation): { flops: number; cal
     sumLayers(passOf(shape, config, { batch, tokens: width }), ({ flops }) => flops.forward);
   const head = (positions: number) => 2 * positions * shape.hiddenSize * shape.vocabularySize;
   if (benchmark === 'perplexity')
-    return { flops: groups * (forward(tokens) + head(batch * tokens)), calls: groups };
+    return callsOf(planned, batch).reduce(
+      ({ flops, calls }, call) => ({
+        flops: flops + call.calls * (forward(call.tokens) + head(batch * call.tokens)),
+        calls: calls + call.calls,
+      }),
+      { flops: 0, calls: 0 },
+    );
   const prefills = Math.ceil(rowTokens / prefillTokens);
   const each = prefills * forward(prefillTokens) + maxTokens * (forward(1) + head(batch));
   return { flops: groups * each, calls: groups * (prefills + maxTokens) };

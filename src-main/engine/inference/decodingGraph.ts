@@ -15,7 +15,8 @@ import { cachedAttention, layerScoring } from '../model/attention.ts';
 import { decoderHidden } from '../model/decoder.ts';
 import { headLogits } from '../model/head.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
-import { dependsOnLength, rotaryFrequencies, rotaryTable } from '../model/rotary.ts';
+import { dependsOnLength } from '../../formats/families/decoderConfig.ts';
+import { rotaryFrequencies, rotaryTable } from '../model/rotary.ts';
 
 /** How much a decoder holds. */
 export interface DecodingSize {

@@ -1,12 +1,13 @@
+import { dependsOnLength } from '../../formats/families/decoderConfig.ts';
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
+import { scoredLengths } from '../../options/scoredLengths.ts';
 import { positionScores, sumPerRow } from '../model/loss.ts';
 import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
 import { throwIfStopped, type JobContext } from '../jobContext.ts';
 import type { ScoreRequest, ScoreResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
-import { layOutBatch, paddedLength, rowLengths } from '../model/batches.ts';
+import { layOutBatch, rowLengths } from '../model/batches.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
-import { dependsOnLength } from '../model/rotary.ts';
 import { checkTask } from '../model/taskNumbers.ts';
 import { openModel } from './openModel.ts';
 
@@ -22,13 +23,13 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
     const { model } = opened;
     for (const task of new Set(file.tasks)) checkTask(model.adapter, task);
     const batch = Math.max(1, Math.min(request.batch, file.rowCount));
-    const lengths = rowLengths(file);
-    const longest = paddedLength([file], model.config.contextLength);
-    // Where rope scaling follows the length of the batch, all rows must have the same.
-    const follows = model.config.ropes.some(dependsOnLength);
-    const buckets = follows ? [longest] : bucketLengths(lengths, longest, batch);
+    const parts = scoredLengths(rowLengths(file), {
+      batch,
+      context: model.config.contextLength,
+      isUniform: model.config.ropes.some(dependsOnLength),
+    });
     const entries = Object.fromEntries(
-      buckets.map((tokens) => [String(tokens), scoreEntry(model, { batch, tokens })]),
+      parts.map(({ tokens }) => [String(tokens), scoreEntry(model, { batch, tokens })]),
     );
     const session = await model.open(context.tf, entries);
     opening = session;
@@ -36,8 +37,7 @@ export async function score(request: ScoreRequest, context: JobContext): Promise
 
     const rows: ScoreResult['rows'] = [];
     let done = 0;
-    for (const tokens of buckets) {
-      const fitting = Array.from(lengths.keys()).filter((row) => bucketOf(lengths[row]!, buckets) === tokens);
+    for (const { tokens, rows: fitting } of parts) {
       for (let first = 0; first < fitting.length; first += batch) {
         await throwIfStopped(context);
         const numbers = fitting.slice(first, first + batch);
@@ -70,28 +70,4 @@ function scoreEntry(model: ModelGraph, { batch, tokens }: BatchLayout) {
     inputs: { ids, labels, ...model.rowInputs(batch * tokens) },
     outputs: { loss: sumPerRow(loss, batch), missed: sumPerRow(missed, batch) },
   };
-}
-
-/**
- * A length is worth an entry of its own, which must be compiled, where it spares so many batches the longer one, and
- * this part of all tokens.
- */
-const worthwhile = { batches: 4, tokens: 0.05 };
-
-/** The lengths that rows are padded to, ascending: the longest, and halves of it (multiples of 8) where they pay. */
-export function bucketLengths(lengths: Int32Array, longest: number, batch: number): number[] {
-  const buckets = [longest];
-  for (;;) {
-    const shortest = buckets[0]!;
-    const half = 8 * Math.ceil(shortest / 16);
-    const fitting = lengths.reduce((count, length) => count + Number(length <= half), 0);
-    const spared = (fitting * (shortest - half)) / (lengths.length * longest);
-    if (fitting < worthwhile.batches * batch || spared < worthwhile.tokens) return buckets;
-    buckets.unshift(half);
-  }
-}
-
-/** The shortest bucket that holds a row; the last one cuts it. */
-function bucketOf(length: number, buckets: readonly number[]): number {
-  return buckets.find((tokens) => length <= tokens) ?? buckets.at(-1)!;
 }

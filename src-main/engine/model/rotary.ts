@@ -68,11 +68,6 @@ export function rotaryMagnitude({ scaling }: Rope): number {
   return scaling?.type === 'yarn' || scaling?.type === 'longrope' ? scaling.attentionFactor : 1;
 }
 
-/** Whether the frequencies depend on the text's length. */
-export function dependsOnLength({ scaling }: Rope): boolean {
-  return scaling?.type === 'dynamic' || scaling?.type === 'longrope';
-}
-
 export interface RotaryTable {
   /** [..., positions, 1, dimensions / 2], f32; broadcast over heads. */
   cos: Tensor;

@@ -112,6 +112,11 @@ export type RopeScaling =
       attentionFactor: number;
     };
 
+/** Whether a rope's frequencies depend on the text's length. */
+export function dependsOnLength({ scaling }: Rope): boolean {
+  return scaling?.type === 'dynamic' || scaling?.type === 'longrope';
+}
+
 /** A Llama of the given sizes, without scaling and ids. */
 export function llamaConfig(shape: ModelShape, contextLength: number): DecoderConfig {
   return {

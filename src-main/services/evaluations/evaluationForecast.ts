@@ -28,7 +28,7 @@ export function foreseeEvaluation(
 ): EvaluationForecast {
   const { subject, settings, prepared, gpu } = given;
   const { model, run } = subject;
-  const { items, rowTokens, maxTokens } = prepared;
+  const { items, rowTokens, maxTokens, scoring } = prepared;
   return forecastEvaluation(
     {
       modelId: model.id,
@@ -36,6 +36,7 @@ export function foreseeEvaluation(
       items,
       rowTokens,
       maxTokens,
+      scoring,
       benchmark: settings.benchmark,
       precision: settings.precision,
       // A foreign adapter folder is small beside the model.

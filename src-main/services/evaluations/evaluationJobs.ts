@@ -9,7 +9,10 @@ import { fitToContext } from '../../data/tokenize.ts';
 import type { EngineEvent } from '../../engine/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
 import { lossSums } from '../../statistics/scores.ts';
+import { dependsOnLength } from '../../formats/families/decoderConfig.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { writeTokenFile } from '../../formats/files/tokenFile.ts';
+import { scoringCalls, type ScoringCalls } from '../../options/scoredLengths.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import { shotsFor, type EvaluationData } from './evaluationData.ts';
 import type { Subject } from './subjects.ts';
@@ -33,6 +36,8 @@ export interface PreparedEvaluation {
   rowTokens: number;
   /** Of an answer; 0 where nothing is generated. */
   maxTokens: number;
+  /** The calls in which rows are scored; null where answers are generated. */
+  scoring: ScoringCalls[] | null;
   /** By which its rows are recognized elsewhere. */
   rowKeys: RowKey[];
   run(options: { signal: AbortSignal; onEvent(event: EngineEvent): void }): Promise<Outcome>;
@@ -80,6 +85,14 @@ async function preparePerplexity(
     items: rows.length,
     rowTokens: longestOf(rows.map(({ ids }) => ids)),
     maxTokens: 0,
+    scoring: scoringCalls(
+      Int32Array.from(rows, ({ ids }) => ids.length),
+      {
+        batch: Math.max(1, Math.min(batch, rows.length)),
+        context: subject.model.contextLength,
+        isUniform: readDecoderConfig(subject.model.folder).ropes.some(dependsOnLength),
+      },
+    ),
     rowKeys,
     async run(options) {
       const tokenFile = join(paths.cache, 'tokens', `${newId()}.score`);
@@ -132,6 +145,7 @@ async function prepareGsm8k(
     items: items.length,
     rowTokens: longestOf(prompts),
     maxTokens: Math.min(settings.maxTokens, room),
+    scoring: null,
     rowKeys,
     async run(options) {
       const job = engine.start(
