@@ -4,13 +4,14 @@ import type { ItemScatter } from '../contract/scatter.ts';
 import { StudioError } from '../contract/errors.ts';
 import { holm, mcNemarExact, pairedDifferenceInterval, wilcoxonSignedRank } from '../statistics/intervals.ts';
 import { deviation, mean, meanInterval } from '../statistics/seeds.ts';
-import { confounders } from './confounders.ts';
+import { confounders, type ScoredBase } from './confounders.ts';
 
 /** A subject's graded items. */
 export interface Graded {
   name: string;
   /** What was trained; null: the base model, or an adapter from elsewhere. */
   run: Run | null;
+  base: ScoredBase;
   /** Hash of the data it was graded on. */
   dataHash: string;
   items: readonly EvaluationItem[];
@@ -71,7 +72,7 @@ export function compareSubjects(
     return {
       ...comparison,
       sentence: sentence(comparison, data, correction, [a, b]),
-      confounders: confounders(a.run, b.run),
+      confounders: confounders(a, b),
       warnings: [...warnings],
       notes: [...notes],
     };

@@ -2,10 +2,23 @@ import type { Run } from '../contract/entities.ts';
 import type { TrainConfig } from '../contract/training.ts';
 
 /** What two subjects were made of, as far as it can differ without their method: a run, or null for the base model. */
-type Trained = Pick<
-  Run,
-  'name' | 'modelId' | 'modelName' | 'datasetId' | 'datasetName' | 'config' | 'step' | 'best' | 'dataContract'
->;
+type Trained = Pick<Run, 'name' | 'datasetId' | 'datasetName' | 'config' | 'step' | 'best' | 'dataContract'>;
+
+/** The model that a subject was made from or is, as it was when it was scored. */
+export interface ScoredBase {
+  /** Of its entry in the library: one model may have two, and an entry's folder may change. */
+  modelId: string;
+  name: string;
+  /** Hash of all that decides the score (formats/model/identity.ts); null: not kept. */
+  hash: string | null;
+}
+
+/** What two subjects are told apart by. */
+export interface Compared {
+  /** Null: the base model, or an adapter from elsewhere. */
+  run: Trained | null;
+  base: ScoredBase;
+}
 
 /** A way in which two runs can differ: its name, what is compared, and how that is told. */
 interface Trait {
@@ -20,7 +33,6 @@ function trainedSteps({ config, best, step }: Trained): number {
 }
 
 const traits: readonly Trait[] = [
-  { name: 'base model', value: ({ modelId }) => modelId, words: ({ modelName }) => modelName },
   {
     name: 'data',
     // The contract holds what was read; a run from before it had one is told apart by the dataset.
@@ -59,11 +71,26 @@ const leftOut: ReadonlySet<keyof TrainConfig> = new Set([
 ]);
 
 /**
- * What else than the method tells two trained adapters apart, each as `name: b's against a's`: any of it may be the
- * reason of a difference. Empty where one of them is the base model, which was not trained.
+ * What else than the method tells two subjects apart, each as `name: b's against a's`: any of it may be the reason of a
+ * difference. Of the base model, which was not trained, no more than that it is another.
  */
-export function confounders(a: Trained | null, b: Trained | null): string[] {
-  if (!a || !b) return [];
+export function confounders(a: Compared, b: Compared): string[] {
+  const bases = baseConfounders(a.base, b.base);
+  return a.run && b.run ? [...bases, ...trainingConfounders(a.run, b.run)] : bases;
+}
+
+/** Identity decides, names tell. */
+function baseConfounders(a: ScoredBase, b: ScoredBase): string[] {
+  const isSame = a.hash !== null && b.hash !== null ? a.hash === b.hash : a.modelId === b.modelId;
+  if (isSame) return [];
+  const told =
+    a.name === b.name
+      ? `another state of ${a.name}, or another of the same name`
+      : `${b.name} against ${a.name}`;
+  return [`base model: ${told}`];
+}
+
+function trainingConfounders(a: Trained, b: Trained): string[] {
   const found = traits.flatMap(({ name, value, words }) => {
     const [mine, theirs] = [value(a), value(b)];
     if (mine === theirs || mine === null || theirs === null) return [];

@@ -44,7 +44,8 @@ export function meeting(group: readonly Evaluation[]): number {
 /** Evaluations of one group were made on the same items with the same prompts. */
 export function sameItems(evaluation: Evaluation): string {
   const { benchmark, version, modelId, base, dataHash, shots, n } = evaluation;
-  return JSON.stringify([benchmark, version, modelId, base, dataHash, shots, n]);
+  // What the model was tells, not which entry of the library it has.
+  return JSON.stringify([benchmark, version, base ?? modelId, dataHash, shots, n]);
 }
 
 function isWithin(evaluation: Evaluation, limit: number | null, trainableOf: TrainableOf): boolean {

@@ -3,7 +3,7 @@ import type { Run } from '../../src-main/contract/entities.ts';
 import type { EvaluationItem } from '../../src-main/contract/results.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { compareSubjects, couldTell } from '../../src-main/evaluation/compare.ts';
-import { confounders, lossFigures } from '../../src-main/evaluation/confounders.ts';
+import { confounders, lossFigures, type ScoredBase } from '../../src-main/evaluation/confounders.ts';
 import { sampleRun } from '../support/sampleRun.ts';
 
 const run = (name: string, seed: number, changes: Partial<Run> = {}, config = {}) =>
@@ -12,6 +12,10 @@ const run = (name: string, seed: number, changes: Partial<Run> = {}, config = {}
     config: trainConfigSchema.parse({ adapter: { method: 'lora', rank: 4, alpha: 8 }, seed, ...config }),
     ...changes,
   });
+
+const tiny = { modelId: 'm', name: 'tiny', hash: 'weights of tiny' };
+/** What tells two runs on the same base apart. */
+const between = (a: Run, b: Run) => confounders({ run: a, base: tiny }, { run: b, base: tiny });
 
 function items(values: { correct?: boolean; loss?: number | null }[]): EvaluationItem[] {
   return values.map(({ correct = null, loss = null }, index) => ({
@@ -31,6 +35,7 @@ describe('comparisons', () => {
   const subject = (name: string, graded: EvaluationItem[], dataHash = 'h') => ({
     name,
     run: run(name, name === 'id' ? 7 : 0),
+    base: tiny,
     items: graded,
     dataHash,
   });
@@ -103,11 +108,11 @@ describe('comparisons', () => {
 describe('what else tells two runs apart', () => {
   it('is nothing where only the method does, and where one of them was not trained', () => {
     const idlora = run('b', 0, {}, { adapter: { method: 'idlora', rank: 8, alpha: 8 }, evalEvery: 10 });
-    expect(confounders(run('a', 0), idlora)).toEqual([]);
-    expect(confounders(null, run('b', 3))).toEqual([]);
+    expect(between(run('a', 0), idlora)).toEqual([]);
+    expect(confounders({ run: null, base: tiny }, { run: run('b', 3), base: tiny })).toEqual([]);
   });
 
-  it('names steps, data, rows, seed, context, model, precision and every other option', () => {
+  it('names steps, data, rows, seed, context, precision and every other option', () => {
     const contract = { datasetHash: 'one', rows: 90, trainRows: 88, heldOutRows: 2, truncatedRows: 0 };
     const rest = { droppedRows: 0, tokens: 1, trainedTokens: 1, packing: null };
     const a = run('a', 0, { step: 200, dataContract: { ...contract, ...rest } });
@@ -116,15 +121,12 @@ describe('what else tells two runs apart', () => {
       1,
       {
         step: 260,
-        modelId: 'other',
-        modelName: 'large',
         datasetName: 'more sums',
         dataContract: { ...contract, ...rest, datasetHash: 'two', trainRows: 44 },
       },
       { context: 128, batch: 8, precision: 'bf16', learningRate: 1e-3 },
     );
-    expect(confounders(a, b)).toEqual([
-      'base model: large against tiny',
+    expect(between(a, b)).toEqual([
       'data: more sums against sums',
       'trained rows: 44 against 88',
       'steps: 260 against 200',
@@ -136,20 +138,38 @@ describe('what else tells two runs apart', () => {
     ]);
   });
 
+  it('tells base models apart by what they are, and names them', () => {
+    const on = (base: Partial<ScoredBase>, of: Run | null = run('r', 0)) => ({
+      run: of,
+      base: { ...tiny, ...base },
+    });
+    const large = { modelId: 'l', name: 'large', hash: 'weights of large' };
+    expect(confounders(on({}), on(large))).toEqual(['base model: large against tiny']);
+    expect(confounders(on({}, null), on(large))).toEqual(['base model: large against tiny']);
+    // The same model, copied into the library and used in place.
+    expect(confounders(on({}), on({ modelId: 'copy', name: 'tiny-2' }))).toEqual([]);
+    // One entry whose folder was changed between the two.
+    const changed = [expect.stringMatching(/^base model: another state of tiny/)];
+    expect(confounders(on({}), on({ hash: 'corrected' }))).toEqual(changed);
+    // Of older scores nothing but the entry is known.
+    expect(confounders(on({ hash: null }), on({}))).toEqual([]);
+    expect(confounders(on({ hash: null }), on(large))).toEqual(['base model: large against tiny']);
+  });
+
   it('compares options that are added to the configuration later', () => {
     const [a, b] = [run('a', 0), run('b', 0)];
     const [mine, theirs] = [a, b].map((one, i) => ({
       ...one,
       config: { ...one.config, promptTemplate: `t${i}` },
     }));
-    expect(confounders(mine!, theirs!)).toEqual(['prompt template: t1 against t0']);
+    expect(between(mine!, theirs!)).toEqual(['prompt template: t1 against t0']);
   });
 
   it('takes the steps of the state that is scored', () => {
     const kept = { keepBest: true };
     const best = (step: number) => ({ step: 300, best: { step, loss: 1 } });
-    expect(confounders(run('a', 0, best(200), kept), run('b', 0, best(200), kept))).toEqual([]);
-    expect(confounders(run('a', 0, best(100), kept), run('b', 0, best(200), kept))).toEqual([
+    expect(between(run('a', 0, best(200), kept), run('b', 0, best(200), kept))).toEqual([]);
+    expect(between(run('a', 0, best(100), kept), run('b', 0, best(200), kept))).toEqual([
       'steps: 200 against 100',
     ]);
   });

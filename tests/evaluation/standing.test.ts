@@ -49,6 +49,16 @@ describe('the standing of a project', () => {
     expect(standings(entries, anything, trainable).map((group) => group.length)).toEqual([2, 1, 1]);
   });
 
+  it('lets scores on one model meet that the library has twice', () => {
+    const base = 'the same weights and files';
+    const entries = [
+      scored('small', 0.3, { modelId: 'copy', base }),
+      scored('large', 0.6, { modelId: 'in place', base }),
+      scored('unknown', 0.9, { modelId: 'in place' }),
+    ];
+    expect(subjects(entries, anything, trainable)).toEqual(['large', 'small']);
+  });
+
   it('takes the newest score of a subject, and the benchmark that the question names', () => {
     const entries = [
       scored('small', 0.9, { createdAt: '2026-01-01' }),

@@ -184,11 +184,12 @@ export function createEvaluationService(
         evaluations.push(await evaluate(subject, { ...settings, seed: 0, precision }, signal));
       }
       const graded = [];
-      for (const [i, { dataHash, id }] of evaluations.entries())
+      for (const [i, { dataHash, id, modelId, modelName, base }] of evaluations.entries())
         graded.push({
           // Two equal adapters share their evaluation, which has the name of one of them.
           name: chosen[i]!.name,
           run: chosen[i]!,
+          base: { modelId, name: modelName, hash: base },
           dataHash,
           items: await readEvaluationItems(database, id),
         });

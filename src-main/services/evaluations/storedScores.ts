@@ -52,6 +52,7 @@ async function compareBest(
     graded.push({
       name: evaluation.subject,
       run: evaluation.runId === null ? null : findRun(database, project, evaluation.runId),
+      base: { modelId: evaluation.modelId, name: evaluation.modelName, hash: evaluation.base },
       dataHash: evaluation.dataHash,
       items: await readEvaluationItems(database, evaluation.id),
     });
