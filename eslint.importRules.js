@@ -45,7 +45,7 @@ const services = {
   packages: ['node', 'zod'],
 };
 /** What all rooms of the services stand on, and the rooms: each may import those before it. */
-const serviceBase = ['context', 'homePaths', 'eventHub', 'byteProgress', 'trash'];
+const serviceBase = ['context', 'homePaths', 'eventHub', 'progress', 'trash'];
 const serviceOrder = 'machine tokenizer data models projects runs plan evaluations exports'.split(' ');
 const serviceRooms = Object.fromEntries(
   serviceOrder.map((room, i) => [

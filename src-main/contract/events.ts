@@ -3,6 +3,23 @@ import { queueSchema, runSchema } from './entities.ts';
 import { evaluationSchema } from './results.ts';
 import { evalMetricSchema, logLineSchema, sampleSchema, stepMetricSchema } from './runRecords.ts';
 
+/**
+ * How far anything is that takes more than a second; `total` and `secondsLeft` null where unknown. A part that is
+ * complete is not the end of its task: `progress.ended` is.
+ */
+export const progressEventSchema = z.object({
+  type: z.literal('progress'),
+  task: z.string(),
+  /** Which part of the task this is. */
+  label: z.string(),
+  done: z.number(),
+  total: z.number().nullable(),
+  secondsLeft: z.number().nullish(),
+  /** What `done` and `total` count, where it is not in the label. */
+  unit: z.literal('bytes').optional(),
+});
+export type ProgressEvent = z.infer<typeof progressEventSchema>;
+
 /** What the core tells everybody who listens, in one ordered stream. */
 export const studioEventSchema = z.discriminatedUnion('type', [
   /** A run was created or its state changed. */
@@ -27,17 +44,9 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   /** A study was made, removed or brought back; how its runs fare comes as `run`. */
   z.object({ type: z.literal('studies.changed') }),
   z.object({ type: z.literal('evaluation'), evaluation: evaluationSchema }),
-  /** Progress of anything that takes more than a second; `total` and `secondsLeft` null where unknown. */
-  z.object({
-    type: z.literal('progress'),
-    task: z.string(),
-    label: z.string(),
-    done: z.number(),
-    total: z.number().nullable(),
-    secondsLeft: z.number().nullish(),
-    /** What `done` and `total` count, where it is not in the label. */
-    unit: z.literal('bytes').optional(),
-  }),
+  progressEventSchema,
+  /** The task is over, whether it was done or not. */
+  z.object({ type: z.literal('progress.ended'), task: z.string() }),
 ]);
 export type StudioEvent = z.infer<typeof studioEventSchema>;
 

@@ -20,6 +20,7 @@ import {
   exportRecordSchema,
 } from './results.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
+import { progressEventSchema } from './events.ts';
 import { modelProcedures } from './modelProcedures.ts';
 import {
   entryName,
@@ -61,6 +62,8 @@ export const procedures = {
     input: nothing,
     output: z.object({ version: z.string(), home: z.string(), project: z.string() }),
   },
+  /** Where each task stands that has not ended: those who come while it goes on have missed its events. */
+  'studio.progress': { input: nothing, output: z.array(progressEventSchema) },
   'studio.doctor': { input: nothing, output: doctorReportSchema },
   /** Provides what the report calls repairable; progress of the task `repair`. */
   'studio.repair': { input: nothing, output: doctorReportSchema },

@@ -129,6 +129,7 @@ export function createCore(options: {
 
   const handlers: ProcedureHandlers = {
     'studio.info': () => ({ version: studioVersion, home, project }),
+    'studio.progress': () => events.unfinished(),
     'studio.doctor': () => examine(home, context.probe),
     'studio.repair': async (_input, { signal }) => {
       await repairRuntime(events.emit, signal);

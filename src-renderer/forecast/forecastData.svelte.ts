@@ -67,5 +67,4 @@ export async function startProbe(studio: Studio, input: ProcedureInput<'plan.pro
     studio.client.call('plan.probe', input, { signal }),
   );
   probesDone.count++;
-  studio.progress.delete('probe');
 }

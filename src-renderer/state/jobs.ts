@@ -1,5 +1,4 @@
 import type { Run } from '../../src-main/contract/entities.ts';
-import type { Download } from '../../src-main/contract/modelLibrary.ts';
 import { remainingMs, type Pace } from './pace.ts';
 import type { Progress } from './studio.svelte.ts';
 
@@ -8,7 +7,7 @@ export interface Job {
   key: string;
   /** What is done, in a word. */
   kind: string;
-  /** With what. */
+  /** With what; empty: its part says it. */
   name: string;
   /** Which part of the work this is; empty: it has one part. */
   part: string;
@@ -22,11 +21,16 @@ export interface Job {
 const kinds: Readonly<Record<string, { kind: string; href: string }>> = {
   evaluation: { kind: 'score', href: '/evaluate' },
   export: { kind: 'export', href: '/export' },
+  study: { kind: 'study', href: '/plan/studies' },
+  download: { kind: 'download', href: '/models' },
   model: { kind: 'model', href: '/models' },
   dataset: { kind: 'data', href: '/data' },
   probe: { kind: 'measure', href: '/train' },
   repair: { kind: 'repair', href: '/settings' },
 };
+
+/** Tasks that say what they work on; others have an id. */
+const named: readonly string[] = ['evaluation', 'export', 'study'];
 
 /** Of a part that has gone on so long its pace says when it will end. */
 const shortestPaceMs = 1500;
@@ -49,7 +53,6 @@ export function jobsOf(known: {
   isHere: boolean;
   pace: Pace | undefined;
   progress: ReadonlyMap<string, Progress>;
-  downloads: readonly Download[];
   now: number;
 }): Job[] {
   const { running, progress, now } = known;
@@ -72,11 +75,10 @@ export function jobsOf(known: {
     const [word = '', ...rest] = task.split(' ');
     const where = kinds[word];
     if (!where) continue;
-    const download = word === 'model' ? known.downloads.find(({ id }) => id === rest[0]) : undefined;
     jobs.push({
       key: task,
-      kind: download ? 'download' : where.kind,
-      name: download?.repository ?? (['evaluation', 'export'].includes(word) ? rest.join(' ') : part.label),
+      kind: where.kind,
+      name: named.includes(word) ? rest.join(' ') : '',
       part: part.label,
       share: shareOf(part),
       leftMs: partLeftMs(part, now),

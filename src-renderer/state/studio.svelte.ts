@@ -7,7 +7,7 @@ import type { DoctorReport } from '../../src-main/contract/machine.ts';
 import type { Download } from '../../src-main/contract/modelLibrary.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
 import type { Study } from '../../src-main/contract/studies.ts';
-import type { StudioEvent } from '../../src-main/contract/events.ts';
+import type { ProgressEvent, StudioEvent } from '../../src-main/contract/events.ts';
 import type { StudioClient } from '../rpc/client.ts';
 import type { ConnectionState } from '../rpc/transport.ts';
 import { CurveStore, type CurveAsk } from './curveStore.svelte.ts';
@@ -167,7 +167,7 @@ export class Studio {
     this.#held = held;
     try {
       const { client } = this;
-      const [info, projects, models, downloads, datasets, runs, queue, evaluations, studies] =
+      const [info, projects, models, downloads, datasets, runs, queue, evaluations, studies, progress] =
         await Promise.all([
           client.call('studio.info', {}),
           client.call('projects.list', {}),
@@ -178,6 +178,7 @@ export class Studio {
           client.call('runs.queue', {}),
           client.call('evaluations.list', {}),
           client.call('studies.list', {}),
+          client.call('studio.progress', {}),
         ]);
       // Another reload has begun meanwhile, perhaps for another project: its answers are newer.
       if (this.#held !== held) return this.#latestLoad;
@@ -193,7 +194,9 @@ export class Studio {
       this.studies = studies;
       this.loadError = null;
       this.isLoaded = true;
-      this.progress.clear();
+      for (const task of this.progress.keys())
+        if (!progress.some((event) => event.task === task)) this.progress.delete(task);
+      for (const event of progress) this.#apply(event);
       if (!isSame) this.curves.clear();
       this.#held = null;
       for (const event of held) this.#apply(event);
@@ -236,10 +239,7 @@ export class Studio {
           break;
         }
         this.runList.put(event.run);
-        if (event.run.state !== 'running') {
-          this.paces.delete(event.run.id);
-          this.progress.delete(`run ${event.run.id}`);
-        }
+        if (event.run.state !== 'running') this.paces.delete(event.run.id);
         break;
       case 'run.removed':
         this.runList.removeOf(event.runId);
@@ -282,15 +282,17 @@ export class Studio {
         this.evaluationList.put(event.evaluation);
         break;
       case 'progress':
-        if (event.total !== null && event.done >= event.total) this.progress.delete(event.task);
-        else this.progress.set(event.task, { ...event, began: this.#beginOf(event) });
+        this.progress.set(event.task, { ...event, began: this.#beginOf(event) });
+        break;
+      case 'progress.ended':
+        this.progress.delete(event.task);
         break;
       default:
         throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
     }
   }
 
-  #beginOf({ task, label, done }: Extract<StudioEvent, { type: 'progress' }>): { at: number; done: number } {
+  #beginOf({ task, label, done }: ProgressEvent): { at: number; done: number } {
     const before = this.progress.get(task);
     return before?.label === label && before.began ? before.began : { at: Date.now(), done };
   }

@@ -12,12 +12,14 @@ import { loadsInPeft } from '../../options/exits.ts';
 import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
 import { modelTargets } from '../../shape/targets.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
-import type { ExportRequest, ExportResult } from '../protocol.ts';
+import type { EngineEvent, ExportRequest, ExportResult } from '../protocol.ts';
+
+type Emit = (event: EngineEvent) => void;
 
 /**
  * A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts.
  */
-export function exportAdapter(request: ExportRequest): ExportResult {
+export function exportAdapter(request: ExportRequest, emit: Emit = () => undefined): ExportResult {
   const { method } = request.adapter;
   const adapter = openAdapterFolder(trainedFolder(request.checkpoint, method));
   const weights = new WeightFolder(request.modelFolder);
@@ -34,7 +36,8 @@ export function exportAdapter(request: ExportRequest): ExportResult {
     };
     // PEFT knows the modules by the names that the model has for them.
     const targets = modelTargets(readDecoderConfig(request.modelFolder), adapter.config.targets);
-    const files = writeAdapterFolder(request.outFolder, { ...adapter.config, targets }, base, tensors);
+    const told = tellingOf(tensors, emit);
+    const files = writeAdapterFolder(request.outFolder, { ...adapter.config, targets }, base, told);
     const peft = loadsInPeft(method) ? checkAsPeft(request, weights, adapter.tensors) : null;
     return { files, dtype: 'F32', peft, contradictions: findContradictions(request.modelFolder) };
   } finally {
@@ -126,7 +129,7 @@ function scaledRow(update: readonly number[], weight: ArrayLike<number>, magnitu
  * gets the type in which the base stores it, rounded to nearest, ties to even, so that the result can stand in for the
  * base.
  */
-export function exportModel(request: ExportRequest): ExportResult {
+export function exportModel(request: ExportRequest, emit: Emit = () => undefined): ExportResult {
   const trained = new WeightFolder(trainedFolder(request.checkpoint, 'full'));
   const base = new WeightFolder(request.modelFolder);
   try {
@@ -135,7 +138,7 @@ export function exportModel(request: ExportRequest): ExportResult {
       return { name, dtype, shape, data: () => asStored(asFloat32(trained.read(name), 'F32'), dtype) };
     });
     const card = modelCard(request.baseName);
-    const model = { base: request.modelFolder, tensors, dtype: null, card };
+    const model = { base: request.modelFolder, tensors: tellingOf(tensors, emit), dtype: null, card };
     const narrowest = ['BF16', 'F16'].find((dtype) => tensors.some((tensor) => tensor.dtype === dtype));
     const files = writeModelFolder(request.outFolder, model);
     const contradictions = findContradictions(request.outFolder);
@@ -144,6 +147,19 @@ export function exportModel(request: ExportRequest): ExportResult {
     trained.close();
     base.close();
   }
+}
+
+/** The tensors, which tell of their number as they are read to be written. */
+function tellingOf<T extends { data(): Uint8Array }>(tensors: readonly T[], emit: Emit): T[] {
+  let done = 0;
+  return tensors.map((tensor) => ({
+    ...tensor,
+    data() {
+      const bytes = tensor.data();
+      emit({ type: 'progress', label: 'Writing the files', done: ++done, total: tensors.length });
+      return bytes;
+    },
+  }));
 }
 
 function modelCard(baseName: string): string {

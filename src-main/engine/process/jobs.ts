@@ -27,7 +27,7 @@ export async function runEngineRequest(
 ): Promise<EngineResults[EngineRequest['kind']]> {
   // It copies files: TensorFlow need not be there.
   if (request.kind === 'export')
-    return request.format === 'peft' ? exportAdapter(request) : exportModel(request);
+    return request.format === 'peft' ? exportAdapter(request, emit) : exportModel(request, emit);
   const { tf, version, binding, devices } = loadTensorflow({ verbose: request.kind === 'probe' });
   const contextFor = (hiddenSize: number): JobContext => ({
     tf,

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Dataset } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { byteProgress, endProgress } from '../byteProgress.ts';
+import { byteProgress, endProgress } from '../progress.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import { checkFreeSpace, writeAll } from '../machine/disk.ts';
 import type { DatasetService } from './datasets.ts';

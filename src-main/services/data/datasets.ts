@@ -15,6 +15,7 @@ import { exampleOf } from '../../data/rowExample.ts';
 import { datasetFiles, datasets } from '../../store/library.ts';
 import { listAllRuns } from '../../store/runs.ts';
 import { typedPath } from '../homePaths.ts';
+import { withProgress } from '../progress.ts';
 import { benchmarkRows, sharedRows } from './sharedRows.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 
@@ -94,14 +95,16 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     checkName();
     context.writable();
     const id = newId();
-    const imported = await importDataset({
-      path,
-      format,
-      encoding,
-      folder: paths.datasets,
-      onProgress: (rows) =>
-        emit({ type: 'progress', task: `dataset ${id}`, label: 'Reading rows', done: rows, total: null }),
-    });
+    const reading = 'Reading rows';
+    const imported = await withProgress(context, `dataset ${id}`, reading, (report) =>
+      importDataset({
+        path,
+        format,
+        encoding,
+        folder: paths.datasets,
+        onProgress: (rows) => report(reading, rows),
+      }),
+    );
     arriving.push(imported.file);
     try {
       const rows = await benchmarkRows(context, { name: basename(path), ...imported });

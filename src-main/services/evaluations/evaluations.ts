@@ -31,6 +31,7 @@ import { trainedRowKeys } from '../data/sharedRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
 import { prepareEvaluation, type EvaluationSettings } from './evaluationJobs.ts';
 import type { ModelService } from '../models/models.ts';
+import { withProgress } from '../progress.ts';
 import type { RunService } from '../runs/runs.ts';
 import { findSubject, type Subject } from './subjects.ts';
 
@@ -99,12 +100,16 @@ export function createEvaluationService(
     const onEvent = (event: EngineEvent) => {
       if (event.type === 'progress') emit({ ...event, task });
     };
-    const prepared = await prepareEvaluation(context, subject, data, settings, signal);
-    const gpu = await findTrainingGpu(context.probe);
-    const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
-    const begin = performance.now();
-    const outcome = await prepared.run({ signal, onEvent });
-    const seconds = (performance.now() - begin) / 1000;
+    const scored = withProgress(context, task, 'Tokenizing the items', async (report) => {
+      const prepared = await prepareEvaluation(context, subject, data, settings, signal);
+      const gpu = await findTrainingGpu(context.probe);
+      const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
+      report('Starting the engine');
+      const begin = performance.now();
+      const outcome = await prepared.run({ signal, onEvent });
+      return { prepared, forecast, outcome, seconds: (performance.now() - begin) / 1000 };
+    });
+    const { prepared, forecast, outcome, seconds } = await scored;
     const { sums, items } = outcome;
     const score = scoreOf(sums, items.length);
     if (!Number.isFinite(score))

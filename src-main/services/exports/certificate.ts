@@ -6,10 +6,11 @@ import type { ExportRecord } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { readRows } from '../../data/readRows.ts';
 import { exampleOf } from '../../data/rowExample.ts';
-import type { ExportResult, ModelReference } from '../../engine/protocol.ts';
+import type { EngineEvent, ExportResult, ModelReference } from '../../engine/protocol.ts';
 import { SafetensorsFile } from '../../formats/files/safetensors.ts';
 import { createRandom } from '../../statistics/random.ts';
 import type { ServiceContext } from '../context.ts';
+import type { ReportPart } from '../progress.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
 export type Certificate = ExportRecord['certificate'];
@@ -40,12 +41,13 @@ export async function certify(
     exported: ModelReference;
     result: ExportResult;
   },
-  signal: AbortSignal,
+  options: { signal: AbortSignal; report: ReportPart },
 ): Promise<Certificate> {
   const { result } = subject;
-  const { prompt, ids, textTokens } = await probeTokens(context, subject, signal);
-  const trained = await logits(context, subject.trained, ids, signal);
-  const exported = await logits(context, subject.exported, ids, signal);
+  const { prompt, ids, textTokens } = await probeTokens(context, subject, options.signal);
+  const computed = (model: ModelReference, part: string) => logits(context, { model, ids, part }, options);
+  const trained = await computed(subject.trained, 'Computing with the run, part 2 of 3');
+  const exported = await computed(subject.exported, 'Computing with the files, part 3 of 3');
   let [maxLogitDifference, greatest] = [0, 0];
   trained.forEach((value, i) => {
     const difference = Math.abs(value - exported[i]!);
@@ -111,14 +113,17 @@ function likeliest(values: Float32Array, row: number, width: number): number {
 
 async function logits(
   context: ServiceContext,
-  model: ModelReference,
-  ids: readonly number[],
-  signal: AbortSignal,
+  { model, ids, part }: { model: ModelReference; ids: readonly number[]; part: string },
+  { signal, report }: { signal: AbortSignal; report: ReportPart },
 ): Promise<Float32Array> {
   const folder = mkdtempSync(join(tmpdir(), 'id-lora-certificate-'));
+  report(part);
   try {
     const outFile = join(folder, 'logits.safetensors');
-    await context.engine.start({ kind: 'logits', model, ids, outFile }, { signal }).result;
+    const onEvent = (event: EngineEvent) => {
+      if (event.type === 'progress') report(part, event.done, event.total);
+    };
+    await context.engine.start({ kind: 'logits', model, ids, outFile }, { signal, onEvent }).result;
     const file = new SafetensorsFile(outFile, 'internal');
     try {
       return new Float32Array(file.read('logits').buffer);

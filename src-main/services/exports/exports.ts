@@ -15,6 +15,7 @@ import { newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
 import { cacheOrigin } from '../models/findModelFolder.ts';
 import type { ModelService } from '../models/models.ts';
+import { withProgress } from '../progress.ts';
 import { checkBase } from '../runs/checkpoints.ts';
 import type { RunService } from '../runs/runs.ts';
 import { certify } from './certificate.ts';
@@ -77,41 +78,50 @@ export function createExportService(
       const folder = options.folder === undefined ? suggestFolder(run) : typedPath(options.folder);
       const trained = trainedFolder(checkpoint, adapter.method);
       prepareExportFolder({ path: folder, format, trained });
-      const result = await context.engine.start(
-        {
-          kind: 'export',
-          format,
-          modelFolder: model.folder,
-          baseName: publicName(model),
-          checkpoint,
-          adapter,
-          loadIn8bit,
-          outFolder: folder,
-        },
-        { signal },
-      ).result;
       const reference = (place: string): ModelReference =>
         format === 'merged'
           ? { folder: place, precision: 'f32', adapterFolder: null }
           : { folder: model.folder, precision: 'f32', adapterFolder: place };
-      const certificate = await certify(
-        context,
-        {
-          model,
-          dataset: datasets.find(context.database, run.datasetId) ?? null,
-          trained: reference(trained),
-          exported: reference(folder),
-          result,
-        },
-        signal,
-      );
+      const writing = 'Writing the files, part 1 of 3';
+      const made = withProgress(context, `export ${run.name}`, writing, async (report) => {
+        const result = await context.engine.start(
+          {
+            kind: 'export',
+            format,
+            modelFolder: model.folder,
+            baseName: publicName(model),
+            checkpoint,
+            adapter,
+            loadIn8bit,
+            outFolder: folder,
+          },
+          {
+            signal,
+            onEvent: (event) => {
+              if (event.type === 'progress') report(writing, event.done, event.total);
+            },
+          },
+        ).result;
+        const certificate = await certify(
+          context,
+          {
+            model,
+            dataset: datasets.find(context.database, run.datasetId) ?? null,
+            trained: reference(trained),
+            exported: reference(folder),
+            result,
+          },
+          { signal, report },
+        );
+        const files = await Promise.all(result.files.map((name) => describeFile(folder, name)));
+        return { certificate, files };
+      });
       const record: ExportRecord = {
         id: newId(),
         runId: run.id,
         format,
         folder,
-        files: await Promise.all(result.files.map((name) => describeFile(folder, name))),
-        certificate,
+        ...(await made),
         createdAt: new Date().toISOString(),
       };
       insertExport(context.writable(), record);

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { StudioError } from '../../contract/errors.ts';
 import type { StudioEvent } from '../../contract/events.ts';
 import { readLines } from '../../engine/process/readLines.ts';
+import { endProgress } from '../progress.ts';
 
 /** What repairs the runtime: a program of its own, so that it can be ended and a crash stays its own. */
 const repairProgram = [
@@ -48,8 +49,7 @@ export function repairRuntime(
     child.on('error', (error) => (last = error.message));
     child.on('close', (code) => {
       signal.removeEventListener('abort', end);
-      // Says to everybody who watches that it is over.
-      emit({ type: 'progress', task, label: last, done: 1, total: 1 });
+      endProgress({ emit }, task);
       if (signal.aborted)
         reject(
           new StudioError(

@@ -20,7 +20,7 @@ import { createIdentityReader, weightStamp } from '../../formats/model/identity.
 import { models } from '../../store/library.ts';
 import { checkTokenizer } from '../../formats/model/tokenizer.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
-import { byteProgress, endProgress } from '../byteProgress.ts';
+import { byteProgress, endProgress } from '../progress.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
 import { cancelled, filesIn, freeBytes, totalBytes } from '../machine/disk.ts';
@@ -166,9 +166,8 @@ export function createModelService(context: ServiceContext): ModelService {
     const hashed = async () => {
       try {
         return await hashWeights(weightPaths, work);
-      } catch (error) {
+      } finally {
         endProgress(context, task);
-        throw error;
       }
     };
     const contentHash = areWeightsSame ? model.contentHash : await hashed();
@@ -208,9 +207,10 @@ export function createModelService(context: ServiceContext): ModelService {
         { wish: name ?? null, usual: basename(origin?.repository ?? folder) },
       );
     } catch (error) {
-      endProgress(context, task);
       if (copy) rmSync(place, { recursive: true, force: true });
       throw error;
+    } finally {
+      endProgress(context, task);
     }
   };
 

@@ -16,6 +16,7 @@ import { countRowLengths } from '../data/rowLengths.ts';
 import { prepareTrainingData } from '../data/trainingData.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
 import type { ModelService } from '../models/models.ts';
+import { withProgress, type ReportPart } from '../progress.ts';
 import { foresee, machineKey, readCalibration } from '../runs/runForecast.ts';
 import { startMeter } from '../runs/runMeter.ts';
 
@@ -35,7 +36,7 @@ export function createForecastService(
   models: ModelService,
   datasets: DatasetService,
 ): ForecastService {
-  const { paths, emit } = context;
+  const { paths } = context;
   /** By what the model reads, and the dataset. */
   const counted = new Map<string, RowLengths>();
   let isProbing = false;
@@ -60,11 +61,9 @@ export function createForecastService(
       if (isProbing)
         throw new StudioError('busy', 'Another probe is under way.', 'Wait for its end, or cancel it.');
       isProbing = true;
-      const progress = (done: number, label: string) =>
-        emit({ type: 'progress', task: 'probe', label, done, total: steps });
       const folder = join(paths.cache, 'probes', newId());
-      try {
-        progress(0, 'Preparing the data');
+      const preparing = 'Preparing the data';
+      const measure = async (report: ReportPart): Promise<ForecastRecord> => {
         const data = await unlessCancelled(
           prepareTrainingData({
             model,
@@ -73,14 +72,13 @@ export function createForecastService(
             config,
             cacheFolder: paths.cache,
             signal,
-            // `progress` counts the probe's steps.
-            onRows: () => {},
+            onRows: (done, total) => report(preparing, done, total),
           }),
           signal,
         );
         const gpu = await findTrainingGpu(context.probe);
         const forecast = foresee(context, { model, config, data, steps, gpu });
-        progress(0, 'Taking steps');
+        report('Starting the engine');
         const meter = startMeter();
         const job = context.engine.start(
           {
@@ -98,8 +96,9 @@ export function createForecastService(
             signal,
             onEvent(event) {
               meter.see(event);
+              if (event.type === 'progress') report(event.label, event.done, event.total);
               if (event.type !== 'step' && event.type !== 'skipped') return;
-              progress(Math.min(event.step, steps - 1), 'Taking steps');
+              report('Taking steps', Math.min(event.step, steps), steps);
               if (event.step >= steps) job.stop({ save: false });
             },
           },
@@ -117,10 +116,12 @@ export function createForecastService(
         };
         insertProbe(context.writable(), machineKey(), record);
         return record;
+      };
+      try {
+        return await withProgress(context, 'probe', preparing, measure);
       } finally {
         isProbing = false;
         rmSync(folder, { recursive: true, force: true });
-        progress(steps, 'Taking steps');
       }
     },
   };

@@ -14,6 +14,7 @@ import { findStudy, insertStudy, listStudies } from '../../store/studies.ts';
 import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { ModelService } from '../models/models.ts';
+import { withProgress } from '../progress.ts';
 import { plannedRun } from '../runs/newRun.ts';
 import type { RunService, StartedRun } from '../runs/runs.ts';
 
@@ -115,41 +116,44 @@ export function createStudyService(
     get,
     plan,
 
-    async start(request, watch) {
-      const { project } = context;
-      const { model, dataset, plan: planned, notes } = await plan(request);
+    start(request, watch) {
       const { name, question } = request;
-      if (findStudy(database, project, name))
-        throw new StudioError('name_taken', `There is already a study "${name}".`, 'Choose another name.');
-      if (!request.force)
-        await runs.refuseWhatDoesNotFit(
-          planned.arms.map(({ label, config }) => ({ name: label, model, dataset, config })),
+      return withProgress(context, `study ${name}`, 'Planning the runs', async (report) => {
+        const { project } = context;
+        const { model, dataset, plan: planned, notes } = await plan(request);
+        if (findStudy(database, project, name))
+          throw new StudioError('name_taken', `There is already a study "${name}".`, 'Choose another name.');
+        report('Checking that the runs fit into memory');
+        if (!request.force)
+          await runs.refuseWhatDoesNotFit(
+            planned.arms.map(({ label, config }) => ({ name: label, model, dataset, config })),
+          );
+        const made = planned.runs.map((run) => ({
+          ...run,
+          run: plannedRun({ ...run, project, model, dataset }),
+        }));
+        const study: Study = {
+          id: newId(),
+          project,
+          name,
+          question,
+          notes,
+          impossible: planned.impossible,
+          arms: planned.arms.map(({ config: _, ...arm }) => arm),
+          modelId: model.id,
+          modelName: model.name,
+          datasetId: dataset.id,
+          datasetName: dataset.name,
+          runs: made.map(({ run, arm, seed }) => ({ runId: run.id, arm, seed })),
+          createdAt: new Date().toISOString(),
+        };
+        const started = runs.startTogether(
+          made.map(({ run }) => run),
+          { watch, record: (writable) => insertStudy(writable, study) },
         );
-      const made = planned.runs.map((run) => ({
-        ...run,
-        run: plannedRun({ ...run, project, model, dataset }),
-      }));
-      const study: Study = {
-        id: newId(),
-        project,
-        name,
-        question,
-        notes,
-        impossible: planned.impossible,
-        arms: planned.arms.map(({ config: _, ...arm }) => arm),
-        modelId: model.id,
-        modelName: model.name,
-        datasetId: dataset.id,
-        datasetName: dataset.name,
-        runs: made.map(({ run, arm, seed }) => ({ runId: run.id, arm, seed })),
-        createdAt: new Date().toISOString(),
-      };
-      const started = runs.startTogether(
-        made.map(({ run }) => run),
-        { watch, record: (writable) => insertStudy(writable, study) },
-      );
-      emit({ type: 'studies.changed' });
-      return { study, started };
+        emit({ type: 'studies.changed' });
+        return { study, started };
+      });
     },
 
     outcome(reference) {

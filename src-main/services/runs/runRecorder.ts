@@ -13,6 +13,7 @@ import type { EngineEvent, TrainResult } from '../../engine/protocol.ts';
 import type { RunForecast } from '../../contract/forecast.ts';
 import { recentLossOf, writeMetrics } from '../../store/metrics.ts';
 import type { ServiceContext } from '../context.ts';
+import { endProgress } from '../progress.ts';
 import { startMeter } from './runMeter.ts';
 
 /** Metrics go to the database at most this often: one commit costs a disk flush. */
@@ -150,6 +151,8 @@ export function createRunRecorder(
           };
           log(`training from step ${event.firstStep} of ${event.totalSteps}`, 'info');
           tryFlush();
+          // What follows is told step by step.
+          endProgress(context, `run ${run.id}`);
           break;
         case 'step': {
           const { type: _type, ...metric } = event;

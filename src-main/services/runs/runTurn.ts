@@ -4,7 +4,7 @@ import { toPlainError } from '../../contract/errors.ts';
 import type { EngineEvent, ProbeResult } from '../../engine/protocol.ts';
 import type { EngineJob } from '../../engine/process/supervisor.ts';
 import { checkpointStep } from '../../formats/checkpoint/checkpointFolder.ts';
-import { endProgress } from '../byteProgress.ts';
+import { endProgress, type ReportPart } from '../progress.ts';
 import { checkCheckpointSpace, latestCheckpoint } from './checkpoints.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
@@ -67,6 +67,8 @@ export function beginTurn(
     const { dataset } = partsOf(run, { models, datasets });
     const model = await models.use(run.modelId, preparing.signal);
     await checkCheckpointSpace(context, run, readDecoderConfig(model.folder));
+    const report: ReportPart = (label, done = 0, total = null) =>
+      context.emit({ type: 'progress', task: `run ${run.id}`, label, done, total });
     const data = await prepareTrainingData({
       model,
       dataset,
@@ -74,9 +76,9 @@ export function beginTurn(
       config: run.config,
       cacheFolder: paths.cache,
       signal: preparing.signal,
-      onRows: (done, total) =>
-        context.emit({ type: 'progress', task: `run ${run.id}`, label: 'Tokenizing the data', done, total }),
+      onRows: (done, total) => report('Tokenizing the data', done, total),
     });
+    report('Starting the engine');
     const engine = await unlessAborted(context.probe.ask(), preparing.signal);
     return { model, data, engine, gpu: await gpuOf(engine) };
   }
@@ -127,10 +129,11 @@ export function beginTurn(
       );
     } catch (error) {
       if (job !== null) throw error;
-      endProgress(context, `run ${run.id}`);
       const endedAt = new Date().toISOString();
       if (asked === null) return save({ ...run, state: 'failed', error: toPlainError(error), endedAt });
       return save({ ...run, ...endedBy(asked), endedAt });
+    } finally {
+      endProgress(context, `run ${run.id}`);
     }
   }
 

@@ -50,8 +50,6 @@ export class Jobs {
     if (this.busy) return;
     this.of = of;
     await this.action.run(title, work);
-    for (const task of this.#studio.progress.keys())
-      if (task.startsWith('evaluation ')) this.#studio.progress.delete(task);
   }
 }
 

@@ -1,11 +1,10 @@
 import { expect, it } from 'vitest';
-import type { Download } from '../../../src-main/contract/modelLibrary.ts';
 import { jobsOf } from '../../../src-renderer/state/jobs.ts';
 import type { Progress } from '../../../src-renderer/state/studio.svelte.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
 
 const now = 100_000;
-const nothing = { running: null, isHere: true, pace: undefined, downloads: [], now };
+const nothing = { running: null, isHere: true, pace: undefined, now };
 const progress = (entries: Record<string, Progress>) => new Map(Object.entries(entries));
 
 it('tells of a preparation with its part, of training with its steps', () => {
@@ -38,19 +37,28 @@ it('tells of scoring, exports, downloads and imports on every page, with a time 
   const began = { at: now - 10_000, done: 10 };
   const jobs = jobsOf({
     ...nothing,
-    downloads: [{ id: 'd', repository: 'org/model' } as Download],
     progress: progress({
       'evaluation lora-a gsm8k': { label: 'Scoring', done: 30, total: 50, began },
       'export lora-a': { label: 'Checking', done: 0, total: null },
-      'model d': { label: 'Downloading', done: 1, total: 4, unit: 'bytes', secondsLeft: 60 },
+      'download d': { label: 'Downloading org/model', done: 1, total: 4, unit: 'bytes', secondsLeft: 60 },
+      'study pair': { label: 'Planning the runs', done: 0, total: null },
       'dataset x': { label: 'Reading rows', done: 40, total: null },
       'run other': { label: 'of a run that waits', done: 0, total: 1 },
     }),
   });
-  expect(jobs.map(({ kind, name, href, share, leftMs }) => [kind, name, href, share, leftMs])).toEqual([
-    ['score', 'lora-a gsm8k', '/evaluate', 0.6, 10_000],
-    ['export', 'lora-a', '/export', null, null],
-    ['download', 'org/model', '/models', 0.25, 60_000],
-    ['data', 'Reading rows', '/data', null, null],
+  const shown = jobs.map(({ kind, name, part, href, share, leftMs }) => [
+    kind,
+    name,
+    part,
+    href,
+    share,
+    leftMs,
+  ]);
+  expect(shown).toEqual([
+    ['score', 'lora-a gsm8k', 'Scoring', '/evaluate', 0.6, 10_000],
+    ['export', 'lora-a', 'Checking', '/export', null, null],
+    ['download', '', 'Downloading org/model', '/models', 0.25, 60_000],
+    ['study', 'pair', 'Planning the runs', '/plan/studies', null, null],
+    ['data', '', 'Reading rows', '/data', null, null],
   ]);
 });

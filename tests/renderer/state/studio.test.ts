@@ -6,7 +6,7 @@ import { Studio } from '../../../src-renderer/state/studio.svelte.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
 
 /** What the page knows, of a core that answers with empty lists and notes what it was asked. */
-async function openedStudio() {
+async function openedStudio(unfinished: StudioEvent[] = []) {
   const asked: string[] = [];
   let listener: Parameters<StudioClient['listen']>[0] | null = null;
   const client = {
@@ -14,6 +14,7 @@ async function openedStudio() {
     call: async (name: string) => {
       asked.push(name);
       if (name === 'studio.info') return { version: '0', home: '/home', project: 'default' };
+      if (name === 'studio.progress') return unfinished;
       if (name === 'runs.queue') return { isHeld: false, running: null, waiting: [] };
       return ['runs.list', 'evaluations.list'].includes(name) ? { entries: [], next: null } : [];
     },
@@ -38,4 +39,19 @@ describe('the list of projects', () => {
       expect(asked).toEqual(['projects.list', 'projects.list']);
     },
   );
+});
+
+describe('work that takes long', () => {
+  const exporting = { type: 'progress', task: 'export a', label: 'Writing', done: 3, total: 4 } as const;
+
+  it('is known to a page that came while it went on, until it is over', async () => {
+    const { studio, tell } = await openedStudio([exporting]);
+    expect(studio.progress.get('export a')).toMatchObject({ label: 'Writing', done: 3 });
+    tell({ ...exporting, done: 4 });
+    // The part is complete, the work is not.
+    expect(studio.progress.get('export a')).toMatchObject({ done: 4 });
+    tell({ ...exporting, label: 'Computing', done: 0, total: null });
+    tell({ type: 'progress.ended', task: 'export a' });
+    expect([...studio.progress]).toEqual([]);
+  });
 });

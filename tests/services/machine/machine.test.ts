@@ -43,7 +43,7 @@ describe('the repair of the runtime', () => {
       total: 100,
       secondsLeft: 31,
     });
-    expect(events.at(-1)).toMatchObject({ done: 1, total: 1 });
+    expect(events.at(-1)).toEqual({ type: 'progress.ended', task: 'repair' });
     expect(progressOf('compiling: about 2 min left')).toMatchObject({ total: null, secondsLeft: 120 });
   });
 

@@ -71,7 +71,8 @@ it('measures a few steps without making a run', async () => {
   const progress = events.flatMap((event) =>
     event.type === 'progress' && event.task === 'probe' ? [event] : [],
   );
-  expect(progress.at(-1)).toMatchObject({ done: 4, total: 4 });
+  expect(progress.at(-1)).toMatchObject({ label: 'Taking steps', done: 4, total: 4 });
+  expect(events).toContainEqual({ type: 'progress.ended', task: 'probe' });
   const model = core.models.get('tiny');
   const forecast = forecastTraining(
     {

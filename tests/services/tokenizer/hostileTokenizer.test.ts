@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { procedures } from '../../../src-main/contract/procedures.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
@@ -40,9 +41,9 @@ it('a pattern without an end fails what needs it, with the reason; the core answ
     benchmark: 'perplexity',
     data: { path: dataFile },
   });
-  const progress: { done: number; total: number | null }[] = [];
+  const progress: StudioEvent[] = [];
   core.events.subscribe(null, ({ event }) => {
-    if (event.type === 'progress' && event.task.startsWith('run ')) progress.push(event);
+    if ('task' in event && event.task.startsWith('run ')) progress.push(event);
   });
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
@@ -62,7 +63,7 @@ it('a pattern without an end fails what needs it, with the reason; the core answ
   expect(ended).toMatchObject({ value: { state: 'failed', error } });
   for (const other of others) expect(other).toMatchObject({ status: 'rejected', reason: error });
   // Nobody is left with the progress of work that has ended.
-  expect(progress.at(-1)).toMatchObject({ done: 0, total: 0 });
+  expect(progress.at(-1)).toMatchObject({ type: 'progress.ended' });
   // Five threads turn on the cores meanwhile.
   expect(delay.max / 1e6).toBeLessThan(2000);
 });

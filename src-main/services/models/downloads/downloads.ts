@@ -5,7 +5,7 @@ import { StudioError, toPlainError, type PlainError } from '../../../contract/er
 import type { ProcedureHandlers } from '../../../contract/procedures.ts';
 import type { Download } from '../../../contract/modelLibrary.ts';
 import { models as modelTable } from '../../../store/library.ts';
-import { byteProgress, endProgress } from '../../byteProgress.ts';
+import { byteProgress, endProgress } from '../../progress.ts';
 import { missing, newId, type ServiceContext } from '../../context.ts';
 import type { HubService } from '../hub/hub.ts';
 import { openHubFile } from '../hub/hubFile.ts';

@@ -5,9 +5,32 @@ const intervalMs = 250;
 /** The pace is that of the last while: a network changes its speed. */
 const windowMs = 15_000;
 
-/** Tells listeners that work of which they heard is over without having come to its end. */
-export function endProgress({ emit }: ServiceContext, task: string): void {
-  emit({ type: 'progress', task, label: '', done: 0, total: 0 });
+/** Tells listeners that work of which they heard is over, however it ended. */
+export function endProgress({ emit }: Pick<ServiceContext, 'emit'>, task: string): void {
+  emit({ type: 'progress.ended', task });
+}
+
+/** Tells which part of a task is under way, and how much of it is done; the total null where it is not known. */
+export type ReportPart = (label: string, done?: number, total?: number | null) => void;
+
+/**
+ * Does work of a task, of which listeners are told from its beginning to its end, however it ends.
+ * @param label the first part
+ */
+export async function withProgress<T>(
+  context: Pick<ServiceContext, 'emit'>,
+  task: string,
+  label: string,
+  work: (report: ReportPart) => Promise<T>,
+): Promise<T> {
+  const report: ReportPart = (part, done = 0, total = null) =>
+    context.emit({ type: 'progress', task, label: part, done, total });
+  report(label);
+  try {
+    return await work(report);
+  } finally {
+    endProgress(context, task);
+  }
 }
 
 /**
