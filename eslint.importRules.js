@@ -90,6 +90,11 @@ const parts = {
     parts: main('contract', 'statistics', 'options', 'formats'),
     packages: ['node', 'zod', '@huggingface/tokenizers'],
   },
+  // Templates are programs of strangers: what runs them is in one place.
+  'src-main/data/rendering': {
+    parts: main('contract', 'formats', 'data'),
+    packages: ['node', '@huggingface/jinja'],
+  },
   'src-main/evaluation': {
     parts: main('contract', 'statistics', 'formats', 'data'),
     packages: ['node', 'zod'],

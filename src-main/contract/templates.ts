@@ -2,8 +2,8 @@ import { z } from 'zod';
 
 /**
  * How a conversation becomes text. `model`: the model's own chat template; `auto`: that one where the model has one,
- * else the form that the dataset's format has by custom (question and answer, Alpaca, plain roles); `custom`: Jinja
- * that the user wrote.
+ * else the form that the dataset's format has by custom (question and answer, Alpaca, plain roles); `none`: turns one
+ * behind the other as they are written; `custom`: Jinja that the user wrote.
  */
 export const templateNames = [
   'auto',
@@ -12,6 +12,7 @@ export const templateNames = [
   'question_answer',
   'chatml',
   'plain',
+  'none',
   'custom',
 ] as const;
 export const templateNameSchema = z.enum(templateNames);

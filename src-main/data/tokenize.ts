@@ -6,29 +6,93 @@ import type { Tokenizer } from '../formats/model/tokenizer.ts';
 /** What happened to rows when they became tokens. */
 export type TokenCounts = Pick<DataContract, 'truncatedRows' | 'droppedRows' | 'tokens' | 'trainedTokens'>;
 
+/** A text with what of it is trained, in characters. */
+export interface MarkedText {
+  text: string;
+  /** In order and apart. */
+  trained: readonly { from: number; to: number }[];
+  /** The tokenizer's first tokens (BOS) are put before, unless the text is written with them. */
+  begin: boolean;
+  /** The end token is put behind as a label, unless the text ends with one that is a label. */
+  end: boolean;
+}
+
 /**
- * A row's tokens, for training and for perplexity. Prompt and answer are tokenized as one text and cut by characters: a
- * token is a label where any of its characters is the answer's. Trailing spaces of the prompt belong to the answer,
- * since tokens carry leading spaces. Where the prompt's tokens are the first of the whole text, as is usual, this is
- * how lm-evaluation-harness pairs context and continuation; where the two melt into one token, it counts the tokens of
- * the prompt alone, which loses that one. Benchmarks that score choices are to count as it does.
+ * A text's tokens, for training and for perplexity. It is tokenized as a whole and cut by characters: a token is a
+ * label where any of its characters is trained on, as transformers' assistant masks have it.
+ */
+export function tokenizeMarked(tokenizer: Tokenizer, marked: MarkedText): TokenRow {
+  const { text, begin, end } = marked;
+  const { ids, ends } = tokenizer.encodeWithEnds(text, { specialTokens: begin });
+  const trained = new Uint8Array(ids.length + 1);
+  for (const { from, to } of marked.trained) {
+    const [first, last] = ends
+      ? overlapping(ends, Buffer.byteLength(text.slice(0, from)), Buffer.byteLength(text.slice(0, to)))
+      : [
+          promptTokens(tokenizer, ids, text.slice(0, from), begin),
+          to === text.length ? ids.length : upTo(to),
+        ];
+    trained.fill(1, first, last);
+  }
+  // BOS is nobody's to say, written or not.
+  if (begin && ids[0] === tokenizer.bosId) trained[0] = 0;
+  const isEnded = tokenizer.endIds.includes(ids.at(-1) ?? -1) && trained[ids.length - 1] === 1;
+  const isAppended = end && tokenizer.eosId !== null && !isEnded;
+  if (isAppended) trained[ids.length] = 1;
+  return {
+    ids: Int32Array.from(isAppended ? [...ids, tokenizer.eosId!] : ids),
+    trained: isAppended ? trained : trained.slice(0, ids.length),
+  };
+
+  /** A token that melts with what follows belongs to both, as above. */
+  function upTo(to: number): number {
+    const count = promptTokens(tokenizer, ids, text.slice(0, to), begin);
+    const isWhole = promptTokens(tokenizer, ids, text.slice(0, to + 1), begin) > count;
+    return isWhole ? count : Math.min(count + 1, ids.length);
+  }
+}
+
+/** Tokens from the first to before the last that have bytes between two places. */
+function overlapping(ends: Uint32Array, from: number, to: number): [number, number] {
+  const first = firstAbove(ends, from);
+  let last = first;
+  while (last < ends.length && (last === 0 ? 0 : ends[last - 1]!) < to) last++;
+  return [first, last];
+}
+
+/** Index of the first token that ends behind a place. */
+function firstAbove(ends: Uint32Array, place: number): number {
+  let [low, high] = [0, ends.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ends[middle]! > place) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/**
+ * The tokens of prompt and answer as they are written. Trailing spaces of the prompt belong to the answer, since tokens
+ * carry leading spaces. Where the prompt's tokens are the first of the whole text, as is usual, this is how
+ * lm-evaluation-harness pairs context and continuation; where the two melt into one token, it counts the tokens of the
+ * prompt alone, which loses that one. Benchmarks that score choices are to count as it does.
  * @param end append the end token as a label, where the text does not end already
  */
 export function tokenizeExample(tokenizer: Tokenizer, example: Example, end: boolean): TokenRow {
-  const ids = tokenizer.encode(example.prompt + example.answer, { specialTokens: true });
-  const promptLength = promptTokens(tokenizer, ids, example.prompt.trimEnd());
-  const isEnded = tokenizer.endIds.includes(ids.at(-1) ?? -1) && ids.length > promptLength;
-  if (end && tokenizer.eosId !== null && !isEnded) ids.push(tokenizer.eosId);
-  return {
-    ids: Int32Array.from(ids),
-    trained: Uint8Array.from(ids, (_, i) => (i >= promptLength ? 1 : 0)),
-    task: example.task ?? 0,
-  };
+  const text = example.prompt + example.answer;
+  const from = example.prompt.trimEnd().length;
+  const row = tokenizeMarked(tokenizer, { text, trained: [{ from, to: text.length }], begin: true, end });
+  return { ...row, task: example.task ?? 0 };
 }
 
 /** How many of a text's tokens lie within its first part. */
-function promptTokens(tokenizer: Tokenizer, ids: readonly number[], prompt: string): number {
-  const own = tokenizer.encode(prompt, { specialTokens: true });
+function promptTokens(
+  tokenizer: Tokenizer,
+  ids: readonly number[],
+  prompt: string,
+  specialTokens: boolean,
+): number {
+  const own = tokenizer.encode(prompt, { specialTokens });
   let count = 0;
   while (count < own.length && own[count] === ids[count]) count++;
   if (count === own.length) return count;

@@ -75,6 +75,11 @@ export function readingOf(model: Pick<Model, 'name' | 'identity'>): string {
   return identityOf(model).tokenizer;
 }
 
+/** Which text a conversation is to a model. */
+export function templateOf(model: Pick<Model, 'name' | 'identity'>): string {
+  return identityOf(model).template;
+}
+
 /** Everything that decides an answer to a text. */
 export function answersOf(identity: ModelIdentity): string {
   const { weights, config, tokenizer, template, generation } = identity;

@@ -5,6 +5,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { DecoderConfig } from '../families/decoderConfig.ts';
 import { readDecoderConfig } from '../families/huggingFaceConfig.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
+import { spellingOf, tokenEnds } from './tokenEnds.ts';
 
 /** Text to ids and back, as the model folder's files define it for transformers 5. */
 export interface Tokenizer {
@@ -14,10 +15,25 @@ export interface Tokenizer {
    * @throws StudioError tokenizer_mismatch: the text has a token for which the model has no embedding
    */
   encode(text: string, options: { specialTokens: boolean }): number[];
+  /**
+   * The same ids, with the bytes of the text (UTF-8) before the end of each token. `ends` is null where tokens are not
+   * the text's own letters (normalizers that change them).
+   * @throws StudioError as `encode` does
+   */
+  encodeWithEnds(
+    text: string,
+    options: { specialTokens: boolean },
+  ): { ids: number[]; ends: Uint32Array | null };
   /** Special tokens are left out, unless `specialTokens` is set. */
   decode(ids: readonly number[], options?: { specialTokens: boolean }): string;
   /** A token as the vocabulary spells it, for example `▁the`; null where there is no such id. */
   entryOf(id: number): string | null;
+  /** The id of a token as the vocabulary spells it; null where there is none. */
+  idOf(entry: string): number | null;
+  /** Tokens that are cut out of texts whole, special ones among them. */
+  addedTokens: ReadonlySet<string>;
+  /** Tokens by the names that chat templates know: bos_token, eos_token and so on. */
+  namedTokens: Readonly<Record<string, string>>;
   /** Largest id + 1 of the vocabulary; added tokens, which only some texts have, may lie beyond. */
   vocabularySize: number;
   bosId: number | null;
@@ -56,13 +72,32 @@ export function loadTokenizer(folder: string): Tokenizer {
   const idOf = (key: string): number | null => tokenizer.token_to_id(contentOf(named[key]) ?? '') ?? null;
   const beginning = beginningOf(tokenizer);
   const ends = endTokens(idOf('eos_token'), model?.eosIds ?? []);
+  const spelling = spellingOf(json['decoder']);
+  const addedTokens = new Set((json['added_tokens'] as { content: string }[]).map(({ content }) => content));
+  const cut = (text: string) => {
+    const { ids, tokens } = tokenizer.encode(text, { add_special_tokens: false }) as {
+      ids: number[];
+      tokens: string[];
+    };
+    const unknown = model && ids.find((id: number) => id >= model.vocabularySize);
+    if (unknown != null) throw noEmbedding(tokenizer.id_to_token(unknown), unknown, model!);
+    return { ids, tokens };
+  };
+  /** What is put before a text with special tokens. */
+  const before = (ids: readonly number[]) => (beginning.every((id, i) => ids[i] === id) ? [] : beginning);
   return {
     encode(text, { specialTokens }) {
-      const { ids } = tokenizer.encode(text, { add_special_tokens: false }) as { ids: number[] };
-      const unknown = model && ids.find((id: number) => id >= model.vocabularySize);
-      if (unknown != null) throw noEmbedding(tokenizer.id_to_token(unknown), unknown, model!);
-      const isBegun = beginning.every((id, i) => ids[i] === id);
-      return specialTokens && !isBegun ? [...beginning, ...ids] : ids;
+      const { ids } = cut(text);
+      return specialTokens ? withBefore(before(ids), ids) : ids;
+    },
+    encodeWithEnds(text, { specialTokens }) {
+      const { ids, tokens } = cut(text);
+      const ends = spelling && tokenEnds(text, tokens, spelling, addedTokens);
+      const first = specialTokens ? before(ids) : [];
+      if (first.length === 0) return { ids, ends };
+      const all = ends && new Uint32Array(first.length + ends.length);
+      all?.set(ends!, first.length);
+      return { ids: withBefore(first, ids), ends: all };
     },
     decode: (ids, options) =>
       // An empty list is an error to the library.
@@ -73,6 +108,9 @@ export function loadTokenizer(folder: string): Tokenizer {
             clean_up_tokenization_spaces: cleansUp(json, config),
           }),
     entryOf: (id) => tokenizer.id_to_token(id) ?? null,
+    idOf: (entry) => tokenizer.token_to_id(entry) ?? null,
+    addedTokens,
+    namedTokens: namedTokensOf(named),
     vocabularySize: 1 + largestId(json, { added: false }),
     bosId: idOf('bos_token'),
     ...ends,
@@ -102,6 +140,19 @@ function readOptional(path: string): Record<string, unknown> {
 function contentOf(token: unknown): string | null {
   const text = typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
   return typeof text === 'string' && text !== '' ? text : null;
+}
+
+const withBefore = (first: readonly number[], ids: number[]) => (first.length > 0 ? first.concat(ids) : ids);
+
+/** What transformers hands to a chat template of them. */
+function namedTokensOf(named: Record<string, unknown>): Record<string, string> {
+  const roles = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'];
+  return Object.fromEntries(
+    roles.flatMap((role) => {
+      const text = contentOf(named[`${role}_token`]);
+      return text === null ? [] : [[`${role}_token`, text]];
+    }),
+  );
 }
 
 /**

@@ -1,8 +1,9 @@
-import type { Example } from '../../contract/entities.ts';
 import type { RowLengths } from '../../contract/forecast.ts';
+import type { Row } from '../../contract/rows.ts';
 import type { NumberedRow } from '../../data/readRows.ts';
-import { exampleOf } from '../../data/rowExample.ts';
 import { createRandom } from '../../statistics/random.ts';
+import type { Rendering } from '../../data/rendering/renderer.ts';
+import { charactersOf } from '../../data/rendering/tokenizeRow.ts';
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread, type TokenizerOwner } from '../tokenizer/tokenizerThread.ts';
@@ -14,35 +15,36 @@ const sampledRows = 1000;
 const longestRows = 50;
 
 /**
- * Tokens of a dataset's rows, prompt, answer and end token.
+ * Tokens of a dataset's rows through a template, end token included.
  * @param signal aborting ends it at once, in the middle of a row, too
  */
 export async function countRowLengths(
   owner: TokenizerOwner,
   dataset: AsyncIterable<NumberedRow>,
+  rendering: Rendering,
   signal: AbortSignal,
 ): Promise<RowLengths> {
   const random = createRandom(1);
-  const sample: Example[] = [];
-  let longest: { size: number; example: Example }[] = [];
+  const sample: Row[] = [];
+  let longest: { size: number; row: Row }[] = [];
   let rows = 0;
   for await (const { row } of dataset) {
     signal.throwIfAborted();
-    const example = exampleOf(row);
     rows++;
     // A sample of rows whose number is not known before (Vitter's algorithm R).
-    if (sample.length < sampledRows) sample.push(example);
+    if (sample.length < sampledRows) sample.push(row);
     else {
       const place = random.integer(rows);
-      if (place < sampledRows) sample[place] = example;
+      if (place < sampledRows) sample[place] = row;
     }
-    longest.push({ size: example.prompt.length + example.answer.length, example });
+    longest.push({ size: charactersOf(row), row });
     if (longest.length > 4 * longestRows) longest = mostOf(longest);
   }
-  const extremes = mostOf(longest).map(({ example }) => example);
+  const extremes = mostOf(longest).map(({ row }) => row);
   const all: number[] = [];
   await withTokenizerThread(signal, async (thread) => {
-    for await (const { ids } of tokenizedRows(thread, owner, [...sample, ...extremes])) all.push(ids.length);
+    const tokenized = tokenizedRows(thread, owner, [...sample, ...extremes], rendering);
+    for await (const { ids } of tokenized) all.push(ids.length);
   });
   const lengths = all.slice(0, sample.length).sort((a, b) => a - b);
   return { lengths, longest: all.reduce((most, length) => Math.max(most, length), 0), rows };

@@ -1,22 +1,17 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  dataContractSchema,
-  type DataContract,
-  type Dataset,
-  type Example,
-  type Model,
-} from '../../contract/entities.ts';
+import { dataContractSchema, type DataContract, type Dataset, type Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { Row } from '../../contract/rows.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { readRows } from '../../data/readRows.ts';
-import { exampleOf } from '../../data/rowExample.ts';
+import { customaryRendering } from '../../data/rendering/tokenizeRow.ts';
 import { splitRows } from '../../data/split.ts';
 import { fitToContext } from '../../data/tokenize.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
-import { readingOf } from '../../formats/model/identity.ts';
+import { readingOf, templateOf } from '../../formats/model/identity.ts';
 import { writeTokenFile } from '../../formats/files/tokenFile.ts';
 import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread, type TokenizerThread } from '../tokenizer/tokenizerThread.ts';
@@ -62,6 +57,7 @@ async function prepare(
         'tokens 2',
         dataset.contentHash,
         readingOf(model),
+        templateOf(model),
         (await thread.facts(model)).eosId,
         context,
         config.seed,
@@ -74,8 +70,14 @@ async function prepare(
     const split = splitRows(dataset.rows, config.heldOutFraction, config.seed);
     const total = split.train.length + split.heldOut.length;
     let done = 0;
+    const rendering = customaryRendering(dataset);
     const rowsAt = async function* (indices: readonly number[]) {
-      for await (const row of tokenizedRows(thread, model, chosen(datasetFolder, dataset, indices, signal))) {
+      for await (const row of tokenizedRows(
+        thread,
+        model,
+        chosen(datasetFolder, dataset, indices, signal),
+        rendering,
+      )) {
         yield row;
         if (++done % reportedRows === 0 || done === total) onRows(done, total);
       }
@@ -110,18 +112,18 @@ async function prepare(
   };
 }
 
-/** The examples at ascending indices. */
+/** The rows at ascending indices. */
 async function* chosen(
   folder: string,
   dataset: Dataset,
   indices: readonly number[],
   signal: AbortSignal,
-): AsyncGenerator<Example> {
+): AsyncGenerator<Row> {
   let next = 0;
   for await (const { index, row } of readRows(folder, dataset)) {
     signal.throwIfAborted();
     if (index !== indices[next]) continue;
-    yield exampleOf(row);
+    yield row;
     if (++next === indices.length) return;
   }
 }

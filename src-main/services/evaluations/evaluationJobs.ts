@@ -1,10 +1,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Example } from '../../contract/entities.ts';
 import type { EvaluationItem, ScoreSums } from '../../contract/results.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
+import type { Row } from '../../contract/rows.ts';
 import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
 import { rowKey, type RowKey } from '../../data/rowKeys.ts';
+import { writtenRendering } from '../../data/rendering/tokenizeRow.ts';
 import { fitToContext } from '../../data/tokenize.ts';
 import type { EngineEvent } from '../../engine/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
@@ -71,15 +72,19 @@ async function preparePerplexity(
   settings: EvaluationSettings,
   signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
-  const examples: Example[] = [];
+  const written: Row[] = [];
   const rowKeys: RowKey[] = [];
   for await (const example of data.examples()) {
     rowKeys.push(rowKey(example));
-    examples.push(settings.task === undefined ? example : { ...example, task: settings.task });
-    if (examples.length === settings.limit) break;
+    const row: Row = { kind: 'verbatim', ...example };
+    written.push(settings.task === undefined ? row : { ...row, task: settings.task });
+    if (written.length === settings.limit) break;
   }
   const { rows } = await withTokenizerThread(signal, (thread) =>
-    fitToContext(tokenizedRows(thread, subject.model, examples), subject.model.contextLength),
+    fitToContext(
+      tokenizedRows(thread, subject.model, written, writtenRendering),
+      subject.model.contextLength,
+    ),
   );
   return {
     items: rows.length,

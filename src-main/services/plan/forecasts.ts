@@ -7,8 +7,9 @@ import { StudioError } from '../../contract/errors.ts';
 import type { Calibration, ForecastRecord, RowLengths } from '../../contract/forecast.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { TrainConfig } from '../../contract/training.ts';
+import { customaryRendering } from '../../data/rendering/tokenizeRow.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
-import { readingOf } from '../../formats/model/identity.ts';
+import { readingOf, templateOf } from '../../formats/model/identity.ts';
 import { insertProbe } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
@@ -46,10 +47,13 @@ export function createForecastService(
 
     async lengths(modelReference, datasetReference, signal) {
       const [model, dataset] = [await models.use(modelReference, signal), datasets.get(datasetReference)];
-      const key = `${readingOf(model)} ${dataset.contentHash}`;
+      const key = `${readingOf(model)} ${templateOf(model)} ${dataset.contentHash}`;
       const known = counted.get(key);
       if (known) return known;
-      const lengths = await unlessCancelled(countRowLengths(model, datasets.read(dataset), signal), signal);
+      const lengths = await unlessCancelled(
+        countRowLengths(model, datasets.read(dataset), customaryRendering(dataset), signal),
+        signal,
+      );
       counted.set(key, lengths);
       return lengths;
     },

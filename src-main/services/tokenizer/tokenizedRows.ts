@@ -1,20 +1,25 @@
-import type { Example } from '../../contract/entities.ts';
-import type { TokenRow } from '../../formats/files/tokenFile.ts';
+import type { Row } from '../../contract/rows.ts';
+import type { Rendering } from '../../data/rendering/renderer.ts';
+import { charactersOf, type TokenizedRow } from '../../data/rendering/tokenizeRow.ts';
 import type { TokenizerOwner, TokenizerThread } from './tokenizerThread.ts';
 
 /** A batch is cut in a fraction of a second, and what it costs to send is small beside that. */
 const batchRows = 128;
 const batchCharacters = 100_000;
 
-/** Rows of examples in their order, each with its end token. The next examples are read while the thread works. */
+/**
+ * Whole rows through a template as tokens, in their order, each with its end token; one that the template refuses has
+ * none. The next rows are read while the thread works.
+ */
 export async function* tokenizedRows(
   thread: TokenizerThread,
   owner: TokenizerOwner,
-  examples: AsyncIterable<Example> | Iterable<Example>,
-): AsyncGenerator<TokenRow> {
-  let before: Promise<TokenRow[]> | null = null;
-  for await (const batch of batchesOf(examples)) {
-    const next = thread.examples(owner, batch);
+  rows: AsyncIterable<Row> | Iterable<Row>,
+  rendering: Rendering,
+): AsyncGenerator<TokenizedRow> {
+  let before: Promise<TokenizedRow[]> | null = null;
+  for await (const batch of batchesOf(rows)) {
+    const next = thread.rows(owner, batch, rendering);
     // It is awaited below; until then a failure must not count as unhandled.
     next.catch(() => {});
     if (before) yield* await before;
@@ -23,12 +28,12 @@ export async function* tokenizedRows(
   if (before) yield* await before;
 }
 
-async function* batchesOf(examples: AsyncIterable<Example> | Iterable<Example>): AsyncGenerator<Example[]> {
-  let batch: Example[] = [];
+async function* batchesOf(rows: AsyncIterable<Row> | Iterable<Row>): AsyncGenerator<Row[]> {
+  let batch: Row[] = [];
   let characters = 0;
-  for await (const example of examples) {
-    batch.push(example);
-    characters += example.prompt.length + example.answer.length;
+  for await (const row of rows) {
+    batch.push(row);
+    characters += charactersOf(row);
     if (batch.length < batchRows && characters < batchCharacters) continue;
     yield batch;
     [batch, characters] = [[], 0];

@@ -1,10 +1,19 @@
 import { Worker } from 'node:worker_threads';
-import type { Example, Model } from '../../contract/entities.ts';
+import type { Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
-import type { TokenRow } from '../../formats/files/tokenFile.ts';
+import type { Row } from '../../contract/rows.ts';
+import type { RendererFacts, Rendering } from '../../data/rendering/renderer.ts';
+import type { TokenizedRow } from '../../data/rendering/tokenizeRow.ts';
 import { cancelled } from '../machine/disk.ts';
-import type { ThreadAnswer, ThreadRequest, TokenizerFacts, TokenizerWork } from './tokenizerWork.ts';
+import type {
+  Chat,
+  ChatPrompt,
+  ThreadAnswer,
+  ThreadRequest,
+  TokenizerFacts,
+  TokenizerWork,
+} from './tokenizerWork.ts';
 import { createTextClock, watchTextClock, type StalledText } from './textClock.ts';
 
 /** Whose tokenizer; errors call it by the name. */
@@ -24,8 +33,12 @@ export interface TokenizerThread {
   tokenize(owner: TokenizerOwner, text: string, specialTokens: boolean): Promise<TokenPiece[]>;
   /** Ids of each text, special tokens added. */
   encode(owner: TokenizerOwner, texts: readonly string[]): Promise<number[][]>;
-  /** Rows of whole examples, each with its end token (data/tokenize.ts). */
-  examples(owner: TokenizerOwner, examples: readonly Example[]): Promise<TokenRow[]>;
+  /** Whole rows through a template, each with its end token (data/rendering). */
+  rows(owner: TokenizerOwner, rows: readonly Row[], rendering: Rendering): Promise<TokenizedRow[]>;
+  /** Conversations through a template, up to where the assistant goes on. */
+  prompts(owner: TokenizerOwner, chats: readonly Chat[], rendering: Rendering): Promise<ChatPrompt[]>;
+  /** What the template is for this model: which, its text, where generation ends. */
+  renderer(owner: TokenizerOwner, rendering: Rendering): Promise<RendererFacts>;
   /** Ends it at once, in the middle of a text, too. */
   close(): void;
 }
@@ -116,8 +129,12 @@ export function createTokenizerThread(options: { patienceMs?: number } = {}): To
       (await ask(owner, { kind: 'tokenize', folder: owner.folder, text, specialTokens })) as TokenPiece[],
     encode: async (owner, texts) =>
       (await ask(owner, { kind: 'encode', folder: owner.folder, texts })) as number[][],
-    examples: async (owner, examples) =>
-      (await ask(owner, { kind: 'examples', folder: owner.folder, examples })) as TokenRow[],
+    rows: async (owner, rows, rendering) =>
+      (await ask(owner, { kind: 'rows', folder: owner.folder, rows, rendering })) as TokenizedRow[],
+    prompts: async (owner, chats, rendering) =>
+      (await ask(owner, { kind: 'prompts', folder: owner.folder, chats, rendering })) as ChatPrompt[],
+    renderer: async (owner, rendering) =>
+      (await ask(owner, { kind: 'renderer', folder: owner.folder, rendering })) as RendererFacts,
     close: () => failAll(cancelled('Tokenizing')),
   };
 }

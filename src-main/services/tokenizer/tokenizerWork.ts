@@ -1,7 +1,9 @@
-import type { Example } from '../../contract/entities.ts';
 import type { PlainError } from '../../contract/errors.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
-import { tokenizeExample } from '../../data/tokenize.ts';
+import type { Row, Turn } from '../../contract/rows.ts';
+import { createRenderer, type Renderer, type Rendering } from '../../data/rendering/renderer.ts';
+import { charactersOf, tokenizeRow } from '../../data/rendering/tokenizeRow.ts';
+import { readModelTemplate } from '../../formats/model/chatTemplate.ts';
 import { stampOf } from '../../formats/model/identity.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/model/tokenizer.ts';
 import { beginText, type TextClock } from './textClock.ts';
@@ -12,8 +14,22 @@ export type TokenizerFacts = Pick<Tokenizer, 'vocabularySize' | 'bosId' | 'eosId
 export type TokenizerWork =
   | { kind: 'tokenize'; folder: string; text: string; specialTokens: boolean }
   | { kind: 'encode'; folder: string; texts: readonly string[] }
-  | { kind: 'examples'; folder: string; examples: readonly Example[] }
+  | { kind: 'rows'; folder: string; rows: readonly Row[]; rendering: Rendering }
+  | { kind: 'prompts'; folder: string; chats: readonly Chat[]; rendering: Rendering }
+  | { kind: 'renderer'; folder: string; rendering: Rendering }
   | { kind: 'facts'; folder: string };
+
+/** A conversation that the assistant is to go on with. */
+export interface Chat {
+  turns: readonly Turn[];
+  tools?: readonly unknown[];
+}
+
+/** What a model is asked: the text through the template, and its tokens. */
+export interface ChatPrompt {
+  text: string;
+  ids: number[];
+}
 
 export interface ThreadRequest {
   id: number;
@@ -25,6 +41,7 @@ export type ThreadAnswer =
 
 /** The last one is kept: a person tries several texts, a job has many. */
 let last: { key: string; tokenizer: Tokenizer } | null = null;
+let lastRenderer: { key: string; renderer: Renderer } | null = null;
 
 /** What a tokenizer depends on. */
 const tokenizerFiles = [
@@ -42,6 +59,20 @@ function load(clock: TextClock, folder: string): Tokenizer {
   return last.tokenizer;
 }
 
+/** What else a template depends on. */
+const templateFiles = ['chat_template.jinja', 'chat_template.json', 'additional_chat_templates'];
+
+function rendererFor(clock: TextClock, folder: string, tokenizer: Tokenizer, rendering: Rendering): Renderer {
+  beginText(clock, null);
+  const key = JSON.stringify([last!.key, stampOf(folder, templateFiles), rendering]);
+  if (lastRenderer?.key !== key) {
+    // One that failed before is tried again.
+    lastRenderer = null;
+    lastRenderer = { key, renderer: createRenderer(tokenizer, readModelTemplate(folder), rendering) };
+  }
+  return lastRenderer.renderer;
+}
+
 /** Does what was asked for; each text that is begun is told to the clock. */
 export function doTokenizerWork(clock: TextClock, work: TokenizerWork): unknown {
   const tokenizer = load(clock, work.folder);
@@ -54,11 +85,23 @@ export function doTokenizerWork(clock: TextClock, work: TokenizerWork): unknown 
         beginText(clock, text.length);
         return tokenizer.encode(text, { specialTokens: true });
       });
-    case 'examples':
-      return work.examples.map((example) => {
-        beginText(clock, example.prompt.length + example.answer.length);
-        return tokenizeExample(tokenizer, example, true);
+    case 'rows': {
+      const renderer = rendererFor(clock, work.folder, tokenizer, work.rendering);
+      return work.rows.map((row) => {
+        beginText(clock, charactersOf(row));
+        return tokenizeRow(tokenizer, renderer, row);
       });
+    }
+    case 'prompts': {
+      const renderer = rendererFor(clock, work.folder, tokenizer, work.rendering);
+      return work.chats.map(({ turns, tools }): ChatPrompt => {
+        beginText(clock, charactersOf({ kind: 'chat', turns: [...turns] }));
+        const { text, begin } = renderer.prompt(turns, tools);
+        return { text, ids: tokenizer.encode(text, { specialTokens: begin }) };
+      });
+    }
+    case 'renderer':
+      return rendererFor(clock, work.folder, tokenizer, work.rendering).facts;
     case 'facts': {
       const { vocabularySize, bosId, eosId } = tokenizer;
       return { vocabularySize, bosId, eosId };

@@ -16,6 +16,10 @@ function byteTokenizer() {
     bosId: null,
     eosId: null,
     endIds: [],
+    encodeWithEnds: (text: string) => ({ ids: [...Buffer.from(text)], ends: null }),
+    idOf: () => null,
+    addedTokens: new Set<string>(),
+    namedTokens: {},
   };
   return { tokenizer, counted };
 }

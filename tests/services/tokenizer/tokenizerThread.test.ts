@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { writtenRendering } from '../../../src-main/data/rendering/tokenizeRow.ts';
 import { tokenizeExample } from '../../../src-main/data/tokenize.ts';
 import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { tokenizedRows } from '../../../src-main/services/tokenizer/tokenizedRows.ts';
@@ -91,8 +92,9 @@ describe('the thread for tokenizers', () => {
     const owner = { name: 'tiny', folder: tinyLlama };
     const examples = Array.from({ length: 300 }, (_, i) => ({ prompt: `${i}+1=`, answer: ` ${i + 1}` }));
     const direct = loadTokenizer(tinyLlama);
+    const given = examples.map((example) => ({ kind: 'verbatim', ...example }) as const);
     const rows = [];
-    for await (const row of tokenizedRows(thread, owner, examples)) rows.push(row);
+    for await (const row of tokenizedRows(thread, owner, given, writtenRendering)) rows.push(row);
     expect(rows).toEqual(examples.map((example) => tokenizeExample(direct, example, true)));
   });
 

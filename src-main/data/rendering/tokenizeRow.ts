@@ -1,0 +1,50 @@
+import type { Dataset } from '../../contract/entities.ts';
+import type { Row } from '../../contract/rows.ts';
+import { templateSchema } from '../../contract/templates.ts';
+import type { TokenRow } from '../../formats/files/tokenFile.ts';
+import type { Tokenizer } from '../../formats/model/tokenizer.ts';
+import { tokenizeMarked } from '../tokenize.ts';
+import { TemplateError } from './jinjaTemplate.ts';
+import type { Renderer, Rendering } from './renderer.ts';
+
+/** A whole row's tokens, not cut to any context. */
+export interface TokenizedRow extends TokenRow {
+  /** Why the template does not take the row, which has no tokens then; absent: it takes it. */
+  refused?: string;
+}
+
+/** Rows as they are written, each assistant's turn trained. */
+export const writtenRendering: Rendering = {
+  template: templateSchema.parse({ name: 'none' }),
+  trainOn: 'assistant',
+  format: null,
+};
+
+/** How the rows of a dataset become text where nothing else is asked for. */
+export function customaryRendering({ format }: Pick<Dataset, 'format'>): Rendering {
+  return { template: templateSchema.parse({}), trainOn: 'assistant', format };
+}
+
+/** A row through a template: one that the template refuses has no tokens, and says so. */
+export function tokenizeRow(tokenizer: Tokenizer, renderer: Renderer, row: Row): TokenizedRow {
+  try {
+    const rendered = renderer.row(row);
+    return { ...tokenizeMarked(tokenizer, rendered), task: rendered.task };
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    const empty = { ids: new Int32Array(0), trained: new Uint8Array(0), task: row.task ?? 0 };
+    return { ...empty, refused: error.message };
+  }
+}
+
+/** Characters that a row has about, whatever template it goes through. */
+export function charactersOf(row: Row): number {
+  switch (row.kind) {
+    case 'text':
+      return row.text.length;
+    case 'verbatim':
+      return row.prompt.length + row.answer.length;
+    case 'chat':
+      return row.turns.reduce((sum, { content, input }) => sum + content.length + (input?.length ?? 0), 0);
+  }
+}
