@@ -125,7 +125,7 @@ function checkFinite(bytes: Uint8Array, dtype: string, rows: number, name: strin
       throw new StudioError(
         'model_invalid',
         `${name} has a value in row ${Math.floor((i * rows) / numbers.length)} that is no finite number.`,
-        'The model is damaged: get it again.',
+        'Take weights that were saved before they went wrong: an earlier checkpoint, or the model that they were made from.',
       );
 }
 

@@ -2,6 +2,7 @@ import { StudioError } from '../../contract/errors.ts';
 import {
   adapterKey,
   otherBaseRemedy,
+  wholeRemedy,
   type AdapterFolder,
   type AdapterTensor,
 } from '../../formats/adapter/peftAdapter.ts';
@@ -18,23 +19,28 @@ import type { AdapterParameter, WeightSource } from '../model/modelGraph.ts';
  */
 export function storedValue(parameter: AdapterParameter, folder: AdapterFolder): Uint8Array {
   const { spec, place } = parameter;
-  const fail = (what: string) =>
-    new StudioError('adapter_invalid', `The adapter's tensor ${key} ${what}.`, otherBaseRemedy(folder));
+  const fail = (what: string, remedy: string) =>
+    new StudioError('adapter_invalid', `The adapter's tensor ${key} ${what}.`, remedy);
+  const otherBase = otherBaseRemedy(folder);
   const key = folder.keys.get(parameter.variable.name) ?? adapterKey(parameter.variable.name);
   const info = folder.tensors.tensors.get(key);
-  if (!info) throw fail('is missing');
+  if (!info) throw fail('is missing', wholeRemedy);
   if (info.shape.join() !== spec.shape.join())
-    throw fail(`is [${info.shape.join()}]; this model and configuration need [${spec.shape.join()}]`);
+    throw fail(
+      `is [${info.shape.join()}]; this model and configuration need [${spec.shape.join()}]`,
+      otherBase,
+    );
   const bytes = folder.tensors.read(key);
   if (spec.dtype === 'f32') {
-    if (!['F32', 'BF16', 'F16'].includes(info.dtype)) throw fail(`is stored as ${info.dtype}`);
+    if (!['F32', 'BF16', 'F16'].includes(info.dtype))
+      throw fail(`is stored as ${info.dtype}`, 'Save it as F32, BF16 or F16.');
     return hostBytes(asFloat32(bytes, info.dtype));
   }
-  if (info.dtype !== 'I32') throw fail(`is stored as ${info.dtype}; I32 is needed`);
+  if (info.dtype !== 'I32') throw fail(`is stored as ${info.dtype}; I32 is needed`, 'Save it as I32.');
   const rows = new Int32Array(bytes.buffer);
   const { dOut } = place!.shape;
-  if (rows.some((row) => row < 0 || row >= dOut)) throw fail(`names rows outside 0..${dOut - 1}`);
-  if (new Set(rows).size !== rows.length) throw fail('names a row twice');
+  if (rows.some((row) => row < 0 || row >= dOut)) throw fail(`names rows outside 0..${dOut - 1}`, otherBase);
+  if (new Set(rows).size !== rows.length) throw fail('names a row twice', wholeRemedy);
   return bytes;
 }
 
@@ -61,7 +67,9 @@ export function checkTensors(
     throw new StudioError(
       'adapter_invalid',
       `The adapter has ${foreign.length} tensors that fit nowhere in this model, for example ${foreign[0]![1]}.`,
-      otherBaseRemedy(folder),
+      foreign.some(([name]) => !isOfModule(name, base))
+        ? otherBaseRemedy(folder)
+        : 'The studio does not read tensors of that kind: merge the adapter with PEFT and import the merged model instead.',
     );
   for (const [name, key] of others)
     if (!isSameTensor(folder.tensors, key, base, inBase(name)))
@@ -70,6 +78,12 @@ export function checkTensors(
         `The adapter replaces ${name} of the base model by another tensor, which the studio does not read.`,
         'If the base model is the one that the adapter was trained on, merge the adapter with PEFT and import the merged model instead.',
       );
+}
+
+/** Whether the base has the module that a tensor of an adapter is named after: it then lies not with the base. */
+function isOfModule(name: string, base: WeightSource): boolean {
+  const parts = name.split('.');
+  return parts.some((_, count) => base.info(`${parts.slice(0, count).join('.')}.weight`) !== null);
 }
 
 /** Whether a tensor saved beside an adapter has the numbers that the base model has. */

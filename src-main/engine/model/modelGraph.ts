@@ -175,7 +175,9 @@ export class ModelGraph {
         info
           ? `Tensor ${name} is stored as ${info.dtype}, which is not a floating-point weight.`
           : `The model has no tensor ${name}.`,
-        'Download the model again, in safetensors with F32, BF16 or F16 weights.',
+        info
+          ? 'Choose the unquantized model: F32, BF16 and F16 weights can be read.'
+          : 'Take config.json and the weights from the same model, and all shards of it.',
       );
     return { shape: info.shape, stored };
   }

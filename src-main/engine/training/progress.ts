@@ -56,6 +56,13 @@ export function updatesIn({ step, skippedSteps }: Progress): number {
   return step - skippedSteps;
 }
 
+/**
+ * Weights are looked through when a model is added: rows of the embedding may still be no numbers, and files may have
+ * changed since.
+ */
+const damagedWeights =
+  'some weights of the model are no numbers, for example in the embedding of a token of your rows: compare its files with their source, and where they are the same, choose another model';
+
 /** @param at `kept`: the step whose checkpoint is on disk; null: no step was ever applied */
 export function notFinite(
   result: { loss: number; gradNorm: number },
@@ -63,9 +70,7 @@ export function notFinite(
 ): StudioError {
   const { step, learningRate, kept, precision } = at;
   const isF32 = precision === 'f32';
-  const untouched = isF32
-    ? 'weights of the model seem to be damaged. Fetch it again, or compare its files with their source.'
-    : 'use f32; if that does not help, weights of the model are damaged: fetch it again.';
+  const untouched = isF32 ? `${damagedWeights}.` : `use f32; if that does not help, ${damagedWeights}.`;
   const remedy =
     kept === null
       ? `No step could be applied from the start on, so the learning rate is not the cause: ${untouched}`

@@ -154,10 +154,23 @@ export function checkWhole(
         throw new StudioError(
           'adapter_invalid',
           `The adapter has no tensors for ${path}, which its target_modules name.`,
-          otherBaseRemedy(folder),
+          // An adapter of a base with fewer layers ends there; one with a gap is not whole on any base.
+          adaptedLayers(adapted) > layer ? wholeRemedy : otherBaseRemedy(folder),
         );
     }
 }
+
+/** One more than the last layer of which an adapter has tensors. */
+function adaptedLayers(paths: ReadonlySet<string>): number {
+  return [...paths].reduce(
+    (most, path) => Math.max(most, 1 + Number(/^model\.layers\.(\d+)\./.exec(path)?.[1] ?? -1)),
+    0,
+  );
+}
+
+/** What to do where an adapter's file lacks what belongs to it: no base helps. */
+export const wholeRemedy =
+  'Copy the adapter’s files from where it was saved, or save it once more with PEFT, whole.';
 
 /** What to do where an adapter does not fit a base model. */
 export function otherBaseRemedy({ baseName }: Pick<AdapterFolder, 'baseName'>): string {

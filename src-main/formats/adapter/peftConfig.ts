@@ -244,6 +244,6 @@ function invalid(error: z.ZodError, nameOf: (key: string) => string): StudioErro
   return new StudioError(
     'adapter_invalid',
     `adapter_config.json: ${path}: ${issue.message}.`,
-    'Export the adapter again.',
+    'Correct the value in adapter_config.json; PEFT’s save_pretrained writes one that is right.',
   );
 }

@@ -64,7 +64,7 @@ export function placementOf(options: PlacementOptions, paths: readonly string[])
     throw new StudioError(
       'adapter_invalid',
       `The adapter has no tensors for a module that its target_modules name (${names.join(', ').slice(0, 100)}).`,
-      'Save the adapter again with PEFT, whole.',
+      'Copy the adapter’s files from where it was saved, or save it once more with PEFT, whole.',
     );
   const parts = paths.map((path) => linearPath.exec(`${path}.`)!);
   const grid = {

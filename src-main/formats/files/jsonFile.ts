@@ -1,8 +1,8 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { StudioError, type ErrorCode } from '../../contract/errors.ts';
 import { decodeText, EncodingError } from '../../contract/textEncoding.ts';
-import { foreignFile } from './foreignFile.ts';
+import { foreignFile, targetOf } from './foreignFile.ts';
 
 /** Reads a JSON object from a file of at most `maxBytes`. @throws StudioError with `code` where it is none */
 export function readJsonObject(path: string, maxBytes: number, code: ErrorCode): Record<string, unknown> {
@@ -14,7 +14,7 @@ export function readJsonObject(path: string, maxBytes: number, code: ErrorCode):
       foreign?.remedy ?? `Correct ${path}, or take the file from where the others of its folder come from.`,
     );
   };
-  const stats = statSync(path, { throwIfNoEntry: false });
+  const stats = targetOf(path);
   if (!stats?.isFile()) throw fail('does not exist');
   if (stats.size > maxBytes) throw fail(`has ${stats.size} bytes; at most ${maxBytes} are read`);
   let value: unknown;

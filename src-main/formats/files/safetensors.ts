@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { StudioError, type ErrorCode } from '../../contract/errors.ts';
-import { foreignFile } from './foreignFile.ts';
+import { fetchRemedy, foreignFile } from './foreignFile.ts';
 import { bytesPerCall, writeFileAtomic } from './atomicFile.ts';
 
 /** Bytes per element of every dtype we read. */
@@ -94,7 +94,7 @@ function readHeader(
     return new StudioError(
       code,
       `${basename(path)} ${foreign?.what ?? `is damaged: ${what}`}.`,
-      foreign?.remedy ?? 'Copy or download the file again.',
+      foreign?.remedy ?? damageRemedy(path, code),
     );
   };
   const fileBytes = fstatSync(fd).size;
@@ -132,6 +132,12 @@ function readHeader(
     tensors: new Map(tensors.map((t) => [t.name, { ...t, byteOffset: t.byteOffset + dataStart }])),
     metadata,
   };
+}
+
+function damageRemedy(path: string, code: ErrorCode): string {
+  return code === 'model_invalid'
+    ? fetchRemedy(path, 'damaged')
+    : 'Compare its size with that of the file that it was copied from; where they are the same, save it anew there.';
 }
 
 function parseHeader(text: Buffer, damaged: (what: string) => StudioError): Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
-import { foreignFile } from '../files/foreignFile.ts';
+import { fetchRemedy, foreignFile } from '../files/foreignFile.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
 import { SafetensorsFile, type TensorInfo } from '../files/safetensors.ts';
 import { sha256Of } from '../files/sha256.ts';
@@ -33,7 +33,10 @@ export class WeightFolder {
         for (const stored of shard.tensors.keys()) {
           const name = rename(stored);
           if (this.#byName.has(name))
-            throw invalid(`Tensor ${name} is stored twice, the second time in ${basename(shard.path)}.`);
+            throw invalid(
+              `Tensor ${name} is stored twice, the second time in ${basename(shard.path)}.`,
+              `Take the files and their ${weightIndexName} from one model: a file of another lies among them.`,
+            );
           this.#byName.set(name, { shard, stored });
         }
     } catch (error) {
@@ -70,7 +73,7 @@ export class WeightFolder {
 
   #placeOf(name: string): { shard: SafetensorsFile; stored: string } {
     const place = this.#byName.get(name);
-    if (!place) throw invalid(`The model has no tensor ${name}.`);
+    if (!place) throw invalid(`The model has no tensor ${name}.`, sameModel);
     return place;
   }
 
@@ -89,13 +92,11 @@ export class WeightFolder {
   }
 }
 
-function invalid(message: string): StudioError {
-  return new StudioError(
-    'model_invalid',
-    message,
-    'Copy the missing files into the folder; "hf download REPOSITORY" completes a download.',
-  );
+function invalid(message: string, remedy: string): StudioError {
+  return new StudioError('model_invalid', message, remedy);
 }
+
+const sameModel = 'Take config.json and the weights from the same model, and all shards of it.';
 
 /** From the stored names to those of a model with its output layer. */
 function renaming(names: readonly string[]): (name: string) => string {
@@ -194,6 +195,7 @@ function checkShardName(name: unknown): string {
   if (typeof name !== 'string' || !/^[\w][\w.-]*\.safetensors$/.test(name))
     throw invalid(
       `${weightIndexName} names the shard ${JSON.stringify(name)}, which is not a file of the folder.`,
+      `Take the ${weightIndexName} of these weights: it names *.safetensors files beside itself.`,
     );
   return name;
 }
@@ -201,11 +203,12 @@ function checkShardName(name: unknown): string {
 function openShard(folder: string, name: string): SafetensorsFile {
   const path = join(folder, name);
   const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (!stats) throw invalid(`The shard ${name} is missing in ${folder}.`);
+  if (!stats) throw invalid(`The shard ${name} is missing in ${folder}.`, fetchRemedy(path, 'missing'));
   const foreign = foreignFile(path);
   if (foreign) throw new StudioError('model_invalid', `${name} ${foreign.what}.`, foreign.remedy);
   // The Hugging Face cache links each file to a blob: a link is fine as long as it ends at a file.
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) throw invalid(`${path} is not a file.`);
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile())
+    throw invalid(`${path} is not a file.`, 'Put the file of that name in its place.');
   return new SafetensorsFile(path, 'model_invalid');
 }
 

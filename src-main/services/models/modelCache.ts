@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Model } from '../../contract/entities.ts';
-import { StudioError, toPlainError, type PlainError } from '../../contract/errors.ts';
+import { StudioError, toPlainError } from '../../contract/errors.ts';
 import type { CachedModel, ModelCache } from '../../contract/modelLibrary.ts';
+import { foreignFile } from '../../formats/files/foreignFile.ts';
 import { cacheFolder } from './hub/places.ts';
 import { readModel } from './modelImport.ts';
 
@@ -118,31 +119,22 @@ async function describeSnapshot(
   try {
     const { family, parameters } = readModel(folder);
     Object.assign(model, { family, parameters });
-    if (!existsSync(join(folder, 'tokenizer.json'))) throw lacksTokenizer();
+    const tokenizer = join(folder, 'tokenizer.json');
+    if (!existsSync(tokenizer)) throw lacksTokenizer(tokenizer);
   } catch (error) {
-    model.unusable = withCause(toPlainError(error), problems);
+    model.unusable = toPlainError(error);
   }
   return model;
 }
 
-function lacksTokenizer(): StudioError {
+function lacksTokenizer(path: string): StudioError {
+  const foreign = foreignFile(path);
+  if (foreign) return new StudioError('model_invalid', `tokenizer.json ${foreign.what}.`, foreign.remedy);
   return new StudioError(
     'model_invalid',
     'It has no tokenizer.json.',
     'Save its tokenizer with transformers (use_fast=True), or choose another model.',
   );
-}
-
-/** A file that is missing because its link leads nowhere is better named so. */
-function withCause(error: PlainError, problems: readonly string[]): PlainError {
-  const [first] = problems;
-  return first === undefined
-    ? error
-    : {
-        code: 'model_invalid',
-        message: first,
-        remedy: 'Download this model again; the cache is not changed.',
-      };
 }
 
 /** Size of a snapshot's files with their links followed, and the links that lead nowhere. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { checkTensors } from '../../../src-main/engine/adapters/storedValues.ts';
+import { checkTensors, storedValue } from '../../../src-main/engine/adapters/storedValues.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import {
@@ -10,6 +10,7 @@ import {
   type AdapterFolder,
   type AdapterTensor,
 } from '../../../src-main/formats/adapter/peftAdapter.ts';
+import type { StudioError } from '../../../src-main/contract/errors.ts';
 import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
 import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
@@ -63,8 +64,68 @@ it.each([
   ['tiny-llama-lora', 'idlora_A.weight'],
 ])('refuses what no parameter takes: %s with %s', (name, suffix) => {
   expect(() => checkWith(name, suffix)).toThrow(
-    `The adapter has 1 tensors that fit nowhere in this model, for example base_model.model.model.layers.0.self_attn.q_proj.${suffix}.`,
+    expect.objectContaining({
+      message: `The adapter has 1 tensors that fit nowhere in this model, for example base_model.model.model.layers.0.self_attn.q_proj.${suffix}.`,
+      // The module is there: another base would not help.
+      remedy: expect.stringMatching(/merge the adapter/) as string,
+    }) as Error,
   );
+});
+
+it('says what helps with a tensor that cannot be taken', () => {
+  const name = 'tiny-llama-idlora';
+  const base = join(fixtures, parityCase(name).model);
+  const source = new WeightFolder(base);
+  const recorded = openAdapterFolder(adapterFolderOf(name)!);
+  const model = new ModelGraph({
+    config: readDecoderConfig(base),
+    source,
+    precision: 'f32',
+    fusion: false,
+    adapter: recorded.config,
+  });
+  /** What is said of the pivots, or the first factors, where they are stored otherwise. */
+  const remedyFor = (
+    dtype: 'I32' | 'F32',
+    change: (data: Uint8Array, key: string) => Partial<AdapterTensor> | null,
+  ) => {
+    const parameter = model.adapterParameters.find(({ spec }) => spec.dtype === dtype.toLowerCase())!;
+    const tensors = [...recorded.tensors.tensors].flatMap(([key, { dtype: type, shape }]) => {
+      const data = Uint8Array.from(recorded.tensors.read(key));
+      const tensor = { name: nameOfKey(key), dtype: type, shape, data };
+      if (tensor.name !== parameter.variable.name) return [tensor];
+      const changed = change(data, key);
+      return changed ? [{ ...tensor, ...changed }] : [];
+    });
+    const folder = join(temporaryFolder(), 'adapter');
+    writeAdapterFolder(folder, recorded.config, { name: 'base', sha256: 'ab', loadIn8bit: false }, tensors);
+    const adapter = openAdapterFolder(folder);
+    try {
+      storedValue(parameter, adapter);
+      return null;
+    } catch (error) {
+      return (error as StudioError).remedy;
+    } finally {
+      adapter.tensors.close();
+    }
+  };
+  const otherBase = /^Choose the base model that the adapter was trained on/;
+  const firstRow = (row: number) => (data: Uint8Array) => {
+    new Int32Array(data.buffer)[0] = row;
+    return {};
+  };
+  expect(remedyFor('I32', () => ({}))).toBeNull();
+  expect(remedyFor('I32', firstRow(1_000_000))).toMatch(otherBase);
+  expect(remedyFor('F32', (data) => ({ shape: [data.length / 4, 1] }))).toMatch(otherBase);
+  for (const remedy of [
+    remedyFor('I32', (data) => firstRow(new Int32Array(data.buffer)[1]!)(data)),
+    remedyFor('I32', () => ({ dtype: 'F32' })),
+    remedyFor('F32', () => ({ dtype: 'I32' })),
+    remedyFor('F32', () => null),
+  ])
+    expect(remedy).toMatch(/^(Save it as|Copy the adapter’s files)/);
+  recorded.tensors.close();
+  source.close();
 });
 
 /** Checks a LoRA adapter beside which a weight of the base was saved. */

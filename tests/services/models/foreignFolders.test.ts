@@ -1,4 +1,12 @@
-import { readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -131,6 +139,50 @@ describe('files that are something else are named for what they are, with what h
       remedy: expect.stringMatching(remedy) as string,
     });
     expect(error.remedy).not.toMatch(/again|base model/);
+  });
+
+  it('damaged weights are to be fetched in a way that replaces them', async () => {
+    const error = await refusal((folder) => truncateSync(join(folder, weights), 1000));
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/model\.safetensors is damaged/) as string,
+      remedy: expect.stringMatching(
+        /^Copy it from its source once more, or delete it and fetch it: hf download REPOSITORY model\.safetensors --local-dir \S+tiny-llama\.$/,
+      ) as string,
+    });
+  });
+
+  it.each<[string, Record<string, unknown>, RegExp, RegExp]>([
+    [
+      'a shard that is not there',
+      { a: 'one.safetensors' },
+      /one\.safetensors is missing/,
+      /hf download REPOSITORY one\.safetensors/,
+    ],
+    [
+      'a shard elsewhere',
+      { a: '../one.safetensors' },
+      /not a file of the folder/,
+      /^Take the model\.safetensors\.index\.json of these/,
+    ],
+    [
+      'a tensor in two shards',
+      { a: 'model.safetensors', b: 'copy.safetensors' },
+      /stored twice/,
+      /from one model/,
+    ],
+  ])('%s: what is said helps', async (_, map, message, remedy) => {
+    const error = await refusal((folder) => {
+      renameSync(join(folder, weights), join(folder, 'first.safetensors'));
+      copyFileSync(join(folder, 'first.safetensors'), join(folder, 'copy.safetensors'));
+      const names = Object.fromEntries(
+        Object.entries(map).map(([key, name]) => [key, name === weights ? 'first.safetensors' : name]),
+      );
+      writeFileSync(join(folder, `${weights}.index.json`), JSON.stringify({ weight_map: names }));
+    });
+    expect(error).toMatchObject({
+      message: expect.stringMatching(message) as string,
+      remedy: expect.stringMatching(remedy) as string,
+    });
   });
 
   it('a configuration with a byte order mark is read', async () => {

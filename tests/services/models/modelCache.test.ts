@@ -1,4 +1,13 @@
-import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -7,6 +16,7 @@ import { listModelCache } from '../../../src-main/services/models/modelCache.ts'
 import { cacheFolder, tokenFile } from '../../../src-main/services/models/hub/places.ts';
 import { addToCache } from '../../support/hub/cacheFolder.ts';
 import { openTestCore } from '../../support/core.ts';
+import { patchedFolder } from '../../support/patchedFolder.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
@@ -76,6 +86,39 @@ describe('the Hugging Face cache', () => {
     expect(model.folder).toBe(snapshot);
   });
 
+  it('says of each snapshot what helps it, whatever else is broken beside', async () => {
+    const blobOf = (snapshot: string, name: string) => join(snapshot, readlinkSync(join(snapshot, name)));
+    const quantized = addToCache(
+      folder,
+      'a/quantized',
+      patchedFolder('tiny-llama', {
+        'config.json': { quantization_config: { quant_method: 'gptq' } },
+        'README.md': {},
+      }),
+    );
+    rmSync(blobOf(quantized, 'README.md'));
+    const cut = addToCache(folder, 'b/cut', tinyLlama);
+    truncateSync(blobOf(cut, 'model.safetensors'), 1000);
+    const halved = addToCache(folder, 'c/halved', tinyLlama);
+    rmSync(blobOf(halved, 'tokenizer.json'));
+
+    const [first, second, third] = (await list()).models.map(({ unusable }) => unusable!);
+    // The link of its README is broken, too; fetching that would change nothing.
+    expect(first).toMatchObject({
+      code: 'model_unsupported',
+      message: expect.stringMatching(/gptq/) as string,
+    });
+    expect(first!.remedy).not.toMatch(/fetch|download/i);
+    // A plain download leaves what its cache has.
+    expect(second!.remedy).toMatch(
+      /^Fetch it once more: hf download b\/cut model\.safetensors --revision a{40} --force-download/,
+    );
+    expect(third).toMatchObject({
+      message: expect.stringMatching(/^tokenizer\.json is a link to/) as string,
+      remedy: expect.stringMatching(/^Fetch it: hf download c\/halved tokenizer\.json/) as string,
+    });
+  });
+
   it('names broken links, half downloads and folders that cannot be read, beside what is well', async () => {
     addToCache(folder, 'good/model', tinyLlama);
     const broken = addToCache(folder, 'broken/links', tinyLlama);
@@ -102,8 +145,11 @@ describe('the Hugging Face cache', () => {
     expect(Object.keys(byName)).toEqual(['broken/links', 'good/model', 'pickled/model', 'round/links']);
     expect(byName['good/model']!.unusable).toBeNull();
     expect(byName['broken/links']!.problems).toContain('config.json links to a file that is not there.');
-    expect(byName['broken/links']!.unusable!.message).toMatch(/links to a file that is not there/);
-    expect(byName['round/links']!.unusable).not.toBeNull();
+    expect(byName['broken/links']!.unusable).toMatchObject({
+      message: expect.stringMatching(/^config\.json is a link to .*, which does not exist/) as string,
+      remedy: `Fetch it: hf download broken/links config.json --revision ${'a'.repeat(40)}.`,
+    });
+    expect(byName['round/links']!.unusable!.message).toMatch(/^config\.json is a link to config\.json/);
     expect(byName['pickled/model']!.unusable!.remedy).toMatch(/pickled/);
     expect(cache.unfinished).toEqual([
       { repository: 'broken/links', files: 1, sizeBytes: 1000 },
