@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -7,7 +7,7 @@ import { seriousProblems } from './support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import { enginesOf, removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
 
 describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
   let server: StudioServer;
@@ -113,13 +113,9 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
   it('says within 2 s that the engine died, and what is saved', async () => {
     const studio = new StudioPage(page);
     await studio.waitForState('running');
-    const children = readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8');
-    const engines = children
-      .split(' ')
-      .filter(Boolean)
-      .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('engine/process/child'));
+    const engines = enginesOf(server);
     expect(engines.length).toBeGreaterThan(0);
-    for (const pid of engines) process.kill(Number(pid), 'SIGKILL');
+    for (const pid of engines) process.kill(pid, 'SIGKILL');
     await page
       .getByRole('alert')
       .filter({ hasText: /engine/i })

@@ -221,6 +221,20 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     await takePicture(electron.page, 'electron-compare');
   });
 
+  it('exports a run, and shows the folder in the system’s own view', async () => {
+    await studio.goTo('Export');
+    await electron.page.getByLabel('Run', { exact: true }).selectOption({ label: 'window-next' });
+    await electron.page.getByRole('button', { name: 'Export and check' }).click();
+    await electron.inShell(
+      `(globalThis.shown = [], electron.shell.showItemInFolder = (path) => shown.push(path), true)`,
+    );
+    const latest = electron.page.getByRole('region', { name: /^Latest export/ });
+    await latest.getByRole('button', { name: 'Show in folder' }).click({ timeout: 60_000 });
+    await expect
+      .poll(() => electron.inShell(`globalThis.shown.join()`))
+      .toBe(join(home, 'exports', 'window-next'));
+  });
+
   it('takes a model folder and a dataset file that are dropped on its window', async () => {
     const folder = join(fixtures, 'tiny-qwen2');
     await drop(folder);

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { projectFolder } from '../../support/paths.ts';
@@ -45,6 +45,15 @@ export async function startStudio(
       await ended;
     },
   };
+}
+
+/** Ids of the engine processes that a studio has at the moment. */
+export function enginesOf({ pid }: Pick<StudioServer, 'pid'>): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
+    .filter((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('engine/process/child'));
 }
 
 export function removeHome(home: string): void {

@@ -1,0 +1,156 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { fixtures } from '../support/paths.ts';
+import { seriousProblems } from './support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { takePicture } from './support/pictures.ts';
+import { StudioPage } from './support/studioPage.ts';
+import { enginesOf, removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+
+const files = ['README.md', 'adapter_config.json', 'adapter_model.safetensors'];
+
+describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  let studio: StudioPage;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    server = await startStudio();
+    browser = await launchChromium();
+    const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
+    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+    page = await context.newPage();
+    page.on('pageerror', (error) => errors.push(error.message));
+    studio = new StudioPage(page);
+    await page.goto(server.url);
+    const file = join(server.home, 'sums.jsonl');
+    writeGeneratedDataset(file, 40, 1);
+    await studio.call('models.add', { folder: join(fixtures, 'tiny-llama'), name: 'tiny' });
+    await studio.call('datasets.add', { path: file });
+    for (const [name, adapter] of [
+      ['plain', { method: 'lora', rank: 2, alpha: 4 }],
+      ['routed', { method: 'idlora', rank: 2, alpha: 4, clusters: 2 }],
+    ] as const) {
+      const config = { adapter, maxSteps: 2, batch: 2, context: 64 };
+      await studio.call('runs.start', { name, model: 'tiny', dataset: 'sums', config });
+    }
+    await studio.goTo('Export');
+    // The second one is there once it has trained.
+    await run().getByRole('option', { name: 'routed' }).waitFor({ state: 'attached', timeout: 60_000 });
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  const run = () => page.getByLabel('Run', { exact: true });
+  const folder = () => page.getByLabel('Folder', { exact: true });
+  const exits = () => page.getByRole('radiogroup', { name: 'Format' });
+  const wayOut = (name: RegExp) => exits().getByRole('radio', { name });
+  const start = () => page.getByRole('button', { name: 'Export and check' }).click();
+  const latest = () => page.getByRole('region', { name: /^Latest export/ });
+
+  it('says before the export which ways out the run’s method has, and why not the others', async () => {
+    await run().selectOption({ label: 'routed' });
+    await exits().getByText('today only the studio loads the folder').waitFor();
+    await exits().getByText('no fixed weights compute the same').waitFor();
+    expect(await wayOut(/^Adapter folder/).isChecked()).toBe(true);
+    expect(await wayOut(/^Whole model/).isDisabled()).toBe(true);
+    await run().selectOption({ label: 'plain' });
+    await exits().getByText('PEFT loads the folder.').waitFor();
+    await exits().getByText('PEFT merges the adapter').waitFor();
+    expect(await wayOut(/^Whole model/).isDisabled()).toBe(true);
+  });
+
+  it('suggests a folder, shows its parts here and on every other page, and leads back to the certificate', async () => {
+    const suggested = join(server.home, 'exports', 'plain');
+    await expect.poll(() => folder().getAttribute('placeholder')).toBe(suggested);
+    await start();
+    await page
+      .getByRole('status')
+      .filter({ hasText: /plain: .*part 2 of 3/ })
+      .waitFor();
+    // Held until it has been looked at: a small model is exported in seconds.
+    let engine = 0;
+    await expect.poll(() => (engine = enginesOf(server)[0] ?? 0)).toBeGreaterThan(0);
+    process.kill(engine, 'SIGSTOP');
+    await studio.goTo('Home');
+    const chipOf = (of: Page) => of.getByRole('link', { name: /^export .*part \d of 3/ });
+    const chip = chipOf(page);
+    await chip.waitFor();
+    // A page that is opened meanwhile shows it, too.
+    const other = await page.context().newPage();
+    await other.goto(new URL('/models', server.url).href);
+    await chipOf(other).waitFor();
+    await other.close();
+    process.kill(engine, 'SIGCONT');
+    await chip.click();
+    await latest().getByText('✓ equal to the run').waitFor({ timeout: 60_000 });
+    await chip.waitFor({ state: 'detached' });
+    await latest().getByText(suggested, { exact: true }).waitFor();
+    expect(readdirSync(suggested).toSorted()).toEqual(files);
+    for (const compared of [/over 64 tokens \(tolerance/, /likeliest next token is the same at 64 of 64/])
+      await latest().getByText(compared).waitFor();
+  });
+
+  it('copies the path of the folder', async () => {
+    await latest().getByRole('button', { name: 'Copy path' }).click();
+    await page.getByText('Copied the path of the folder.').waitFor();
+    expect(await page.evaluate<string>('navigator.clipboard.readText()')).toBe(
+      join(server.home, 'exports', 'plain'),
+    );
+  });
+
+  it('refuses at the form a folder that holds something else, and takes a typed one', async () => {
+    const precious = join(server.home, 'thesis');
+    mkdirSync(precious);
+    writeFileSync(join(precious, 'thesis.txt'), 'years of work');
+    await run().selectOption({ label: 'routed' });
+    await folder().fill(precious);
+    await start();
+    await page.getByRole('alert').filter({ hasText: precious }).waitFor();
+    expect(readdirSync(precious)).toEqual(['thesis.txt']);
+    const typed = join(server.home, 'for others', 'routed');
+    await folder().fill(`"${typed}"`);
+    await start();
+    await latest().getByText(typed, { exact: true }).waitFor({ timeout: 60_000 });
+    await latest().getByText('✓ equal to the run').waitFor();
+    expect(readdirSync(typed).toSorted()).toEqual(files);
+    expect(await page.getByRole('alert').count()).toBe(0);
+  });
+
+  it('lists an export that a later one wrote over as such', async () => {
+    await run().selectOption({ label: 'plain' });
+    // Its own export may be written anew, so the same folder is suggested.
+    await expect.poll(() => folder().inputValue()).toBe('');
+    await start();
+    const rows = page.getByRole('row').filter({ hasText: join('exports', 'plain') });
+    await expect.poll(() => rows.count(), { timeout: 60_000 }).toBe(2);
+    await expect.poll(() => rows.nth(0).innerText()).toContain('✓ equal');
+    await expect.poll(() => rows.nth(1).innerText()).toContain('overwritten');
+    expect(existsSync(join(server.home, 'exports', 'plain-2'))).toBe(false);
+  });
+
+  it.each([
+    [1280, 'light'],
+    [1024, 'dark'],
+    [390, 'light'],
+  ] as const)('fits %d px and passes axe, %s', async (width, colorScheme) => {
+    await page.setViewportSize({ width, height: 860 });
+    await page.emulateMedia({ colorScheme });
+    const overflow = () =>
+      page.locator('html').evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth);
+    await expect.poll(overflow).toBe(0);
+    await expect.poll(() => page.locator('button.primary, a.primary').count()).toBe(1);
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
+    await takePicture(page, `export-${width}-${colorScheme}`);
+    expect(errors).toEqual([]);
+  });
+});
