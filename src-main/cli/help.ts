@@ -14,6 +14,9 @@ const examples: Partial<Record<OptionName, string>> = {
   layers: 'all|0-7,12',
   rankPattern: "q_proj=16,'layers\\.[0-3]\\\\.mlp\\..*=4'",
   alphaPattern: 'q_proj=32',
+  template: `${optionChoices('template').join('|').replace('custom', 'FILE')}`,
+  templateSource: 'JINJA',
+  system: 'TEXT',
   samples: `PROMPT|'{"prompts":[...],"every":0,"maxTokens":64}'`,
 };
 
@@ -21,6 +24,9 @@ const examples: Partial<Record<OptionName, string>> = {
 const remarks: Partial<Record<OptionName, string>> = {
   alpha: 'twice the rank unless given',
   rankStabilized: 'alpha / sqrt(rank)',
+  template: 'auto: the model’s own, if any',
+  system: 'for conversations that have none',
+  truncation: 'of rows longer than the context: their end, their begin, all of them',
   packing: 'short rows share the rows of the batch',
   gradientCheckpointing: 'less memory, more time',
   loadIn8bit: 'the frozen base takes a byte a weight',
@@ -58,7 +64,7 @@ function example(name: OptionName): string {
 
 /** The methods, optimizers or schedules beside which an option matters, where they are few. */
 function condition(name: OptionName): string {
-  for (const by of ['method', 'optimizer', 'schedule'] as const) {
+  for (const by of ['method', 'optimizer', 'schedule', 'template'] as const) {
     const choices = optionChoices(by);
     const fitting = choices.filter((choice) =>
       matters(name, { ...optionDefaults, router: 'input', gate: 'task', [by]: choice }),

@@ -1,3 +1,4 @@
+import { readFileSync, statSync } from 'node:fs';
 import type { ParseArgsConfig } from 'node:util';
 import {
   isOptional,
@@ -8,6 +9,7 @@ import {
   readSamples,
   type Read,
 } from '../options/optionText.ts';
+import { longestTemplate, templateNames, templateNameSchema } from '../contract/templates.ts';
 import {
   adapterConfigSchema,
   trainConfigSchema,
@@ -25,6 +27,7 @@ import {
   type DecidingOptions,
   type OptionName,
 } from '../options/trainingOptions.ts';
+import { typedPath } from '../services/homePaths.ts';
 import type { Output } from './output.ts';
 import { check, flag, number, text, usageError, type Values } from './arguments.ts';
 
@@ -43,7 +46,24 @@ function commandOptions(names: readonly OptionName[]): CommandOptions {
 /** The options that were given. @throws StudioError usage where one cannot be read */
 export function givenOptions(values: Values): GivenOptions {
   const given = optionNames.map((name) => [name, readOption(values, name)] as const);
-  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  return withTemplateFile(Object.fromEntries(given.filter(([, value]) => value !== undefined)));
+}
+
+/**
+ * A template is given by its name, or as a file with its Jinja source.
+ * @throws StudioError usage where it is neither
+ */
+export function withTemplateFile(given: GivenOptions): GivenOptions {
+  const { template } = given;
+  if (template === undefined || templateNameSchema.safeParse(template).success) return given;
+  const path = typedPath(String(template));
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile())
+    throw usageError(
+      `--template ${String(template)} is neither one of ${templateNames.join(', ')} nor a file with a template.`,
+    );
+  if (statSync(path).size > 4 * longestTemplate)
+    throw usageError(`--template ${String(template)} is larger than ${4 * longestTemplate} bytes.`);
+  return { ...given, template: 'custom', templateSource: readFileSync(path, 'utf8') };
 }
 
 /**
@@ -111,6 +131,8 @@ function readOption(values: Values, name: OptionName): unknown {
       return given === 'none' && isOptional(name) ? null : number(values, option);
     case 'choice':
       return given;
+    case 'text':
+      return given === 'none' ? null : given;
     case 'switch':
       return flag(values, option);
     case 'modules':

@@ -153,8 +153,10 @@ export const dataContractSchema = z.object({
   heldOutRows: z.number().int(),
   /** Rows longer than the context, cut to it. */
   truncatedRows: z.number().int(),
-  /** Rows whose answer was cut away entirely: left out of training. */
+  /** Rows left out of training: their answer was cut away entirely, or rows longer than the context are left out. */
   droppedRows: z.number().int(),
+  /** Rows left out since the template does not take them. */
+  refusedRows: z.number().int().default(0),
   /** Tokens in one pass, and how many of them are trained on (labels). */
   tokens: z.number().int(),
   trainedTokens: z.number().int(),

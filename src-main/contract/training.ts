@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { longestTemplate, templateNameSchema, trainOnSchema, truncationSchema } from './templates.ts';
 
 /** Adapter methods the studio knows. `full` trains every base parameter. */
 export const methods = ['full', 'lora', 'dora', 'hydralora', 'moelora', 'idlora'] as const;
@@ -128,8 +129,18 @@ export const trainConfigSchema = z.object({
   batch: z.number().int().min(1).default(4),
   /** Forward passes per optimizer step. */
   accumulate: z.number().int().min(1).default(1),
-  /** Longest row in tokens; longer rows are cut and counted. */
+  /** Longest row in tokens; longer rows are cut or left out (`truncation`) and counted. */
   context: z.number().int().min(8).default(256),
+  /** How conversations become text; prompt and answer as they are written, and plain texts, stay as they are. */
+  template: templateNameSchema.default('auto'),
+  /** Template `custom`: its Jinja source. */
+  templateSource: z.string().min(1).max(longestTemplate).nullable().default(null),
+  /** System text for conversations that have none; null: none is added. */
+  system: z.string().min(1).max(longestTemplate).nullable().default(null),
+  /** Which turns are trained on. */
+  trainOn: trainOnSchema.default('assistant'),
+  /** What happens to rows that are longer than the context. */
+  truncation: truncationSchema.default('right'),
   /** Several short rows share one row of the batch, without seeing each other. */
   packing: z.boolean().default(false),
   /** Activations inside a layer are computed again in the backward pass instead of being kept. */

@@ -1,10 +1,14 @@
 import type { DataContract, Example } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
+import type { Truncation } from '../contract/templates.ts';
 import type { TokenRow } from '../formats/files/tokenFile.ts';
 import type { Tokenizer } from '../formats/model/tokenizer.ts';
 
 /** What happened to rows when they became tokens. */
-export type TokenCounts = Pick<DataContract, 'truncatedRows' | 'droppedRows' | 'tokens' | 'trainedTokens'>;
+export type TokenCounts = Pick<
+  DataContract,
+  'truncatedRows' | 'droppedRows' | 'refusedRows' | 'tokens' | 'trainedTokens'
+>;
 
 /** A text with what of it is trained, in characters. */
 export interface MarkedText {
@@ -110,42 +114,97 @@ function promptTokens(
 }
 
 /**
- * Fits tokenized examples to a context: rows longer than `context` are cut at the end, rows whose answer is cut away
- * altogether are left out.
- * @throws StudioError dataset_invalid where no row keeps an answer; the message blames the context, with the numbers
+ * Fits tokenized rows to a context: longer ones are cut or left out, and so are those of which nothing is left to
+ * train.
+ * @throws StudioError dataset_invalid where no row is left; the message says why, with the numbers
  */
 export async function fitToContext(
-  examples: AsyncIterable<TokenRow> | Iterable<TokenRow>,
+  rows: AsyncIterable<FittedRow> | Iterable<FittedRow>,
   context: number,
+  truncation: Truncation = 'right',
 ): Promise<{ rows: TokenRow[]; counts: TokenCounts }> {
-  const rows: TokenRow[] = [];
-  const counts: TokenCounts = { truncatedRows: 0, droppedRows: 0, tokens: 0, trainedTokens: 0 };
-  let [shortestPrompt, seen] = [Infinity, 0];
-  for await (const whole of examples) {
+  const fitted: TokenRow[] = [];
+  const counts: TokenCounts = {
+    truncatedRows: 0,
+    droppedRows: 0,
+    refusedRows: 0,
+    tokens: 0,
+    trainedTokens: 0,
+  };
+  let [shortestPrompt, shortest, seen, refusal] = [Infinity, Infinity, 0, ''];
+  for await (const whole of rows) {
     seen++;
-    const cut = whole.ids.length > context;
-    const row = cut
-      ? { ...whole, ids: whole.ids.slice(0, context), trained: whole.trained.slice(0, context) }
-      : whole;
-    // The first token is never predicted.
-    const labels = row.trained.subarray(1).reduce((total, flag) => total + flag, 0);
-    if (labels === 0) {
-      counts.droppedRows++;
-      shortestPrompt = Math.min(shortestPrompt, whole.trained.indexOf(1));
+    if (whole.refused !== undefined) {
+      refusal ||= whole.refused;
+      counts.refusedRows++;
       continue;
     }
-    if (cut) counts.truncatedRows++;
+    const row = cutToContext(whole, context, truncation);
+    // The first token is never predicted.
+    const labels = row?.trained.subarray(1).reduce((total, flag) => total + flag, 0) ?? 0;
+    if (row === null || labels === 0) {
+      counts.droppedRows++;
+      const prompt = whole.trained.indexOf(1);
+      if (prompt >= 0) shortestPrompt = Math.min(shortestPrompt, prompt);
+      shortest = Math.min(shortest, whole.ids.length);
+      continue;
+    }
+    if (row.ids.length < whole.ids.length) counts.truncatedRows++;
     counts.tokens += row.ids.length;
     counts.trainedTokens += labels;
-    rows.push(row);
+    fitted.push(row);
   }
   if (seen === 0)
     throw new StudioError('dataset_empty', 'There are no rows to tokenize.', 'Choose a dataset with rows.');
-  if (rows.length === 0)
-    throw new StudioError(
+  if (fitted.length === 0)
+    throw noRowLeft({ ...counts, seen, context, truncation, shortestPrompt, shortest, refusal });
+  return { rows: fitted, counts };
+}
+
+/** A row on its way into a context; `refused`: the template does not take it. */
+type FittedRow = TokenRow & { refused?: string };
+
+/** The row within the context; null where it is left out. */
+export function cutToContext(row: TokenRow, context: number, truncation: Truncation): TokenRow | null {
+  if (row.ids.length <= context) return row;
+  if (truncation === 'drop') return null;
+  const [from, to] = truncation === 'right' ? [0, context] : [row.ids.length - context, row.ids.length];
+  return { ...row, ids: row.ids.slice(from, to), trained: row.trained.slice(from, to) };
+}
+
+function noRowLeft(found: {
+  seen: number;
+  refusedRows: number;
+  context: number;
+  truncation: Truncation;
+  shortestPrompt: number;
+  shortest: number;
+  refusal: string;
+}): StudioError {
+  const { seen, refusedRows, context, truncation, shortestPrompt, shortest, refusal } = found;
+  if (refusedRows === seen)
+    return new StudioError(
       'dataset_invalid',
-      `With a context of ${context} tokens all ${seen} rows lose their whole answer: the shortest prompt alone has ${shortestPrompt} tokens.`,
-      `Set the context to more than ${shortestPrompt} tokens, or shorten the prompts.`,
+      `The template takes none of the ${seen} rows; of the first it says: ${refusal}.`,
+      'Choose another template, or a dataset whose turns the template takes.',
+      { option: ['template'] },
     );
-  return { rows, counts };
+  if (truncation === 'drop')
+    return new StudioError(
+      'dataset_invalid',
+      `All ${seen - refusedRows} rows are longer than the context of ${context} tokens and left out: the shortest has ${shortest}.`,
+      `Set the context to at least ${shortest} tokens, or cut long rows.`,
+    );
+  if (shortestPrompt === Infinity)
+    return new StudioError(
+      'dataset_invalid',
+      `None of the ${seen} rows has anything to train: no turn of theirs is an assistant's.`,
+      'Choose a dataset with answers, or train on everything.',
+      { option: ['trainOn'] },
+    );
+  return new StudioError(
+    'dataset_invalid',
+    `With a context of ${context} tokens all ${seen} rows lose their whole answer: the shortest prompt alone has ${shortestPrompt} tokens.`,
+    `Set the context to more than ${shortestPrompt} tokens, or shorten the prompts.`,
+  );
 }

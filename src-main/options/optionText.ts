@@ -149,5 +149,6 @@ const typeTexts: Readonly<Record<string, string>> = {
 
 /** Whether an option may be without a value. */
 export function isOptional(name: OptionName): boolean {
-  return optionDeclarations[name].kind === 'number' && optionSchema(name).safeParse(null).success;
+  const { kind } = optionDeclarations[name];
+  return (kind === 'number' || kind === 'text') && optionSchema(name).safeParse(null).success;
 }

@@ -19,12 +19,13 @@ export type FlatConfig = AdapterConfig & Omit<TrainConfig, 'adapter'>;
 export type OptionName = keyof FlatConfig;
 
 /** How an option is written as text. */
-export type OptionKind = 'number' | 'choice' | 'switch' | 'modules' | 'layers' | 'pattern' | 'samples';
+export type OptionKind =
+  'number' | 'choice' | 'switch' | 'text' | 'modules' | 'layers' | 'pattern' | 'samples';
 
 /** The options that decide whether others matter; null: not known yet. */
 export interface DecidingOptions extends Pick<
   FlatConfig,
-  'method' | 'router' | 'gate' | 'optimizer' | 'schedule' | 'maxSteps'
+  'method' | 'router' | 'gate' | 'optimizer' | 'schedule' | 'maxSteps' | 'template'
 > {
   heldOutFraction: number | null;
   heldOutRows: number | null;
@@ -99,6 +100,16 @@ export const optionDeclarations: Readonly<Record<OptionName, OptionDeclaration>>
   batch: option('number', 'batch', 'per_device_train_batch_size'),
   accumulate: option('number', 'accumulate', 'gradient_accumulation_steps'),
   context: option('number', 'context', 'max_length'),
+  truncation: option('choice', 'truncation', 'truncation'),
+  template: option('choice', 'template', 'template'),
+  templateSource: option(
+    'text',
+    'template-source',
+    'template_source',
+    ({ template }) => template === 'custom',
+  ),
+  system: option('text', 'system', 'system'),
+  trainOn: option('choice', 'train-on', 'train_on'),
   packing: option('switch', 'packing', 'packing'),
   gradientCheckpointing: option('switch', 'gradient-checkpointing', 'gradient_checkpointing'),
   precision: option('choice', 'precision', 'precision'),

@@ -53,6 +53,10 @@ export const advancedGroups: readonly { title: string; options: readonly OptionN
     ],
   },
   {
+    title: 'Data',
+    options: ['template', 'templateSource', 'system', 'trainOn', 'truncation'],
+  },
+  {
     title: 'Memory and speed',
     options: ['accumulate', 'precision', 'loadIn8bit', 'packing', 'gradientCheckpointing'],
   },

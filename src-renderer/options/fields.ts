@@ -232,6 +232,39 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
       'Steps between checkpoints; 0: none by steps. One is written every ten minutes besides, and at the end.',
     unit: 'steps',
   },
+  template: {
+    label: 'Template',
+    definition: 'How conversations become text.',
+    choices: {
+      auto: 'automatic: the model’s own, else the format’s',
+      model: 'the model’s own',
+      alpaca: 'Alpaca',
+      question_answer: 'question and answer',
+      chatml: 'ChatML',
+      plain: 'plain roles',
+      none: 'none: as written',
+      custom: 'one’s own (Jinja)',
+    },
+  },
+  templateSource: {
+    label: 'Template text',
+    definition: 'Jinja with the variables of transformers’ chat templates: messages, add_generation_prompt.',
+  },
+  system: {
+    label: 'System text',
+    definition: 'Put before conversations that have none.',
+    placeholder: 'none',
+  },
+  trainOn: {
+    label: 'Trained turns',
+    definition: 'Which turns are learned: every answer, the last one, or everything.',
+    choices: { assistant: 'every answer', last: 'the last answer', all: 'everything' },
+  },
+  truncation: {
+    label: 'Long rows',
+    definition: 'What happens to rows that are longer than the context.',
+    choices: { right: 'their end is cut', left: 'their begin is cut', drop: 'they are left out' },
+  },
   samples: {
     label: 'Samples',
     definition: `Prompts that are answered before, during and after training. ${losesNothing}`,
@@ -241,7 +274,10 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
 /** The option’s name in files, and whose name that is. */
 export function fileKey(name: OptionName): string {
   const { key } = optionDeclarations[name];
-  const own = ['method', 'samples', 'held_out_fraction', 'held_out_rows', 'momentum', 'precision'];
+  const own = [
+    ...['method', 'samples', 'held_out_fraction', 'held_out_rows', 'momentum', 'precision'],
+    ...['template', 'template_source', 'system', 'train_on', 'truncation'],
+  ];
   if (own.includes(key)) return `In files: ${key}`;
   if (isAdapterOption(name) || name === 'loraPlusRatio') return `PEFT: ${key}`;
   return `transformers: ${key}`;

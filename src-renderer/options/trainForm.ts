@@ -27,7 +27,7 @@ export interface SamplesForm {
 }
 
 /** Options that people type as text. */
-type TextOption = 'rankPattern' | 'alphaPattern' | 'layers';
+type TextOption = 'rankPattern' | 'alphaPattern' | 'layers' | 'templateSource' | 'system';
 
 /** An option as the form has it; an empty number box is null. */
 type FormValue<K extends OptionName> = K extends TextOption
@@ -80,6 +80,9 @@ export function formValue(name: OptionName, value: unknown): unknown {
     case 'rankPattern':
     case 'alphaPattern':
       return patternText(value as Record<string, number>, '\n');
+    case 'templateSource':
+    case 'system':
+      return value ?? '';
     case 'samples': {
       const { prompts = [], every = 0, maxTokens = 64 } = (value ?? {}) as Partial<SamplesConfig>;
       return { prompts: [...prompts], every, maxTokens };
@@ -123,6 +126,7 @@ function isRestorable(name: OptionName, value: unknown): boolean {
       return value === null || typeof value === 'number';
     case 'layers':
     case 'pattern':
+    case 'text':
       return typeof value === 'string';
     case 'samples':
       return isSamplesForm(value);
@@ -146,13 +150,14 @@ function isSamplesForm(value: unknown): value is SamplesForm {
 
 /** The options that decide whether others matter. */
 function deciding(form: Readonly<TrainForm>): DecidingOptions {
-  const { method, router, gate, optimizer, schedule, heldOutFraction, heldOutRows } = form;
+  const { method, router, gate, optimizer, schedule, template, heldOutFraction, heldOutRows } = form;
   return {
     method,
     router,
     gate,
     optimizer,
     schedule,
+    template,
     heldOutFraction,
     heldOutRows,
     maxSteps: form.length === 'steps' ? (form.maxSteps ?? firstSteps) : null,
@@ -190,6 +195,10 @@ export function readForm(form: Readonly<TrainForm>): {
       case 'rankPattern':
       case 'alphaPattern':
         take(name, readPattern(form[name]));
+        break;
+      case 'templateSource':
+      case 'system':
+        options[name] = form[name].trim() === '' ? null : form[name];
         break;
       case 'samples':
         // A prompt that is not written yet is not asked.

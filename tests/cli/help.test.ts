@@ -8,6 +8,10 @@ it('names every option of train, with the methods, optimizers or schedules that 
   for (const name of optionNames) expect(flags).toContain(optionDeclarations[name].flag);
   for (const text of [
     '--heads 3 (hydralora)',
+    '--template auto|model|alpaca|question_answer|chatml|plain|none|FILE (',
+    '--template-source JINJA (custom)',
+    '--train-on assistant|last|all',
+    '--truncation right|left|drop (',
     '--momentum 0 (sgd)',
     '--decay-steps N (warmup_stable_decay)',
     '--gradient-checkpointing true|false',

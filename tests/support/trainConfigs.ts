@@ -28,6 +28,7 @@ const needed: Partial<Record<OptionName, Partial<FlatConfig>>> = {
   decaySteps: { schedule: 'warmup_stable_decay' },
   polynomialPower: { schedule: 'polynomial' },
   momentum: { optimizer: 'sgd' },
+  templateSource: { template: 'custom' },
 };
 
 /** For every option, values that are not its default. */
@@ -61,6 +62,11 @@ const others: { [K in OptionName]: FlatConfig[K][] } = {
   batch: [1],
   accumulate: [8],
   context: [4096],
+  truncation: ['left', 'drop'],
+  template: ['model', 'alpaca', 'question_answer', 'chatml', 'plain', 'none', 'custom'],
+  templateSource: ["{% for m in messages %}\n  {{ m.content + '\\n' }}{% endfor %}\n"],
+  system: ['Answer “briefly”,\nplease.'],
+  trainOn: ['last', 'all'],
   packing: [true],
   gradientCheckpointing: [true],
   precision: ['bf16'],

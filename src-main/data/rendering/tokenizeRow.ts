@@ -1,5 +1,6 @@
 import type { Dataset } from '../../contract/entities.ts';
 import type { Row } from '../../contract/rows.ts';
+import type { TrainConfig } from '../../contract/training.ts';
 import { templateSchema } from '../../contract/templates.ts';
 import type { TokenRow } from '../../formats/files/tokenFile.ts';
 import type { Tokenizer } from '../../formats/model/tokenizer.ts';
@@ -20,10 +21,23 @@ export const writtenRendering: Rendering = {
   format: null,
 };
 
-/** How the rows of a dataset become text where nothing else is asked for. */
-export function customaryRendering({ format }: Pick<Dataset, 'format'>): Rendering {
-  return { template: templateSchema.parse({}), trainOn: 'assistant', format };
+/** How the rows of a dataset become text; absent options: as usual. */
+export function renderingOf(
+  { format }: Pick<Dataset, 'format'>,
+  { template, templateSource, system, trainOn }: RenderingOptions = renderingDefaults,
+): Rendering {
+  return { template: { name: template, source: templateSource, system }, trainOn, format };
 }
+
+/** The options of a run that decide it. */
+export type RenderingOptions = Pick<TrainConfig, 'template' | 'templateSource' | 'system' | 'trainOn'>;
+
+const renderingDefaults: RenderingOptions = {
+  template: 'auto',
+  templateSource: null,
+  system: null,
+  trainOn: 'assistant',
+};
 
 /** A row through a template: one that the template refuses has no tokens, and says so. */
 export function tokenizeRow(tokenizer: Tokenizer, renderer: Renderer, row: Row): TokenizedRow {

@@ -6,14 +6,14 @@ import { StudioError } from '../../contract/errors.ts';
 import type { Row } from '../../contract/rows.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { readRows } from '../../data/readRows.ts';
-import { customaryRendering } from '../../data/rendering/tokenizeRow.ts';
+import { renderingOf, type RenderingOptions } from '../../data/rendering/tokenizeRow.ts';
 import { splitRows } from '../../data/split.ts';
 import { fitToContext } from '../../data/tokenize.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
-import { readingOf, templateOf } from '../../formats/model/identity.ts';
+import { readingOf } from '../../formats/model/identity.ts';
 import { writeTokenFile } from '../../formats/files/tokenFile.ts';
-import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
+import { renderingKey, tokenizedRows } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread, type TokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
 /** So many rows are tokenized between two reports. */
@@ -35,7 +35,7 @@ export function prepareTrainingData(options: {
   dataset: Dataset;
   /** Where the library keeps its copies. */
   datasetFolder: string;
-  config: Pick<TrainConfig, 'context' | 'seed' | 'heldOutFraction'>;
+  config: RenderingOptions & Pick<TrainConfig, 'context' | 'truncation' | 'seed' | 'heldOutFraction'>;
   cacheFolder: string;
   /** Aborting ends it at once, in the middle of a row, too. */
   signal: AbortSignal;
@@ -51,15 +51,16 @@ async function prepare(
 ): Promise<TrainingData> {
   const { model, dataset, datasetFolder, config, cacheFolder, signal, onRows } = options;
   const context = Math.min(config.context, model.contextLength);
+  const rendering = renderingOf(dataset, config);
   const key = createHash('sha256')
     .update(
       JSON.stringify([
         'tokens 2',
         dataset.contentHash,
         readingOf(model),
-        templateOf(model),
-        (await thread.facts(model)).eosId,
+        await renderingKey(thread, model, rendering),
         context,
+        config.truncation,
         config.seed,
         config.heldOutFraction,
       ]),
@@ -70,7 +71,6 @@ async function prepare(
     const split = splitRows(dataset.rows, config.heldOutFraction, config.seed);
     const total = split.train.length + split.heldOut.length;
     let done = 0;
-    const rendering = customaryRendering(dataset);
     const rowsAt = async function* (indices: readonly number[]) {
       for await (const row of tokenizedRows(
         thread,
@@ -82,15 +82,17 @@ async function prepare(
         if (++done % reportedRows === 0 || done === total) onRows(done, total);
       }
     };
-    const train = await fitToContext(rowsAt(split.train), context);
+    const train = await fitToContext(rowsAt(split.train), context, config.truncation);
     writeTokenFile(path('train'), train.rows);
     let heldOutRows = 0;
     if (split.heldOut.length > 0) {
-      const heldOut = await fitToContext(rowsAt(split.heldOut), context).catch((error: unknown) => {
-        // Training can do without held-out rows: all of them may be too long for the context.
-        if (error instanceof StudioError && error.code === 'dataset_invalid') return null;
-        throw error;
-      });
+      const heldOut = await fitToContext(rowsAt(split.heldOut), context, config.truncation).catch(
+        (error: unknown) => {
+          // Training can do without held-out rows: all of them may be too long for the context.
+          if (error instanceof StudioError && error.code === 'dataset_invalid') return null;
+          throw error;
+        },
+      );
       if (heldOut) heldOutRows = writeTokenFile(path('heldout'), heldOut.rows);
     }
     const contract: DataContract = {

@@ -7,7 +7,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { Calibration, ForecastRecord, RowLengths } from '../../contract/forecast.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { customaryRendering } from '../../data/rendering/tokenizeRow.ts';
+import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { readingOf, templateOf } from '../../formats/model/identity.ts';
 import { insertProbe } from '../../store/results.ts';
@@ -51,7 +51,7 @@ export function createForecastService(
       const known = counted.get(key);
       if (known) return known;
       const lengths = await unlessCancelled(
-        countRowLengths(model, datasets.read(dataset), customaryRendering(dataset), signal),
+        countRowLengths(model, datasets.read(dataset), renderingOf(dataset), signal),
         signal,
       );
       counted.set(key, lengths);

@@ -11,7 +11,7 @@ import type { Calibration, RowLengths } from '../../contract/forecast.ts';
 import type { Dataset, Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { customaryRendering } from '../../data/rendering/tokenizeRow.ts';
+import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
@@ -49,15 +49,11 @@ export async function refuseWhatDoesNotFit(
   const counted = new Map<string, RowLengths>();
   for (const one of doubtful) {
     const { model, dataset } = one;
-    const key = `${model.id} ${dataset.id}`;
+    const rendering = renderingOf(dataset, one.config);
+    const key = JSON.stringify([model.id, dataset.id, rendering]);
     const lengths =
       counted.get(key) ??
-      (await countRowLengths(
-        model,
-        parts.datasets.read(dataset),
-        customaryRendering(dataset),
-        new AbortController().signal,
-      ));
+      (await countRowLengths(model, parts.datasets.read(dataset), rendering, new AbortController().signal));
     counted.set(key, lengths);
     const planned = plannedOf(one, lengths);
     if (!fits(planned, calibration)) throw refusal(one.name, planned, calibration, lengths);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Row } from '../../contract/rows.ts';
 import type { Rendering } from '../../data/rendering/renderer.ts';
 import { charactersOf, type TokenizedRow } from '../../data/rendering/tokenizeRow.ts';
@@ -26,6 +27,22 @@ export async function* tokenizedRows(
     before = next;
   }
   if (before) yield* await before;
+}
+
+/**
+ * What decides a row's text and what of it is trained, beside the row and the tokenizer: rows through two renderings
+ * with one key are the same tokens. A part of the names of token files.
+ */
+export async function renderingKey(
+  thread: TokenizerThread,
+  owner: TokenizerOwner,
+  rendering: Rendering,
+): Promise<string> {
+  const { eosId } = await thread.facts(owner);
+  const facts = await thread.renderer(owner, rendering);
+  const { template, trainOn } = rendering;
+  const parts = ['rendering 1', facts, template.system, trainOn, eosId];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
 async function* batchesOf(rows: AsyncIterable<Row> | Iterable<Row>): AsyncGenerator<Row[]> {

@@ -36,6 +36,7 @@ export function homeWithCurves(): string {
         heldOutRows: 0,
         truncatedRows: 0,
         droppedRows: 0,
+        refusedRows: 0,
         tokens: 800,
         trainedTokens: 200,
         packing: null,

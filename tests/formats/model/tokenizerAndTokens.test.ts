@@ -60,7 +60,13 @@ describe('examples as tokens', () => {
       8,
     );
     expect(rows.map(({ ids }) => ids.length)).toEqual([6, 8]);
-    expect(counts).toEqual({ truncatedRows: 1, droppedRows: 1, tokens: 14, trainedTokens: 6 });
+    expect(counts).toEqual({
+      truncatedRows: 1,
+      droppedRows: 1,
+      refusedRows: 0,
+      tokens: 14,
+      trainedTokens: 6,
+    });
   });
 });
 

@@ -63,6 +63,7 @@ describe('the axis of an overlay', () => {
     heldOutRows: 10,
     truncatedRows: 0,
     droppedRows: 0,
+    refusedRows: 0,
     tokens: 5000,
     trainedTokens: 900,
     packing: null,
