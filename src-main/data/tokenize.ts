@@ -58,7 +58,9 @@ export function tokenizeMarked(tokenizer: Tokenizer, marked: MarkedText): TokenR
 
 /** Tokens from the first to before the last that have bytes between two places. */
 function overlapping(ends: Uint32Array, from: number, to: number): [number, number] {
-  const first = firstAbove(ends, from);
+  let first = firstAbove(ends, from);
+  // A space that the tokenizer puts before a section of the text is part of what follows it.
+  while (first > 0 && ends[first - 1] === from && from === (ends[first - 2] ?? 0)) first--;
   let last = first;
   while (last < ends.length && (last === 0 ? 0 : ends[last - 1]!) < to) last++;
   return [first, last];

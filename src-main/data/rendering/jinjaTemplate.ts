@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+import { evaluateStrip } from './pythonStrip.ts';
 import { lineOfMistake, withLineCalls } from './templateLines.ts';
 
 /** Characters from `from` to before `to`. */
@@ -56,7 +57,9 @@ const markTag = /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g;
  * `strftime_now`, `{% generation %}`.
  * @throws TemplateError
  */
-export function compileTemplate(source: string): CompiledTemplate {
+export function compileTemplate(written: string): CompiledTemplate {
+  // As Jinja reads lines, whatever system they were written on.
+  const source = written.replaceAll(/\r\n?/g, '\n');
   const hasMarks = source.search(markTag) >= 0;
   // A block statement in the mark's place, so that white space around it is trimmed as around the mark.
   const marked = source.replaceAll(
@@ -136,7 +139,11 @@ class LimitedInterpreter extends BaseInterpreter {
   #steps = 0;
 
   override evaluate(statement: unknown, environment: unknown): unknown {
-    const result = super.evaluate(statement, environment);
+    const result =
+      statement === undefined
+        ? super.evaluate(statement, environment)
+        : (evaluateStrip(statement, (node) => this.evaluate(node, environment)) ??
+          super.evaluate(statement, environment));
     const { value } = result as { value: unknown };
     // A loop over nothing but numbers asks for no other step.
     this.#steps += Array.isArray(value) ? 1 + value.length : 1;

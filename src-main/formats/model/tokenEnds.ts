@@ -31,8 +31,14 @@ function byteLetters(): [number, number][] {
   return Array.from({ length: 256 }, (_, byte) => [isPrintable(byte) ? byte : 256 + others++, byte]);
 }
 
+/** A token that is cut out of texts whole; it may take the white space on a side with it. */
+export interface AddedToken {
+  content: string;
+  lstrip?: boolean;
+  rstrip?: boolean;
+}
+
 /**
- * @param addedTokens that are cut out of texts whole
  * @returns the bytes of the text (UTF-8) before the end of each token; null where tokens are not the text's own
  *   letters, for example after a normalizer
  */
@@ -40,42 +46,38 @@ export function tokenEnds(
   text: string,
   tokens: readonly string[],
   spelling: Spelling,
-  addedTokens: ReadonlySet<string>,
+  addedTokens: ReadonlyMap<string, AddedToken>,
 ): Uint32Array | null {
   const bytes = new TextEncoder().encode(text);
   const ends = new Uint32Array(tokens.length);
   let at = 0;
-  // Spaces may be put before a section, and taken away on either side of an added token.
+  // A space may be put before what follows an added token.
   let isSectionBegin = true;
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i]!;
-    if (addedTokens.has(token)) {
-      let begin = at;
-      while (!matches(bytes, begin, token) && isSpace(bytes[begin])) begin++;
+    const added = addedTokens.get(token);
+    let end: number | null;
+    if (added) {
+      const begin = added.lstrip ? behindSpaces(bytes, at) : at;
       if (!matches(bytes, begin, token)) return null;
-      at = begin + Buffer.byteLength(token);
+      end = begin + Buffer.byteLength(token);
+      if (added.rstrip) end = behindSpaces(bytes, end);
       isSectionBegin = true;
     } else {
-      const end = walk(bytes, at, token, spelling, isSectionBegin);
-      if (end === null) {
-        // White space that an added token takes with it.
-        let skipped = at;
-        while (isSectionBegin && isSpace(bytes[skipped])) skipped++;
-        const later = skipped > at ? walk(bytes, skipped, token, spelling, true) : null;
-        if (later === null) return null;
-        if (i > 0) ends[i - 1] = skipped;
-        at = later;
-      } else at = end;
-      isSectionBegin = isSectionBegin && ends[i - 1] === at && i > 0;
+      end = walk(bytes, at, token, spelling, isSectionBegin);
+      if (end === null) return null;
+      isSectionBegin = isSectionBegin && end === at;
     }
+    at = end;
     ends[i] = at;
   }
-  let rest = at;
-  while (isSpace(bytes[rest])) rest++;
-  if (rest < bytes.length) return null;
-  // Behind an added token at the end, too.
-  if (rest > at && tokens.length > 0) ends[tokens.length - 1] = rest;
-  return ends;
+  return at === bytes.length ? ends : null;
+}
+
+function behindSpaces(bytes: Uint8Array, from: number): number {
+  let at = from;
+  while (bytes[at] === 0x20 || (bytes[at]! >= 0x09 && bytes[at]! <= 0x0d)) at++;
+  return at;
 }
 
 /** Where a token ends that begins at a byte; null where it does not stand there. */
@@ -119,8 +121,4 @@ function matches(bytes: Uint8Array, at: number, text: string): boolean {
     if (bytes[at + i] !== letter) return false;
   }
   return true;
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
 }

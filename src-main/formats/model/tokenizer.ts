@@ -5,7 +5,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { DecoderConfig } from '../families/decoderConfig.ts';
 import { readDecoderConfig } from '../families/huggingFaceConfig.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
-import { spellingOf, tokenEnds } from './tokenEnds.ts';
+import { spellingOf, tokenEnds, type AddedToken } from './tokenEnds.ts';
 
 /** Text to ids and back, as the model folder's files define it for transformers 5. */
 export interface Tokenizer {
@@ -73,7 +73,7 @@ export function loadTokenizer(folder: string): Tokenizer {
   const beginning = beginningOf(tokenizer);
   const ends = endTokens(idOf('eos_token'), model?.eosIds ?? []);
   const spelling = spellingOf(json['decoder']);
-  const addedTokens = new Set((json['added_tokens'] as { content: string }[]).map(({ content }) => content));
+  const added = new Map((json['added_tokens'] as AddedToken[]).map((token) => [token.content, token]));
   const cut = (text: string) => {
     const { ids, tokens } = tokenizer.encode(text, { add_special_tokens: false }) as {
       ids: number[];
@@ -92,7 +92,7 @@ export function loadTokenizer(folder: string): Tokenizer {
     },
     encodeWithEnds(text, { specialTokens }) {
       const { ids, tokens } = cut(text);
-      const ends = spelling && tokenEnds(text, tokens, spelling, addedTokens);
+      const ends = spelling && tokenEnds(text, tokens, spelling, added);
       const first = specialTokens ? before(ids) : [];
       if (first.length === 0) return { ids, ends };
       const all = ends && new Uint32Array(first.length + ends.length);
@@ -109,7 +109,7 @@ export function loadTokenizer(folder: string): Tokenizer {
           }),
     entryOf: (id) => tokenizer.id_to_token(id) ?? null,
     idOf: (entry) => tokenizer.token_to_id(entry) ?? null,
-    addedTokens,
+    addedTokens: new Set(added.keys()),
     namedTokens: namedTokensOf(named),
     vocabularySize: 1 + largestId(json, { added: false }),
     bosId: idOf('bos_token'),

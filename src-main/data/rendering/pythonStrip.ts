@@ -1,0 +1,81 @@
+/**
+ * Python's strip, lstrip and rstrip, and Jinja's trim. The library takes no characters to strip (Qwen3's template
+ * strips newlines alone) and JavaScript's white space, which is not Python's.
+ */
+
+/** A node of the library's tree, as far as it is looked at here. */
+interface Node {
+  type: string;
+  callee?: Node;
+  object?: Node;
+  property?: Node;
+  computed?: boolean;
+  args?: Node[];
+  operand?: Node;
+  filter?: Node;
+  value?: unknown;
+}
+
+/** A value of the library's: text is a StringValue, whose constructor makes others. */
+interface StringValue {
+  type: 'StringValue';
+  value: string;
+  constructor: new (value: string) => StringValue;
+}
+
+type Evaluate = (node: unknown) => unknown;
+
+const sides: Readonly<Record<string, readonly ('left' | 'right')[]>> = {
+  strip: ['left', 'right'],
+  lstrip: ['left'],
+  rstrip: ['right'],
+};
+
+/** The value of a node that strips a text; null where it is another node. */
+export function evaluateStrip(statement: unknown, evaluate: Evaluate): StringValue | null {
+  const node = statement as Node;
+  if (node.type === 'CallExpression' && node.callee?.type === 'MemberExpression' && !node.callee.computed) {
+    const side = sides[String(node.callee.property?.value)];
+    return side ? stripped(evaluate(node.callee.object), side, node.args?.map(evaluate)) : null;
+  }
+  if (node.type !== 'FilterExpression') return null;
+  const { filter } = node;
+  const name = filter?.type === 'CallExpression' ? filter.callee : filter;
+  if (name?.value !== 'trim') return null;
+  return stripped(evaluate(node.operand), sides['strip']!, filter?.args?.map(evaluate));
+}
+
+function stripped(
+  object: unknown,
+  side: readonly ('left' | 'right')[],
+  args: readonly unknown[] = [],
+): StringValue | null {
+  if (!isText(object)) return null;
+  const [characters] = args;
+  const set = isText(characters) ? new Set(characters.value) : null;
+  const isStripped = (letter: string) => (set ? set.has(letter) : pythonSpace.test(letter));
+  const letters = object.value;
+  let [from, to] = [0, letters.length];
+  if (side.includes('left'))
+    while (from < to) {
+      const letter = String.fromCodePoint(letters.codePointAt(from)!);
+      if (!isStripped(letter)) break;
+      from += letter.length;
+    }
+  if (side.includes('right'))
+    while (to > from) {
+      const isPair = to - from > 1 && /[\uD800-\uDBFF][\uDC00-\uDFFF]/.test(letters.slice(to - 2, to));
+      const letter = letters.slice(isPair ? to - 2 : to - 1, to);
+      if (!isStripped(letter)) break;
+      to -= letter.length;
+    }
+  return new object.constructor(letters.slice(from, to));
+}
+
+const pythonSpace =
+  // eslint-disable-next-line no-control-regex -- Python counts four of the separators as white space
+  /^[\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/;
+
+function isText(value: unknown): value is StringValue {
+  return typeof value === 'object' && value !== null && (value as { type?: unknown }).type === 'StringValue';
+}
