@@ -72,7 +72,10 @@ function interruptible(): CommandContext {
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  const plain = toPlainError(error);
+  const found = toPlainError(error);
+  // What the page offers as a button is an option here.
+  const option = found.code === 'does_not_fit' ? ' Or start it anyway: --force.' : '';
+  const plain = { ...found, remedy: `${found.remedy}${option}` };
   if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: plain })}\n`);
   else process.stderr.write(`Error: ${plain.message}\n${plain.remedy}\n`);
   if (plain.code === 'internal' && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);

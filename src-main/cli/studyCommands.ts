@@ -107,7 +107,9 @@ export async function studyCommand(
       }
       case 'resume': {
         const name = named();
-        await follow(core, output, command, (watch) => studies.resume(name, watch));
+        await follow(core, output, command, (watch) =>
+          studies.resume(name, watch, { force: values['force'] === true }),
+        );
         return;
       }
       case 'remove': {

@@ -66,7 +66,7 @@ export async function trainCommand(args: readonly string[], command: CommandCont
           },
           watch,
         )
-      : await runs.resume(resumed!, watch, givenRunOptions(values));
+      : await runs.resume(resumed!, watch, givenRunOptions(values), { force: values['force'] === true });
     noteIdleOptions(output, given, [flatten(run.config)], file.options);
     if (config && run.config.context < config.context)
       output.progress(`Rows end after ${run.config.context} tokens: so many positions the model has.`);

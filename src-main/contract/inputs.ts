@@ -15,6 +15,8 @@ export const studyName = givenName.max(60);
 export const projectTitle = givenName.max(60);
 /** `organisation/name`, or the address of its page. */
 export const repository = z.string().min(1).max(300);
+/** Starts also what does not fit into memory. */
+export const force = z.boolean().default(false);
 export const nothing = z.object({});
 
 /** Rows that are scored: those of a dataset, of which the studio keeps a copy, or those of a file. */

@@ -25,6 +25,7 @@ import { modelProcedures } from './modelProcedures.ts';
 import {
   entryName,
   evaluationInput,
+  force,
   nothing,
   projectTitle,
   reference,
@@ -194,15 +195,14 @@ export const procedures = {
       model: reference,
       dataset: reference,
       config: trainConfigSchema,
-      /** Starts also what does not fit into memory. */
-      force: z.boolean().default(false),
+      force,
     }),
     output: runSchema,
   },
   /**
    * Puts a run that has ended before its last step at the front of the queue: it goes on from its latest checkpoint.
    */
-  'runs.resume': { input: z.object({ run: reference }), output: runSchema },
+  'runs.resume': { input: z.object({ run: reference, force }), output: runSchema },
   /** Oldest first. */
   'runs.checkpoints': { input: z.object({ run: reference }), output: z.array(checkpointSchema) },
   /**
@@ -215,6 +215,7 @@ export const procedures = {
       step: z.number().int().min(0),
       name: entryName,
       changes: z.record(z.string(), z.unknown()).default({}),
+      force,
     }),
     output: runSchema,
   },
@@ -260,6 +261,7 @@ export const procedures = {
       dataset: reference,
       config: trainConfigSchema,
       steps: z.number().int().min(2).max(100).default(4),
+      force,
     }),
     output: forecastRecordSchema,
   },
@@ -274,14 +276,13 @@ export const procedures = {
       model: reference,
       dataset: reference,
       question: studyQuestionSchema,
-      /** Starts also what does not fit into memory. */
-      force: z.boolean().default(false),
+      force,
     }),
     output: studySchema,
   },
   'studies.outcome': { input: z.object({ study: reference }), output: studyOutcomeSchema },
   /** Puts what is left of it at the front of the queue, in its order. */
-  'studies.resume': { input: z.object({ study: reference }), output: studySchema },
+  'studies.resume': { input: z.object({ study: reference, force }), output: studySchema },
   /** Its runs stay. */
   'studies.remove': { input: z.object({ study: reference }), output: nothing },
   'studies.restore': { input: z.object({ study: z.string().min(1) }), output: studySchema },

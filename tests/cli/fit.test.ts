@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { trainConfigSchema } from '../../src-main/contract/training.ts';
+import { createCore } from '../../src-main/core/createCore.ts';
 import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { studio } from '../support/commandLine.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -33,6 +35,39 @@ it('train asks before it starts what does not fit, and says how it would', async
   expect(remedy).toMatch(/It fits with: .*--force/);
   const { stdout: list } = await studio(['runs', 'list', '--home', home, '--json']);
   expect(JSON.parse(list)).toEqual([]);
+});
+
+it('train --resume and study resume ask as well', async () => {
+  const place = temporaryFolder();
+  const core = createCore({ home: place, project: 'default', mode: 'write' });
+  const file = join(place, 'sums.jsonl');
+  writeGeneratedDataset(file, 20, 1);
+  core.runs.queue.hold(true);
+  core.runs.queue.begin();
+  const names = { model: tinyLlama, dataset: file };
+  const config = trainConfigSchema.parse({
+    adapter: { method: 'lora', rank: 2, alpha: 4 },
+    batch: 10_000_000,
+    context: 64,
+    maxSteps: 1,
+  });
+  await core.runs.start({ name: 'huge', ...names, config, force: true });
+  const budget = { unit: 'parameters' as const, most: 6000 };
+  const question = { kind: 'equal_budget' as const, methods: ['lora' as const], seeds: [0], budget, config };
+  const { study } = await core.studies.start({ name: 'pair', ...names, question, force: true });
+  for (const run of ['huge', study.runs[0]!.runId]) await core.runs.pause(run);
+  core.close();
+  for (const command of [
+    ['train', '--resume', 'huge'],
+    ['study', 'resume', 'pair'],
+  ]) {
+    const { code, stdout } = await studio([...command, '--home', place, '--json']);
+    expect(code).toBe(1);
+    expect(errorOf(stdout)).toMatchObject({
+      code: 'does_not_fit',
+      remedy: expect.stringMatching(/--force/) as string,
+    });
+  }
 });
 
 it('budget reads what people write, and names what it cannot read', async () => {

@@ -151,9 +151,9 @@ it('brings a model and a dataset back with the run that needs them, and says at 
     remedy: expect.stringContaining('add the model again') as string,
   };
   await expect(core.runs.resume('mine')).rejects.toMatchObject(refusal);
-  expect(() =>
+  await expect(
     core.runs.branch('mine', { step: core.runs.get('mine').step, name: 'twig', changes: {} }),
-  ).toThrow('was deleted');
+  ).rejects.toThrow('was deleted');
   expect(core.runs.get('mine')).toMatchObject({ state: 'paused', resumable: true });
   core.models.restore(modelId);
   core.datasets.get('sums');

@@ -18,6 +18,7 @@ import { prepareTrainingData } from '../data/trainingData.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress, type ReportPart } from '../progress.ts';
+import { refuseWhatDoesNotFit } from '../runs/fit.ts';
 import { foresee, machineKey, readCalibration } from '../runs/runForecast.ts';
 import { startMeter } from '../runs/runMeter.ts';
 
@@ -25,9 +26,13 @@ export interface ForecastService {
   /** What this machine is, and what was measured on it. */
   calibration(): Promise<Calibration>;
   lengths(model: string, dataset: string, signal: AbortSignal): Promise<RowLengths>;
-  /** Takes a few steps of a training that is recorded nowhere else, and measures them; progress of the task `probe`. */
+  /**
+   * Takes a few steps of a training that is recorded nowhere else, and measures them; progress of the task `probe`.
+   * @param given.force also where it does not fit into memory
+   * @throws StudioError config_invalid, busy, does_not_fit
+   */
   probe(
-    given: { model: string; dataset: string; config: TrainConfig; steps: number },
+    given: { model: string; dataset: string; config: TrainConfig; steps: number; force?: boolean },
     signal: AbortSignal,
   ): Promise<ForecastRecord>;
 }
@@ -58,7 +63,7 @@ export function createForecastService(
       return lengths;
     },
 
-    async probe({ model: modelReference, dataset: datasetReference, config, steps }, signal) {
+    async probe({ model: modelReference, dataset: datasetReference, config, steps, force = false }, signal) {
       const [model, dataset] = [await models.use(modelReference, signal), datasets.get(datasetReference)];
       checkTraining(readDecoderConfig(model.folder), config);
       fittingContext(config.context, model.contextLength);
@@ -68,6 +73,10 @@ export function createForecastService(
       const folder = join(paths.cache, 'probes', newId());
       const preparing = 'Preparing the data';
       const measure = async (report: ReportPart): Promise<ForecastRecord> => {
+        if (!force)
+          await refuseWhatDoesNotFit({ context, datasets }, [
+            { name: 'The measurement', model, dataset, config },
+          ]);
         const data = await unlessCancelled(
           prepareTrainingData({
             model,

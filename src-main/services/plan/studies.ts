@@ -43,10 +43,13 @@ export interface StudyService {
   /**
    * Puts what is left of a study at the front of the queue, in its order: runs that wait, and those that ended before
    * their last step.
+   * @param options.force also where those do not fit into memory
+   * @throws StudioError does_not_fit, or as a run that cannot go on says
    */
   resume(
     reference: string,
     watch?: (run: Run) => (event: EngineEvent) => void,
+    options?: { force?: boolean },
   ): Promise<{ study: Study; started: StartedRun[] }>;
   /** What would be made. @throws StudioError config_invalid */
   plan(request: StudyRequest): Promise<PlannedStudy>;
@@ -166,13 +169,13 @@ export function createStudyService(
       return compareOverSeeds(study.arms.length, scores);
     },
 
-    async resume(reference, watch) {
+    async resume(reference, watch, options) {
       const study = get(reference);
       const left = study.runs.flatMap(({ runId }): Run[] => {
         const run = findRun(database, study.project, runId);
         return run && run.state !== 'running' && (run.state === 'queued' || run.resumable) ? [run] : [];
       });
-      const started = runs.resumeTogether(left, watch);
+      const started = await runs.resumeTogether(left, watch, options);
       return { study, started };
     },
 
@@ -199,7 +202,7 @@ export const studyHandlers = (studies: StudyService) =>
     'studies.get': ({ study }) => studies.get(study),
     'studies.start': async (request) => (await studies.start(request)).study,
     'studies.outcome': ({ study }) => studies.outcome(study),
-    'studies.resume': async ({ study }) => (await studies.resume(study)).study,
+    'studies.resume': async ({ study, force }) => (await studies.resume(study, undefined, { force })).study,
     'studies.remove': ({ study }) => {
       studies.remove(study);
       return {};

@@ -22,17 +22,8 @@ export interface BranchRequest {
   changes: Record<string, unknown>;
 }
 
-/**
- * Makes a run that goes on from a checkpoint of another with a changed configuration. It owns the checkpoint (a link to
- * its files) and the curves up to there, so that what becomes of the parent does not matter to it.
- *
- * @returns the run as stored, to be put into the queue
- * @throws StudioError not_found without that checkpoint; config_invalid naming what cannot be changed, or where no step
- * is left
- */
-export function createBranch(context: ServiceContext, parent: Run, request: BranchRequest): Run {
-  const { paths, database } = context;
-  const { step, name } = request;
+/** @throws StudioError not_found without a checkpoint of that step */
+function checkpointOf({ paths }: ServiceContext, parent: Run, step: number): string {
   const checkpoints = listCheckpoints(paths.runCheckpoints(parent.id));
   const checkpoint = checkpoints.find((folder) => checkpointStep(folder) === step);
   if (checkpoint === undefined)
@@ -43,6 +34,17 @@ export function createBranch(context: ServiceContext, parent: Run, request: Bran
         ? `There are those of the steps ${checkpoints.map(checkpointStep).join(', ')}.`
         : 'Let it train until its first checkpoint.',
     );
+  return checkpoint;
+}
+
+/**
+ * A run that would go on from a checkpoint of another with a changed configuration; nothing is written.
+ * @throws StudioError not_found without that checkpoint; config_invalid naming what cannot be changed, or where no step
+ * is left
+ */
+export function plannedBranch(context: ServiceContext, parent: Run, request: BranchRequest): Run {
+  const { step, name } = request;
+  checkpointOf(context, parent, step);
   const config = continuedConfig(parent.config, request.changes, 'A branch');
   checkOptions(config);
   const end = config.maxSteps ?? (config.epochs === parent.config.epochs ? parent.totalSteps : null);
@@ -53,22 +55,35 @@ export function createBranch(context: ServiceContext, parent: Run, request: Bran
       `Set maxSteps above ${step}: it counts the steps before the branch, too.`,
     );
   if (end !== null) checkSchedule(config, end);
-  const evaluations = readEvals(database, parent.id, 0, step);
+  const evaluations = readEvals(context.database, parent.id, 0, step);
   const { modelId, modelName, datasetId, datasetName, project, trainable, frozenExtra } = parent;
-  const branch: Run = {
+  return {
     ...newRun({ name, project, modelId, modelName, datasetId, datasetName, config }),
     parent: { runId: parent.id, step },
     trainable,
     frozenExtra,
     step,
     totalSteps: end,
-    lastLoss: stepLoss(database, parent.id, step),
+    lastLoss: stepLoss(context.database, parent.id, step),
     lastHeldOutLoss: evaluations.at(-1)?.loss ?? null,
   };
+}
+
+/**
+ * Makes such a run. It owns the checkpoint (a link to its files) and the curves up to there: what becomes of the parent
+ * does not matter to it.
+ *
+ * @returns the run as stored, to be put into the queue
+ * @throws StudioError as `plannedBranch` does
+ */
+export function createBranch(context: ServiceContext, parent: Run, request: BranchRequest): Run {
+  const { step } = request;
+  const branch = plannedBranch(context, parent, request);
+  const checkpoint = checkpointOf(context, parent, step);
   // The record first: files without one would never be found again.
   insertRun(context.writable(), branch);
   try {
-    linkFolder(checkpoint, join(paths.runCheckpoints(branch.id), checkpointName(step)));
+    linkFolder(checkpoint, join(context.paths.runCheckpoints(branch.id), checkpointName(step)));
     copyMetrics(context.writable(), parent.id, branch.id, step);
   } catch (error) {
     removeRun(context.writable(), branch.id);

@@ -26,6 +26,8 @@ export interface WantedTraining {
   model: Model;
   dataset: Dataset;
   config: TrainConfig;
+  /** A run that goes on, which cannot change what decides its memory. */
+  isGoingOn?: boolean;
 }
 
 interface FitParts {
@@ -56,7 +58,7 @@ export async function refuseWhatDoesNotFit(
       (await countRowLengths(model, parts.datasets.read(dataset), rendering, new AbortController().signal));
     counted.set(key, lengths);
     const planned = plannedOf(one, lengths);
-    if (!fits(planned, calibration)) throw refusal(one.name, planned, calibration, lengths);
+    if (!fits(planned, calibration)) throw refusal(one, planned, calibration, lengths);
   }
 }
 
@@ -77,7 +79,7 @@ function fits(planned: PlannedTraining, calibration: Calibration): boolean {
 }
 
 function refusal(
-  name: string,
+  { name, isGoingOn = false }: WantedTraining,
   planned: PlannedTraining,
   calibration: Calibration,
   lengths: RowLengths,
@@ -87,12 +89,12 @@ function refusal(
   const [best] = negotiate(planned, calibration, { memoryBytes, seconds: null }, lengths);
   const device = calibration.gpu ? `the GPU (${calibration.gpu.name})` : 'this machine';
   const help = best?.isEnough
-    ? `It fits with: ${best.label.replace(/^Together: /, '')} (${gigabytes(best.forecast.memory.correctedBytes)}).`
+    ? `${isGoingOn ? 'A new run of this configuration' : 'It'} fits with: ${best.label.replace(/^Together: /, '')} (${gigabytes(best.forecast.memory.correctedBytes)}).`
     : 'No changes make it fit: choose a smaller model.';
   return new StudioError(
     'does_not_fit',
     `"${name}" needs about ${gigabytes(memory.correctedBytes)} of memory, and ${device} has ${gigabytes(memoryBytes)}${hostWords(memory, calibration)}.`,
-    `${help} Or start it anyway (--force).`,
+    help,
   );
 }
 

@@ -16,7 +16,7 @@ import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { ModelService } from '../models/models.ts';
 import { refuseWhatDoesNotFit, type WantedTraining } from './fit.ts';
-import { createBranch, type BranchRequest } from './branches.ts';
+import { createBranch, plannedBranch, type BranchRequest } from './branches.ts';
 import { checkBase, latestCheckpoint } from './checkpoints.ts';
 import { plannedRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
@@ -62,17 +62,32 @@ export interface RunService extends StoredRuns {
   refuseWhatDoesNotFit(wanted: readonly WantedTraining[]): Promise<void>;
   /**
    * Puts a run that ended before its last step at the front of the queue; one that has kept no checkpoint begins anew.
+   * @param options.force also where it does not fit into memory
+   * @throws StudioError config_invalid, busy, no_checkpoint, model_changed, does_not_fit
    */
-  resume(reference: string, watch?: Watch, changes?: Partial<TrainConfig>): Promise<StartedRun>;
+  resume(
+    reference: string,
+    watch?: Watch,
+    changes?: Partial<TrainConfig>,
+    options?: { force?: boolean },
+  ): Promise<StartedRun>;
   /**
    * Puts runs at the front of the queue in their order: those that wait, and those that ended before their last step.
    * One that runs is left alone. Where one cannot go on, nothing changes.
+   * @param options.force also where those that ended do not fit into memory
+   * @throws StudioError does_not_fit, and as `resume` does
    */
-  resumeTogether(runs: readonly Run[], watch?: (run: Run) => Watch): StartedRun[];
+  resumeTogether(
+    runs: readonly Run[],
+    watch?: (run: Run) => Watch,
+    options?: { force?: boolean },
+  ): Promise<StartedRun[]>;
   /**
    * Makes a run that goes on from a checkpoint of another with changed options, and puts it at the end of the queue.
+   * @param request.force also where it does not fit into memory
+   * @throws StudioError not_found, config_invalid, name_taken, does_not_fit
    */
-  branch(reference: string, request: BranchRequest, watch?: Watch): StartedRun;
+  branch(reference: string, request: BranchRequest & { force?: boolean }, watch?: Watch): Promise<StartedRun>;
   /** Ends a run after the current step; returns when it has ended. One that waits leaves the queue. */
   stop(reference: string, options: { save: boolean }): Promise<Run>;
   /** The same, with a checkpoint, of a run that is to go on later. */
@@ -287,6 +302,17 @@ export function createRunService(
       : { ...queued, step: 0, lastLoss: null, lastHeldOutLoss: null, best: null, skippedSteps: 0 };
   }
 
+  /** Asks before runs go on that need more memory than there is. @throws StudioError does_not_fit */
+  const refuseToGoOn = (ready: readonly Run[]): Promise<void> =>
+    refuse(
+      ready.map((run) => ({
+        name: run.name,
+        config: run.config,
+        isGoingOn: true,
+        ...partsOf(run, { models, datasets }),
+      })),
+    );
+
   const takenOut = (run: Run, how: Ending): Run =>
     save({ ...run, ...endedBy(how), endedAt: new Date().toISOString() });
 
@@ -321,7 +347,7 @@ export function createRunService(
     startTogether,
     refuseWhatDoesNotFit: refuse,
 
-    async resume(reference, watch, changes = {}) {
+    async resume(reference, watch, changes = {}, { force = false } = {}) {
       const run = get(reference);
       if (isWaiting(database, run.id))
         throw new StudioError(
@@ -332,15 +358,18 @@ export function createRunService(
       const checkpoint = latestCheckpoint(context, run.id);
       if (checkpoint !== null)
         checkBase(run, await models.use(partsOf(run, { models, datasets }).model.id), checkpoint);
+      if (!force) await refuseToGoOn([readyToGoOn(run, changes)]);
+      // Once more: it may have been resumed or removed meanwhile.
       const ready = readyToGoOn(run, changes);
       return enqueue([ready], 'first', () => void store(ready), watch && (() => watch))[0]!;
     },
 
-    resumeTogether(runs, watch) {
+    async resumeTogether(runs, watch, { force = false } = {}) {
+      const resting = () => runs.filter(({ id }) => turn?.runId !== id);
+      const ended = resting().filter(({ id }) => !isWaiting(database, id));
+      if (!force) await refuseToGoOn(ended.map((run) => readyToGoOn(run)));
       // All are checked before any is changed.
-      const ready = runs
-        .filter(({ id }) => turn?.runId !== id)
-        .map((run) => (isWaiting(database, run.id) ? run : readyToGoOn(run)));
+      const ready = resting().map((run) => (isWaiting(database, run.id) ? run : readyToGoOn(run)));
       const record = () => {
         for (const run of ready) {
           dequeueRun(context.writable(), run.id);
@@ -350,11 +379,16 @@ export function createRunService(
       return enqueue(ready, 'first', record, watch);
     },
 
-    branch(reference, request, watch) {
-      const parent = get(reference);
-      refuseTakenName(parent.project, request.name);
-      partsOf(parent, { models, datasets });
-      const run = createBranch(context, parent, request);
+    async branch(reference, { force = false, ...request }, watch) {
+      const parentOf = () => {
+        const parent = get(reference);
+        refuseTakenName(parent.project, request.name);
+        partsOf(parent, { models, datasets });
+        return parent;
+      };
+      const planned = plannedBranch(context, parentOf(), request);
+      if (!force) await refuseToGoOn([planned]);
+      const run = createBranch(context, parentOf(), request);
       return enqueue([run], 'last', () => void store(run), watch && (() => watch))[0]!;
     },
 
@@ -394,8 +428,8 @@ export const runHandlers = (runs: RunService) =>
   ({
     ...storedRunHandlers(runs),
     'runs.start': async (input) => (await runs.start(input)).run,
-    'runs.resume': async ({ run }) => (await runs.resume(run)).run,
-    'runs.branch': ({ run, ...request }) => runs.branch(run, request).run,
+    'runs.resume': async ({ run, force }) => (await runs.resume(run, undefined, {}, { force })).run,
+    'runs.branch': async ({ run, ...request }) => (await runs.branch(run, request)).run,
     'runs.pause': ({ run }) => runs.pause(run),
     'runs.queue': () => runs.queue.state(),
     'runs.move': ({ run, before }) => {

@@ -43,7 +43,7 @@ it('lists what is kept, with its size, its held-out loss and which is the best',
 });
 
 it('goes on exactly as its parent did where nothing is changed', async () => {
-  const { run, ended } = core.runs.branch('parent', { step: 10, name: 'same', changes: {} });
+  const { run, ended } = await core.runs.branch('parent', { step: 10, name: 'same', changes: {} });
   expect(run).toMatchObject({
     parent: { runId: parent.id, step: 10 },
     step: 10,
@@ -59,7 +59,7 @@ it('goes on exactly as its parent did where nothing is changed', async () => {
 
 it('trains on with other values; the curves up to the branch are its own, too', async () => {
   const changes = { learningRate: 4e-3, schedule: 'constant', maxSteps: 14, keepBest: true };
-  const { ended } = core.runs.branch('parent', { step: 10, name: 'other', changes });
+  const { ended } = await core.runs.branch('parent', { step: 10, name: 'other', changes });
   const other = await ended;
   expect(other).toMatchObject({ state: 'done', step: 14, totalSteps: 14, config: { ...config, ...changes } });
   const { steps, evals } = curves('other');
@@ -75,7 +75,7 @@ it('trains on with other values; the curves up to the branch are its own, too', 
 it('does not need its parent any more, once it is queued', async () => {
   core.runs.queue.begin();
   core.runs.queue.hold(true);
-  const { run, ended } = core.runs.branch('same', { step: 10, name: 'orphan', changes: {} });
+  const { run, ended } = await core.runs.branch('same', { step: 10, name: 'orphan', changes: {} });
   expect(run.state).toBe('queued');
   core.runs.remove('same');
   core.runs.queue.hold(false);
@@ -94,16 +94,26 @@ it.each<[string, Record<string, unknown>, RegExp]>([
   ['the optimizer', { optimizer: 'sgd', momentum: 0.9 }, /cannot change optimizer .* momentum \(0 to 0\.9\)/],
   ['a rate out of range', { learningRate: -1 }, /learningRate/],
   ['a length that is behind it', { maxSteps: 10 }, /ends at step 10 has no step left/],
-])('refuses to change %s, by name, and leaves nothing', (_what, changes, message) => {
+])('refuses to change %s, by name, and leaves nothing', async (_what, changes, message) => {
   const before = readdirSync(join(home, 'runs'));
-  expect(() => core.runs.branch('parent', { step: 10, name: 'never', changes })).toThrow(message);
+  await expect(core.runs.branch('parent', { step: 10, name: 'never', changes })).rejects.toThrow(message);
   expect(() => core.runs.get('never')).toThrow('no run');
   expect(readdirSync(join(home, 'runs'))).toEqual(before);
 });
 
-it('refuses a step without a checkpoint and a name that is taken', () => {
+it('refuses a step without a checkpoint and a name that is taken', async () => {
   const branch = (step: number, name: string) => core.runs.branch('parent', { step, name, changes: {} });
-  expect(() => branch(15, 'never')).toThrow('no checkpoint of step 15');
-  expect(() => branch(10, 'other')).toThrow('already a run "other"');
+  await expect(branch(15, 'never')).rejects.toThrow('no checkpoint of step 15');
+  await expect(branch(10, 'other')).rejects.toThrow('already a run "other"');
   expect(existsSync(join(home, 'runs', 'never'))).toBe(false);
+});
+
+it('makes one of two branches that are asked for under one name at once', async () => {
+  core.runs.queue.hold(true);
+  const made = await Promise.allSettled(
+    [10, 20].map((step) => core.runs.branch('parent', { step, name: 'twin', changes: { maxSteps: 30 } })),
+  );
+  expect(made.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  expect(core.runs.list().filter(({ name }) => name === 'twin')).toHaveLength(1);
+  core.runs.remove('twin');
 });

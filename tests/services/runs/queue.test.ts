@@ -224,12 +224,12 @@ it('resumes together what waits and what ended, around the run that trains, or n
   // One of them cannot go on: all stays as it was.
   const stuck = { ...sampleRun({ name: 'stuck', state: 'stopped', step: 5 }), modelId: a.run.modelId };
   const told = events.length;
-  expect(() => core.runs.resumeTogether([...runs('d', 'c'), stuck])).toThrow('stuck');
+  await expect(core.runs.resumeTogether([...runs('d', 'c'), stuck])).rejects.toThrow('stuck');
   expect(waiting(core)).toEqual(['b', 'c']);
   expect(states(core, 'd')).toEqual(['stopped']);
   expect(events.slice(told).filter(({ type }) => type === 'queue')).toEqual([]);
 
-  const started = core.runs.resumeTogether(runs('d', 'a', 'c'));
+  const started = await core.runs.resumeTogether(runs('d', 'a', 'c'));
   expect(started.map(({ run }) => run.name)).toEqual(['d', 'c']);
   expect(waiting(core)).toEqual(['d', 'c', 'b']);
   expect(states(core, 'a', 'b', 'c', 'd')).toEqual(['running', 'queued', 'queued', 'queued']);
