@@ -88,7 +88,16 @@ const parts = {
   },
   'src-main/data': {
     parts: main('contract', 'statistics', 'options', 'formats'),
-    packages: ['node', 'zod', '@huggingface/tokenizers'],
+    packages: [
+      'node',
+      'zod',
+      'yaml',
+      'csv-parse',
+      'hyparquet',
+      'hyparquet-compressors',
+      'yauzl',
+      '@huggingface/tokenizers',
+    ],
   },
   // Templates are programs of strangers: what runs them is in one place.
   'src-main/data/rendering': {

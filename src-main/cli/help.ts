@@ -82,7 +82,13 @@ export const help = `ID-LoRA Studio
         --solve-percent base|paper --solve-dtype f32|bf16]   settings of each method closest within a budget
   models add FOLDER [--name N --copy] | list | show N | remove N
   models download ORGANISATION/NAME [--revision R --name N]   from the Hugging Face Hub; resumes
-  datasets add FILE [--name N --format auto --encoding E] | list | show N | remove N
+  datasets add PATH... [--name N --format auto --split train|validation|test --config C --encoding E --strict --in-place
+        and which field is what: --prompt F --answer F --input F --system F --history F | --turns F --tools F | --text F
+        | --question F --choices F,... --answer F | --chosen F --rejected F | --mapping FILE.json]   files and folders:
+        JSON, JSONL, CSV, TSV, Parquet, text, gz, zst, zip
+  datasets inspect PATH... | list | show N [--unused --limit N] | remove N
+  datasets map N --prompt F --answer F ... | split N --as train [--of test]   what its fields and its parts are
+  datasets edit N --row N [--exclude | --include | --set FIELD=TEXT | --restore | --tags A,B] | undo N
 ${trainHelp()}
   train --resume RUN [--force and options of train that a run may change on its way, such as --max-steps]
   study plan | start --name N --model M --data D --methods lora,idlora --budget 4000000|50M|0.5%|8MB|'like RUN' --seeds 0,1

@@ -1,8 +1,4 @@
-import { z } from 'zod';
-import { sharedSentence } from '../budget/studies/studyData.ts';
-import { datasetFormatSchema } from '../contract/entities.ts';
-import { largestTask } from '../data/formats.ts';
-import { check, nameOf, parseCommand, text, usageError } from './arguments.ts';
+import { nameOf, parseCommand, text, usageError } from './arguments.ts';
 import { type CommandContext, withCore } from './commandContext.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
@@ -90,78 +86,6 @@ export async function modelsCommand(
   });
 }
 
-/** datasets add PATH [--name N --format auto --encoding E], datasets list, datasets show N, datasets remove N */
-export async function datasetsCommand([action, ...args]: readonly string[]): Promise<void> {
-  const { values, positionals } = parseCommand(args, {
-    name: { type: 'string' },
-    format: { type: 'string' },
-    encoding: { type: 'string' },
-  });
-  const reading = action === 'list' || action === 'show';
-  await withCore(values, reading ? 'read' : 'write', async ({ datasets }, output) => {
-    switch (action) {
-      case 'add': {
-        const format = check(
-          z.union([z.literal('auto'), datasetFormatSchema]),
-          text(values, 'format') ?? 'auto',
-          () => '--format',
-        );
-        const path = only(positionals, 'datasets add PATH');
-        const dataset = await datasets.add({
-          path,
-          name: nameOf(values),
-          format,
-          encoding: text(values, 'encoding'),
-        });
-        const { foreignTasks } = dataset.statistics;
-        if (foreignTasks) output.progress(foreignTaskNote(foreignTasks));
-        const shared = await datasets.shared(dataset.id);
-        output.result({ ...dataset, shared }, () =>
-          [
-            `Added the dataset "${dataset.name}": ${formatCount(dataset.rows)} rows, format ${dataset.format}.`,
-            ...shared.map((rows) => sharedSentence(dataset, rows)),
-          ].join('\n'),
-        );
-        return;
-      }
-      case 'list': {
-        const all = datasets.list();
-        output.result(all, () =>
-          all.length === 0
-            ? 'No datasets yet. Add one with: datasets add FILE'
-            : formatTable(
-                ['name', 'format', 'rows', 'duplicates', 'size', 'source'],
-                all.map((d) => [
-                  d.name,
-                  d.format,
-                  formatCount(d.rows),
-                  formatCount(d.statistics.duplicateRows),
-                  formatBytes(d.sizeBytes),
-                  d.sourcePath,
-                ]),
-              ),
-        );
-        return;
-      }
-      case 'show': {
-        const dataset = datasets.get(only(positionals, 'datasets show NAME'));
-        const sample = await datasets.rows(dataset.id, { offset: 0, limit: 3 });
-        const shown = { ...dataset, shared: await datasets.shared(dataset.id), sample };
-        output.result(shown, () => JSON.stringify(shown, null, 2));
-        return;
-      }
-      case 'remove': {
-        const name = only(positionals, 'datasets remove NAME');
-        datasets.remove(name);
-        output.result({ removed: name }, () => `Removed the dataset "${name}".`);
-        return;
-      }
-      default:
-        throw usageError(`datasets: unknown action "${action ?? ''}"; there are add, list, show and remove.`);
-    }
-  });
-}
-
 /** runs list, runs show RUN, runs queue, runs remove RUN */
 export async function runsCommand([action, ...args]: readonly string[]): Promise<void> {
   const { values, positionals } = parseCommand(args, {});
@@ -215,10 +139,6 @@ export async function runsCommand([action, ...args]: readonly string[]): Promise
         throw usageError(`runs: unknown action "${action ?? ''}"; there are list, show, queue and remove.`);
     }
   });
-}
-
-function foreignTaskNote({ rows, example }: { rows: number; example: string }): string {
-  return `In ${formatCount(rows)} rows the field "task" is no whole number from 0 to ${largestTask} (for example ${example}). It is not read; only MoELoRA's task gate would use it.`;
 }
 
 function only(positionals: readonly string[], usage: string): string {

@@ -1,5 +1,6 @@
 import { forecastStudy, type StudyForecast } from '../budget/studies/forecast.ts';
 import { paperStudies } from '../budget/studies/paperStudies.ts';
+import { countRows } from '../contract/datasets/parts.ts';
 import type { Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { studyName } from '../contract/inputs.ts';
@@ -179,7 +180,7 @@ async function forecastOf(
     modelId: model.id,
     shape: readDecoderConfig(model.folder),
     contextLength: model.contextLength,
-    rows: dataset.rows,
+    rows: countRows(dataset, 'train'),
     lengths: await forecasts.lengths(model.id, dataset.id, signal),
   };
   return forecastStudy(plan, place, await forecasts.calibration());

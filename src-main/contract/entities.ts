@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { benchmarkNameSchema } from './results.ts';
 import { plainErrorSchema } from './errors.ts';
 import { runForecastSchema, runMeasurementSchema } from './forecast.ts';
+import { mappingSchema } from './datasets/mapping.ts';
+import { unusedCountsSchema } from './datasets/unusable.ts';
+import { splitSchema } from './rows.ts';
 import { trainConfigSchema } from './training.ts';
 
 /** Identifiers are short random strings; times are ISO 8601 in UTC; sizes are bytes. */
@@ -86,7 +89,19 @@ export const modelSchema = z.object({
 });
 export type Model = z.infer<typeof modelSchema>;
 
-export const datasetFormats = ['gsm8k', 'alpaca', 'prompt_completion', 'chat', 'text'] as const;
+export const datasetFormats = [
+  'gsm8k',
+  'alpaca',
+  'prompt_completion',
+  'chat',
+  'text',
+  'question_answer',
+  'sharegpt',
+  'multiple_choice',
+  'preference',
+  'humaneval',
+  'prompts',
+] as const;
 export const datasetFormatSchema = z.enum(datasetFormats);
 export type DatasetFormat = z.infer<typeof datasetFormatSchema>;
 
@@ -100,18 +115,76 @@ export const sharedRowsSchema = z.object({
 });
 export type SharedRows = z.infer<typeof sharedRowsSchema>;
 
+/** A stretch of a dataset's rows that belongs to one part. */
+export const stretchSchema = z.object({
+  split: splitSchema,
+  /** Rows that can be used, and all rows of the file. */
+  rows: z.number().int(),
+  sourceRows: z.number().int(),
+});
+export type Stretch = z.infer<typeof stretchSchema>;
+
+/** A file that a dataset came from. */
+export const datasetFileSchema = z.object({
+  /** Its path below what was chosen. */
+  name: z.string(),
+  split: splitSchema,
+  rows: z.number().int(),
+  /** Why it is of that part. */
+  reason: z.string(),
+});
+export type DatasetFile = z.infer<typeof datasetFileSchema>;
+
 export const datasetSchema = z.object({
   id,
   name: z.string(),
   /** Where it came from. */
   sourcePath: z.string(),
-  /** The studio's own copy, named by content hash, relative to the data folder. */
+  /** The studio's own copy of its rows, relative to the folder of datasets. */
   file: z.string(),
+  /** Set where there is no copy: the file as it was, which must not change. */
+  inPlace: z
+    .object({ path: z.string(), size: z.number(), mtimeMs: z.number(), hash: z.string() })
+    .nullable()
+    .default(null),
   format: datasetFormatSchema,
-  /** Usable rows. */
+  /** Usable rows, of all parts. */
   rows: z.number().int(),
   sizeBytes: z.number().int(),
+  /** Of all that decides what its rows say: the copy, the mappings, the edits. */
   contentHash: z.string(),
+  /** SHA-256 of the copy; null in datasets from before there were mappings. */
+  sourceHash: z.string().nullable().default(null),
+  /** What each field of the copy's rows is; empty: it holds prompts and answers as they are trained. */
+  mappings: z.array(mappingSchema).default([]),
+  /** Whether a person said so, and why it was taken for its format. */
+  isMappedByHand: z.boolean().default(false),
+  reason: z.string().default(''),
+  /** Fields of its rows, as far as a sample shows; in the order of the file. */
+  columns: z.array(z.string()).default([]),
+  /** Fields that no mapping reads. */
+  unreadColumns: z.array(z.string()).default([]),
+  /** Rows in their order, part by part; empty: all are training data. */
+  stretches: z.array(stretchSchema).default([]),
+  /** Where the rows came from, at most 200 files, and files that were left out, with why. */
+  files: z.array(datasetFileSchema).default([]),
+  skippedFiles: z.array(z.object({ name: z.string(), reason: z.string() })).default([]),
+  /** Rows that were set aside. */
+  unused: unusedCountsSchema.default({ rows: 0, reasons: [] }),
+  /** Of the usable rows, those without an answer: a model can be asked them, and not trained on them. */
+  promptRows: z.number().int().default(0),
+  /** Earlier states of the edits, the last one first, for taking them back; null: none were made then. */
+  editHistory: z.array(z.string().nullable()).max(100).default([]),
+  /** Changes over the file: identity of all of them, and how many rows they concern; null: none. */
+  edits: z
+    .object({
+      hash: z.string(),
+      edited: z.number().int(),
+      excluded: z.number().int(),
+      tagged: z.number().int(),
+    })
+    .nullable()
+    .default(null),
   /** Mean and greatest number of characters of prompt and answer. */
   statistics: z.object({
     promptCharactersMean: z.number(),

@@ -1,14 +1,11 @@
 import { z } from 'zod';
 import {
   checkpointSchema,
-  datasetFormatSchema,
   datasetSchema,
-  exampleSchema,
   modelSchema,
   projectSchema,
   queueSchema,
   runSchema,
-  sharedRowsSchema,
 } from './entities.ts';
 import {
   answerSchema,
@@ -21,6 +18,7 @@ import {
 } from './results.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
+import { datasetProcedures } from './datasets/datasetProcedures.ts';
 import { modelProcedures } from './modelProcedures.ts';
 import {
   entryName,
@@ -100,34 +98,7 @@ export const procedures = {
 
   ...modelProcedures,
   ...browserAccessProcedures,
-  'datasets.list': { input: nothing, output: z.array(datasetSchema) },
-  'datasets.get': { input: z.object({ dataset: reference }), output: datasetSchema },
-  'datasets.add': {
-    input: z.object({
-      path: z.string(),
-      name: entryName.optional(),
-      format: z.union([z.literal('auto'), datasetFormatSchema]).default('auto'),
-      /** A label of TextDecoder; absent: UTF-8, or what the byte order mark says. */
-      encoding: z.string().max(100).optional(),
-    }),
-    output: datasetSchema,
-  },
-  'datasets.rename': {
-    input: z.object({ dataset: reference, name: entryName }),
-    output: datasetSchema,
-  },
-  'datasets.rows': {
-    input: z.object({
-      dataset: reference,
-      offset: z.number().int().min(0).default(0),
-      limit: z.number().int().min(1).max(500).default(20),
-    }),
-    output: z.array(exampleSchema),
-  },
-  'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },
-  /** Its rows that stand in benchmarks' test sets or in other datasets. */
-  'datasets.shared': { input: z.object({ dataset: reference }), output: z.array(sharedRowsSchema) },
-  'datasets.restore': { input: z.object({ dataset: z.string().min(1) }), output: datasetSchema },
+  ...datasetProcedures,
 
   /**
    * Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it.

@@ -23,8 +23,10 @@ export const turnSchema = z.object({
 });
 export type Turn = z.infer<typeof turnSchema>;
 
+export const largestTask = 1000;
+
 /** Number of the task that a row belongs to, for methods that tell tasks apart; absent: 0. */
-const task = z.number().int().min(0).max(1000).optional();
+const task = z.number().int().min(0).max(largestTask).optional();
 
 /**
  * A row as what it says, whatever a model's template makes of it. Prompt and answer are a user's and an assistant's

@@ -1,117 +1,283 @@
-import { createHash, randomUUID } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { createHash, randomUUID, type Hash } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Dataset, DatasetFormat, Example } from '../contract/entities.ts';
+import { unusableText, type UnusedCounts, type UnusedRow } from '../contract/datasets/unusable.ts';
+import type { Dataset } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { syncFolder } from '../formats/files/atomicFile.ts';
-import { formatOf, isTask, toExample } from './formats.ts';
-import { readRawRows } from './rows.ts';
+import { planImport, type ImportPlan, type PlannedStream, type PlanOptions } from './importPlan.ts';
+import { wrongEncoding } from './readers/fileRows.ts';
+import { foreignEncoding } from './readers/textPieces.ts';
+import { rowIdentity, writeSkipped } from './stored/rowIdentity.ts';
+import { RowTally, type Tally } from './stored/rowTally.ts';
+import { IndexWriter, place } from './stored/sourceIndex.ts';
+import { fileHash } from './stored/storedFiles.ts';
 
-export type ImportedDataset = Pick<
-  Dataset,
-  'file' | 'format' | 'rows' | 'sizeBytes' | 'contentHash' | 'statistics'
->;
+export type ImportedDataset = Omit<Dataset, 'id' | 'name' | 'sourcePath' | 'benchmarkRows' | 'createdAt'>;
+
+export interface ImportOptions extends PlanOptions {
+  /** Where the library keeps its copies. */
+  folder: string;
+  /** A row that cannot be used ends the import. */
+  strict?: boolean | undefined;
+  /** Makes no copy: a file in JSON Lines is read where it lies. */
+  inPlace?: boolean | undefined;
+  /** Told of the hashes by which files are about to be named. */
+  reserve?: ((hashes: readonly string[]) => void) | undefined;
+  signal?: AbortSignal | undefined;
+  /** Told of bytes as they are read, of so many in all. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+const bufferBytes = 1024 * 1024;
+/** Files that a dataset lists. */
+const listedFiles = 200;
 
 /**
- * Reads a dataset file row by row and writes its rows as prompt and answer into `folder`, named by their hash.
- * @returns what was found; `file` is the name inside `folder`
- * @throws StudioError dataset_empty, dataset_invalid (row, fields found and expected); nothing is left behind
+ * Reads files row by row into the library, with an index of the rows. Rows that cannot be used are set aside.
+ * @returns what was found, and the keys of its rows; `file` is the name inside `folder`
+ * @throws StudioError dataset_empty; dataset_invalid where fewer than half of the rows can be used, or one cannot and
+ *   it is strict; cancelled. Nothing is left behind
  */
-export async function importDataset(options: {
-  path: string;
-  format: DatasetFormat | 'auto';
-  /** A label of TextDecoder; absent: UTF-8, or what the byte order mark says. */
-  encoding?: string | undefined;
-  folder: string;
-  onProgress?: (rows: number) => void;
-}): Promise<ImportedDataset> {
-  const { path, folder, onProgress } = options;
+export async function importDataset(
+  options: ImportOptions,
+): Promise<{ imported: ImportedDataset; keys: Float64Array }> {
+  const { folder, signal } = options;
+  let done = 0;
+  let total = 0;
+  const plan = await planImport({
+    ...options,
+    onBytes: (bytes) => options.onProgress?.(Math.min((done += bytes), total), total),
+  });
+  done = 0;
+  total = plan.found.bytes;
   mkdirSync(folder, { recursive: true });
   // By chance, not by the clock: two files may be imported in the same millisecond.
-  const temporary = join(folder, `.import.${randomUUID()}.partial`);
-  const fd = openSync(temporary, 'wx');
-  const hash = createHash('sha256');
-  const seen = new Set<string>();
-  const sums = { prompt: 0, answer: 0, promptMax: 0, answerMax: 0 };
-  let format: DatasetFormat | null = options.format === 'auto' ? null : options.format;
-  let rows = 0;
-  const foreignTasks = { rows: 0, example: '' };
-  const refused: { number: number; error: StudioError }[] = [];
+  const temporary = join(folder, `.import.${randomUUID()}`);
+  const parts = { copy: `${temporary}.partial`, index: `${temporary}.index`, broken: `${temporary}.broken` };
   try {
-    for await (const raw of readRawRows(path, options.encoding)) {
-      format ??= formatOf(path, raw);
-      let example: Example;
-      try {
-        example = toExample(path, raw, format);
-      } catch (error) {
-        if (!(error instanceof StudioError)) throw error;
-        refused.push({ number: raw.number, error });
-        continue;
-      }
-      const { task } = raw.value;
-      if (task !== undefined && task !== null && !isTask(task)) {
-        foreignTasks.example ||= JSON.stringify(task).slice(0, 100);
-        foreignTasks.rows++;
-      }
-      const line = `${JSON.stringify(example)}\n`;
-      writeSync(fd, line);
-      hash.update(line);
-      seen.add(createHash('sha256').update(line).digest('base64').slice(0, 16));
-      sums.prompt += example.prompt.length;
-      sums.answer += example.answer.length;
-      sums.promptMax = Math.max(sums.promptMax, example.prompt.length);
-      sums.answerMax = Math.max(sums.answerMax, example.answer.length);
-      rows++;
-      if (rows % 1000 === 0) onProgress?.(rows);
-    }
-    if (refused.length > 0) throw refusedRows(refused);
-    fsyncSync(fd);
-    const contentHash = hash.digest('hex');
-    const file = `${contentHash}.jsonl`;
-    const final = join(folder, file);
-    if (!existsSync(final)) renameSync(temporary, final);
+    const reference = options.inPlace ? await referenceOf(plan) : null;
+    const read = await readAll(plan, parts, reference !== null, signal);
+    const tally = read.tally.result();
+    checkUsable(plan, tally, read.broken, options.strict ?? false);
+    const sourceHash = reference?.hash ?? read.hash;
+    const identity = {
+      sourceHash,
+      mappings: plan.detected.mappings,
+      stretches: tally.stretches,
+      edits: null,
+    };
+    const contentHash = rowIdentity(identity);
+    const name = createHash('sha256').update(`${sourceHash} ${read.indexHash}`).digest('hex');
+    options.reserve?.([name, contentHash]);
+    if (!reference) place(parts.copy, join(folder, `${name}.jsonl`));
+    place(parts.index, join(folder, `${name}.index`));
+    if (read.broken > 0) place(parts.broken, join(folder, `${name}.broken`));
+    writeSkipped(folder, contentHash, tally.skipped);
     syncFolder(folder);
     return {
-      file,
-      format: format!,
-      rows,
-      sizeBytes: statSync(final).size,
-      contentHash,
-      statistics: {
-        promptCharactersMean: sums.prompt / rows,
-        promptCharactersMax: sums.promptMax,
-        answerCharactersMean: sums.answer / rows,
-        answerCharactersMax: sums.answerMax,
-        duplicateRows: rows - seen.size,
-        ...(foreignTasks.rows > 0 && { foreignTasks }),
+      keys: tally.keys,
+      imported: {
+        file: `${name}.jsonl`,
+        inPlace: reference,
+        format: plan.detected.format,
+        rows: tally.rows,
+        sizeBytes: reference?.size ?? statSync(join(folder, `${name}.jsonl`)).size,
+        contentHash,
+        sourceHash,
+        mappings: plan.detected.mappings,
+        isMappedByHand: plan.isMappedByHand,
+        reason: plan.detected.reason,
+        columns: plan.columns,
+        unreadColumns: plan.unreadColumns,
+        stretches: tally.stretches,
+        files: plan.streams.slice(0, listedFiles).map(({ name: file, split, reason }, i) => ({
+          name: file,
+          split,
+          rows: read.rows[i]!,
+          reason,
+        })),
+        skippedFiles: plan.found.skipped.slice(0, listedFiles),
+        unused: tally.unused,
+        promptRows: tally.promptRows,
+        edits: null,
+        editHistory: [],
+        statistics: tally.statistics,
       },
     };
   } finally {
-    closeSync(fd);
-    // After a failure; a finished file has its final name by now.
-    rmSync(temporary, { force: true });
+    // After a failure; finished files have their final names by now.
+    for (const path of Object.values(parts)) rmSync(path, { force: true });
   }
 }
 
-/** The first row's error, with the numbers of the others: all can be corrected at once. */
-function refusedRows([first, ...others]: readonly { number: number; error: StudioError }[]): StudioError {
-  const { code, message, remedy } = first!.error;
-  if (others.length === 0) return first!.error;
-  const numbers = others.slice(0, 10).map(({ number }) => number);
-  const more = others.length > numbers.length ? ` and ${others.length - numbers.length} more` : '';
+interface ReadRows {
+  tally: RowTally;
+  /** SHA-256 of the copy, and of where its rows came from. */
+  hash: string;
+  indexHash: string;
+  /** Rows that were no rows. */
+  broken: number;
+  /** Rows of each stream. */
+  rows: number[];
+}
+
+async function readAll(
+  { streams, detected }: ImportPlan,
+  parts: { copy: string; index: string; broken: string },
+  isInPlace: boolean,
+  signal: AbortSignal | undefined,
+): Promise<ReadRows> {
+  const tally = new RowTally(detected.mappings, detected.format);
+  const copy = isInPlace ? null : new LineWriter(parts.copy);
+  const index = new IndexWriter(parts.index);
+  const broken = new LineWriter(parts.broken);
+  const rows: number[] = [];
+  let brokenRows = 0;
+  try {
+    for (const [file, stream] of streams.entries()) {
+      if (stream.split !== streams[file - 1]?.split) tally.beginStretch(stream.split);
+      let count = 0;
+      for await (const row of stream.read()) {
+        if (count++ % 256 === 0) signal?.throwIfAborted();
+        const { number } = row;
+        if (row.broken) {
+          brokenRows++;
+          tally.refuse(row.broken, { file: stream.name, number });
+          const unused: UnusedRow = { ...row.broken, file: stream.name, number, text: row.text };
+          broken.add(JSON.stringify(unused));
+          continue;
+        }
+        let text: string;
+        try {
+          text = copy ? JSON.stringify(row.value) : '';
+        } catch {
+          brokenRows++;
+          tally.refuse({ reason: 'too_deep', column: null, detail: null }, { file: stream.name, number });
+          continue;
+        }
+        index.add({ offset: copy ? copy.add(text) : row.offset!, file, number });
+        tally.add(row.value, { file: stream.name, number });
+      }
+      rows.push(count);
+    }
+  } finally {
+    copy?.close();
+    index.close();
+    broken.close();
+  }
+  return {
+    tally,
+    hash: copy?.hash.digest('hex') ?? '',
+    indexHash: `${index.hash.digest('hex')} ${broken.hash.digest('hex')}`,
+    broken: brokenRows,
+    rows,
+  };
+}
+
+/** Writes lines and hashes what it writes. */
+class LineWriter {
+  readonly hash: Hash = createHash('sha256');
+  readonly #fd: number;
+  readonly #buffer = Buffer.allocUnsafe(bufferBytes);
+  #used = 0;
+  #written = 0;
+
+  constructor(path: string) {
+    this.#fd = openSync(path, 'wx');
+  }
+
+  /** @returns the byte at which the line begins */
+  add(line: string): number {
+    const at = this.#written + this.#used;
+    // A letter of a string takes three bytes at most.
+    if (3 * line.length + 1 > bufferBytes - this.#used) this.#flush();
+    if (3 * line.length + 1 > bufferBytes) this.#write(Buffer.from(`${line}\n`));
+    else {
+      this.#used += this.#buffer.write(line, this.#used, 'utf8');
+      this.#buffer[this.#used++] = 10;
+    }
+    return at;
+  }
+
+  #flush(): void {
+    this.#write(this.#buffer.subarray(0, this.#used));
+    this.#used = 0;
+  }
+
+  #write(bytes: Buffer): void {
+    this.hash.update(bytes);
+    for (let at = 0; at < bytes.length;) at += writeSync(this.#fd, bytes, at);
+    this.#written += bytes.length;
+  }
+
+  close(): void {
+    try {
+      this.#flush();
+      fsyncSync(this.#fd);
+    } finally {
+      closeSync(this.#fd);
+    }
+  }
+}
+
+/** What a file is that is going to be used where it lies. @throws StudioError usage */
+async function referenceOf({ streams }: ImportPlan): Promise<NonNullable<Dataset['inPlace']>> {
+  const [first, ...others] = streams;
+  if (!first || others.length > 0 || !first.isLines || first.source.path === null)
+    throw new StudioError(
+      'usage',
+      'Only one file in JSON Lines, not packed, can be used where it lies.',
+      'Leave --in-place out: the studio then keeps a copy.',
+    );
+  const { path } = first.source;
+  const { size, mtimeMs } = statSync(path);
+  return { path, size, mtimeMs, hash: await fileHash(path) };
+}
+
+/** @throws StudioError where too few rows can be used */
+function checkUsable(plan: ImportPlan, tally: Tally, broken: number, strict: boolean): void {
+  const total = tally.stretches.reduce((sum, { sourceRows }) => sum + sourceRows, 0) + broken;
+  const { unused, rows } = tally;
+  if (total === 0) {
+    const names = plan.streams.map(({ name }) => name);
+    throw new StudioError(
+      'dataset_empty',
+      `${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''} ${names.length === 1 ? 'has' : 'have'} no rows.`,
+      'Choose a file with at least one row: JSONL with one object a line, a JSON array of objects, or a table.',
+    );
+  }
+  if (unused.rows === 0 || (2 * rows >= total && !strict)) return;
+  const [most] = unused.reasons;
+  if (most!.reason === 'encoding') {
+    const file = plan.streams.find(({ name }) => name === most!.file);
+    const error = file && foreignEncoding(file.source);
+    if (error) throw wrongEncoding(file.name, error);
+  }
+  throw tooFewUsable(plan.streams, unused, total, strict);
+}
+
+function tooFewUsable(
+  streams: readonly PlannedStream[],
+  { rows, reasons }: UnusedCounts,
+  total: number,
+  strict: boolean,
+): StudioError {
+  const [first] = reasons;
+  const more = reasons
+    .slice(1, 4)
+    .map(
+      (reason) =>
+        `${reason.rows} (the first is row ${reason.number}) ${unusableText({ ...reason, detail: null })}`,
+    );
+  const count = rows === total ? 'None' : `${total - rows}`;
   return new StudioError(
-    code,
-    `${message} Nor can ${others.length === 1 ? 'row' : `${others.length} other rows be used:`} ${numbers.join(', ')}${more}${others.length === 1 ? ' be used' : ''}.`,
-    remedy.replace('the row, or take it', 'the rows, or take them'),
+    'dataset_invalid',
+    `${first!.file}, row ${first!.number} ${unusableText(first!)}${first!.rows > 1 ? `; so it is with ${first!.rows} rows` : ''}${more.length > 0 ? `, and ${more.join(', ')}` : ''}. ${count} of ${total} ${total === 1 ? 'row' : 'rows'} can be used.`,
+    strict
+      ? 'Correct the rows, or leave --strict out: they are set aside then.'
+      : streams.length > 1
+        ? 'Choose the files that hold the data alone, or say which field is what (--prompt FIELD --answer FIELD).'
+        : 'Say which field is what (--prompt FIELD --answer FIELD, or --text FIELD; on the page in the heads of the columns), or correct the file.',
   );
 }

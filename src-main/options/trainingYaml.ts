@@ -1,6 +1,6 @@
 import { parse, stringify } from 'yaml';
 import { StudioError } from '../contract/errors.ts';
-import { decodeText, EncodingError } from '../contract/textEncoding.ts';
+import { decodeText, EncodingError } from '../contract/datasets/textEncoding.ts';
 import type { TrainConfig } from '../contract/training.ts';
 import { readDocument, writeDocument, type DocumentNames, type ReadDocument } from './trainingDocument.ts';
 

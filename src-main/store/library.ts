@@ -44,10 +44,8 @@ function table<E extends { id: string; name: string }>(
 export const models: Table<Model> = table('models', (value) => modelSchema.parse(value));
 export const datasets: Table<Dataset> = table('datasets', (value) => datasetSchema.parse(value));
 
-/** Which copy each dataset has, those in the trash included: one copy may serve several. */
-export function datasetFiles({ readable }: ReadableDatabase): { id: string; file: string }[] {
-  return readable.prepare("SELECT id, json_extract(entity, '$.file') AS file FROM datasets").all() as {
-    id: string;
-    file: string;
-  }[];
+/** All datasets, those in the trash included: one copy may serve several. */
+export function storedDatasets({ readable }: ReadableDatabase): Dataset[] {
+  const rows = readable.prepare('SELECT entity FROM datasets').all() as { entity: string }[];
+  return rows.map(({ entity }) => datasetSchema.parse(JSON.parse(entity)));
 }

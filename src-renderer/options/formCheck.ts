@@ -1,3 +1,4 @@
+import { countRows } from '../../src-main/contract/datasets/parts.ts';
 import { checkAdapter } from '../../src-main/options/checkAdapter.ts';
 import { checkOptions } from '../../src-main/options/checkOptions.ts';
 import { countParameters, type ParameterCount } from '../../src-main/budget/count.ts';
@@ -60,7 +61,8 @@ export function checkForm(form: Readonly<TrainForm>, library: Library): FormChec
   if (model && form.context !== null && form.context > model.contextLength)
     problems.context = `${model.name} has a context of ${model.contextLength} tokens.`;
 
-  const trainRows = dataset && dataset.rows - heldOutCount(dataset.rows, form.heldOutFraction ?? 0);
+  const rows = dataset && countRows(dataset, 'train');
+  const trainRows = rows && rows - heldOutCount(rows, form.heldOutFraction ?? 0);
   const steps = draft && stepCount(draft, trainRows);
   const count = adapter && model ? checkOnModel(adapter, model, problems) : null;
   if (draft) checkTogether(draft, steps, problems);

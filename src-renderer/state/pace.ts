@@ -1,3 +1,4 @@
+import { countRows } from '../../src-main/contract/datasets/parts.ts';
 import type { Dataset, Run } from '../../src-main/contract/entities.ts';
 
 /** How fast a run goes, from the moments at which its steps arrived here. */
@@ -57,7 +58,7 @@ export function plannedSteps(run: Run, dataset: Dataset | undefined): number | n
   if (maxSteps !== null) return maxSteps;
   if (run.totalSteps !== null) return run.totalSteps;
   if (packing || !dataset) return null;
-  const rows = dataset.rows - Math.round(dataset.rows * heldOutFraction);
+  const rows = countRows(dataset, 'train') - Math.round(countRows(dataset, 'train') * heldOutFraction);
   return Math.ceil((epochs * rows) / (batch * accumulate));
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodeText } from '../../src-main/contract/textEncoding.ts';
+import { decodeText } from '../../src-main/contract/datasets/textEncoding.ts';
 
 /** "Größe: für" and others, written with Python's codecs (`text.encode(name).hex()`). */
 const samples: readonly [encoding: string, hex: string, text: string][] = [

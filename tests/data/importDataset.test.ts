@@ -1,53 +1,30 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { detectFormat, toExample } from '../../src-main/data/formats.ts';
-import { importDataset } from '../../src-main/data/importDataset.ts';
-import { readRows } from '../../src-main/data/readRows.ts';
+import { importDataset, type ImportedDataset } from '../../src-main/data/importDataset.ts';
+import { readRows, type RowRange } from '../../src-main/data/readRows.ts';
 import { exampleOf } from '../../src-main/data/rowExample.ts';
-import { readLines } from '../../src-main/data/lines.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
 import { splitRows } from '../../src-main/data/split.ts';
-import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
-describe.skipIf(!hasSharedData)(`real files${sharedNote}`, () => {
-  it.each([
-    [['gsm8k', 'train.jsonl'], 'gsm8k', 7473],
-    [['gsm8k', 'test.jsonl'], 'gsm8k', 1319],
-    [['alpaca', 'alpaca_data_subset_2000.json'], 'alpaca', 2000],
-    [['codealpaca', 'new_codealpaca.json'], 'alpaca', 4535],
-    [['safety-tuned', 'safety_only_data_Instructions.json'], 'alpaca', 2483],
-  ] as const)('%s', async (path, format, rows) => {
-    const folder = temporaryFolder();
-    const imported = await importDataset({ path: sharedData(...path), format: 'auto', folder });
-    expect(imported).toMatchObject({ format, rows });
-    let read = 0;
-    for await (const { row } of readRows(folder, { name: 'a', ...imported })) {
-      read++;
-      expect(exampleOf(row).answer.trim().length).toBeGreaterThan(0);
-    }
-    expect(read).toBe(rows);
-  });
-});
+async function examplesOf(folder: string, imported: ImportedDataset, range?: RowRange) {
+  const examples = [];
+  for await (const { index, row } of readRows(folder, { name: 'a', ...imported }, range))
+    examples.push({ index, ...exampleOf(row, imported.format) });
+  return examples;
+}
 
-it('imports rows as prompt and answer, counts duplicates, and reads any range back', async () => {
+it('imports rows, counts duplicates, and reads any range back', async () => {
   const folder = temporaryFolder();
   const path = join(folder, 'in.jsonl');
   const rows = ['a', 'b', 'a\u2028c'].map((text) => JSON.stringify({ question: text, answer: '1' }));
   writeFileSync(path, `\uFEFF${[...rows, rows[0]].join('\r\n')}\n\n`);
-  const imported = await importDataset({ path, format: 'auto', folder });
-  expect(imported).toMatchObject({ format: 'gsm8k', rows: 4, statistics: { duplicateRows: 1 } });
-  const examples = [];
-  const numbers = [];
-  for await (const { index, row } of readRows(folder, { name: 'a', ...imported }, { offset: 1, limit: 2 })) {
-    numbers.push(index);
-    examples.push(exampleOf(row));
-  }
-  expect(numbers).toEqual([1, 2]);
-  expect(examples).toEqual([
-    { prompt: 'Question: b\nAnswer:', answer: ' 1' },
-    { prompt: 'Question: a\u2028c\nAnswer:', answer: ' 1' },
+  const { imported } = await importDataset({ paths: [path], format: 'auto', folder });
+  expect(imported).toMatchObject({ format: 'question_answer', rows: 4, statistics: { duplicateRows: 1 } });
+  expect(await examplesOf(folder, imported, { offset: 1, limit: 2 })).toEqual([
+    { index: 1, prompt: 'Question: b\nAnswer:', answer: ' 1' },
+    { index: 2, prompt: 'Question: a\u2028c\nAnswer:', answer: ' 1' },
   ]);
 });
 
@@ -59,95 +36,13 @@ it('keeps two imports apart that begin in the same millisecond', async () => {
     const imports = texts.map((rows, i) => {
       const path = join(folder, `${i}.jsonl`);
       writeFileSync(path, rows.map((text) => `${JSON.stringify({ text })}\n`).join(''));
-      return importDataset({ path, format: 'auto', folder });
+      return importDataset({ paths: [path], format: 'auto', folder });
     });
-    for (const [i, imported] of (await Promise.all(imports)).entries()) {
-      const answers: string[] = [];
-      for await (const { row } of readRows(folder, { name: 'a', ...imported }))
-        answers.push(exampleOf(row).answer);
-      expect(answers).toEqual(texts[i]);
-    }
+    for (const [i, { imported }] of (await Promise.all(imports)).entries())
+      expect((await examplesOf(folder, imported)).map(({ answer }) => answer)).toEqual(texts[i]);
   } finally {
     clock.mockRestore();
   }
-});
-
-it.each([
-  [
-    { instruction: 'Add.', input: '1 2', output: '3' },
-    'alpaca',
-    /### Instruction:\nAdd.\n\n### Input:\n1 2\n\n### Response:$/,
-    '3',
-  ],
-  [
-    { instruction: 'Hi.', input: '', output: 'Yes' },
-    'alpaca',
-    /^(?!.*Input)[\s\S]*### Instruction:\nHi.\n\n### Response:$/,
-    'Yes',
-  ],
-  [{ prompt: 'p', completion: 'c' }, 'prompt_completion', /^p$/, 'c'],
-  [{ prompt: 'p', answer: 'c' }, 'prompt_completion', /^p$/, 'c'],
-  [
-    {
-      messages: [
-        { role: 'user', content: 'u' },
-        { role: 'assistant', content: 'a' },
-      ],
-    },
-    'chat',
-    /^user: u\nassistant:$/,
-    ' a',
-  ],
-  [
-    {
-      conversations: [
-        { from: 'human', value: 'u' },
-        { from: 'gpt', value: 'a' },
-      ],
-    },
-    'chat',
-    /^user: u\nassistant:$/,
-    ' a',
-  ],
-  [{ text: 't' }, 'text', /^$/, 't'],
-])('%j is %s', (value, format, prompt, answer) => {
-  expect(detectFormat(value)).toBe(format);
-  const example = toExample('x', { number: 1, value }, format as 'text');
-  expect(example.prompt).toMatch(prompt);
-  expect(example.answer).toBe(answer);
-});
-
-it('a whole number in the field "task" is the task of the row; anything else there means something else', () => {
-  const example = (task: unknown) =>
-    toExample('x', { number: 3, value: { prompt: 'p', completion: 'c', task } }, 'prompt_completion');
-  expect(example(4)).toEqual({ prompt: 'p', answer: 'c', task: 4 });
-  for (const task of [undefined, null, 'summarize', { id: 1 }, -1, 1.5, 1001, '3'])
-    expect(example(task)).toEqual({ prompt: 'p', answer: 'c' });
-});
-
-it('a chat without an assistant is refused with the reason', () => {
-  const value = { messages: [{ role: 'user', content: 'u' }] };
-  expect(() => toExample('x', { number: 3, value }, 'chat')).toThrow(
-    'x, row 3 has no assistant turn to learn from.',
-  );
-});
-
-it('a line that is too long ends the reading at once', async () => {
-  const path = join(temporaryFolder(), 'long');
-  writeFileSync(path, `ok\n${'x'.repeat(1000)}`);
-  const read = async () => {
-    for await (const line of readLines(path, 100)) expect(line.text).toBe('ok');
-  };
-  await expect(read()).rejects.toThrow('longer than 100 characters');
-});
-
-it('lines are cut at every chunk border as anywhere else', async () => {
-  const path = join(temporaryFolder(), 'many');
-  const expected = Array.from({ length: 40_000 }, (_, i) => `zeile ${i} äöü`);
-  writeFileSync(path, expected.join('\n'));
-  const lines: string[] = [];
-  for await (const { text } of readLines(path, 1000)) lines.push(text);
-  expect(lines).toEqual(expected);
 });
 
 it('splits by seed: parts are disjoint, complete, and one row always stays for training', () => {
@@ -172,7 +67,14 @@ async function imported(content: string | Uint8Array, name: string, encoding?: s
   const folder = temporaryFolder();
   const path = join(folder, name);
   writeFileSync(path, content);
-  return importDataset({ path, format: 'auto', encoding, folder: join(folder, 'library') });
+  const library = join(folder, 'library');
+  const { imported: dataset } = await importDataset({
+    paths: [path],
+    format: 'auto',
+    encoding,
+    folder: library,
+  });
+  return dataset;
 }
 
 it('says how many rows have a foreign field "task"', async () => {
@@ -216,33 +118,7 @@ describe('text that is not UTF-8', () => {
 
 describe('files that are no rows are named for what they are, with a way out', () => {
   it.each<[string, string | Uint8Array, RegExp, RegExp]>([
-    [
-      'a.jsonl.gz',
-      Uint8Array.of(0x1f, 0x8b, 8, 0, 0),
-      /^a.jsonl.gz is compressed with gzip/,
-      /gunzip -k "a.jsonl.gz"/,
-    ],
-    ['a.parquet', 'PAR1....', /is a Parquet file/, /read_parquet\("a.parquet"\).to_json\("a.jsonl"/],
-    [
-      'a.csv',
-      'question,answer\n1,2\n',
-      /is a CSV table|seems to be a CSV table with the columns question, answer/,
-      /csv.DictReader/,
-    ],
-    ['a.tsv', 'q\ta\n1\t2\n', /seems to be a TSV table with the columns q, a/, /delimiter="\\t"/],
-    [
-      'a.json',
-      JSON.stringify({ version: 1, data: [{ text: 'a' }, { text: 'b' }] }),
-      /its rows \(2\) are in the field "data"/,
-      /\["data"\]/,
-    ],
-    [
-      'a.json',
-      JSON.stringify({ data: [{ text: 'a' }] }, null, 2),
-      /its rows \(1\) are in the field "data"/,
-      /\["data"\]/,
-    ],
-    ['a.json', JSON.stringify({ text: 'a' }, null, 2), /is one JSON object over several lines/, /jq -c/],
+    ['a.jsonl.xz', Buffer.from('\xfd7zXZ\0...', 'latin1'), /is compressed with xz/, /unxz -k "a.jsonl.xz"/],
     [
       'a.jsonl',
       'version https://git-lfs.github.com/spec/v1\noid sha256:0\n',
@@ -250,6 +126,7 @@ describe('files that are no rows are named for what they are, with a way out', (
       /git lfs pull/,
     ],
     ['a.json', '<!DOCTYPE html><html>', /is a web page/, /raw/],
+    ['a.parquet', 'PAR1....', /cannot be read as Parquet/, /Fetch the file again/],
   ])('%s', async (name, content, message, remedy) => {
     await expect(imported(content, name)).rejects.toMatchObject({
       code: 'dataset_invalid',
@@ -257,22 +134,54 @@ describe('files that are no rows are named for what they are, with a way out', (
       remedy: expect.stringMatching(remedy) as string,
     });
   });
-  it('a folder, with the files in it', async () => {
+  it('a folder without data, and one that was saved as Arrow files', async () => {
     const path = temporaryFolder();
-    const read = importDataset({ path, format: 'auto', folder: temporaryFolder() });
-    await expect(read).rejects.toThrow(/is a folder\.$/);
-    writeFileSync(join(path, 'train.jsonl'), '{"text":"a"}');
-    const again = importDataset({ path, format: 'auto', folder: temporaryFolder() });
-    await expect(again).rejects.toMatchObject({
-      message: expect.stringMatching(/is a folder, with the files train\.jsonl/) as string,
-      remedy: 'Give one of the files.',
+    writeFileSync(join(path, 'LICENSE'), 'free');
+    const read = () => importDataset({ paths: [path], format: 'auto', folder: temporaryFolder() });
+    await expect(read()).rejects.toThrow(/holds no file with rows \(there are LICENSE\)/);
+    writeFileSync(join(path, 'dataset_info.json'), '{}');
+    writeFileSync(join(path, 'data-00000-of-00001.arrow'), 'ARROW1');
+    await expect(read()).rejects.toMatchObject({
+      message: expect.stringMatching(/saved as Arrow files/) as string,
+      remedy: expect.stringMatching(/load_from_disk/) as string,
     });
   });
 });
 
-it('names every row that cannot be used, the first with what is wrong', async () => {
-  const rows = ['a', '', 'b', ' '].map((output) => ({ instruction: 'i', output }));
-  await expect(imported(JSON.stringify(rows), 'a.json')).rejects.toThrow(
-    'a.json, row 2 has an empty "output": there is no answer to learn. Nor can row 4 be used.',
-  );
+describe('rows that cannot be used', () => {
+  const rows = (outputs: unknown[]) =>
+    JSON.stringify(outputs.map((output) => ({ instruction: 'i', output })));
+
+  it('are set aside and counted, with the first of each kind', async () => {
+    const dataset = await imported(rows(['a', '', 'b', ' ', null, 'c', 'd', 'e']), 'a.json');
+    expect(dataset).toMatchObject({ rows: 5, stretches: [{ split: 'train', rows: 5, sourceRows: 8 }] });
+    expect(dataset.unused).toEqual({
+      rows: 3,
+      reasons: [
+        { reason: 'empty', column: 'output', detail: null, rows: 2, file: 'a.json', number: 2 },
+        { reason: 'null', column: 'output', detail: null, rows: 1, file: 'a.json', number: 5 },
+      ],
+    });
+  });
+
+  it('end an import where they are more than half of all, and leave nothing behind', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'a.json');
+    writeFileSync(path, rows(['a', '', '', ' ']));
+    const library = join(folder, 'library');
+    const read = importDataset({ paths: [path], format: 'auto', folder: library });
+    await expect(read).rejects.toThrow(
+      'a.json, row 2 has an empty "output": there is nothing to learn; so it is with 3 rows. 1 of 4 rows can be used.',
+    );
+    expect(readdirSync(library)).toEqual([]);
+  });
+
+  it('end a strict import, however few they are', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'a.json');
+    writeFileSync(path, rows(['a', 'b', 'c', '']));
+    const options = { paths: [path], format: 'auto' as const, folder };
+    await expect(importDataset({ ...options, strict: true })).rejects.toThrow(/^a.json, row 4 has an empty/);
+    expect((await importDataset(options)).imported.rows).toBe(3);
+  });
 });

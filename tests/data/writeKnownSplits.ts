@@ -1,12 +1,11 @@
 import { writeFileSync } from 'node:fs';
-import { toExample } from '../../src-main/data/formats.ts';
 import { rowKey } from '../../src-main/data/rowKeys.ts';
-import { readRawRows } from '../../src-main/data/rows.ts';
+import { readFileRows } from '../../src-main/data/readFileRows.ts';
 
 /** Keys of a GSM8K file's rows. usage: node tests/data/writeKnownSplits.ts SOURCE TARGET */
 export async function keysOfGsm8k(path: string): Promise<Float64Array> {
   const keys: number[] = [];
-  for await (const row of readRawRows(path)) keys.push(rowKey(toExample(path, row, 'gsm8k')));
+  for await (const { row } of readFileRows(path, 'gsm8k')) keys.push(rowKey(row));
   return Float64Array.from(keys).sort();
 }
 

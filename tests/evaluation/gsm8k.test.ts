@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { toExample } from '../../src-main/data/formats.ts';
-import { readRawRows } from '../../src-main/data/rows.ts';
+import { readFileRows } from '../../src-main/data/readFileRows.ts';
+import { exampleOf } from '../../src-main/data/rowExample.ts';
 import { fewShotPrefix, flexibleAnswer, gradeGsm8k, gsm8kItem } from '../../src-main/evaluation/gsm8k.ts';
 import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
 
@@ -25,8 +25,8 @@ describe.skipIf(!hasSharedData)(`GSM8K${sharedNote}`, () => {
     'every reference solution of %s is right against itself',
     async (file) => {
       let n = 0;
-      for await (const row of readRawRows(sharedData('gsm8k', file))) {
-        const item = gsm8kItem(toExample(file, row, 'gsm8k'), n++);
+      for await (const { row, format } of readFileRows(sharedData('gsm8k', file), 'gsm8k')) {
+        const item = gsm8kItem(exampleOf(row, format), n++);
         expect(gradeGsm8k(item.solution, item.solution), item.solution).toMatchObject({ correct: true });
       }
       expect(n).toBe(file === 'test.jsonl' ? 1319 : 7473);

@@ -165,7 +165,7 @@ it('keeps the copy of a dataset that another one has, too', async () => {
   const other = await core.datasets.add({ path: dataFile, name: 'other', format: 'auto' });
   core.datasets.remove('sums');
   core.trash.empty();
-  expect(await core.datasets.rows(other.id, { offset: 0, limit: 1 })).toHaveLength(1);
+  expect((await core.datasets.rows(other.id, { offset: 0, limit: 1 })).rows).toHaveLength(1);
   core.datasets.remove('other');
   core.trash.empty();
   expect(files('datasets')).toEqual([]);

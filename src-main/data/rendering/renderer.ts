@@ -120,10 +120,11 @@ export function createRenderer(
 /** What a row of each format is by custom where the model has no template of its own. */
 const customary: Readonly<Partial<Record<string, Exclude<TemplateName, 'auto'>>>> = {
   gsm8k: 'question_answer',
-  commonsenseqa: 'question_answer',
-  mmlu: 'question_answer',
+  question_answer: 'question_answer',
+  multiple_choice: 'question_answer',
   alpaca: 'alpaca',
   prompt_completion: 'none',
+  prompts: 'none',
   text: 'none',
 };
 

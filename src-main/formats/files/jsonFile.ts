@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { StudioError, type ErrorCode } from '../../contract/errors.ts';
-import { decodeText, EncodingError } from '../../contract/textEncoding.ts';
+import { decodeText, EncodingError } from '../../contract/datasets/textEncoding.ts';
 import { foreignFile, targetOf } from './foreignFile.ts';
 
 /** Reads a JSON object from a file of at most `maxBytes`. @throws StudioError with `code` where it is none */

@@ -1,45 +1,66 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import {
-  datasetSchema,
-  type Dataset,
-  type DatasetFormat,
-  type Example,
-  type SharedRows,
-} from '../../contract/entities.ts';
+import type { z } from 'zod';
+import type { DatasetRow, Inspection, RowChange } from '../../contract/datasets/datasetProcedures.ts';
+import type { Mapping } from '../../contract/datasets/mapping.ts';
+import type { UnusedRow } from '../../contract/datasets/unusable.ts';
+import { datasetSchema, type Dataset, type DatasetFormat, type SharedRows } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { ProcedureHandlers } from '../../contract/procedures.ts';
+import type { ProcedureHandlers, procedures } from '../../contract/procedures.ts';
+import type { Split } from '../../contract/rows.ts';
 import { importDataset } from '../../data/importDataset.ts';
 import { readRows, type NumberedRow, type RowRange } from '../../data/readRows.ts';
-import { exampleOf } from '../../data/rowExample.ts';
-import { datasetFiles, datasets } from '../../store/library.ts';
+import { readEdits } from '../../data/stored/editLayer.ts';
+import { storedDatasets, datasets } from '../../store/library.ts';
 import { listAllRuns } from '../../store/runs.ts';
-import { typedPath } from '../homePaths.ts';
-import { withProgress } from '../progress.ts';
-import { benchmarkRows, sharedRows } from './sharedRows.ts';
+import { byteProgress, endProgress } from '../progress.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
+import { typedPath } from '../homePaths.ts';
+import { reshape, withChanges, type Reshaping } from './reshape.ts';
+import { browseRows, inspectFiles, unusedRows, type WhichRows } from './rowBrowser.ts';
+import { benchmarkRows, keepRowKeys, sharedRows, testSetOf } from './sharedRows.ts';
+
+export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']> & {
+  /** Where it came from, where that is not the path. */
+  sourcePath?: string;
+};
+export type InspectOptions = z.input<(typeof procedures)['datasets.inspect']['input']>;
 
 export interface DatasetService {
   list(): Dataset[];
   get(reference: string): Dataset;
-  /** A name or id of the library, or a file, which is then imported. */
-  getOrAdd(reference: string): Promise<Dataset>;
-  /** @param options.sourcePath where it came from, where that is not `path` */
-  add(options: {
-    path: string;
-    name?: string | undefined;
-    format: DatasetFormat | 'auto';
-    /** A label of TextDecoder; absent: UTF-8, or what the byte order mark says. */
-    encoding?: string | undefined;
-    sourcePath?: string;
-  }): Promise<Dataset>;
+  /** A name or id of the library, or a file or folder, which is then imported. */
+  getOrAdd(reference: string, signal?: AbortSignal): Promise<Dataset>;
+  /** What files hold, before anything is imported. */
+  inspect(options: InspectOptions): Promise<Inspection>;
+  add(options: AddOptions, signal?: AbortSignal): Promise<Dataset>;
   /** Calls it otherwise. @throws StudioError name_taken */
   rename(reference: string, name: string): Dataset;
+  /** Says what each field is. */
+  setMapping(
+    reference: string,
+    mapping: { mappings: readonly Mapping[]; format?: DatasetFormat | undefined },
+    signal?: AbortSignal,
+  ): Promise<Dataset>;
+  /** Says what part of the data rows are. */
+  setSplit(reference: string, as: Split, from?: Split, signal?: AbortSignal): Promise<Dataset>;
+  edit(reference: string, changes: readonly RowChange[], signal?: AbortSignal): Promise<Dataset>;
+  /** Takes the last edit back. @throws StudioError not_found where there is none */
+  undoEdit(reference: string, signal?: AbortSignal): Promise<Dataset>;
   /** Its usable rows. */
   read(dataset: Dataset, range?: RowRange): AsyncIterable<NumberedRow>;
   /** Its rows that stand in benchmarks' test sets or in other datasets. */
   shared(reference: string): Promise<SharedRows[]>;
-  rows(reference: string, range: { offset: number; limit: number }): Promise<Example[]>;
+  /** Rows as they are shown, those included that are not used. */
+  rows(
+    reference: string,
+    range: { offset: number; limit: number; split?: Split | undefined; which?: WhichRows },
+  ): Promise<{ total: number; rows: DatasetRow[] }>;
+  /** Rows that were set aside. */
+  unused(
+    reference: string,
+    range: { offset: number; limit: number },
+  ): Promise<{ total: number; rows: UnusedRow[] }>;
   /** Removes it; for a minute it can be restored. @throws StudioError in_use where runs need it */
   remove(reference: string): void;
   /**
@@ -51,15 +72,37 @@ export interface DatasetService {
   recover(): void;
 }
 
-/** A copy's name: what it holds; or that of an import under way. */
-const ownFile = /^([0-9a-f]{64}\.|\.import\.)/;
+/** A file of a dataset, by the hash that it is named by; or one of an import under way. */
+const ownFile = /^(?:([0-9a-f]{64})\.|\.import\.)/;
 
 function nameTaken(name: string): StudioError {
   return new StudioError('name_taken', `There is already a dataset "${name}".`, 'Choose another name.');
 }
 
+/** Hashes by which a dataset's files are named. */
+function hashesOf({
+  file,
+  contentHash,
+  edits,
+  editHistory,
+}: Pick<Dataset, 'file' | 'contentHash' | 'edits' | 'editHistory'>): string[] {
+  return [file.replace(/\.jsonl$/, ''), contentHash, edits?.hash, ...editHistory].filter(
+    (hash) => typeof hash === 'string',
+  );
+}
+
+/** The name that files suggest. */
+function wishedName(paths: readonly string[]): string {
+  const name = basename(paths[0]!).replace(
+    /(\.(jsonl?|json|ndjson|csv|tsv|parquet|txt|md|gz|zst|zip))+$/i,
+    '',
+  );
+  return name.trim().slice(0, 100) || 'dataset';
+}
+
 export function createDatasetService(context: ServiceContext): DatasetService {
   const { paths, database, emit } = context;
+  const never = new AbortController().signal;
 
   const get = (reference: string): Dataset => {
     const found = datasets.find(database, reference);
@@ -72,77 +115,153 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     return found;
   };
 
-  /** Copies of imports that are not entered yet. */
+  /** Hashes that name files of imports and changes that are not entered yet. */
   const arriving: string[] = [];
 
   /**
-   * Deletes a copy that no dataset has, neither in the library or its trash nor on its way there.
+   * Deletes files that no dataset has, neither in the library or its trash nor on its way there.
    * @param removed id of a dataset that does not count: it goes as well
    */
-  const deleteUnused = (copy: string, removed?: string) => {
-    const isUsed = datasetFiles(database).some(({ id, file }) => file === copy && id !== removed);
-    if (!isUsed && !arriving.includes(copy)) rmSync(join(paths.datasets, copy), { force: true });
+  const deleteUnused = (removed?: string) => {
+    if (!existsSync(paths.datasets)) return;
+    const kept = storedDatasets(database).filter(({ id }) => id !== removed);
+    const needed = new Set([...kept.flatMap(hashesOf), ...arriving]);
+    for (const name of readdirSync(paths.datasets)) {
+      const hash = ownFile.exec(name)?.[1];
+      if (hash !== undefined && !needed.has(hash)) rmSync(join(paths.datasets, name), { force: true });
+    }
+  };
+
+  /** Keeps the files of hashes that are reserved until the work has ended. */
+  const keeping = async <T>(
+    work: (reserve: (hashes: readonly string[]) => void) => Promise<T>,
+  ): Promise<T> => {
+    const mine: string[] = [];
+    try {
+      return await work((hashes) => {
+        for (const hash of hashes) {
+          mine.push(hash);
+          arriving.push(hash);
+        }
+      });
+    } finally {
+      for (const hash of mine) arriving.splice(arriving.indexOf(hash), 1);
+      deleteUnused();
+    }
   };
 
   const isTaken = (name: string) => datasets.list(database).some((other) => other.name === name);
 
-  const add: DatasetService['add'] = async ({ path: given, name, format, encoding, sourcePath: stated }) => {
-    const path = typedPath(given);
-    const sourcePath = stated ?? path;
+  const savedMappings = (columns: readonly string[]) => {
+    const shape = JSON.stringify([...columns].sort());
+    const same = datasets
+      .list(database)
+      .filter((one) => one.isMappedByHand && JSON.stringify([...one.columns].sort()) === shape)
+      .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+    return same[0]?.mappings ?? null;
+  };
+
+  const planned = (options: Omit<InspectOptions, 'limit'>) => ({
+    ...options,
+    paths: options.paths.map(typedPath),
+    format: options.format ?? ('auto' as const),
+    savedMappings,
+    testSetOf,
+  });
+
+  const add: DatasetService['add'] = async (options, signal = never) => {
+    const { path, name, sourcePath: stated } = options;
+    const given = options.paths ?? (path === undefined ? [] : [path]);
+    if (given.length === 0)
+      throw new StudioError('usage', 'No file is named.', 'Name at least one file or folder.');
+    const wanted = planned({ ...options, paths: given });
+    const sourcePath = stated ?? wanted.paths.join(', ');
     const checkName = () => {
       if (name !== undefined && isTaken(name)) throw nameTaken(name);
     };
     checkName();
     context.writable();
     const id = newId();
-    const reading = 'Reading rows';
-    const imported = await withProgress(context, `dataset ${id}`, reading, (report) =>
-      importDataset({
-        path,
-        format,
-        encoding,
-        folder: paths.datasets,
-        onProgress: (rows) => report(reading, rows),
-      }),
-    );
-    arriving.push(imported.file);
+    const task = `dataset ${id}`;
+    const onProgress = byteProgress(context, task, `Importing ${basename(given[0]!)}`);
     try {
-      const rows = await benchmarkRows(context, { name: basename(path), ...imported });
-      // Others may have been entered meanwhile: from here on nothing waits.
-      checkName();
-      const same = datasets
-        .list(database)
-        .find((other) => other.contentHash === imported.contentHash && other.sourcePath === sourcePath);
-      if (same && name === undefined) return same;
-      const wish = name ?? basename(sourcePath).replace(/\.(jsonl?|json)$/i, '');
-      const dataset: Dataset = {
-        id,
-        name: freeName(wish, isTaken),
-        sourcePath,
-        ...imported,
-        benchmarkRows: rows,
-        createdAt: new Date().toISOString(),
-      };
-      datasets.insert(context.writable(), dataset);
-      emit({ type: 'datasets.changed' });
-      return dataset;
+      return await keeping(async (reserve) => {
+        const { imported, keys } = await importDataset({
+          ...wanted,
+          folder: paths.datasets,
+          strict: options.strict,
+          inPlace: options.inPlace,
+          reserve,
+          signal,
+          onProgress,
+        });
+        keepRowKeys(context, imported.contentHash, keys);
+        const rows = await benchmarkRows(context, { name: sourcePath, ...imported });
+        // Others may have been entered meanwhile: from here on nothing waits.
+        checkName();
+        const same = datasets
+          .list(database)
+          .find((other) => other.contentHash === imported.contentHash && other.sourcePath === sourcePath);
+        if (same && name === undefined) return same;
+        const dataset: Dataset = {
+          id,
+          name: freeName(name ?? wishedName(stated === undefined ? wanted.paths : [stated]), isTaken),
+          sourcePath,
+          ...imported,
+          benchmarkRows: rows,
+          createdAt: new Date().toISOString(),
+        };
+        datasets.insert(context.writable(), dataset);
+        emit({ type: 'datasets.changed' });
+        return dataset;
+      });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new StudioError('cancelled', 'The import was cancelled.', 'Nothing was kept; start it again.');
     } finally {
-      arriving.splice(arriving.indexOf(imported.file), 1);
-      deleteUnused(imported.file);
+      endProgress(context, task);
     }
   };
 
-  context.trash.ofKind('datasets', (entity) => {
-    const dataset = datasetSchema.parse(entity);
-    deleteUnused(dataset.file, dataset.id);
-  });
+  /** Reads a dataset's rows otherwise from here on. */
+  const change = async (
+    reference: string,
+    changeOf: (dataset: Dataset) => Reshaping,
+    signal: AbortSignal = never,
+  ): Promise<Dataset> => {
+    context.writable();
+    const dataset = get(reference);
+    try {
+      return await keeping(async (reserve) => {
+        const reshaped = await reshape(context, dataset, changeOf(dataset), { signal, reserve });
+        const now = get(dataset.id);
+        if (now.contentHash !== dataset.contentHash)
+          throw new StudioError(
+            'busy',
+            `The dataset "${dataset.name}" was changed from elsewhere meanwhile.`,
+            'Look at it, and try again.',
+          );
+        const entered = { ...reshaped, name: now.name };
+        datasets.update(context.writable(), entered);
+        emit({ type: 'datasets.changed' });
+        return entered;
+      });
+    } finally {
+      endProgress(context, `dataset ${dataset.id}`);
+    }
+  };
+
+  const editsOf = ({ edits }: Dataset) => readEdits(paths.datasets, edits?.hash ?? null);
+
+  context.trash.ofKind('datasets', (entity) => deleteUnused(datasetSchema.parse(entity).id));
 
   return {
     list: () => datasets.list(database),
     get,
-    getOrAdd: async (reference) =>
+    getOrAdd: async (reference, signal) =>
       datasets.find(database, reference) ??
-      (existsSync(typedPath(reference)) ? add({ path: reference, format: 'auto' }) : get(reference)),
+      (existsSync(typedPath(reference)) ? add({ path: reference }, signal) : get(reference)),
+    inspect: ({ limit, ...options }) => inspectFiles(planned(options), limit ?? 20),
     add,
     rename(reference, name) {
       const dataset = get(reference);
@@ -153,14 +272,39 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       emit({ type: 'datasets.changed' });
       return renamed;
     },
+    setMapping: (reference, mapping, signal) => change(reference, () => mapping, signal),
+    setSplit: (reference, as, from, signal) => change(reference, () => ({ relabel: { as, from } }), signal),
+    edit: (reference, changes, signal) =>
+      change(
+        reference,
+        (dataset) => ({
+          edits: {
+            layer: withChanges(dataset, editsOf(dataset), changes),
+            history: [dataset.edits?.hash ?? null, ...dataset.editHistory].slice(0, 100),
+          },
+        }),
+        signal,
+      ),
+    undoEdit: (reference, signal) =>
+      change(
+        reference,
+        (dataset) => {
+          const [before, ...history] = dataset.editHistory;
+          if (before === undefined)
+            throw new StudioError(
+              'not_found',
+              `The dataset "${dataset.name}" has no edit that could be taken back.`,
+              'Edit its rows first.',
+            );
+          return { edits: { layer: readEdits(paths.datasets, before), history } };
+        },
+        signal,
+      ),
     read: (dataset, range) => readRows(paths.datasets, dataset, range),
     shared: (reference) => sharedRows(context, get(reference)),
-    async rows(reference, range) {
-      const result: Example[] = [];
-      for await (const { row } of readRows(paths.datasets, get(reference), range))
-        result.push(exampleOf(row));
-      return result;
-    },
+    rows: (reference, { which = 'all', ...range }) =>
+      browseRows(paths.datasets, get(reference), { ...range, which }),
+    unused: (reference, range) => unusedRows(paths.datasets, get(reference), range),
     remove(reference) {
       const dataset = get(reference);
       const used = listAllRuns(database).filter((run) => run.datasetId === dataset.id);
@@ -179,10 +323,10 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       return get(id);
     },
     recover() {
+      deleteUnused();
       if (!existsSync(paths.datasets)) return;
-      const needed = datasetFiles(database).map((dataset) => dataset.file);
       for (const name of readdirSync(paths.datasets))
-        if (ownFile.test(name) && !needed.includes(name)) rmSync(join(paths.datasets, name), { force: true });
+        if (name.startsWith('.import.')) rmSync(join(paths.datasets, name), { force: true });
     },
   };
 }
@@ -192,9 +336,16 @@ export const datasetHandlers = (datasets: DatasetService) =>
   ({
     'datasets.list': () => datasets.list(),
     'datasets.get': ({ dataset }) => datasets.get(dataset),
-    'datasets.add': (input) => datasets.add(input),
+    'datasets.inspect': (input) => datasets.inspect(input),
+    'datasets.add': (input, { signal }) => datasets.add(input, signal),
     'datasets.rename': ({ dataset, name }) => datasets.rename(dataset, name),
+    'datasets.setMapping': ({ dataset, ...mapping }, { signal }) =>
+      datasets.setMapping(dataset, mapping, signal),
+    'datasets.setSplit': ({ dataset, from, as }, { signal }) => datasets.setSplit(dataset, as, from, signal),
     'datasets.rows': ({ dataset, ...range }) => datasets.rows(dataset, range),
+    'datasets.unused': ({ dataset, ...range }) => datasets.unused(dataset, range),
+    'datasets.edit': ({ dataset, changes }, { signal }) => datasets.edit(dataset, changes, signal),
+    'datasets.undoEdit': ({ dataset }, { signal }) => datasets.undoEdit(dataset, signal),
     'datasets.shared': ({ dataset }) => datasets.shared(dataset),
     'datasets.restore': ({ dataset }) => datasets.restore(dataset),
     'datasets.remove': ({ dataset }) => {

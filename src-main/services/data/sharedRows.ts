@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Dataset, Run, SharedRows } from '../../contract/entities.ts';
 import { countShared, readRowKeys, type RowKey } from '../../data/rowKeys.ts';
+import { rangesOf } from '../../contract/datasets/parts.ts';
 import type { StoredDataset } from '../../data/readRows.ts';
 import { splitRows } from '../../data/split.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
@@ -36,11 +37,25 @@ type Copy = StoredDataset & Pick<Dataset, 'contentHash'>;
 
 /** Keys of a dataset's rows, in their order; found once for the same content. */
 export async function rowKeysOf({ paths }: Place, dataset: Copy): Promise<Float64Array> {
-  const kept = join(paths.cache, 'rows', `${dataset.contentHash}.${keysVersion}.keys`);
+  const kept = keyFile(paths, dataset.contentHash);
   if (existsSync(kept)) return floatsOf(readFileSync(kept));
   const keys = await readRowKeys(paths.datasets, dataset);
   writeFileAtomic(kept, [new Uint8Array(keys.buffer)]);
   return keys;
+}
+
+/** Keeps keys that were found while the rows were read. */
+export function keepRowKeys({ paths }: Pick<Place, 'paths'>, contentHash: string, keys: Float64Array): void {
+  writeFileAtomic(keyFile(paths, contentHash), [new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength)]);
+}
+
+function keyFile({ cache }: Place['paths'], contentHash: string): string {
+  return join(cache, 'rows', `${contentHash}.${keysVersion}.keys`);
+}
+
+/** The benchmark whose test set has at least half of these rows; null: none. */
+export function testSetOf(keys: readonly RowKey[]): string | null {
+  return splits().find((split) => keys.length > 0 && 2 * countShared(keys, split.keys) >= keys.length)?.name ?? null;
 }
 
 /** Rows of benchmarks' test sets among a dataset's. */
@@ -74,8 +89,9 @@ export async function trainedRowKeys(
   { datasetId, config }: Pick<Run, 'datasetId' | 'config'>,
 ): Promise<ReadonlySet<RowKey> | null> {
   const dataset = datasets.find(place.database, datasetId);
-  if (!dataset || !existsSync(join(place.paths.datasets, dataset.file))) return null;
+  if (!dataset || !existsSync(dataset.inPlace?.path ?? join(place.paths.datasets, dataset.file))) return null;
   const keys = await rowKeysOf(place, dataset);
-  const { train } = splitRows(dataset.rows, config.heldOutFraction, config.seed);
-  return new Set(train.map((row) => keys[row]!));
+  const mine = rangesOf(dataset, 'train').flatMap(({ begin, count }) => [...keys.subarray(begin, begin + count)]);
+  const { train } = splitRows(mine.length, config.heldOutFraction, config.seed);
+  return new Set(train.map((row) => mine[row]!));
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { dataContractSchema, type DataContract, type Dataset, type Model } from '../../contract/entities.ts';
+import { countRows } from '../../contract/datasets/parts.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { Row } from '../../contract/rows.ts';
 import type { TrainConfig } from '../../contract/training.ts';
@@ -68,7 +69,7 @@ async function prepare(
     .digest('hex');
   const path = (part: string) => join(cacheFolder, 'tokens', `${key}.${part}`);
   if (!existsSync(path('json'))) {
-    const split = splitRows(dataset.rows, config.heldOutFraction, config.seed);
+    const split = splitRows(countRows(dataset, 'train'), config.heldOutFraction, config.seed);
     const total = split.train.length + split.heldOut.length;
     let done = 0;
     const rowsAt = async function* (indices: readonly number[]) {
@@ -97,7 +98,7 @@ async function prepare(
     }
     const contract: DataContract = {
       datasetHash: dataset.contentHash,
-      rows: dataset.rows,
+      rows: countRows(dataset, 'train'),
       trainRows: train.rows.length,
       heldOutRows,
       ...train.counts,
@@ -122,9 +123,10 @@ async function* chosen(
   signal: AbortSignal,
 ): AsyncGenerator<Row> {
   let next = 0;
-  for await (const { index, row } of readRows(folder, dataset)) {
+  let index = 0;
+  for await (const { row } of readRows(folder, dataset, { split: 'train' })) {
     signal.throwIfAborted();
-    if (index !== indices[next]) continue;
+    if (index++ !== indices[next]) continue;
     yield row;
     if (++next === indices.length) return;
   }

@@ -3,12 +3,12 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Dataset, DatasetFormat, Example } from '../../contract/entities.ts';
+import { countRows } from '../../contract/datasets/parts.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import { folderInPlace } from '../../data/foreignFiles.ts';
-import { formatOf, toExample } from '../../data/formats.ts';
 import { exampleOf } from '../../data/rowExample.ts';
-import { readRawRows } from '../../data/rows.ts';
+import { readFileRows } from '../../data/readFileRows.ts';
 import { splitRows } from '../../data/split.ts';
 import { fewShotPrefix, gsm8kItem, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
 import { typedPath } from '../homePaths.ts';
@@ -57,11 +57,11 @@ async function fileData(given: string): Promise<EvaluationData> {
 }
 
 async function* fileExamples(path: string, format: DatasetFormat | undefined): AsyncGenerator<Example> {
-  for await (const row of readRawRows(path)) yield toExample(path, row, format ?? formatOf(path, row));
+  for await (const { row, format: found } of readFileRows(path, format)) yield exampleOf(row, found);
 }
 
 async function* datasetExamples(datasets: DatasetService, dataset: Dataset): AsyncGenerator<Example> {
-  for await (const { row } of datasets.read(dataset)) yield exampleOf(row);
+  for await (const { row } of datasets.read(dataset)) yield exampleOf(row, dataset.format);
 }
 
 /** The studio's own copy of a dataset: it stays when its source is moved or changed, and holds what was trained on. */
@@ -143,7 +143,7 @@ function heldOutData(
   config: { heldOutFraction: number; seed: number },
 ): EvaluationData {
   const dataset = datasets.get(datasetId);
-  const { heldOut } = splitRows(dataset.rows, config.heldOutFraction, config.seed);
+  const { heldOut } = splitRows(countRows(dataset, 'train'), config.heldOutFraction, config.seed);
   if (heldOut.length === 0)
     throw new StudioError(
       'usage',
@@ -155,10 +155,12 @@ function heldOutData(
     .update(JSON.stringify([dataset.contentHash, heldOut]))
     .digest('hex');
   return {
-    path: `${dataset.name}, held-out rows (${heldOut.length} of ${dataset.rows}, seed ${config.seed})`,
+    path: `${dataset.name}, held-out rows (${heldOut.length} of ${countRows(dataset, 'train')}, seed ${config.seed})`,
     hash,
     async *examples() {
-      for await (const { index, row } of datasets.read(dataset)) if (wanted.has(index)) yield exampleOf(row);
+      let index = 0;
+      for await (const { row } of datasets.read(dataset, { split: 'train' }))
+        if (wanted.has(index++)) yield exampleOf(row, dataset.format);
     },
     shots() {
       throw noShots('held-out rows have none beside them');

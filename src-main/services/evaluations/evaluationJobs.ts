@@ -75,8 +75,8 @@ async function preparePerplexity(
   const written: Row[] = [];
   const rowKeys: RowKey[] = [];
   for await (const example of data.examples()) {
-    rowKeys.push(rowKey(example));
     const row: Row = { kind: 'verbatim', ...example };
+    rowKeys.push(rowKey(row));
     written.push(settings.task === undefined ? row : { ...row, task: settings.task });
     if (written.length === settings.limit) break;
   }
@@ -133,7 +133,7 @@ async function prepareGsm8k(
   const rowKeys: RowKey[] = [];
   for await (const example of data.examples('gsm8k')) {
     items.push(gsm8kItem(example, items.length));
-    rowKeys.push(rowKey(example));
+    rowKeys.push(rowKey({ kind: 'verbatim', ...example }));
     if (items.length === settings.limit) break;
   }
   const prefix = await shotsFor(data, settings);

@@ -86,7 +86,7 @@ async function probeTokens(
   let ids: number[] = [];
   if (dataset)
     for await (const { row } of readRows(context.paths.datasets, dataset, { limit: 1 })) {
-      const { prompt: asked, answer } = exampleOf(row);
+      const { prompt: asked, answer } = exampleOf(row, dataset.format);
       prompt = `${asked}${answer}`.slice(0, 200);
     }
   try {

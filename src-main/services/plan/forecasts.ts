@@ -56,7 +56,7 @@ export function createForecastService(
       const known = counted.get(key);
       if (known) return known;
       const lengths = await unlessCancelled(
-        countRowLengths(model, datasets.read(dataset), renderingOf(dataset), signal),
+        countRowLengths(model, datasets.read(dataset, { split: 'train' }), renderingOf(dataset), signal),
         signal,
       );
       counted.set(key, lengths);

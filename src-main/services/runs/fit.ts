@@ -55,7 +55,7 @@ export async function refuseWhatDoesNotFit(
     const key = JSON.stringify([model.id, dataset.id, rendering]);
     const lengths =
       counted.get(key) ??
-      (await countRowLengths(model, parts.datasets.read(dataset), rendering, new AbortController().signal));
+      (await countRowLengths(model, parts.datasets.read(dataset, { split: 'train' }), rendering, new AbortController().signal));
     counted.set(key, lengths);
     const planned = plannedOf(one, lengths);
     if (!fits(planned, calibration)) throw refusal(one, planned, calibration, lengths);

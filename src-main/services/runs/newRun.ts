@@ -3,6 +3,7 @@ import { fittingContext, heldOutCount, stepCount } from '../../options/lengths.t
 import { checkSchedule } from '../../options/schedule.ts';
 import { modelTargets } from '../../shape/targets.ts';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
+import { countRows, trainingRefusal } from '../../contract/datasets/parts.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { newId } from '../context.ts';
@@ -10,7 +11,7 @@ import { newId } from '../context.ts';
 /**
  * A run of a model on a dataset, whose adapter names the modules as the model does, and whose context is no longer than
  * the model's.
- * @throws StudioError config_invalid with the nearest possible values
+ * @throws StudioError config_invalid with the nearest possible values; dataset_invalid where it has no training data
  */
 export function plannedRun(given: {
   name: string;
@@ -23,7 +24,10 @@ export function plannedRun(given: {
   const decoder = readDecoderConfig(model.folder);
   checkTraining(decoder, config);
   // Rows that do not fit are dropped later: a schedule too long for all of them is too long for the rest.
-  const steps = stepCount(config, dataset.rows - heldOutCount(dataset.rows, config.heldOutFraction));
+  const refusal = trainingRefusal(dataset);
+  if (refusal) throw refusal;
+  const rows = countRows(dataset, 'train');
+  const steps = stepCount(config, rows - heldOutCount(rows, config.heldOutFraction));
   if (steps !== null) checkSchedule(config, steps);
   const targets = modelTargets(decoder, config.adapter.targets);
   return newRun({

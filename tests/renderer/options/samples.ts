@@ -1,4 +1,4 @@
-import { modelSchema, type Dataset, type Model } from '../../../src-main/contract/entities.ts';
+import { datasetSchema, modelSchema, type Model } from '../../../src-main/contract/entities.ts';
 
 /** Sizes of Llama-3-8B. */
 export const llama3: Model = modelSchema.parse({
@@ -39,7 +39,7 @@ export const fused: Model = {
   },
 };
 
-export const sums: Dataset = {
+export const sums = datasetSchema.parse({
   id: 'd1',
   name: 'sums',
   sourcePath: '/data/sums.jsonl',
@@ -57,6 +57,6 @@ export const sums: Dataset = {
   },
   benchmarkRows: [],
   createdAt: '2026-01-01T00:00:00.000Z',
-};
+});
 
 export const library = { models: [llama3, fused], datasets: [sums], runs: [] };

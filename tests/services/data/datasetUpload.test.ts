@@ -33,7 +33,7 @@ const uploads = () => {
 it('imports a file that came in parts, under its own name', async () => {
   const dataset = await receive('my sums.jsonl');
   expect(dataset).toMatchObject({ name: 'my sums', rows: 60, sourcePath: 'upload/my sums.jsonl' });
-  expect(await core.datasets.rows(dataset.id, { offset: 0, limit: 100 })).toHaveLength(60);
+  expect((await core.datasets.rows(dataset.id, { offset: 0, limit: 100 })).rows).toHaveLength(60);
   expect((await receive('my sums.jsonl')).id).toBe(dataset.id);
   expect(uploads()).toEqual([]);
 });

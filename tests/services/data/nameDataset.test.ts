@@ -61,7 +61,10 @@ function filesCalledAlike(name: string, count: number): string[] {
 }
 
 const copies = () => readdirSync(join(dataFile, '..', 'datasets')).sort();
-const listedCopies = () => [...new Set(core.datasets.list().map(({ file }) => file))].sort();
+const listedCopies = () =>
+  [...new Set(core.datasets.list().map(({ file }) => file))]
+    .flatMap((file) => [file, file.replace(/jsonl$/, 'index')])
+    .sort();
 
 it('gives names of their own to files called alike that come at once', async () => {
   const added = await Promise.all(

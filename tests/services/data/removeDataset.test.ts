@@ -4,7 +4,8 @@ import { expect, it } from 'vitest';
 import { createCore } from '../../../src-main/core/createCore.ts';
 import { openTestCore } from '../../support/core.ts';
 
-const copies = (home: string) => readdirSync(join(home, 'datasets'));
+const files = (home: string) => readdirSync(join(home, 'datasets'));
+const copies = (home: string) => files(home).filter((name) => name.endsWith('.jsonl'));
 
 it('brings a removed dataset back with its rows, under a free name', async () => {
   const { core, home, dataFile } = openTestCore();
@@ -13,7 +14,7 @@ it('brings a removed dataset back with its rows, under a free name', async () =>
     core.datasets.remove(dataset.id);
     expect(core.datasets.list()).toEqual([]);
     expect(core.datasets.restore(dataset.id)).toEqual(dataset);
-    expect(await core.datasets.rows(dataset.id, { offset: 0, limit: 1 })).toHaveLength(1);
+    expect((await core.datasets.rows(dataset.id, { offset: 0, limit: 1 })).rows).toHaveLength(1);
     expect(() => core.datasets.restore(dataset.id)).toThrow(/deleted for good/);
 
     core.datasets.remove(dataset.id);
@@ -39,5 +40,5 @@ it('deletes the copy when the studio closes, or at the next start after a crash'
   writeFileSync(copy, 'left behind');
   writeFileSync(join(home, 'datasets', 'notes of a person.txt'), 'not ours');
   createCore({ home, project: 'default', mode: 'write' }).close();
-  expect(copies(home)).toEqual(['notes of a person.txt']);
+  expect(files(home)).toEqual(['notes of a person.txt']);
 });
