@@ -17,7 +17,7 @@ interface Conversation {
   messages: Message[];
   tools: unknown[] | null;
 }
-/** Short hashes of text, spans and prompt; null: transformers refuses, or has no such thing (generator/templates.py). */
+/** Hashes of text, spans and prompt; null: transformers refuses, or has no such thing (generator/templates.py). */
 type Made = [text: string, spans: string | null, prompt: string | null] | null;
 
 const values = JSON.parse(readFileSync(join(recorded, 'templates.json'), 'utf8')) as {

@@ -72,9 +72,8 @@ function stripped(
   return new object.constructor(letters.slice(from, to));
 }
 
-const pythonSpace =
-  // eslint-disable-next-line no-control-regex -- Python counts four of the separators as white space
-  /^[\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/;
+/** Python counts four of the separators as white space. */
+const pythonSpace = /^[\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/;
 
 function isText(value: unknown): value is StringValue {
   return typeof value === 'object' && value !== null && (value as { type?: unknown }).type === 'StringValue';

@@ -5,6 +5,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { DecoderConfig } from '../families/decoderConfig.ts';
 import { readDecoderConfig } from '../families/huggingFaceConfig.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
+import { speedUp } from './fastEncoding.ts';
 import { spellingOf, tokenEnds, type AddedToken } from './tokenEnds.ts';
 
 /** Text to ids and back, as the model folder's files define it for transformers 5. */
@@ -60,6 +61,7 @@ export function loadTokenizer(folder: string): Tokenizer {
   let tokenizer: HuggingFaceTokenizer;
   try {
     tokenizer = new HuggingFaceTokenizer(json, config);
+    speedUp(tokenizer);
   } catch (error) {
     throw new StudioError(
       'model_invalid',

@@ -25,7 +25,7 @@ from quantization import record_quantization
 from record import record
 from ropes import record_ropes
 from schedules import record_schedules
-from templates import record_templates
+from templates import record_templates, record_tokens
 
 SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -44,6 +44,7 @@ def record_all(fixtures, recorded, only):
         record_schedules(recorded)
         record_quantization(recorded)
         record_templates(SHARED, recorded)
+        record_tokens(SHARED, recorded)
         record_real_model(SHARED, recorded)
     chosen = [case for case in CASES if only is None or only in case.name]
     for number, case in enumerate(chosen, 1):

@@ -175,3 +175,31 @@ def record_templates(shared, out):
     if shared.is_dir():
         recorded["masks"] = masks(shared, chats)
     (out / "templates.json").write_text(json.dumps(recorded, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+#: Texts of a kind that are tokenized, and how many: with the turns of the conversations 5,000.
+TEXTS = 5000
+BLOCK = 50
+
+
+def texts(shared, chats):
+    """Sums, instructions, programs, and the turns of the conversations."""
+    lines = (shared / "gsm8k" / "train.jsonl").read_text().splitlines()[:1500]
+    sums = [f'{row["question"]}\n{row["answer"]}' for row in map(json.loads, lines)]
+    tasks = [f'{row["instruction"]}\n{row["input"]}\n{row["output"]}' for row in json.loads((shared / "alpaca" / "alpaca_data_subset_2000.json").read_text())[:1300]]
+    code = [row["output"] for row in json.loads((shared / "codealpaca" / "new_codealpaca.json").read_text())]
+    turns = [message["content"] for chat in chats for message in chat["messages"]]
+    return (turns + sums + tasks + code)[:TEXTS]
+
+
+def record_tokens(shared, out):
+    """One hash for each block of texts and tokenizer, without special tokens."""
+    if not shared.is_dir():
+        return
+    rows = texts(shared, conversations())
+    found = {}
+    for folder in sorted({folder for folder, _ in MASKED} | {"tokenizers/gpt2"}):
+        tokenizer = tokenizer_of(shared / folder, None)
+        ids = [tokenizer(row, add_special_tokens=False)["input_ids"] for row in rows]
+        found[folder] = [digest(ids[i:i + BLOCK]) for i in range(0, len(ids), BLOCK)]
+    (out / "tokens.json").write_text(json.dumps({"texts": len(rows), "block": BLOCK, "tokenizers": found}) + "\n")
