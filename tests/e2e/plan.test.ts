@@ -57,6 +57,40 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
     }
   });
 
+  it.each([
+    ['/plan', 'The methods side by side'],
+    ['/plan/solver', 'Settings closest to the budget'],
+    ['/plan/paper', 'Table 1, all columns'],
+  ])(
+    '%s cuts no number at 1024 px, shows that columns lie beyond, and scrolls by keyboard',
+    async (path, label) => {
+      await page.setViewportSize({ width: 1024, height: 900 });
+      await open(path);
+      const box = page.getByRole('group', { name: label });
+      const edge = box.locator('xpath=..').getByTestId('more-columns');
+      await edge.waitFor();
+      /** Pixels of the number that is cut at the right edge which are not covered. */
+      const uncovered = () =>
+        box.evaluate((scroller) => {
+          const end = scroller.getBoundingClientRect().right;
+          const heads = [...scroller.querySelectorAll('thead .number')].map((head) =>
+            head.getBoundingClientRect(),
+          );
+          const cut = heads.find(({ left, right }) => left < end - 1 && right > end + 1);
+          const cover = scroller.parentElement!.querySelector('[data-testid="more-columns"]');
+          return cut ? (cover?.getBoundingClientRect().left ?? end) - cut.left : 0;
+        });
+      for (let moves = 0; moves < 3; moves++) {
+        await expect.poll(uncovered).toBeLessThan(2);
+        await box.focus();
+        await page.keyboard.press('ArrowRight');
+        await expect.poll(() => box.evaluate(({ scrollLeft }) => scrollLeft)).toBeGreaterThan(0);
+      }
+      await box.evaluate((scroller) => scroller.scrollTo({ left: scroller.scrollWidth }));
+      await edge.waitFor({ state: 'detached' });
+    },
+  );
+
   it('says how many items and seeds a difference needs, and at the field what cannot be', async () => {
     await open('/plan/sample-size');
     await page.getByText('2,010').waitFor();

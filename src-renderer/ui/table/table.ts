@@ -117,6 +117,33 @@ export function visibleRange(
   return { start, end: Math.min(total, Math.ceil((scroll.top + height) / rowHeight) + spare) };
 }
 
+/** A column of a scrolled table, by its head: pixels from the left of the part that is in sight. */
+export interface HeadPlace {
+  left: number;
+  right: number;
+  /** Right-aligned numbers; of a text its beginning can be read. */
+  isNumber: boolean;
+}
+
+/**
+ * How much of a table's part in sight is to be covered at either side, in pixels: a number of which some digits are
+ * beyond the edge is another number.
+ * @param heads without those that stick
+ * @param inSight from the end of what sticks at the left to the right edge
+ */
+export function cutColumns(
+  heads: readonly HeadPlace[],
+  inSight: { from: number; to: number },
+): { left: number; right: number } {
+  const { from, to } = inSight;
+  const numbers = heads.filter(({ isNumber }) => isNumber);
+  // Scrolled places are fractions of a pixel.
+  const isIn = (x: number) => x > from + 1 && x < to - 1;
+  const first = numbers.find(({ left, right }) => left < from - 1 && isIn(right));
+  const last = numbers.find(({ left, right }) => right > to + 1 && isIn(left));
+  return { left: first ? first.right - from : 0, right: last ? to - last.left : 0 };
+}
+
 /** RFC 4180: numbers unrounded, texts as shown. */
 export function toCsv<T>(shown: readonly Column<T>[], rows: readonly T[]): string {
   const columns = shown.filter(({ isAction }) => !isAction);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  cutColumns,
   filteredRows,
   mergeSettings,
   numberWidth,
@@ -102,5 +103,19 @@ describe('a table', () => {
       first,
     );
     expect(merged).toEqual({ filter: '', sorting: first, toggled: ['extra'], widths: { name: 300 } });
+  });
+});
+
+describe('the edges of a table that scrolls', () => {
+  const head = (left: number, right: number, isNumber = true) => ({ left, right, isNumber });
+
+  it('cover a number of which a part is beyond them, and no text and nothing whole', () => {
+    const heads = [head(60, 140), head(140, 260), head(260, 380)];
+    // The first column sticks and ends at 100.
+    expect(cutColumns(heads, { from: 100, to: 300 })).toEqual({ left: 40, right: 40 });
+    expect(cutColumns(heads, { from: 60, to: 380 })).toEqual({ left: 0, right: 0 });
+    expect(cutColumns(heads, { from: 140.4, to: 259.6 })).toEqual({ left: 0, right: 0 });
+    const texts = heads.map(({ left, right }) => head(left, right, false));
+    expect(cutColumns(texts, { from: 100, to: 300 })).toEqual({ left: 0, right: 0 });
   });
 });
