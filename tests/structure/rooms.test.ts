@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { pageSources } from '../../src-main/setup/checkout/page.mjs';
 import { allFiles, circles, sourceFiles } from './imports.ts';
 
 /** More files side by side than this, and nobody finds one by its name. */
@@ -49,6 +50,16 @@ describe('the rooms of the house', () => {
       counts.set(folder, (counts.get(folder) ?? 0) + 1);
     }
     expect([...counts].filter(([, count]) => count > mostFilesInAFolder)).toEqual([]);
+  });
+
+  it('the page is built anew when one of the files changes that it is built from', () => {
+    const importsOf = new Map(source.map(({ path, imports }) => [path, imports]));
+    const built = new Set([...importsOf.keys()].filter((path) => /^src-(renderer|main\/shell)\//.test(path)));
+    for (const path of built) for (const target of importsOf.get(path) ?? []) built.add(target);
+    const isWatched = (path: string) =>
+      pageSources.some((watched) => path === watched || path.startsWith(`${watched}/`));
+    expect([...built].filter((path) => !isWatched(path))).toEqual([]);
+    expect(built.size).toBeGreaterThan(200);
   });
 
   it('no files import each other in a circle', () => {

@@ -6,10 +6,18 @@ import { studioEnvironment } from '../launch.mjs';
 import { modulesFolder, projectFolder } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
 
-const sources = [
+/** What the page and the shell are built from (tests/structure): a change elsewhere builds nothing anew. */
+export const pageSources = [
   'src-renderer',
   'src-main/contract',
+  'src-main/channel',
+  'src-main/methods',
+  'src-main/statistics',
+  'src-main/shape',
+  'src-main/options',
   'src-main/budget',
+  'src-main/formats/families',
+  'src-main/engine/process/readLines.ts',
   'src-main/shell',
   'electron.vite.config.ts',
   'package-lock.json',
@@ -28,7 +36,7 @@ function sourceHash() {
       else hash.update(inner).update(readFileSync(join(projectFolder, inner)));
     }
   };
-  for (const path of sources)
+  for (const path of pageSources)
     if (path.includes('.')) hash.update(readFileSync(join(projectFolder, path)));
     else add(path);
   return hash.digest('hex');
