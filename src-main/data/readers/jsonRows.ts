@@ -40,18 +40,31 @@ function tried(text: string): unknown {
 
 /** The first two lines that hold something, as far as they are read; `isWhole`: there is nothing more. */
 async function firstLines(pieces: AsyncIterable<string>): Promise<{ lines: string[]; isWhole: boolean }> {
-  let text = '';
+  const lines: string[] = [];
+  let parts: string[] = [];
+  let length = 0;
+  const end = () => {
+    const line = parts.join('').trim();
+    if (line !== '') lines.push(line);
+    parts = [];
+  };
   for await (const piece of pieces) {
-    text = (text + piece).trimStart();
+    length += piece.length;
+    for (const [i, part] of piece.split('\n').entries()) {
+      if (i > 0) end();
+      parts.push(part);
+    }
     // A list may be one line of gigabytes.
-    if (text.startsWith('[')) return { lines: ['['], isWhole: false };
-    const lines = text.split('\n').filter((line) => line.trim() !== '');
-    if (lines.length > 2 || text.length > longestRow)
-      return { lines: lines.slice(0, 2).map((line) => line.trim()), isWhole: false };
+    if (lines.length === 0 && /^\s*\[/.test(parts[0]!)) return { lines: ['['], isWhole: false };
+    if (lines.length < 2 && length <= longestRow) {
+      if (parts[0]!.trim() === '') parts = [parts.join('').trimStart()];
+      continue;
+    }
+    end();
+    return { lines: lines.slice(0, 2), isWhole: false };
   }
-  const lines = text.split('\n').map((line) => line.trim());
-  const filled = lines.filter((line) => line !== '');
-  return { lines: filled.slice(0, 2), isWhole: true };
+  end();
+  return { lines: lines.slice(0, 2), isWhole: lines.length < 3 };
 }
 
 interface Survey {

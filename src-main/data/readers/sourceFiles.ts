@@ -125,7 +125,8 @@ async function add(
 
 function isAside(name: string): boolean {
   const file = basename(name);
-  return noRows.test(file) || /^(?:\.|__MACOSX|readme|licen[cs]e|notice|changelog|source_readme)/i.test(file);
+  const isHidden = name.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
+  return isHidden || noRows.test(file) || /^(?:readme|licen[cs]e|notice|changelog|source_readme)/i.test(file);
 }
 
 async function addFolder(

@@ -52,7 +52,6 @@ export async function* tableRows(
   // Cells come as bytes: what is no text is then said for its own row.
   const parser = parse({
     delimiter: layout.delimiter,
-    bom: true,
     encoding: null,
     info: true,
     relax_column_count: true,
@@ -74,7 +73,7 @@ export async function* tableRows(
     parser.on('end', resolve);
     parser.on('error', () => resolve());
   });
-  for await (const piece of await utf8Bytes(source, options.encoding)) {
+  for await (const piece of withoutMark(await utf8Bytes(source, options.encoding))) {
     if (error) break;
     if (!parser.write(piece)) await Promise.race([new Promise((go) => parser.once('drain', go)), ended]);
     yield* waiting.splice(0);
@@ -83,6 +82,24 @@ export async function* tableRows(
   await ended;
   yield* waiting.splice(0);
   if (error) yield brokenTail(error);
+}
+
+async function* withoutMark(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let head: Uint8Array | null = new Uint8Array();
+  for await (const piece of pieces) {
+    if (head === null) {
+      yield piece;
+      continue;
+    }
+    const begin: Uint8Array = Buffer.concat([head, piece]);
+    head = begin.length < 3 ? begin : null;
+    if (head === null) yield isMark(begin) ? begin.subarray(3) : begin;
+  }
+  if (head !== null) yield head;
+}
+
+function isMark(bytes: Uint8Array): boolean {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 }
 
 /** Names of columns: each once, and none without a name. */
