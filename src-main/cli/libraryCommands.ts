@@ -97,7 +97,7 @@ export async function runsCommand([action, ...args]: readonly string[]): Promise
           all.length === 0
             ? 'No runs yet. Start one with: train --model M --data D --method idlora --rank 8 --name RUN'
             : formatTable(
-                ['name', 'state', 'method', 'rank', 'trainable', 'step', 'loss', 'model', 'data'],
+                ['name', 'state', 'method', 'rank', 'trainable', 'step', 'recent loss', 'model', 'data'],
                 all.map((run) => [
                   run.name,
                   run.state,
@@ -105,7 +105,7 @@ export async function runsCommand([action, ...args]: readonly string[]): Promise
                   String(run.config.adapter.rank),
                   run.trainable === null ? '–' : formatCount(run.trainable),
                   `${run.step}/${run.totalSteps ?? '?'}`,
-                  run.lastLoss?.toFixed(4) ?? '–',
+                  run.recentLoss?.toFixed(4) ?? '–',
                   run.modelName,
                   run.datasetName,
                 ]),

@@ -37,14 +37,14 @@ export function studyText(study: Study, runs: readonly (Run | undefined)[]): str
   return [
     `Study "${study.name}": ${study.modelName} on ${study.datasetName}`,
     formatTable(
-      ['run', 'state', 'step', 'loss', 'held-out loss'],
+      ['run', 'state', 'step', 'recent loss', 'held-out loss'],
       study.runs.map(({ arm, seed }, i) => {
         const run = runs[i];
         return [
           run?.name ?? `${study.arms[arm]!.label} s${seed}`,
           run?.state ?? 'removed',
           run ? `${run.step}` : '–',
-          run?.lastLoss?.toFixed(4) ?? '–',
+          run?.recentLoss?.toFixed(4) ?? '–',
           run?.lastHeldOutLoss?.toFixed(4) ?? '–',
         ];
       }),

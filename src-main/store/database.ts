@@ -14,6 +14,7 @@ import { probes } from './migrations/0009-probes.ts';
 import type { Migration } from './migrations/migration.ts';
 import { studies } from './migrations/0010-studies.ts';
 import { listIndexes } from './migrations/0011-list-indexes.ts';
+import { recentLosses } from './migrations/0012-recent-losses.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -38,6 +39,7 @@ export const migrations: readonly Migration[] = [
   probes,
   studies,
   listIndexes,
+  recentLosses,
 ];
 
 /**

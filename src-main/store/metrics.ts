@@ -53,10 +53,19 @@ export function writeMetrics(
   })();
 }
 
-/** Mean training loss of the last `steps` recorded steps; null before the first. */
-export function recentLossOf({ readable }: ReadableDatabase, runId: string, steps: number): number | null {
-  const last = 'SELECT loss FROM step_metrics WHERE run_id = ? ORDER BY step DESC LIMIT ?';
-  return readable.prepare(`SELECT AVG(loss) FROM (${last})`).pluck().get(runId, steps) as number | null;
+/**
+ * Mean training loss of the last `steps` recorded steps; null before the first.
+ * @param lastStep the last one that counts
+ */
+export function recentLossOf(
+  { readable }: ReadableDatabase,
+  runId: string,
+  steps: number,
+  lastStep = Number.MAX_SAFE_INTEGER,
+): number | null {
+  const last = 'SELECT loss FROM step_metrics WHERE run_id = ? AND step <= ? ORDER BY step DESC LIMIT ?';
+  return readable.prepare(`SELECT AVG(loss) FROM (${last})`).pluck().get(runId, lastStep, steps) as
+    number | null;
 }
 
 /** Forgets metrics after a step: a run resumed from there writes them anew. */

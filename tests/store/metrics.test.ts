@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
-import { openWritable, type WritableDatabase } from '../../src-main/store/database.ts';
+import { migrations, openWritable, type WritableDatabase } from '../../src-main/store/database.ts';
 import { readSparkline, writeMetrics } from '../../src-main/store/metrics.ts';
 import { ensureProject } from '../../src-main/store/projects.ts';
-import { insertRun } from '../../src-main/store/runs.ts';
-
+import { findRun, insertRun } from '../../src-main/store/runs.ts';
 import { sampleRun } from '../support/sampleRun.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
@@ -18,8 +17,9 @@ function record(
   database: WritableDatabase,
   name: string,
   losses: readonly [step: number, loss: number][],
+  recentLoss = 1.5 as number | null,
 ): string {
-  const run = sampleRun({ name });
+  const run = sampleRun({ name, recentLoss });
   insertRun(database, run);
   const steps = losses.map(([step, loss]) => ({
     step,
@@ -69,5 +69,33 @@ it('gives means of a long run in order, over gaps, each place found by the index
   // 20,000 of 100,000 steps are 10 of 50 places, and the gap leaves 20 places out.
   expect(values).toHaveLength(30);
   values.forEach((value, i) => expect(value).toBeCloseTo(10.5 - (i < 10 ? i : i + 20) / 50, 2));
+  database.writable.close();
+});
+
+it('gives runs from before it was kept the mean loss of their last steps, from their metrics', () => {
+  const path = join(temporaryFolder(), 'studio.db');
+  const old = openWritable(path, migrations.slice(0, 11));
+  ensureProject(old, 'default');
+  // The last batch is an outlier, as single batches are.
+  const losses = Array.from({ length: 50 }, (_, i): [number, number] => [i + 1, i === 49 ? 9 : 2 + (i % 2)]);
+  record(old, 'old', losses, null);
+  record(
+    old,
+    'short',
+    [
+      [1, 3],
+      [2, 2],
+    ],
+    null,
+  );
+  record(old, 'never began', [], null);
+  record(old, 'newer', losses, 1.25);
+  old.writable.close();
+  const database = openWritable(path);
+  const recent = ['old', 'short', 'never began', 'newer'].map(
+    (name) => findRun(database, 'default', name)!.recentLoss,
+  );
+  expect(recent).toEqual([(10 * 2 + 9 * 3 + 9) / 20, 2.5, null, 1.25]);
+  expect(findRun(database, 'default', 'old')!.name).toBe('old');
   database.writable.close();
 });

@@ -18,6 +18,7 @@ export function sampleRun(changes: Partial<Run> = {}): Run {
     step: 10,
     totalSteps: 10,
     lastLoss: 1.5,
+    recentLoss: 1.5,
     lastHeldOutLoss: 1.75,
     dataContract: null,
     environment: null,

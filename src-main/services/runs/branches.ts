@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { checkOptions } from '../../options/checkOptions.ts';
 import { continuedConfig } from '../../options/continuedConfig.ts';
 import { checkSchedule } from '../../options/schedule.ts';
-import type { Run } from '../../contract/entities.ts';
+import { recentSteps, type Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import {
   checkpointName,
@@ -10,7 +10,7 @@ import {
   listCheckpoints,
 } from '../../formats/checkpoint/checkpointFolder.ts';
 import { linkFolder } from '../../formats/files/atomicFile.ts';
-import { copyMetrics, readEvals, stepLoss } from '../../store/metrics.ts';
+import { copyMetrics, readEvals, recentLossOf, stepLoss } from '../../store/metrics.ts';
 import { insertRun, removeRun } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
 import { newRun } from './newRun.ts';
@@ -65,6 +65,7 @@ export function plannedBranch(context: ServiceContext, parent: Run, request: Bra
     step,
     totalSteps: end,
     lastLoss: stepLoss(context.database, parent.id, step),
+    recentLoss: recentLossOf(context.database, parent.id, recentSteps, step),
     lastHeldOutLoss: evaluations.at(-1)?.loss ?? null,
   };
 }

@@ -299,7 +299,15 @@ export function createRunService(
     const queued: Run = { ...run, config, state: 'queued', error: null, endReason: null, endedAt: null };
     return checkpoint
       ? queued
-      : { ...queued, step: 0, lastLoss: null, lastHeldOutLoss: null, best: null, skippedSteps: 0 };
+      : {
+          ...queued,
+          step: 0,
+          lastLoss: null,
+          recentLoss: null,
+          lastHeldOutLoss: null,
+          best: null,
+          skippedSteps: 0,
+        };
   }
 
   /** Asks before runs go on that need more memory than there is. @throws StudioError does_not_fit */

@@ -1,6 +1,7 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { recentSteps } from '../../../src-main/contract/entities.ts';
 import { trainConfigSchema, type Method } from '../../../src-main/contract/training.ts';
 import { openWritable } from '../../../src-main/store/database.ts';
 import { writeMetrics } from '../../../src-main/store/metrics.ts';
@@ -17,6 +18,8 @@ export function homeWithCurves(): string {
   const database = openWritable(join(home, 'studio.db'));
   ensureProject(database, 'default');
   comparedMethods.forEach((method, i) => {
+    const losses = Array.from({ length: steps }, (_, at) => 1 + i / 10 + 3 * Math.exp(-at / 15));
+    const recent = losses.slice(-recentSteps);
     const run = sampleRun({
       id: `run-${method}`,
       name: `first ${method}`,
@@ -28,6 +31,8 @@ export function homeWithCurves(): string {
       state: method === 'hydralora' ? 'failed' : 'done',
       step: steps,
       totalSteps: steps,
+      lastLoss: losses.at(-1)!,
+      recentLoss: recent.reduce((sum, loss) => sum + loss, 0) / recent.length,
       createdAt: new Date(Date.UTC(2026, 0, 1 + i)).toISOString(),
       dataContract: {
         datasetHash: 'h',
@@ -44,9 +49,9 @@ export function homeWithCurves(): string {
     });
     insertRun(database, run);
     writeMetrics(database, run.id, {
-      steps: Array.from({ length: steps }, (_, at) => ({
+      steps: losses.map((loss, at) => ({
         step: at + 1,
-        loss: 1 + i / 10 + 3 * Math.exp(-at / 15),
+        loss,
         lr: 1e-4,
         gradNorm: 1,
         tokensPerSecond: 500,

@@ -101,7 +101,8 @@ export class StudioPage {
     }, id);
   }
 
-  async lastLoss(): Promise<number> {
-    return Number(await this.page.getByTestId('last-loss').textContent());
+  /** The training loss that the run's page shows: the mean of its last steps. */
+  async recentLoss(): Promise<number> {
+    return Number(await this.page.getByTestId('recent-loss').textContent());
   }
 }

@@ -51,6 +51,8 @@ it('goes on exactly as its parent did where nothing is changed', async () => {
     modelName: 'tiny',
     datasetName: 'sums',
   });
+  const losses = curves('parent').steps.map(({ loss }) => loss);
+  expect(run.recentLoss).toBeCloseTo(losses.slice(0, 10).reduce((sum, loss) => sum + loss, 0) / 10, 9);
   const same = await ended;
   expect(same).toMatchObject({ state: 'done', step: 20, lastLoss: parent.lastLoss, best: parent.best });
   expect(curves('same')).toEqual(curves('parent'));

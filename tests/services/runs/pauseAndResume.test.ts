@@ -137,7 +137,7 @@ it('a run that was killed before its first checkpoint begins anew, says so, and 
   core = createCore({ home, project: 'default', mode: 'write' });
   expect(core.runs.get('killed')).toMatchObject({ state: 'interrupted', resumable: true, resumesAnew: true });
   const resumed = await core.runs.resume('killed');
-  expect(resumed.run).toMatchObject({ step: 0, best: null, lastLoss: null });
+  expect(resumed.run).toMatchObject({ step: 0, best: null, lastLoss: null, recentLoss: null });
   const end = await resumed.ended;
   expect(end).toMatchObject({ state: 'done', step: 24, resumesAnew: false });
   expect(losses('killed')).toEqual(losses('whole'));
