@@ -4,7 +4,8 @@ import { alpacaPrompt } from '../../src-main/data/rowExample.ts';
 import type { Row } from '../../src-main/contract/rows.ts';
 import { countShared, rowKey } from '../../src-main/data/rowKeys.ts';
 import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
-import { keysOfGsm8k } from './writeKnownSplits.ts';
+import { readFileRows } from '../../src-main/data/readFileRows.ts';
+import { keysOf, knownKeys, splitNames } from './writeKnownSplits.ts';
 
 const question = 'Natalia sold clips to 48 of her friends in April. How many clips did she sell?';
 
@@ -41,11 +42,101 @@ function halves(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-describe.skipIf(!hasSharedData)(`GSM8K${sharedNote}`, () => {
-  it('has the keys that the studio knows its test set by, and no row of it among those for training', async () => {
-    const bytes = readFileSync(new URL('../../resources/splits/gsm8k-test.keys', import.meta.url));
-    const known = new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
-    expect(await keysOfGsm8k(sharedData('gsm8k', 'test.jsonl'))).toEqual(known);
-    expect(countShared(await keysOfGsm8k(sharedData('gsm8k', 'train.jsonl')), new Set(known))).toBe(0);
+describe('a question with choices', () => {
+  const asked = 'Which planet of the solar system has the shortest year, and no moon that is known to us?';
+  const choices = ['Venus', 'Mercury', 'Mars', 'the Moon'];
+  const lined = (mark: (letter: string) => string, order = choices) =>
+    order.map((choice, i) => `${mark('ABCD'[i]!)} ${choice}`).join('\n');
+  const key = rowKey(chat(`${asked}\n${lined((letter) => `${letter}.`)}`, 'B'));
+
+  it.each<[string, Row]>([
+    ['alone', chat(asked, 'Mercury.')],
+    ['with brackets', chat(`${asked}\n${lined((letter) => `(${letter})`)}`, '(B) Mercury')],
+    ['in another order', chat(`${asked}\n${lined((letter) => `${letter})`, choices.toReversed())}`, 'C')],
+    [
+      'under a heading',
+      verbatim(`Question: ${asked}\nChoices:\n${lined((letter) => `${letter}:`)}\nAnswer:`, ' B'),
+    ],
+    ['in one line', chat(`${asked} (A) Venus (B) Mercury (C) Mars (D) the Moon`, 'B')],
+    [
+      'as an instruction and its input',
+      chat(asked, 'B', { input: `Options:\n${lined((letter) => `${letter}.`)}` }),
+    ],
+    [
+      'below a description',
+      verbatim(
+        `The following are multiple choice questions (with answers) about astronomy.\n\n${asked}\n${lined((letter) => `${letter}.`)}\nAnswer:`,
+        ' B',
+      ),
+    ],
+    [
+      'with a system prompt',
+      {
+        kind: 'chat',
+        turns: [
+          { role: 'system', content: 'Answer with one letter.' },
+          { role: 'user', content: `Q: ${asked}\n${lined((letter) => `${letter}.`)}` },
+          { role: 'assistant', content: 'B' },
+        ],
+      },
+    ],
+  ])('is known %s', (_, row) => expect(rowKey(row)).toBe(key));
+
+  it('that many ask is known by its choices, in any order', () => {
+    const of = (...some: string[]) =>
+      rowKey(
+        chat(
+          ['Which of the following is true?', ...some.map((text, i) => `${'ABC'[i]}. ${text}`)].join('\n'),
+          'A',
+        ),
+      );
+    expect(of('Snow is white.', 'Coal is white.')).toBe(of('Coal is white.', 'Snow is white.'));
+    expect(of('Snow is white.', 'Coal is white.')).not.toBe(of('Snow is white.', 'Grass is white.'));
+  });
+
+  it('takes no time for a megabyte of what looks like one', () => {
+    const begin = performance.now();
+    for (const text of ['\n', ' ', '\nA ', 'options ', '```\n', '\nAnswer: ', '\n(A) x (B) y'])
+      rowKey(chat(`q ${text.repeat(1_000_000 / text.length)} z`, ''));
+    expect(performance.now() - begin).toBeLessThan(10_000);
+  });
+});
+
+describe.skipIf(!hasSharedData)(`benchmarks${sharedNote}`, () => {
+  const known = (name: string) => {
+    const bytes = readFileSync(new URL(`../../resources/splits/${name}.keys`, import.meta.url));
+    return new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  };
+
+  it.each(splitNames)('%s has the keys that the studio knows it by', async (name) => {
+    expect(await knownKeys(sharedData(), name)).toEqual(known(name));
+  });
+
+  it('have no row among data for training', async () => {
+    const all = new Set(splitNames.flatMap((name) => [...known(name)]));
+    for (const [folder, file] of [
+      ['gsm8k', 'train.jsonl'],
+      ['alpaca', 'alpaca_data_subset_2000.json'],
+      ['codealpaca', 'new_codealpaca.json'],
+      ['safety-tuned', 'safety_only_data_Instructions.json'],
+    ] as const)
+      expect(countShared(await keysOf([sharedData(folder, file)]), all), file).toBe(0);
+  });
+
+  it('are known in layouts of training data', async () => {
+    const mmlu = new Set(known('mmlu-test'));
+    const keys: number[] = [];
+    for await (const { row } of readFileRows(sharedData('mmlu', 'test', 'anatomy_test.csv'))) {
+      if (row.kind !== 'chat') continue;
+      const [question = '', ...lines] = row.turns[0]!.content.split(/\n(?=[A-D]\. )/);
+      const options = lines.map((line) => line.replace(/^([A-D])\. /, '($1) '));
+      keys.push(rowKey(verbatim(alpacaPrompt(question, ['Options:', ...options].join('\n')), 'It is so.')));
+    }
+    expect(countShared(keys, mmlu)).toBe(135);
+    const coded = new Set(known('humaneval'));
+    const prompts: number[] = [];
+    for await (const { row } of readFileRows(sharedData('humaneval', 'HumanEval.jsonl.gz')))
+      if (row.kind === 'verbatim') prompts.push(rowKey(chat(`\`\`\`python\n${row.prompt}\n\`\`\``, 'pass')));
+    expect(countShared(prompts, coded)).toBe(164);
   });
 });

@@ -61,7 +61,7 @@ const mixture: PaperData = {
   label: 'Alpaca, GSM8K (train) and half of CodeAlpaca in one',
   pattern: /multi|mix/i,
 };
-const multiScores = 'GSM8K test, MMLU, CommonsenseQA and HumanEval';
+const multiScores = 'GSM8K test, MMLU test, CommonsenseQA dev and HumanEval';
 
 const tasks = [
   {

@@ -13,7 +13,13 @@ import type { ServiceContext } from '../context.ts';
 type Place = Pick<ServiceContext, 'paths' | 'database'>;
 
 /** The test sets of benchmarks, recognized by their rows whatever a file is called (resources/splits/README.md). */
-const knownSplits = [{ name: 'GSM8K test', benchmark: 'gsm8k', file: 'gsm8k-test.keys' }] as const;
+export const knownSplits = [
+  { name: 'GSM8K test', file: 'gsm8k-test.keys' },
+  { name: 'HumanEval', file: 'humaneval.keys' },
+  { name: 'MMLU test', file: 'mmlu-test.keys' },
+  { name: 'CommonsenseQA dev', file: 'commonsenseqa-dev.keys' },
+  { name: 'XSTest', file: 'xstest.keys' },
+] as const;
 
 let readSplits: { name: string; keys: ReadonlySet<RowKey> }[] | null = null;
 
@@ -31,7 +37,7 @@ function floatsOf(bytes: Buffer): Float64Array {
 }
 
 /** Version of the keys: files of another are not read. */
-const keysVersion = 1;
+const keysVersion = 2;
 
 type Copy = StoredDataset & Pick<Dataset, 'contentHash'>;
 
@@ -46,7 +52,9 @@ export async function rowKeysOf({ paths }: Place, dataset: Copy): Promise<Float6
 
 /** Keeps keys that were found while the rows were read. */
 export function keepRowKeys({ paths }: Pick<Place, 'paths'>, contentHash: string, keys: Float64Array): void {
-  writeFileAtomic(keyFile(paths, contentHash), [new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength)]);
+  writeFileAtomic(keyFile(paths, contentHash), [
+    new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength),
+  ]);
 }
 
 function keyFile({ cache }: Place['paths'], contentHash: string): string {
@@ -55,7 +63,10 @@ function keyFile({ cache }: Place['paths'], contentHash: string): string {
 
 /** The benchmark whose test set has at least half of these rows; null: none. */
 export function testSetOf(keys: readonly RowKey[]): string | null {
-  return splits().find((split) => keys.length > 0 && 2 * countShared(keys, split.keys) >= keys.length)?.name ?? null;
+  return (
+    splits().find((split) => keys.length > 0 && 2 * countShared(keys, split.keys) >= keys.length)?.name ??
+    null
+  );
 }
 
 /** Rows of benchmarks' test sets among a dataset's. */
@@ -91,7 +102,9 @@ export async function trainedRowKeys(
   const dataset = datasets.find(place.database, datasetId);
   if (!dataset || !existsSync(dataset.inPlace?.path ?? join(place.paths.datasets, dataset.file))) return null;
   const keys = await rowKeysOf(place, dataset);
-  const mine = rangesOf(dataset, 'train').flatMap(({ begin, count }) => [...keys.subarray(begin, begin + count)]);
+  const mine = rangesOf(dataset, 'train').flatMap(({ begin, count }) => [
+    ...keys.subarray(begin, begin + count),
+  ]);
   const { train } = splitRows(mine.length, config.heldOutFraction, config.seed);
   return new Set(train.map((row) => mine[row]!));
 }

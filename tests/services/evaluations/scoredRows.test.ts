@@ -108,3 +108,30 @@ describe.skipIf(!hasSharedData)(`GSM8K${sharedNote}`, () => {
     expect((await study('train')).notes.join(' ')).not.toContain('stand in');
   });
 });
+
+describe.skipIf(!hasSharedData)(`other test sets${sharedNote}`, () => {
+  it.each([
+    ['MMLU test', ['mmlu', 'test', 'anatomy_test.csv'], 135],
+    ['CommonsenseQA dev', ['commonsenseqa', 'dev_rand_split.jsonl'], 1221],
+    ['HumanEval', ['humaneval', 'HumanEval.jsonl.gz'], 164],
+    ['XSTest', ['xstest', 'xstest_prompts.csv'], 450],
+  ] as const)('%s is told at import', async (name, path, rows) => {
+    const { core } = openCore();
+    const dataset = await core.datasets.add({ path: sharedData(...path), name: 'mine', format: 'auto' });
+    expect(dataset.benchmarkRows).toEqual([{ with: name, rows, of: rows }]);
+  });
+
+  it('a study that is scored with several refuses each of them', async () => {
+    const { core } = openCore();
+    await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
+    await core.datasets.add({
+      path: sharedData('mmlu', 'test', 'anatomy_test.csv'),
+      name: 'mine',
+      format: 'auto',
+    });
+    const question = { kind: 'paper' as const, study: 'table7' as const, seeds: [0] };
+    await expect(core.studies.plan({ name: 't', model: 'tiny', dataset: 'mine', question })).rejects.toThrow(
+      /stand in MMLU test, too\. The study is scored with them/,
+    );
+  });
+});
