@@ -40,7 +40,7 @@ function questionOf(prompt: string): string {
 
 const choiceHeading = /(?:answer )?(?:choices|options)[ \t]?:?$/i;
 
-/** Before a choice stands its letter: at the begin of a line as `A.`, `A)`, `A:` or `(A)`, or in brackets within one. */
+/** Before a choice stands its letter: at the begin of a line as `A.`, `A)`, `A:` or `(A)`, within one in brackets. */
 const choiceMarkers = [...'ABCDEFGHIJ'].map(
   (letter) =>
     new RegExp(`(?:^|\\n)[ \\t]{0,8}(?:\\(${letter}\\)|${letter}[.):])\\s|\\s\\(${letter}\\)\\s`, 'gi'),
