@@ -8,6 +8,7 @@ import { largestTask, splitSchema, type Row } from '../contract/rows.ts';
 import type { Inspection, RowChange } from '../contract/datasets/datasetProcedures.ts';
 import { check, list, nameOf, number, parseCommand, text, usageError, type Values } from './arguments.ts';
 import { type CommandContext, withCore } from './commandContext.ts';
+import { previewCommand } from './modelCommands.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
 /** Options that say which field is what. */
@@ -50,13 +51,14 @@ const options = {
 } as const;
 
 /**
- * datasets add PATH..., inspect PATH..., list, show NAME [--unused], map NAME, split NAME --as PART, edit NAME --row N,
- * undo NAME, remove NAME
+ * datasets add PATH..., inspect PATH..., list, show NAME [--unused], preview NAME --model M, map NAME, split NAME --as
+ * PART, edit NAME --row N, undo NAME, remove NAME
  */
 export async function datasetsCommand(
   [action, ...args]: readonly string[],
   command: CommandContext,
 ): Promise<void> {
+  if (action === 'preview') return previewCommand(args);
   const { values, positionals } = parseCommand(args, options);
   const isReading = action === 'list' || action === 'show' || action === 'inspect';
   const stopped = new AbortController();
@@ -194,7 +196,7 @@ export async function datasetsCommand(
       }
       default:
         throw usageError(
-          `datasets: unknown action "${action ?? ''}"; there are add, inspect, list, show, map, split, edit, undo and remove.`,
+          `datasets: unknown action "${action ?? ''}"; there are add, inspect, list, show, preview, map, split, edit, undo and remove.`,
         );
     }
   });

@@ -87,6 +87,7 @@ export const help = `ID-LoRA Studio
         | --question F --choices F,... --answer F | --chosen F --rejected F | --mapping FILE.json]   files and folders:
         JSON, JSONL, CSV, TSV, Parquet, text, gz, zst, zip
   datasets inspect PATH... | list | show N [--unused --limit N] | remove N
+  datasets preview N --model M [--template NAME|FILE --system TEXT --train-on last --truncation left --context N --limit N]
   datasets map N --prompt F --answer F ... | split N --as train [--of test]   what its fields and its parts are
   datasets edit N --row N [--exclude | --include | --set FIELD=TEXT | --restore | --tags A,B] | undo N
 ${trainHelp()}
@@ -100,7 +101,8 @@ ${trainHelp()}
   runs list | show RUN | queue | remove RUN
   eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N --task N]
   compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]
-  generate --model M [--adapter A] --prompt TEXT [--max-tokens N --temperature T --top-p P --seed S --task N]
+  generate --model M [--adapter A] --prompt TEXT [--chat --system TEXT --template NAME|FILE]   --chat: through the template
+    [--max-tokens N --temperature T --top-p P --seed S --task N]
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
   export RUN [--format peft|merged --out DIR]
   serve [--host 127.0.0.1 --port 0]                the studio in a browser

@@ -1,15 +1,31 @@
 import { exportFormats } from '../contract/results.ts';
 import { certificateLines, certificateVerdict, exitSentence } from '../options/exits.ts';
 import { procedures } from '../contract/procedures.ts';
-import { check, list, number, parseCommand, requiredText, text, usageError } from './arguments.ts';
+import type { PreviewRow, TemplateFacts } from '../contract/datasets/previews.ts';
+import {
+  check,
+  list,
+  number,
+  parseCommand,
+  requiredText,
+  text,
+  usageError,
+  type Values,
+} from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
+import { withTemplateFile } from './trainingArguments.ts';
 
-/** generate --model M [--adapter A] --prompt P [--max-tokens N --temperature 0 --top-p 1 --seed S] */
+/**
+ * generate --model M [--adapter A] --prompt P [--chat --system S --template T] [--max-tokens N --temperature 0 --top-p
+ * 1 --seed S]
+ */
 export async function generateCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, {
     model: { type: 'string' },
     adapter: { type: 'string' },
     prompt: { type: 'string' },
+    chat: { type: 'boolean' },
+    ...templateFlags,
     'max-tokens': { type: 'string' },
     temperature: { type: 'string' },
     'top-p': { type: 'string' },
@@ -23,6 +39,7 @@ export async function generateCommand(args: readonly string[], command: CommandC
       model: requiredText(values, 'model'),
       adapter: text(values, 'adapter'),
       prompt: requiredText(values, 'prompt'),
+      chat: values['chat'] === true ? templateOption(values) : null,
       maxTokens: number(values, 'max-tokens'),
       temperature: number(values, 'temperature'),
       topP: number(values, 'top-p'),
@@ -32,8 +49,13 @@ export async function generateCommand(args: readonly string[], command: CommandC
     },
     (path) => `--${path === 'maxTokens' ? 'max-tokens' : path === 'topP' ? 'top-p' : path}`,
   );
+  if (input.chat === null && (values['template'] ?? values['system']) !== undefined)
+    throw usageError(
+      '--template and --system go with --chat: without it a prompt is continued as it stands.',
+    );
   await withCore(values, 'write', async ({ generation }, output) => {
-    const result = await generation.text(input, command.signal);
+    const { template, ...result } = await generation.text(input, command.signal);
+    if (template) for (const note of templateNotes(template)) output.progress(note);
     output.result(result, () => result.text);
   });
 }
@@ -90,4 +112,98 @@ export async function exportCommand(args: readonly string[], command: CommandCon
     );
     if (!certificateVerdict(certificate).isGood) process.exitCode = 1;
   });
+}
+
+/**
+ * datasets preview NAME --model M [--template NAME-or-FILE --system TEXT --train-on ... --truncation ... --context N
+ * --limit N --offset N --split PART]: what training would see
+ */
+export async function previewCommand(args: readonly string[]): Promise<void> {
+  const { values, positionals } = parseCommand(args, {
+    model: { type: 'string' },
+    ...templateFlags,
+    'train-on': { type: 'string' },
+    truncation: { type: 'string' },
+    context: { type: 'string' },
+    split: { type: 'string' },
+    limit: { type: 'string' },
+    offset: { type: 'string' },
+  });
+  if (positionals.length !== 1) throw usageError('Usage: datasets preview NAME --model M');
+  const input = check(
+    procedures['datasets.preview'].input,
+    {
+      dataset: positionals[0],
+      model: requiredText(values, 'model'),
+      template: templateOption(values),
+      trainOn: text(values, 'train-on'),
+      truncation: text(values, 'truncation'),
+      context: number(values, 'context'),
+      split: text(values, 'split'),
+      limit: number(values, 'limit'),
+      offset: number(values, 'offset'),
+    },
+    (path) => `--${path === 'trainOn' ? 'train-on' : path.split('.')[0]}`,
+  );
+  await withCore(values, 'write', async ({ previews }, output) => {
+    const { template, rows, context } = await previews.rows(input);
+    const notes = templateNotes(template);
+    for (const note of notes) output.progress(note);
+    const shown = rows.map(
+      ({ ids, trained, text: seen, isCut, leftOut, refusal, tokens, trainedTokens }) => ({
+        ids,
+        trained,
+        text: seen,
+        cut: isCut,
+        leftOut,
+        ...(refusal !== null && { refusal }),
+        tokens,
+        trainedTokens,
+      }),
+    );
+    output.result(shown, () =>
+      rows.length === 0 ? 'There are no rows there.' : rows.map((row) => rowText(row, context)).join('\n\n'),
+    );
+  });
+}
+
+/** A row with what is trained on in ⟦ ⟧, and where it is cut. */
+function rowText(
+  { index, pieces, tokens, trainedTokens, leftOut, refusal }: PreviewRow,
+  context: number,
+): string {
+  const head = `Row ${index + 1}: ${tokens} tokens, ${trainedTokens} of them trained on`;
+  const why = {
+    refused: `: left out, the template says: ${refusal ?? ''}`,
+    too_long: `: left out, longer than the context of ${context}`,
+    nothing_trained: ': left out, nothing to train on is left',
+  };
+  let text = '';
+  let before = { isTrained: false, isKept: true };
+  for (const piece of pieces) {
+    if (before.isTrained && !piece.isTrained) text += '⟧';
+    if (before.isKept !== piece.isKept) text += '✂';
+    if (!before.isTrained && piece.isTrained) text += '⟦';
+    text += piece.text;
+    before = piece;
+  }
+  return `${head}${leftOut === null ? '' : why[leftOut]}\n${text}${before.isTrained ? '⟧' : ''}`;
+}
+
+const templateFlags = { template: { type: 'string' }, system: { type: 'string' } } as const;
+
+/** What is asked for of a template: its name or a file, and a system text. */
+function templateOption(values: Values): Record<string, unknown> {
+  const { template: name, templateSource: source } = withTemplateFile({ template: text(values, 'template') });
+  const asked = Object.entries({ name, source, system: text(values, 'system') });
+  return Object.fromEntries(asked.filter(([, value]) => value !== undefined));
+}
+
+/** What of a template is not seen at its results. */
+function templateNotes({ name, mergesSystem, hasMarks }: TemplateFacts): string[] {
+  const chosen = name === 'model' ? 'the model’s own' : name.replace('_', ' and ');
+  return [
+    `Template: ${chosen}${hasMarks ? ', which marks what the assistant says' : ''}`,
+    ...(mergesSystem ? ['It takes no system turn: a system text is put before the first question.'] : []),
+  ];
 }

@@ -19,6 +19,7 @@ import {
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
 import { datasetProcedures } from './datasets/datasetProcedures.ts';
+import { previewProcedures, templateFactsSchema } from './datasets/previews.ts';
 import { modelProcedures } from './modelProcedures.ts';
 import {
   entryName,
@@ -51,6 +52,7 @@ import {
 import { scatterSchema } from './scatter.ts';
 import { studyOutcomeSchema, studyQuestionSchema, studySchema } from './studies.ts';
 import { precisionSchema, targetModuleSchema, trainConfigSchema } from './training.ts';
+import { askedTemplateSchema } from './templates.ts';
 
 /**
  * Every call the renderer, the browser and the command line can make: name, input and output.
@@ -99,6 +101,7 @@ export const procedures = {
   ...modelProcedures,
   ...browserAccessProcedures,
   ...datasetProcedures,
+  ...previewProcedures,
 
   /**
    * Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it.
@@ -287,6 +290,11 @@ export const procedures = {
       model: reference,
       adapter: reference.nullable().default(null),
       prompt: z.string(),
+      /**
+       * Null: the prompt is continued as it stands. Else it is what a user says, through a template; what is absent of
+       * that is as the adapter's run was trained, else as usual.
+       */
+      chat: askedTemplateSchema.nullable().default(null),
       maxTokens: z.number().int().min(1).max(8192).default(128),
       temperature: z.number().min(0).max(10).default(0),
       topP: z.number().gt(0).max(1).default(1),
@@ -298,6 +306,8 @@ export const procedures = {
       text: z.string(),
       tokens: z.array(z.number().int()),
       tokensPerSecond: z.number(),
+      /** Through which template the prompt went; null: through none. */
+      template: templateFactsSchema.nullable(),
     }),
   },
   'generate.logits': {

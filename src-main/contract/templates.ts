@@ -29,6 +29,14 @@ export const templateSchema = z.object({
 });
 export type Template = z.infer<typeof templateSchema>;
 
+/** What is asked for of a template; what is absent is as a run was trained, else as usual. */
+export const askedTemplateSchema = z.object({
+  name: templateNameSchema.optional(),
+  source: z.string().min(1).max(longestTemplate).nullish(),
+  system: z.string().max(longestTemplate).nullish(),
+});
+export type AskedTemplate = z.infer<typeof askedTemplateSchema>;
+
 /** Which turns are trained on: every assistant turn, the last one, or everything. */
 export const trainOnNames = ['assistant', 'last', 'all'] as const;
 export const trainOnSchema = z.enum(trainOnNames);

@@ -92,7 +92,7 @@ export const longestSamplePrompt = 2000;
 
 /** What the model is asked while it trains. The answers (greedy) change nothing of the training. */
 export const samplesConfigSchema = z.object({
-  /** As they go to the model: no template is put around them. */
+  /** What a user says: through the run's template, where the model has one or one was chosen; else as they stand. */
   prompts: z.array(z.string().min(1).max(longestSamplePrompt)).min(1).max(mostSamplePrompts),
   /**
    * Steps between answers; 0: with each evaluation. The base model answers before the first step, and the trained one

@@ -25,6 +25,7 @@ import {
 } from '../services/evaluations/generation.ts';
 import { createHubService, hubHandlers, type HubService } from '../services/models/hub/hub.ts';
 import { createForecastService, forecastHandlers, type ForecastService } from '../services/plan/forecasts.ts';
+import { createPreviewService, previewHandlers, type PreviewService } from '../services/plan/previews.ts';
 import { homePaths } from '../services/homePaths.ts';
 import { createEngineProbe } from '../services/machine/engineProbe.ts';
 import { readLoad, studioVersion } from '../services/machine/machine.ts';
@@ -65,6 +66,7 @@ export interface Core extends ServedCore {
   projects: ProjectService;
   trash: Trash;
   forecasts: ForecastService;
+  previews: PreviewService;
   studies: StudyService;
   browsers: BrowserServer;
   /** Kills running engines and gives the data folder back. */
@@ -114,6 +116,7 @@ export function createCore(options: {
   const evaluations = createEvaluationService(context, models, datasets, runs);
   const studies = createStudyService(context, models, datasets, runs);
   const forecasts = createForecastService(context, models, datasets);
+  const previews = createPreviewService(models, datasets);
   const exports = createExportService(context, models, runs);
   const generation = createGenerationService(context, models, runs);
   const projects = createProjectService(context, (name) => (project = name));
@@ -148,6 +151,7 @@ export function createCore(options: {
     ...datasetHandlers(datasets),
     ...runHandlers(runs),
     ...forecastHandlers(forecasts),
+    ...previewHandlers(previews),
     ...studyHandlers(studies),
     ...evaluationHandlers(evaluations),
     ...generationHandlers(generation),
@@ -173,6 +177,7 @@ export function createCore(options: {
     receiveDataset: (upload) => receiveDataset(context, datasets, upload),
     trash: context.trash,
     forecasts,
+    previews,
     studies,
     browsers,
     handlers,
@@ -183,6 +188,7 @@ export function createCore(options: {
       runs.queue.close();
       downloads.close();
       models.close();
+      previews.close();
       engine.close();
       if (mode === 'write') context.trash.empty();
       opened.close();

@@ -46,6 +46,13 @@ export interface TrainRequest {
   cacheFolder: string;
   /** Checkpoint to continue from, or null. */
   resumeFrom: string | null;
+  /** The prompts of `config.samples` through the run's template, and where their answers end; absent: as they stand. */
+  samplePrompts?: {
+    ids: readonly (readonly number[])[];
+    /** Empty: the model's own. */
+    endIds: readonly number[];
+    stop: readonly string[];
+  };
 }
 
 export interface GenerateRequest {

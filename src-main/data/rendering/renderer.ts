@@ -1,3 +1,4 @@
+import type { TemplateFacts } from '../../contract/datasets/previews.ts';
 import type { DatasetFormat } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ChatRow, Row, Turn } from '../../contract/rows.ts';
@@ -28,24 +29,6 @@ export interface RenderedRow {
   task: number;
 }
 
-/** What a template is, once it is known for which model. */
-export interface RendererFacts {
-  /** Which of them it is; never `auto`. */
-  name: Exclude<TemplateName, 'auto'>;
-  /** Its Jinja source; null for `none`. */
-  source: string | null;
-  /** Whether it marks what the assistant says; else that is found by the differences of longer and shorter chats. */
-  hasMarks: boolean;
-  /** A system text is put before the first user's turn, since the template takes no turn of that kind. */
-  mergesSystem: boolean;
-  /** Whether tools that a conversation may call are shown to the model. */
-  showsTools: boolean;
-  /** Generation ends at one of these. */
-  endIds: readonly number[];
-  /** Generation ends before one of these texts, which end a turn and are no token. */
-  stop: readonly string[];
-}
-
 /** What generation is asked with. */
 export interface RenderedPrompt {
   text: string;
@@ -54,7 +37,7 @@ export interface RenderedPrompt {
 
 /** The one place that makes text of conversations: for training, samples, evaluations and generation alike. */
 export interface Renderer {
-  facts: RendererFacts;
+  facts: TemplateFacts;
   /** @throws TemplateError where the template refuses the row or fails */
   row(row: Row): RenderedRow;
   /** A conversation up to where the assistant's next turn begins. @throws TemplateError as `row` does */
@@ -82,7 +65,7 @@ export function createRenderer(
 ): Renderer {
   const name = chosenName(template, own, format);
   const chat = name === 'none' ? null : createChat(tokenizer, own, template, name);
-  const facts: RendererFacts = chat?.facts ?? {
+  const facts: TemplateFacts = chat?.facts ?? {
     name,
     source: null,
     hasMarks: false,
@@ -124,6 +107,7 @@ const customary: Readonly<Partial<Record<string, Exclude<TemplateName, 'auto'>>>
   multiple_choice: 'question_answer',
   alpaca: 'alpaca',
   prompt_completion: 'none',
+  humaneval: 'none',
   prompts: 'none',
   text: 'none',
 };
@@ -202,6 +186,8 @@ function createChat(
   const user = { role: 'user', content: probe.user };
   const answer = { role: 'assistant', content: probe.answer };
   const whole = tried(() => render([user, answer], undefined, false).text, refuse);
+  if (name === 'custom' && !(whole.includes(probe.user) && whole.includes(probe.answer)))
+    throw refuse(new TemplateError('it leaves out what the user or the assistant says', null));
   const mergesSystem = !says(probe.system, () =>
     render([{ role: 'system', content: probe.system }, user, answer], undefined, false),
   );
@@ -213,7 +199,7 @@ function createChat(
   const messagesOf = (turns: readonly Turn[]): Message[] =>
     (mergesSystem ? mergeSystem(turns) : turns).map((turn) => messageOf(turn, takesInput));
 
-  const facts: RendererFacts = {
+  const facts: TemplateFacts = {
     name,
     source,
     hasMarks: compiled.hasMarks,
@@ -317,7 +303,7 @@ function says(what: string, work: () => { text: string }): boolean {
 }
 
 /** At what generation stops: the token or the text that a template puts behind an answer, and the model's own ends. */
-function endingOf(tokenizer: TokenizerPart, whole: string): Pick<RendererFacts, 'endIds' | 'stop'> {
+function endingOf(tokenizer: TokenizerPart, whole: string): Pick<TemplateFacts, 'endIds' | 'stop'> {
   const behind = whole.slice(whole.lastIndexOf(probe.answer) + probe.answer.length).trim();
   const token = [...tokenizer.addedTokens]
     .filter((added) => added !== '' && behind.startsWith(added))

@@ -6,7 +6,7 @@ import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/model/tokenizer.ts';
 import { ContinuedRow, decodeRows, decodingSize } from '../inference/decodeRows.ts';
 import type { Decoder, DecodingSize } from '../inference/decodingGraph.ts';
-import type { EngineEvent } from '../protocol.ts';
+import type { EngineEvent, TrainRequest } from '../protocol.ts';
 
 /** Answers a run's prompts by the model as it is in the middle of training: such an answer is a sample. */
 export interface Sampler {
@@ -17,22 +17,28 @@ export interface Sampler {
   answer(pause: () => Promise<void>): Promise<Omit<Sample, 'step'>[]>;
 }
 
-/** A run's prompts as tokens. */
+/** A run's prompts as tokens, and where their answers end. */
 export interface Prompts {
   tokenizer: Tokenizer;
+  endIds: readonly number[];
+  stop: readonly string[];
   ids: readonly (readonly number[])[];
   maxTokens: number;
 }
 
-/** @throws StudioError config_invalid: a prompt that leaves no room for an answer */
+/**
+ * @param asked the prompts through the run's template; absent: as they stand
+ * @throws StudioError config_invalid: a prompt that leaves no room for an answer
+ */
 export function readPrompts(
   { prompts, maxTokens }: SamplesConfig,
   modelFolder: string,
   { contextLength }: Pick<DecoderConfig, 'contextLength'>,
+  asked: TrainRequest['samplePrompts'],
 ): Prompts {
   const tokenizer = loadTokenizer(modelFolder);
   const ids = prompts.map((prompt, i) => {
-    const tokens = tokenizer.encode(prompt, { specialTokens: true });
+    const tokens = asked?.ids[i] ?? tokenizer.encode(prompt, { specialTokens: true });
     if (tokens.length === 0 || tokens.length >= contextLength)
       throw new StudioError(
         'config_invalid',
@@ -42,7 +48,8 @@ export function readPrompts(
       );
     return tokens;
   });
-  return { tokenizer, ids, maxTokens };
+  const endIds = asked && asked.endIds.length > 0 ? asked.endIds : tokenizer.endIds;
+  return { tokenizer, ids, maxTokens, endIds, stop: asked?.stop ?? [] };
 }
 
 /** How much the decoder of a run's prompts must hold. */
@@ -54,9 +61,9 @@ export function samplingSize({ ids, maxTokens }: Prompts, contextLength: number)
 export function createSampler(
   decoder: Decoder,
   { contextLength, ropes }: Pick<DecoderConfig, 'contextLength' | 'ropes'>,
-  { tokenizer, ids, maxTokens }: Prompts,
+  { tokenizer, ids, maxTokens, endIds, stop }: Prompts,
 ): Sampler {
-  const rules = { tokenizer, endIds: new Set(tokenizer.endIds), stop: [], maxTokens, contextLength };
+  const rules = { tokenizer, endIds: new Set(endIds), stop, maxTokens, contextLength };
   return {
     async answer(pause) {
       // Greedy: nothing is drawn.

@@ -77,7 +77,8 @@ export async function train(
       loadIn8bit: config.loadIn8bit,
     });
     checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
-    const prompts = config.samples && readPrompts(config.samples, request.modelFolder, decoder);
+    const prompts =
+      config.samples && readPrompts(config.samples, request.modelFolder, decoder, request.samplePrompts);
     graph = await openTrainingGraph(context.tf, model, config, layout, {
       decoding: prompts && samplingSize(prompts, decoder.contextLength),
     });

@@ -3,13 +3,13 @@ import type { ProcedureOutput, ProcedureParsedInput, ProcedureHandlers } from '.
 import type { ServiceContext } from '../context.ts';
 import type { ModelService } from '../models/models.ts';
 import type { RunService } from '../runs/runs.ts';
-import { findSubject } from './subjects.ts';
+import { chatRendering, findSubject } from './subjects.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
 /** Uses of a model that are recorded nowhere. */
 export interface GenerationService {
   /**
-   * Continues a prompt as it stands: no template is put around it.
+   * Continues a prompt as it stands, or answers it as what a user says (`chat`).
    * @param signal aborting ends it at once
    * @throws StudioError not_found, config_invalid where the adapter belongs to another model, no_checkpoint
    */
@@ -35,25 +35,32 @@ export function createGenerationService(
   return {
     async text(input, signal) {
       const model = await models.getOrAdd(input.model);
-      const { reference } = findSubject(context, runs, model, input.adapter, input.precision);
-      const prompts = await withTokenizerThread(signal, (thread) => thread.encode(model, [input.prompt]));
+      const { reference, run } = findSubject(context, runs, model, input.adapter, input.precision);
+      const rendering = input.chat && chatRendering(context, run, input.chat);
+      const asked = await withTokenizerThread(signal, async (thread) => {
+        if (!rendering) return { ids: (await thread.encode(model, [input.prompt]))[0]!, template: null };
+        const turns = [{ role: 'user', content: input.prompt } as const];
+        const [prompt] = await thread.prompts(model, [{ turns }], rendering);
+        return { ids: prompt!.ids, template: await thread.renderer(model, rendering) };
+      });
       const { rows, tokensPerSecond } = await context.engine.start(
         {
           kind: 'generate',
           model: reference,
-          prompts,
+          prompts: [asked.ids],
           maxTokens: input.maxTokens,
           temperature: input.temperature,
           topP: input.topP,
           seed: input.seed,
-          stop: [],
-          endIds: [],
+          stop: asked.template?.stop ?? [],
+          endIds: asked.template?.endIds ?? [],
           batch: 1,
           task: input.task ?? 0,
         },
         { signal },
       ).result;
-      return { text: rows[0]!.text, tokens: rows[0]!.ids, tokensPerSecond };
+      const { text, ids } = rows[0]!;
+      return { text, tokens: ids, tokensPerSecond, template: asked.template };
     },
     async logits(input, signal) {
       const model = await models.getOrAdd(input.model);

@@ -3,11 +3,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model, ModelIdentity, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import type { AskedTemplate } from '../../contract/templates.ts';
 import type { Precision } from '../../contract/training.ts';
+import type { Rendering } from '../../data/rendering/renderer.ts';
+import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
 import { openAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { checkpointModels, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { createIdentityReader, identityOf, weightStamp } from '../../formats/model/identity.ts';
+import { datasets } from '../../store/library.ts';
 import { findRun } from '../../store/runs.ts';
 import { typedPath } from '../homePaths.ts';
 import type { ServiceContext } from '../context.ts';
@@ -117,4 +121,20 @@ function runCheckpoint(runs: RunService, run: Run, model: Model): string {
 
 function hashOf(parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+/**
+ * How a conversation becomes text for a subject: as its run was trained, where nothing else is asked for.
+ * @param run null: the base model, or an adapter from elsewhere
+ */
+export function chatRendering(
+  { database }: Pick<ServiceContext, 'database'>,
+  run: Run | null,
+  asked: AskedTemplate = {},
+): Rendering {
+  const format = (run && datasets.find(database, run.datasetId)?.format) ?? 'chat';
+  const trained = run ? renderingOf({ format }, run.config) : renderingOf({ format });
+  const { name = trained.template.name, source = trained.template.source } = asked;
+  const system = asked.system ?? trained.template.system;
+  return { ...trained, template: { name, source: source ?? null, system } };
 }

@@ -1,6 +1,8 @@
 import { cpus, totalmem } from 'node:os';
-import type { Run } from '../../contract/entities.ts';
+import type { Dataset, Model, Run } from '../../contract/entities.ts';
 import { toPlainError } from '../../contract/errors.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import type { EngineEvent, ProbeResult } from '../../engine/protocol.ts';
 import type { EngineJob } from '../../engine/process/supervisor.ts';
 import { checkpointStep } from '../../formats/checkpoint/checkpointFolder.ts';
@@ -16,6 +18,8 @@ import { partsOf } from './runParts.ts';
 import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
 import { prepareTrainingData } from '../data/trainingData.ts';
 import { studioVersion } from '../machine/machine.ts';
+import { askedPrompts } from '../tokenizer/tokenizedRows.ts';
+import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
 /**
  * So long an engine may take to end what is thrown away anyway: one step of a large model takes minutes, and one that
@@ -78,9 +82,10 @@ export function beginTurn(
       signal: preparing.signal,
       onRows: (done, total) => report('Tokenizing the data', done, total),
     });
+    const samples = run.config.samples && (await askSamples(model, dataset, run.config, preparing.signal));
     report('Starting the engine');
     const engine = await unlessAborted(context.probe.ask(), preparing.signal);
-    return { model, data, engine, gpu: await gpuOf(engine) };
+    return { model, data, samples, engine, gpu: await gpuOf(engine) };
   }
 
   async function take(): Promise<Run> {
@@ -93,7 +98,7 @@ export function beginTurn(
       endedAt: null,
     });
     try {
-      const { model, data, engine, gpu } = await prepare(run);
+      const { model, data, samples, engine, gpu } = await prepare(run);
       run = save({ ...run, dataContract: data.contract, environment: environmentOf(engine) });
       const resumeFrom = latestCheckpoint(context, run.id);
       parts.goBackTo(run.id, resumeFrom ? checkpointStep(resumeFrom) : 0);
@@ -104,6 +109,8 @@ export function beginTurn(
       });
       if (resumeFrom === null && initial.startedAt !== null)
         recorder.onLog(`no checkpoint was kept: the run begins anew with the same seed (${run.config.seed})`);
+      if (samples?.template)
+        recorder.onLog(`sample prompts go through the template of the run: ${samples.template.name}`);
       job = context.engine.start(
         {
           kind: 'train',
@@ -115,6 +122,7 @@ export function beginTurn(
           checkpointFolder: paths.runCheckpoints(run.id),
           cacheFolder: paths.cache,
           resumeFrom,
+          ...(samples && { samplePrompts: samples }),
         },
         { onEvent: recorder.onEvent, onLog: recorder.onLog, signal: killing.signal },
       );
@@ -157,6 +165,13 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
     signal.addEventListener('abort', abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
+}
+
+/** The run's sample prompts through its template. */
+function askSamples(model: Model, dataset: Dataset, config: TrainConfig, signal: AbortSignal) {
+  return withTokenizerThread(signal, (thread) =>
+    askedPrompts(thread, model, config.samples!.prompts, renderingOf(dataset, config)),
+  );
 }
 
 function environmentOf(engine: ProbeResult): NonNullable<Run['environment']> {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { TemplateFacts } from '../../contract/datasets/previews.ts';
 import type { Row } from '../../contract/rows.ts';
 import type { Rendering } from '../../data/rendering/renderer.ts';
 import { charactersOf, type TokenizedRow } from '../../data/rendering/tokenizeRow.ts';
@@ -43,6 +44,32 @@ export async function renderingKey(
   const { template, trainOn } = rendering;
   const parts = ['rendering 1', facts, template.system, trainOn, eosId];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+/** What users say, as tokens. */
+export interface AskedPrompts {
+  ids: number[][];
+  /** Where answers end; empty: at the model's own ends. */
+  endIds: readonly number[];
+  stop: readonly string[];
+}
+
+/**
+ * Texts as what a user says, each up to where the answer begins. Where nobody chose a template and the model has none
+ * of its own, they stay as they are: who writes them knows what the model was trained on.
+ */
+export async function askedPrompts(
+  thread: TokenizerThread,
+  owner: TokenizerOwner,
+  texts: readonly string[],
+  rendering: Rendering,
+): Promise<AskedPrompts & { template: TemplateFacts | null }> {
+  const facts = await thread.renderer(owner, rendering);
+  if (rendering.template.name === 'auto' && facts.name !== 'model')
+    return { ids: await thread.encode(owner, texts), endIds: [], stop: [], template: null };
+  const chats = texts.map((content) => ({ turns: [{ role: 'user', content } as const] }));
+  const prompts = await thread.prompts(owner, chats, rendering);
+  return { ids: prompts.map(({ ids }) => ids), endIds: facts.endIds, stop: facts.stop, template: facts };
 }
 
 async function* batchesOf(rows: AsyncIterable<Row> | Iterable<Row>): AsyncGenerator<Row[]> {

@@ -3,12 +3,17 @@ import type { Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
 import type { Row } from '../../contract/rows.ts';
-import type { RendererFacts, Rendering } from '../../data/rendering/renderer.ts';
+import type { TemplateFacts } from '../../contract/datasets/previews.ts';
+import type { Template } from '../../contract/templates.ts';
+import type { Rendering } from '../../data/rendering/renderer.ts';
 import type { TokenizedRow } from '../../data/rendering/tokenizeRow.ts';
 import { cancelled } from '../machine/disk.ts';
 import type {
   Chat,
   ChatPrompt,
+  PreviewSettings,
+  ShownRow,
+  TemplateCheck,
   ThreadAnswer,
   ThreadRequest,
   TokenizerFacts,
@@ -37,8 +42,12 @@ export interface TokenizerThread {
   rows(owner: TokenizerOwner, rows: readonly Row[], rendering: Rendering): Promise<TokenizedRow[]>;
   /** Conversations through a template, up to where the assistant goes on. */
   prompts(owner: TokenizerOwner, chats: readonly Chat[], rendering: Rendering): Promise<ChatPrompt[]>;
+  /** Rows as training sees them within a context, without their places in the dataset. */
+  preview(owner: TokenizerOwner, rows: readonly Row[], how: PreviewSettings): Promise<ShownRow[]>;
+  /** Whether a template can be used, and what it makes of a short conversation. */
+  check(owner: TokenizerOwner, template: Template): Promise<TemplateCheck>;
   /** What the template is for this model: which, its text, where generation ends. */
-  renderer(owner: TokenizerOwner, rendering: Rendering): Promise<RendererFacts>;
+  renderer(owner: TokenizerOwner, rendering: Rendering): Promise<TemplateFacts>;
   /** Ends it at once, in the middle of a text, too. */
   close(): void;
 }
@@ -133,8 +142,12 @@ export function createTokenizerThread(options: { patienceMs?: number } = {}): To
       (await ask(owner, { kind: 'rows', folder: owner.folder, rows, rendering })) as TokenizedRow[],
     prompts: async (owner, chats, rendering) =>
       (await ask(owner, { kind: 'prompts', folder: owner.folder, chats, rendering })) as ChatPrompt[],
+    preview: async (owner, rows, how) =>
+      (await ask(owner, { kind: 'preview', folder: owner.folder, rows, how })) as ShownRow[],
+    check: async (owner, template) =>
+      (await ask(owner, { kind: 'check', folder: owner.folder, template })) as TemplateCheck,
     renderer: async (owner, rendering) =>
-      (await ask(owner, { kind: 'renderer', folder: owner.folder, rendering })) as RendererFacts,
+      (await ask(owner, { kind: 'renderer', folder: owner.folder, rendering })) as TemplateFacts,
     close: () => failAll(cancelled('Tokenizing')),
   };
 }

@@ -1,8 +1,13 @@
-import type { PlainError } from '../../contract/errors.ts';
+import type { PreviewRow } from '../../contract/datasets/previews.ts';
+import { StudioError, type PlainError } from '../../contract/errors.ts';
+import type { ProcedureOutput } from '../../contract/procedures.ts';
 import type { TokenPiece } from '../../contract/modelLibrary.ts';
 import type { Row, Turn } from '../../contract/rows.ts';
+import type { Template, Truncation } from '../../contract/templates.ts';
+import { TemplateError } from '../../data/rendering/jinjaTemplate.ts';
 import { createRenderer, type Renderer, type Rendering } from '../../data/rendering/renderer.ts';
-import { charactersOf, tokenizeRow } from '../../data/rendering/tokenizeRow.ts';
+import { charactersOf, tokenizeRow, type TokenizedRow } from '../../data/rendering/tokenizeRow.ts';
+import { cutToContext } from '../../data/tokenize.ts';
 import { readModelTemplate } from '../../formats/model/chatTemplate.ts';
 import { stampOf } from '../../formats/model/identity.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/model/tokenizer.ts';
@@ -16,6 +21,8 @@ export type TokenizerWork =
   | { kind: 'encode'; folder: string; texts: readonly string[] }
   | { kind: 'rows'; folder: string; rows: readonly Row[]; rendering: Rendering }
   | { kind: 'prompts'; folder: string; chats: readonly Chat[]; rendering: Rendering }
+  | { kind: 'preview'; folder: string; rows: readonly Row[]; how: PreviewSettings }
+  | { kind: 'check'; folder: string; template: Template }
   | { kind: 'renderer'; folder: string; rendering: Rendering }
   | { kind: 'facts'; folder: string };
 
@@ -24,6 +31,17 @@ export interface Chat {
   turns: readonly Turn[];
   tools?: readonly unknown[];
 }
+
+/** How rows are shown. */
+export interface PreviewSettings {
+  rendering: Rendering;
+  context: number;
+  truncation: Truncation;
+}
+
+export type TemplateCheck = ProcedureOutput<'templates.check'>;
+
+export type ShownRow = Omit<PreviewRow, 'index'>;
 
 /** What a model is asked: the text through the template, and its tokens. */
 export interface ChatPrompt {
@@ -100,6 +118,16 @@ export function doTokenizerWork(clock: TextClock, work: TokenizerWork): unknown 
         return { text, ids: tokenizer.encode(text, { specialTokens: begin }) };
       });
     }
+    case 'preview': {
+      const renderer = rendererFor(clock, work.folder, tokenizer, work.how.rendering);
+      return work.rows.map((row) => {
+        beginText(clock, charactersOf(row));
+        return shownRow(tokenizer, tokenizeRow(tokenizer, renderer, row), work.how);
+      });
+    }
+    case 'check':
+      beginText(clock, null);
+      return checkTemplate(tokenizer, work.template);
     case 'renderer':
       return rendererFor(clock, work.folder, tokenizer, work.rendering).facts;
     case 'facts': {
@@ -109,9 +137,69 @@ export function doTokenizerWork(clock: TextClock, work: TokenizerWork): unknown 
   }
 }
 
+/** What a template of one's own is tried with. */
+const shortChat: readonly Turn[] = [
+  { role: 'user', content: 'What is 2 + 2?' },
+  { role: 'assistant', content: '4' },
+  { role: 'user', content: 'And twice that?' },
+  { role: 'assistant', content: '8' },
+];
+
+function checkTemplate(tokenizer: Tokenizer, template: Template): TemplateCheck {
+  try {
+    const renderer = createRenderer(tokenizer, null, { template, trainOn: 'assistant', format: null });
+    const { text } = renderer.row({ kind: 'chat', turns: [...shortChat] });
+    return { problem: null, facts: renderer.facts, example: text };
+  } catch (error) {
+    const reason = error instanceof StudioError ? (error.cause ?? error) : error;
+    if (!(reason instanceof TemplateError) && !(reason instanceof StudioError)) throw error;
+    const line = reason instanceof TemplateError ? reason.line : null;
+    return { problem: { message: reason.message, line }, facts: null, example: null };
+  }
+}
+
+function shownRow(
+  tokenizer: Tokenizer,
+  whole: TokenizedRow,
+  { context, truncation }: PreviewSettings,
+): ShownRow {
+  const kept = cutToContext(whole, context, truncation);
+  const from = kept && truncation === 'left' ? whole.ids.length - kept.ids.length : 0;
+  const to = kept ? from + kept.ids.length : 0;
+  const ids = [...(kept?.ids ?? [])];
+  const trained = Array.from(kept?.trained ?? [], (flag) => (flag === 1 ? 1 : 0));
+  // The first token is never predicted.
+  const isTrained = trained.indexOf(1, 1) > 0;
+  return {
+    ids,
+    trained,
+    text: tokenizer.decode(ids, { specialTokens: true }),
+    isCut: whole.refused === undefined && to - from < whole.ids.length,
+    leftOut:
+      whole.refused !== undefined
+        ? 'refused'
+        : kept === null
+          ? 'too_long'
+          : isTrained
+            ? null
+            : 'nothing_trained',
+    refusal: whole.refused ?? null,
+    tokens: whole.ids.length,
+    trainedTokens: whole.trained.reduce((total, flag) => total + flag, 0),
+    pieces: piecesOf(tokenizer, [...whole.ids]).map((piece, i) => ({
+      ...piece,
+      isTrained: whole.trained[i] === 1,
+      isKept: i >= from && i < to,
+    })),
+  };
+}
+
 /** A text as the pieces that a tokenizer cuts it into. */
 function tokenPieces(tokenizer: Tokenizer, text: string, specialTokens: boolean): TokenPiece[] {
-  const ids = tokenizer.encode(text, { specialTokens });
+  return piecesOf(tokenizer, tokenizer.encode(text, { specialTokens }));
+}
+
+function piecesOf(tokenizer: Tokenizer, ids: readonly number[]): TokenPiece[] {
   return ids.map((id, i) => {
     const entry = tokenizer.entryOf(id) ?? '';
     const alone = tokenizer.decode([id]);

@@ -66,6 +66,7 @@ it('is evaluated, compared and generated with as it was trained', async () => {
       model: 'tiny',
       adapter: 'full',
       prompt: 'What',
+      chat: null,
       maxTokens: 4,
       temperature: 0,
       topP: 1,

@@ -1,0 +1,66 @@
+import type { Preview } from '../../contract/datasets/previews.ts';
+import type { ProcedureHandlers, ProcedureOutput, ProcedureParsedInput } from '../../contract/procedures.ts';
+import type { Row } from '../../contract/rows.ts';
+import { templateSchema } from '../../contract/templates.ts';
+import type { DatasetService } from '../data/datasets.ts';
+import type { ModelService } from '../models/models.ts';
+import { createTokenizerThread } from '../tokenizer/tokenizerThread.ts';
+
+/** What a model will see of a dataset, before anything is trained. */
+export interface PreviewService {
+  /** @throws StudioError not_found; model_invalid, config_invalid where the template cannot be used */
+  rows(input: ProcedureParsedInput<'datasets.preview'>): Promise<Preview>;
+  /** Tries a template of one's own. @throws StudioError not_found; model_invalid */
+  check(input: ProcedureParsedInput<'templates.check'>): Promise<ProcedureOutput<'templates.check'>>;
+  /** What a model's own template can do. @throws StudioError not_found */
+  ofModel(model: string): Promise<ProcedureOutput<'templates.ofModel'>>;
+  close(): void;
+}
+
+export function createPreviewService(models: ModelService, datasets: DatasetService): PreviewService {
+  // One that waits a while for the next row: a person looks at one after the other.
+  const thread = createTokenizerThread();
+  return {
+    async rows({ dataset: datasetReference, model: modelReference, ...input }) {
+      const [model, dataset] = [await models.getOrAdd(modelReference), datasets.get(datasetReference)];
+      const { template, trainOn, truncation, split, offset, limit } = input;
+      const context = Math.min(input.context ?? Infinity, model.contextLength);
+      const rendering = { template, trainOn, format: dataset.format };
+      const facts = await thread.renderer(model, rendering);
+      const found: { index: number; row: Row }[] = [];
+      for await (const numbered of datasets.read(dataset, { split, offset, limit })) found.push(numbered);
+      const shown = await thread.preview(
+        model,
+        found.map(({ row }) => row),
+        { rendering, context, truncation },
+      );
+      return { template: facts, context, rows: shown.map((row, i) => ({ index: found[i]!.index, ...row })) };
+    },
+    check: async ({ model, source, system }) =>
+      thread.check(await models.getOrAdd(model), { name: 'custom', source, system }),
+    async ofModel(reference) {
+      const model = await models.getOrAdd(reference);
+      const rendering = {
+        template: templateSchema.parse({ name: 'model' }),
+        trainOn: 'assistant',
+        format: null,
+      } as const;
+      try {
+        return { facts: await thread.renderer(model, rendering), problem: null };
+      } catch (error) {
+        // That there is none is no problem.
+        const { code, message } = error as { code?: string; message: string };
+        return { facts: null, problem: code === 'config_invalid' ? null : message };
+      }
+    },
+    close: () => thread.close(),
+  };
+}
+
+/** What callers ask of them. */
+export const previewHandlers = (previews: PreviewService) =>
+  ({
+    'datasets.preview': (input) => previews.rows(input),
+    'templates.check': (input) => previews.check(input),
+    'templates.ofModel': ({ model }) => previews.ofModel(model),
+  }) satisfies Partial<ProcedureHandlers>;
