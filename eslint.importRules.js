@@ -21,7 +21,7 @@ const engine = (...names) => names.map((name) => `engine/${name}`);
 /** What every job of the engine may use, whatever it computes. */
 const engineJob = [
   ...['contract', 'methods', 'statistics', 'shape', 'options', 'formats', 'data'],
-  ...engine('protocol.ts', 'jobContext.ts', 'seeds.ts', 'runtime'),
+  ...engine('protocol.ts', 'jobContext.ts', 'runtime'),
 ];
 // A service that reached into the engine would load TensorFlow into the core, which must outlive it.
 const services = {
@@ -46,7 +46,7 @@ const services = {
 };
 /** What all rooms of the services stand on, and the rooms: each may import those before it. */
 const serviceBase = ['context', 'homePaths', 'eventHub', 'progress', 'trash'];
-const serviceOrder = 'machine tokenizer data models projects runs plan evaluations exports'.split(' ');
+const serviceOrder = 'machine tokenizer data models mixes projects runs plan evaluations exports'.split(' ');
 const serviceRooms = Object.fromEntries(
   serviceOrder.map((room, i) => [
     `src-main/services/${room}`,
@@ -75,6 +75,7 @@ const parts = {
   'src-main/options': { parts: main('contract', 'methods', 'shape'), packages: ['zod'] },
   // A configuration as a file: the command line and the page read and write the same.
   'src-main/options/trainingYaml.ts': { parts: main('contract', 'options'), packages: ['yaml'] },
+  'src-main/options/mixDocument.ts': { parts: main('contract'), packages: ['yaml', 'zod'] },
   'src-main/budget': { parts: main('contract', 'methods', 'shape', 'options'), packages: ['zod'] },
   'src-main/formats': {
     parts: main('contract', 'methods', 'shape'),
@@ -115,7 +116,6 @@ const parts = {
     parts: main('contract', ...engine('protocol.ts', 'graph')),
     packages: [],
   },
-  'src-main/engine/seeds.ts': { parts: [], packages: [] },
   // Operations and gradients: no model, no adapter, no file format but the bits of numbers.
   'src-main/engine/graph': {
     parts: main('formats/files/floats.ts'),
@@ -127,18 +127,11 @@ const parts = {
     packages: ['node', '@tensorflow/tfjs-node-gpu'],
   },
   'src-main/engine/model': {
-    parts: main('contract', 'methods', 'shape', 'options', 'formats', 'engine/graph'),
+    parts: main('contract', 'methods', 'shape', 'options', 'formats', 'data', 'engine/graph'),
     packages: ['node'],
   },
   'src-main/engine/adapters': {
-    parts: main(
-      'contract',
-      'methods',
-      'statistics',
-      'shape',
-      'formats',
-      ...engine('seeds.ts', 'graph', 'model'),
-    ),
+    parts: main('contract', 'methods', 'statistics', 'shape', 'formats', ...engine('graph', 'model')),
     packages: ['node', 'flatqueue'],
   },
   'src-main/engine/inference': {

@@ -1,13 +1,14 @@
 import { toPlainError } from './contract/errors.ts';
 import { usageError } from './cli/arguments.ts';
 import { benchCommand } from './cli/benchCommand.ts';
-import { budgetCommand } from './cli/budgetCommand.ts';
+import { budgetCommand } from './cli/budget/budgetCommand.ts';
 import type { CommandContext } from './cli/commandContext.ts';
 import { demoCommand } from './cli/demoCommand.ts';
 import { doctorCommand } from './cli/doctorCommand.ts';
 import { compareCommand, evalCommand } from './cli/evaluationCommands.ts';
 import { datasetsCommand } from './cli/datasetCommands.ts';
 import { modelsCommand, runsCommand } from './cli/libraryCommands.ts';
+import { mixCommand } from './cli/mixCommand.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
 import { sampleSizeCommand } from './cli/sampleSizeCommand.ts';
 import { help } from './cli/help.ts';
@@ -21,6 +22,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   budget: budgetCommand,
   models: modelsCommand,
   datasets: datasetsCommand,
+  mix: mixCommand,
   train: trainCommand,
   study: studyCommand,
   samples: sampleSizeCommand,

@@ -73,6 +73,12 @@ export function number(values: Values, name: string): number | undefined {
   return parsed;
 }
 
+/** The one positional argument. @throws StudioError usage where there is none, or another */
+export function only(positionals: readonly string[], usage: string): string {
+  if (positionals.length !== 1) throw usageError(`Usage: ${usage}`);
+  return positionals[0]!;
+}
+
 export function list(values: Values, name: string): string[] | undefined {
   return text(values, name)
     ?.split(',')

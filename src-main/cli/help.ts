@@ -42,7 +42,7 @@ function trainHelp(): string {
     const notes = [condition(name), remarks[name] ?? ''].filter((note) => note !== '').join('; ');
     return `--${optionDeclarations[name].flag} ${example(name)}${notes === '' ? '' : ` (${notes})`}`;
   });
-  const lines = ['  train --model M --data D [--name RUN'];
+  const lines = ['  train --model M --data DATASET-or-MIX [--name RUN'];
   for (const part of [
     ...options,
     '--config FILE.yaml (keys of PEFT and transformers; options given beside it count)',
@@ -90,6 +90,12 @@ export const help = `ID-LoRA Studio
   datasets preview N --model M [--template NAME|FILE --system TEXT --train-on last --truncation left --context N --limit N]
   datasets map N --prompt F --answer F ... | split N --as train [--of test]   what its fields and its parts are
   datasets edit N --row N [--exclude | --include | --set FIELD=TEXT | --restore | --tags A,B] | undo N
+  mix create NAME --part DATASET=30%|2x|N [--part ...] [--by share|weight|epochs|count (of bare numbers)
+        --unit rows|tokens|trained-tokens --stop first|all|once|size --size N --max-epochs N (of each source)
+        --temperature T (fills absent amounts) --deduplicate none|within|across --order random|stratified --seed S
+        --model M --context N --batch N --packing true|false]   what a pass takes of each source
+  mix import FILE --name N [--by weight|epochs|count]   mixing of LLaMA-Factory, TRL, axolotl, open-instruct, Mosaic
+  mix list | show NAME [--model M --context N] | remove NAME
 ${trainHelp()}
   train --resume RUN [--force and options of train that a run may change on its way, such as --max-steps]
   study plan | start --name N --model M --data D --methods lora,idlora --budget 4000000|50M|0.5%|8MB|'like RUN' --seeds 0,1

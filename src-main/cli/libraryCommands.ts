@@ -1,4 +1,4 @@
-import { nameOf, parseCommand, text, usageError } from './arguments.ts';
+import { nameOf, only, parseCommand, text, usageError } from './arguments.ts';
 import { type CommandContext, withCore } from './commandContext.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
@@ -139,9 +139,4 @@ export async function runsCommand([action, ...args]: readonly string[]): Promise
         throw usageError(`runs: unknown action "${action ?? ''}"; there are list, show, queue and remove.`);
     }
   });
-}
-
-function only(positionals: readonly string[], usage: string): string {
-  if (positionals.length !== 1) throw usageError(`Usage: ${usage}`);
-  return positionals[0]!;
 }

@@ -1,6 +1,5 @@
 import { forecastStudy, type StudyForecast } from '../budget/studies/forecast.ts';
 import { paperStudies } from '../budget/studies/paperStudies.ts';
-import { countRows } from '../contract/datasets/parts.ts';
 import type { Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { studyName } from '../contract/inputs.ts';
@@ -25,7 +24,7 @@ import {
   usageError,
   type Values,
 } from './arguments.ts';
-import { countedTrainable, readBudget } from './budgetSize.ts';
+import { countedTrainable, readBudget } from './budget/budgetSize.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { formatTable, type Output } from './output.ts';
 import { outcomeText, planText, studyText } from './studyText.ts';
@@ -173,15 +172,16 @@ function runsOf(core: Core, study: Study): (Run | undefined)[] {
 
 async function forecastOf(
   { forecasts }: Core,
-  { model, dataset, plan }: PlannedStudy,
+  { model, source, plan }: PlannedStudy,
   signal: AbortSignal,
 ): Promise<StudyForecast> {
+  const lengths = await forecasts.lengths(model.id, source.id, signal);
   const place = {
     modelId: model.id,
     shape: readDecoderConfig(model.folder),
     contextLength: model.contextLength,
-    rows: countRows(dataset, 'train'),
-    lengths: await forecasts.lengths(model.id, dataset.id, signal),
+    rows: lengths.rows,
+    lengths,
   };
   return forecastStudy(plan, place, await forecasts.calibration());
 }

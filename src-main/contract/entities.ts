@@ -4,6 +4,7 @@ import { plainErrorSchema } from './errors.ts';
 import { runForecastSchema, runMeasurementSchema } from './forecast.ts';
 import { mappingSchema } from './datasets/mapping.ts';
 import { unusedCountsSchema } from './datasets/unusable.ts';
+import { mixedSourceSchema, mixSnapshotSchema } from './mixing/mixes.ts';
 import { splitSchema } from './rows.ts';
 import { trainConfigSchema } from './training.ts';
 
@@ -220,8 +221,17 @@ export type RunState = z.infer<typeof runStateSchema>;
 
 /** What a run was trained on, fixed when it starts. */
 export const dataContractSchema = z.object({
+  /** Over all that decides the rows and their tokens; null in runs from before it was found. */
+  hash: z.string().nullable().default(null),
+  /** What goes into the hash, by name: where two contracts differ is where these do. */
+  parts: z.record(z.string(), z.string()).default({}),
+  /** What each dataset gives to one pass; empty in runs from before it was kept. */
+  sources: z.array(mixedSourceSchema).default([]),
+  /** Content of the dataset, or of the datasets of a mix. */
   datasetHash: z.string(),
+  /** Rows to train on or to hold out, before any is left out. */
   rows: z.number().int(),
+  /** Rows of one pass. */
   trainRows: z.number().int(),
   heldOutRows: z.number().int(),
   /** Rows longer than the context, cut to it. */
@@ -269,8 +279,11 @@ export const runSchema = z.object({
   project: z.string(),
   modelId: id,
   modelName: z.string(),
+  /** The dataset or the mix that it trains on. */
   datasetId: id,
   datasetName: z.string(),
+  /** The mix as it was when the run was made; null: it trains on a dataset. */
+  mix: mixSnapshotSchema.nullable().default(null),
   config: trainConfigSchema,
   state: runStateSchema,
   /** Trainable parameters counted from the graph's variables; null before the start. */

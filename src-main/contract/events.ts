@@ -41,6 +41,8 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   /** A download began, ended or changed its state; its bytes come as `progress` of the task `download <id>`. */
   z.object({ type: z.literal('downloads.changed') }),
   z.object({ type: z.literal('datasets.changed') }),
+  /** A mix was made, changed, removed or brought back. */
+  z.object({ type: z.literal('mixes.changed') }),
   /** A study was made, removed or brought back; how its runs fare comes as `run`. */
   z.object({ type: z.literal('studies.changed') }),
   z.object({ type: z.literal('evaluation'), evaluation: evaluationSchema }),

@@ -20,6 +20,7 @@ import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
 import { datasetProcedures } from './datasets/datasetProcedures.ts';
 import { previewProcedures, templateFactsSchema } from './datasets/previews.ts';
+import { mixProcedures } from './mixing/mixProcedures.ts';
 import { modelProcedures } from './modelProcedures.ts';
 import {
   entryName,
@@ -34,6 +35,7 @@ import {
 } from './inputs.ts';
 import {
   curvesSchema,
+  sourceCurveSchema,
   logLevelSchema,
   logLineSchema,
   routerLayoutSchema,
@@ -99,6 +101,7 @@ export const procedures = {
   'projects.answer': { input: nothing, output: answerSchema },
 
   ...modelProcedures,
+  ...mixProcedures,
   ...browserAccessProcedures,
   ...datasetProcedures,
   ...previewProcedures,
@@ -120,6 +123,11 @@ export const procedures = {
       smoothing: z.number().min(0).lt(1).optional(),
     }),
     output: curvesSchema,
+  },
+  /** Losses of the sources of a mix, trained and held out; empty for a run on one dataset. */
+  'runs.sourceLosses': {
+    input: z.object({ run: reference, points: z.number().int().min(2).max(2000).default(400) }),
+    output: z.array(sourceCurveSchema),
   },
   /** The training loss of many runs in few points each, for lists; runs that are gone or have no step are absent. */
   'runs.sparklines': {

@@ -30,6 +30,33 @@ export const evalMetricSchema = z.object({
 });
 export type EvalMetric = z.infer<typeof evalMetricSchema>;
 
+/** Loss of one source of a mix, over the labels that it had in a step or among the held-out rows. */
+export const sourceLossSchema = z.object({
+  /** Place among the sources of the run's data contract. */
+  source: z.number().int().min(0),
+  /** Mean negative log-likelihood per trained token, nats. */
+  loss: z.number(),
+  tokens: z.number().int(),
+});
+export type SourceLoss = z.infer<typeof sourceLossSchema>;
+
+/** What a step, or the evaluation after it, says of the sources of a mix. */
+export const sourceMetricSchema = z.object({
+  step: z.number().int(),
+  heldOut: z.boolean(),
+  sources: z.array(sourceLossSchema),
+});
+export type SourceMetric = z.infer<typeof sourceMetricSchema>;
+
+/** The loss of one source over a run, each point the mean over a stretch of steps, weighed by labels. */
+export const sourceCurveSchema = z.object({
+  /** Place among the sources of the run's data contract. */
+  source: z.number().int(),
+  heldOut: z.boolean(),
+  points: z.array(z.object({ step: z.number().int(), loss: z.number(), tokens: z.number().int() })),
+});
+export type SourceCurve = z.infer<typeof sourceCurveSchema>;
+
 /**
  * A run's curves, whole or a range of them, in full or with fewer points (then the points with extreme values are
  * kept).

@@ -29,6 +29,7 @@ import { createPreviewService, previewHandlers, type PreviewService } from '../s
 import { homePaths } from '../services/homePaths.ts';
 import { createEngineProbe } from '../services/machine/engineProbe.ts';
 import { readLoad, studioVersion } from '../services/machine/machine.ts';
+import { createMixService, mixHandlers, type MixService } from '../services/mixes/mixes.ts';
 import { createModelService, modelHandlers, type ModelService } from '../services/models/models.ts';
 import { createProjectService, projectHandlers, type ProjectService } from '../services/projects/projects.ts';
 import { repairRuntime } from '../services/machine/repair.ts';
@@ -59,6 +60,7 @@ export interface Core extends ServedCore {
   hub: HubService;
   downloads: DownloadService;
   datasets: DatasetService;
+  mixes: MixService;
   runs: RunService;
   evaluations: EvaluationService;
   exports: ExportService;
@@ -112,6 +114,7 @@ export function createCore(options: {
   const hub = createHubService(context);
   const downloads = createDownloadService(context, hub, models);
   const datasets = createDatasetService(context);
+  const mixes = createMixService(context, models, datasets);
   const runs = createRunService(context, models, datasets);
   const evaluations = createEvaluationService(context, models, datasets, runs);
   const studies = createStudyService(context, models, datasets, runs);
@@ -149,6 +152,7 @@ export function createCore(options: {
     ...downloadHandlers(downloads),
     ...hubHandlers(hub),
     ...datasetHandlers(datasets),
+    ...mixHandlers(mixes),
     ...runHandlers(runs),
     ...forecastHandlers(forecasts),
     ...previewHandlers(previews),
@@ -169,6 +173,7 @@ export function createCore(options: {
     hub,
     downloads,
     datasets,
+    mixes,
     runs,
     evaluations,
     exports,

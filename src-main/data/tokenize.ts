@@ -174,7 +174,8 @@ export function cutToContext(row: TokenRow, context: number, truncation: Truncat
   return { ...row, ids: row.ids.slice(from, to), trained: row.trained.slice(from, to) };
 }
 
-function noRowLeft(found: {
+/** Why of the rows of a dataset none is left to train on. */
+export function noRowLeft(found: {
   seen: number;
   refusedRows: number;
   context: number;

@@ -1,7 +1,14 @@
 import type { PlainError } from '../contract/errors.ts';
 import type { BestEvaluation, DataContract } from '../contract/entities.ts';
 import type { ExportFormat, PeftCheck } from '../contract/results.ts';
-import type { EvalMetric, RouterLayout, RouterRecord, Sample, StepMetric } from '../contract/runRecords.ts';
+import type {
+  EvalMetric,
+  RouterLayout,
+  RouterRecord,
+  Sample,
+  SourceMetric,
+  StepMetric,
+} from '../contract/runRecords.ts';
 import type { AdapterConfig, Method, Precision, TrainConfig } from '../contract/training.ts';
 import type { ModelShape } from '../shape/modelShape.ts';
 
@@ -35,9 +42,9 @@ export interface TrainRequest {
   modelFolder: string;
   /** Hash of its weight files, where it is known: it takes long to find. */
   weightsSha256?: string;
-  /** Training rows, in file order (formats/files/tokenFile.ts). */
+  /** A plan of rows, or a token file, whose rows are trained in any order (data/mix/rowPlan.ts, openRows). */
   trainFile: string;
-  /** Held-out rows, or null. */
+  /** Likewise, of the held-out rows; null: none. */
   heldOutFile: string | null;
   config: TrainConfig;
   /** Checkpoints go to `<checkpointFolder>/<step>/`; complete or absent. */
@@ -243,6 +250,8 @@ export type EngineEvent =
   /** A step that changed nothing. `reason`: for example `gradient norm Infinity`. */
   | { type: 'skipped'; step: number; lr: number; reason: string }
   | ({ type: 'eval' } & EvalMetric)
+  /** Only where rows come from several sources; after the step or the evaluation that it belongs to. */
+  | ({ type: 'sources' } & SourceMetric)
   | ({ type: 'sample' } & Sample)
   | ({ type: 'router'; layout: RouterLayout } & RouterRecord)
   | { type: 'checkpoint'; step: number; folder: string }

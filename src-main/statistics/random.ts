@@ -8,6 +8,8 @@ export interface Random {
   integer(limit: number): number;
   /** A shuffled copy (Fisher-Yates). */
   shuffle<T>(items: readonly T[]): T[];
+  /** Shuffles row numbers where they are: as `shuffle`, without the room of a list. */
+  shuffleInPlace(items: Uint32Array): Uint32Array;
 }
 
 /** The sfc32 generator (Chris Doty-Humphrey's PractRand), seeded through splitmix32. */
@@ -33,17 +35,31 @@ export function createRandom(seed: number): Random {
   for (let i = 0; i < 12; i++) next32();
   const next = () => next32() / 2 ** 32;
   const integer = (limit: number) => Math.floor(next() * limit);
+  const shuffleInPlace = <L extends { length: number; [index: number]: unknown }>(result: L): L => {
+    for (let i = result.length - 1; i > 0; i--) {
+      const j = integer(i + 1);
+      [result[i], result[j]] = [result[j], result[i]];
+    }
+    return result;
+  };
   return {
     next,
     normal: () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()),
     integer,
-    shuffle<T>(items: readonly T[]): T[] {
-      const result = [...items];
-      for (let i = result.length - 1; i > 0; i--) {
-        const j = integer(i + 1);
-        [result[i], result[j]] = [result[j]!, result[i]!];
-      }
-      return result;
-    },
+    shuffle: <T>(items: readonly T[]): T[] => shuffleInPlace([...items]),
+    shuffleInPlace,
   };
+}
+
+/**
+ * A 31-bit seed for one purpose of a run, from the run's seed and a path of names and numbers (FNV-1a). Different
+ * purposes get unrelated streams, and adding a purpose changes no other.
+ */
+export function seedFrom(seed: number, ...path: (string | number)[]): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode([seed, ...path].join('/')))
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  // One round of mixing: FNV's low bits depend too little on its last bytes.
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return (hash ^ (hash >>> 13)) & 0x7fffffff;
 }

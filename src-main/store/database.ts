@@ -15,6 +15,7 @@ import type { Migration } from './migrations/migration.ts';
 import { studies } from './migrations/0010-studies.ts';
 import { listIndexes } from './migrations/0011-list-indexes.ts';
 import { recentLosses } from './migrations/0012-recent-losses.ts';
+import { mixes } from './migrations/0013-mixes.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -40,6 +41,7 @@ export const migrations: readonly Migration[] = [
   studies,
   listIndexes,
   recentLosses,
+  mixes,
 ];
 
 /**

@@ -4,6 +4,8 @@ import type {
   RouterLayout,
   RouterRecord,
   Sample,
+  SourceCurve,
+  SourceMetric,
   StepMetric,
 } from '../contract/runRecords.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
@@ -15,6 +17,8 @@ import { insertSamples } from './samples.ts';
 export interface RecordedBatch {
   steps: readonly StepMetric[];
   evals: readonly EvalMetric[];
+  /** Of the sources of a mix; absent: none. */
+  sources?: readonly SourceMetric[];
   /** Absent: none. */
   samples?: readonly Sample[];
   /** Use of experts; absent: none was recorded. */
@@ -36,17 +40,20 @@ export function emptyColumns(): StepColumns {
 export function writeMetrics(
   database: WritableDatabase,
   runId: string,
-  { steps, evals, samples = [], router, logs }: RecordedBatch,
+  { steps, evals, sources = [], samples = [], router, logs }: RecordedBatch,
 ): LogLine[] {
   const { writable } = database;
   const step = writable.prepare(
     'INSERT OR REPLACE INTO step_metrics (run_id, step, loss, lr, grad_norm, tokens_per_second, memory_bytes) VALUES (?, ?, ?, ?, ?, ?, ?)',
   );
   const evaluation = writable.prepare('INSERT OR REPLACE INTO eval_metrics VALUES (?, ?, ?, ?, ?)');
+  const source = writable.prepare('INSERT OR REPLACE INTO source_metrics VALUES (?, ?, ?, ?, ?, ?)');
   return writable.transaction(() => {
     for (const m of steps)
       step.run(runId, m.step, m.loss, m.lr, m.gradNorm, m.tokensPerSecond, m.memoryBytes);
     for (const m of evals) evaluation.run(runId, m.step, m.loss, m.rows, m.tokens);
+    for (const m of sources)
+      for (const of of m.sources) source.run(runId, m.step, Number(m.heldOut), of.source, of.loss, of.tokens);
     insertSamples(database, runId, samples);
     if (router) insertRouterRecords(database, runId, router);
     return insertLogs(database, runId, logs);
@@ -73,6 +80,7 @@ export function dropMetricsAfter({ writable }: WritableDatabase, runId: string, 
   writable.transaction(() => {
     writable.prepare('DELETE FROM step_metrics WHERE run_id = ? AND step > ?').run(runId, step);
     writable.prepare('DELETE FROM eval_metrics WHERE run_id = ? AND step > ?').run(runId, step);
+    writable.prepare('DELETE FROM source_metrics WHERE run_id = ? AND step > ?').run(runId, step);
     writable.prepare('DELETE FROM samples WHERE run_id = ? AND step > ?').run(runId, step);
     writable.prepare('DELETE FROM router_records WHERE run_id = ? AND step > ?').run(runId, step);
   })();
@@ -86,7 +94,7 @@ export function copyMetrics(
   lastStep: number,
 ): void {
   writable.transaction(() => {
-    for (const table of ['step_metrics', 'eval_metrics', 'samples', 'router_records']) {
+    for (const table of ['step_metrics', 'eval_metrics', 'source_metrics', 'samples', 'router_records']) {
       const columns = writable.prepare(`SELECT name FROM pragma_table_info('${table}')`).pluck().all();
       const others = columns.filter((name) => name !== 'run_id').join(', ');
       writable
@@ -142,6 +150,42 @@ export function readEvals(
       'SELECT step, loss, rows, tokens FROM eval_metrics WHERE run_id = ? AND step >= ? AND step <= ? ORDER BY step',
     )
     .all(runId, from, Math.min(to, Number.MAX_SAFE_INTEGER)) as EvalMetric[];
+}
+
+/**
+ * Losses of the sources of a mix, each in at most `points` stretches of the run.
+ * @returns by source, held-out losses after those of training; empty where none was recorded
+ */
+export function readSourceLosses(
+  { readable }: ReadableDatabase,
+  runId: string,
+  points: number,
+): SourceCurve[] {
+  const last = readable
+    .prepare('SELECT MAX(step) FROM source_metrics WHERE run_id = ?')
+    .pluck()
+    .get(runId) as number | null;
+  if (last === null) return [];
+  const rows = readable
+    .prepare(
+      `SELECT held_out, source, MAX(step) AS step, SUM(loss * tokens) / SUM(tokens) AS loss, SUM(tokens) AS tokens
+       FROM source_metrics WHERE run_id = ? GROUP BY held_out, source, step * ? / ? ORDER BY held_out, source, step`,
+    )
+    .all(runId, Math.min(points, last + 1), last + 1) as {
+    held_out: number;
+    source: number;
+    step: number;
+    loss: number;
+    tokens: number;
+  }[];
+  const found: SourceCurve[] = [];
+  for (const { held_out, source, ...point } of rows) {
+    const heldOut = held_out === 1;
+    const known = found.at(-1);
+    if (known?.source === source && known.heldOut === heldOut) known.points.push(point);
+    else found.push({ source, heldOut, points: [point] });
+  }
+  return found;
 }
 
 /** Steps that are averaged into one point: enough to take the noise of single batches off. */

@@ -1,7 +1,7 @@
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 
 /** Tables whose entries can be removed and brought back; ids are unlike across all of them. */
-export type RemovableKind = 'runs' | 'models' | 'datasets' | 'studies';
+export type RemovableKind = 'runs' | 'models' | 'datasets' | 'studies' | 'mixes';
 
 /** Condition under which a row is not in the trash. @param column that holds the id */
 export function isKept(column = 'id'): string {

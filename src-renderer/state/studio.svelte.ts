@@ -6,6 +6,7 @@ import type { ListPlace, ListSlice } from '../../src-main/contract/listSlices.ts
 import type { DoctorReport } from '../../src-main/contract/machine.ts';
 import type { Download } from '../../src-main/contract/modelLibrary.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
+import type { Mix } from '../../src-main/contract/mixing/mixes.ts';
 import type { Study } from '../../src-main/contract/studies.ts';
 import type { ProgressEvent, StudioEvent } from '../../src-main/contract/events.ts';
 import type { StudioClient } from '../rpc/client.ts';
@@ -51,6 +52,8 @@ export class Studio {
   readonly evaluationList = new GrowingList<Evaluation>(({ runId }) => runId);
   /** Newest first. */
   studies: Study[] = $state.raw([]);
+  /** By name. */
+  mixes: Mix[] = $state.raw([]);
   doctor: DoctorReport | null = $state.raw(null);
   /** By task: what takes longer than a second. */
   readonly progress = new SvelteMap<string, Progress>();
@@ -167,19 +170,31 @@ export class Studio {
     this.#held = held;
     try {
       const { client } = this;
-      const [info, projects, models, downloads, datasets, runs, queue, evaluations, studies, progress] =
-        await Promise.all([
-          client.call('studio.info', {}),
-          client.call('projects.list', {}),
-          client.call('models.list', {}),
-          client.call('models.downloads', {}),
-          client.call('datasets.list', {}),
-          client.call('runs.list', {}),
-          client.call('runs.queue', {}),
-          client.call('evaluations.list', {}),
-          client.call('studies.list', {}),
-          client.call('studio.progress', {}),
-        ]);
+      const [
+        info,
+        projects,
+        models,
+        downloads,
+        datasets,
+        runs,
+        queue,
+        evaluations,
+        studies,
+        mixes,
+        progress,
+      ] = await Promise.all([
+        client.call('studio.info', {}),
+        client.call('projects.list', {}),
+        client.call('models.list', {}),
+        client.call('models.downloads', {}),
+        client.call('datasets.list', {}),
+        client.call('runs.list', {}),
+        client.call('runs.queue', {}),
+        client.call('evaluations.list', {}),
+        client.call('studies.list', {}),
+        client.call('mixes.list', {}),
+        client.call('studio.progress', {}),
+      ]);
       // Another reload has begun meanwhile, perhaps for another project: its answers are newer.
       if (this.#held !== held) return this.#latestLoad;
       const isSame = this.info?.project === info.project;
@@ -192,6 +207,7 @@ export class Studio {
       this.queue = queue;
       this.evaluationList.begin(evaluations, { isSame });
       this.studies = studies;
+      this.mixes = mixes;
       this.loadError = null;
       this.isLoaded = true;
       for (const task of this.progress.keys())
@@ -273,6 +289,9 @@ export class Studio {
         break;
       case 'datasets.changed':
         void this.#refresh(async () => (this.datasets = await this.client.call('datasets.list', {})));
+        break;
+      case 'mixes.changed':
+        void this.#refresh(async () => (this.mixes = await this.client.call('mixes.list', {})));
         break;
       case 'studies.changed':
         void this.#refresh(async () => (this.studies = await this.client.call('studies.list', {})));

@@ -155,10 +155,13 @@ describe('the paper’s studies', () => {
     expect(isPaperData(study.data, { ...dataset, benchmarkRows })).toBe(false);
     expect(() => checkStudyData(study.scoredWith, { ...dataset, benchmarkRows })).toThrow(/scored with them/);
     expect(() => checkStudyData('HumanEval', { ...dataset, benchmarkRows })).not.toThrow();
-    const plain = studyNotes(study, { model, dataset });
+    const plain = studyNotes(study, { model, data: { name: dataset.name, datasets: [dataset] } });
     const other = studyNotes(study, {
       model: { name: 'small', family: 'llama', parameters: 1e6, contextLength: 96 },
-      dataset: { name: 'sums', sourcePath: '/x/sums.jsonl', benchmarkRows: [], rows: 60 },
+      data: {
+        name: 'sums',
+        datasets: [{ name: 'sums', sourcePath: '/x/sums.jsonl', benchmarkRows: [], rows: 60 }],
+      },
     });
     expect(other.slice(0, 3)).toEqual([
       'The paper trains LLaMA-3-8B; this is small: scores cannot be compared with its own.',

@@ -113,7 +113,16 @@ describe('what else tells two runs apart', () => {
   });
 
   it('names steps, data, rows, seed, context, precision and every other option', () => {
-    const contract = { datasetHash: 'one', rows: 90, trainRows: 88, heldOutRows: 2, truncatedRows: 0 };
+    const contract = {
+      hash: 'one',
+      parts: {},
+      sources: [],
+      datasetHash: 'one',
+      rows: 90,
+      trainRows: 88,
+      heldOutRows: 2,
+      truncatedRows: 0,
+    };
     const rest = { droppedRows: 0, refusedRows: 0, tokens: 1, trainedTokens: 1, packing: null };
     const a = run('a', 0, { step: 200, dataContract: { ...contract, ...rest } });
     const b = run(

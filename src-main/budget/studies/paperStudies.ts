@@ -169,7 +169,11 @@ export function studyNotes(
   { model, data }: PaperStudy,
   given: {
     model: Pick<Model, 'name' | 'family' | 'parameters' | 'contextLength'>;
-    dataset: Pick<Dataset, 'name' | 'sourcePath' | 'benchmarkRows' | 'rows'>;
+    /** What the study trains on: one dataset, or those of a mix. */
+    data: {
+      name: string;
+      datasets: readonly Pick<Dataset, 'name' | 'sourcePath' | 'benchmarkRows' | 'rows'>[];
+    };
   },
 ): string[] {
   return [
@@ -178,9 +182,9 @@ export function studyNotes(
       : [
           `The paper trains ${model.label}; this is ${given.model.name}: scores cannot be compared with its own.`,
         ]),
-    ...(isPaperData(data, given.dataset)
+    ...(given.data.datasets.length === 1 && isPaperData(data, given.data.datasets[0]!)
       ? []
-      : [`The paper trains on ${data.label}; this is ${given.dataset.name}.`]),
+      : [`The paper trains on ${data.label}; this is ${given.data.name}.`]),
     ...(given.model.contextLength < rowTokens
       ? [
           `${given.model.name} has a context of ${given.model.contextLength} tokens: rows end there, not at ${rowTokens}.`,

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { modulePath } from '../../shape/adapterSites.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { createRandom } from '../../statistics/random.ts';
+import { createRandom, seedFrom } from '../../statistics/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/files/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
 import { hostBytes } from '../graph/session.ts';
@@ -14,7 +14,6 @@ import {
   type WeightSource,
 } from '../model/modelGraph.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
-import { seedFrom } from '../seeds.ts';
 import type { PivotChooser } from './pivots/pivots.ts';
 
 /**

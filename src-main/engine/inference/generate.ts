@@ -1,10 +1,9 @@
 import { StudioError } from '../../contract/errors.ts';
-import { createRandom } from '../../statistics/random.ts';
+import { createRandom, seedFrom } from '../../statistics/random.ts';
 import { loadTokenizer } from '../../formats/model/tokenizer.ts';
 import { throwIfStopped, type JobContext } from '../jobContext.ts';
 import type { GeneratedRow, GenerateRequest, GenerateResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
-import { seedFrom } from '../seeds.ts';
 import { checkTask } from '../model/taskNumbers.ts';
 import { ContinuedRow, decodeRows, decodingSize, type EndRules } from './decodeRows.ts';
 import { openDecoder, type Decoder } from './decodingGraph.ts';

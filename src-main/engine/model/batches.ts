@@ -1,4 +1,5 @@
-import type { TokenFileReader, TokenRow } from '../../formats/files/tokenFile.ts';
+import type { RowSet } from '../../data/mix/rowPlan.ts';
+import type { TokenRow } from '../../formats/files/tokenFile.ts';
 import type { BatchLayout } from './wholeRows.ts';
 
 /** Arrays that a session is fed for a batch of rows; all [batch * tokens]. */
@@ -15,6 +16,8 @@ export interface Batch {
   segments: Float32Array;
   /** 1 at the tokens of rows, 0 at padding; read only where routing is watched. */
   counted: Float32Array;
+  /** Place in its mix of the source that the token comes from; not fed. */
+  sources: Uint16Array;
   /** Labels in the batch. */
   labelled: number;
   /** Tokens of the rows, without padding. */
@@ -43,6 +46,7 @@ export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: numb
     positions: new Float32Array(slots),
     segments: new Float32Array(slots),
     counted: new Float32Array(slots),
+    sources: new Uint16Array(slots),
     labelled: 0,
     tokens: 0,
   };
@@ -54,6 +58,7 @@ export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: numb
       const length = Math.min(row.ids.length, end - at);
       result.ids.set(row.ids.subarray(0, length), at);
       result.tasks.fill(row.task ?? 0, at, at + length);
+      result.sources.fill(row.source ?? 0, at, at + length);
       result.counted.fill(1, at, at + length);
       for (let t = 1; t < length; t++)
         if (row.trained[t]) {
@@ -69,14 +74,14 @@ export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: numb
   return result;
 }
 
-/** Lays packs of row numbers of a file into a batch. */
-export function batchFromFile(
+/** Lays packs of row numbers into a batch. */
+export function batchFromRows(
   packs: readonly (readonly number[])[],
-  file: TokenFileReader,
+  rows: Pick<RowSet, 'row'>,
   { batch, tokens }: BatchLayout,
 ): Batch {
   return layOutPacks(
-    packs.map((pack) => pack.map((row) => file.row(row))),
+    packs.map((pack) => pack.map((row) => rows.row(row))),
     batch,
     tokens,
   );
@@ -92,13 +97,13 @@ function fillSegment({ positions, segments }: Batch, at: number, length: number,
   for (let t = 0; t < length; t++) positions[at + t] = t;
 }
 
-/** Tokens of each row of a file. */
-export function rowLengths(file: TokenFileReader): Int32Array {
-  return Int32Array.from({ length: file.rowCount }, (_, row) => file.length(row));
+/** Tokens of each row. */
+export function rowLengths(rows: Pick<RowSet, 'rowCount' | 'length'>): Int32Array {
+  return Int32Array.from({ length: rows.rowCount }, (_, row) => rows.length(row));
 }
 
 /** The length to which all rows are padded: the longest row's, up to the context, as a multiple of 8. */
-export function paddedLength(files: readonly TokenFileReader[], context: number): number {
+export function paddedLength(files: readonly Pick<RowSet, 'rowCount' | 'length'>[], context: number): number {
   let longest = 1;
   for (const file of files)
     for (let row = 0; row < file.rowCount; row++) longest = Math.max(longest, file.length(row));

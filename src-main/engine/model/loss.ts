@@ -53,7 +53,8 @@ function chunkOf(hidden: Tensor, labels: Tensor, begin: number, rows: number): C
  * @param lossScale f32 scalar c; multiplied in before rounding to the compute type
  * @param options.rowsPerChunk positions whose logits exist at a time; absent: from the vocabulary
  * @param options.headGradient whether W is trained; its gradient is summed over the chunks in f32
- * @returns L (f32 scalar), d(c L)/dh [rows, size] and, where asked for, d(c L)/dW [vocabulary, size] in f32
+ * @returns L (f32 scalar), d(c L)/dh [rows, size] and, where asked for, d(c L)/dW [vocabulary, size] in f32; a function
+ * that adds the terms of L to the graph, f32 [rows], 0 where there is no label
  */
 export function trainingLoss(
   hidden: Tensor,
@@ -62,11 +63,17 @@ export function trainingLoss(
   lossScale: Tensor,
   config: HeadConfig,
   options: { headGradient: boolean; rowsPerChunk?: number },
-): { lossSum: Tensor; hiddenGradient: Tensor; headGradient: Tensor | null } {
+): {
+  lossSum: Tensor;
+  hiddenGradient: Tensor;
+  headGradient: Tensor | null;
+  positionLosses: () => Tensor;
+} {
   const graph = hidden.graph;
   const [rows, vocabulary] = [hidden.shape[0]!, head.shape[0]!];
   const step = options.rowsPerChunk ?? rowsPerChunk(rows, vocabulary);
   const losses: Tensor[] = [];
+  const terms: Tensor[] = [];
   const gradients: Tensor[] = [];
   let headGradient: Tensor | null = null;
   for (let begin = 0; begin < rows; begin += step) {
@@ -76,7 +83,9 @@ export function trainingLoss(
       const product = headProduct(chunk.hidden, head);
       const logits = finalLogits(product, config);
       const { loss, backprop } = sparseCrossEntropy(logits, chunk.labels);
-      losses.push(sum(multiply(loss, chunk.weights), [0]));
+      const weighted = multiply(loss, chunk.weights);
+      terms.push(weighted);
+      losses.push(sum(weighted, [0]));
       const scales = multiply(chunk.weights, lossScale);
       const masked = multiply(backprop, reshape(scales, [scales.shape[0]!, 1]));
       const [arriving] = derive([logits], [masked], [product]);
@@ -87,7 +96,12 @@ export function trainingLoss(
       headGradient = headGradient ? add(headGradient, part) : part;
     });
   }
-  return { lossSum: addAll(losses), hiddenGradient: concat(gradients, 0), headGradient };
+  return {
+    lossSum: addAll(losses),
+    hiddenGradient: concat(gradients, 0),
+    headGradient,
+    positionLosses: () => concat(terms, 0),
+  };
 }
 
 /**

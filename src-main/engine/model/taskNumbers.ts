@@ -1,6 +1,6 @@
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig } from '../../contract/training.ts';
-import type { TokenFileReader } from '../../formats/files/tokenFile.ts';
+import type { RowSet } from '../../data/mix/rowPlan.ts';
 import { methodOf } from '../../methods/registry.ts';
 
 /**
@@ -20,7 +20,7 @@ export function checkTask(adapter: AdapterConfig | null, task: number): void {
  * Checks the tasks of rows before they are trained on.
  * @throws StudioError config_invalid: a task that the adapter lacks, or several tasks and rows that name none
  */
-export function checkTasks(adapter: AdapterConfig, files: readonly TokenFileReader[]): void {
+export function checkTasks(adapter: AdapterConfig, files: readonly Pick<RowSet, 'tasks'>[]): void {
   if (!readsTasks(adapter)) return;
   const greatest = files.reduce((most, { tasks }) => tasks.reduce((a, b) => Math.max(a, b), most), 0);
   checkTask(adapter, greatest);

@@ -1,11 +1,10 @@
 import { packRows } from '../../data/packing.ts';
-import { createRandom } from '../../statistics/random.ts';
-import { seedFrom } from '../seeds.ts';
+import { createRandom, seedFrom } from '../../statistics/random.ts';
 
 /** Row numbers that share one row of the batch: one without packing. */
 export type Pack = readonly number[];
 
-/** Rows of each optimizer step: epochs are shuffled by seed, the last step of an epoch may have fewer rows. */
+/** Rows of each optimizer step; the last step of an epoch may have fewer rows. */
 export interface DataOrder {
   totalSteps: number;
   /** Packs of an epoch, from 0. */
@@ -17,8 +16,8 @@ export interface DataOrder {
 /**
  * A pure function of seed and step, so that a resumed run sees exactly the rows that the uninterrupted one would.
  *
- * With packing, every epoch is shuffled and packed anew, so epochs may differ by a pack and therefore by a step: steps
- * are counted from the packs, never from the rows.
+ * With packing, every epoch is shuffled and packed anew, and epochs of a mix end within a row: epochs may differ by a
+ * pack and therefore by a step. Steps are counted from the packs, never from the rows.
  *
  * @param epochs passes over the rows; ignored where maxSteps is given
  * @param packing tokens of each row and slots of a pack; null: a row of the batch holds one row
@@ -31,14 +30,16 @@ export function createDataOrder(options: {
   maxSteps: number | null;
   seed: number;
   packing: { lengths: ArrayLike<number>; capacity: number } | null;
+  /** Rows of an epoch in their order (data/mix/epochOrder.ts); null: all rows, shuffled by seed. */
+  epochRows?: ((epoch: number) => ArrayLike<number>) | null;
 }): DataOrder {
-  const { rows, batch, accumulate, epochs, maxSteps, seed, packing } = options;
+  const { rows, batch, accumulate, epochs, maxSteps, seed, packing, epochRows = null } = options;
   const perStep = batch * accumulate;
   let made: { epoch: number; packs: Pack[] } | null = null;
   const packs = (epoch: number): Pack[] => {
     if (made?.epoch === epoch) return made.packs;
     const random = createRandom(seedFrom(seed, 'order', epoch));
-    const order = random.shuffle([...Array(rows).keys()]);
+    const order = epochRows ? Array.from(epochRows(epoch)) : random.shuffle([...Array(rows).keys()]);
     // Packs come out longest row first: shuffled, a step is a sample of all lengths.
     const result = packing
       ? random.shuffle(packRows(packing.lengths, order, packing.capacity))
@@ -51,7 +52,7 @@ export function createDataOrder(options: {
   const ends: number[] = [];
   const endOf = (epoch: number): number => {
     while (ends.length <= epoch) {
-      const count = packing ? packs(ends.length).length : rows;
+      const count = packing || epochRows ? packs(ends.length).length : rows;
       ends.push((ends.at(-1) ?? 0) + Math.ceil(count / perStep));
     }
     return ends[epoch]!;

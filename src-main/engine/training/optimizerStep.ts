@@ -1,5 +1,7 @@
+import type { SourceLoss } from '../../contract/runRecords.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { seedFrom } from '../seeds.ts';
+import { seedFrom } from '../../statistics/random.ts';
+import type { HostArray } from '../graph/session.ts';
 import { batchFeeds, type Batch } from '../model/batches.ts';
 import type { TrainingGraph } from './trainingGraph.ts';
 
@@ -10,6 +12,8 @@ export interface StepResult {
   gradNorm: number;
   /** False where loss or norm were not finite: nothing has changed then. */
   applied: boolean;
+  /** Of the sources that the step had labels of; empty where the graph tells no losses of positions. */
+  sources: SourceLoss[];
 }
 
 /**
@@ -35,18 +39,48 @@ export function optimizerStep(
     seed: Int32Array.of(seedFrom(config.seed, 'dropout', at.step, part), at.step),
     lossScale: Float32Array.of(1 / Math.max(1, labelled)),
   });
+  const sources = createSourceSums();
   if (config.accumulate === 1) {
     const out = session.run('step', { ...fed(batches[0]!, 0), ...scalars });
+    sources.add(batches[0]!, out.losses);
     return {
       loss: out.lossSum[0]! / labelled,
       gradNorm: out.gradNorm[0]!,
       applied: out.applied[0] === 1,
+      sources: sources.losses(),
     };
   }
   let lossSum = 0;
   batches.forEach((batch, part) => {
-    lossSum += session.run('accumulate', fed(batch, part)).lossSum[0]!;
+    const out = session.run('accumulate', fed(batch, part));
+    lossSum += out.lossSum[0]!;
+    sources.add(batch, out.losses);
   });
   const out = session.run('apply', { ...scalars, wholeLoss: Float32Array.of(lossSum) });
-  return { loss: lossSum / labelled, gradNorm: out.gradNorm[0]!, applied: out.applied[0] === 1 };
+  return {
+    loss: lossSum / labelled,
+    gradNorm: out.gradNorm[0]!,
+    applied: out.applied[0] === 1,
+    sources: sources.losses(),
+  };
+}
+
+/** Adds up the losses of a step's positions by the source that they come from. */
+function createSourceSums() {
+  const sums = new Map<number, { lossSum: number; tokens: number }>();
+  return {
+    /** @param losses of each position; absent: nothing is told of sources */
+    add({ labels, sources }: Batch, losses: HostArray | undefined): void {
+      losses?.forEach((loss, at) => {
+        if (labels[at]! < 0) return;
+        const sum = sums.get(sources[at]!) ?? { lossSum: 0, tokens: 0 };
+        sums.set(sources[at]!, { lossSum: sum.lossSum + loss, tokens: sum.tokens + 1 });
+      });
+    },
+    /** In the order of the mix. */
+    losses: (): SourceLoss[] =>
+      [...sums]
+        .sort(([a], [b]) => a - b)
+        .map(([source, { lossSum, tokens }]) => ({ source, loss: lossSum / tokens, tokens })),
+  };
 }

@@ -1,12 +1,12 @@
 import { checkOptions } from '../../options/checkOptions.ts';
-import type { RouterLayout } from '../../contract/runRecords.ts';
+import type { RouterLayout, SourceLoss } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
+import { openRows, type RowSet } from '../../data/mix/rowPlan.ts';
 import { packingEfficiency } from '../../data/packing.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { checkWeights } from '../../formats/model/decoderWeights.ts';
 import { sha256Of } from '../../formats/files/sha256.ts';
-import { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import { createIdentityReader } from '../../formats/model/identity.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import type { JobContext } from '../jobContext.ts';
@@ -14,7 +14,7 @@ import { ModelGraph } from '../model/modelGraph.ts';
 import type { BatchLayout } from '../model/wholeRows.ts';
 import type { TrainRequest, TrainResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
-import { batchFromFile, paddedLength, rowLengths, type Batch } from '../model/batches.ts';
+import { batchFromRows, paddedLength, rowLengths, type Batch } from '../model/batches.ts';
 import { createDataOrder, type DataOrder } from './dataOrder.ts';
 import { evaluateHeldOut, type Evaluation } from './heldOut.ts';
 import { optimizerStep, type StepResult } from './optimizerStep.ts';
@@ -48,8 +48,8 @@ export async function train(
 ): Promise<TrainResult> {
   const { config } = request;
   const weights = new WeightFolder(request.modelFolder);
-  const rows = new TokenFileReader(request.trainFile);
-  const heldOut = request.heldOutFile ? new TokenFileReader(request.heldOutFile) : null;
+  const rows = openRows(request.trainFile);
+  const heldOut = request.heldOutFile ? openRows(request.heldOutFile) : null;
   let source = weights;
   let graph: TrainingGraph | null = null;
   try {
@@ -61,6 +61,7 @@ export async function train(
     const order = createDataOrder({
       ...config,
       rows: rows.rowCount,
+      epochRows: rows.epochRows,
       packing: config.packing ? { lengths, capacity: layout.tokens } : null,
     });
     const packs = order.packs(0);
@@ -81,6 +82,7 @@ export async function train(
       config.samples && readPrompts(config.samples, request.modelFolder, decoder, request.samplePrompts);
     graph = await openTrainingGraph(context.tf, model, config, layout, {
       decoding: prompts && samplingSize(prompts, decoder.contextLength),
+      positionLosses: rows.sources.length > 1,
     });
     const sampler = prompts && graph.decoder && createSampler(graph.decoder, decoder, prompts);
     graph.session.loadWeights((done, total) =>
@@ -139,7 +141,7 @@ export async function train(
  * The layout of all batches. Without packing, rows are padded to the longest; with it, packs have the context's length,
  * or less where all training rows together are shorter.
  */
-function layoutOf(config: TrainConfig, rows: TokenFileReader, heldOut: TokenFileReader | null): BatchLayout {
+function layoutOf(config: TrainConfig, rows: RowSet, heldOut: RowSet | null): BatchLayout {
   const { batch, context } = config;
   const longest = paddedLength(heldOut ? [rows, heldOut] : [rows], context);
   if (!config.packing) return { batch, tokens: longest };
@@ -166,7 +168,7 @@ async function steps(
   parts: {
     order: DataOrder;
     layout: BatchLayout;
-    rows: TokenFileReader;
+    rows: RowSet;
     run(batches: Batch[], at: { step: number; update: number; learningRate: number }): StepResult;
     /** @param batches of the step: the experts are watched on them where no row is held out */
     evaluate(batches: readonly Batch[]): Evaluation;
@@ -198,6 +200,12 @@ async function steps(
     peakMemoryBytes: peakMemoryBytes(),
   });
 
+  const emitSources = (step: number, heldOut: boolean, sources: readonly SourceLoss[]) => {
+    // Numbers that are none are said by the step or the evaluation as a whole.
+    const finite = sources.filter(({ loss }) => Number.isFinite(loss));
+    if (finite.length > 0) context.emit({ type: 'sources', step, heldOut, sources: finite });
+  };
+
   if (progress.step === 0) await parts.sample(0);
   while (progress.step < order.totalSteps) {
     if (progress.evaluationsSinceBest >= (config.earlyStoppingPatience ?? Infinity)) {
@@ -212,7 +220,7 @@ async function steps(
     }
     const startedAt = performance.now();
     const step = progress.step + 1;
-    const batches = order.microBatches(step).map((packs) => batchFromFile(packs, rows, layout));
+    const batches = order.microBatches(step).map((packs) => batchFromRows(packs, rows, layout));
     const rate = learningRate(config, step, order.totalSteps);
     const result = parts.run(batches, { step, update: updatesIn(progress) + 1, learningRate: rate });
     if (result.applied) {
@@ -230,6 +238,7 @@ async function steps(
         // TensorFlow's binding tells nothing of a GPU's memory: this is the process alone.
         memoryBytes: process.memoryUsage.rss(),
       });
+      emitSources(step, false, result.sources);
     } else {
       progress = afterSkip(progress);
       const reason = Number.isFinite(result.loss)
@@ -250,13 +259,14 @@ async function steps(
     const isLast = step === order.totalSteps;
     const isEvaluated = isLast || isDue(step, config.evalEvery);
     if (isEvaluated) {
-      const { metric, routing } = parts.evaluate(batches);
+      const { metric, sources, routing } = parts.evaluate(batches);
       const { experts } = parts;
       if (routing && experts) context.emit({ type: 'router', step, ...routing, layout: experts });
       if (metric) progress = afterEvaluation(progress, metric.loss);
       if (metric && Number.isFinite(metric.loss)) context.emit({ type: 'eval', step, ...metric });
       else if (metric)
         context.emit({ type: 'log', line: `step ${step}: the held-out loss is ${metric.loss}` });
+      emitSources(step, true, sources);
     }
     const every = config.samples?.every;
     if (isLast || (every === 0 ? isEvaluated : isDue(step, every ?? 0))) await parts.sample(step);

@@ -30,7 +30,8 @@ type BatchInputs = RowInputs & Tensors<'seed' | 'lossScale'>;
  * The calls of a training session:
  *
  * - `zero`: the optimizer's state and the gradient sums to zero.
- * - `step`: loss sum, gradient norm, and whether the step was `applied`.
+ * - `step`: loss sum, gradient norm, and whether the step was `applied`; the loss of each position where the rows come
+ *   from several sources.
  * - `accumulate` and `apply` instead of `step` where a step has several forward passes.
  * - `score`: loss sum and missed labels of each row, without dropout; `routing` where the method has experts.
  * - `read`: the bytes of one of the variables that a checkpoint holds (see readByIndex).
@@ -43,8 +44,8 @@ type BatchInputs = RowInputs & Tensors<'seed' | 'lossScale'>;
  */
 export type TrainingEntries = {
   zero: Entry<Tensors<never>>;
-  step?: Entry<BatchInputs & Tensors, Tensors<'lossSum' | 'gradNorm' | 'applied'>>;
-  accumulate?: Entry<BatchInputs, Tensors<'lossSum'>>;
+  step?: Entry<BatchInputs & Tensors, Tensors<'lossSum' | 'gradNorm' | 'applied'> & { losses?: Tensor }>;
+  accumulate?: Entry<BatchInputs, Tensors<'lossSum'> & { losses?: Tensor }>;
   apply?: Entry<Tensors<'wholeLoss'> & Tensors, Tensors<'gradNorm' | 'applied'>>;
   score: Entry<RowInputs & { counted?: Tensor }, Tensors<'loss' | 'missed'> & { routing?: Tensor }>;
   read: Entry<Tensors<'index'>, Tensors<'bytes'>>;
@@ -67,17 +68,21 @@ export interface TrainingGraph {
   gradientNames: string[];
 }
 
-/** Builds and opens the session of a training run. @param options.decoding adds a decoder of this size */
+/**
+ * Builds and opens the session of a training run.
+ * @param options.decoding adds a decoder of this size
+ * @param options.positionLosses lets a step tell the loss of each position
+ */
 export async function openTrainingGraph(
   tf: Tensorflow,
   model: ModelGraph,
   config: TrainConfig,
   layout: BatchLayout,
-  options: { exposeGradients?: boolean; decoding?: DecodingSize | null } = {},
+  options: { exposeGradients?: boolean; decoding?: DecodingSize | null; positionLosses?: boolean } = {},
 ): Promise<TrainingGraph> {
   const { graph } = model;
   const inputs = rowInputs(model, layout);
-  const loss = lossAndGradients(model, config, layout, inputs);
+  const loss = lossAndGradients(model, config, layout, inputs, options.positionLosses ?? false);
   const optimizer = chooseOptimizer(config);
   const update = parameterUpdate(
     graph,
@@ -122,6 +127,8 @@ interface Loss {
   inputs: BatchInputs;
   /** Sum over the labels of a forward pass, f32 scalar. */
   lossSum: Tensor;
+  /** Its terms, f32 [positions]; only where asked for. */
+  losses?: Tensor;
   /** The trainable variables, each with the gradient of lossScale * lossSum, f32. */
   parts: readonly { variable: Variable; gradient: Tensor }[];
 }
@@ -132,6 +139,7 @@ function lossAndGradients(
   { gradientCheckpointing }: Pick<TrainConfig, 'gradientCheckpointing'>,
   layout: BatchLayout,
   inputs: RowInputs,
+  positionLosses: boolean,
 ): Loss {
   const { graph, trainsBase } = model;
   const seed = graph.placeholder('seed', [2], 'i32');
@@ -154,16 +162,26 @@ function lossAndGradients(
     if (!gradient) throw new Error(`the loss does not depend on ${variable.name}`);
     return { variable, gradient };
   });
-  return { inputs: { ...inputs, seed, lossScale }, lossSum, parts };
+  const losses = positionLosses && { losses: loss.positionLosses() };
+  return { inputs: { ...inputs, seed, lossScale }, lossSum, ...losses, parts };
 }
 
 /** A step of one forward pass. */
-function wholeStep(graph: Graph, { inputs, lossSum, parts }: Loss, { scalars, update }: ParameterUpdate) {
+function wholeStep(
+  graph: Graph,
+  { inputs, lossSum, losses, parts }: Loss,
+  { scalars, update }: ParameterUpdate,
+) {
   const gradientsOfParts = parts.map(({ gradient }) => gradient);
   const { gradNorm, applied } = update(gradientsOfParts, lossSum);
   const step = {
     inputs: { ...inputs, ...scalars },
-    outputs: { lossSum: identity(graph, lossSum), gradNorm: identity(graph, gradNorm), applied },
+    outputs: {
+      lossSum: identity(graph, lossSum),
+      gradNorm: identity(graph, gradNorm),
+      applied,
+      ...(losses && { losses: identity(graph, losses) }),
+    },
   };
   return { entries: { step }, sums: [] };
 }
@@ -171,7 +189,7 @@ function wholeStep(graph: Graph, { inputs, lossSum, parts }: Loss, { scalars, up
 /** A step of several forward passes, whose gradients are summed in variables of their own. */
 function accumulatedStep(
   graph: Graph,
-  { inputs, lossSum, parts }: Loss,
+  { inputs, lossSum, losses, parts }: Loss,
   { scalars, update }: ParameterUpdate,
 ) {
   const sums = parts.map(({ variable: { name, shape } }) =>
@@ -180,7 +198,10 @@ function accumulatedStep(
   const added = parts.map(({ gradient }, i) => assignAddVariable(sums[i]!, gradient));
   const accumulate = {
     inputs,
-    outputs: graph.after(added, () => ({ lossSum: identity(graph, lossSum) })),
+    outputs: graph.after(added, () => ({
+      lossSum: identity(graph, lossSum),
+      ...(losses && { losses: identity(graph, losses) }),
+    })),
   };
   const wholeLoss = graph.placeholder('whole_loss', [], 'f32');
   const { gradNorm, applied } = update(sums.map(readVariable), wholeLoss);

@@ -6,12 +6,14 @@ import type { Mapping } from '../../contract/datasets/mapping.ts';
 import type { UnusedRow } from '../../contract/datasets/unusable.ts';
 import { datasetSchema, type Dataset, type DatasetFormat, type SharedRows } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
 import type { ProcedureHandlers, procedures } from '../../contract/procedures.ts';
 import type { Split } from '../../contract/rows.ts';
 import { importDataset } from '../../data/importDataset.ts';
 import { readRows, type NumberedRow, type RowRange } from '../../data/readRows.ts';
 import { readEdits } from '../../data/stored/editLayer.ts';
 import { storedDatasets, datasets } from '../../store/library.ts';
+import { listAllMixes } from '../../store/mixes.ts';
 import { listAllRuns } from '../../store/runs.ts';
 import { byteProgress, endProgress } from '../progress.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
@@ -307,12 +309,21 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     unused: (reference, range) => unusedRows(paths.datasets, get(reference), range),
     remove(reference) {
       const dataset = get(reference);
-      const used = listAllRuns(database).filter((run) => run.datasetId === dataset.id);
+      const used = listAllRuns(database).filter(({ datasetId, mix }) =>
+        mix ? snapshotDatasets(mix).includes(dataset.id) : datasetId === dataset.id,
+      );
       if (used.length > 0)
         throw new StudioError(
           'in_use',
           `The dataset "${dataset.name}" is used by ${used.length} runs, for example "${used[0]!.name}".`,
           'Remove these runs first.',
+        );
+      const mix = listAllMixes(database).find(({ sources }) => sources.some(({ id }) => id === dataset.id));
+      if (mix)
+        throw new StudioError(
+          'in_use',
+          `The dataset "${dataset.name}" is a source of the mix "${mix.name}".`,
+          'Take it out of the mix, or remove the mix first.',
         );
       context.trash.put('datasets', dataset.id);
       emit({ type: 'datasets.changed' });

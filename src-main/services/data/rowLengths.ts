@@ -1,10 +1,9 @@
 import type { RowLengths } from '../../contract/forecast.ts';
 import type { Row } from '../../contract/rows.ts';
-import type { NumberedRow } from '../../data/readRows.ts';
+import { openRows } from '../../data/mix/rowPlan.ts';
 import { createRandom } from '../../statistics/random.ts';
 import type { Rendering } from '../../data/rendering/renderer.ts';
 import { charactersOf } from '../../data/rendering/tokenizeRow.ts';
-import { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread, type TokenizerOwner } from '../tokenizer/tokenizerThread.ts';
 
@@ -14,40 +13,56 @@ const sampledRows = 1000;
 /** So many of the rows with most characters are counted besides: the longest by tokens is among them. */
 const longestRows = 50;
 
+/** A row with the template that it goes through. */
+export interface RenderedAs {
+  row: Row;
+  rendering: Rendering;
+}
+
 /**
- * Tokens of a dataset's rows through a template, end token included.
+ * Tokens of rows through their templates, end token included.
+ * @param given the rows of one dataset after the other
  * @param signal aborting ends it at once, in the middle of a row, too
  */
 export async function countRowLengths(
   owner: TokenizerOwner,
-  dataset: AsyncIterable<NumberedRow>,
-  rendering: Rendering,
+  given: AsyncIterable<RenderedAs>,
   signal: AbortSignal,
 ): Promise<RowLengths> {
   const random = createRandom(1);
-  const sample: Row[] = [];
-  let longest: { size: number; row: Row }[] = [];
+  const sample: RenderedAs[] = [];
+  let longest: { size: number; of: RenderedAs }[] = [];
   let rows = 0;
-  for await (const { row } of dataset) {
+  for await (const one of given) {
     signal.throwIfAborted();
     rows++;
     // A sample of rows whose number is not known before (Vitter's algorithm R).
-    if (sample.length < sampledRows) sample.push(row);
+    if (sample.length < sampledRows) sample.push(one);
     else {
       const place = random.integer(rows);
-      if (place < sampledRows) sample[place] = row;
+      if (place < sampledRows) sample[place] = one;
     }
-    longest.push({ size: charactersOf(row), row });
+    longest.push({ size: charactersOf(one.row), of: one });
     if (longest.length > 4 * longestRows) longest = mostOf(longest);
   }
-  const extremes = mostOf(longest).map(({ row }) => row);
-  const all: number[] = [];
+  const extremes = mostOf(longest).map(({ of }) => of);
+  const all = new Map<RenderedAs, number>();
   await withTokenizerThread(signal, async (thread) => {
-    const tokenized = tokenizedRows(thread, owner, [...sample, ...extremes], rendering);
-    for await (const { ids } of tokenized) all.push(ids.length);
+    const chosen = [...new Set([...sample, ...extremes])];
+    for (const rendering of new Set(chosen.map((one) => one.rendering))) {
+      const list = chosen.filter((one) => one.rendering === rendering);
+      let at = 0;
+      const tokenized = tokenizedRows(
+        thread,
+        owner,
+        list.map(({ row }) => row),
+        rendering,
+      );
+      for await (const { ids } of tokenized) all.set(list[at++]!, ids.length);
+    }
   });
-  const lengths = all.slice(0, sample.length).sort((a, b) => a - b);
-  return { lengths, longest: all.reduce((most, length) => Math.max(most, length), 0), rows };
+  const lengths = sample.map((one) => all.get(one)!).sort((a, b) => a - b);
+  return { lengths, longest: [...all.values()].reduce((most, length) => Math.max(most, length), 0), rows };
 }
 
 function mostOf<T extends { size: number }>(list: readonly T[]): T[] {
@@ -62,11 +77,11 @@ export function laidOutTokens(
   { context, packing }: { context: number; packing: boolean },
 ): number {
   const [training, ...others] = files.map((path) => {
-    const reader = new TokenFileReader(path);
+    const rows = openRows(path);
     try {
-      return Array.from({ length: reader.rowCount }, (_, row) => reader.length(row));
+      return Array.from({ length: rows.rowCount }, (_, row) => rows.length(row));
     } finally {
-      reader.close();
+      rows.close();
     }
   });
   const eights = (tokens: number) => 8 * Math.ceil(tokens / 8);

@@ -1,11 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { Dataset, Run, SharedRows } from '../../contract/entities.ts';
+import type { Dataset, SharedRows } from '../../contract/entities.ts';
 import { countShared, readRowKeys, type RowKey } from '../../data/rowKeys.ts';
-import { rangesOf } from '../../contract/datasets/parts.ts';
 import type { StoredDataset } from '../../data/readRows.ts';
-import { splitRows } from '../../data/split.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { datasets } from '../../store/library.ts';
 import type { ServiceContext } from '../context.ts';
@@ -92,19 +90,4 @@ export async function sharedRows(place: Place, dataset: Dataset): Promise<Shared
 
 function shared({ rows: of }: Pick<Dataset, 'rows'>, name: string, rows: number): SharedRows[] {
   return rows === 0 ? [] : [{ with: name, rows, of }];
-}
-
-/** Keys of the rows that a run was trained on; null where its dataset is gone. */
-export async function trainedRowKeys(
-  place: Place,
-  { datasetId, config }: Pick<Run, 'datasetId' | 'config'>,
-): Promise<ReadonlySet<RowKey> | null> {
-  const dataset = datasets.find(place.database, datasetId);
-  if (!dataset || !existsSync(dataset.inPlace?.path ?? join(place.paths.datasets, dataset.file))) return null;
-  const keys = await rowKeysOf(place, dataset);
-  const mine = rangesOf(dataset, 'train').flatMap(({ begin, count }) => [
-    ...keys.subarray(begin, begin + count),
-  ]);
-  const { train } = splitRows(mine.length, config.heldOutFraction, config.seed);
-  return new Set(train.map((row) => mine[row]!));
 }

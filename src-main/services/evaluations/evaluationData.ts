@@ -3,16 +3,16 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Dataset, DatasetFormat, Example } from '../../contract/entities.ts';
-import { countRows } from '../../contract/datasets/parts.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import { folderInPlace } from '../../data/foreignFiles.ts';
 import { exampleOf } from '../../data/rowExample.ts';
 import { readFileRows } from '../../data/readFileRows.ts';
-import { splitRows } from '../../data/split.ts';
 import { fewShotPrefix, gsm8kItem, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
 import { typedPath } from '../homePaths.ts';
+import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
+import { runRows } from '../mixes/runRows.ts';
 import type { Subject } from './subjects.ts';
 
 /** What a subject is scored on. */
@@ -123,6 +123,7 @@ export async function withShots(
 
 /** What is named, or the held-out rows of the subject's run. */
 export async function perplexityData(
+  context: ServiceContext,
   datasets: DatasetService,
   subject: Subject,
   data: ScoredData | null,
@@ -134,33 +135,35 @@ export async function perplexityData(
       'Perplexity of the base model needs data.',
       'Choose a dataset, give a data file, or a run as the adapter, whose held-out rows are then used.',
     );
-  return heldOutData(datasets, subject.run.datasetId, subject.run.config);
+  return heldOutData(context, datasets, subject.run);
 }
 
-function heldOutData(
+async function heldOutData(
+  context: ServiceContext,
   datasets: DatasetService,
-  datasetId: string,
-  config: { heldOutFraction: number; seed: number },
-): EvaluationData {
-  const dataset = datasets.get(datasetId);
-  const { heldOut } = splitRows(countRows(dataset, 'train'), config.heldOutFraction, config.seed);
-  if (heldOut.length === 0)
+  run: NonNullable<Subject['run']>,
+): Promise<EvaluationData> {
+  const parts = await runRows(context, run);
+  const count = parts.reduce((sum, { heldOut }) => sum + heldOut.length, 0);
+  if (count === 0)
     throw new StudioError(
       'usage',
       'The run held no rows out.',
       'Choose a dataset, give a data file, or train with a held-out fraction above 0.',
     );
-  const wanted = new Set(heldOut);
   const hash = createHash('sha256')
-    .update(JSON.stringify([dataset.contentHash, heldOut]))
+    .update(JSON.stringify(parts.map(({ dataset, heldOut }) => [dataset.contentHash, heldOut])))
     .digest('hex');
+  const rows = parts.reduce((sum, { dataset }) => sum + dataset.rows, 0);
   return {
-    path: `${dataset.name}, held-out rows (${heldOut.length} of ${countRows(dataset, 'train')}, seed ${config.seed})`,
+    path: `${run.datasetName}, held-out rows (${count} of ${rows}, seed ${run.config.seed})`,
     hash,
     async *examples() {
-      let index = 0;
-      for await (const { row } of datasets.read(dataset, { split: 'train' }))
-        if (wanted.has(index++)) yield exampleOf(row, dataset.format);
+      for (const { dataset, heldOut } of parts) {
+        const wanted = new Set(heldOut);
+        for await (const { index, row } of datasets.read(dataset))
+          if (wanted.has(index)) yield exampleOf(row, dataset.format);
+      }
     },
     shots() {
       throw noShots('held-out rows have none beside them');

@@ -27,7 +27,7 @@ import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
 import { givenData, perplexityData, withShots, type EvaluationData } from './evaluationData.ts';
-import { trainedRowKeys } from '../data/sharedRows.ts';
+import { trainedRowKeys } from '../mixes/runRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
 import { prepareEvaluation, type EvaluationSettings } from './evaluationJobs.ts';
 import type { ModelService } from '../models/models.ts';
@@ -69,7 +69,7 @@ export function createEvaluationService(
   ): Promise<{ data: EvaluationData; version: string; key: string }> {
     const isPerplexity = settings.benchmark === 'perplexity';
     const data = isPerplexity
-      ? await perplexityData(datasets, subject, settings.data)
+      ? await perplexityData(context, datasets, subject, settings.data)
       : await withShots(await givenData(datasets, requireData(settings)), settings);
     const version = isPerplexity ? perplexityVersion : gsm8kVersion;
     const { limit, shots, maxTokens, seed } = settings;
@@ -174,8 +174,8 @@ export function createEvaluationService(
     async compare({ runs: names, ...settings }, signal) {
       const chosen = names.map((name) => runs.get(name));
       const [first] = chosen;
-      const data = (run: (typeof chosen)[number]) =>
-        `${run.datasetId} ${run.config.seed} ${run.config.heldOutFraction}`;
+      const data = ({ datasetId, mix, config }: (typeof chosen)[number]) =>
+        JSON.stringify([datasetId, mix, config.seed, config.heldOutFraction]);
       if (settings.data === null && chosen.some((run) => data(run) !== data(first!)))
         throw new StudioError(
           'usage',

@@ -7,15 +7,16 @@ import { StudioError } from '../../contract/errors.ts';
 import type { Calibration, ForecastRecord, RowLengths } from '../../contract/forecast.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { readingOf, templateOf } from '../../formats/model/identity.ts';
 import { insertProbe } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { countRowLengths } from '../data/rowLengths.ts';
-import { prepareTrainingData } from '../data/trainingData.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
+import { prepareTrainingData } from '../mixes/trainingData.ts';
+import { mixLeaves } from '../mixes/mixTree.ts';
+import { rowsOfSource, trainingSource } from '../mixes/trainingSources.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress, type ReportPart } from '../progress.ts';
 import { refuseWhatDoesNotFit } from '../runs/fit.ts';
@@ -51,12 +52,16 @@ export function createForecastService(
     calibration: async () => readCalibration(context, await findTrainingGpu(context.probe)),
 
     async lengths(modelReference, datasetReference, signal) {
-      const [model, dataset] = [await models.use(modelReference, signal), datasets.get(datasetReference)];
-      const key = `${readingOf(model)} ${templateOf(model)} ${dataset.contentHash}`;
+      const [model, source] = [
+        await models.use(modelReference, signal),
+        trainingSource(context, datasetReference),
+      ];
+      const rows = mixLeaves(source.node).map(({ dataset, split }) => `${dataset.contentHash} ${split}`);
+      const key = [readingOf(model), templateOf(model), ...rows].join(' ');
       const known = counted.get(key);
       if (known) return known;
       const lengths = await unlessCancelled(
-        countRowLengths(model, datasets.read(dataset, { split: 'train' }), renderingOf(dataset), signal),
+        countRowLengths(model, rowsOfSource(datasets, source), signal),
         signal,
       );
       counted.set(key, lengths);
@@ -64,7 +69,10 @@ export function createForecastService(
     },
 
     async probe({ model: modelReference, dataset: datasetReference, config, steps, force = false }, signal) {
-      const [model, dataset] = [await models.use(modelReference, signal), datasets.get(datasetReference)];
+      const [model, source] = [
+        await models.use(modelReference, signal),
+        trainingSource(context, datasetReference),
+      ];
       checkTraining(readDecoderConfig(model.folder), config);
       fittingContext(config.context, model.contextLength);
       if (isProbing)
@@ -75,12 +83,12 @@ export function createForecastService(
       const measure = async (report: ReportPart): Promise<ForecastRecord> => {
         if (!force)
           await refuseWhatDoesNotFit({ context, datasets }, [
-            { name: 'The measurement', model, dataset, config },
+            { name: 'The measurement', model, source, config },
           ]);
         const data = await unlessCancelled(
           prepareTrainingData({
             model,
-            dataset,
+            node: source.node,
             datasetFolder: paths.datasets,
             config,
             cacheFolder: paths.cache,

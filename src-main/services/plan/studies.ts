@@ -1,7 +1,7 @@
 import { paperStudy, studyNotes } from '../../budget/studies/paperStudies.ts';
 import { checkStudyData, leakNotes } from '../../budget/studies/studyData.ts';
 import { planStudy, type StudyPlan } from '../../budget/studies/plan.ts';
-import type { Dataset, Model, Run } from '../../contract/entities.ts';
+import type { Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { studySchema, type Study, type StudyOutcome, type StudyQuestion } from '../../contract/studies.ts';
@@ -14,6 +14,8 @@ import { findStudy, insertStudy, listStudies } from '../../store/studies.ts';
 import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { ModelService } from '../models/models.ts';
+import { mixLeaves } from '../mixes/mixTree.ts';
+import { trainingSourceOrFile, type TrainingSource } from '../mixes/trainingSources.ts';
 import { withProgress } from '../progress.ts';
 import { plannedRun } from '../runs/newRun.ts';
 import type { RunService, StartedRun } from '../runs/runs.ts';
@@ -29,7 +31,7 @@ export interface StudyRequest {
 /** A study that is planned and not made. */
 export interface PlannedStudy {
   model: Model;
-  dataset: Dataset;
+  source: TrainingSource;
   plan: StudyPlan;
   notes: string[];
 }
@@ -90,26 +92,33 @@ export function createStudyService(
 
   async function plan({ name, ...request }: StudyRequest): Promise<PlannedStudy> {
     const model = await models.getOrAdd(request.model);
-    const dataset = await datasets.getOrAdd(request.dataset);
+    const source = await trainingSourceOrFile(context, datasets, request.dataset);
     const { question } = request;
     const study = question.kind === 'paper' ? paperStudy(question.study) : null;
     const library = datasets.list();
-    const shared = await datasets.shared(dataset.id);
-    // Found anew: older datasets do not say what they hold.
-    const benchmarkRows = shared.filter((rows) => library.every((other) => other.name !== rows.with));
-    if (study) checkStudyData(study.scoredWith, { ...dataset, benchmarkRows });
     const scored = new Set(listEvaluations(database, context.project).map(({ dataPath }) => dataPath));
+    const leaks: string[] = [];
+    const trained = new Map(mixLeaves(source.node).map(({ dataset }) => [dataset.id, dataset]));
+    for (const dataset of trained.values()) {
+      const shared = await datasets.shared(dataset.id);
+      // Found anew: older datasets do not say what they hold.
+      const benchmarkRows = shared.filter((rows) => library.every((other) => other.name !== rows.with));
+      if (study) checkStudyData(study.scoredWith, { ...dataset, benchmarkRows });
+      for (const note of leakNotes(dataset, shared, library, scored)) leaks.push(note);
+    }
     return {
       model,
-      dataset,
+      source,
       plan: planStudy(
         { shape: readDecoderConfig(model.folder), contextLength: model.contextLength },
         name,
         question,
       ),
       notes: [
-        ...leakNotes(dataset, shared, library, scored),
-        ...(study ? studyNotes(study, { model, dataset }) : []),
+        ...leaks,
+        ...(study
+          ? studyNotes(study, { model, data: { name: source.name, datasets: [...trained.values()] } })
+          : []),
       ],
     };
   }
@@ -123,17 +132,17 @@ export function createStudyService(
       const { name, question } = request;
       return withProgress(context, `study ${name}`, 'Planning the runs', async (report) => {
         const { project } = context;
-        const { model, dataset, plan: planned, notes } = await plan(request);
+        const { model, source, plan: planned, notes } = await plan(request);
         if (findStudy(database, project, name))
           throw new StudioError('name_taken', `There is already a study "${name}".`, 'Choose another name.');
         report('Checking that the runs fit into memory');
         if (!request.force)
           await runs.refuseWhatDoesNotFit(
-            planned.arms.map(({ label, config }) => ({ name: label, model, dataset, config })),
+            planned.arms.map(({ label, config }) => ({ name: label, model, source, config })),
           );
         const made = planned.runs.map((run) => ({
           ...run,
-          run: plannedRun({ ...run, project, model, dataset }),
+          run: plannedRun({ ...run, project, model, source }),
         }));
         const study: Study = {
           id: newId(),
@@ -145,8 +154,8 @@ export function createStudyService(
           arms: planned.arms.map(({ config: _, ...arm }) => arm),
           modelId: model.id,
           modelName: model.name,
-          datasetId: dataset.id,
-          datasetName: dataset.name,
+          datasetId: source.id,
+          datasetName: source.name,
           runs: made.map(({ run, arm, seed }) => ({ runId: run.id, arm, seed })),
           createdAt: new Date().toISOString(),
         };

@@ -56,9 +56,9 @@ export function plannedBranch(context: ServiceContext, parent: Run, request: Bra
     );
   if (end !== null) checkSchedule(config, end);
   const evaluations = readEvals(context.database, parent.id, 0, step);
-  const { modelId, modelName, datasetId, datasetName, project, trainable, frozenExtra } = parent;
+  const { modelId, modelName, datasetId, datasetName, mix, project, trainable, frozenExtra } = parent;
   return {
-    ...newRun({ name, project, modelId, modelName, datasetId, datasetName, config }),
+    ...newRun({ name, project, modelId, modelName, datasetId, datasetName, mix, config }),
     parent: { runId: parent.id, step },
     trainable,
     frozenExtra,

@@ -8,15 +8,15 @@ import {
 } from '../../budget/forecast/calibrate.ts';
 import { negotiate } from '../../budget/forecast/negotiate.ts';
 import type { Calibration, RowLengths } from '../../contract/forecast.ts';
-import type { Dataset, Model } from '../../contract/entities.ts';
+import type { Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { countRowLengths } from '../data/rowLengths.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
+import { rowsOfSource, type TrainingSource } from '../mixes/trainingSources.ts';
 import { readCalibration } from './runForecast.ts';
 
 /** A training that somebody wants to start. */
@@ -24,7 +24,7 @@ export interface WantedTraining {
   /** What it is called in messages. */
   name: string;
   model: Model;
-  dataset: Dataset;
+  source: TrainingSource;
   config: TrainConfig;
   /** A run that goes on, which cannot change what decides its memory. */
   isGoingOn?: boolean;
@@ -50,12 +50,16 @@ export async function refuseWhatDoesNotFit(
   const doubtful = wanted.filter((one) => !fits(plannedOf(one, null), calibration));
   const counted = new Map<string, RowLengths>();
   for (const one of doubtful) {
-    const { model, dataset } = one;
-    const rendering = renderingOf(dataset, one.config);
-    const key = JSON.stringify([model.id, dataset.id, rendering]);
+    const { model, source } = one;
+    const { template, templateSource, system, trainOn } = one.config;
+    const key = JSON.stringify([model.id, source.id, template, templateSource, system, trainOn]);
     const lengths =
       counted.get(key) ??
-      (await countRowLengths(model, parts.datasets.read(dataset, { split: 'train' }), rendering, new AbortController().signal));
+      (await countRowLengths(
+        model,
+        rowsOfSource(parts.datasets, source, one.config),
+        new AbortController().signal,
+      ));
     counted.set(key, lengths);
     const planned = plannedOf(one, lengths);
     if (!fits(planned, calibration)) throw refusal(one, planned, calibration, lengths);

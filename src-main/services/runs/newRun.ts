@@ -2,11 +2,13 @@ import { checkTraining } from '../../options/checkAdapter.ts';
 import { fittingContext, heldOutCount, stepCount } from '../../options/lengths.ts';
 import { checkSchedule } from '../../options/schedule.ts';
 import { modelTargets } from '../../shape/targets.ts';
-import type { Dataset, Model, Run } from '../../contract/entities.ts';
+import type { Model, Run } from '../../contract/entities.ts';
 import { countRows, trainingRefusal } from '../../contract/datasets/parts.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { newId } from '../context.ts';
+import { mixLeaves } from '../mixes/mixTree.ts';
+import type { TrainingSource } from '../mixes/trainingSources.ts';
 
 /**
  * A run of a model on a dataset, whose adapter names the modules as the model does, and whose context is no longer than
@@ -17,17 +19,18 @@ export function plannedRun(given: {
   name: string;
   project: string;
   model: Model;
-  dataset: Dataset;
+  source: TrainingSource;
   config: TrainConfig;
 }): Run {
-  const { name, project, model, dataset, config } = given;
+  const { name, project, model, source, config } = given;
   const decoder = readDecoderConfig(model.folder);
   checkTraining(decoder, config);
   // Rows that do not fit are dropped later: a schedule too long for all of them is too long for the rest.
-  const refusal = trainingRefusal(dataset);
-  if (refusal) throw refusal;
-  const rows = countRows(dataset, 'train');
-  const steps = stepCount(config, rows - heldOutCount(rows, config.heldOutFraction));
+  for (const { dataset, split } of mixLeaves(source.node)) {
+    const refusal = split === 'train' ? trainingRefusal(dataset) : null;
+    if (refusal) throw refusal;
+  }
+  const steps = stepCount(config, mostRows(source, config));
   if (steps !== null) checkSchedule(config, steps);
   const targets = modelTargets(decoder, config.adapter.targets);
   return newRun({
@@ -35,8 +38,9 @@ export function plannedRun(given: {
     project,
     modelId: model.id,
     modelName: model.name,
-    datasetId: dataset.id,
-    datasetName: dataset.name,
+    datasetId: source.id,
+    datasetName: source.name,
+    mix: source.mix,
     config: {
       ...config,
       context: fittingContext(config.context, decoder.contextLength),
@@ -45,9 +49,19 @@ export function plannedRun(given: {
   });
 }
 
+/** Rows of one pass at most; null for a mix, whose passes its amounts decide. */
+function mostRows({ mix, node }: TrainingSource, { heldOutFraction }: TrainConfig): number | null {
+  if (mix) return null;
+  const rows = mixLeaves(node).reduce((sum, { dataset, split }) => sum + countRows(dataset, split), 0);
+  return rows - heldOutCount(rows, heldOutFraction);
+}
+
 /** A run that has not had its turn yet. */
 export function newRun(
-  given: Pick<Run, 'name' | 'project' | 'modelId' | 'modelName' | 'datasetId' | 'datasetName' | 'config'>,
+  given: Pick<
+    Run,
+    'name' | 'project' | 'modelId' | 'modelName' | 'datasetId' | 'datasetName' | 'mix' | 'config'
+  >,
 ): Run {
   return {
     id: newId(),

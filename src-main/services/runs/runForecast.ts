@@ -8,7 +8,7 @@ import { listProbes } from '../../store/results.ts';
 import { newestRuns } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
 import { laidOutTokens } from '../data/rowLengths.ts';
-import type { TrainingData } from '../data/trainingData.ts';
+import type { TrainingData } from '../mixes/trainingData.ts';
 import { freeBytes } from '../machine/disk.ts';
 import { usableMemory } from '../machine/machine.ts';
 

@@ -1,33 +1,43 @@
-import type { Dataset, Model, Run } from '../../contract/entities.ts';
+import type { Model, Run } from '../../contract/entities.ts';
 import { StudioError, toPlainError } from '../../contract/errors.ts';
+import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
+import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
+import { sourceOfRun, type TrainingSource } from '../mixes/trainingSources.ts';
 import type { ModelService } from '../models/models.ts';
 
-/** The libraries in which a run's model and dataset are. */
+/** The libraries in which a run's model and datasets are. */
 interface Libraries {
+  context: ServiceContext;
   models: ModelService;
   datasets: DatasetService;
 }
 
 /**
  * What a run trains.
- * @throws StudioError not_found where its model or dataset is gone; as the model says where that cannot be used (any
+ * @throws StudioError not_found where its model or a dataset is gone; as the model says where that cannot be used (any
  * more)
  */
-export function partsOf(run: Run, { models, datasets }: Libraries): { model: Model; dataset: Dataset } {
+export function partsOf(
+  run: Run,
+  { context, models }: Pick<Libraries, 'context' | 'models'>,
+): { model: Model; source: TrainingSource } {
   const model = models.list().find(({ id }) => id === run.modelId);
-  if (!model) throw gone(run, 'model', run.modelName);
+  if (!model)
+    throw new StudioError(
+      'not_found',
+      `The model “${run.modelName}” of the run “${run.name}” was deleted: without it the run cannot go on.`,
+      'Take its deletion back while that is offered; else add the model again and start a new run with this one’s configuration.',
+    );
   if (model.unusable) throw StudioError.fromPlain(model.unusable);
-  const dataset = datasets.list().find(({ id }) => id === run.datasetId);
-  if (!dataset) throw gone(run, 'dataset', run.datasetName);
-  return { model, dataset };
+  return { model, source: sourceOfRun(context, run) };
 }
 
-/** Brings back a model and a dataset that were removed after the run: before, it kept them from being removed. */
-export function bringBackParts(run: Run, { models, datasets }: Libraries): void {
+/** Brings back a model and datasets that were removed after the run: before, it kept them from being removed. */
+export function bringBackParts(run: Run, { models, datasets }: Pick<Libraries, 'models' | 'datasets'>): void {
   const parts = [
     { library: models, id: run.modelId },
-    { library: datasets, id: run.datasetId },
+    ...(run.mix ? snapshotDatasets(run.mix) : [run.datasetId]).map((id) => ({ library: datasets, id })),
   ];
   for (const { library, id } of parts) {
     if (library.list().some((entry) => entry.id === id)) continue;
@@ -38,12 +48,4 @@ export function bringBackParts(run: Run, { models, datasets }: Libraries): void 
       if (toPlainError(error).code !== 'not_found') throw error;
     }
   }
-}
-
-function gone(run: Run, kind: 'model' | 'dataset', name: string): StudioError {
-  return new StudioError(
-    'not_found',
-    `The ${kind} “${name}” of the run “${run.name}” was deleted: without it the run cannot go on.`,
-    `Take its deletion back while that is offered; else add the ${kind} again and start a new run with this one’s configuration.`,
-  );
 }

@@ -6,6 +6,7 @@ import type {
   RouterLayout,
   RouterRecord,
   Sample,
+  SourceMetric,
   StepMetric,
 } from '../../contract/runRecords.ts';
 import { toPlainError } from '../../contract/errors.ts';
@@ -58,6 +59,7 @@ export function createRunRecorder(
   const { forecast, measured } = initial;
   let steps: StepMetric[] = [];
   let evals: EvalMetric[] = [];
+  let sources: SourceMetric[] = [];
   let samples: Sample[] = [];
   let router: { layout: RouterLayout; records: RouterRecord[] } | null = null;
   let logs: Omit<LogLine, 'id'>[] = [];
@@ -73,7 +75,14 @@ export function createRunRecorder(
     const last = steps.at(-1);
     // All or nothing: what failed halfway would be written twice.
     const lines = writable.transaction(() => {
-      const stored = writeMetrics(context.writable(), run.id, { steps, evals, samples, router, logs });
+      const stored = writeMetrics(context.writable(), run.id, {
+        steps,
+        evals,
+        sources,
+        samples,
+        router,
+        logs,
+      });
       run = save({
         ...run,
         step: Math.max(run.step, last?.step ?? 0),
@@ -90,7 +99,7 @@ export function createRunRecorder(
     if (samples.length > 0) context.emit({ type: 'run.samples', runId, samples });
     for (const { step } of router?.records ?? []) context.emit({ type: 'run.router', runId, step });
     if (lines.length > 0) context.emit({ type: 'run.log', runId, lines });
-    [steps, evals, samples, logs] = [[], [], [], []];
+    [steps, evals, sources, samples, logs] = [[], [], [], [], []];
     router = null;
   };
   /** A full disk, say, ends no training: what cannot be written stays in memory and is tried again with the next. */
@@ -169,6 +178,12 @@ export function createRunRecorder(
           evals.push(metric);
           if (metric.loss < (run.best?.loss ?? Infinity))
             run = { ...run, best: { step: metric.step, loss: metric.loss } };
+          flushSoon();
+          break;
+        }
+        case 'sources': {
+          const { type: _type, ...metric } = event;
+          sources.push(metric);
           flushSoon();
           break;
         }

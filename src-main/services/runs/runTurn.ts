@@ -1,6 +1,6 @@
 import { cpus, totalmem } from 'node:os';
-import type { Dataset, Model, Run } from '../../contract/entities.ts';
-import { toPlainError } from '../../contract/errors.ts';
+import type { Model, Run } from '../../contract/entities.ts';
+import { StudioError, toPlainError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import type { EngineEvent, ProbeResult } from '../../engine/protocol.ts';
@@ -16,7 +16,9 @@ import { foresee } from './runForecast.ts';
 import type { ModelService } from '../models/models.ts';
 import { partsOf } from './runParts.ts';
 import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
-import { prepareTrainingData } from '../data/trainingData.ts';
+import { mixLeaves } from '../mixes/mixTree.ts';
+import { prepareTrainingData } from '../mixes/trainingData.ts';
+import type { TrainingSource } from '../mixes/trainingSources.ts';
 import { studioVersion } from '../machine/machine.ts';
 import { askedPrompts } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
@@ -60,7 +62,7 @@ export function beginTurn(
   initial: Run,
   watch: ((event: EngineEvent) => void) | undefined,
 ): RunTurn {
-  const { context, models, datasets, save } = parts;
+  const { context, models, save } = parts;
   const { paths } = context;
   const preparing = new AbortController();
   const killing = new AbortController();
@@ -68,21 +70,22 @@ export function beginTurn(
   let job: EngineJob<'train'> | null = null;
 
   async function prepare(run: Run) {
-    const { dataset } = partsOf(run, { models, datasets });
+    const { source } = partsOf(run, { context, models });
+    refuseFormerRows(run, latestCheckpoint(context, run.id));
     const model = await models.use(run.modelId, preparing.signal);
     await checkCheckpointSpace(context, run, readDecoderConfig(model.folder));
     const report: ReportPart = (label, done = 0, total = null) =>
       context.emit({ type: 'progress', task: `run ${run.id}`, label, done, total });
     const data = await prepareTrainingData({
       model,
-      dataset,
+      node: source.node,
       datasetFolder: paths.datasets,
       config: run.config,
       cacheFolder: paths.cache,
       signal: preparing.signal,
       onRows: (done, total) => report('Tokenizing the data', done, total),
     });
-    const samples = run.config.samples && (await askSamples(model, dataset, run.config, preparing.signal));
+    const samples = run.config.samples && (await askSamples(model, source, run.config, preparing.signal));
     report('Starting the engine');
     const engine = await unlessAborted(context.probe.ask(), preparing.signal);
     return { model, data, samples, engine, gpu: await gpuOf(engine) };
@@ -157,6 +160,19 @@ export function beginTurn(
   };
 }
 
+/**
+ * Rows of a run from before there were mixes were split and ordered in another way: what its checkpoint has seen can
+ * not be told from what it has not.
+ */
+function refuseFormerRows({ name, dataContract }: Run, checkpoint: string | null): void {
+  if (checkpoint === null || dataContract === null || dataContract.hash !== null) return;
+  throw new StudioError(
+    'config_invalid',
+    `The run "${name}" was begun by an earlier version of the studio, which split and ordered its rows in another way: it cannot go on.`,
+    'Its checkpoints can be scored and exported; to train further, start a new run with its configuration.',
+  );
+}
+
 /** The promise's value, or the signal's reason as soon as it is aborted. */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -168,9 +184,14 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
 }
 
 /** The run's sample prompts through its template. */
-function askSamples(model: Model, dataset: Dataset, config: TrainConfig, signal: AbortSignal) {
+function askSamples(model: Model, source: TrainingSource, config: TrainConfig, signal: AbortSignal) {
   return withTokenizerThread(signal, (thread) =>
-    askedPrompts(thread, model, config.samples!.prompts, renderingOf(dataset, config)),
+    askedPrompts(
+      thread,
+      model,
+      config.samples!.prompts,
+      renderingOf(mixLeaves(source.node)[0]!.dataset, config),
+    ),
   );
 }
 

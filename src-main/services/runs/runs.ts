@@ -21,6 +21,7 @@ import { checkBase, latestCheckpoint } from './checkpoints.ts';
 import { plannedRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { bringBackParts, partsOf } from './runParts.ts';
+import { trainingSourceOrFile } from '../mixes/trainingSources.ts';
 import { endedBy, type Ending } from './runRecorder.ts';
 import { beginTurn, type RunTurn } from './runTurn.ts';
 import { createStoredRuns, storedRunHandlers, type StoredRuns } from './storedRuns.ts';
@@ -282,7 +283,7 @@ export function createRunService(
     writeNow(id);
     const run = get(id);
     refuseBusy(run);
-    partsOf(run, { models, datasets });
+    partsOf(run, { context, models });
     const checkpoint = latestCheckpoint(context, run.id);
     if (checkpoint === null && !mayBeginAnew(run))
       throw new StudioError(
@@ -317,7 +318,7 @@ export function createRunService(
         name: run.name,
         config: run.config,
         isGoingOn: true,
-        ...partsOf(run, { models, datasets }),
+        ...partsOf(run, { context, models }),
       })),
     );
 
@@ -346,10 +347,10 @@ export function createRunService(
 
     async start({ name, model: modelReference, dataset: datasetReference, config, force = false }, watch) {
       const model = await models.getOrAdd(modelReference);
-      const dataset = await datasets.getOrAdd(datasetReference);
-      const run = plannedRun({ name, project: context.project, model, dataset, config });
+      const source = await trainingSourceOrFile(context, datasets, datasetReference);
+      const run = plannedRun({ name, project: context.project, model, source, config });
       refuseTakenName(run.project, name);
-      if (!force) await refuse([{ name, model, dataset, config: run.config }]);
+      if (!force) await refuse([{ name, model, source, config: run.config }]);
       return startTogether([run], watch && { watch: () => watch })[0]!;
     },
     startTogether,
@@ -365,7 +366,7 @@ export function createRunService(
         );
       const checkpoint = latestCheckpoint(context, run.id);
       if (checkpoint !== null)
-        checkBase(run, await models.use(partsOf(run, { models, datasets }).model.id), checkpoint);
+        checkBase(run, await models.use(partsOf(run, { context, models }).model.id), checkpoint);
       if (!force) await refuseToGoOn([readyToGoOn(run, changes)]);
       // Once more: it may have been resumed or removed meanwhile.
       const ready = readyToGoOn(run, changes);
@@ -391,7 +392,7 @@ export function createRunService(
       const parentOf = () => {
         const parent = get(reference);
         refuseTakenName(parent.project, request.name);
-        partsOf(parent, { models, datasets });
+        partsOf(parent, { context, models });
         return parent;
       };
       const planned = plannedBranch(context, parentOf(), request);

@@ -7,11 +7,12 @@ import type {
   RouterModule,
   RouterRecord,
   Sample,
+  SourceCurve,
 } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
-import { readSparkline } from '../../store/metrics.ts';
+import { readSourceLosses, readSparkline } from '../../store/metrics.ts';
 import { listEvaluations } from '../../store/results.ts';
 import { readRouterRecords } from '../../store/router.ts';
 import { readLogs, type LogQuery } from '../../store/runLogs.ts';
@@ -31,6 +32,8 @@ export interface StoredRuns {
   slice(request: SliceRequest): ListSlice<Run>;
   get(reference: string): Run;
   curves(reference: string, query?: CurveQuery): Curves;
+  /** Of the sources of a mix; empty for a run on one dataset. */
+  sourceLosses(reference: string, points: number): SourceCurve[];
   /** The training loss of many runs in few points each, by run; runs without a step are absent. */
   sparklines(runIds: readonly string[], points: number): Record<string, number[]>;
   samples(reference: string, query: { prompt: number; limit: number }): Sample[];
@@ -88,6 +91,7 @@ export function createStoredRuns(context: ServiceContext, bringBack: (run: Run) 
     slice: (request) => sliceRuns(database, context.project, request),
     get,
     curves: (reference, query = {}) => curves.read(get(reference).id, query),
+    sourceLosses: (reference, points) => readSourceLosses(database, get(reference).id, points),
     sparklines: (runIds, points) =>
       Object.fromEntries(
         runIds
@@ -150,6 +154,7 @@ export const storedRunHandlers = (runs: StoredRuns) =>
     'runs.list': (request) => runs.slice(request),
     'runs.get': ({ run }) => runs.get(run),
     'runs.curves': ({ run, ...query }) => runs.curves(run, query),
+    'runs.sourceLosses': ({ run, points }) => runs.sourceLosses(run, points),
     'runs.sparklines': (input) => runs.sparklines(input.runs, input.points),
     'runs.router': ({ run, limit }) => runs.router(run, limit),
     'runs.routerModule': ({ run, ...site }) => runs.routerModule(run, site),

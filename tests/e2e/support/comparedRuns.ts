@@ -35,6 +35,9 @@ export function homeWithCurves(): string {
       recentLoss: recent.reduce((sum, loss) => sum + loss, 0) / recent.length,
       createdAt: new Date(Date.UTC(2026, 0, 1 + i)).toISOString(),
       dataContract: {
+        hash: 'h',
+        parts: {},
+        sources: [],
         datasetHash: 'h',
         rows: 40,
         trainRows: 40,

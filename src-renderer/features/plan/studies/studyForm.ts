@@ -102,7 +102,9 @@ export function checkStudy(form: Readonly<StudyForm>, stock: StudyStock): StudyC
   const question = 'problem' in seeds ? null : questionOf(form, seeds.value, stock, problems, missing);
   const base = { model, dataset, name, question, problems, missing };
   const notes =
-    form.kind !== 'budget' && model && dataset ? studyNotes(paperStudy(form.kind), { model, dataset }) : [];
+    form.kind !== 'budget' && model && dataset
+      ? studyNotes(paperStudy(form.kind), { model, data: { name: dataset.name, datasets: [dataset] } })
+      : [];
   if (!question || !model) return { ...base, notes, plan: null, error: null };
   try {
     if (form.kind !== 'budget' && dataset) checkStudyData(paperStudy(form.kind).scoredWith, dataset);

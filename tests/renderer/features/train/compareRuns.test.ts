@@ -57,6 +57,9 @@ describe('what configurations differ in', () => {
 
 describe('the axis of an overlay', () => {
   const data = {
+    hash: 'h',
+    parts: {},
+    sources: [],
     datasetHash: 'h',
     rows: 110,
     trainRows: 100,

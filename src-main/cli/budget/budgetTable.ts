@@ -1,7 +1,7 @@
-import { amountText, type Budget } from '../budget/budgetUnits.ts';
-import type { BudgetLine, BudgetReport } from '../budget/report.ts';
-import { sizeOptions } from '../budget/searchSpace.ts';
-import { formatBytes, formatCount, formatTable } from './output.ts';
+import { amountText, type Budget } from '../../budget/budgetUnits.ts';
+import type { BudgetLine, BudgetReport } from '../../budget/report.ts';
+import { sizeOptions } from '../../budget/searchSpace.ts';
+import { formatBytes, formatCount, formatTable } from '../output.ts';
 
 /** A budget report for people. */
 export function describeBudget(report: BudgetReport): string {

@@ -1,20 +1,20 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { presets, type ModelShape } from '../shape/modelShape.ts';
-import { readShape, sizeNames } from '../formats/families/readShape.ts';
-import { budgetReport } from '../budget/report.ts';
-import { StudioError } from '../contract/errors.ts';
-import { methods, methodSchema, type Method } from '../contract/training.ts';
-import { optionDefaults } from '../options/trainingOptions.ts';
-import { createCore } from '../core/createCore.ts';
-import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
-import { readJsonObject } from '../formats/files/jsonFile.ts';
-import { list, parseCommand, requiredText, text, usageError } from './arguments.ts';
+import { presets, type ModelShape } from '../../shape/modelShape.ts';
+import { readShape, sizeNames } from '../../formats/families/readShape.ts';
+import { budgetReport } from '../../budget/report.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { methods, methodSchema, type Method } from '../../contract/training.ts';
+import { optionDefaults } from '../../options/trainingOptions.ts';
+import { createCore } from '../../core/createCore.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import { readJsonObject } from '../../formats/files/jsonFile.ts';
+import { list, parseCommand, requiredText, text, usageError } from '../arguments.ts';
 import { budgetSize, countedTrainable, solveOptions } from './budgetSize.ts';
 import { describeBudget } from './budgetTable.ts';
-import { homeOf } from './commandContext.ts';
-import { createOutput } from './output.ts';
-import { adapterFrom, adapterOptions, givenOptions, noteIdleOptions } from './trainingArguments.ts';
+import { homeOf } from '../commandContext.ts';
+import { createOutput } from '../output.ts';
+import { adapterFrom, adapterOptions, givenOptions, noteIdleOptions } from '../trainingArguments.ts';
 
 /**
  * budget --model PRESET-or-FOLDER --method lora,idlora --rank R ...; budget --model M --solve 4000000|0.5%|8MB|run:NAME

@@ -1,9 +1,9 @@
-import { parseBudget, type Budget } from '../budget/budgetUnits.ts';
-import type { BudgetSize } from '../budget/report.ts';
-import { largestRankAllowed, sizeOptions, type Range, type SearchLimits } from '../budget/searchSpace.ts';
-import type { Run } from '../contract/entities.ts';
-import { StudioError } from '../contract/errors.ts';
-import { list, requiredText, text, usageError, type Values } from './arguments.ts';
+import { parseBudget, type Budget } from '../../budget/budgetUnits.ts';
+import type { BudgetSize } from '../../budget/report.ts';
+import { largestRankAllowed, sizeOptions, type Range, type SearchLimits } from '../../budget/searchSpace.ts';
+import type { Run } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { list, requiredText, text, usageError, type Values } from '../arguments.ts';
 
 export const solveOptions = {
   solve: { type: 'string' },

@@ -1,0 +1,193 @@
+import { countRows } from '../../contract/datasets/parts.ts';
+import type { Model } from '../../contract/entities.ts';
+import type { MixCount, MixedRow } from '../../contract/mixing/mixes.ts';
+import type { TrainConfig } from '../../contract/training.ts';
+import { epochOrder } from '../../data/mix/epochOrder.ts';
+import type { FittedRows } from '../../data/mix/fittedRows.ts';
+import { readRows } from '../../data/readRows.ts';
+import type { RenderingOptions } from '../../data/rendering/tokenizeRow.ts';
+import { packingEfficiency, packRows } from '../../data/packing.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { ServiceContext } from '../context.ts';
+import { mixLeaves, type MixNode } from './mixTree.ts';
+import { mixTotals, planMix, type LeafFiles, type PlannedMix, type RowReader } from './planMix.ts';
+import { bareRows, contentKeys } from './runRows.ts';
+import { tokenizeLeaves } from './trainingData.ts';
+
+/** What of a training decides what a mix gives. */
+export type CountOptions = Pick<
+  TrainConfig,
+  | 'context'
+  | 'truncation'
+  | 'seed'
+  | 'heldOutFraction'
+  | 'batch'
+  | 'accumulate'
+  | 'packing'
+  | keyof RenderingOptions
+>;
+
+/** A mix counted, with what its rows are. */
+export interface CountedMix {
+  count: MixCount;
+  planned: PlannedMix;
+  /** Tokens of each planned row as it is trained, by source; null where rows alone were counted. */
+  lengths: Uint32Array[] | null;
+  labels: Uint32Array[] | null;
+}
+
+/**
+ * Counts one pass over a mix with a model's tokenizer. What is tokenized once is not tokenized again: another share,
+ * seed or context reads numbers alone.
+ * @param model null: rows alone are counted
+ * @throws StudioError as `planMix` does; usage where tokens are to be counted without a model
+ */
+export async function countMix(
+  context: ServiceContext,
+  node: MixNode,
+  model: Model | null,
+  options: CountOptions,
+  work: {
+    read: RowReader;
+    known: Map<string, string>;
+    signal: AbortSignal;
+    onRows(done: number, total: number): void;
+  },
+): Promise<CountedMix> {
+  const length = model ? Math.min(options.context, model.contextLength) : options.context;
+  const rowOptions = { ...options, context: length };
+  const { files, read } = model
+    ? { files: await tokenized(context, node, model, { ...work, rendering: options }), read: work.read }
+    : await bareSources(context, node);
+  const planned = planMix(node, files, rowOptions, read);
+  const totals = mixTotals(planned);
+  const rows = files.map(({ train }) => read(train, rowOptions));
+  const of = (key: 'tokens' | 'labels') =>
+    planned.train.sources.map((source, i) => Uint32Array.from(source.rows, (row) => rows[i]![key][row]!));
+  const [lengths, labels] = model ? [of('tokens'), of('labels')] : [null, null];
+  const layout = layOut(planned, lengths, { ...options, context: length });
+  const known = (tokens: number) => (model ? tokens : null);
+  return {
+    planned,
+    lengths,
+    labels,
+    count: {
+      ...totals,
+      tokens: known(totals.tokens),
+      trainedTokens: known(totals.trainedTokens),
+      sources: planned.sources.map((source) => ({
+        ...source,
+        tokens: known(source.tokens!),
+        trainedTokens: known(source.trainedTokens!),
+      })),
+      unit: node.recipe.unit,
+      model: model?.name ?? null,
+      context: length,
+      ...layout,
+      warnings: planned.warnings,
+    },
+  };
+}
+
+/** Rows of the first pass in their order, with what they say. */
+export async function sampleMix(
+  { paths }: Pick<ServiceContext, 'paths'>,
+  node: MixNode,
+  { planned, lengths, labels }: CountedMix,
+  range: { offset: number; limit: number },
+): Promise<MixedRow[]> {
+  const leaves = mixLeaves(node);
+  const pairs = epochOrder(planned.train.sources, planned.train, 0);
+  const rows: MixedRow[] = [];
+  const end = Math.min(pairs.length / 2, range.offset + range.limit);
+  for (let at = range.offset; at < end; at++) {
+    const [source, place] = [pairs[2 * at]!, pairs[2 * at + 1]!];
+    const { dataset, split } = leaves[source]!;
+    const offset = planned.train.sources[source]!.rows[place]!;
+    for await (const { index, row } of readRows(paths.datasets, dataset, { split, offset, limit: 1 }))
+      rows.push({
+        source,
+        index,
+        row,
+        tokens: lengths?.[source]![place] ?? null,
+        trainedTokens: labels?.[source]![place] ?? null,
+      });
+  }
+  return rows;
+}
+
+async function tokenized(
+  { paths }: ServiceContext,
+  node: MixNode,
+  model: Model,
+  work: {
+    rendering: RenderingOptions;
+    known: Map<string, string>;
+    signal: AbortSignal;
+    onRows(done: number, total: number): void;
+  },
+): Promise<LeafFiles[]> {
+  return tokenizeLeaves({ model, node, datasetFolder: paths.datasets, cacheFolder: paths.cache, ...work });
+}
+
+/** Sources of which only the content of rows is known; their "files" are names alone. */
+async function bareSources(
+  context: ServiceContext,
+  node: MixNode,
+): Promise<{ files: LeafFiles[]; read: RowReader }> {
+  const units = (inner: MixNode): string[] => [
+    inner.recipe.unit,
+    ...inner.sources.flatMap(({ of }) => (of.kind === 'mix' ? units(of.node) : [])),
+  ];
+  if (units(node).some((unit) => unit !== 'rows'))
+    throw new StudioError(
+      'usage',
+      'A mix in tokens or trained tokens needs a model, whose tokenizer counts them.',
+      'Name a model, or let the mix count rows.',
+    );
+  const read = new Map<string, FittedRows>();
+  const files: LeafFiles[] = [];
+  for (const { dataset, split } of mixLeaves(node)) {
+    const named = async (part: typeof split) => {
+      const name = `${dataset.contentHash}.${part}`;
+      read.set(name, bareRows(await contentKeys(context, dataset, part)));
+      return name;
+    };
+    const validation = split === 'train' && countRows(dataset, 'validation') > 0;
+    files.push({ train: await named(split), validation: validation ? await named('validation') : null });
+  }
+  return { files, read: (file) => read.get(file)! };
+}
+
+/** How the rows of the first pass fill batches, as the engine lays them out (engine/training). */
+function layOut(
+  { train }: PlannedMix,
+  lengths: readonly Uint32Array[] | null,
+  { batch, accumulate, packing, context }: CountOptions,
+): Pick<MixCount, 'fillRate' | 'stepsPerEpoch'> {
+  const pairs = epochOrder(train.sources, train, 0);
+  const rows = pairs.length / 2;
+  if (!lengths) return { fillRate: null, stepsPerEpoch: Math.ceil(rows / (batch * accumulate)) };
+  const inOrder = Uint32Array.from(
+    { length: rows },
+    (_, at) => lengths[pairs[2 * at]!]![pairs[2 * at + 1]!]!,
+  );
+  const longest = inOrder.reduce((most, tokens) => Math.max(most, tokens), 1);
+  if (packing) {
+    const packs = packRows(
+      inOrder,
+      Array.from(inOrder, (_, at) => at),
+      context,
+    );
+    return {
+      fillRate: packingEfficiency(inOrder, packs, context),
+      stepsPerEpoch: Math.ceil(packs.length / (batch * accumulate)),
+    };
+  }
+  const tokens = inOrder.reduce((sum, length) => sum + length, 0);
+  const padded = Math.min(context, 8 * Math.ceil(longest / 8));
+  return {
+    fillRate: rows === 0 ? 0 : tokens / (rows * padded),
+    stepsPerEpoch: Math.ceil(rows / (batch * accumulate)),
+  };
+}
