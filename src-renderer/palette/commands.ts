@@ -1,5 +1,6 @@
 import type { Dataset, Model, Project, Run } from '../../src-main/contract/entities.ts';
 import type { Study } from '../../src-main/contract/studies.ts';
+import { dataTabs } from '../state/dataTabs.ts';
 import { planTabs } from '../state/planTabs.ts';
 import { methodSigns } from '../ui/methods.ts';
 import { fuzzyScore } from './fuzzy.ts';
@@ -37,13 +38,13 @@ export function stockCommands(stock: Stock, openProject: (name: string) => Promi
       keys: `g ${key}`,
       run: href,
     })),
-    ...planTabs
+    ...[...planTabs, ...dataTabs]
       .filter(({ href }) => !places.some((place) => place.href === href))
       .map(({ label, href }): Command => ({
         id: `page ${href}`,
         group: 'Pages',
         label,
-        detail: 'Plan',
+        detail: href.startsWith('/plan') ? 'Plan' : 'Data',
         run: href,
       })),
     ...stock.runs.map((run): Command => ({
