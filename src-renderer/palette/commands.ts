@@ -1,7 +1,7 @@
 import type { Dataset, Model, Project, Run } from '../../src-main/contract/entities.ts';
 import type { Study } from '../../src-main/contract/studies.ts';
-import { dataTabs } from '../state/dataTabs.ts';
-import { planTabs } from '../state/planTabs.ts';
+
+import { dataTabs, planTabs } from '../state/pageTabs.ts';
 import { methodSigns } from '../ui/methods.ts';
 import { fuzzyScore } from './fuzzy.ts';
 import { places } from '../state/places.ts';

@@ -13,3 +13,9 @@ export type PlanTabKey = (typeof planTabs)[number]['key'];
 export function planTabOf(part: string | undefined): PlanTabKey | undefined {
   return planTabs.find(({ key, href }) => (part === undefined ? href === '/plan' : key === part))?.key;
 }
+
+/** The pages of Data; each has an address of its own. What follows `/data/` otherwise is a dataset. */
+export const dataTabs = [
+  { key: 'library', label: 'Library', href: '/data' },
+  { key: 'mix', label: 'Mix', href: '/data/mix' },
+] as const;
