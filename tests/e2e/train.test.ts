@@ -139,6 +139,63 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await expect.poll(() => page.getByRole('button', { name: 'Start training' }).isEnabled()).toBe(true);
   });
 
+  it('leads past the form by keyboard: to Start in a few keys, with all fields open, too', async () => {
+    const focused = () =>
+      page.evaluate<string>(`(() => {
+        const { activeElement: at } = document;
+        return (at.labels?.[0]?.textContent ?? at.getAttribute('aria-label') ?? at.textContent).trim().replace(/\\s+/g, ' ');
+      })()`);
+    /** Presses Tab until something has the focus. */
+    const tabTo = async (wanted: RegExp, most: number) => {
+      for (let tabs = 1; tabs <= most; tabs++) {
+        await page.keyboard.press('Tab');
+        if (wanted.test(await focused())) return;
+      }
+      throw new Error(`${most} tabs from there stands “${await focused()}”`);
+    };
+    const advanced = page.locator('summary', { hasText: 'Advanced' });
+    await advanced.evaluate((summary) => summary.parentElement!.setAttribute('open', ''));
+    await number('Save steps').waitFor();
+    const title = page.getByRole('heading', { level: 1 });
+    await title.focus();
+    await tabTo(/^Skip to Start$/, 6);
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toBe('Start training');
+    await page.keyboard.press('Shift+Tab');
+    await expect.poll(focused).toBe('Run name');
+    // A second way behind the values that most people change.
+    await advanced.focus();
+    await tabTo(/^Skip the advanced values$/, 1);
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toBe('Start training');
+    // Without those ways: the modules are one stop, and so is the rank.
+    await advanced.evaluate((summary) => summary.parentElement!.removeAttribute('open'));
+    await title.focus();
+    await tabTo(/^Start training$/, 31);
+    // Where it cannot start, the way leads to what is missing.
+    await number('Rank').fill('0');
+    await title.focus();
+    await tabTo(/^Skip to Start$/, 6);
+    await page.keyboard.press('Enter');
+    const card = page.getByRole('complementary', { name: 'Run' }).and(page.locator(':focus'));
+    await card.getByText('Correct the marked value').waitFor();
+    await number('Rank').fill('6');
+  });
+
+  it('chooses modules with the arrow keys', async () => {
+    const module = (name: string) => page.getByRole('checkbox', { name, exact: true });
+    await module('q_proj').focus();
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Space');
+    await expect.poll(() => module('k_proj').isChecked()).toBe(false);
+    await page.keyboard.press('End');
+    await page.keyboard.press('ArrowRight');
+    await module('q_proj').and(page.locator(':focus')).waitFor();
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Space');
+    await expect.poll(() => module('k_proj').isChecked()).toBe(true);
+  });
+
   it('finds runs by what is written into them', async () => {
     await page.getByRole('link', { name: 'History' }).click();
     await page.getByRole('row', { name: /first dora\b/ }).focus();
