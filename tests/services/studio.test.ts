@@ -340,7 +340,7 @@ describe('bad input: a clear error, nothing half-written', () => {
       'a row without the field',
       '{"question":"a","answer":"b"}\n{"question":"c"}\n',
       'dataset_invalid',
-      /row 2 has the fields question; the format gsm8k needs "question" and "answer"/,
+      /row 2 has no "answer"/,
     ],
     [
       'a broken line',
@@ -350,15 +350,15 @@ describe('bad input: a clear error, nothing half-written', () => {
     ],
     ['unknown fields', '{"x":1}\n', 'dataset_invalid', /row 1 has the fields x, which fit no known format/],
     [
-      'a number as text',
-      '{"question":"a","answer":7}\n',
+      'a list as text',
+      '{"question":"a","answer":["7"]}\n',
       'dataset_invalid',
-      /"answer" that is number, not text/,
+      /row 1 has something other than text as "answer" \(a list\)/,
     ],
   ])('a dataset with %s', async (_name, content, code, message) => {
     const path = join(temporaryFolder(), 'data.jsonl');
     writeFileSync(path, content);
-    await expect(core.datasets.add({ path, format: 'auto' })).rejects.toMatchObject({
+    await expect(core.datasets.add({ path, strict: true })).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message) as string,
     });

@@ -248,7 +248,9 @@ function promptAndAnswer({ columns, rows }: Shape): Found | null {
 function text({ columns, rows }: Shape): Found | null {
   const isText = (column: string) => rows.some((row) => isSaid(fieldOf(row, column)));
   const named = columnFor('text', columns, isText);
-  const isOnly = columns.length === 1 && columnFor('prompt', columns) === undefined && isText(columns[0]!);
+  // A lone question or answer lacks the other one.
+  const isHalf = columnFor('prompt', columns) !== undefined || columnFor('answer', columns) !== undefined;
+  const isOnly = columns.length === 1 && !isHalf && !isNumbers(rows, columns[0]!);
   const found = named ?? (isOnly ? columns[0] : undefined);
   return found === undefined
     ? null

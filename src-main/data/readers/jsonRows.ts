@@ -70,6 +70,8 @@ async function firstLines(pieces: AsyncIterable<string>): Promise<{ lines: strin
 interface Survey {
   /** Lists in fields of the first object: entries of each, and of what kind the first ones are. */
   lists: Map<string, { entries: number; objects: number }>;
+  /** Fields of it that hold anything else. */
+  others: number;
   /** Whether more values follow the first. */
   values: number;
 }
@@ -88,10 +90,13 @@ async function surveyed(source: ByteSource, options: ReaderOptions): Promise<Sur
     if (part.begin !== '') values++;
     if (values > 1) break;
   }
-  return { lists, values };
+  let others = 0;
+  for await (const { begin } of splitJson(textPieces(source, options.encoding), 1))
+    if (!begin.startsWith('[')) others++;
+  return { lists, others, values };
 }
 
-function wholeLayout({ lists, values }: Survey, whole: SourceValue | null): JsonLayout {
+function wholeLayout({ lists, others, values }: Survey, whole: SourceValue | null): JsonLayout {
   if (values > 1) return { kind: 'values', fields: [] };
   const rows = [...lists].filter(([, { entries, objects }]) => objects === entries);
   const named = rows.map(([name]) => ({ name, split: splitOfPath(name)?.split ?? null }));
@@ -102,7 +107,7 @@ function wholeLayout({ lists, values }: Survey, whole: SourceValue | null): Json
   if (isRow) return { kind: 'lines', fields: [] };
   const largest = rows.sort((a, b) => b[1].entries - a[1].entries)[0];
   if (largest) return { kind: 'fields', fields: [{ name: largest[0], split: null }] };
-  if (lists.size > 0) return { kind: 'columns', fields: [] };
+  if (lists.size > 0 && others === 0) return { kind: 'columns', fields: [] };
   return { kind: 'values', fields: [] };
 }
 

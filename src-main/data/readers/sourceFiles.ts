@@ -65,6 +65,13 @@ export async function findFiles(
 }
 
 function nothingFound(paths: readonly string[], { skipped }: FoundFiles): StudioError {
+  const [only] = skipped;
+  if (paths.length === 1 && only?.name === basename(paths[0]!))
+    return new StudioError(
+      'dataset_empty',
+      `${only.name} has no rows: it ${only.reason}.`,
+      'Choose a file with at least one row.',
+    );
   const names = skipped.slice(0, 5).map(({ name }) => name);
   return new StudioError(
     'dataset_empty',

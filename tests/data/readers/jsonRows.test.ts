@@ -48,6 +48,12 @@ describe('rows are found however they stand', () => {
     ]);
   });
 
+  it('where the only object has a list beside other fields', async () => {
+    const only = { question: 'q', answers: ['a', 'b'] };
+    expect((await read(JSON.stringify(only))).rows).toEqual([only]);
+    expect((await read(JSON.stringify(only, null, 2))).rows).toEqual([only]);
+  });
+
   it('where the only line is a conversation', async () => {
     const only = { messages: [{ role: 'user', content: 'u' }] };
     expect(await read(JSON.stringify(only))).toMatchObject({ kind: 'lines', rows: [only] });
