@@ -26,6 +26,7 @@ const benchmarkOptions = {
   limit: { type: 'string' },
   shots: { type: 'string' },
   'max-tokens': { type: 'string' },
+  chat: { type: 'boolean' },
   task: { type: 'string' },
   seed: { type: 'string' },
   precision: { type: 'string' },
@@ -38,6 +39,7 @@ function benchmarkSettings(values: Values) {
     limit: number(values, 'limit'),
     shots: number(values, 'shots'),
     maxTokens: number(values, 'max-tokens'),
+    chat: values['chat'] === true,
     task: number(values, 'task'),
   };
 }
@@ -53,7 +55,7 @@ function benchmarksOf(values: Values): BenchmarkName[] {
 
 const optionOf = (path: string) => `--${path.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** eval --model M [--adapter A] --benchmark gsm8k,perplexity [--path DATA --limit N --shots N] */
+/** eval --model M [--adapter A] --benchmark gsm8k,perplexity [--path DATA --limit N --shots N --chat] */
 export async function evalCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, {
     ...benchmarkOptions,

@@ -37,6 +37,11 @@ export const evaluationInput = z.object({
   limit: z.number().int().min(1).nullable().default(null),
   shots: z.number().int().min(0).max(20).default(0),
   maxTokens: z.number().int().min(1).max(4096).default(256),
+  /**
+   * Benchmarks that generate: what is asked is a user's turn through the template of the run, else of the model, as
+   * lm-evaluation-harness has it with --apply_chat_template. Absent or false: a text that goes on.
+   */
+  chat: z.boolean().optional(),
   /** Absent: each row's own. */
   task: task.optional(),
   seed: z.number().int().min(0).default(0),

@@ -287,6 +287,8 @@ export const procedures = {
       limit: z.number().int().min(1).nullable().default(null),
       shots: z.number().int().min(0).max(20).default(0),
       maxTokens: z.number().int().min(1).max(4096).default(256),
+      /** As in `evaluations.start`. */
+      chat: z.boolean().optional(),
       /** Absent: each row's own. */
       task: task.optional(),
     }),

@@ -1,7 +1,6 @@
 import type { Dataset } from '../../contract/entities.ts';
 import type { Row } from '../../contract/rows.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { templateSchema } from '../../contract/templates.ts';
 import type { TokenRow } from '../../formats/files/tokenFile.ts';
 import type { Tokenizer } from '../../formats/model/tokenizer.ts';
 import { tokenizeMarked } from '../tokenize.ts';
@@ -13,13 +12,6 @@ export interface TokenizedRow extends TokenRow {
   /** Why the template does not take the row, which has no tokens then; absent: it takes it. */
   refused?: string;
 }
-
-/** Rows as they are written, each assistant's turn trained. */
-export const writtenRendering: Rendering = {
-  template: templateSchema.parse({ name: 'none' }),
-  trainOn: 'assistant',
-  format: null,
-};
 
 /** How the rows of a dataset become text; absent options: as usual. */
 export function renderingOf(

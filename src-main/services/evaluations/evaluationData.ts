@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Dataset, DatasetFormat, Example } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
+import type { Row } from '../../contract/rows.ts';
 import { folderInPlace } from '../../data/foreignFiles.ts';
 import { exampleOf } from '../../data/rowExample.ts';
 import { readFileRows } from '../../data/readFileRows.ts';
@@ -14,6 +15,11 @@ import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { runRows } from '../mixes/runRows.ts';
 import type { Subject } from './subjects.ts';
+
+export interface ScoredRow {
+  row: Row;
+  format: DatasetFormat;
+}
 
 /** What a subject is scored on. */
 export interface EvaluationData {
@@ -26,6 +32,8 @@ export interface EvaluationData {
    * @throws StudioError dataset_invalid
    */
   examples(format?: DatasetFormat): AsyncIterable<Example>;
+  /** The same as rows, which a template makes text of. */
+  rows(): AsyncIterable<ScoredRow>;
   /** Solved examples of the same task for prompts. @throws StudioError not_found */
   shots(): AsyncIterable<Example>;
 }
@@ -48,6 +56,7 @@ async function fileData(given: string): Promise<EvaluationData> {
     path,
     hash: hash.digest('hex'),
     examples: (format) => fileExamples(path, format),
+    rows: () => readFileRows(path, undefined),
     shots() {
       const file = trainFileBeside(path);
       if (!existsSync(file)) throw noShots(`there is no ${file}`);
@@ -64,6 +73,10 @@ async function* datasetExamples(datasets: DatasetService, dataset: Dataset): Asy
   for await (const { row } of datasets.read(dataset)) yield exampleOf(row, dataset.format);
 }
 
+async function* datasetRows(datasets: DatasetService, dataset: Dataset): AsyncGenerator<ScoredRow> {
+  for await (const { row } of datasets.read(dataset)) yield { row, format: dataset.format };
+}
+
 /** The studio's own copy of a dataset: it stays when its source is moved or changed, and holds what was trained on. */
 async function datasetData(datasets: DatasetService, dataset: Dataset): Promise<EvaluationData> {
   return {
@@ -78,6 +91,7 @@ async function datasetData(datasets: DatasetService, dataset: Dataset): Promise<
         );
       return datasetExamples(datasets, dataset);
     },
+    rows: () => datasetRows(datasets, dataset),
     shots() {
       const wanted = trainFileBeside(dataset.sourcePath);
       const known = datasets.list().find((other) => trainFileOf(other) === wanted);
@@ -151,6 +165,13 @@ async function heldOutData(
       'The run held no rows out.',
       'Choose a dataset, give a data file, or train with a held-out fraction above 0.',
     );
+  async function* heldOutRows(): AsyncGenerator<ScoredRow> {
+    for (const { dataset, heldOut } of parts) {
+      const wanted = new Set(heldOut);
+      for await (const { index, row } of datasets.read(dataset))
+        if (wanted.has(index)) yield { row, format: dataset.format };
+    }
+  }
   const hash = createHash('sha256')
     .update(JSON.stringify(parts.map(({ dataset, heldOut }) => [dataset.contentHash, heldOut])))
     .digest('hex');
@@ -159,12 +180,9 @@ async function heldOutData(
     path: `${run.datasetName}, held-out rows (${count} of ${rows}, seed ${run.config.seed})`,
     hash,
     async *examples() {
-      for (const { dataset, heldOut } of parts) {
-        const wanted = new Set(heldOut);
-        for await (const { index, row } of datasets.read(dataset))
-          if (wanted.has(index)) yield exampleOf(row, dataset.format);
-      }
+      for await (const { row, format } of heldOutRows()) yield exampleOf(row, format);
     },
+    rows: heldOutRows,
     shots() {
       throw noShots('held-out rows have none beside them');
     },

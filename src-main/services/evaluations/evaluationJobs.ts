@@ -2,10 +2,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EvaluationItem, ScoreSums } from '../../contract/results.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
-import type { Row } from '../../contract/rows.ts';
 import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
 import { rowKey, type RowKey } from '../../data/rowKeys.ts';
-import { writtenRendering } from '../../data/rendering/tokenizeRow.ts';
 import { fitToContext } from '../../data/tokenize.ts';
 import type { EngineEvent } from '../../engine/protocol.ts';
 import { gradeGsm8k, gsm8kItem, gsm8kStop, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
@@ -15,9 +13,9 @@ import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { writeTokenFile } from '../../formats/files/tokenFile.ts';
 import { scoringCalls, type ScoringCalls } from '../../options/scoredLengths.ts';
 import { newId, type ServiceContext } from '../context.ts';
-import { shotsFor, type EvaluationData } from './evaluationData.ts';
-import type { Subject } from './subjects.ts';
-import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
+import { shotsFor, type EvaluationData, type ScoredRow } from './evaluationData.ts';
+import { chatRendering, scoredRendering, type Subject } from './subjects.ts';
+import { askedPrompts, tokenizedRows, type AskedPrompts } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
 /** How a subject is scored. */
@@ -65,27 +63,42 @@ function longestOf(rows: readonly { length: number }[]): number {
   return rows.reduce((longest, { length }) => Math.max(longest, length), 1);
 }
 
+/** Rows of one format that stand together, in their order. */
+function partsByFormat(rows: readonly ScoredRow[]): ScoredRow[][] {
+  const parts: ScoredRow[][] = [];
+  for (const row of rows) {
+    const last = parts.at(-1);
+    if (last?.[0]?.format === row.format) last.push(row);
+    else parts.push([row]);
+  }
+  return parts;
+}
+
 async function preparePerplexity(
-  { paths, engine }: ServiceContext,
+  { paths, engine, database }: ServiceContext,
   subject: Subject,
   data: EvaluationData,
   settings: EvaluationSettings,
   signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
-  const written: Row[] = [];
+  const given: ScoredRow[] = [];
   const rowKeys: RowKey[] = [];
-  for await (const example of data.examples()) {
-    const row: Row = { kind: 'verbatim', ...example };
+  for await (const { row, format } of data.rows()) {
     rowKeys.push(rowKey(row));
-    written.push(settings.task === undefined ? row : { ...row, task: settings.task });
-    if (written.length === settings.limit) break;
+    given.push({ row: settings.task === undefined ? row : { ...row, task: settings.task }, format });
+    if (given.length === settings.limit) break;
   }
-  const { rows } = await withTokenizerThread(signal, (thread) =>
-    fitToContext(
-      tokenizedRows(thread, subject.model, written, writtenRendering),
-      subject.model.contextLength,
-    ),
-  );
+  const { rows } = await withTokenizerThread(signal, (thread) => {
+    /** Each as rows of its format become text. */
+    const tokenized = async function* () {
+      for (const part of partsByFormat(given)) {
+        const rendering = scoredRendering({ database }, subject, part[0]!.format);
+        const partRows = part.map(({ row }) => row);
+        yield* tokenizedRows(thread, subject.model, partRows, rendering);
+      }
+    };
+    return fitToContext(tokenized(), subject.model.contextLength);
+  });
   return {
     items: rows.length,
     rowTokens: longestOf(rows.map(({ ids }) => ids)),
@@ -123,7 +136,7 @@ async function preparePerplexity(
 }
 
 async function prepareGsm8k(
-  { engine }: ServiceContext,
+  { engine, database }: ServiceContext,
   subject: Subject,
   data: EvaluationData,
   settings: EvaluationSettings,
@@ -138,14 +151,14 @@ async function prepareGsm8k(
   }
   const prefix = await shotsFor(data, settings);
   const room = subject.model.contextLength - 1;
-  const whole = await withTokenizerThread(signal, (thread) =>
-    thread.encode(
-      subject.model,
-      items.map(({ prompt }) => prefix + prompt),
-    ),
-  );
+  const texts = items.map(({ prompt }) => prefix + prompt);
+  const asked = await withTokenizerThread(signal, async (thread): Promise<AskedPrompts> => {
+    if (settings.chat)
+      return askedPrompts(thread, subject.model, texts, chatRendering({ database }, subject.run));
+    return { ids: await thread.encode(subject.model, texts), endIds: [], stop: [] };
+  });
   // lm-evaluation-harness cuts prompts from the left to leave room for the answer.
-  const prompts = whole.map((ids) => ids.slice(-Math.max(1, room - 16)));
+  const prompts = asked.ids.map((ids) => ids.slice(-Math.max(1, room - 16)));
   return {
     items: items.length,
     rowTokens: longestOf(prompts),
@@ -162,8 +175,8 @@ async function prepareGsm8k(
           temperature: 0,
           topP: 1,
           seed: settings.seed,
-          stop: gsm8kStop,
-          endIds: [],
+          stop: [...gsm8kStop, ...asked.stop],
+          endIds: asked.endIds,
           batch,
           task: settings.task ?? 0,
         },

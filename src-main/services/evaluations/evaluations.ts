@@ -13,7 +13,7 @@ import { lossFigures } from '../../evaluation/confounders.ts';
 import { gsm8kVersion } from '../../evaluation/gsm8k.ts';
 import { leakWarning, scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { countShared, type RowKey } from '../../data/rowKeys.ts';
-import { answersOf, computationOf, identityOf } from '../../formats/model/identity.ts';
+import { answersOf, computationOf, identityOf, templateOf } from '../../formats/model/identity.ts';
 import { ensureProject } from '../../store/projects.ts';
 import {
   findEvaluation,
@@ -33,7 +33,7 @@ import { prepareEvaluation, type EvaluationSettings } from './evaluationJobs.ts'
 import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
 import type { RunService } from '../runs/runs.ts';
-import { findSubject, type Subject } from './subjects.ts';
+import { chatRendering, findSubject, type Subject } from './subjects.ts';
 
 export interface EvaluationService {
   /** Newest first. */
@@ -71,11 +71,15 @@ export function createEvaluationService(
     const data = isPerplexity
       ? await perplexityData(context, datasets, subject, settings.data)
       : await withShots(await givenData(datasets, requireData(settings)), settings);
-    const version = isPerplexity ? perplexityVersion : gsm8kVersion;
+    const version = isPerplexity ? perplexityVersion : gsm8kVersion + (settings.chat ? '-chat' : '');
     const { limit, shots, maxTokens, seed } = settings;
     const decisive = [
       ...(isPerplexity ? [limit] : [limit, shots, maxTokens, seed]),
       ...(settings.task === undefined ? [] : [`task ${settings.task}`]),
+      // Through which template texts went; prompts that go on as they are go through none.
+      ...(isPerplexity || settings.chat
+        ? [templateOf(subject.model), chatRendering(context, subject.run).template]
+        : []),
     ];
     const states = [baseOf(subject.identity, settings.benchmark), subject.adapterHash];
     const key = createHash('sha256')

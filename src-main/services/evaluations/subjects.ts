@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Model, ModelIdentity, Run } from '../../contract/entities.ts';
+import type { DatasetFormat, Model, ModelIdentity, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { AskedTemplate } from '../../contract/templates.ts';
 import type { Precision } from '../../contract/training.ts';
@@ -137,4 +137,17 @@ export function chatRendering(
   const { name = trained.template.name, source = trained.template.source } = asked;
   const system = asked.system ?? trained.template.system;
   return { ...trained, template: { name, source: source ?? null, system } };
+}
+
+/**
+ * How rows become text whose answers are scored: every answer, whatever the run was trained on, so that runs can be
+ * compared.
+ * @param format of the rows
+ */
+export function scoredRendering(
+  context: Pick<ServiceContext, 'database'>,
+  { run }: Pick<Subject, 'run'>,
+  format: DatasetFormat,
+): Rendering {
+  return { ...chatRendering(context, run), trainOn: 'assistant', format };
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { writtenRendering } from '../../../src-main/data/rendering/tokenizeRow.ts';
+import { renderingOf } from '../../../src-main/data/rendering/tokenizeRow.ts';
 import { tokenizeExample } from '../../../src-main/data/tokenize.ts';
 import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { tokenizedRows } from '../../../src-main/services/tokenizer/tokenizedRows.ts';
@@ -94,7 +94,8 @@ describe('the thread for tokenizers', () => {
     const direct = loadTokenizer(tinyLlama);
     const given = examples.map((example) => ({ kind: 'verbatim', ...example }) as const);
     const rows = [];
-    for await (const row of tokenizedRows(thread, owner, given, writtenRendering)) rows.push(row);
+    for await (const row of tokenizedRows(thread, owner, given, renderingOf({ format: 'text' })))
+      rows.push(row);
     expect(rows).toEqual(examples.map((example) => tokenizeExample(direct, example, true)));
   });
 
