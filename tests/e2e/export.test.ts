@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { patchedFolder } from '../support/patchedFolder.ts';
 import { fixtures } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
@@ -136,6 +137,24 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await expect.poll(() => rows.nth(0).innerText()).toContain('✓ equal');
     await expect.poll(() => rows.nth(1).innerText()).toContain('overwritten');
     expect(existsSync(join(server.home, 'exports', 'plain-2'))).toBe(false);
+  });
+
+  it('shows in red what the model folder says twice and differently', async () => {
+    const model = patchedFolder('tiny-llama', { 'config.json': { tie_word_embeddings: true } });
+    await studio.call('models.add', { folder: model, name: 'double' });
+    const config = { adapter: { method: 'lora', rank: 2, alpha: 4 }, maxSteps: 1, batch: 2, context: 64 };
+    await studio.call('runs.start', { name: 'doubtful', model: 'double', dataset: 'sums', config });
+    await run().getByRole('option', { name: 'doubtful' }).waitFor({ state: 'attached', timeout: 60_000 });
+    await run().selectOption({ label: 'doubtful' });
+    await start();
+    await latest()
+      .getByText('✕ equal here, but the model folder CONTRADICTS ITSELF')
+      .waitFor({ timeout: 60_000 });
+    const told = latest().getByRole('listitem').filter({ hasText: 'tie_word_embeddings is true' });
+    const color = '(element) => getComputedStyle(element).color';
+    expect(await told.evaluate(color)).toBe(await latest().locator('h2 .differs').evaluate(color));
+    expect(await told.evaluate(color)).not.toBe(await latest().getByRole('listitem').first().evaluate(color));
+    await page.getByRole('row').filter({ hasText: 'doubtful' }).getByText('✕ AMBIGUOUS').waitFor();
   });
 
   it.each([
