@@ -46,7 +46,8 @@ const services = {
 };
 /** What all rooms of the services stand on, and the rooms: each may import those before it. */
 const serviceBase = ['context', 'homePaths', 'eventHub', 'progress', 'trash'];
-const serviceOrder = 'machine tokenizer data models mixes projects runs plan evaluations exports'.split(' ');
+const serviceOrder =
+  'machine tokenizer data models mixes statistics projects runs plan evaluations exports'.split(' ');
 const serviceRooms = Object.fromEntries(
   serviceOrder.map((room, i) => [
     `src-main/services/${room}`,
@@ -98,6 +99,7 @@ const parts = {
       'hyparquet-compressors',
       'yauzl',
       '@huggingface/tokenizers',
+      'franc-min',
     ],
   },
   // Templates are programs of strangers: what runs them is in one place.

@@ -20,6 +20,7 @@ import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
 import { datasetProcedures } from './datasets/datasetProcedures.ts';
 import { previewProcedures, templateFactsSchema } from './datasets/previews.ts';
+import { statisticsProcedures } from './datasets/statistics.ts';
 import { mixProcedures } from './mixing/mixProcedures.ts';
 import { modelProcedures } from './modelProcedures.ts';
 import {
@@ -102,6 +103,7 @@ export const procedures = {
 
   ...modelProcedures,
   ...mixProcedures,
+  ...statisticsProcedures,
   ...browserAccessProcedures,
   ...datasetProcedures,
   ...previewProcedures,

@@ -37,6 +37,11 @@ import { createRunService, runHandlers, type RunService } from '../services/runs
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/generatedModel.ts';
 import { readAnswer, readScatter } from '../services/evaluations/storedScores.ts';
+import {
+  createStatisticsService,
+  statisticsHandlers,
+  type StatisticsService,
+} from '../services/statistics/statistics.ts';
 import { createStudyService, studyHandlers, type StudyService } from '../services/plan/studies.ts';
 import { createTrash } from '../services/trash.ts';
 import {
@@ -61,6 +66,7 @@ export interface Core extends ServedCore {
   downloads: DownloadService;
   datasets: DatasetService;
   mixes: MixService;
+  statistics: StatisticsService;
   runs: RunService;
   evaluations: EvaluationService;
   exports: ExportService;
@@ -115,6 +121,7 @@ export function createCore(options: {
   const downloads = createDownloadService(context, hub, models);
   const datasets = createDatasetService(context);
   const mixes = createMixService(context, models, datasets);
+  const statistics = createStatisticsService(context, models, datasets);
   const runs = createRunService(context, models, datasets);
   const evaluations = createEvaluationService(context, models, datasets, runs);
   const studies = createStudyService(context, models, datasets, runs);
@@ -153,6 +160,7 @@ export function createCore(options: {
     ...hubHandlers(hub),
     ...datasetHandlers(datasets),
     ...mixHandlers(mixes),
+    ...statisticsHandlers(statistics),
     ...runHandlers(runs),
     ...forecastHandlers(forecasts),
     ...previewHandlers(previews),
@@ -174,6 +182,7 @@ export function createCore(options: {
     downloads,
     datasets,
     mixes,
+    statistics,
     runs,
     evaluations,
     exports,
