@@ -26,6 +26,8 @@ export type TokenizerOwner = Pick<Model, 'name' | 'folder'>;
 
 /** A text is cut in milliseconds and a large vocabulary read in a second or two; what takes longer does not end. */
 const patienceMs = 10_000;
+/** Of the thread alone: the largest vocabularies take a tenth of it. */
+const mostMemoryMb = 4096;
 /** A thread that nobody has asked for so long gives its memory back. */
 const idleMs = 60_000;
 
@@ -63,7 +65,9 @@ interface Waiting {
  * pattern in a stranger's tokenizer.json may need longer than the world stands. Requests are answered in their order;
  * one that takes too long fails alone.
  */
-export function createTokenizerThread(options: { patienceMs?: number } = {}): TokenizerThread {
+export function createTokenizerThread(
+  options: { patienceMs?: number; memoryMb?: number } = {},
+): TokenizerThread {
   const waiting = new Map<number, Waiting>();
   const clock = createTextClock();
   const watch = watchTextClock(clock, { patienceMs: options.patienceMs ?? patienceMs, onStall });
@@ -84,18 +88,25 @@ export function createTokenizerThread(options: { patienceMs?: number } = {}): To
     waiting.clear();
   }
 
-  /** The first in line is the one that is under way. */
-  function onStall(stalled: StalledText): void {
+  /** The first in line is the one that is under way; the others begin anew. */
+  function failFirst(reason: (owner: TokenizerOwner) => StudioError): void {
     endWorker();
     const [first] = waiting.values();
     if (!first) return;
     waiting.delete(first.request.id);
-    first.settle(tooLong(first.owner, stalled));
+    first.settle(reason(first.owner));
     for (const { request } of waiting.values()) send(request);
   }
 
+  function onStall(stalled: StalledText): void {
+    failFirst((owner) => tooLong(owner, stalled));
+  }
+
   function start(): Worker {
-    const started = new Worker(new URL('./worker.ts', import.meta.url), { workerData: clock });
+    const started = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: clock,
+      resourceLimits: { maxOldGenerationSizeMb: options.memoryMb ?? mostMemoryMb },
+    });
     started.unref();
     started.on('message', (answer: ThreadAnswer) => {
       waiting.get(answer.id)?.settle(answer);
@@ -103,8 +114,9 @@ export function createTokenizerThread(options: { patienceMs?: number } = {}): To
       if (waiting.size === 0) watch.stop();
     });
     started.on('error', (error) => {
-      if (worker === started)
-        failAll(new StudioError('internal', error.message, 'Report this defect.', { cause: error }));
+      if (worker !== started) return;
+      if ('code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') failFirst(tooMuch);
+      else failAll(new StudioError('internal', error.message, 'Report this defect.', { cause: error }));
     });
     return started;
   }
@@ -170,6 +182,14 @@ export async function withTokenizerThread<T>(
     signal.removeEventListener('abort', thread.close);
     thread.close();
   }
+}
+
+function tooMuch({ name }: TokenizerOwner): StudioError {
+  return new StudioError(
+    'model_invalid',
+    `The tokenizer or the template of ${name} took more memory than ${mostMemoryMb} MB.`,
+    'It may be damaged or hostile: use the files of the model’s own maker, or another template.',
+  );
 }
 
 function tooLong({ name }: TokenizerOwner, { characters, limitMs }: StalledText): StudioError {

@@ -99,6 +99,18 @@ describe('the thread for tokenizers', () => {
     expect(rows).toEqual(examples.map((example) => tokenizeExample(direct, example, true)));
   });
 
+  it('a template that fills the memory fails alone', async () => {
+    const owner = { name: 'tiny', folder: tinyLlama };
+    const small = createTokenizerThread({ memoryMb: 48 });
+    const source =
+      '{% set n = namespace(all=[]) %}{% for i in range(2200) %}{% set n.all = [n.all, range(900)] %}{% endfor %}';
+    const template = { name: 'custom', source, system: null } as const;
+    const [full, behind] = await Promise.allSettled([small.check(owner, template), small.facts(owner)]);
+    small.close();
+    expect(full).toMatchObject({ reason: { code: 'model_invalid', message: /memory/ } });
+    expect(behind).toMatchObject({ value: { vocabularySize: 99 } });
+  });
+
   it('is closed in the middle of a text', async () => {
     const closing = createTokenizerThread();
     const asked = closing.encode({ name: 'x', folder: withPattern(hostilePattern) }, [endlessText]);
