@@ -12,10 +12,13 @@ export const methodSigns: Readonly<
   idlora: { label: 'ID-LoRA', color: '--method-idlora', marker: '■', symbol: 'roundRect' },
 };
 
-/** A text of the core with methods as people call them: `lora r3 less idlora r8` is `LoRA r3 less ID-LoRA r8`. */
+/**
+ * A text of the core with methods as people call them: `lora r3 less idlora r8` is `LoRA r3 less ID-LoRA r8`. A full
+ * disk is none.
+ */
 export function methodNames(text: string): string {
   return text.replaceAll(
-    /\b(?:full|lora|dora|hydralora|moelora|idlora)\b/g,
+    /\b(?:full(?= less\b|[:,"]|$)|lora|dora|hydralora|moelora|idlora)\b/g,
     (id) => methodSigns[id as Method].label,
   );
 }

@@ -175,6 +175,9 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
           await page.getByRole('heading', { level: 1 }).waitFor();
           await page.waitForLoadState('networkidle');
           for (const problem of await seriousProblems(page)) problems.push(`${theme} ${path} ${problem}`);
+          // Memory and disk are told in one unit.
+          const units = (await page.locator('body').innerText()).match(/[\d.]+ [KMGT]iB\b/g);
+          if (units) problems.push(`${theme} ${path} says ${units.join(', ')}`);
           const name = `${path === '/' ? 'home' : path.startsWith('/train/runs/') ? 'run' : path.slice(1).replaceAll('/', '-')}-${theme}`;
           await takePicture(page, name);
           await page.setViewportSize({ width: 360, height: 780 });

@@ -104,4 +104,23 @@ describe.skipIf(!chromiumPath)(`what does not fit into memory is asked first${ch
     await page.getByRole('button', { name: 'Measure anyway' }).waitFor();
     await takePicture(page, 'misfit-measure');
   });
+
+  it('before a run begins; the first change that is offered makes it fit', async () => {
+    const runs = () => studio.call<{ total: number }>('runs.list', {});
+    const { total } = await runs();
+    await page.getByRole('button', { name: 'Start training' }).click();
+    await page.getByRole('alert').getByText('"measured" needs about').waitFor();
+    await page.getByRole('button', { name: 'Start anyway' }).waitFor();
+    expect((await runs()).total).toBe(total);
+    const card = page.getByRole('complementary', { name: 'Run' });
+    await card.getByText('✕ does not fit').waitFor();
+    const help = card.getByRole('region', { name: 'What would help' });
+    expect(await help.getByRole('listitem').first().innerText()).not.toContain('not enough');
+    await help
+      .getByRole('button', { name: /^Apply:/ })
+      .first()
+      .click();
+    await card.getByText('✓ fits').first().waitFor();
+    await card.getByText('✕ does not fit').waitFor({ state: 'detached' });
+  });
 });

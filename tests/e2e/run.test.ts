@@ -143,6 +143,9 @@ describe.skipIf(!chromiumPath)(`the parts of a run's page${chromiumNote}`, () =>
             'document.documentElement.scrollWidth - document.documentElement.clientWidth',
           );
           if (overflow > 0) problems.push(`${theme} ${name} is ${overflow} px wider than a window of 360 px`);
+          // What scrolls in a narrow window alone must be reached by the keyboard there.
+          if (theme === 'light')
+            for (const problem of await seriousProblems(page)) problems.push(`narrow ${name} ${problem}`);
           await takePicture(page, `run-${name.toLowerCase()}-${theme}-narrow`);
         }
       }

@@ -69,7 +69,7 @@ describe.skipIf(!chromiumPath)(`studies in a browser${chromiumNote}`, () => {
     await page.getByRole('button', { name: 'Put 4 runs in the queue' }).waitFor();
     await page.getByRole('checkbox', { name: 'Full' }).uncheck();
     await budget.fill('0.000001');
-    await page.getByText('None of the settings can be trained').waitFor();
+    await page.getByText(/None of the settings can be trained.* LoRA: The nearest possible is/).waitFor();
     await budget.fill('0.006');
     await page.getByRole('button', { name: 'Put 4 runs in the queue' }).waitFor();
   });

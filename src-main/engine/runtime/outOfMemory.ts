@@ -28,7 +28,7 @@ export function asOutOfMemory(error: unknown): StudioError | null {
     shape === undefined
       ? Number(asked ?? 0)
       : shape.split(',').reduce((size, n) => size * Number(n || 1), elementBytes[type] ?? 4);
-  const amount = bytes > 0 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : 'memory';
+  const amount = bytes > 0 ? `${(bytes / 1e6).toFixed(1)} MB` : 'memory';
   const purpose = shape === undefined ? '' : ` for a tensor [${shape.replaceAll(',', ', ')}]`;
   const isOnGpu = /GPU|CUDA|CUBLAS|for device \d/.test(text);
   const place = isOnGpu ? "The GPU's memory" : 'Memory';

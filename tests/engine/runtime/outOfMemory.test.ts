@@ -5,15 +5,15 @@ import { asOutOfMemory } from '../../../src-main/engine/runtime/outOfMemory.ts';
 it.each([
   [
     'Session fail to run with error: 2 root error(s) found.\n  (0) RESOURCE_EXHAUSTED: OOM when allocating tensor with shape[4096,32768] and type float on /job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc',
-    /^The GPU's memory is full: .* 512\.0 MiB for a tensor \[4096, 32768\]/,
+    /^The GPU's memory is full: .* 536\.9 MB for a tensor \[4096, 32768\]/,
   ],
   [
     'OOM when allocating tensor with shape[1024,1024] and type bfloat16 on /job:localhost/replica:0/task:0/device:CPU:0 by allocator cpu',
-    /^Memory is full: .* 2\.0 MiB for a tensor \[1024, 1024\]/,
+    /^Memory is full: .* 2\.1 MB for a tensor \[1024, 1024\]/,
   ],
   [
     'RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1073741824 bytes.\n\t [[{{node PartitionedCall_7}}]] on GPU:0',
-    /^The GPU's memory is full: .* 1024\.0 MiB\./,
+    /^The GPU's memory is full: .* 1073\.7 MB\./,
   ],
   ['failed to allocate 2.0KiB: CUDA_ERROR_OUT_OF_MEMORY: out of memory', /^The GPU's memory is full/],
   ['INTERNAL: failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED', /^The GPU's memory is full/],

@@ -18,5 +18,6 @@ it.each([
 it('calls methods as people do', () => {
   expect(methodNames('lora r3 less idlora r8')).toBe('LoRA r3 less ID-LoRA r8');
   expect(methodNames('full')).toBe('Full');
+  expect(methodNames('full: too large. lora: a full disk')).toBe('Full: too large. LoRA: a full disk');
   expect(methodNames('hydralora of floral')).toBe('HydraLoRA of floral');
 });
