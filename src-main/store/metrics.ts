@@ -47,13 +47,17 @@ export function writeMetrics(
     'INSERT OR REPLACE INTO step_metrics (run_id, step, loss, lr, grad_norm, tokens_per_second, memory_bytes) VALUES (?, ?, ?, ?, ?, ?, ?)',
   );
   const evaluation = writable.prepare('INSERT OR REPLACE INTO eval_metrics VALUES (?, ?, ?, ?, ?)');
-  const source = writable.prepare('INSERT OR REPLACE INTO source_metrics VALUES (?, ?, ?, ?, ?, ?)');
   return writable.transaction(() => {
     for (const m of steps)
       step.run(runId, m.step, m.loss, m.lr, m.gradNorm, m.tokensPerSecond, m.memoryBytes);
     for (const m of evals) evaluation.run(runId, m.step, m.loss, m.rows, m.tokens);
+    const source =
+      sources.length === 0
+        ? null
+        : writable.prepare('INSERT OR REPLACE INTO source_metrics VALUES (?, ?, ?, ?, ?, ?)');
     for (const m of sources)
-      for (const of of m.sources) source.run(runId, m.step, Number(m.heldOut), of.source, of.loss, of.tokens);
+      for (const of of m.sources)
+        source?.run(runId, m.step, Number(m.heldOut), of.source, of.loss, of.tokens);
     insertSamples(database, runId, samples);
     if (router) insertRouterRecords(database, runId, router);
     return insertLogs(database, runId, logs);

@@ -8,6 +8,8 @@ import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
+import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
+import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { exitsOf } from '../../options/exits.ts';
 import { datasets } from '../../store/library.ts';
 import { insertExport, listExports } from '../../store/results.ts';
@@ -106,14 +108,15 @@ export function createExportService(
           context,
           {
             model,
-            dataset: datasets.find(context.database, run.datasetId) ?? null,
+            dataset: datasets.find(context.database, firstDataset(run)) ?? null,
             trained: reference(trained),
             exported: reference(folder),
             result,
           },
           { signal, report },
         );
-        const files = await Promise.all(result.files.map((name) => describeFile(folder, name)));
+        const names = [...result.files, ...writeDataContract(run, folder)];
+        const files = await Promise.all(names.map((name) => describeFile(folder, name)));
         return { certificate, files };
       });
       const record: ExportRecord = {
@@ -128,6 +131,28 @@ export function createExportService(
       return record;
     },
   };
+}
+
+/** The dataset whose begin is read for the certificate. */
+function firstDataset({ mix, datasetId }: Run): string {
+  return (mix && snapshotDatasets(mix)[0]) ?? datasetId;
+}
+
+/** Lays beside the files what they were trained on: which rows, in which form. @returns the names of what was written */
+function writeDataContract({ dataContract, datasetName, config }: Run, folder: string): string[] {
+  if (!dataContract) return [];
+  const name = 'data_contract.json';
+  const { sources, ...rest } = dataContract;
+  const contract = {
+    data: datasetName,
+    ...rest,
+    // Names of the library stay; its ids say nothing elsewhere.
+    sources: sources.map(({ datasetId: _id, ...source }) => source),
+    epochs: config.maxSteps === null ? config.epochs : null,
+    maxSteps: config.maxSteps,
+  };
+  writeFileAtomic(join(folder, name), `${JSON.stringify(contract, null, 2)}\n`);
+  return [name];
 }
 
 /** The base's name for those who get the files: its repository where that is known, never a path of this machine. */

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { mixRecipeSchema, type MixRecipe } from '../../../src-main/contract/mixing/mixes.ts';
@@ -250,6 +250,17 @@ describe('a run on a mix', () => {
     for (const { step, loss } of evals) expect(whole(true, step)).toBeCloseTo(loss, 4);
     const held = losses[2]!.points.at(-1)!.tokens + losses[3]!.points.at(-1)!.tokens;
     expect(held).toBe(evals.at(-1)!.tokens);
+    if (options.packing) return;
+    const { folder, files } = await core.exports.create({ run: 'a' }, neverAborted);
+    expect(files.map(({ name }) => name)).toContain('data_contract.json');
+    const contract = JSON.parse(readFileSync(join(folder, 'data_contract.json'), 'utf8')) as object;
+    const { hash, parts } = run.dataContract!;
+    expect(contract).toMatchObject({
+      data: 'both',
+      hash,
+      parts,
+      sources: [{ dataset: 'short' }, { dataset: 'sums' }],
+    });
   });
 
   it('goes on with the mix as it was when it began, and shows where two contracts differ', async () => {
