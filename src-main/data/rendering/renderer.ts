@@ -193,7 +193,7 @@ function createChat(
   );
   const showsTools = says(probe.tool, () => render([user, answer], [probeTool], false));
   const ending = endingOf(tokenizer, whole);
-  const endTexts = ending.endIds.flatMap((id) => tokenizer.entryOf(id) ?? []).concat(ending.stop);
+  const endTexts = ending.endIds.flatMap((id) => tokenizer.entryOf(id) ?? []);
   const begin = name !== 'model';
 
   const messagesOf = (turns: readonly Turn[]): Message[] =>
@@ -310,7 +310,8 @@ function endingOf(tokenizer: TokenizerPart, whole: string): Pick<TemplateFacts, 
     .sort((a, b) => b.length - a.length)[0];
   const id = token === undefined ? null : tokenizer.idOf(token);
   if (id !== null) return { endIds: [...new Set([...tokenizer.endIds, id])], stop: [] };
-  return { endIds: tokenizer.endIds, stop: behind === '' ? [] : [behind] };
+  // A sign or two may stand in an answer, too.
+  return { endIds: tokenizer.endIds, stop: behind.length < 3 ? [] : [behind] };
 }
 
 function endsWith(text: string, token: string): boolean {

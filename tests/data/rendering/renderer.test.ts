@@ -60,7 +60,7 @@ describe('the studio’s own templates', () => {
   it('ChatML stops at its end of turn, though the tokenizer has no token of that name', () => {
     const chatml = renderer({ name: 'chatml' });
     expect(marked(chatml, chat(user('a'), assistant('b')))).toBe(
-      '<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[b<|im_end|>\n]',
+      '<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[b<|im_end|>\n]+end',
     );
     expect(chatml.facts).toMatchObject({ endIds: tokenizer.endIds, stop: ['<|im_end|>'] });
     expect(chatml.prompt([user('a')]).text).toBe('<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n');
@@ -177,6 +177,29 @@ it('BOS stands once, whoever writes it', () => {
   expect(begins(body, 'custom')).toBe(1);
   // As transformers' apply_chat_template: what a model's template does not write is not there.
   expect(begins(body, 'model')).toBe(0);
+});
+
+it('finds the same tokens to train without knowing where each stands in the text', () => {
+  const blind = {
+    ...tokenizer,
+    encodeWithEnds: (text: string, options: { specialTokens: boolean }) => ({
+      ids: tokenizer.encode(text, options),
+      ends: null,
+    }),
+  };
+  const rows = [
+    twoTurns,
+    chat(user('größer als 5'), assistant('東京 ja'), user('\n 2'), assistant(' é\n')),
+    chat(system('S'), user('x'), assistant('')),
+    { kind: 'verbatim', prompt: 'Answer: ', answer: '42' } as const,
+    { kind: 'text', text: 'naïve' } as const,
+  ];
+  for (const name of ['plain', 'alpaca', 'chatml', 'question_answer', 'none'] as const)
+    for (const trainOn of ['assistant', 'last', 'all'] as const) {
+      const of = renderer({ name }, { trainOn });
+      for (const row of rows)
+        expect(tokenizeRow(blind, of, row), name).toEqual(tokenizeRow(tokenizer, of, row));
+    }
 });
 
 describe('a hostile template', () => {

@@ -70,6 +70,37 @@ describe('examples as tokens', () => {
   });
 });
 
+describe('rows on their way into a context', () => {
+  const row = (length: number, trainedFrom: number) => ({
+    ids: Int32Array.from({ length }, (_, i) => i),
+    trained: Uint8Array.from({ length }, (_, i) => (i >= trainedFrom ? 1 : 0)),
+  });
+  it('are cut at their begin or left out, and counted', async () => {
+    const rows = [row(6, 3), row(10, 9), row(8, 2)];
+    const left = await fitToContext(rows, 8, 'left');
+    expect(left.rows.map(({ ids }) => [...ids])).toEqual([
+      [0, 1, 2, 3, 4, 5],
+      [2, 3, 4, 5, 6, 7, 8, 9],
+      [0, 1, 2, 3, 4, 5, 6, 7],
+    ]);
+    expect(left.counts).toMatchObject({ truncatedRows: 1, droppedRows: 0, trainedTokens: 3 + 1 + 6 });
+    const drop = await fitToContext(rows, 8, 'drop');
+    expect(drop.counts).toMatchObject({ truncatedRows: 0, droppedRows: 1, refusedRows: 0 });
+    expect(drop.rows).toEqual([rows[0], rows[2]]);
+  });
+  it('that a template refuses are counted; where none is left, the reason is said', async () => {
+    const refused = { ...row(0, 0), refused: 'two users in a row' };
+    const { rows, counts } = await fitToContext([refused, row(4, 2)], 8);
+    expect([rows.length, counts.refusedRows]).toEqual([1, 1]);
+    await expect(fitToContext([refused, refused], 8)).rejects.toThrow(
+      'The template takes none of the 2 rows; of the first it says: two users in a row.',
+    );
+    await expect(fitToContext([row(9, 2), row(12, 2)], 8, 'drop')).rejects.toThrow('the shortest has 9');
+    await expect(fitToContext([row(4, 4)], 8)).rejects.toThrow('anything to train');
+    await expect(fitToContext([row(12, 10)], 8)).rejects.toThrow('the shortest prompt alone has 10 tokens');
+  });
+});
+
 describe('token files', () => {
   const rows = [
     { ids: Int32Array.of(1, 0, 7), trained: Uint8Array.of(0, 1, 1) },
