@@ -138,7 +138,7 @@ function firstDataset({ mix, datasetId }: Run): string {
   return (mix && snapshotDatasets(mix)[0]) ?? datasetId;
 }
 
-/** Lays beside the files what they were trained on: which rows, in which form. @returns the names of what was written */
+/** Lays beside the files which rows they were trained on, and in which form. @returns the names of what was written */
 function writeDataContract({ dataContract, datasetName, config }: Run, folder: string): string[] {
   if (!dataContract) return [];
   const name = 'data_contract.json';
