@@ -1,8 +1,7 @@
 import type { WebSocket } from 'ws';
-import type { Dataset } from '../contract/entities.ts';
 import type { ProcedureHandlers } from '../contract/procedures.ts';
 import { clientMessageSchema, type CoreMessage } from '../contract/transport.ts';
-import type { Upload } from '../services/data/datasetUpload.ts';
+import type { Upload } from '../services/data/uploads.ts';
 import type { EventHub } from '../services/eventHub.ts';
 import { dispatch } from './dispatch.ts';
 
@@ -10,8 +9,8 @@ import { dispatch } from './dispatch.ts';
 export interface ServedCore {
   handlers: ProcedureHandlers;
   events: EventHub;
-  /** Takes in a dataset whose bytes come from a browser. */
-  receiveDataset(upload: Upload): Promise<Dataset>;
+  /** Takes in a file whose bytes come from a browser. @returns what an import names it by */
+  receiveFile(upload: Upload): Promise<{ path: string }>;
 }
 
 /** A client that reads so little of what it is sent is cut off: it comes back and asks for what it missed. */

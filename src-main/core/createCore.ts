@@ -4,7 +4,7 @@ import { StudioError } from '../contract/errors.ts';
 import { createEngineHost, type EngineHost } from '../engine/process/supervisor.ts';
 import type { ServiceContext, Trash } from '../services/context.ts';
 import { createDatasetService, datasetHandlers, type DatasetService } from '../services/data/datasets.ts';
-import { clearUploads, receiveDataset } from '../services/data/datasetUpload.ts';
+import { clearUploads, receiveFile } from '../services/data/uploads.ts';
 import {
   createDownloadService,
   downloadHandlers,
@@ -188,7 +188,7 @@ export function createCore(options: {
     exports,
     generation,
     projects,
-    receiveDataset: (upload) => receiveDataset(context, datasets, upload),
+    receiveFile: (upload) => receiveFile(context, upload),
     trash: context.trash,
     forecasts,
     previews,

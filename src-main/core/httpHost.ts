@@ -139,8 +139,8 @@ function createHandler(
       );
       return;
     }
-    if (url.pathname === '/upload/dataset') {
-      await handleUpload(core, url.searchParams.get('name') ?? '', request, response);
+    if (url.pathname === '/upload/file') {
+      await handleUpload(core, url.searchParams, request, response);
       return;
     }
     if (url.pathname.startsWith('/cancel/') && request.method === 'POST') {
@@ -196,13 +196,14 @@ async function handleCall(
   }
 }
 
-/** `POST /upload/dataset?name=...` with the file as body: answers as a procedure does, with the dataset. */
+/** `POST /upload/file?batch=...&name=...` with the file as body: answers as a procedure does, with its path. */
 async function handleUpload(
   core: ServedCore,
-  name: string,
+  asked: URLSearchParams,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const [batch, name] = [asked.get('batch') ?? '', asked.get('name') ?? ''];
   const sizeBytes = Number(request.headers['content-length'] ?? Number.NaN);
   // A form of another page cannot send this type without being asked about first.
   const isFile = request.headers['content-type'] === 'application/octet-stream';
@@ -211,7 +212,7 @@ async function handleUpload(
     return;
   }
   const reply = await core
-    .receiveDataset({ name, sizeBytes, parts: request as AsyncIterable<Buffer> })
+    .receiveFile({ batch, name, sizeBytes, parts: request as AsyncIterable<Buffer> })
     .then<Reply, Reply>(
       (value) => ({ ok: true, value }),
       (error: unknown) => ({ ok: false, error: toPlainError(error) }),

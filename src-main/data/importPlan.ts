@@ -46,6 +46,8 @@ export interface PlanOptions {
   /** The name of the benchmark whose test set has most of these rows; null: none. */
   testSetOf?: ((keys: readonly RowKey[]) => string | null) | undefined;
   onBytes?: OnBytes | undefined;
+  /** Only looked at: fields of which nothing is known are no failure, and no mapping reads them. */
+  isLook?: boolean;
 }
 
 /**
@@ -104,9 +106,11 @@ function detectedOf(
   if (detected) return detected;
   if (values.length === 0) return { format: format ?? 'text', mappings: [], reason: '' };
   const fields = Object.keys(values[0]!).slice(0, 10).join(', ') || '(none)';
+  const refusal = `${streams[0]!.name}, row ${streams[0]!.sample.find(({ value }) => value)?.number ?? 1} has the fields ${fields}, which fit ${format ? `not the format ${format}` : 'no known format'}.`;
+  if (options.isLook) return { format: format ?? 'prompt_completion', mappings: [], reason: refusal };
   throw new StudioError(
     'dataset_invalid',
-    `${streams[0]!.name}, row ${streams[0]!.sample.find(({ value }) => value)?.number ?? 1} has the fields ${fields}, which fit ${format ? `not the format ${format}` : 'no known format'}.`,
+    refusal,
     `Say which field is what (--prompt FIELD --answer FIELD, or --text FIELD; on the page in the heads of the columns)${format ? ', or leave the format out' : ''}.`,
   );
 }

@@ -1,10 +1,9 @@
-import type { Dataset } from '../../src-main/contract/entities.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import type { ProcedureInput, ProcedureName, ProcedureOutput } from '../../src-main/contract/procedures.ts';
 import type { Reply } from '../../src-main/contract/transport.ts';
 import { createEventStream } from './eventStream.ts';
-import type { ConnectionState, Transport } from './transport.ts';
+import type { ConnectionState, Transport, UploadName } from './transport.ts';
 
 export interface StudioClient {
   /** @throws StudioError as the core says */
@@ -14,10 +13,11 @@ export interface StudioClient {
     options?: { signal?: AbortSignal },
   ): Promise<ProcedureOutput<N>>;
   /**
-   * Sends a dataset file of this computer to the core, which imports it. Null in the desktop shell, which knows paths.
-   * @throws StudioError as `datasets.add` does
+   * Sends a file of this computer to the core. Null in the desktop shell, which knows paths.
+   * @returns the path by which imports name its batch
+   * @throws StudioError disk_full, cancelled, or where it does not come whole
    */
-  uploadDataset: ((file: File) => Promise<Dataset>) | null;
+  uploadFile: ((file: File, as: UploadName, signal: AbortSignal) => Promise<string>) | null;
   /** Starts the stream of events. */
   listen(listener: {
     onEvent(event: StudioEvent): void;
@@ -31,11 +31,13 @@ export interface StudioClient {
 
 /** The contract's procedures over any transport. Values are checked by the core, which is of the same version. */
 export function createClient(transport: Transport): StudioClient {
-  const upload = transport.uploadDataset;
+  const upload = transport.uploadFile;
   return {
     retry: () => transport.retry(),
     retryLabel: transport.retryLabel,
-    uploadDataset: upload && (async (file) => valueOf(await upload(file)) as Dataset),
+    uploadFile:
+      upload &&
+      (async (file, as, signal) => (valueOf(await upload(file, as, signal)) as { path: string }).path),
     async call(name, input, options = {}) {
       return valueOf(await transport.call(name, input, options.signal)) as ProcedureOutput<typeof name>;
     },

@@ -66,15 +66,17 @@ export function createHttpTransport(origin: string): Transport {
       listener = given;
       open();
     },
-    async uploadDataset(file): Promise<Reply> {
+    async uploadFile(file, as, signal): Promise<Reply> {
       try {
-        const response = await fetch(`${origin}/upload/dataset?name=${encodeURIComponent(file.name)}`, {
+        const response = await fetch(`${origin}/upload/file?${new URLSearchParams({ ...as })}`, {
           method: 'POST',
           headers: { 'Content-Type': 'application/octet-stream' },
           body: file,
+          signal,
         });
         return await replyOf(response);
       } catch (error) {
+        if (signal.aborted) return cancelled;
         return notReached(error);
       }
     },

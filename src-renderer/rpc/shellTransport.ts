@@ -19,7 +19,7 @@ export function createShellTransport(bridge: ShellBridge): Transport {
   });
 
   return {
-    uploadDataset: null,
+    uploadFile: null,
     retryLabel: 'Restart the studio’s core',
     retry: () => bridge.restartCore(),
     listen(given) {

@@ -15,15 +15,22 @@ export interface TransportListener {
   onState(state: ConnectionState): void;
 }
 
+/** Files of one batch can become one dataset. */
+export interface UploadName {
+  batch: string;
+  /** Name of the file, or its path from a folder that was chosen. */
+  name: string;
+}
+
 /** One way to the core: HTTP with a WebSocket in a browser, process messages in the desktop shell. */
 export interface Transport {
   /** Never rejects: a failed connection is a Reply too. Aborting cancels the work where it can be cancelled. */
   call(name: string, input: unknown, signal?: AbortSignal): Promise<Reply>;
   /**
-   * Sends a dataset file from this computer, for import; answers with the dataset. Null where the core is on the same
+   * Sends a file from this computer, for import; answers with the path of its batch. Null where the core is on the same
    * computer and is given a path instead.
    */
-  uploadDataset: ((file: File) => Promise<Reply>) | null;
+  uploadFile: ((file: File, as: UploadName, signal: AbortSignal) => Promise<Reply>) | null;
   /** Opens the channel for events and keeps it open. Called once. */
   listen(listener: TransportListener): void;
   /** Tries again now; restarts the core where this transport owns it. */

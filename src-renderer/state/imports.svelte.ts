@@ -1,7 +1,9 @@
 import { getContext, setContext } from 'svelte';
-import type { Dataset, DatasetFormat, Model } from '../../src-main/contract/entities.ts';
+import type { Dataset, Model } from '../../src-main/contract/entities.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
+import type { ProcedureInput } from '../../src-main/contract/procedures.ts';
 import type { StudioClient } from '../rpc/client.ts';
+import { stored } from './stored.svelte.ts';
 
 /** One import under way or ended; it goes on when its page is left. */
 interface Import {
@@ -11,12 +13,25 @@ interface Import {
   error: PlainError | null;
 }
 
+/** A file of this computer, with its path from the folder that was chosen or dropped. */
+export interface LocalFile {
+  file: File;
+  name: string;
+}
+
 /** Imports of models and datasets, by a form or by a drop on any page. */
 export class Imports {
   readonly model: Import = $state({ path: null, error: null });
   readonly dataset: Import = $state({ path: null, error: null });
+  /** Files and folders that are to become one dataset, one a line. */
+  readonly draft = stored('studio.data', (saved: { paths?: string }) => ({
+    paths: typeof saved.paths === 'string' ? saved.paths : '',
+  }));
+  /** Files of this computer that were sent for the next dataset: their path for the core, and their names. */
+  sent: { path: string; names: string[] } | null = $state(null);
   readonly #client: StudioClient;
   #adding: AbortController | null = null;
+  #addingDataset: AbortController | null = null;
 
   constructor(client: StudioClient) {
     this.#client = client;
@@ -31,14 +46,34 @@ export class Imports {
     ).finally(() => (this.#adding = null));
   }
 
-  /** A file of this computer, for a core that may be on another. Only where the client can upload. */
-  uploadDataset(file: File, name = ''): Promise<Dataset | null> {
-    const upload = this.#client.uploadDataset;
-    if (!upload) return Promise.resolve(null);
-    return this.#run(this.dataset, file.name, async () => {
-      const added = await upload(file);
-      return name === '' ? added : this.#client.call('datasets.rename', { dataset: added.id, name });
-    });
+  /** Names files and folders of the core's machine for the next dataset. */
+  namePaths(paths: readonly string[]): void {
+    const named = this.draft.paths.split('\n').filter((line) => line.trim() !== '');
+    this.draft.paths = [...named, ...paths.filter((path) => !named.includes(path))].join('\n');
+    this.dataset.error = null;
+  }
+
+  /** Sends files of this computer to a core that may be on another. Only where the client can upload. */
+  async sendFiles(files: readonly LocalFile[]): Promise<void> {
+    const upload = this.#client.uploadFile;
+    if (!upload || files.length === 0) return;
+    // Not randomUUID: a page from another machine is no secure context.
+    const batch =
+      this.sent?.path.replace(/^upload:/, '') ?? crypto.getRandomValues(new Uint32Array(4)).join('-');
+    for (const { file, name } of files) {
+      const path = await this.#runDataset(name, (signal) => upload(file, { batch, name }, signal));
+      if (path === null) return;
+      const names = (this.sent?.names ?? []).filter((other) => other !== name);
+      this.sent = { path, names: [...names, name] };
+    }
+  }
+
+  /** Takes files back that were sent for the next dataset. */
+  discardSent(): void {
+    const { sent } = this;
+    this.sent = this.dataset.error = null;
+    // What is left of it is cleared when the studio starts again.
+    if (sent) void this.#client.call('datasets.discardUpload', { path: sent.path }).catch(() => undefined);
   }
 
   /** Says at the form of models why something that was dropped cannot become one. */
@@ -55,13 +90,21 @@ export class Imports {
     this.#adding?.abort();
   }
 
-  addDataset(options: {
-    path: string;
-    name?: string;
-    format: DatasetFormat | 'auto';
-    encoding?: string;
-  }): Promise<Dataset | null> {
-    return this.#run(this.dataset, options.path, () => this.#client.call('datasets.add', options));
+  /** Null where it failed, was cancelled, or another dataset is still being added. */
+  addDataset(options: ProcedureInput<'datasets.add'>): Promise<Dataset | null> {
+    return this.#runDataset(options.paths?.[0] ?? '', (signal) =>
+      this.#client.call('datasets.add', options, { signal }),
+    );
+  }
+
+  cancelDataset(): void {
+    this.#addingDataset?.abort();
+  }
+
+  #runDataset<T>(path: string, work: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
+    this.#addingDataset ??= new AbortController();
+    const { signal } = this.#addingDataset;
+    return this.#run(this.dataset, path, () => work(signal)).finally(() => (this.#addingDataset = null));
   }
 
   async #run<T>(entry: Import, path: string, work: () => Promise<T>): Promise<T | null> {

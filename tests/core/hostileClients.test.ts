@@ -101,7 +101,7 @@ it.each([
   [
     'half an upload',
     () =>
-      `POST /upload/dataset?name=a.jsonl HTTP/1.1\r\n${headers}\r\nContent-Type: application/octet-stream\r\nContent-Length: 200\r\n\r\n{`,
+      `POST /upload/file?batch=half-a-file&name=a.jsonl HTTP/1.1\r\n${headers}\r\nContent-Type: application/octet-stream\r\nContent-Length: 200\r\n\r\n{`,
   ],
   ['half a request', () => 'GET / HT'],
 ])('survives %s whose client resets the connection', async (_name, request) => {

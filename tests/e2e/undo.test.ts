@@ -50,7 +50,7 @@ describe.skipIf(!chromiumPath)(`taking a deletion back${chromiumNote}`, () => {
 
   it('brings it back by Ctrl+Z, and not while something is typed', async () => {
     await remove();
-    await page.getByLabel('Dataset file').focus();
+    await page.getByLabel('Files or folders').focus();
     await page.keyboard.press('Control+z');
     await page.getByText('No datasets yet').waitFor();
     await page.getByRole('heading', { level: 1 }).focus();
@@ -69,11 +69,13 @@ describe.skipIf(!chromiumPath)(`taking a deletion back${chromiumNote}`, () => {
   it('takes a file of this computer under a name of its own, and calls it otherwise', async () => {
     const file = join(server.home, 'train.jsonl');
     writeGeneratedDataset(file, 20, 2);
+    await page.getByLabel('Files of this computer').setInputFiles(file);
+    await page.getByText('From this computer: train.jsonl').waitFor();
     const name = page.getByRole('textbox', { name: 'Name' });
     await name.fill('sums');
     await page.getByText('There is already a dataset of that name.').waitFor();
     await name.fill('more sums');
-    await page.getByLabel('File of this computer').setInputFiles(file);
+    await page.getByRole('button', { name: 'Add dataset' }).click();
     await page.getByRole('heading', { name: 'more sums' }).waitFor();
     await page.getByRole('button', { name: 'Rename…' }).click();
     await page.getByRole('dialog').getByLabel('Name').fill('harder sums');
@@ -83,7 +85,7 @@ describe.skipIf(!chromiumPath)(`taking a deletion back${chromiumNote}`, () => {
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
     await page.getByRole('heading', { name: 'harder sums' }).waitFor({ state: 'hidden' });
     await page.getByRole('button', { name: /^Close: Removed/ }).click();
-    await row().getByRole('link').click();
+    await row().waitFor();
   });
 
   it('lets time stand still while the focus is on it', async () => {

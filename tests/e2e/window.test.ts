@@ -243,6 +243,7 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     const file = join(home, 'dropped.jsonl');
     writeGeneratedDataset(file, 12, 2);
     await drop(file);
+    await electron.page.getByRole('button', { name: 'Add dataset' }).click();
     await electron.page.getByRole('heading', { name: 'dropped' }).waitFor();
     // A file of a model's folder stands for the folder.
     await drop(join(fixtures, 'tiny-mistral', 'config.json'));

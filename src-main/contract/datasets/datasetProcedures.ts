@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { datasetFormatSchema, datasetSchema, sharedRowsSchema } from '../entities.ts';
 import { entryName, nothing, reference } from '../inputs.ts';
 import { rowSchema, splitSchema } from '../rows.ts';
-import { mappingsSchema } from './mapping.ts';
+import { mappingSchema, mappingsSchema } from './mapping.ts';
 import { unusableSchema, unusedCountsSchema, unusedRowSchema } from './unusable.ts';
 
 /** What is to be imported, and how it is to be read. */
 const importShape = {
-  /** Files and folders, which become one dataset. */
+  /** Files and folders, which become one dataset; `upload:<batch>`: those that a browser sent. */
   paths: z.array(z.string().min(1)).min(1).max(1000),
   format: z.union([z.literal('auto'), datasetFormatSchema]).default('auto'),
   /** What each field is; absent: it is found out, or taken from a dataset with the same fields. */
@@ -44,7 +44,8 @@ export const inspectionSchema = z.object({
   sizeBytes: z.number(),
   configs: z.array(z.string()),
   format: datasetFormatSchema,
-  mappings: mappingsSchema,
+  /** Empty where nothing is known of the fields: `reason` says so, and an import needs them named. */
+  mappings: z.array(mappingSchema),
   isMappedByHand: z.boolean(),
   reason: z.string(),
   columns: z.array(z.string()),
@@ -109,6 +110,8 @@ export const datasetProcedures = {
     }),
     output: datasetSchema,
   },
+  /** Deletes files that a browser sent (`upload:<batch>`) and that are not imported. */
+  'datasets.discardUpload': { input: z.object({ path: z.string().max(100) }), output: nothing },
   'datasets.rename': {
     input: z.object({ dataset: reference, name: entryName }),
     output: datasetSchema,
@@ -134,6 +137,8 @@ export const datasetProcedures = {
       split: splitSchema.optional(),
       /** `unused`: set aside or excluded; `changed`: edited, excluded or tagged. */
       which: z.enum(['all', 'unused', 'changed']).default('all'),
+      /** What its fields were, if these were its mappings; nothing is changed. */
+      mappings: mappingsSchema.optional(),
     }),
     output: z.object({ total: z.number().int(), rows: z.array(datasetRowSchema) }),
   },

@@ -19,13 +19,11 @@ import { byteProgress, endProgress } from '../progress.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
 import { reshape, withChanges, type Reshaping } from './reshape.ts';
+import { discardUpload, uploadedFiles } from './uploads.ts';
 import { browseRows, inspectFiles, unusedRows, type WhichRows } from './rowBrowser.ts';
 import { benchmarkRows, keepRowKeys, sharedRows, testSetOf } from './sharedRows.ts';
 
-export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']> & {
-  /** Where it came from, where that is not the path. */
-  sourcePath?: string;
-};
+export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']>;
 export type InspectOptions = z.input<(typeof procedures)['datasets.inspect']['input']>;
 
 export interface DatasetService {
@@ -36,6 +34,8 @@ export interface DatasetService {
   /** What files hold, before anything is imported. */
   inspect(options: InspectOptions): Promise<Inspection>;
   add(options: AddOptions, signal?: AbortSignal): Promise<Dataset>;
+  /** Deletes files that a browser sent and that are not imported. */
+  discardUpload(path: string): void;
   /** Calls it otherwise. @throws StudioError name_taken */
   rename(reference: string, name: string): Dataset;
   /** Says what each field is. */
@@ -56,7 +56,13 @@ export interface DatasetService {
   /** Rows as they are shown, those included that are not used. */
   rows(
     reference: string,
-    range: { offset: number; limit: number; split?: Split | undefined; which?: WhichRows },
+    range: {
+      offset: number;
+      limit: number;
+      split?: Split | undefined;
+      which?: WhichRows;
+      mappings?: readonly Mapping[] | undefined;
+    },
   ): Promise<{ total: number; rows: DatasetRow[] }>;
   /** Rows that were set aside. */
   unused(
@@ -165,19 +171,30 @@ export function createDatasetService(context: ServiceContext): DatasetService {
 
   const planned = (options: Omit<InspectOptions, 'limit'>) => ({
     ...options,
-    paths: options.paths.map(typedPath),
+    paths: options.paths.flatMap((path) => uploadedFiles(context, path) ?? [typedPath(path)]),
     format: options.format ?? ('auto' as const),
     savedMappings,
     testSetOf,
   });
 
   const add: DatasetService['add'] = async (options, signal = never) => {
-    const { path, name, sourcePath: stated } = options;
+    const { path, name } = options;
     const given = options.paths ?? (path === undefined ? [] : [path]);
     if (given.length === 0)
       throw new StudioError('usage', 'No file is named.', 'Name at least one file or folder.');
+    const uploads = given.filter((one) => uploadedFiles(context, one));
+    if (uploads.length > 0 && options.inPlace)
+      throw new StudioError(
+        'usage',
+        'Files that were sent by a browser cannot be read where they lie: they are not kept.',
+        'Leave out that the file is used in place, or type its path on the studio’s machine.',
+      );
     const wanted = planned({ ...options, paths: given });
-    const sourcePath = stated ?? wanted.paths.join(', ');
+    const sourcePath = given
+      .flatMap(
+        (one) => uploadedFiles(context, one)?.map((file) => `upload/${basename(file)}`) ?? typedPath(one),
+      )
+      .join(', ');
     const checkName = () => {
       if (name !== undefined && isTaken(name)) throw nameTaken(name);
     };
@@ -185,9 +202,9 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     context.writable();
     const id = newId();
     const task = `dataset ${id}`;
-    const onProgress = byteProgress(context, task, `Importing ${basename(given[0]!)}`);
+    const onProgress = byteProgress(context, task, `Importing ${basename(wanted.paths[0]!)}`);
     try {
-      return await keeping(async (reserve) => {
+      const added = await keeping(async (reserve) => {
         const { imported, keys } = await importDataset({
           ...wanted,
           folder: paths.datasets,
@@ -207,7 +224,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
         if (same && name === undefined) return same;
         const dataset: Dataset = {
           id,
-          name: freeName(name ?? wishedName(stated === undefined ? wanted.paths : [stated]), isTaken),
+          name: freeName(name ?? wishedName(wanted.paths), isTaken),
           sourcePath,
           ...imported,
           benchmarkRows: rows,
@@ -217,6 +234,8 @@ export function createDatasetService(context: ServiceContext): DatasetService {
         emit({ type: 'datasets.changed' });
         return dataset;
       });
+      for (const upload of uploads) discardUpload(context, upload);
+      return added;
     } catch (error) {
       if (!signal.aborted) throw error;
       throw new StudioError('cancelled', 'The import was cancelled.', 'Nothing was kept; start it again.');
@@ -263,8 +282,9 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     getOrAdd: async (reference, signal) =>
       datasets.find(database, reference) ??
       (existsSync(typedPath(reference)) ? add({ path: reference }, signal) : get(reference)),
-    inspect: ({ limit, ...options }) => inspectFiles(planned(options), limit ?? 20),
+    inspect: async ({ limit, ...options }) => inspectFiles(planned(options), limit ?? 20),
     add,
+    discardUpload: (path) => discardUpload(context, path),
     rename(reference, name) {
       const dataset = get(reference);
       if (datasets.list(database).some((other) => other.id !== dataset.id && other.name === name))
@@ -349,6 +369,10 @@ export const datasetHandlers = (datasets: DatasetService) =>
     'datasets.get': ({ dataset }) => datasets.get(dataset),
     'datasets.inspect': (input) => datasets.inspect(input),
     'datasets.add': (input, { signal }) => datasets.add(input, signal),
+    'datasets.discardUpload': ({ path }) => {
+      datasets.discardUpload(path);
+      return {};
+    },
     'datasets.rename': ({ dataset, name }) => datasets.rename(dataset, name),
     'datasets.setMapping': ({ dataset, ...mapping }, { signal }) =>
       datasets.setMapping(dataset, mapping, signal),

@@ -1,4 +1,5 @@
 import type { DatasetRow, Inspection } from '../../contract/datasets/datasetProcedures.ts';
+import type { Mapping } from '../../contract/datasets/mapping.ts';
 import type { UnusedRow } from '../../contract/datasets/unusable.ts';
 import type { Dataset } from '../../contract/entities.ts';
 import type { Split } from '../../contract/rows.ts';
@@ -24,7 +25,13 @@ export type WhichRows = 'all' | 'unused' | 'changed';
 export async function browseRows(
   folder: string,
   dataset: Dataset,
-  { offset, limit, split, which }: Range & { split?: Split | undefined; which: WhichRows },
+  {
+    offset,
+    limit,
+    split,
+    which,
+    mappings = dataset.mappings,
+  }: Range & { split?: Split | undefined; which: WhichRows; mappings?: readonly Mapping[] | undefined },
 ): Promise<{ total: number; rows: DatasetRow[] }> {
   await checkInPlace(dataset);
   if (dataset.mappings.length === 0) return browseOld(folder, dataset, { offset, limit, split });
@@ -37,7 +44,7 @@ export async function browseRows(
         ? skipped()
         : Uint32Array.from([...edits.keys()].sort(byNumber));
   const ranges = sourceRanges(dataset, split);
-  const shown = (line: SourceLine) => shownRow(dataset, line, edits.get(line.index));
+  const shown = (line: SourceLine) => shownRow({ ...dataset, mappings }, line, edits.get(line.index));
   const rows: DatasetRow[] = [];
   if (chosen) {
     const inPart = chosen.filter((index) => ranges.some(({ begin, end }) => index >= begin && index < end));
@@ -70,13 +77,13 @@ function sourceRanges({ stretches }: Dataset, split: Split | undefined): { begin
   });
 }
 
-function splitAt(dataset: Dataset, index: number): Split {
+function splitAt(dataset: Pick<Dataset, 'stretches'>, index: number): Split {
   let end = 0;
   return dataset.stretches.find(({ sourceRows }) => index < (end += sourceRows))?.split ?? 'train';
 }
 
 function shownRow(
-  dataset: Dataset,
+  dataset: Omit<Dataset, 'mappings'> & { mappings: readonly Mapping[] },
   { index, file, number, text }: SourceLine,
   edit:
     | { values?: SourceValue | undefined; excluded?: true | undefined; tags?: string[] | undefined }
@@ -160,7 +167,7 @@ export async function unusedRows(
 
 /** What files hold, before anything is imported. @throws StudioError as an import does */
 export async function inspectFiles(options: PlanOptions, limit: number): Promise<Inspection> {
-  const plan = await planImport(options);
+  const plan = await planImport({ ...options, isLook: true });
   const { mappings, format, reason } = plan.detected;
   const tally = new RowTally(mappings, format);
   tally.beginStretch('train');

@@ -7,11 +7,15 @@ const modelFile =
 /** Models in forms that the studio cannot train: taken for models, so that the error says so. */
 const otherModel = /\.(gguf|bin|pt|pth|onnx)$/i;
 
-/** @param path where it lies, with the separators of its system */
-export function classify(path: string, isFolder: boolean): Dropped {
+/**
+ * @param path where it lies, with the separators of its system
+ * @param folderKind what a folder is taken for
+ */
+export function classify(path: string, isFolder: boolean, folderKind: Dropped['kind'] = 'model'): Dropped {
   const cut = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'));
   const name = path.slice(cut + 1);
-  if (isFolder || otherModel.test(name)) return { kind: 'model', path };
+  if (isFolder) return { kind: folderKind, path };
+  if (otherModel.test(name)) return { kind: 'model', path };
   if (modelFile.test(name)) return { kind: 'model', path: cut > 0 ? path.slice(0, cut) : path };
   return { kind: 'dataset', path };
 }

@@ -25,7 +25,7 @@ export class StudioPage {
 
   async addDataset(path: string): Promise<void> {
     await this.goTo('Data');
-    await this.page.getByLabel('Dataset file').fill(path);
+    await this.page.getByLabel('Files or folders').fill(path);
     await this.page.getByRole('button', { name: 'Add dataset' }).click();
   }
 

@@ -8,7 +8,7 @@ function listen() {
   let send: (message: CoreMessage) => void = () => undefined;
   const seen: string[] = [];
   const transport: Transport = {
-    uploadDataset: null,
+    uploadFile: null,
     retryLabel: 'Try again',
     retry: () => undefined,
     call: () => Promise.reject(new Error('no call is expected')),

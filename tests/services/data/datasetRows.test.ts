@@ -55,9 +55,21 @@ describe('which field is what', () => {
     ]);
     const dataset = await core.datasets.add({ path });
     rmSync(path);
-    const changed = await core.datasets.setMapping(dataset.id, {
-      mappings: [{ kind: 'prompt', prompt: 'prompt', answer: 'better' }],
-    });
+    const better = [{ kind: 'prompt', prompt: 'prompt', answer: 'better' }] as const;
+    // Tried first: what the rows would say, and nothing changed.
+    const tried = await core.datasets.rows(dataset.id, { offset: 0, limit: 2, mappings: better });
+    expect(tried.rows.map(({ row, unusable }) => unusable?.reason ?? row)).toEqual([
+      {
+        kind: 'chat',
+        turns: [
+          { role: 'user', content: 'p' },
+          { role: 'assistant', content: 'b' },
+        ],
+      },
+      'empty',
+    ]);
+    expect(core.datasets.get(dataset.id)).toEqual(dataset);
+    const changed = await core.datasets.setMapping(dataset.id, { mappings: better });
     expect(await answers(changed)).toEqual(['b']);
     expect(changed).toMatchObject({ rows: 1, unreadColumns: ['completion'], unused: { rows: 1 } });
     expect(changed.contentHash).not.toBe(dataset.contentHash);
