@@ -16,6 +16,8 @@ export const templateFactsSchema = z.object({
   name: templateNameSchema.exclude(['auto']),
   /** Its Jinja source; null for `none`. Text from a stranger: never shown as markup. */
   source: z.string().nullable(),
+  /** Another one of the model's for conversations with tools; null: the same. */
+  toolSource: z.string().nullable(),
   /** Whether it marks what the assistant says; else that is found by comparing shorter and longer conversations. */
   hasMarks: z.boolean(),
   /** The template takes no system turn: a system text is put before the first user's. */

@@ -68,6 +68,7 @@ export function createRenderer(
   const facts: TemplateFacts = chat?.facts ?? {
     name,
     source: null,
+    toolSource: null,
     hasMarks: false,
     mergesSystem: false,
     showsTools: false,
@@ -202,6 +203,7 @@ function createChat(
   const facts: TemplateFacts = {
     name,
     source,
+    toolSource: toolSource ?? null,
     hasMarks: compiled.hasMarks,
     mergesSystem,
     showsTools,

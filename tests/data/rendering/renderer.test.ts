@@ -154,6 +154,21 @@ describe('system texts', () => {
   });
 });
 
+it('conversations with tools go through the model’s template for those, where it has one', () => {
+  const text = (extra: string) => `{% for m in messages %}{{ m.content }}|{% endfor %}${extra}`;
+  const own = {
+    file: 'tokenizer_config.json',
+    text: text(''),
+    others: [{ name: 'tool_use', text: text('{{ tools | tojson }}') }],
+  };
+  const rendering = { template: templateSchema.parse({}), trainOn: 'assistant', format: null } as const;
+  const of = createRenderer(tokenizer, own, rendering);
+  expect(of.facts).toMatchObject({ showsTools: true, source: own.text, toolSource: own.others[0]!.text });
+  const row = { kind: 'chat', turns: [user('a'), assistant('b')] } as const;
+  expect(of.row({ ...row, turns: [...row.turns] }).text).toBe('a|b|');
+  expect(of.row({ ...row, turns: [...row.turns], tools: [{ n: 1 }] }).text).toBe('a|b|[{"n": 1}]');
+});
+
 it('a row that the template refuses has no tokens and says why; others have theirs', () => {
   const own =
     '{% for m in messages %}{% if m.content == "bad" %}{{ raise_exception("bad row") }}{% endif %}{{ m.content }}{% endfor %}';
