@@ -37,6 +37,7 @@ const options = {
   'in-place': { type: 'boolean' },
   mapping: { type: 'string' },
   verbatim: { type: 'boolean' },
+  revision: { type: 'string' },
   unused: { type: 'boolean' },
   limit: { type: 'string' },
   as: { type: 'string' },
@@ -51,8 +52,8 @@ const options = {
 } as const;
 
 /**
- * datasets add PATH..., inspect PATH..., list, show NAME [--unused], preview NAME --model M, map NAME, split NAME --as
- * PART, edit NAME --row N, undo NAME, remove NAME
+ * datasets add PATH..., search WORDS, download REPOSITORY, inspect PATH..., list, show NAME [--unused], map NAME,
+ * split NAME --as PART, edit NAME --row N, undo NAME, remove NAME
  */
 export async function datasetsCommand(
   [action, ...args]: readonly string[],
@@ -60,10 +61,10 @@ export async function datasetsCommand(
 ): Promise<void> {
   if (action === 'preview') return previewCommand(args);
   const { values, positionals } = parseCommand(args, options);
-  const isReading = action === 'list' || action === 'show' || action === 'inspect';
+  const isReading = ['list', 'show', 'inspect', 'search'].includes(action ?? '');
   const stopped = new AbortController();
   const signal = AbortSignal.any([command.signal, stopped.signal]);
-  await withCore(values, isReading ? 'read' : 'write', async ({ datasets }, output) => {
+  await withCore(values, isReading ? 'read' : 'write', async ({ datasets, hubDatasets }, output) => {
     const only = (usage: string): string => {
       if (positionals.length !== 1) throw usageError(`Usage: ${usage}`);
       return positionals[0]!;
@@ -97,6 +98,39 @@ export async function datasetsCommand(
             ...shared.map((rows) => sharedSentence(dataset, rows)),
           ].join('\n'),
         );
+        return;
+      }
+      case 'search': {
+        const found = await hubDatasets.search(positionals.join(' '), limit, signal);
+        output.result(found, () =>
+          found.length === 0
+            ? 'No dataset of the Hub has such a name.'
+            : formatTable(
+                ['dataset', 'downloads', 'likes'],
+                found.map((one) => [
+                  one.isGated ? `${one.repository} (asks for its terms)` : one.repository,
+                  one.downloads === null ? '–' : formatCount(one.downloads),
+                  one.likes === null ? '–' : formatCount(one.likes),
+                ]),
+              ),
+        );
+        return;
+      }
+      case 'download': {
+        const repository = only('datasets download ORGANISATION/NAME');
+        command.onInterrupt(() => stopped.abort());
+        const split = check(splitSchema.optional(), text(values, 'split'), () => '--split');
+        const dataset = await hubDatasets.download(
+          {
+            repository,
+            revision: text(values, 'revision'),
+            config: text(values, 'config'),
+            splits: split && [split],
+            name: nameOf(values),
+          },
+          signal,
+        );
+        output.result(dataset, () => changedText(dataset));
         return;
       }
       case 'inspect': {
@@ -196,7 +230,7 @@ export async function datasetsCommand(
       }
       default:
         throw usageError(
-          `datasets: unknown action "${action ?? ''}"; there are add, inspect, list, show, preview, map, split, edit, undo and remove.`,
+          `datasets: unknown action "${action ?? ''}"; there are add, search, download, inspect, list, show, preview, map, split, edit, undo and remove.`,
         );
     }
   });

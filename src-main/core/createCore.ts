@@ -23,6 +23,11 @@ import {
   generationHandlers,
   type GenerationService,
 } from '../services/evaluations/generation.ts';
+import {
+  createHubDatasetService,
+  hubDatasetHandlers,
+  type HubDatasetService,
+} from '../services/hubDatasets/hubDatasets.ts';
 import { createHubService, hubHandlers, type HubService } from '../services/models/hub/hub.ts';
 import { createForecastService, forecastHandlers, type ForecastService } from '../services/plan/forecasts.ts';
 import { createPreviewService, previewHandlers, type PreviewService } from '../services/plan/previews.ts';
@@ -65,6 +70,7 @@ export interface Core extends ServedCore {
   hub: HubService;
   downloads: DownloadService;
   datasets: DatasetService;
+  hubDatasets: HubDatasetService;
   mixes: MixService;
   statistics: StatisticsService;
   runs: RunService;
@@ -122,6 +128,7 @@ export function createCore(options: {
   const datasets = createDatasetService(context);
   const mixes = createMixService(context, models, datasets);
   const statistics = createStatisticsService(context, models, datasets);
+  const hubDatasets = createHubDatasetService(context, hub, datasets);
   const runs = createRunService(context, models, datasets);
   const evaluations = createEvaluationService(context, models, datasets, runs);
   const studies = createStudyService(context, models, datasets, runs);
@@ -159,6 +166,7 @@ export function createCore(options: {
     ...downloadHandlers(downloads),
     ...hubHandlers(hub),
     ...datasetHandlers(datasets),
+    ...hubDatasetHandlers(hubDatasets),
     ...mixHandlers(mixes),
     ...statisticsHandlers(statistics),
     ...runHandlers(runs),
@@ -181,6 +189,7 @@ export function createCore(options: {
     hub,
     downloads,
     datasets,
+    hubDatasets,
     mixes,
     statistics,
     runs,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { datasetFormatSchema, datasetSchema, sharedRowsSchema } from '../entities.ts';
-import { entryName, nothing, reference } from '../inputs.ts';
+import { entryName, nothing, reference, repository } from '../inputs.ts';
+import { hubModelSchema } from '../modelLibrary.ts';
 import { rowSchema, splitSchema } from '../rows.ts';
 import { mappingSchema, mappingsSchema } from './mapping.ts';
 import { unusableSchema, unusedCountsSchema, unusedRowSchema } from './unusable.ts';
@@ -86,6 +87,22 @@ export const rowChangeSchema = z.object({
 });
 export type RowChange = z.infer<typeof rowChangeSchema>;
 
+export const hubDatasetConfigSchema = z.object({
+  name: z.string(),
+  splits: z.array(z.object({ split: splitSchema, files: z.number().int(), sizeBytes: z.number() })),
+});
+export type HubDatasetConfig = z.infer<typeof hubDatasetConfigSchema>;
+
+/** A dataset of the Hub, before it is downloaded. */
+export const hubDatasetSchema = z.object({
+  repository: z.string(),
+  revision: z.string(),
+  commit: z.string(),
+  licence: z.string().nullable(),
+  configs: z.array(hubDatasetConfigSchema),
+});
+export type HubDataset = z.infer<typeof hubDatasetSchema>;
+
 /** Calls about datasets. */
 export const datasetProcedures = {
   'datasets.list': { input: nothing, output: z.array(datasetSchema) },
@@ -154,6 +171,26 @@ export const datasetProcedures = {
   },
   /** Takes the last edit back. */
   'datasets.undoEdit': { input: z.object({ dataset: reference }), output: datasetSchema },
+  /** Datasets of the Hub whose name holds the words. */
+  'datasets.hubSearch': {
+    input: z.object({ query: z.string().max(200), limit: z.number().int().min(1).max(100).default(20) }),
+    output: z.array(hubModelSchema),
+  },
+  'datasets.hubInspect': {
+    input: z.object({ repository, revision: z.string().max(120).optional() }),
+    output: hubDatasetSchema,
+  },
+  /** Downloads and imports; the same call goes on with what was broken off. Progress of `dataset <repository>`. */
+  'datasets.hubDownload': {
+    input: z.object({
+      repository,
+      revision: z.string().max(120).optional(),
+      config: z.string().max(200).optional(),
+      splits: z.array(splitSchema).min(1).optional(),
+      name: entryName.optional(),
+    }),
+    output: datasetSchema,
+  },
   'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },
   /** Its rows that stand in benchmarks' test sets or in other datasets. */
   'datasets.shared': { input: z.object({ dataset: reference }), output: z.array(sharedRowsSchema) },

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import type { Transform } from 'node:stream';
+import { pipeline, Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { openPromise, type Entry } from 'yauzl';
 import { StudioError } from '../../contract/errors.ts';
@@ -19,17 +19,14 @@ export function unpacked(source: ByteSource, how: 'gzip' | 'zstd', name: string)
     async *open() {
       const transform: Transform = how === 'gzip' ? createGunzip() : createZstdDecompress();
       let packed = 0;
-      const feeding = (async () => {
+      const counted = async function* () {
         for await (const piece of source.open()) {
           packed += piece.length;
-          if (transform.destroyed) return;
-          if (!transform.write(piece)) await new Promise<void>((go) => {
-            transform.once('drain', go);
-            transform.once('close', go);
-          });
+          yield piece;
         }
-        transform.end();
-      })().catch((error: unknown) => transform.destroy(error as Error));
+      };
+      // What goes wrong on the way comes out of the transform.
+      pipeline(Readable.from(counted()), transform, () => {});
       let out = 0;
       try {
         for await (const piece of transform as AsyncIterable<Buffer>) {
@@ -41,7 +38,6 @@ export function unpacked(source: ByteSource, how: 'gzip' | 'zstd', name: string)
         throw error instanceof StudioError ? error : damagedArchive(source.name, error);
       } finally {
         transform.destroy();
-        await feeding;
       }
     },
   };

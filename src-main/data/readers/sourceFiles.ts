@@ -130,7 +130,7 @@ async function add(
   });
 }
 
-function isAside(name: string): boolean {
+export function isAside(name: string): boolean {
   const file = basename(name);
   const isHidden = name.split('/').some((part) => part.startsWith('.') || part === '__MACOSX');
   return isHidden || noRows.test(file) || /^(?:readme|licen[cs]e|notice|changelog|source_readme)/i.test(file);
@@ -217,14 +217,22 @@ function declaredFiles(
       ? (configs.find(({ isDefault, name }) => isDefault || name === 'default') ?? configs[0]!)
       : configs.find(({ name }) => name === wanted);
   if (!config) throw noConfig(folder, wanted!, known);
-  const files = config.parts.flatMap(({ split, patterns }) =>
+  const files = filesOfConfig(config, names);
+  return files.length === 0
+    ? null
+    : { files, configs: [config.name, ...known.filter((name) => name !== config.name)] };
+}
+
+/** Which of a folder's files a configuration names, each with its part. */
+export function filesOfConfig(
+  { parts }: CardConfig,
+  names: readonly string[],
+): { name: string; split: Split }[] {
+  return parts.flatMap(({ split, patterns }) =>
     names
       .filter((name) => patterns.some((pattern) => globPattern(pattern).test(name)))
       .map((name) => ({ name, split: splitOfPath(split)?.split ?? 'train' })),
   );
-  return files.length === 0
-    ? null
-    : { files, configs: [config.name, ...known.filter((name) => name !== config.name)] };
 }
 
 function noConfig(folder: string, wanted: string, known: readonly string[]): StudioError {
@@ -235,7 +243,7 @@ function noConfig(folder: string, wanted: string, known: readonly string[]): Stu
   );
 }
 
-interface CardConfig {
+export interface CardConfig {
   name: string;
   isDefault: boolean;
   parts: { split: string; patterns: string[] }[];
@@ -245,7 +253,12 @@ function cardConfigs(folder: string): CardConfig[] {
   const path = join(folder, 'README.md');
   const stats = statSync(path, { throwIfNoEntry: false });
   if (!stats?.isFile() || stats.size > 16 * 1024 * 1024) return [];
-  const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readFileSync(path, 'utf8'))?.[1];
+  return configsOfCard(readFileSync(path, 'utf8'));
+}
+
+/** The configurations that a dataset card declares in its head. */
+export function configsOfCard(text: string): CardConfig[] {
+  const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(text)?.[1];
   if (head === undefined) return [];
   let card: unknown;
   try {
@@ -253,11 +266,6 @@ function cardConfigs(folder: string): CardConfig[] {
   } catch {
     return [];
   }
-  return configsOfCard(card);
-}
-
-/** The configurations of a dataset card's head. */
-export function configsOfCard(card: unknown): CardConfig[] {
   const configs = isObject(card) && Array.isArray(card['configs']) ? (card['configs'] as unknown[]) : [];
   return configs.filter(isObject).flatMap((config): CardConfig[] => {
     const { config_name: name, data_files: files } = config;

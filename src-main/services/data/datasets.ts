@@ -23,7 +23,12 @@ import { discardUpload, uploadedFiles } from './uploads.ts';
 import { browseRows, inspectFiles, unusedRows, type WhichRows } from './rowBrowser.ts';
 import { benchmarkRows, keepRowKeys, sharedRows, testSetOf } from './sharedRows.ts';
 
-export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']>;
+export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']> & {
+  /** Where it came from, where that is not the path. */
+  sourcePath?: string;
+  /** Its name, where nobody gives one and it is free. */
+  wish?: string;
+};
 export type InspectOptions = z.input<(typeof procedures)['datasets.inspect']['input']>;
 
 export interface DatasetService {
@@ -190,11 +195,13 @@ export function createDatasetService(context: ServiceContext): DatasetService {
         'Leave out that the file is used in place, or type its path on the studio’s machine.',
       );
     const wanted = planned({ ...options, paths: given });
-    const sourcePath = given
-      .flatMap(
-        (one) => uploadedFiles(context, one)?.map((file) => `upload/${basename(file)}`) ?? typedPath(one),
-      )
-      .join(', ');
+    const sourcePath =
+      options.sourcePath ??
+      given
+        .flatMap(
+          (one) => uploadedFiles(context, one)?.map((file) => `upload/${basename(file)}`) ?? typedPath(one),
+        )
+        .join(', ');
     const checkName = () => {
       if (name !== undefined && isTaken(name)) throw nameTaken(name);
     };
@@ -224,7 +231,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
         if (same && name === undefined) return same;
         const dataset: Dataset = {
           id,
-          name: freeName(name ?? wishedName(wanted.paths), isTaken),
+          name: freeName(name ?? options.wish ?? wishedName(wanted.paths), isTaken),
           sourcePath,
           ...imported,
           benchmarkRows: rows,

@@ -224,7 +224,7 @@ describe('the Hub', () => {
             siblings: [...listing.siblings, { rfilename: name, size: 1, blobId: 'a'.repeat(40) }],
           })),
         'hub_invalid',
-        /leads out of the model/,
+        /leads out of its folder/,
         /Try again/,
       ],
     ),

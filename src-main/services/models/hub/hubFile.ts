@@ -1,5 +1,6 @@
 import { invalidAnswer } from './hubErrors.ts';
 import { askHub, bodyParts, type HubAccess } from './hubRequest.ts';
+import type { Repository, RepositoryKind } from './repository.ts';
 
 /** A file of the Hub whose bytes are coming. */
 export interface RemoteFile {
@@ -10,20 +11,29 @@ export interface RemoteFile {
   parts: AsyncGenerator<Uint8Array>;
 }
 
+/** A file of a repository at a commit. */
+export interface WantedFile {
+  repository: string;
+  commit: string;
+  name: string;
+  kind?: RepositoryKind;
+}
+
 /** Opens a file of a repository at a commit, from a byte on. @throws StudioError as `askHub` does */
 export async function openHubFile(
   access: HubAccess,
-  { repository, commit, name }: { repository: string; commit: string; name: string },
+  { repository, commit, name, kind = 'models' }: WantedFile,
   from: number,
   signal: AbortSignal,
 ): Promise<RemoteFile> {
-  const path = `/${repository}/resolve/${commit}/${name.split('/').map(encodeURIComponent).join('/')}`;
+  const home = kind === 'models' ? repository : `${kind}/${repository}`;
+  const path = `/${home}/resolve/${commit}/${name.split('/').map(encodeURIComponent).join('/')}`;
   const { response, first } = await askHub(
     access,
     path,
     {
       subject: `The file ${name} of ${repository}`,
-      repository,
+      repository: home,
       headers: from > 0 ? { Range: `bytes=${from}-` } : {},
     },
     signal,
@@ -45,6 +55,28 @@ export async function openHubFile(
     etag: tag === null ? null : tag.replace(/^W\//, '').replaceAll('"', ''),
     parts: bodyParts(access, response, signal),
   };
+}
+
+/** A small file as text, no longer than the list says. @throws StudioError as `askHub` does */
+export async function readHubText(
+  access: HubAccess,
+  { name: repository, commit, files }: Repository,
+  name: string,
+  mostBytes: number,
+  signal: AbortSignal,
+  kind: RepositoryKind = 'models',
+): Promise<string> {
+  const listed = files.find((file) => file.name === name)?.sizeBytes ?? 0;
+  if (listed > mostBytes) throw invalidAnswer(`${name} has ${listed} bytes; at most ${mostBytes} are read`);
+  const { parts } = await openHubFile(access, { repository, commit, name, kind }, 0, signal);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of parts) {
+    size += part.length;
+    if (size > listed) throw invalidAnswer(`${name} is longer than the ${listed} bytes that the list says`);
+    chunks.push(part);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 function startOf(response: Response): number {

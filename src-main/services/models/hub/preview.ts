@@ -7,7 +7,7 @@ import { readDecoderConfig } from '../../../formats/families/huggingFaceConfig.t
 import { cardName, isCompanion } from '../../../formats/model/modelFiles.ts';
 import { indexedShards, singleWeightName, weightIndexName } from '../../../formats/model/weightFolder.ts';
 import { invalidAnswer } from './hubErrors.ts';
-import { openHubFile } from './hubFile.ts';
+import { readHubText } from './hubFile.ts';
 import type { HubAccess } from './hubRequest.ts';
 import { listRepository, type ListedFile, type Repository } from './repository.ts';
 
@@ -48,7 +48,7 @@ export async function planDownload(
   };
   try {
     plan.files = await modelFiles(access, repository, signal);
-    const config = await readText(access, repository, 'config.json', mostConfigBytes, signal);
+    const config = await readHubText(access, repository, 'config.json', mostConfigBytes, signal);
     plan.facts = readFacts(config, scratch);
   } catch (error) {
     if (!(error instanceof StudioError) || !['model_invalid', 'model_unsupported'].includes(error.code))
@@ -99,7 +99,7 @@ async function modelFiles(
 }
 
 async function shardsOf(access: HubAccess, repository: Repository, signal: AbortSignal): Promise<string[]> {
-  const text = await readText(access, repository, weightIndexName, mostIndexBytes, signal);
+  const text = await readHubText(access, repository, weightIndexName, mostIndexBytes, signal);
   let map: unknown;
   try {
     map = (JSON.parse(text) as { weight_map?: unknown } | null)?.weight_map;
@@ -113,27 +113,6 @@ async function shardsOf(access: HubAccess, repository: Repository, signal: Abort
       'Choose another revision, or tell the repository’s owner.',
     );
   return indexedShards(map);
-}
-
-/** A small file as text, no longer than the list says. */
-async function readText(
-  access: HubAccess,
-  { name: repository, commit, files }: Repository,
-  name: string,
-  mostBytes: number,
-  signal: AbortSignal,
-): Promise<string> {
-  const listed = files.find((file) => file.name === name)?.sizeBytes ?? 0;
-  if (listed > mostBytes) throw invalidAnswer(`${name} has ${listed} bytes; at most ${mostBytes} are read`);
-  const { parts } = await openHubFile(access, { repository, commit, name }, 0, signal);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of parts) {
-    size += part.length;
-    if (size > listed) throw invalidAnswer(`${name} is longer than the ${listed} bytes that the list says`);
-    chunks.push(part);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function readFacts(config: string, scratch: string): Plan['facts'] {

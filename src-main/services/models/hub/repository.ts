@@ -14,6 +14,9 @@ export interface ListedFile {
   gitSha1: string | null;
 }
 
+/** What a repository holds: the Hub keeps both kinds apart. */
+export type RepositoryKind = 'models' | 'datasets';
+
 export interface Repository {
   name: string;
   /** What was asked for, for example `main`. */
@@ -64,7 +67,8 @@ export function parseRepository(given: string): { repository: string; revision: 
   let text = given.trim();
   let revision: string | null = null;
   if (/^https?:\/\//.test(text) && URL.canParse(text)) {
-    const parts = new URL(text).pathname.split('/').filter(Boolean).map(decodeURIComponent);
+    const all = new URL(text).pathname.split('/').filter(Boolean).map(decodeURIComponent);
+    const parts = all[0] === 'datasets' ? all.slice(1) : all;
     text = parts.slice(0, 2).join('/');
     if (['tree', 'blob', 'resolve'].includes(parts[2] ?? '')) revision = parts[3] ?? null;
   }
@@ -99,9 +103,13 @@ export async function listRepository(
   name: string,
   revision: string,
   signal: AbortSignal,
+  kind: RepositoryKind = 'models',
 ): Promise<Repository> {
-  const path = `/api/models/${name}/revision/${encodeURIComponent(checkRevision(revision))}?blobs=true`;
-  const about = { subject: `The model ${name}`, repository: name };
+  const path = `/api/${kind}/${name}/revision/${encodeURIComponent(checkRevision(revision))}?blobs=true`;
+  const about =
+    kind === 'models'
+      ? { subject: `The model ${name}`, repository: name }
+      : { subject: `The dataset ${name}`, repository: `datasets/${name}` };
   const text = await bodyText(access, await askHub(access, path, about, signal), signal);
   const listing = parse(listingSchema, text);
   const files = listing.siblings.map(({ rfilename, size, blobId, lfs }) => ({
@@ -133,26 +141,27 @@ function checkFileName(name: string): string {
     parts.every((part) => part !== '' && part !== '.' && part !== '..');
   if (isSafe) return name;
   throw invalidAnswer(
-    `it names the file ${JSON.stringify(name.slice(0, 80))}, which leads out of the model’s folder; nothing was downloaded`,
+    `it names the file ${JSON.stringify(name.slice(0, 80))}, which leads out of its folder; nothing was downloaded`,
   );
 }
 
-/** Models for text generation whose name holds the words, most downloaded first. */
+/** Models for text generation, or datasets, whose name holds the words, most downloaded first. */
 export async function searchHub(
   access: HubAccess,
   query: string,
   limit: number,
   signal: AbortSignal,
+  kind: RepositoryKind = 'models',
 ): Promise<HubModel[]> {
   const asked = new URLSearchParams({
     search: query,
-    filter: 'text-generation',
+    ...(kind === 'models' && { filter: 'text-generation' }),
     sort: 'downloads',
     direction: '-1',
     limit: String(limit),
   });
-  const about = { subject: 'The list of models', repository: null };
-  const answer = await askHub(access, `/api/models?${asked}`, about, signal);
+  const about = { subject: `The list of ${kind}`, repository: null };
+  const answer = await askHub(access, `/api/${kind}?${asked}`, about, signal);
   return parse(searchSchema, await bodyText(access, answer, signal))
     .slice(0, limit)
     .map(({ id, downloads, likes, gated }) => ({

@@ -1,0 +1,159 @@
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import type { Core } from '../../../src-main/core/createCore.ts';
+import { neverAborted, openTestCore } from '../../support/core.ts';
+import { startDatasetHub, type DatasetHub } from '../../support/hub/datasetHub.ts';
+import { fixtures } from '../../support/paths.ts';
+
+const card = [
+  '---',
+  'license: mit',
+  'configs:',
+  '- config_name: main',
+  '  default: true',
+  '  data_files:',
+  '  - split: train',
+  '    path: main/train-*',
+  '  - split: test',
+  '    path: main/test-*',
+  '- config_name: few',
+  '  data_files: few/*.jsonl',
+  '---',
+].join('\n');
+const parquet = readFileSync(join(fixtures, 'datasets', 'sums-zstd.parquet'));
+const few = '{"question":"1+1","answer":"2"}\n{"question":"1+2","answer":"3"}\n';
+
+let core: Core;
+let home: string;
+let hub: DatasetHub;
+beforeAll(async () => {
+  hub = await startDatasetHub({
+    'README.md': card,
+    'main/train-00000-of-00002.parquet': parquet,
+    'main/train-00001-of-00002.parquet': parquet,
+    'main/test-00000-of-00001.parquet': parquet,
+    'few/a.jsonl': few,
+    'script.py': 'print()',
+  });
+  ({ core, home } = openTestCore());
+  vi.stubEnv('HF_ENDPOINT', hub.endpoint);
+  vi.stubEnv('HF_HOME', home);
+  vi.stubEnv('HF_TOKEN', '');
+  vi.stubEnv('HF_HUB_OFFLINE', '');
+});
+afterEach(() => {
+  hub.seen.length = 0;
+  hub.wrong.clear();
+});
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  core.close();
+  await hub.close();
+});
+
+const download = (wanted: Parameters<Core['hubDatasets']['download']>[0]) =>
+  core.hubDatasets.download(wanted, neverAborted);
+const filePaths = () => hub.seen.map(({ path }) => path).filter((path) => path.includes('/resolve/'));
+const kept = () => {
+  const folder = join(home, 'cache', 'hub-datasets');
+  return existsSync(folder) ? readdirSync(folder) : [];
+};
+
+it('finds datasets, and says their configurations and parts before anything is downloaded', async () => {
+  expect(await core.hubDatasets.search('sums', 5, neverAborted)).toMatchObject([{ repository: 'org/sums' }]);
+  const address = `${hub.endpoint}/datasets/org/sums/tree/main`;
+  expect(await core.hubDatasets.inspect(address, undefined, neverAborted)).toEqual({
+    repository: 'org/sums',
+    revision: 'main',
+    commit: 'd'.repeat(40),
+    licence: 'mit',
+    configs: [
+      {
+        name: 'main',
+        splits: [
+          { split: 'train', files: 2, sizeBytes: 2 * parquet.length },
+          { split: 'test', files: 1, sizeBytes: parquet.length },
+        ],
+      },
+      { name: 'few', splits: [{ split: 'train', files: 1, sizeBytes: few.length }] },
+    ],
+  });
+  expect(filePaths()).toEqual([expect.stringMatching(/README\.md$/)]);
+});
+
+it('downloads what is wanted alone, and imports it with its parts', async () => {
+  const whole = await download({ repository: 'org/sums' });
+  expect(whole).toMatchObject({
+    name: 'sums',
+    sourcePath: `hub/org/sums/main@${'d'.repeat(12)}`,
+    format: 'chat',
+    stretches: [
+      { split: 'train', rows: 14 },
+      { split: 'test', rows: 7 },
+    ],
+  });
+  expect(filePaths().some((path) => path.includes('few/') || path.includes('script'))).toBe(false);
+  const train = await download({ repository: 'org/sums', splits: ['train'], name: 'trained' });
+  expect(train.stretches).toMatchObject([{ split: 'train', rows: 14 }]);
+  expect(await download({ repository: 'org/sums', config: 'few' })).toMatchObject({
+    rows: 2,
+    format: 'question_answer',
+  });
+  expect(kept()).toEqual([]);
+});
+
+it('goes on where it was broken off, by the same call', { timeout: 20_000 }, async () => {
+  const cancel = new AbortController();
+  hub.cutAfter = 1000;
+  const first = core.hubDatasets.download({ repository: 'org/sums', name: 'again' }, cancel.signal);
+  first.catch(() => {});
+  const partial = () =>
+    readdirSync(join(home, 'cache', 'hub-datasets'), { recursive: true, encoding: 'utf8' }).find((name) =>
+      name.endsWith('.partial'),
+    );
+  await vi.waitFor(() => expect(statSync(join(home, 'cache', 'hub-datasets', partial()!)).size).toBe(1000), {
+    timeout: 10_000,
+    interval: 10,
+  });
+  cancel.abort();
+  await expect(first).rejects.toMatchObject({ code: 'cancelled' });
+  expect(kept()).toHaveLength(1);
+  hub.seen.length = 0;
+  expect((await download({ repository: 'org/sums', name: 'again' })).rows).toBe(21);
+  expect(hub.seen.find(({ path }) => path.endsWith('train-00000-of-00002.parquet'))?.range).toBe(
+    'bytes=1000-',
+  );
+  expect(kept()).toEqual([]);
+});
+
+it('takes nothing whose content is another than its hash promises', async () => {
+  hub.wrong.set('few/a.jsonl', Buffer.from(few.replace('2', '7')));
+  await expect(download({ repository: 'org/sums', config: 'few', name: 'wrong' })).rejects.toMatchObject({
+    code: 'hub_invalid',
+    message: expect.stringMatching(/few\/a\.jsonl came with another content/) as string,
+  });
+  expect(core.datasets.list().map(({ name }) => name)).not.toContain('wrong');
+});
+
+it('names configurations and parts that there are, and repositories that there are not', async () => {
+  await expect(download({ repository: 'org/sums', config: 'none' })).rejects.toMatchObject({
+    code: 'not_found',
+    remedy: 'There are main, few.',
+  });
+  await expect(download({ repository: 'org/sums', splits: ['validation'] })).rejects.toMatchObject({
+    code: 'not_found',
+    message: 'org/sums (main) has no part validation.',
+  });
+  await expect(download({ repository: 'org/none' })).rejects.toMatchObject({
+    code: 'not_found',
+    message: expect.stringMatching(/^The dataset org\/none is not on the Hub/) as string,
+  });
+});
+
+it('sends a token where there is one, and works without', async () => {
+  vi.stubEnv('HF_TOKEN', 'secret');
+  await core.hubDatasets.inspect('org/sums', undefined, neverAborted);
+  expect(hub.seen.every(({ authorization }) => authorization === 'Bearer secret')).toBe(true);
+  vi.stubEnv('HF_TOKEN', '');
+});
