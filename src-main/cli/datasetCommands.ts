@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { sharedSentence } from '../budget/studies/studyData.ts';
 import { mappingsSchema, type Mapping } from '../contract/datasets/mapping.ts';
+import type { FindingKind, RowStatistics } from '../contract/datasets/statistics.ts';
 import { unusableText, type UnusedCounts } from '../contract/datasets/unusable.ts';
 import { datasetFormatSchema, type Dataset } from '../contract/entities.ts';
 import { largestTask, splitSchema, type Row } from '../contract/rows.ts';
@@ -64,176 +65,187 @@ export async function datasetsCommand(
   const isReading = ['list', 'show', 'inspect', 'search'].includes(action ?? '');
   const stopped = new AbortController();
   const signal = AbortSignal.any([command.signal, stopped.signal]);
-  await withCore(values, isReading ? 'read' : 'write', async ({ datasets, hubDatasets }, output) => {
-    const only = (usage: string): string => {
-      if (positionals.length !== 1) throw usageError(`Usage: ${usage}`);
-      return positionals[0]!;
-    };
-    const limit = number(values, 'limit') ?? 20;
-    switch (action) {
-      case 'add': {
-        if (positionals.length === 0) throw usageError('Usage: datasets add PATH...');
-        command.onInterrupt(() => stopped.abort());
-        const dataset = await datasets.add(
-          {
-            ...readingOf(values, positionals),
-            name: nameOf(values),
-            strict: values['strict'] === true,
-            inPlace: values['in-place'] === true,
-          },
-          signal,
-        );
-        const { foreignTasks } = dataset.statistics;
-        if (foreignTasks) output.progress(foreignTaskNote(foreignTasks));
-        const shared = await datasets.shared(dataset.id);
-        output.result({ ...dataset, shared }, () =>
-          [
-            `Added the dataset "${dataset.name}": ${formatCount(dataset.rows)} rows, format ${dataset.format}. ${dataset.reason}`,
-            ...partLines(dataset),
-            ...unusedLines(dataset.unused),
-            ...(dataset.unused.rows > 0 ? [`All of them: datasets show "${dataset.name}" --unused`] : []),
-            ...(dataset.unreadColumns.length > 0
-              ? [`Fields that are not read: ${dataset.unreadColumns.join(', ')}.`]
-              : []),
-            ...shared.map((rows) => sharedSentence(dataset, rows)),
-          ].join('\n'),
-        );
-        return;
-      }
-      case 'search': {
-        const found = await hubDatasets.search(positionals.join(' '), limit, signal);
-        output.result(found, () =>
-          found.length === 0
-            ? 'No dataset of the Hub has such a name.'
-            : formatTable(
-                ['dataset', 'downloads', 'likes'],
-                found.map((one) => [
-                  one.isGated ? `${one.repository} (asks for its terms)` : one.repository,
-                  one.downloads === null ? '–' : formatCount(one.downloads),
-                  one.likes === null ? '–' : formatCount(one.likes),
-                ]),
-              ),
-        );
-        return;
-      }
-      case 'download': {
-        const repository = only('datasets download ORGANISATION/NAME');
-        command.onInterrupt(() => stopped.abort());
-        const split = check(splitSchema.optional(), text(values, 'split'), () => '--split');
-        const dataset = await hubDatasets.download(
-          {
-            repository,
-            revision: text(values, 'revision'),
-            config: text(values, 'config'),
-            splits: split && [split],
-            name: nameOf(values),
-          },
-          signal,
-        );
-        output.result(dataset, () => changedText(dataset));
-        return;
-      }
-      case 'inspect': {
-        if (positionals.length === 0) throw usageError('Usage: datasets inspect PATH...');
-        const found = await datasets.inspect({ ...readingOf(values, positionals), limit });
-        output.result(found, () => inspectionText(found));
-        return;
-      }
-      case 'list': {
-        const all = datasets.list();
-        output.result(all, () =>
-          all.length === 0
-            ? 'No datasets yet. Add one with: datasets add FILE'
-            : formatTable(
-                ['name', 'format', 'rows', 'parts', 'set aside', 'duplicates', 'size', 'source'],
-                all.map((d) => [
-                  d.name,
-                  d.format,
-                  formatCount(d.rows),
-                  d.stretches.map(({ split, rows }) => `${split} ${formatCount(rows)}`).join(', '),
-                  formatCount(d.unused.rows),
-                  formatCount(d.statistics.duplicateRows),
-                  formatBytes(d.sizeBytes),
-                  d.sourcePath,
-                ]),
-              ),
-        );
-        return;
-      }
-      case 'show': {
-        const dataset = datasets.get(only('datasets show NAME'));
-        if (values['unused'] === true) {
-          const unused = await datasets.unused(dataset.id, {
-            offset: 0,
-            limit: number(values, 'limit') ?? 500,
-          });
-          const shown = { ...dataset.unused, total: unused.total, listed: unused.rows };
-          output.result(shown, () =>
-            unused.total === 0
-              ? `All rows of "${dataset.name}" can be used.`
-              : [
-                  ...unusedLines(dataset.unused),
-                  ...unused.rows.map(
-                    (row) => `${row.file}, row ${row.number} ${unusableText(row)}: ${row.text}`,
-                  ),
-                  ...(unused.rows.length < unused.total
-                    ? [`… ${unused.total - unused.rows.length} more`]
-                    : []),
-                ].join('\n'),
+  await withCore(
+    values,
+    isReading ? 'read' : 'write',
+    async ({ datasets, hubDatasets, statistics }, output) => {
+      const only = (usage: string): string => {
+        if (positionals.length !== 1) throw usageError(`Usage: ${usage}`);
+        return positionals[0]!;
+      };
+      const limit = number(values, 'limit') ?? 20;
+      switch (action) {
+        case 'add': {
+          if (positionals.length === 0) throw usageError('Usage: datasets add PATH...');
+          command.onInterrupt(() => stopped.abort());
+          const dataset = await datasets.add(
+            {
+              ...readingOf(values, positionals),
+              name: nameOf(values),
+              strict: values['strict'] === true,
+              inPlace: values['in-place'] === true,
+            },
+            signal,
+          );
+          const { foreignTasks } = dataset.statistics;
+          if (foreignTasks) output.progress(foreignTaskNote(foreignTasks));
+          const shared = await datasets.shared(dataset.id);
+          output.result({ ...dataset, shared }, () =>
+            [
+              `Added the dataset "${dataset.name}": ${formatCount(dataset.rows)} rows, format ${dataset.format}. ${dataset.reason}`,
+              ...partLines(dataset),
+              ...unusedLines(dataset.unused),
+              ...(dataset.unused.rows > 0 ? [`All of them: datasets show "${dataset.name}" --unused`] : []),
+              ...(dataset.unreadColumns.length > 0
+                ? [`Fields that are not read: ${dataset.unreadColumns.join(', ')}.`]
+                : []),
+              ...shared.map((rows) => sharedSentence(dataset, rows)),
+            ].join('\n'),
           );
           return;
         }
-        const { rows: sample } = await datasets.rows(dataset.id, { offset: 0, limit: 3 });
-        const shown = { ...dataset, shared: await datasets.shared(dataset.id), sample };
-        output.result(shown, () => JSON.stringify(shown, null, 2));
-        return;
+        case 'statistics': {
+          const dataset = datasets.get(only('datasets statistics NAME'));
+          output.progress('Looking at the rows.');
+          const found = await statistics.rows(dataset.id, signal);
+          output.result(found, () => statisticsText(found));
+          return;
+        }
+        case 'search': {
+          const found = await hubDatasets.search(positionals.join(' '), limit, signal);
+          output.result(found, () =>
+            found.length === 0
+              ? 'No dataset of the Hub has such a name.'
+              : formatTable(
+                  ['dataset', 'downloads', 'likes'],
+                  found.map((one) => [
+                    one.isGated ? `${one.repository} (asks for its terms)` : one.repository,
+                    one.downloads === null ? '–' : formatCount(one.downloads),
+                    one.likes === null ? '–' : formatCount(one.likes),
+                  ]),
+                ),
+          );
+          return;
+        }
+        case 'download': {
+          const repository = only('datasets download ORGANISATION/NAME');
+          command.onInterrupt(() => stopped.abort());
+          const split = check(splitSchema.optional(), text(values, 'split'), () => '--split');
+          const dataset = await hubDatasets.download(
+            {
+              repository,
+              revision: text(values, 'revision'),
+              config: text(values, 'config'),
+              splits: split && [split],
+              name: nameOf(values),
+            },
+            signal,
+          );
+          output.result(dataset, () => changedText(dataset));
+          return;
+        }
+        case 'inspect': {
+          if (positionals.length === 0) throw usageError('Usage: datasets inspect PATH...');
+          const found = await datasets.inspect({ ...readingOf(values, positionals), limit });
+          output.result(found, () => inspectionText(found));
+          return;
+        }
+        case 'list': {
+          const all = datasets.list();
+          output.result(all, () =>
+            all.length === 0
+              ? 'No datasets yet. Add one with: datasets add FILE'
+              : formatTable(
+                  ['name', 'format', 'rows', 'parts', 'set aside', 'duplicates', 'size', 'source'],
+                  all.map((d) => [
+                    d.name,
+                    d.format,
+                    formatCount(d.rows),
+                    d.stretches.map(({ split, rows }) => `${split} ${formatCount(rows)}`).join(', '),
+                    formatCount(d.unused.rows),
+                    formatCount(d.statistics.duplicateRows),
+                    formatBytes(d.sizeBytes),
+                    d.sourcePath,
+                  ]),
+                ),
+          );
+          return;
+        }
+        case 'show': {
+          const dataset = datasets.get(only('datasets show NAME'));
+          if (values['unused'] === true) {
+            const unused = await datasets.unused(dataset.id, {
+              offset: 0,
+              limit: number(values, 'limit') ?? 500,
+            });
+            const shown = { ...dataset.unused, total: unused.total, listed: unused.rows };
+            output.result(shown, () =>
+              unused.total === 0
+                ? `All rows of "${dataset.name}" can be used.`
+                : [
+                    ...unusedLines(dataset.unused),
+                    ...unused.rows.map(
+                      (row) => `${row.file}, row ${row.number} ${unusableText(row)}: ${row.text}`,
+                    ),
+                    ...(unused.rows.length < unused.total
+                      ? [`… ${unused.total - unused.rows.length} more`]
+                      : []),
+                  ].join('\n'),
+            );
+            return;
+          }
+          const { rows: sample } = await datasets.rows(dataset.id, { offset: 0, limit: 3 });
+          const shown = { ...dataset, shared: await datasets.shared(dataset.id), sample };
+          output.result(shown, () => JSON.stringify(shown, null, 2));
+          return;
+        }
+        case 'map': {
+          const name = only('datasets map NAME --prompt FIELD --answer FIELD');
+          const mappings = mappingOf(values);
+          if (!mappings) throw usageError(`Say which field is what: --${mappingFields.join(', --')}.`);
+          const format = values['format'] === undefined ? undefined : formatOf(values);
+          const dataset = await datasets.setMapping(
+            name,
+            { mappings, ...(format && format !== 'auto' && { format }) },
+            signal,
+          );
+          output.result(dataset, () => changedText(dataset));
+          return;
+        }
+        case 'split': {
+          const name = only('datasets split NAME --as train|validation|test [--of PART]');
+          const as = check(splitSchema, text(values, 'as'), () => '--as');
+          const from = check(splitSchema.optional(), text(values, 'of'), () => '--of');
+          const dataset = await datasets.setSplit(name, as, from, signal);
+          output.result(dataset, () => changedText(dataset));
+          return;
+        }
+        case 'edit': {
+          const name = only(
+            'datasets edit NAME --row N [--exclude | --include | --set FIELD=TEXT | --tags A,B]',
+          );
+          const dataset = await datasets.edit(name, changesOf(values), signal);
+          output.result(dataset, () => changedText(dataset));
+          return;
+        }
+        case 'undo': {
+          const dataset = await datasets.undoEdit(only('datasets undo NAME'), signal);
+          output.result(dataset, () => changedText(dataset));
+          return;
+        }
+        case 'remove': {
+          const name = only('datasets remove NAME');
+          datasets.remove(name);
+          output.result({ removed: name }, () => `Removed the dataset "${name}".`);
+          return;
+        }
+        default:
+          throw usageError(
+            `datasets: unknown action "${action ?? ''}"; there are add, search, download, inspect, list, show, preview, map, split, edit, undo and remove.`,
+          );
       }
-      case 'map': {
-        const name = only('datasets map NAME --prompt FIELD --answer FIELD');
-        const mappings = mappingOf(values);
-        if (!mappings) throw usageError(`Say which field is what: --${mappingFields.join(', --')}.`);
-        const format = values['format'] === undefined ? undefined : formatOf(values);
-        const dataset = await datasets.setMapping(
-          name,
-          { mappings, ...(format && format !== 'auto' && { format }) },
-          signal,
-        );
-        output.result(dataset, () => changedText(dataset));
-        return;
-      }
-      case 'split': {
-        const name = only('datasets split NAME --as train|validation|test [--of PART]');
-        const as = check(splitSchema, text(values, 'as'), () => '--as');
-        const from = check(splitSchema.optional(), text(values, 'of'), () => '--of');
-        const dataset = await datasets.setSplit(name, as, from, signal);
-        output.result(dataset, () => changedText(dataset));
-        return;
-      }
-      case 'edit': {
-        const name = only(
-          'datasets edit NAME --row N [--exclude | --include | --set FIELD=TEXT | --tags A,B]',
-        );
-        const dataset = await datasets.edit(name, changesOf(values), signal);
-        output.result(dataset, () => changedText(dataset));
-        return;
-      }
-      case 'undo': {
-        const dataset = await datasets.undoEdit(only('datasets undo NAME'), signal);
-        output.result(dataset, () => changedText(dataset));
-        return;
-      }
-      case 'remove': {
-        const name = only('datasets remove NAME');
-        datasets.remove(name);
-        output.result({ removed: name }, () => `Removed the dataset "${name}".`);
-        return;
-      }
-      default:
-        throw usageError(
-          `datasets: unknown action "${action ?? ''}"; there are add, search, download, inspect, list, show, preview, map, split, edit, undo and remove.`,
-        );
-    }
-  });
+    },
+  );
 }
 
 function formatOf(values: Values) {
@@ -373,4 +385,29 @@ function rowText(row: Row | null): string {
 
 function foreignTaskNote({ rows, example }: { rows: number; example: string }): string {
   return `In ${formatCount(rows)} rows the field "task" is no whole number from 0 to ${largestTask} (for example ${example}). It is not read; only MoELoRA's task gate would use it.`;
+}
+
+const findingWords: Readonly<Record<FindingKind, string>> = {
+  exact_duplicates: 'say the same as a row before',
+  near_duplicates: 'say nearly the same as a row before',
+  benchmark_overlap: 'share 13 words in a row with a test item of',
+  repeats_prompt: 'repeat the prompt in the answer',
+  refusal: 'decline to answer',
+  odd_characters: 'hold control characters or letters that could not be read',
+  short_answer: 'have an answer of one or two characters',
+};
+
+function statisticsText({ rows, findings, languages, comparedRows }: RowStatistics): string {
+  const lines = findings.map(({ kind, with: other, rows: count, indices }) => {
+    const named = indices.slice(0, 10).map((index) => index + 1);
+    const more = count > named.length ? ', ...' : '';
+    return `${formatCount(count)} of ${formatCount(rows)} rows ${findingWords[kind]}${other === null ? '' : ` "${other}"`}: ${named.join(', ')}${more}`;
+  });
+  return [
+    ...(lines.length === 0 ? ['Nothing was found that spoils training.'] : lines),
+    `Languages: ${languages.map(({ code, rows: count }) => `${code} ${formatCount(count)}`).join(', ')} (und: too short to tell).`,
+    ...(comparedRows < rows
+      ? [`Near duplicates were looked for in the first ${formatCount(comparedRows)} different rows.`]
+      : []),
+  ].join('\n');
 }

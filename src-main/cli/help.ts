@@ -87,6 +87,7 @@ export const help = `ID-LoRA Studio
         | --question F --choices F,... --answer F | --chosen F --rejected F | --mapping FILE.json]   files and folders:
         JSON, JSONL, CSV, TSV, Parquet, text, gz, zst, zip
   datasets search WORDS | download ORGANISATION/NAME [--config C --split S --revision R --name N]   from the Hub
+  datasets statistics N                            duplicates, test items, refusals, languages
   datasets inspect PATH... | list | show N [--unused --limit N] | remove N
   datasets preview N --model M [--template NAME|FILE --system TEXT --train-on last --truncation left --context N --limit N]
   datasets map N --prompt F --answer F ... | split N --as train [--of test]   what its fields and its parts are
