@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
-import { evaluateStrip } from './pythonStrip.ts';
+
+import { evaluateStrip, withPythonEscapes } from './pythonText.ts';
 import { lineOfMistake, withLineCalls } from './templateLines.ts';
 
 /** Characters from `from` to before `to`. */
@@ -59,7 +60,7 @@ const markTag = /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g;
  */
 export function compileTemplate(written: string): CompiledTemplate {
   // As Jinja reads lines, whatever system they were written on.
-  const source = written.replaceAll(/\r\n?/g, '\n');
+  const source = withPythonEscapes(written.replaceAll(/\r\n?/g, '\n'));
   const hasMarks = source.search(markTag) >= 0;
   // A block statement in the mark's place, so that white space around it is trimmed as around the mark.
   const marked = source.replaceAll(

@@ -3,7 +3,7 @@ import { parse, tokenize } from '@huggingface/jinja';
 /** The library says what is wrong with a template, but not where. */
 
 /** A tag of a template: `{{ }}`, `{% %}` or `{# #}`. */
-interface Tag {
+export interface Tag {
   kind: 'statement' | 'expression' | 'comment';
   begin: number;
   /** Behind its closing bracket; the source's length where it has none. */
@@ -13,7 +13,8 @@ interface Tag {
 const closing = { statement: '%}', expression: '}}', comment: '#}' } as const;
 const kinds = { '%': 'statement', '{': 'expression', '#': 'comment' } as const;
 
-function tagsOf(source: string): Tag[] {
+/** The tags of a template in their order. */
+export function tagsOf(source: string): Tag[] {
   const tags: Tag[] = [];
   for (let at = source.indexOf('{'); at >= 0; at = source.indexOf('{', at)) {
     const kind = kinds[source[at + 1] as keyof typeof kinds];

@@ -1,3 +1,5 @@
+import { tagsOf } from './templateLines.ts';
+
 /**
  * Python's strip, lstrip and rstrip, and Jinja's trim. The library takes no characters to strip (Qwen3's template
  * strips newlines alone) and JavaScript's white space, which is not Python's.
@@ -77,4 +79,47 @@ const pythonSpace = /^[\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\
 
 function isText(value: unknown): value is StringValue {
   return typeof value === 'object' && value !== null && (value as { type?: unknown }).type === 'StringValue';
+}
+
+/**
+ * Strings of a template as Python reads them: a backslash at a line's end joins the lines (Mistral's templates), and
+ * one that means nothing stands for itself. The library refuses both.
+ */
+export function withPythonEscapes(source: string): string {
+  if (!source.includes('\\')) return source;
+  let text = '';
+  let at = 0;
+  for (const { kind, begin, end } of tagsOf(source)) {
+    text += source.slice(at, begin);
+    const tag = source.slice(begin, end);
+    text += kind === 'comment' ? tag : tag.replaceAll(stringLiteral, withKnownEscapes);
+    at = end;
+  }
+  return text + source.slice(at);
+}
+
+const stringLiteral = /'(?:[^'\\]|\\[^])*'|"(?:[^"\\]|\\[^])*"/g;
+const escape = /\\(\n|x[\da-fA-F]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8}|[0-7]{1,3}|[^])/g;
+/** Which the library knows, too. */
+const known = /^(?:[nrtbfv'"\\]|x[\da-fA-F]{2}|u[\da-fA-F]{4})$/;
+
+function withKnownEscapes(literal: string): string {
+  return literal.replaceAll(escape, (whole, what: string) => {
+    if (known.test(what)) return whole;
+    if (what === '\n') return '';
+    if (what === 'a') return '\\x07';
+    if (what.startsWith('U') && what.length === 9)
+      return codePoint(Number.parseInt(what.slice(1), 16), whole);
+    if (/^[0-7]/.test(what)) return codePoint(Number.parseInt(what, 8), whole);
+    return `\\\\${what}`;
+  });
+}
+
+function codePoint(code: number, whole: string): string {
+  if (code > 0x10ffff) return `\\${whole}`;
+  // As two halves where it takes them: no letter of a source is mistaken for one of its signs.
+  const units = Array.from({ length: code > 0xffff ? 2 : 1 }, (_, i) =>
+    String.fromCodePoint(code).charCodeAt(i),
+  );
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
 }
