@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 
-import { evaluateStrip, withPythonEscapes } from './pythonText.ts';
+import { evaluateText, printed, withPythonEscapes } from './pythonText.ts';
 import { lineOfMistake, withLineCalls } from './templateLines.ts';
 
 /** Characters from `from` to before `to`. */
@@ -143,7 +143,7 @@ class LimitedInterpreter extends BaseInterpreter {
     const result =
       statement === undefined
         ? super.evaluate(statement, environment)
-        : (evaluateStrip(statement, (node) => this.evaluate(node, environment)) ??
+        : (evaluateText(statement, (node) => this.evaluate(node, environment)) ??
           super.evaluate(statement, environment));
     const { value } = result as { value: unknown };
     // A loop over nothing but numbers asks for no other step.
@@ -152,6 +152,13 @@ class LimitedInterpreter extends BaseInterpreter {
     if (typeof value === 'string' && value.length > mostCharacters)
       throw new Error(`makes a text of more than ${mostCharacters} characters`);
     return result;
+  }
+
+  /** Called by the library for the body of each block. */
+  evaluateBlock(statements: readonly unknown[], environment: unknown): unknown {
+    let text = '';
+    for (const statement of statements) text += printed(statement, this.evaluate(statement, environment));
+    return super.evaluate({ type: 'StringLiteral', value: text }, environment);
   }
 }
 

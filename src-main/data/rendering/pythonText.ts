@@ -1,8 +1,8 @@
 import { tagsOf } from './templateLines.ts';
 
 /**
- * Python's strip, lstrip and rstrip, and Jinja's trim. The library takes no characters to strip (Qwen3's template
- * strips newlines alone) and JavaScript's white space, which is not Python's.
+ * Python's strip, lstrip and rstrip, Jinja's trim, and `string` of True, False and None. The library takes no
+ * characters to strip (Qwen3's template strips newlines alone) and JavaScript's white space, which is not Python's.
  */
 
 /** A node of the library's tree, as far as it is looked at here. */
@@ -33,8 +33,8 @@ const sides: Readonly<Record<string, readonly ('left' | 'right')[]>> = {
   rstrip: ['right'],
 };
 
-/** The value of a node that strips a text; null where it is another node. */
-export function evaluateStrip(statement: unknown, evaluate: Evaluate): StringValue | null {
+/** The value of a node that strips a text, or makes one of a value; null where it is another node. */
+export function evaluateText(statement: unknown, evaluate: Evaluate): StringValue | null {
   const node = statement as Node;
   if (node.type === 'CallExpression' && node.callee?.type === 'MemberExpression' && !node.callee.computed) {
     const side = sides[String(node.callee.property?.value)];
@@ -43,6 +43,11 @@ export function evaluateStrip(statement: unknown, evaluate: Evaluate): StringVal
   if (node.type !== 'FilterExpression') return null;
   const { filter } = node;
   const name = filter?.type === 'CallExpression' ? filter.callee : filter;
+  if (name?.value === 'string') {
+    const value = evaluate(node.operand);
+    const isName = ['BooleanValue', 'NullValue'].includes((value as { type: string }).type);
+    return isName ? (evaluate({ type: 'StringLiteral', value: printed(node, value) }) as StringValue) : null;
+  }
   if (name?.value !== 'trim') return null;
   return stripped(evaluate(node.operand), sides['strip']!, filter?.args?.map(evaluate));
 }
@@ -122,4 +127,20 @@ function codePoint(code: number, whole: string): string {
     String.fromCodePoint(code).charCodeAt(i),
   );
   return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
+}
+
+/** A value as Python prints it: True, False and None by these names. */
+export function printed(statement: unknown, result: unknown): string {
+  const { type, value } = result as { type: string; value: unknown };
+  switch (type) {
+    case 'UndefinedValue':
+      return '';
+    case 'NullValue':
+      // What is no expression has nothing to print.
+      return ['Set', 'Macro', 'Comment'].includes((statement as Node).type) ? '' : 'None';
+    case 'BooleanValue':
+      return value === true ? 'True' : 'False';
+    default:
+      return String(result);
+  }
 }

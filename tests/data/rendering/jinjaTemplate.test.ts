@@ -18,6 +18,12 @@ it('strips what Python strips', () => {
   expect(render("{{ t.strip('😀x') }}", { t: 'x😀a😀' })).toBe('a');
 });
 
+it('prints True, False and None as Python does', () => {
+  const source =
+    '{% set x = 1 %}{{ t }},{{ f }},{{ n }},{{ u }},{{ t | string }},{{ n | string }},{{ [t] | tojson }}';
+  expect(render(source, { t: true, f: false, n: null })).toBe('True,False,None,,True,None,[true]');
+});
+
 it('is told of one day, whatever the day is', () => {
   expect(render('{{ strftime_now("%d %b %Y") }}|{{ strftime_now("%B %-d, %A %H:%M %q") }}')).toBe(
     '26 Jul 2024|July 26, Friday 00:00 %q',
