@@ -339,7 +339,8 @@ function messageOf(turn: Turn, takesInput: boolean): Message {
     content: takesInput ? content : contentOf(turn),
     ...(takesInput && input !== undefined && { input }),
     ...(toolCalls && { tool_calls: toolCalls }),
-    ...(reasoning !== undefined && { reasoning_content: reasoning }),
+    // By both of the names that templates read, as transformers does it.
+    ...(reasoning !== undefined && { thinking: reasoning, reasoning_content: reasoning }),
     ...(name !== undefined && { name }),
   };
 }

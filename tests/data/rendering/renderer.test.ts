@@ -169,6 +169,16 @@ it('conversations with tools go through the model’s template for those, where 
   expect(of.row({ ...row, turns: [...row.turns], tools: [{ n: 1 }] }).text).toBe('a|b|[{"n": 1}]');
 });
 
+it('gives thoughts and calls of tools to the template by the names that it reads', () => {
+  const own =
+    '{% for m in messages %}{{ [m.content, m.thinking, m.reasoning_content, m.tool_calls, m.name] | tojson }}{% endfor %}';
+  const turn: Turn = { role: 'assistant', content: 'b', reasoning: 't', toolCalls: [{ id: 'c' }] };
+  const row = chat(user('a'), turn, { role: 'tool', content: 'r', name: 'n' });
+  expect(renderer({ name: 'model' }, { own }).row(row).text).toBe(
+    '["a", null, null, null, null]["b", "t", "t", [{"id": "c"}], null]["r", null, null, null, "n"]',
+  );
+});
+
 it('a row that the template refuses has no tokens and says why; others have theirs', () => {
   const own =
     '{% for m in messages %}{% if m.content == "bad" %}{{ raise_exception("bad row") }}{% endif %}{{ m.content }}{% endfor %}';
