@@ -5,7 +5,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { ByteSource, SourceRow } from './source.ts';
 
 /** Row groups that unpack to more are read in stretches. */
-const heldBytes = 64 * 1024 * 1024;
+const heldBytes = 8 * 1024 * 1024;
 
 /**
  * Rows of a Parquet file, a row group at a time, or a part of a large one.

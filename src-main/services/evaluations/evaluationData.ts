@@ -5,7 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import type { Dataset, DatasetFormat, Example } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
-import type { Row } from '../../contract/rows.ts';
+import { countRows } from '../../contract/datasets/parts.ts';
+import { splits, type Row, type Split } from '../../contract/rows.ts';
 import { folderInPlace } from '../../data/foreignFiles.ts';
 import { exampleOf } from '../../data/rowExample.ts';
 import { readFileRows } from '../../data/readFileRows.ts';
@@ -69,19 +70,37 @@ async function* fileExamples(path: string, format: DatasetFormat | undefined): A
   for await (const { row, format: found } of readFileRows(path, format)) yield exampleOf(row, found);
 }
 
-async function* datasetExamples(datasets: DatasetService, dataset: Dataset): AsyncGenerator<Example> {
-  for await (const { row } of datasets.read(dataset)) yield exampleOf(row, dataset.format);
+async function* datasetExamples(
+  datasets: DatasetService,
+  dataset: Dataset,
+  split: Split | undefined,
+): AsyncGenerator<Example> {
+  for await (const { row } of datasets.read(dataset, { split })) yield exampleOf(row, dataset.format);
 }
 
-async function* datasetRows(datasets: DatasetService, dataset: Dataset): AsyncGenerator<ScoredRow> {
-  for await (const { row } of datasets.read(dataset)) yield { row, format: dataset.format };
+async function* datasetRows(
+  datasets: DatasetService,
+  dataset: Dataset,
+  split: Split | undefined,
+): AsyncGenerator<ScoredRow> {
+  for await (const { row } of datasets.read(dataset, { split })) yield { row, format: dataset.format };
+}
+
+/** What is scored of a dataset with parts: what is not for training. Undefined: all, where it is one part alone. */
+function scoredSplit(dataset: Dataset): Split | undefined {
+  const parts = splits.filter((split) => countRows(dataset, split) > 0);
+  return parts.length < 2 ? undefined : parts.includes('test') ? 'test' : 'validation';
 }
 
 /** The studio's own copy of a dataset: it stays when its source is moved or changed, and holds what was trained on. */
 async function datasetData(datasets: DatasetService, dataset: Dataset): Promise<EvaluationData> {
+  const split = scoredSplit(dataset);
   return {
-    path: dataset.name,
-    hash: dataset.contentHash,
+    path: split === undefined ? dataset.name : `${dataset.name}, ${split} rows`,
+    hash:
+      split === undefined
+        ? dataset.contentHash
+        : createHash('sha256').update(`${dataset.contentHash} ${split}`).digest('hex'),
     examples(format) {
       if (format !== undefined && dataset.format !== format)
         throw new StudioError(
@@ -89,13 +108,15 @@ async function datasetData(datasets: DatasetService, dataset: Dataset): Promise<
           `The dataset "${dataset.name}" holds rows of the format ${dataset.format}, not ${format}.`,
           'Choose a dataset that was imported from the benchmark’s own file.',
         );
-      return datasetExamples(datasets, dataset);
+      return datasetExamples(datasets, dataset, split);
     },
-    rows: () => datasetRows(datasets, dataset),
+    rows: () => datasetRows(datasets, dataset, split),
     shots() {
+      if (split !== undefined && countRows(dataset, 'train') > 0)
+        return datasetExamples(datasets, dataset, 'train');
       const wanted = trainFileBeside(dataset.sourcePath);
       const known = datasets.list().find((other) => trainFileOf(other) === wanted);
-      if (known) return datasetExamples(datasets, known);
+      if (known) return datasetExamples(datasets, known, 'train');
       if (existsSync(wanted)) return fileExamples(wanted, 'gsm8k');
       throw noShots(`there is neither a dataset from ${wanted} nor that file`);
     },

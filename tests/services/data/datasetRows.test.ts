@@ -5,6 +5,7 @@ import type { Core } from '../../../src-main/core/createCore.ts';
 import type { Dataset } from '../../../src-main/contract/entities.ts';
 import type { Row } from '../../../src-main/contract/rows.ts';
 import { trainingRefusal } from '../../../src-main/contract/datasets/parts.ts';
+import { givenData } from '../../../src-main/services/evaluations/evaluationData.ts';
 import { openTestCore } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
@@ -116,6 +117,23 @@ describe('parts of the data', () => {
     const dataset = await core.datasets.add({ path: file('p.jsonl', [{ prompt: 'p' }]), split: 'train' });
     expect(trainingRefusal(dataset)?.message).toMatch(/holds prompts without answers/);
   });
+});
+
+it('of a dataset with parts, those are scored that are not for training, and the others are shown as solved', async () => {
+  const solved = (i: number) => ({ question: `q${i}`, answer: `a\n#### ${i}` });
+  const train = file('train.jsonl', [solved(1), solved(2), solved(3)]);
+  const test = file('test.jsonl', [solved(4), solved(5)]);
+  const both = await core.datasets.add({ paths: [train, test], name: 'solved' });
+  const data = await givenData(core.datasets, { dataset: 'solved' });
+  const asked = async (examples: AsyncIterable<{ prompt: string }>) => {
+    const prompts = [];
+    for await (const { prompt } of examples) prompts.push(/q\d/.exec(prompt)?.[0]);
+    return prompts;
+  };
+  expect(await asked(data.examples('gsm8k'))).toEqual(['q4', 'q5']);
+  expect(await asked(data.shots())).toEqual(['q1', 'q2', 'q3']);
+  expect(data).toMatchObject({ path: 'solved, test rows' });
+  expect(data.hash).not.toBe(both.contentHash);
 });
 
 describe('rows that were set aside', () => {
