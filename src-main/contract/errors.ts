@@ -16,6 +16,7 @@ export const errorCodes = [
   'dataset_empty',
   'adapter_invalid',
   'config_invalid', // options that cannot go together for this model
+  'number_ambiguous', // a number of an imported file that programs mean differently: which is meant must be said
   'busy', // what is asked for waits for something that is under way
   'in_use', // something else still needs what is to be removed or changed
   'no_checkpoint', // the run has kept nothing yet from which it can be used or go on

@@ -11,7 +11,7 @@ export interface MixDocument {
   rules: Pick<MixRecipe, 'unit' | 'stop' | 'size'> & { seed?: number };
 }
 
-/** What a bare number is to mean where the file leaves it open. */
+/** What a bare number is to mean where the file leaves it open (`number_ambiguous`). */
 export type NumberMeaning = 'weight' | 'epochs' | 'count';
 
 const names = z.union([z.string().transform((list) => list.split(',')), z.array(z.string())]);
@@ -62,7 +62,7 @@ const streams = z.object({
  * Streaming (`streams` with `proportion`, `repeat`, `choose`). All of them count rows.
  * @param text of the file, YAML or JSON
  * @param meaning of numbers that the file leaves open; absent: they are refused, with the choice
- * @throws StudioError config_invalid
+ * @throws StudioError config_invalid, number_ambiguous
  */
 export function readMixDocument(text: string, meaning?: NumberMeaning): MixDocument {
   let value: unknown;
@@ -218,7 +218,8 @@ function weighted(
 
 function decided(meaning: NumberMeaning | undefined, value: number, key: string): NumberMeaning {
   if (meaning) return meaning;
-  throw invalid(
+  throw new StudioError(
+    'number_ambiguous',
     `The number ${value} of "${key}" could be a relative weight, a part or multiple of the source, or a number of rows.`,
     'Say which: by weight, by epochs or by count.',
   );

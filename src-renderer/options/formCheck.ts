@@ -1,10 +1,9 @@
-import { countRows } from '../../src-main/contract/datasets/parts.ts';
 import { checkAdapter } from '../../src-main/options/checkAdapter.ts';
 import { checkOptions } from '../../src-main/options/checkOptions.ts';
 import { countParameters, type ParameterCount } from '../../src-main/budget/count.ts';
 import { checkSchedule } from '../../src-main/options/schedule.ts';
 import { heldOutCount, stepCount } from '../../src-main/options/lengths.ts';
-import type { Dataset, Model, Run } from '../../src-main/contract/entities.ts';
+import type { Model, Run } from '../../src-main/contract/entities.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
 import { isOptional, limitText, optionPath } from '../../src-main/options/optionText.ts';
 import {
@@ -16,15 +15,15 @@ import {
 import { isAdapterOption, optionAt } from '../../src-main/options/trainingOptions.ts';
 import { modelShape } from '../../src-main/shape/modelShape.ts';
 import { valueText } from './fields.ts';
+import { trainedData, type DataLibrary } from './trainedData.ts';
 import { ownTargets } from './targets.ts';
 import { configInput, readForm, type TrainForm } from './trainForm.ts';
 
 export type FormField = keyof TrainForm;
 export type Problems = Partial<Record<FormField, string>>;
 
-export interface Library {
+export interface Library extends DataLibrary {
   models: readonly Model[];
-  datasets: readonly Dataset[];
   runs: readonly Run[];
 }
 
@@ -40,7 +39,7 @@ export interface FormCheck {
   count: ParameterCount | null;
   /** Optimizer steps, where they can be known. */
   steps: number | null;
-  /** Rows that are trained on, after those held out. */
+  /** Rows that are trained on, after those held out; null: not chosen, or a mix. */
   trainRows: number | null;
   runName: string;
 }
@@ -48,12 +47,12 @@ export interface FormCheck {
 /** Checks the form against the contract, the model and the library, as the core will. */
 export function checkForm(form: Readonly<TrainForm>, library: Library): FormCheck {
   const model = library.models.find(({ id }) => id === form.modelId) ?? null;
-  const dataset = library.datasets.find(({ id }) => id === form.datasetId) ?? null;
+  const data = trainedData(form.datasetId, library);
   const runName = form.name.trim() || suggestName(form, library.runs);
   const missing: string[] = [];
   if (!model) missing.push('Choose a model');
   else if (model.unusable) missing.push(`Choose another model: ${model.unusable.message}`);
-  if (!dataset) missing.push('Choose a dataset');
+  if (!data) missing.push('Choose a dataset');
 
   const { draft, adapter, problems } = readDraft(form, model);
   if (library.runs.some(({ name }) => name === runName))
@@ -61,8 +60,8 @@ export function checkForm(form: Readonly<TrainForm>, library: Library): FormChec
   if (model && form.context !== null && form.context > model.contextLength)
     problems.context = `${model.name} has a context of ${model.contextLength} tokens.`;
 
-  const rows = dataset && countRows(dataset, 'train');
-  const trainRows = rows && rows - heldOutCount(rows, form.heldOutFraction ?? 0);
+  const rows = data?.rows ?? null;
+  const trainRows = rows === null ? null : rows - heldOutCount(rows, form.heldOutFraction ?? 0);
   const steps = draft && stepCount(draft, trainRows);
   const count = adapter && model ? checkOnModel(adapter, model, problems) : null;
   if (draft) checkTogether(draft, steps, problems);

@@ -25,6 +25,7 @@ const kinds: Readonly<Record<string, { kind: string; href: string }>> = {
   download: { kind: 'download', href: '/models' },
   model: { kind: 'model', href: '/models' },
   dataset: { kind: 'data', href: '/data' },
+  mix: { kind: 'data', href: '/data/mix' },
   probe: { kind: 'measure', href: '/train' },
   repair: { kind: 'repair', href: '/settings' },
 };

@@ -41,3 +41,39 @@ export const mixPresets: readonly MixPreset[] = [
     rules: { unit: 'rows', stop: 'all' },
   },
 ];
+
+/** Words of names of parts that are there to be scored. */
+const scoredSplit = /(?:^|[^a-z])(?:test|valid|validation|dev|eval|evaluation)(?:[^a-z]|$)/i;
+
+/**
+ * The datasets of a library that are probably meant by the parts of a preset: by name before path, those that are named
+ * as test sets last, of several the one with the shortest name. A dataset stands for one part.
+ * @returns the id for each part; null: the library has none
+ */
+export function presetDatasets(
+  { parts }: MixPreset,
+  datasets: readonly { id: string; name: string; sourcePath: string }[],
+): (string | null)[] {
+  const taken = new Set<string>();
+  return parts.map(({ pattern }) => {
+    const ranked = datasets
+      .filter(
+        ({ id, name, sourcePath }) => !taken.has(id) && (pattern.test(name) || pattern.test(sourcePath)),
+      )
+      .map(({ id, name, sourcePath }) => ({
+        id,
+        rank:
+          (pattern.test(name) ? 0 : 2) +
+          (scoredSplit.test(name) || scoredSplit.test(fileOf(sourcePath)) ? 1 : 0),
+        length: name.length,
+      }))
+      .sort((a, b) => a.rank - b.rank || a.length - b.length);
+    const found = ranked[0]?.id ?? null;
+    if (found !== null) taken.add(found);
+    return found;
+  });
+}
+
+function fileOf(path: string): string {
+  return path.split(/[/\\]/).at(-1)!;
+}

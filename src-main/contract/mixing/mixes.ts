@@ -119,7 +119,10 @@ export type MixedSource = z.infer<typeof mixedSourceSchema>;
 
 /** A mix counted with a model's tokenizer: one pass over it. */
 export const mixCountSchema = z.object({
+  /** By dataset, those of the mixes in it, too. */
   sources: z.array(mixedSourceSchema),
+  /** By source of the recipe, in the mix's unit: one pass over it, what this pass takes, and its datasets. */
+  parts: z.array(z.object({ units: z.number(), taken: z.number(), leaves: z.number().int() })),
   unit: mixUnitSchema,
   rows: z.number().int(),
   tokens: z.number().int().nullable(),

@@ -80,6 +80,7 @@ export async function countMix(
         tokens: known(source.tokens!),
         trainedTokens: known(source.trainedTokens!),
       })),
+      parts: planned.parts,
       unit: node.recipe.unit,
       model: model?.name ?? null,
       context: length,

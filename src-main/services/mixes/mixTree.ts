@@ -2,7 +2,7 @@ import type { Dataset } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { MixAmount, MixRecipe, MixSnapshot, MixSource } from '../../contract/mixing/mixes.ts';
 import type { Split } from '../../contract/rows.ts';
-import { mixAmounts } from '../../data/mix/amounts.ts';
+import { mixAmounts } from '../../options/mixAmounts.ts';
 
 /** A mix with its sources resolved, mixes of mixes too. */
 export interface MixNode {
@@ -91,6 +91,8 @@ export interface LeafAmounts {
   epochs: number[];
   /** The share that was asked for, of the whole mix, 0 to 1; null where an amount was. */
   askedShares: (number | null)[];
+  /** By source of the mix itself: units of one pass over it, and how many this pass takes. */
+  parts: { units: number; taken: number; leaves: number }[];
   warnings: string[];
 }
 
@@ -110,15 +112,19 @@ export function leafAmounts(
     const begin = at;
     if (source.of.kind === 'dataset') {
       at++;
-      return { source, units: leafUnits(begin, recipe.unit), epochs: [1], askedShares: [null], warnings: [] };
+      return {
+        source,
+        units: leafUnits(begin, recipe.unit),
+        epochs: [1],
+        askedShares: [null],
+        warnings: [],
+      };
     }
     const inner = leafAmounts(source.of.node, leafUnits, begin);
     at += inner.epochs.length;
-    const units = inner.epochs.reduce(
-      (sum, passes, i) => sum + passes * leafUnits(begin + i, recipe.unit),
-      0,
-    );
-    return { source, units, ...inner };
+    const { epochs, askedShares, warnings } = inner;
+    const units = epochs.reduce((sum, passes, i) => sum + passes * leafUnits(begin + i, recipe.unit), 0);
+    return { source, units, epochs, askedShares, warnings };
   });
   const solved = mixAmounts(
     recipe,
@@ -133,6 +139,11 @@ export function leafAmounts(
         : // Shares within an inner mix are of its own unit: of the whole they say nothing exact.
           askedShares.map(() => null),
     ),
+    parts: parts.map(({ units, epochs }, i) => ({
+      units,
+      taken: solved.units[i]!,
+      leaves: epochs.length,
+    })),
     warnings: [...parts.flatMap(({ warnings }) => warnings), ...solved.warnings],
   };
 }

@@ -11,7 +11,7 @@ import { noRowLeft } from '../../data/tokenize.ts';
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import { seedFrom } from '../../statistics/random.ts';
 import { refusalOf } from './sourceTokens.ts';
-import { leafAmounts, mixLeaves, type MixLeaf, type MixNode } from './mixTree.ts';
+import { leafAmounts, mixLeaves, type LeafAmounts, type MixLeaf, type MixNode } from './mixTree.ts';
 
 /** What of a run decides its rows. */
 export type RowOptions = Pick<TrainConfig, 'context' | 'seed' | 'heldOutFraction' | 'truncation'>;
@@ -29,6 +29,7 @@ export interface PlannedMix {
   /** Null where no row is held out. */
   heldOut: RowPlan | null;
   sources: MixedSource[];
+  parts: LeafAmounts['parts'];
   warnings: string[];
 }
 
@@ -111,6 +112,7 @@ export function planMix(
     train: { sources: planned, ...shared },
     heldOut: held.some((source) => source.rows.length > 0) ? { sources: held, ...shared } : null,
     sources,
+    parts: amounts.parts,
     warnings: [...amounts.warnings, ...repeatWarnings(sources)],
   };
 }
@@ -171,7 +173,7 @@ function countSources(
     rows: readonly FittedRows[];
     selected: readonly SelectedRows[];
     recipe: MixNode['recipe'];
-    amounts: ReturnType<typeof leafAmounts>;
+    amounts: LeafAmounts;
     seed: number;
   },
 ): MixedSource[] {

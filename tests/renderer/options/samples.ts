@@ -59,4 +59,4 @@ export const sums = datasetSchema.parse({
   createdAt: '2026-01-01T00:00:00.000Z',
 });
 
-export const library = { models: [llama3, fused], datasets: [sums], runs: [] };
+export const library = { models: [llama3, fused], datasets: [sums], mixes: [], runs: [] };

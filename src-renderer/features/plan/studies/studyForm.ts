@@ -16,6 +16,7 @@ import {
   type StudyQuestion,
 } from '../../../../src-main/contract/studies.ts';
 import { methods, type Method, type TrainConfig } from '../../../../src-main/contract/training.ts';
+import { trainedData, type DataLibrary, type TrainedData } from '../../../options/trainedData.ts';
 import { fillStored } from '../../../state/stored.svelte.ts';
 import { modelShape } from '../../../../src-main/shape/modelShape.ts';
 import { readBudget, restoreBudget, type BudgetForm } from '../solverForm.ts';
@@ -59,9 +60,8 @@ export function fillStudySeeds(seeds: number): void {
 }
 
 /** What the form's plan is made from besides it. */
-export interface StudyStock {
+export interface StudyStock extends DataLibrary {
   models: readonly Model[];
-  datasets: readonly Dataset[];
   studies: readonly Study[];
   /** Runs that a budget can be taken from. */
   runs: readonly Run[];
@@ -71,7 +71,7 @@ export interface StudyStock {
 
 export interface StudyCheck {
   model: Model | null;
-  dataset: Dataset | null;
+  data: TrainedData | null;
   name: string;
   question: StudyQuestion | null;
   plan: StudyPlan | null;
@@ -88,11 +88,11 @@ export interface StudyCheck {
 export function checkStudy(form: Readonly<StudyForm>, stock: StudyStock): StudyCheck {
   const usable = stock.models.filter(({ unusable }) => !unusable);
   const model = usable.find(({ id }) => id === form.modelId) ?? null;
-  const dataset = stock.datasets.find(({ id }) => id === form.datasetId) ?? null;
+  const data = trainedData(form.datasetId, stock);
   const problems: StudyCheck['problems'] = {};
   const missing: string[] = [];
   if (!model) missing.push('Choose a model');
-  if (!dataset) missing.push('Choose a dataset');
+  if (!data) missing.push('Choose a dataset');
   const name = form.name.trim() || suggestedName(form.kind, stock.studies);
   if (name.length > 60) problems.name = 'At most 60 characters.';
   else if (stock.studies.some((study) => study.name === name))
@@ -100,14 +100,13 @@ export function checkStudy(form: Readonly<StudyForm>, stock: StudyStock): StudyC
   const seeds = readSeeds(form.seeds);
   if ('problem' in seeds) problems.seeds = seeds.problem;
   const question = 'problem' in seeds ? null : questionOf(form, seeds.value, stock, problems, missing);
-  const base = { model, dataset, name, question, problems, missing };
+  const base = { model, data, name, question, problems, missing };
   const notes =
-    form.kind !== 'budget' && model && dataset
-      ? studyNotes(paperStudy(form.kind), { model, data: { name: dataset.name, datasets: [dataset] } })
-      : [];
+    form.kind !== 'budget' && model && data ? studyNotes(paperStudy(form.kind), { model, data }) : [];
   if (!question || !model) return { ...base, notes, plan: null, error: null };
   try {
-    if (form.kind !== 'budget' && dataset) checkStudyData(paperStudy(form.kind).scoredWith, dataset);
+    if (form.kind !== 'budget')
+      for (const dataset of data?.datasets ?? []) checkStudyData(paperStudy(form.kind).scoredWith, dataset);
     const { contextLength } = model;
     const plan = planStudy({ shape: modelShape(model), contextLength }, name, question);
     return { ...base, notes, plan, error: null };

@@ -31,7 +31,7 @@ export function placeDocument(form: TrainForm, read: ReadDocument, library: Libr
     return found?.id ?? null;
   };
   form.modelId = find('model', model, library.models) ?? form.modelId;
-  form.datasetId = find('dataset', dataset, library.datasets) ?? form.datasetId;
+  form.datasetId = find('dataset', dataset, [...library.datasets, ...library.mixes]) ?? form.datasetId;
   if (run !== undefined) form.name = run.slice(0, 100);
   return { taken: Object.keys(read.options).length, ignored: read.ignored, unknown };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { mixAmounts, type AmountSource } from '../../../src-main/data/mix/amounts.ts';
-import type { MixRecipe } from '../../../src-main/contract/mixing/mixes.ts';
+import { mixAmounts, type AmountSource } from '../../src-main/options/mixAmounts.ts';
+import type { MixRecipe } from '../../src-main/contract/mixing/mixes.ts';
 
 type Rules = Pick<MixRecipe, 'unit' | 'stop' | 'size' | 'temperature' | 'maxEpochs'>;
 

@@ -1,5 +1,5 @@
-import { StudioError } from '../../contract/errors.ts';
-import type { MixRecipe } from '../../contract/mixing/mixes.ts';
+import { StudioError } from '../contract/errors.ts';
+import type { MixRecipe } from '../contract/mixing/mixes.ts';
 
 /** A source as its amount in a pass is found: what it has, and what is asked of it. */
 export interface AmountSource {

@@ -1,0 +1,236 @@
+import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { fixtures } from '../support/paths.ts';
+import { seriousProblems } from './support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { takePicture } from './support/pictures.ts';
+import { StudioPage } from './support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+
+describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  let studio: StudioPage;
+  const errors: string[] = [];
+  const open = (path: string) => page.goto(new URL(path, server.url).href);
+
+  const count = () => page.getByTestId('mix-count');
+  /** The count answers what stands in the form. */
+  const counted = () => page.locator('[data-testid="mix-count"][data-current="true"]').waitFor();
+  const got = async (source: string, column: number) =>
+    count()
+      .getByRole('row')
+      .filter({ has: page.getByRole('rowheader', { name: source, exact: true }) })
+      .getByRole('cell')
+      .nth(column)
+      .textContent();
+  const shareOf = (source: string) =>
+    page.getByRole('spinbutton', { name: new RegExp(`^share of ${source}`) });
+  const add = (name: string) =>
+    page.getByLabel('Add a source').selectOption({
+      label: { sums: 'sums, 200 rows', words: 'words, 120 rows', code: 'code, 60 rows' }[name]!,
+    });
+
+  beforeAll(async () => {
+    server = await startStudio();
+    browser = await launchChromium();
+    page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+    studio = new StudioPage(page);
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    await page.goto(server.url);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  it('says first what a mix is and that it needs datasets', async () => {
+    await open('/data/mix');
+    await page.getByRole('heading', { name: 'No mixes yet' }).waitFor();
+    await page.getByRole('link', { name: 'add some to the library' }).waitFor();
+    const rows = (name: string, texts: string[]) => {
+      const file = join(server.home, `${name}.jsonl`);
+      writeFileSync(
+        file,
+        texts.map((text) => JSON.stringify({ prompt: `say ${name}`, completion: text })).join('\n'),
+      );
+      return file;
+    };
+    const sums = join(server.home, 'sums.jsonl');
+    writeGeneratedDataset(sums, 200, 1);
+    const files = [
+      sums,
+      rows(
+        'words',
+        Array.from({ length: 120 }, (_, i) => `one two three ${i}`),
+      ),
+      rows(
+        'code',
+        Array.from({ length: 60 }, (_, i) => `for i in range(${i}): print(i * ${i})`),
+      ),
+    ];
+    for (const path of files) await studio.call('datasets.add', { path });
+    await studio.call('models.add', { folder: join(fixtures, 'tiny-llama'), copy: false });
+    await page.getByText('Add the datasets that are to be mixed').waitFor();
+  });
+
+  it('counts what is asked for and what is got, and keeps bar, sliders and numbers in step', async () => {
+    await add('sums');
+    await add('words');
+    await counted();
+    await expect.poll(() => shareOf('sums').inputValue()).toBe('50');
+    await expect.poll(() => got('sums', 0)).toBe('50 %');
+    expect(Math.abs(parseFloat((await got('sums', 1))!) - 50)).toBeLessThan(1);
+
+    // A number: of two, the other is what is left.
+    await shareOf('sums').fill('80');
+    await expect.poll(() => shareOf('words').inputValue()).toBe('20');
+    // The border by the keyboard.
+    const border = page.getByRole('slider', { name: 'Border between sums and words' });
+    await border.focus();
+    await page.keyboard.press('ArrowLeft');
+    await page.keyboard.press('Shift+ArrowLeft');
+    await expect.poll(() => shareOf('sums').inputValue()).toBe('78.9');
+    // By the pointer: to the middle.
+    const bar = (await page.getByRole('group', { name: 'Shares of the mix' }).boundingBox())!;
+    const grip = (await border.boundingBox())!;
+    await page.mouse.move(grip.x + grip.width / 2, grip.y + grip.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(bar.x + bar.width * 0.6, bar.y + 10, { steps: 4 });
+    await page.mouse.move(bar.x + bar.width * 0.3, bar.y + 10, { steps: 4 });
+    await page.mouse.up();
+    await expect.poll(async () => Math.abs(Number(await shareOf('sums').inputValue()) - 30)).toBeLessThan(1);
+    const dragged = Number(await shareOf('sums').inputValue());
+    await expect.poll(() => border.getAttribute('aria-valuenow')).toBe(String(dragged));
+    await counted();
+    await expect.poll(() => got('sums', 0)).toBe(`${dragged} %`);
+    expect(Math.abs(parseFloat((await got('sums', 1))!) - dragged)).toBeLessThan(1);
+    // The slider.
+    const slider = page.getByRole('slider', { name: 'Slider: share of words' });
+    await slider.focus();
+    await page.keyboard.press('End');
+    await expect.poll(() => shareOf('sums').inputValue()).toBe('0');
+    // A drag is taken back whole.
+    const undo = page.getByRole('button', { name: 'Undo' });
+    await undo.click();
+    await expect.poll(() => shareOf('sums').inputValue()).toBe(String(dragged));
+    await undo.click();
+    await expect.poll(() => shareOf('sums').inputValue()).toBe('78.9');
+    await page.getByRole('heading', { level: 1 }).focus();
+    await page.keyboard.press('Control+Shift+z');
+    await expect.poll(() => shareOf('sums').inputValue()).toBe(String(dragged));
+  });
+
+  it('takes amounts in other words, sums that are not 100, and more sources', async () => {
+    await add('code');
+    await expect.poll(() => shareOf('code').inputValue()).not.toBe('');
+    await shareOf('sums').fill('50');
+    await shareOf('words').fill('30');
+    await shareOf('code').fill('30');
+    await page.getByText('The shares add up to 110 %.').waitFor();
+    await page.getByRole('button', { name: 'Make it 100 %' }).click();
+    await expect.poll(() => shareOf('sums').inputValue()).toBe('45.4');
+    await counted();
+    // The same amount, said in epochs.
+    const before = parseFloat((await got('code', 1))!);
+    await page.getByLabel('How much of code is given').selectOption('epochs');
+    await counted();
+    expect(Math.abs(parseFloat((await got('code', 1))!) - before)).toBeLessThan(1);
+    await page.getByRole('spinbutton', { name: /^epochs of code/ }).fill('6');
+    await page.getByText(/"code" is repeated 6.0 times in one pass/).waitFor();
+    await page.getByRole('button', { name: 'Remove code from the mix' }).click();
+    await expect.poll(() => page.getByText(/is repeated 6.0 times/).count()).toBe(0);
+    await page.getByLabel('A pass ends when').selectOption({ label: 'a size is reached' });
+    await page.getByLabel('Size of a pass').fill('500');
+    await counted();
+    await page
+      .getByLabel('A pass ends when')
+      .selectOption({ label: 'one source is used up: nothing repeats' });
+    await counted();
+    await expect.poll(() => got('sums', 5)).toBe('0');
+  });
+
+  it('answers a change within 200 ms once the sources are tokenized', async () => {
+    await counted();
+    const times: number[] = [];
+    for (const value of ['61', '62', '63', '64', '65']) {
+      // In the page itself: a driver's own calls would be measured with it.
+      const ms = await page.evaluate<number>(`(async () => {
+        const field = document.querySelector('input[aria-label^="share of sums"]');
+        const began = performance.now();
+        field.value = '${value}';
+        field.dispatchEvent(new Event('input', { bubbles: true }));
+        const cell = () =>
+          [...document.querySelectorAll('[data-testid="mix-count"][data-current="true"] tbody tr')]
+            .find((row) => row.querySelector('th')?.textContent?.trim() === 'sums')
+            ?.querySelector('td')?.textContent;
+        while (cell() !== '${value} %') await new Promise(requestAnimationFrame);
+        return performance.now() - began;
+      })()`);
+      times.push(ms);
+    }
+    times.sort((a, b) => a - b);
+    expect(times[2]!, times.map(Math.round).join(', ')).toBeLessThan(200);
+  });
+
+  it('shows the first rows in order, and is there again after a reload', async () => {
+    await page.getByText('First rows, in order').waitFor();
+    await expect
+      .poll(() => page.getByRole('region', { name: 'Sample of the mix' }).getByRole('listitem').count())
+      .toBe(20);
+    await page.getByRole('button', { name: 'Next rows of the mix' }).click();
+    await page.getByText(/^21–40 of/).waitFor();
+    await page.reload();
+    await expect.poll(() => shareOf('sums').inputValue()).toBe('65');
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await expect.poll(() => shareOf('sums').inputValue()).not.toBe('65');
+    await page.getByRole('button', { name: 'Redo' }).click();
+  });
+
+  it.each([
+    [390, 'light'],
+    [1024, 'light'],
+    [1280, 'dark'],
+  ] as const)('fits %d px and passes axe, %s', async (width, colorScheme) => {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme });
+    await counted();
+    const overflow = () =>
+      page.locator('html').evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth);
+    await expect.poll(overflow).toBe(0);
+    await expect.poll(() => page.locator('button.primary, a.primary').count()).toBe(1);
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
+    await takePicture(page, `mix-${width}-${colorScheme}`);
+  });
+
+  it('refuses a taken name in place, saves, renames, deletes and takes that back', async () => {
+    await page.setViewportSize({ width: 1280, height: 900 });
+    const name = page.getByLabel('Name of the mix');
+    await name.fill('words');
+    await page.getByText('There is already a dataset “words”').waitFor();
+    await expect.poll(() => page.getByRole('button', { name: 'Save mix' }).isDisabled()).toBe(true);
+    await name.fill('both');
+    await page.getByRole('button', { name: 'Save mix' }).click();
+    await page.waitForURL(/\/data\/mix\/.+/);
+    await page.getByText('Saved. Runs keep the mix').waitFor();
+    await name.fill('sums-and-words');
+    await page.getByRole('button', { name: 'Save mix' }).click();
+    await page.getByRole('rowheader', { name: 'sums-and-words' }).waitFor();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('heading', { name: 'No mixes yet' }).waitFor();
+    const toast = page.getByRole('status').filter({ hasText: 'Deleted the mix sums-and-words.' });
+    await toast.getByRole('button', { name: 'Undo' }).click();
+    await page.getByRole('rowheader', { name: 'sums-and-words' }).getByRole('link').click();
+    await counted();
+  });
+
+  it('ends without an error in the console', () => expect(errors).toEqual([]));
+});
