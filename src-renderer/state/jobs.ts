@@ -26,6 +26,8 @@ const kinds: Readonly<Record<string, { kind: string; href: string }>> = {
   model: { kind: 'model', href: '/models' },
   dataset: { kind: 'data', href: '/data' },
   mix: { kind: 'data', href: '/data/mix' },
+  statistics: { kind: 'data', href: '/data' },
+  lengths: { kind: 'data', href: '/data' },
   probe: { kind: 'measure', href: '/train' },
   repair: { kind: 'repair', href: '/settings' },
 };

@@ -30,7 +30,10 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     server = await startStudio();
     mkdirSync(join(folder(), 'sums'), { recursive: true });
     browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
+    const context = await browser.newContext({
+      viewport: { width: 1360, height: 860 },
+      reducedMotion: 'reduce',
+    });
     page = await context.newPage();
     page.on('pageerror', (error) => errors.push(error.message));
     studio = new StudioPage(page);
@@ -49,6 +52,8 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     const problems: string[] = [];
     for (const theme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme: theme });
+      // Colors that are on their way would be judged.
+      await page.waitForTimeout(150);
       for (const problem of await seriousProblems(page)) problems.push(`${theme} ${problem}`);
       await takePicture(page, `${name}-${theme}`);
     }
@@ -144,6 +149,111 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
       stretches: [{ split: 'train' }, { split: 'validation' }],
       sourcePath: 'upload/train.jsonl, upload/validation.jsonl',
     });
+  });
+
+  it('lists what was set aside, with where it stands, and changes how the fields are read', async () => {
+    await page.goto(new URL(`/data/${(await named('sums')).id}`, server.url).href);
+    await page.getByRole('link', { name: 'Set aside 2' }).click();
+    const aside = page.getByRole('grid', { name: /set aside/ });
+    await aside.getByText('row 5').waitFor();
+    expect(await aside.getByRole('row').count()).toBe(2);
+    await look('data-aside');
+    await page.getByRole('link', { name: 'Fields' }).click();
+    await page.getByLabel('What output is').selectOption({ label: 'not used' });
+    await page.getByLabel('What input is').selectOption({ label: 'answer' });
+    await page
+      .getByText(/Set aside: it has an empty "input"/)
+      .first()
+      .waitFor();
+    await page.getByRole('button', { name: /^Read all 7 rows like this/ }).click();
+    await page.getByRole('alert').filter({ hasText: 'no row of the dataset' }).waitFor();
+    await page.getByLabel('What input is').selectOption({ label: 'system text' });
+    await page.getByLabel('What output is').selectOption({ label: 'answer' });
+    await page.getByRole('button', { name: /^Read all 7 rows like this/ }).click();
+    await page.getByText('are read as you said').waitFor();
+    expect((await named('sums')).mappings).toEqual([
+      { kind: 'prompt', prompt: 'instruction', answer: 'output', system: 'input' },
+    ]);
+  });
+
+  it('edits, excludes and tags a row, finds rows, and takes changes back', async () => {
+    const { id } = await named('fragen');
+    await page.goto(new URL(`/data/${id}`, server.url).href);
+    const list = page.getByRole('grid', { name: 'Rows of fragen' });
+    await list.getByRole('row').nth(1).click();
+    await page.getByRole('heading', { name: 'Row 2' }).waitFor();
+    await page.getByLabel('antwort').fill('Vier ist es.');
+    await page.getByRole('button', { name: 'Save the changes' }).click();
+    await list.getByText('Vier ist es.').waitFor();
+    await page.getByLabel('Tags').fill('gut, kurz');
+    await page.getByRole('button', { name: 'Keep the tags' }).click();
+    await list.getByText('edited, gut, kurz').waitFor();
+    await look('data-row');
+    await page.getByRole('button', { name: 'Exclude it' }).click();
+    await page.getByRole('button', { name: 'Take it in again' }).waitFor();
+    expect(await named('fragen')).toMatchObject({ rows: 2, edits: { edited: 1, excluded: 1, tagged: 1 } });
+    await page.getByRole('button', { name: 'Undo the last edit' }).click();
+    await page.getByRole('button', { name: 'Exclude it' }).waitFor();
+    expect(await named('fragen')).toMatchObject({ rows: 3 });
+    // A reload keeps the row that is looked at.
+    await page.reload();
+    await page.getByRole('heading', { name: 'Row 2' }).waitFor();
+    await page.getByRole('button', { name: 'As the file has it' }).click();
+    await page.getByRole('button', { name: 'As the file has it' }).waitFor({ state: 'detached' });
+    await page.getByLabel('Search in all fields').fill('ES IST 6');
+    await page.getByText('1 row holds “ES IST 6”.').waitFor();
+    expect(await list.getByRole('row').count()).toBe(1);
+  });
+
+  it('says that a part is another one', async () => {
+    await page.goto(new URL(`/data/${(await named('pairs')).id}/about`, server.url).href);
+    await page.getByLabel('1 rows are').selectOption('train');
+    await expect
+      .poll(async () => (await named('pairs')).stretches.every(({ split }) => split === 'train'))
+      .toBe(true);
+    await look('data-about');
+  });
+
+  it('scrolls through two hundred thousand rows by leaps, steps and keys', async () => {
+    const path = join(folder(), 'many.jsonl');
+    const total = 200_000;
+    writeFileSync(
+      path,
+      lines(Array.from({ length: total }, (_, i) => ({ prompt: `p${i}`, completion: `c${i}` }))),
+    );
+    await studio.call('datasets.add', { path });
+    await page.goto(new URL(`/data/${(await named('many')).id}`, server.url).href);
+    const list = page.getByRole('grid', { name: 'Rows of many' });
+    await list.getByText('p3', { exact: true }).waitFor();
+    expect(await list.getByRole('row').count()).toBeLessThan(40);
+    await list.getByRole('row').first().focus();
+    await page.keyboard.press('End');
+    await list.getByText(`p${total - 1}`, { exact: true }).waitFor();
+    await page.keyboard.press('ArrowUp');
+    await expect.poll(() => page.evaluate(`document.activeElement.dataset.row`)).toBe(String(total - 2));
+    await page.getByLabel('Go to row').fill('123,457');
+    await page.keyboard.press('Enter');
+    await list.getByText('p123456', { exact: true }).waitFor();
+    // A leap of the scroll bar, then steps of the wheel: each moves by as many pixels as it says.
+    await list.evaluate((element) => (element.scrollTop = element.scrollHeight / 2));
+    const first = () =>
+      list.evaluate((element) => {
+        const top = element.getBoundingClientRect().top;
+        const row = [...element.querySelectorAll('[data-row]')].find(
+          (one) => one.getBoundingClientRect().bottom > top,
+        )!;
+        return 52 * Number(row.getAttribute('data-row')) - (row.getBoundingClientRect().top - top);
+      });
+    await page.waitForTimeout(500);
+    const middle = await first();
+    expect(middle / 52).toBeGreaterThan(0.45 * total);
+    expect(middle / 52).toBeLessThan(0.55 * total);
+    const box = (await list.boundingBox())!;
+    await page.mouse.move(box.x + 100, box.y + 100);
+    for (let i = 0; i < 10; i++) await page.mouse.wheel(0, 100);
+    await page.waitForTimeout(600);
+    expect(Math.abs((await first()) - middle - 1000)).toBeLessThan(3);
+    await list.getByText(`p${Math.ceil((middle + 1000) / 52)}`, { exact: true }).waitFor();
   });
 
   it('meets no error on the way', () => expect(errors).toEqual([]));

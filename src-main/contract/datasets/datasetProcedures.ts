@@ -4,6 +4,7 @@ import { entryName, nothing, reference, repository } from '../inputs.ts';
 import { hubModelSchema } from '../modelLibrary.ts';
 import { rowSchema, splitSchema } from '../rows.ts';
 import { mappingSchema, mappingsSchema } from './mapping.ts';
+import { mostNamedRows } from './statistics.ts';
 import { unusableSchema, unusedCountsSchema, unusedRowSchema } from './unusable.ts';
 
 /** What is to be imported, and how it is to be read. */
@@ -154,10 +155,26 @@ export const datasetProcedures = {
       split: splitSchema.optional(),
       /** `unused`: set aside or excluded; `changed`: edited, excluded or tagged. */
       which: z.enum(['all', 'unused', 'changed']).default('all'),
+      /** These rows alone, by their numbers among the usable ones (as statistics and previews name them) ... */
+      usable: z.array(z.number().int().min(0)).max(mostNamedRows).optional(),
+      /** ... or among all rows (as `datasets.find` names them). */
+      indices: z.array(z.number().int().min(0)).max(mostNamedRows).optional(),
       /** What its fields were, if these were its mappings; nothing is changed. */
       mappings: mappingsSchema.optional(),
     }),
     output: z.object({ total: z.number().int(), rows: z.array(datasetRowSchema) }),
+  },
+  /** Rows with a text in one of their fields, in upper or lower case: as many as are found in about a second. */
+  'datasets.find': {
+    input: z.object({
+      dataset: reference,
+      text: z.string().min(1).max(300),
+      /** The first row to look at. */
+      from: z.number().int().min(0).default(0),
+      limit: z.number().int().min(1).max(mostNamedRows).default(200),
+    }),
+    /** `next`: the row at which to go on; null: all were looked at. */
+    output: z.object({ indices: z.array(z.number().int()), next: z.number().int().nullable() }),
   },
   /** Rows that were set aside, each with why. */
   'datasets.unused': {

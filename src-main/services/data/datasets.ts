@@ -20,7 +20,14 @@ import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
 import { reshape, withChanges, type Reshaping } from './reshape.ts';
 import { discardUpload, uploadedFiles } from './uploads.ts';
-import { browseRows, inspectFiles, unusedRows, type WhichRows } from './rowBrowser.ts';
+import {
+  browseRows,
+  findRows,
+  inspectFiles,
+  unusedRows,
+  type BrowsedRows,
+  type WhichRows,
+} from './rowBrowser.ts';
 import { benchmarkRows, keepRowKeys, sharedRows, testSetOf } from './sharedRows.ts';
 
 export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']> & {
@@ -61,14 +68,13 @@ export interface DatasetService {
   /** Rows as they are shown, those included that are not used. */
   rows(
     reference: string,
-    range: {
-      offset: number;
-      limit: number;
-      split?: Split | undefined;
-      which?: WhichRows;
-      mappings?: readonly Mapping[] | undefined;
-    },
+    range: Omit<BrowsedRows, 'which'> & { which?: WhichRows },
   ): Promise<{ total: number; rows: DatasetRow[] }>;
+  /** Rows with a text; `next`: where to go on, null at the end. */
+  find(
+    reference: string,
+    search: { text: string; from: number; limit: number },
+  ): Promise<{ indices: number[]; next: number | null }>;
   /** Rows that were set aside. */
   unused(
     reference: string,
@@ -333,6 +339,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     shared: (reference) => sharedRows(context, get(reference)),
     rows: (reference, { which = 'all', ...range }) =>
       browseRows(paths.datasets, get(reference), { ...range, which }),
+    find: (reference, search) => findRows(paths.datasets, get(reference), search),
     unused: (reference, range) => unusedRows(paths.datasets, get(reference), range),
     remove(reference) {
       const dataset = get(reference);
@@ -385,6 +392,7 @@ export const datasetHandlers = (datasets: DatasetService) =>
       datasets.setMapping(dataset, mapping, signal),
     'datasets.setSplit': ({ dataset, from, as }, { signal }) => datasets.setSplit(dataset, as, from, signal),
     'datasets.rows': ({ dataset, ...range }) => datasets.rows(dataset, range),
+    'datasets.find': ({ dataset, ...search }) => datasets.find(dataset, search),
     'datasets.unused': ({ dataset, ...range }) => datasets.unused(dataset, range),
     'datasets.edit': ({ dataset, changes }, { signal }) => datasets.edit(dataset, changes, signal),
     'datasets.undoEdit': ({ dataset }, { signal }) => datasets.undoEdit(dataset, signal),

@@ -11,7 +11,7 @@ import { readRows } from '../../data/readRows.ts';
 import { applyEdit, readEdits } from '../../data/stored/editLayer.ts';
 import { fileName, readBroken } from '../../data/stored/retally.ts';
 import { RowTally } from '../../data/stored/rowTally.ts';
-import { readLinesAt, readSkipped, type SourceLine } from '../../data/stored/sourceIndex.ts';
+import { nthKept, readLinesAt, readSkipped, type SourceLine } from '../../data/stored/sourceIndex.ts';
 import { checkInPlace, storedFiles } from '../../data/stored/storedFiles.ts';
 
 interface Range {
@@ -21,28 +21,40 @@ interface Range {
 
 export type WhichRows = 'all' | 'unused' | 'changed';
 
+/** Which rows, and how they are read. */
+export interface BrowsedRows extends Range {
+  split?: Split | undefined;
+  which: WhichRows;
+  /** These alone, by their numbers among the usable rows, or among all. */
+  usable?: readonly number[] | undefined;
+  indices?: readonly number[] | undefined;
+  mappings?: readonly Mapping[] | undefined;
+}
+
 /** Rows of a dataset as they are shown: as the file has them, and what they say. */
 export async function browseRows(
   folder: string,
   dataset: Dataset,
-  {
-    offset,
-    limit,
-    split,
-    which,
-    mappings = dataset.mappings,
-  }: Range & { split?: Split | undefined; which: WhichRows; mappings?: readonly Mapping[] | undefined },
+  { offset, limit, split, which, usable, indices, mappings = dataset.mappings }: BrowsedRows,
 ): Promise<{ total: number; rows: DatasetRow[] }> {
   await checkInPlace(dataset);
-  if (dataset.mappings.length === 0) return browseOld(folder, dataset, { offset, limit, split });
+  if (dataset.mappings.length === 0)
+    return browseOld(folder, dataset, { offset, limit, split, named: usable ?? indices });
   const edits = readEdits(folder, dataset.edits?.hash ?? null);
   const skipped = () => readSkipped(storedFiles(folder, dataset).skipped);
+  const named = (): Uint32Array | null => {
+    if (indices) return Uint32Array.from(indices);
+    if (!usable) return null;
+    const left = skipped();
+    return Uint32Array.from(usable, (n) => nthKept(left, n));
+  };
   const chosen =
-    which === 'all'
+    named() ??
+    (which === 'all'
       ? null
       : which === 'unused'
         ? skipped()
-        : Uint32Array.from([...edits.keys()].sort(byNumber));
+        : Uint32Array.from([...edits.keys()].sort(byNumber)));
   const ranges = sourceRanges(dataset, split);
   const shown = (line: SourceLine) => shownRow({ ...dataset, mappings }, line, edits.get(line.index));
   const rows: DatasetRow[] = [];
@@ -114,24 +126,67 @@ function changedFields(original: SourceValue, values: SourceValue): SourceValue 
 async function browseOld(
   folder: string,
   dataset: Dataset,
-  range: Range & { split?: Split | undefined },
+  { named, ...range }: Range & { split?: Split | undefined; named: readonly number[] | undefined },
 ): Promise<{ total: number; rows: DatasetRow[] }> {
   const rows: DatasetRow[] = [];
   const isPart = range.split === undefined || range.split === 'train';
-  for await (const { index, row } of readRows(folder, dataset, range))
-    rows.push({
-      index,
-      file: dataset.sourcePath,
-      number: index + 1,
-      split: 'train',
-      raw: row.kind === 'verbatim' ? { prompt: row.prompt, answer: row.answer } : null,
-      row,
-      unusable: null,
-      isExcluded: false,
-      original: null,
-      tags: [],
-    });
-  return { total: isPart ? dataset.rows : 0, rows };
+  const ranges = named
+    ? named.slice(range.offset, range.offset + range.limit).map((offset) => ({ offset, limit: 1 }))
+    : [range];
+  for (const one of ranges)
+    for await (const { index, row } of readRows(folder, dataset, one))
+      rows.push({
+        index,
+        file: dataset.sourcePath,
+        number: index + 1,
+        split: 'train',
+        raw: row.kind === 'verbatim' ? { prompt: row.prompt, answer: row.answer } : null,
+        row,
+        unusable: null,
+        isExcluded: false,
+        original: null,
+        tags: [],
+      });
+  return { total: named ? named.length : isPart ? dataset.rows : 0, rows };
+}
+
+/** So long a search looks at rows before it tells what it found. */
+const searchMs = 1000;
+
+/** Rows from `from` on with a text in one of their fields; `next`: where to go on, null at the end. */
+export async function findRows(
+  folder: string,
+  dataset: Dataset,
+  { text, from, limit }: { text: string; from: number; limit: number },
+): Promise<{ indices: number[]; next: number | null }> {
+  await checkInPlace(dataset);
+  const wanted = text.toLowerCase();
+  const until = Date.now() + searchMs;
+  const indices: number[] = [];
+  const isOver = () => indices.length === limit || Date.now() > until;
+  if (dataset.mappings.length === 0) {
+    for await (const { index, row } of readRows(folder, dataset, { offset: from })) {
+      if (holds(row, wanted)) indices.push(index);
+      if (isOver()) return { indices, next: index + 1 < dataset.rows ? index + 1 : null };
+    }
+    return { indices, next: null };
+  }
+  const edits = readEdits(folder, dataset.edits?.hash ?? null);
+  const end = sourceRanges(dataset, undefined).at(-1)?.end ?? 0;
+  for await (const { index, text: line } of linesAt(folder, dataset, from, end)) {
+    if (holds(applyEdit(parseJson(line), edits.get(index)), wanted)) indices.push(index);
+    if (isOver()) return { indices, next: index + 1 < end ? index + 1 : null };
+  }
+  return { indices, next: null };
+}
+
+/** Whether a text stands somewhere in a value. @param wanted in lower case */
+function holds(value: unknown, wanted: string): boolean {
+  if (typeof value === 'string') return value.toLowerCase().includes(wanted);
+  if (typeof value === 'number') return String(value).includes(wanted);
+  return (
+    typeof value === 'object' && value !== null && Object.values(value).some((one) => holds(one, wanted))
+  );
 }
 
 const shownCharacters = 300;

@@ -83,6 +83,36 @@ describe('which field is what', () => {
   });
 });
 
+describe('rows that are looked for', () => {
+  it('are found by a text in any field as it was edited, from any row on, and named among all rows', async () => {
+    const rows = [pair(1), 'no JSON', { ...pair(2), antwort: '' }, pair(3), { ...pair(4), frage: 'Q3\n"x"' }];
+    const dataset = await core.datasets.add({ path: file('found.jsonl', rows), mappings: [mapping] });
+    const find = (text: string, from = 0, limit = 10) =>
+      core.datasets.find(dataset.id, { text, from, limit });
+    expect(await find('q3')).toEqual({ indices: [2, 3], next: null });
+    expect(await find('q3', 0, 1)).toEqual({ indices: [2], next: 3 });
+    expect(await find('q3', 3)).toEqual({ indices: [3], next: null });
+    expect(await find('q3\n"x')).toEqual({ indices: [3], next: null });
+    expect(await find('nothing of it')).toEqual({ indices: [], next: null });
+    await core.datasets.edit(dataset.id, [{ index: 0, values: { antwort: 'says Q3 now' } }]);
+    expect((await find('q3')).indices).toEqual([0, 2, 3]);
+    core.datasets.remove(dataset.id);
+    core.trash.empty();
+  });
+
+  it('are shown by their numbers among all rows, or among the usable ones, and nothing else of them', async () => {
+    const rows = [{ ...pair(0), antwort: '' }, pair(1), { ...pair(2), antwort: '' }, pair(3), pair(4)];
+    const dataset = await core.datasets.add({ path: file('named.jsonl', rows), mappings: [mapping] });
+    const shown = async (named: { usable?: number[]; indices?: number[] }, offset = 0) => {
+      const { total, rows: found } = await core.datasets.rows(dataset.id, { offset, limit: 2, ...named });
+      return [total, found.map(({ index }) => index)];
+    };
+    expect(await shown({ usable: [0, 2] })).toEqual([2, [1, 4]]);
+    expect(await shown({ usable: [0, 1, 2] }, 1)).toEqual([3, [3, 4]]);
+    expect(await shown({ indices: [4, 0] })).toEqual([2, [4, 0]]);
+  });
+});
+
 describe('parts of the data', () => {
   it('are read apart, and a test set is trained on where somebody says so alone', async () => {
     const train = file('train.jsonl', [pair(1), pair(2), pair(3)]);
