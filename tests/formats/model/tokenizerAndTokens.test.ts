@@ -118,13 +118,24 @@ describe('token files', () => {
     expect([...file.tasks]).toEqual([0, 7]);
     file.close();
   });
-  it('of version 1, which has no tasks, are read with task 0', () => {
+  it('of earlier versions are made anew, as the message says', () => {
     const path = join(temporaryFolder(), 'rows');
-    const words = new Uint32Array([0x544c4449, 1, 2, 0, 0, 0, 2, 0, 3, 0, 5, 4294967289, 8]);
+    const words = new Uint32Array([0x544c4449, 2, 2, 0, 0, 0, 2, 0, 3, 0, 0, 0, 5, 4294967289, 8, 0]);
     writeFileSync(path, new Uint8Array(words.buffer));
+    expect(() => new TokenFileReader(path)).toThrow(/not a complete token file/);
+  });
+  it('tell labels, tasks and the content of each row', () => {
+    const path = join(temporaryFolder(), 'rows');
+    const row = { ids: Int32Array.of(4, 5, 6), trained: Uint8Array.of(1, 0, 1) };
+    const other = { ids: Int32Array.of(4, 5), trained: Uint8Array.of(0, 1), task: 2 };
+    writeTokenFile(path, [row, other, row]);
     const file = new TokenFileReader(path);
-    expect(file.row(0)).toEqual({ ids: Int32Array.of(5, 6), trained: Uint8Array.of(1, 0), task: 0 });
-    expect(file.row(1)).toEqual({ ids: Int32Array.of(8), trained: Uint8Array.of(1), task: 0 });
+    // The first token is never predicted.
+    expect([...file.labels]).toEqual([1, 1, 1]);
+    expect([...file.tasks]).toEqual([0, 2, 0]);
+    expect(file.keys[2]).toBe(file.keys[0]);
+    expect(file.keys[1]).not.toBe(file.keys[0]);
+    expect(file.row(1)).toEqual(other);
     file.close();
   });
   it('carry the task of an example, cut or whole', async () => {
