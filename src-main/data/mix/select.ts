@@ -79,7 +79,7 @@ function withoutDuplicates(sources: readonly Float64Array[], deduplicate: MixDed
 
 /**
  * Holds out the rows that a shuffle by seed puts first. Rows with one key are one: all of them are held out, or none.
- * So a dataset with repeated rows may hold out a few more than asked for.
+ * So a dataset in which every row is repeated may hold out a few less than asked for, or more.
  */
 function splitByKey(
   order: Uint32Array,
@@ -93,11 +93,13 @@ function splitByKey(
   const distinct = [...count.keys()];
   const shuffled = createRandom(seedFrom(seed, 'split')).shuffle(distinct);
   let rows = 0;
-  for (const key of shuffled) {
-    if (rows >= wanted || heldOutKeys.size >= distinct.length - 1) break;
+  const take = (key: number) => {
     heldOutKeys.add(key);
     rows += count.get(key)!;
-  }
+  };
+  for (const key of shuffled) if (rows + count.get(key)! <= wanted) take(key);
+  // Where every row stands more often than rows are wanted, one of them is held out all the same.
+  if (rows === 0 && wanted > 0 && distinct.length > 1) take(shuffled[0]!);
   return {
     train: order.filter((row) => !heldOutKeys.has(keys[row]!)),
     heldOut: order.filter((row) => heldOutKeys.has(keys[row]!)),

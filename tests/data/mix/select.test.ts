@@ -34,7 +34,11 @@ describe('rows that are trained on and held out', () => {
       const trained = new Set(keysOf(repeated, train));
       expect(keysOf(repeated, heldOut).some((key) => trained.has(key))).toBe(false);
       expect(train.length + heldOut.length).toBe(90);
+      expect(heldOut.length).toBe(18);
     }
+    const { train, heldOut } = alone(rows([1, 1, 1, 2, 2, 2]), { heldOutFraction: 0.1 });
+    expect([train.length, heldOut.length]).toEqual([3, 3]);
+    expect(alone(rows([1, 1, 1])).heldOut.length).toBe(0);
   });
 
   it('trains on no row that another source holds out, and counts them', () => {
