@@ -1,14 +1,12 @@
-import { open } from 'node:fs/promises';
-import { parquetMetadataAsync, parquetReadObjects, type AsyncBuffer } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
+import { on } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { StudioError } from '../../contract/errors.ts';
+import type { ParquetMessage } from './parquetWorker.ts';
 import type { ByteSource, SourceRow } from './source.ts';
 
-/** Row groups that unpack to more are read in stretches. */
-const heldBytes = 8 * 1024 * 1024;
-
 /**
- * Rows of a Parquet file, a row group at a time, or a part of a large one.
+ * Rows of a Parquet file. A thread of its own reads it: what a damaged or hostile file does to the reader ends that
+ * thread and nothing else.
  * @throws StudioError dataset_invalid where the file is damaged, or packed inside another one
  */
 export async function* parquetRows(
@@ -21,62 +19,51 @@ export async function* parquetRows(
       `${source.name} is a Parquet file inside an archive, and is read from its end.`,
       'Unpack the archive, and import the folder.',
     );
-  const handle = await open(source.path, 'r');
+  const worker = new Worker(new URL('./parquetWorker.ts', import.meta.url), {
+    workerData: source.path,
+    // Little garbage is let lie.
+    resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 1024 },
+  });
+  let number = 1;
   try {
-    const { size } = await handle.stat();
-    const file: AsyncBuffer = {
-      byteLength: size,
-      async slice(begin, end = size) {
-        const from = begin < 0 ? size + begin : begin;
-        const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - from));
-        const { bytesRead } = await handle.read(bytes, 0, bytes.length, from);
-        return bytes.buffer.slice(0, bytesRead);
-      },
-    };
-    const metadata = await parquetMetadataAsync(file).catch((error: unknown) => {
-      throw damaged(source, error);
-    });
-    const total = Math.max(1, Number(metadata.num_rows));
-    let row = 0;
-    for (const group of metadata.row_groups) {
-      const rows = Number(group.num_rows);
-      const parts = Math.max(1, Math.ceil(Number(group.total_byte_size) / heldBytes));
-      const step = Math.max(1, Math.ceil(rows / parts));
-      for (let begin = row; begin < row + rows; begin += step) {
-        const end = Math.min(row + rows, begin + step);
-        const read = parquetReadObjects({ file, metadata, rowStart: begin, rowEnd: end, compressors });
-        const objects = await read.catch((error: unknown) => {
-          throw damaged(source, error);
-        });
-        onBytes((size * (end - begin)) / total);
-        for (const [i, object] of objects.entries())
-          yield { number: begin + i + 1, value: plainValue(object) as Record<string, unknown>, broken: null };
-      }
-      row += rows;
+    // What comes while nobody waits is kept; an error of the thread itself, as lack of memory, is thrown here.
+    const messages = on(worker, 'message', { close: ['exit'] }) as AsyncIterable<[ParquetMessage]>;
+    for await (const [message] of messages) {
+      if (message.kind === 'end') return;
+      if (message.kind === 'damaged') throw damaged(source, message.what);
+      onBytes(message.bytes);
+      for (const value of message.rows) yield { number: number++, value, broken: null };
+      worker.postMessage(null);
     }
+    throw damaged(source, 'its reader ended');
+  } catch (error) {
+    if (error instanceof StudioError) throw error;
+    throw isMemoryError(error) ? tooLarge(source) : damaged(source, messageOf(error));
   } finally {
-    await handle.close();
+    await worker.terminate();
   }
 }
 
-function damaged({ name }: ByteSource, error: unknown): StudioError {
-  const what = error instanceof Error ? error.message : String(error);
+function isMemoryError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+}
+
+function tooLarge({ name }: ByteSource): StudioError {
+  return new StudioError(
+    'out_of_memory',
+    `${name} holds rows in groups that are too large for the memory that reading it may take.`,
+    `Write it with smaller groups: python3 -c 'import pandas; pandas.read_parquet("${name}").to_parquet("small.parquet", row_group_size=10000)'.`,
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function damaged({ name }: ByteSource, what: string): StudioError {
   return new StudioError(
     'dataset_invalid',
     `${name} cannot be read as Parquet: ${what}.`,
     'Fetch the file again, or save it as JSONL.',
-    { cause: error },
   );
-}
-
-/** As JSON has it: whole numbers, times as text, bytes as text. */
-function plainValue(value: unknown): unknown {
-  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-  if (typeof value === 'number') return Number.isFinite(value) ? value : null;
-  if (value instanceof Date) return value.toISOString();
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
-  if (ArrayBuffer.isView(value)) return [...(value as unknown as Iterable<unknown>)].map(plainValue);
-  if (Array.isArray(value)) return value.map(plainValue);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plainValue(inner)]));
 }

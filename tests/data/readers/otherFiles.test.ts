@@ -7,6 +7,7 @@ import { rowStreams } from '../../../src-main/data/readers/fileRows.ts';
 import { findFiles } from '../../../src-main/data/readers/sourceFiles.ts';
 import { tableLayout, tableRows } from '../../../src-main/data/readers/tableRows.ts';
 import { textRows } from '../../../src-main/data/readers/textRows.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
 import { memorySource, rowsOf } from '../../support/memorySource.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -239,3 +240,36 @@ it('a text whose ending says nothing is known by what it holds', async () => {
   expect((await found(join(folder, 'words.data'))).rows).toEqual([{ text: 'a' }]);
   appendFileSync(join(folder, 'words.data'), '');
 });
+
+it(
+  'Parquet files of any damage end with an error of their own, and no other one',
+  { timeout: 60_000 },
+  async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'a.parquet');
+    const whole = readFileSync(join(fixtures, 'datasets', 'sums-zstd.parquet'));
+    const stray: unknown[] = [];
+    const note = (error: unknown) => stray.push(error);
+    process.on('unhandledRejection', note);
+    const random = createRandom(3);
+    let refused = 0;
+    try {
+      for (let trial = 0; trial < 60; trial++) {
+        const bytes = Buffer.from(whole);
+        for (let i = 0; i < 4; i++) bytes[random.integer(bytes.length)] = random.integer(256);
+        writeFileSync(path, bytes);
+        await found(path).catch((error: unknown) => {
+          expect(error).toMatchObject({
+            code: 'dataset_invalid',
+            message: expect.stringMatching(/^a\.parquet /) as string,
+          });
+          refused++;
+        });
+      }
+    } finally {
+      process.off('unhandledRejection', note);
+    }
+    expect(stray).toEqual([]);
+    expect(refused).toBeGreaterThan(5);
+  },
+);
