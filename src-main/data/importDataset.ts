@@ -47,7 +47,11 @@ export async function importDataset(
   let total = 0;
   const plan = await planImport({
     ...options,
-    onBytes: (bytes) => options.onProgress?.(Math.min((done += bytes), total), total),
+    onBytes(bytes) {
+      done += bytes;
+      // What is looked at before does not count.
+      if (total > 0) options.onProgress?.(Math.min(done, total), total);
+    },
   });
   done = 0;
   total = plan.found.bytes;

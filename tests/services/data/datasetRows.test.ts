@@ -1,4 +1,4 @@
-import { appendFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Core } from '../../../src-main/core/createCore.ts';
@@ -318,11 +318,15 @@ it('an import that is cancelled leaves nothing behind', async () => {
   );
   const cancel = new AbortController();
   const adding = core.datasets.add({ path, mappings: [mapping] }, cancel.signal);
+  const totals: (number | null)[] = [];
   const unsubscribe = core.events.subscribe(null, ({ event }) => {
-    if (event.type === 'progress' && event.done > 0) cancel.abort();
+    if (event.type !== 'progress') return;
+    totals.push(event.total);
+    if (event.done > 0) cancel.abort();
   });
   await expect(adding).rejects.toMatchObject({ code: 'cancelled' });
   unsubscribe();
+  expect(new Set(totals)).toEqual(new Set([statSync(path).size]));
   expect(stored()).toEqual(before);
 });
 
