@@ -232,5 +232,87 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
     await counted();
   });
 
+  it('trains on the mix, with the loss of each source, and says where two data contracts differ', async () => {
+    await page.getByRole('button', { name: 'Train on it' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Train' }).waitFor();
+    await expect
+      .poll(() => page.getByLabel('Dataset or mix').locator('option:checked').textContent())
+      .toContain('sums-and-words, 2 sources');
+    const start = async (name: string) => {
+      await studio.configure({
+        method: 'LoRA',
+        name,
+        fields: { Rank: '2', 'Max steps': '12', 'Context length': '64' },
+      });
+      await studio.start();
+      await studio.waitForState('done');
+    };
+    await start('first');
+    const losses = page.getByTestId('source-losses');
+    await losses.getByRole('heading', { name: /Loss of each source/ }).waitFor();
+    for (const source of ['sums', 'words']) {
+      const row = losses.getByRole('row').filter({ has: page.getByRole('rowheader', { name: source }) });
+      await expect.poll(() => row.getByRole('cell').first().textContent()).toMatch(/^\d\.\d{3}$/);
+      await expect.poll(() => row.getByRole('cell').nth(1).textContent()).toMatch(/^\d\.\d{3}$/);
+    }
+    await expect.poll(async () => Number(await losses.getAttribute('data-points'))).toBeGreaterThan(10);
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'mix-run-1280-dark');
+    await start('again');
+    await open('/data/mix');
+    await page.getByRole('rowheader', { name: 'sums-and-words' }).getByRole('link').click();
+    await shareOf('sums').fill('20');
+    await counted();
+    await page.getByRole('button', { name: 'Train on it' }).click();
+    await start('other');
+    const compare = async (...names: string[]) => {
+      await open('/train/runs');
+      for (const name of names)
+        await page.getByRole('checkbox', { name: `Choose ${name}`, exact: true }).check();
+      await page.getByRole('button', { name: 'Compare 2 runs' }).click();
+    };
+    await compare('first', 'again');
+    await page.getByText('The data contracts match').waitFor();
+    await compare('first', 'other');
+    await page.getByText(/The data contracts differ in amounts:/).waitFor();
+    await page.getByRole('cell', { name: /sums: 20 %, words: 80 %/ }).waitFor();
+  });
+
+  it('asks what the numbers of another program’s file mean, and which dataset is meant', async () => {
+    await open('/data/mix');
+    await page.getByRole('button', { name: 'Import…' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog
+      .getByLabel('or its text')
+      .fill('datasets:\n  - path: data/sums.jsonl\n    weight: 2\n  - path: org/texts\n    weight: 1\n');
+    await dialog.getByText(/could be a relative weight/).waitFor();
+    await dialog.getByLabel('What its bare numbers mean').selectOption('weight');
+    await dialog.getByText('Read as a list with weights means it').waitFor();
+    await expect.poll(() => dialog.getByRole('button', { name: 'Put into the mix' }).isDisabled()).toBe(true);
+    await dialog.getByLabel('org/texts, weight 1').selectOption({ label: 'words' });
+    await dialog.getByRole('button', { name: 'Put into the mix' }).click();
+    await expect.poll(() => page.getByRole('spinbutton', { name: /^weight of sums/ }).inputValue()).toBe('2');
+    await counted();
+    await expect.poll(async () => parseFloat((await got('sums', 1))!)).toBeGreaterThan(66);
+  });
+
+  it('begins with the paper’s mixture, and asks for its files', async () => {
+    await page.getByRole('button', { name: 'Presets…' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText(/half of CodeAlpaca\.$/).waitFor();
+    await dialog.getByLabel('Alpaca, whole', { exact: true }).selectOption({ label: 'sums, 200 rows' });
+    await dialog.getByLabel('GSM8K (train), whole').selectOption({ label: 'words, 120 rows' });
+    await dialog.getByLabel('CodeAlpaca, 0.5 × of it').selectOption({ label: 'words, 120 rows' });
+    await dialog.getByText('One dataset stands for two parts').waitFor();
+    await dialog.getByLabel('CodeAlpaca, 0.5 × of it').selectOption({ label: 'code, 60 rows' });
+    await dialog.getByRole('button', { name: 'Put into the mix' }).click();
+    await counted();
+    await expect.poll(() => got('code', 0)).toBe('0.5 x');
+    // Held out: two rows of sixty; half of the others.
+    expect(Math.abs(Number(await got('code', 3)) - 29)).toBeLessThanOrEqual(1);
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByRole('spinbutton', { name: /^weight of sums/ }).waitFor();
+  });
+
   it('ends without an error in the console', () => expect(errors).toEqual([]));
 });

@@ -32,7 +32,9 @@ export function configDifferences(runs: readonly Run[]): ComparedLine[] {
   });
   const lines = [
     of('model', 'Model', 'Base model of the run.', ({ modelName }) => modelName),
-    of('dataset', 'Dataset', 'What it was trained on.', ({ datasetName }) => datasetName),
+    of('dataset', 'Dataset', 'What it was trained on.', ({ datasetName, mix }) =>
+      mix ? `${datasetName} (mix)` : datasetName,
+    ),
     of('rows', 'Rows trained on', 'Rows after those that were held out or left out.', ({ dataContract }) =>
       dataContract ? String(dataContract.trainRows) : null,
     ),
@@ -43,6 +45,29 @@ export function configDifferences(runs: readonly Run[]): ComparedLine[] {
     ),
   ];
   return lines.filter(({ key, values }) => isDifference(key, values));
+}
+
+/** Whether runs were trained on the same rows in the same tokens, and else where their data contracts differ. */
+export interface ContractComparison {
+  /** Null: of a run the rows are not known yet, or were not kept. */
+  isSame: boolean | null;
+  lines: ComparedLine[];
+}
+
+export function contractDifferences(runs: readonly Run[]): ContractComparison {
+  const hashes = runs.map(({ dataContract }) => dataContract?.hash ?? null);
+  const isSame = hashes.includes(null) ? null : new Set(hashes).size === 1;
+  const names = new Set(runs.flatMap(({ dataContract }) => Object.keys(dataContract?.parts ?? {})));
+  const lines = [...names].map((name) => ({
+    key: `contract ${name}`,
+    label: `${name.slice(0, 1).toUpperCase()}${name.slice(1)}`,
+    definition: 'A part of the data contract: what decides the rows of a run and their tokens.',
+    values: runs.map(({ dataContract }) => dataContract?.parts[name] ?? null),
+  }));
+  return {
+    isSame,
+    lines: isSame === true ? [] : lines.filter(({ values }) => new Set(values).size > 1),
+  };
 }
 
 /** Options that say how large an adapter is: told even where only one method has them. */

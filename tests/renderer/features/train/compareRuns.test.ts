@@ -3,6 +3,7 @@ import { trainConfigSchema, type TrainConfigInput } from '../../../../src-main/c
 import {
   comparisonMarkdown,
   configDifferences,
+  contractDifferences,
 } from '../../../../src-renderer/features/train/history/configDifferences.ts';
 import { perStep, placeText, valueAt } from '../../../../src-renderer/features/train/history/progressAxis.ts';
 import { sampleRun } from '../../../support/sampleRun.ts';
@@ -52,6 +53,58 @@ describe('what configurations differ in', () => {
     expect(comparisonMarkdown(runs, configDifferences(runs))).toBe(
       '| Value | a\\|1 | b |\n| --- | --- | --- |\n| Seed | 1 | 2 |\n',
     );
+  });
+});
+
+describe('data contracts', () => {
+  const contracted = (name: string, hash: string | null, parts: Record<string, string>) => {
+    const made = run(name, {});
+    return {
+      ...made,
+      dataContract: {
+        hash,
+        parts,
+        sources: [],
+        datasetHash: 'h',
+        rows: 1,
+        trainRows: 1,
+        heldOutRows: 0,
+        truncatedRows: 0,
+        droppedRows: 0,
+        refusedRows: 0,
+        tokens: 1,
+        trainedTokens: 1,
+        packing: null,
+      },
+    };
+  };
+  const parts = { amounts: 'a: 30 %, b: 70 %', seed: '0' };
+
+  it('match by their hash, and differ in named parts', () => {
+    expect(contractDifferences([contracted('a', 'h', parts), contracted('b', 'h', parts)])).toEqual({
+      isSame: true,
+      lines: [],
+    });
+    const other = { ...parts, amounts: 'a: 50 %, b: 50 %' };
+    const { isSame, lines } = contractDifferences([contracted('a', 'h', parts), contracted('b', 'i', other)]);
+    expect(isSame).toBe(false);
+    expect(lines.map(({ label, values }) => [label, ...values])).toEqual([
+      ['Amounts', 'a: 30 %, b: 70 %', 'a: 50 %, b: 50 %'],
+    ]);
+  });
+
+  it('are not compared where a run has none yet', () => {
+    expect(contractDifferences([contracted('a', 'h', parts), run('b', {})]).isSame).toBeNull();
+    expect(contractDifferences([contracted('a', null, {}), contracted('b', null, {})]).isSame).toBeNull();
+  });
+
+  it('name a mix as one', () => {
+    const mix = { recipe: { sources: [] }, inner: {} } as unknown as NonNullable<
+      ReturnType<typeof run>['mix']
+    >;
+    expect(configDifferences([run('a', {}), { ...run('b', {}), mix }]).map(({ values }) => values)).toEqual([
+      ['sums', 'sums (mix)'],
+    ]);
   });
 });
 
