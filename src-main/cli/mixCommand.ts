@@ -126,7 +126,7 @@ async function showNew(
   values: Values,
   parts: { command: CommandContext; output: Output },
 ): Promise<void> {
-  const mix = core.mixes.create({ ...given, model: modelOf(core, given.recipe, values) });
+  const mix = core.mixes.create({ ...given, model: await modelOf(core, given.recipe, values) });
   let count: MixCount;
   try {
     count = await countOf(core, mix, values, parts);
@@ -153,7 +153,7 @@ async function countOf(
     countInput,
     {
       recipe,
-      model: modelOf(core, recipe, values) ?? mix.modelId,
+      model: (await modelOf(core, recipe, values)) ?? mix.modelId,
       options: {
         ...(number(values, 'context') !== undefined && { context: number(values, 'context') }),
         ...(number(values, 'batch') !== undefined && { batch: number(values, 'batch') }),
@@ -167,10 +167,10 @@ async function countOf(
   return core.mixes.count(input, command.signal);
 }
 
-/** The model that counts: the one that is named, or the only one there is; null where rows are counted. */
-function modelOf({ models }: Core, { unit }: MixRecipe, values: Values): string | null {
+/** The model that counts: the one that is named (a folder is added), or the only one there is; null: rows alone. */
+async function modelOf({ models }: Core, { unit }: MixRecipe, values: Values): Promise<string | null> {
   const named = text(values, 'model');
-  if (named !== undefined) return models.get(named).id;
+  if (named !== undefined) return (await models.getOrAdd(named)).id;
   const known = models.list();
   if (unit === 'rows' || known.length !== 1) return null;
   return known[0]!.id;
