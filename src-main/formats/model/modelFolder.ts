@@ -3,6 +3,8 @@ import { basename, dirname, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
 import { syncFolder, writeFileAtomic } from '../files/atomicFile.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
+import { readFamily } from '../families/decoderConfigOf.ts';
+import { families } from '../families/registry.ts';
 import { cardName, isCompanion } from './modelFiles.ts';
 import {
   tensorBytes,
@@ -102,7 +104,8 @@ function writeCompanions(folder: string, { base, tensors, dtype, card }: ModelTo
   // Older and newer spelling. Where neither is there, readers take the type from the weights.
   for (const key of ['torch_dtype', 'dtype']) if (dtype && key in config) config[key] = dtypeNames[dtype];
   // Programs differ in what they follow where the weights have an output layer and config.json says that they share it.
-  if (tensors.some(({ name }) => name === 'lm_head.weight')) config['tie_word_embeddings'] = false;
+  if (tensors.some(({ name }) => name === 'lm_head.weight') && tiesHead(config))
+    config['tie_word_embeddings'] = false;
   writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   const taken = readdirSync(base).filter(
     (name) => isCompanion(name) && statSync(join(base, name), { throwIfNoEntry: false })?.isFile(),
@@ -113,6 +116,15 @@ function writeCompanions(folder: string, { base, tensors, dtype, card }: ModelTo
   }
   if (card !== null) writeFileAtomic(join(folder, cardName), card);
   return ['config.json', ...taken, ...(card === null ? [] : [cardName])];
+}
+
+/** Whether config.json says, in words or by its family, that the output layer is the embedding. */
+function tiesHead(config: Readonly<Record<string, unknown>>): boolean {
+  const { model_type: family, tie_word_embeddings: stated } = config;
+  if (typeof stated === 'boolean') return stated;
+  return (
+    typeof family === 'string' && Object.hasOwn(families, family) && readFamily(config).shape.tieEmbeddings
+  );
 }
 
 /** Keys under which transformers writes where a model or a tokenizer was loaded from. */
