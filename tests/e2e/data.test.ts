@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Dataset } from '../../src-main/contract/entities.ts';
+import { fixtures } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
@@ -53,7 +54,13 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     for (const theme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme: theme });
       // Colors that are on their way would be judged.
-      await page.waitForTimeout(150);
+      await expect
+        .poll(() =>
+          page.evaluate(
+            `document.documentElement.dataset.theme === '${theme}' && document.getAnimations().length === 0`,
+          ),
+        )
+        .toBe(true);
       for (const problem of await seriousProblems(page)) problems.push(`${theme} ${problem}`);
       await takePicture(page, `${name}-${theme}`);
     }
@@ -254,6 +261,94 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     await page.waitForTimeout(600);
     expect(Math.abs((await first()) - middle - 1000)).toBeLessThan(3);
     await list.getByText(`p${Math.ceil((middle + 1000) / 52)}`, { exact: true }).waitFor();
+  });
+
+  it('shows rows as the model sees them, token by token, through a template that is chosen or written', async () => {
+    await studio.call('models.add', { folder: join(fixtures, 'tiny-llama'), name: 'tiny' });
+    await studio.call('models.add', { folder: join(fixtures, 'tiny-qwen2'), name: 'other' });
+    await page.goto(new URL(`/data/${(await named('fragen')).id}`, server.url).href);
+    await page.getByRole('link', { name: 'What the model sees' }).click();
+    await page.getByLabel('Model', { exact: true }).selectOption({ label: 'tiny' });
+    const rows = page.getByRole('list', { name: 'Rows as the model sees them' });
+    await page.getByRole('combobox', { name: /^Template/ }).selectOption({ label: 'question and answer' });
+    const first = rows.getByRole('listitem').first();
+    await first.getByText(/Answer:|Question/).waitFor();
+    const trained = () => first.locator('mark').allTextContents();
+    expect((await trained()).join('')).toContain('Es ist 2.');
+    expect((await trained()).join('')).not.toContain('Was ist');
+    await page.getByLabel('Trained turns').selectOption({ label: 'everything' });
+    await expect.poll(async () => (await trained()).join('')).toContain('Was ist 1');
+    await page.getByLabel('Trained turns').selectOption({ label: 'every answer' });
+    await page.getByLabel('System text').fill('Rechne!');
+    await first.getByText(/Rechne!/).waitFor();
+    await page.getByLabel('Beside it').selectOption({ label: 'other' });
+    await first.getByRole('heading', { name: 'Row 1 for other' }).waitFor();
+    await look('data-seen');
+    // Shorter than the row: its end is cut away, and then its begin.
+    await page.getByLabel('Beside it').selectOption({ label: 'no other model' });
+    await page.getByLabel('Context length').fill('20');
+    await first.locator('del').filter({ hasText: 'Es' }).waitFor();
+    await page.getByLabel('Long rows').selectOption({ label: 'their begin is cut' });
+    await first.locator('del').filter({ hasText: 'Rechne!' }).waitFor();
+    await page.getByLabel('Context length').fill('');
+    await page.getByRole('combobox', { name: /^Template/ }).selectOption({ label: 'one’s own (Jinja)' });
+    await page.getByLabel('Template text').fill('{% for message in messages %}');
+    await page
+      .locator('.problem')
+      .filter({ hasText: /template|endfor|end/i })
+      .first()
+      .waitFor();
+    await page
+      .getByLabel('Template text')
+      .fill("{% for message in messages %}[{{ message['role'] }}] {{ message['content'] }} {% endfor %}");
+    await page.getByRole('region', { name: 'A short conversation through the template' }).waitFor();
+    await first.getByText('[user]').waitFor();
+    await look('data-own-template');
+    await page.reload();
+    await first.getByText('[user]').waitFor();
+    await page.getByRole('button', { name: 'Train with these' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Train' }).waitFor();
+    expect(JSON.parse(await page.evaluate<string>(`localStorage.getItem('studio.train')`))).toMatchObject({
+      datasetId: (await named('fragen')).id,
+      template: 'custom',
+      truncation: 'left',
+      system: 'Rechne!',
+    });
+  });
+
+  it('leads from statistics to the rows, and moves the context on the lengths', async () => {
+    const path = join(folder(), 'odd.jsonl');
+    const row = (i: number) => ({
+      prompt: `Question ${i}: ${'word '.repeat(i)}`,
+      completion: `Answer number ${i} here.`,
+    });
+    const refusal = { prompt: 'Help me.', completion: "I'm sorry, but I cannot help with that request." };
+    writeFileSync(path, lines([...[1, 2, 3, 4, 5, 6, 7, 8].map(row), row(3), refusal]));
+    await studio.call('datasets.add', { path });
+    await page.goto(new URL(`/data/${(await named('odd')).id}/statistics`, server.url).href);
+    await page.getByRole('combobox', { name: /^Template/ }).selectOption({ label: 'plain roles' });
+    const share = page.getByText(/^At .* tokens .* of 10 rows are/);
+    await share.waitFor();
+    await look('data-statistics');
+    await page.getByLabel('Context length').fill('10');
+    await expect.poll(() => share.textContent()).toMatch(/At 10 tokens (?!0 %)/);
+    // A drag on the chart moves the context.
+    const box = (await page
+      .getByRole('img', { name: /Rows of odd by their number of tokens/ })
+      .boundingBox())!;
+    await page.mouse.move(box.x + box.width / 3, box.y + 100);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width - 40, box.y + 100, { steps: 4 });
+    await page.mouse.up();
+    await expect
+      .poll(async () => Number(await page.getByLabel('Context length').inputValue()))
+      .toBeGreaterThan(15);
+    await page.getByRole('button', { name: 'Show them: Refusals' }).click();
+    const list = page.getByRole('grid', { name: 'Rows of odd' });
+    await list.getByText(/cannot help/).waitFor();
+    expect(await list.getByRole('row').count()).toBe(1);
+    await page.getByRole('button', { name: 'Show all rows' }).click();
+    await page.getByText('10 rows').waitFor();
   });
 
   it('meets no error on the way', () => expect(errors).toEqual([]));
