@@ -110,6 +110,8 @@ export const mixedSourceSchema = z.object({
   droppedRows: z.number().int(),
   /** Rows that the template does not take. */
   refusedRows: z.number().int(),
+  /** Rows of the whole dataset that were set aside at import, of all its parts. */
+  unusedRows: z.number().int().default(0),
   /** Rows left out because they say the same as others. */
   duplicateRows: z.number().int(),
   /** Rows left out of training because another source holds them out. */

@@ -206,6 +206,7 @@ function countSources(
         truncatedRows: of.truncatedRows,
         droppedRows: of.droppedRows,
         refusedRows: of.refusedRows,
+        unusedRows: leaf.dataset.unused.rows,
         duplicateRows: of.duplicateRows,
         heldOutElsewhere: of.heldOutElsewhere,
       },
