@@ -35,8 +35,9 @@ const actions = ['list', 'show', 'papers', 'plan', 'start', 'resume', 'remove'] 
 
 /**
  * study plan|start --name N --model M --data D --methods lora,idlora --budget 4000000|50M|0.5%|8MB|'like RUN'
- * --seeds 0,1 [options of train]; study plan|start --name N --model M --data D --paper table7 --seeds 0; study
- * list|papers; study show|resume|remove NAME
+ * --seeds 0,1 [options of train]; study plan|start --name N --model M --data MIX1,MIX2 --max-steps S --seeds 0,1
+ * [options of train]; study plan|start --name N --model M --data D --paper table7 --seeds 0; study list|papers; study
+ * show|resume|remove NAME
  */
 export async function studyCommand(
   [action, ...args]: readonly string[],
@@ -172,10 +173,12 @@ function runsOf(core: Core, study: Study): (Run | undefined)[] {
 
 async function forecastOf(
   { forecasts }: Core,
-  { model, source, plan }: PlannedStudy,
+  { model, sources, plan }: PlannedStudy,
   signal: AbortSignal,
 ): Promise<StudyForecast> {
-  const lengths = await forecasts.lengths(model.id, source.id, signal);
+  const counted = [];
+  for (const { id } of sources) counted.push(await forecasts.lengths(model.id, id, signal));
+  const lengths = counted.reduce((most, next) => (next.longest > most.longest ? next : most));
   const place = {
     modelId: model.id,
     shape: readDecoderConfig(model.folder),
@@ -209,15 +212,22 @@ function planDocument(
 }
 
 /** @throws StudioError usage */
-function requestFrom({ runs }: Core, values: Values): StudyRequest {
+function requestFrom({ runs, datasets, mixes }: Core, values: Values): StudyRequest {
   const paper = text(values, 'paper');
   const seeds = (list(values, 'seeds') ?? ['0']).map((seed) => {
     if (!/^\d{1,10}$/.test(seed)) throw usageError(`--seeds "${seed}" is no whole number from 0.`);
     return Number(seed);
   });
   const optionOf = (path: string) =>
-    ({ methods: '--methods', seeds: '--seeds', budget: '--budget', study: '--paper' })[path.split('.')[0]!] ??
-    path;
+    path === 'config.maxSteps'
+      ? '--max-steps'
+      : ({
+          methods: '--methods',
+          seeds: '--seeds',
+          budget: '--budget',
+          study: '--paper',
+          data: '--data',
+        }[path.split('.')[0]!] ?? path);
   const question = (wanted: unknown): StudyQuestion => check(studyQuestionSchema, wanted, optionOf);
   const place = { model: requiredText(values, 'model'), dataset: requiredText(values, 'data') };
   if (paper !== undefined) {
@@ -237,6 +247,29 @@ function requestFrom({ runs }: Core, values: Values): StudyRequest {
     };
   }
   const methods = list(values, 'methods');
+  const known = [...datasets.list(), ...mixes.list()].map(({ name }) => name);
+  // A name may hold a comma itself.
+  const data = known.includes(place.dataset) ? [place.dataset] : (list(values, 'data') ?? []);
+  if (data.length > 1) {
+    const other = ['methods', 'budget'].find((name) => values[name] !== undefined);
+    if (other)
+      throw usageError(
+        `--${other} and several --data cannot go together: a study compares methods, or data.`,
+        'Give --method with its rank for all data, or one dataset or mix.',
+      );
+    const { seed: _, ...given } = givenOptions(values);
+    return {
+      name: check(studyName, requiredText(values, 'name'), () => '--name'),
+      ...place,
+      dataset: data[0]!,
+      question: question({
+        kind: 'data',
+        data,
+        seeds,
+        config: trainConfigFrom({ method: 'lora', ...given }),
+      }),
+    };
+  }
   if (!methods) throw usageError('--methods is missing, or --paper.', 'For example: --methods lora,idlora');
   const { seed: _, ...given } = givenOptions(values);
   return {
@@ -257,7 +290,9 @@ function noteIdle(output: Output, { question }: StudyRequest, values: Values): v
   const configs =
     question.kind === 'paper'
       ? []
-      : question.methods.map((method) => ({ ...flatten(question.config), method }));
+      : question.kind === 'data'
+        ? [flatten(question.config)]
+        : question.methods.map((method) => ({ ...flatten(question.config), method }));
   noteIdleOptions(output, givenOptions(values), configs);
 }
 

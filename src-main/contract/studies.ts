@@ -61,8 +61,30 @@ export const paperTableSchema = z.object({
   seeds,
 });
 
+/** One configuration on several datasets or mixes, each with every seed, for the same number of steps. */
+export const dataQuestionSchema = z.object({
+  kind: z.literal('data'),
+  /** Names or ids; a study that was made has names. */
+  data: z
+    .array(z.string().min(1))
+    .min(2)
+    .max(mostStudyRuns)
+    .refine((list) => new Set(list).size === list.length, 'Each dataset or mix once.'),
+  seeds,
+  /** Options that all runs share; the seed is the plan's. Epochs of unlike data are not the same work. */
+  config: trainConfigSchema.refine(({ maxSteps }) => maxSteps !== null, {
+    path: ['maxSteps'],
+    message: 'All runs need the same number of steps.',
+  }),
+});
+export type DataQuestion = z.infer<typeof dataQuestionSchema>;
+
 /** What a study is to compare. */
-export const studyQuestionSchema = z.discriminatedUnion('kind', [equalBudgetSchema, paperTableSchema]);
+export const studyQuestionSchema = z.discriminatedUnion('kind', [
+  equalBudgetSchema,
+  paperTableSchema,
+  dataQuestionSchema,
+]);
 export type StudyQuestion = z.infer<typeof studyQuestionSchema>;
 
 /** A row of a study's plan: a setting that is trained once with each seed. */

@@ -235,3 +235,80 @@ describe('mix create', () => {
     expect(await refused(1, 'import', join(home, 'none.yaml'), '--name', 'none')).toContain('none.yaml');
   });
 });
+
+describe('a study over mixes', () => {
+  const start = (...args: string[]) =>
+    run(
+      'study',
+      'start',
+      '--name',
+      'share',
+      '--model',
+      tinyLlama,
+      '--rank',
+      '2',
+      '--context',
+      '64',
+      ...args,
+      '--json',
+    );
+
+  it('trains one run on each mix with each seed for the same steps, and compares them on the same held-out rows', async () => {
+    for (const share of [20, 80])
+      await shown(
+        ...['create', `short${share}`, '--part', `short=${share}%`, '--part', `long=${100 - share}%`],
+        ...['--unit', 'rows'],
+      );
+    const both = ['--data', 'short20,short80', '--seeds', '0,1', '--held-out', '0.2'];
+    expect((await start(...both)).stdout).toContain('same number of steps');
+    expect((await start(...both, '--max-steps', '2', '--budget', '4000')).code).toBe(2);
+    const { code, stdout } = await start(...both, '--max-steps', '2');
+    expect(code, stdout).toBe(0);
+    const found = JSON.parse((await run('study', 'show', 'share', '--json')).stdout) as {
+      arms: { label: string }[];
+      notes: string[];
+      runs: { runId: string; arm: number; seed: number }[];
+      outcome: { arms: { n: number }[]; pairs: { n: number }[] };
+    };
+    expect(found.arms.map(({ label }) => label)).toEqual(['short20', 'short80']);
+    expect(found.notes.join(' ')).not.toContain('different rows');
+    expect(found.outcome.arms.map(({ n }) => n)).toEqual([2, 2]);
+    expect(found.outcome.pairs.map(({ n }) => n)).toEqual([2]);
+    const runs = await Promise.all(
+      ['share short20 s0', 'share short80 s0'].map(
+        async (name) =>
+          JSON.parse((await run('runs', 'show', name, '--json')).stdout) as {
+            datasetName: string;
+            step: number;
+            dataContract: { heldOutRows: number; sources: { dataset: string; asked: string }[] };
+          },
+      ),
+    );
+    expect(runs.map(({ datasetName, step }) => [datasetName, step])).toEqual([
+      ['short20', 2],
+      ['short80', 2],
+    ]);
+    expect(runs.map(({ dataContract }) => dataContract.sources[0]!.asked)).toEqual(['20 %', '80 %']);
+    expect(runs[0]!.dataContract.heldOutRows).toBe(runs[1]!.dataContract.heldOutRows);
+  });
+
+  it('says where data hold out different rows', async () => {
+    const { stdout, code } = await run(
+      ...[
+        'study',
+        'plan',
+        '--name',
+        'unlike',
+        '--model',
+        tinyLlama,
+        '--data',
+        'short,long',
+        '--max-steps',
+        '2',
+      ],
+      ...['--context', '64', '--json'],
+    );
+    expect(code, stdout).toBe(0);
+    expect((JSON.parse(stdout) as { notes: string[] }).notes.join(' ')).toContain('hold out different rows');
+  });
+});

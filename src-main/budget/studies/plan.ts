@@ -44,10 +44,7 @@ export interface StudyPlan extends Pick<Study, 'impossible'> {
  * @throws StudioError config_invalid where nothing can be trained, or more than 200 runs would be
  */
 export function planStudy(model: StudyModel, name: string, question: StudyQuestion): StudyPlan {
-  const wanted =
-    question.kind === 'equal_budget'
-      ? budgetArms(model.shape, question)
-      : paperArms(question.study, model.contextLength);
+  const wanted = armsOf(model, question);
   const plan: StudyPlan = { arms: [], runs: [], impossible: [] };
   for (const arm of wanted) {
     if ('reason' in arm) {
@@ -83,6 +80,26 @@ export function planStudy(model: StudyModel, name: string, question: StudyQuesti
     })),
   );
   return plan;
+}
+
+function armsOf(
+  { shape, contextLength }: StudyModel,
+  question: StudyQuestion,
+): (WantedArm | { label: string; reason: string })[] {
+  switch (question.kind) {
+    case 'equal_budget':
+      return budgetArms(shape, question);
+    case 'paper':
+      return paperArms(question.study, contextLength);
+    case 'data':
+      // One configuration: the model admits all of them, or none.
+      return question.data.map((label) => ({
+        label,
+        remainder: null,
+        published: null,
+        config: question.config,
+      }));
+  }
 }
 
 /** @throws StudioError config_invalid where the model rules it out */

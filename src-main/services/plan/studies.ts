@@ -4,7 +4,13 @@ import { planStudy, type StudyPlan } from '../../budget/studies/plan.ts';
 import type { Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
-import { studySchema, type Study, type StudyOutcome, type StudyQuestion } from '../../contract/studies.ts';
+import {
+  dataQuestionSchema,
+  studySchema,
+  type Study,
+  type StudyOutcome,
+  type StudyQuestion,
+} from '../../contract/studies.ts';
 import type { EngineEvent } from '../../engine/protocol.ts';
 import { compareOverSeeds, type SeedScore } from '../../statistics/seeds.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
@@ -15,6 +21,7 @@ import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { ModelService } from '../models/models.ts';
 import { mixLeaves } from '../mixes/mixTree.ts';
+import { deduplicationOf } from '../mixes/planMix.ts';
 import { trainingSourceOrFile, type TrainingSource } from '../mixes/trainingSources.ts';
 import { withProgress } from '../progress.ts';
 import { plannedRun } from '../runs/newRun.ts';
@@ -31,7 +38,9 @@ export interface StudyRequest {
 /** A study that is planned and not made. */
 export interface PlannedStudy {
   model: Model;
-  source: TrainingSource;
+  /** What each setting is trained on: one for all, or one for each where data are compared. */
+  sources: TrainingSource[];
+  question: StudyQuestion;
   plan: StudyPlan;
   notes: string[];
 }
@@ -92,13 +101,20 @@ export function createStudyService(
 
   async function plan({ name, ...request }: StudyRequest): Promise<PlannedStudy> {
     const model = await models.getOrAdd(request.model);
-    const source = await trainingSourceOrFile(context, datasets, request.dataset);
-    const { question } = request;
+    const wanted = request.question.kind === 'data' ? request.question.data : [request.dataset];
+    const sources: TrainingSource[] = [];
+    for (const reference of wanted) sources.push(await trainingSourceOrFile(context, datasets, reference));
+    const question: StudyQuestion =
+      request.question.kind === 'data'
+        ? dataQuestionSchema.parse({ ...request.question, data: sources.map((source) => source.name) })
+        : request.question;
     const study = question.kind === 'paper' ? paperStudy(question.study) : null;
     const library = datasets.list();
     const scored = new Set(listEvaluations(database, context.project).map(({ dataPath }) => dataPath));
     const leaks: string[] = [];
-    const trained = new Map(mixLeaves(source.node).map(({ dataset }) => [dataset.id, dataset]));
+    const trained = new Map(
+      sources.flatMap(({ node }) => mixLeaves(node).map(({ dataset }) => [dataset.id, dataset] as const)),
+    );
     for (const dataset of trained.values()) {
       const shared = await datasets.shared(dataset.id);
       // Found anew: older datasets do not say what they hold.
@@ -108,7 +124,8 @@ export function createStudyService(
     }
     return {
       model,
-      source,
+      sources,
+      question,
       plan: planStudy(
         { shape: readDecoderConfig(model.folder), contextLength: model.contextLength },
         name,
@@ -116,8 +133,9 @@ export function createStudyService(
       ),
       notes: [
         ...leaks,
+        ...(sources.length > 1 ? heldOutNotes(sources) : []),
         ...(study
-          ? studyNotes(study, { model, data: { name: source.name, datasets: [...trained.values()] } })
+          ? studyNotes(study, { model, data: { name: sources[0]!.name, datasets: [...trained.values()] } })
           : []),
       ],
     };
@@ -129,20 +147,26 @@ export function createStudyService(
     plan,
 
     start(request, watch) {
-      const { name, question } = request;
+      const { name } = request;
       return withProgress(context, `study ${name}`, 'Planning the runs', async (report) => {
         const { project } = context;
-        const { model, source, plan: planned, notes } = await plan(request);
+        const { model, sources, question, plan: planned, notes } = await plan(request);
+        const sourceOf = (arm: number) => sources[arm] ?? sources[0]!;
         if (findStudy(database, project, name))
           throw new StudioError('name_taken', `There is already a study "${name}".`, 'Choose another name.');
         report('Checking that the runs fit into memory');
         if (!request.force)
           await runs.refuseWhatDoesNotFit(
-            planned.arms.map(({ label, config }) => ({ name: label, model, source, config })),
+            planned.arms.map(({ label, config }, arm) => ({
+              name: label,
+              model,
+              source: sourceOf(arm),
+              config,
+            })),
           );
         const made = planned.runs.map((run) => ({
           ...run,
-          run: plannedRun({ ...run, project, model, source }),
+          run: plannedRun({ ...run, project, model, source: sourceOf(run.arm) }),
         }));
         const study: Study = {
           id: newId(),
@@ -154,8 +178,8 @@ export function createStudyService(
           arms: planned.arms.map(({ config: _, ...arm }) => arm),
           modelId: model.id,
           modelName: model.name,
-          datasetId: source.id,
-          datasetName: source.name,
+          datasetId: sources[0]!.id,
+          datasetName: sources.map((source) => source.name).join(', '),
           runs: made.map(({ run, arm, seed }) => ({ runId: run.id, arm, seed })),
           createdAt: new Date().toISOString(),
         };
@@ -202,6 +226,27 @@ export function createStudyService(
       return get(id);
     },
   };
+}
+
+/**
+ * Whether data that are compared hold out the same rows: the split of a source follows from its rows and the seeds,
+ * whatever its share.
+ */
+function heldOutNotes(sources: readonly TrainingSource[]): string[] {
+  const splits = sources.map(({ node }) =>
+    JSON.stringify([
+      mixLeaves(node)
+        .map(({ dataset, split }) => `${dataset.contentHash} ${split}`)
+        .sort(),
+      deduplicationOf(node),
+      node.recipe.seed,
+      node.recipe.order,
+    ]),
+  );
+  if (new Set(splits).size === 1) return [];
+  return [
+    'The data hold out different rows, so that their held-out losses are not of the same text: score the adapters on one benchmark to compare them. Mixes of the same sources, with the same seed, hold out the same rows.',
+  ];
 }
 
 /** What callers ask of them. */
