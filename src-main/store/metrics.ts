@@ -173,7 +173,7 @@ export function readSourceLosses(
   const rows = readable
     .prepare(
       `SELECT held_out, source, MAX(step) AS step, SUM(loss * tokens) / SUM(tokens) AS loss, SUM(tokens) AS tokens
-       FROM source_metrics WHERE run_id = ? GROUP BY held_out, source, step * ? / ? ORDER BY held_out, source, step`,
+       FROM source_metrics WHERE run_id = ? GROUP BY held_out, source, CAST(step * ? / ? AS INTEGER) ORDER BY held_out, source, step`,
     )
     .all(runId, Math.min(points, last + 1), last + 1) as {
     held_out: number;

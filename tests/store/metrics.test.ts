@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { migrations, openWritable, type WritableDatabase } from '../../src-main/store/database.ts';
-import { readSparkline, writeMetrics } from '../../src-main/store/metrics.ts';
+import { readSourceLosses, readSparkline, writeMetrics } from '../../src-main/store/metrics.ts';
 import { ensureProject } from '../../src-main/store/projects.ts';
 import { findRun, insertRun } from '../../src-main/store/runs.ts';
 import { sampleRun } from '../support/sampleRun.ts';
@@ -97,5 +97,36 @@ it('gives runs from before it was kept the mean loss of their last steps, from t
   );
   expect(recent).toEqual([(10 * 2 + 9 * 3 + 9) / 20, 2.5, null, 1.25]);
   expect(findRun(database, 'default', 'old')!.name).toBe('old');
+  database.writable.close();
+});
+
+it('tells the losses of sources in stretches, weighed by labels', () => {
+  const database = open();
+  const id = record(database, 'mix', []);
+  const sources = Array.from({ length: 8 }, (_, i) => ({
+    step: i + 1,
+    heldOut: false,
+    sources: [
+      { source: 0, loss: i + 1, tokens: 1 + 2 * (i % 2) },
+      // A step may have no row of a source.
+      ...(i < 4 ? [] : [{ source: 1, loss: 5, tokens: 10 }]),
+    ],
+  }));
+  const held = { step: 8, heldOut: true, sources: [{ source: 0, loss: 2, tokens: 7 }] };
+  writeMetrics(database, id, { steps: [], evals: [], logs: [], sources: [...sources, held] });
+  expect(readSourceLosses(database, id, 100)[0]!.points).toHaveLength(8);
+  // Steps 1 to 4 and 5 to 8.
+  expect(readSourceLosses(database, id, 2)).toEqual([
+    {
+      source: 0,
+      heldOut: false,
+      points: [
+        { step: 4, loss: (1 + 3 * 2 + 3 + 3 * 4) / 8, tokens: 8 },
+        { step: 8, loss: (5 + 3 * 6 + 7 + 3 * 8) / 8, tokens: 8 },
+      ],
+    },
+    { source: 1, heldOut: false, points: [{ step: 8, loss: 5, tokens: 40 }] },
+    { source: 0, heldOut: true, points: [{ step: 8, loss: 2, tokens: 7 }] },
+  ]);
   database.writable.close();
 });
