@@ -347,8 +347,12 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     const list = page.getByRole('grid', { name: 'Rows of odd' });
     await list.getByText(/cannot help/).waitFor();
     expect(await list.getByRole('row').count()).toBe(1);
+    await page.getByRole('button', { name: 'Exclude these 1 rows' }).click();
+    await list.getByText('excluded').waitFor();
+    expect(await list.getByText(/cannot help/).count()).toBe(1);
+    expect(await named('odd')).toMatchObject({ rows: 9, edits: { excluded: 1 } });
     await page.getByRole('button', { name: 'Show all rows' }).click();
-    await page.getByText('10 rows').waitFor();
+    await page.getByText('10 rows', { exact: true }).waitFor();
   });
 
   it('meets no error on the way', () => expect(errors).toEqual([]));

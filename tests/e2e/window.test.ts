@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -248,6 +248,27 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     // A file of a model's folder stands for the folder.
     await drop(join(fixtures, 'tiny-mistral', 'config.json'));
     await electron.page.getByRole('heading', { name: 'tiny-mistral' }).waitFor();
+  });
+
+  it('imports files from the native dialog whose fields it has to be told, and shows what a model sees of them', async () => {
+    const file = join(home, 'fragen.jsonl');
+    writeFileSync(file, '{"frage":"Was ist 1 + 1?","antwort":"Zwei."}\n'.repeat(3));
+    await electron.inShell(
+      `void (electron.dialog.showOpenDialog = async () => ({ canceled: false, filePaths: [${JSON.stringify(file)}] }))`,
+    );
+    await studio.goTo('Data');
+    await electron.page.getByRole('button', { name: 'Browse…', exact: true }).click();
+    await electron.page.getByText('Not recognized').waitFor();
+    await electron.page.getByLabel('What frage is').selectOption({ label: 'prompt' });
+    await electron.page.getByLabel('What antwort is').selectOption({ label: 'answer' });
+    await takePicture(electron.page, 'electron-import');
+    await electron.page.getByRole('button', { name: 'Add dataset' }).click();
+    await electron.page.getByRole('heading', { name: 'fragen' }).waitFor();
+    await electron.page.getByRole('link', { name: 'What the model sees' }).click();
+    const rows = electron.page.getByRole('list', { name: 'Rows as the model sees them' });
+    await rows.locator('mark').first().waitFor();
+    expect((await rows.locator('mark').allTextContents()).join('')).toContain('Zwei.');
+    await takePicture(electron.page, 'electron-seen');
   });
 
   it('serves browsers while they are let in, and cuts them off', async () => {

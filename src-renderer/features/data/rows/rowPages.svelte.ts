@@ -5,8 +5,8 @@ import { toPlainError, type PlainError } from '../../../../src-main/contract/err
 export interface NamedRows {
   /** What they have in common, as a title. */
   title: string;
-  /** Numbers among the usable rows, at most a thousand. */
-  rows: readonly number[];
+  /** Numbers among all rows, at most a thousand: those among the usable ones change when rows are excluded. */
+  indices: readonly number[];
   /** How many there are. */
   all: number;
 }

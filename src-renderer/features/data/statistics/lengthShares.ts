@@ -1,3 +1,13 @@
+/** Rows that statistics lead to. */
+export interface FoundRows {
+  /** What they have in common, as a title. */
+  title: string;
+  /** Numbers among the usable rows, at most a thousand. */
+  usable: readonly number[];
+  /** How many there are. */
+  all: number;
+}
+
 /**
  * Lengths of rows, ascending. `isExact`: one for each row; else `values[i]` is what i / (n - 1) of the rows do not
  * exceed.
