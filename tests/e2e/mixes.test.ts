@@ -278,6 +278,31 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
     await page.getByRole('cell', { name: /sums: 20 %, words: 80 %/ }).waitFor();
   });
 
+  it('studies mixes: one configuration on each, at the same steps', async () => {
+    await open('/plan/studies');
+    await page
+      .getByLabel('Study', { exact: true })
+      .selectOption({ label: 'Datasets and mixes at the same steps' });
+    await page.getByText('Choose at least two.').waitFor();
+    await page.getByRole('checkbox', { name: /^sums-and-words/ }).check();
+    await page.getByRole('checkbox', { name: /^words/ }).check();
+    await page.getByLabel('Seeds').fill('0');
+    await page.getByLabel('Study name').fill('which-data');
+    await page.getByRole('rowheader', { name: /LoRA rank 2\s+sums-and-words/ }).waitFor();
+    await page.getByRole('rowheader', { name: /LoRA rank 2\s+words/ }).waitFor();
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'mix-study-1280-dark');
+    await page.getByRole('button', { name: 'Put 2 runs in the queue' }).click();
+    await page.getByRole('heading', { level: 1, name: 'which-data' }).waitFor();
+    await page.getByText(/One configuration on 2 sets of data, 12 steps each/).waitFor();
+    await page.getByText(/The data hold out different rows/).waitFor();
+    await page
+      .getByText(/sums-and-words/)
+      .first()
+      .waitFor();
+    await expect.poll(() => page.getByRole('row', { name: /done/ }).count(), { timeout: 60_000 }).toBe(2);
+  });
+
   it('asks what the numbers of another program’s file mean, and which dataset is meant', async () => {
     await open('/data/mix');
     await page.getByRole('button', { name: 'Import…' }).click();

@@ -23,12 +23,14 @@ import { readBudget, restoreBudget, type BudgetForm } from '../solverForm.ts';
 
 /** What is to be compared, as the form has it. */
 export interface StudyForm extends BudgetForm {
-  /** `budget`: methods at one budget; else a study of the paper. */
-  kind: 'budget' | PaperStudyId;
+  /** `budget`: methods at one budget; `data`: datasets and mixes, at the same steps; else a study of the paper. */
+  kind: 'budget' | 'data' | PaperStudyId;
   name: string;
   modelId: string | null;
   datasetId: string | null;
   methods: Method[];
+  /** Ids of the datasets and mixes that are compared. */
+  compared: string[];
   /** As people type them: 0, 1, 2. */
   seeds: string;
 }
@@ -44,11 +46,14 @@ export function restoreStudy(
   const id = (key: 'modelId' | 'datasetId') => (typeof saved[key] === 'string' ? saved[key] : null);
   const wanted: unknown[] = Array.isArray(saved.methods) ? saved.methods : ['lora', 'idlora'];
   return {
-    kind: paperStudyIdSchema.safeParse(saved.kind).data ?? 'budget',
+    kind: saved.kind === 'data' ? 'data' : (paperStudyIdSchema.safeParse(saved.kind).data ?? 'budget'),
     name: text('name', ''),
     modelId: id('modelId'),
     datasetId: id('datasetId'),
     methods: methods.filter((method) => wanted.includes(method)),
+    compared: Array.isArray(saved.compared)
+      ? saved.compared.filter((one): one is string => typeof one === 'string')
+      : [],
     seeds: text('seeds', '0, 1'),
     ...restoreBudget(saved, { budget: '1', unit: 'percentBase' }),
   };
@@ -88,7 +93,9 @@ export interface StudyCheck {
 export function checkStudy(form: Readonly<StudyForm>, stock: StudyStock): StudyCheck {
   const usable = stock.models.filter(({ unusable }) => !unusable);
   const model = usable.find(({ id }) => id === form.modelId) ?? null;
-  const data = trainedData(form.datasetId, stock);
+  const compared = form.compared.flatMap((id) => trainedData(id, stock) ?? []);
+  const data = form.kind === 'data' ? together(compared) : trainedData(form.datasetId, stock);
+  const paper = form.kind === 'budget' || form.kind === 'data' ? null : form.kind;
   const problems: StudyCheck['problems'] = {};
   const missing: string[] = [];
   if (!model) missing.push('Choose a model');
@@ -99,14 +106,14 @@ export function checkStudy(form: Readonly<StudyForm>, stock: StudyStock): StudyC
     problems.name = `There is already a study “${name}”.`;
   const seeds = readSeeds(form.seeds);
   if ('problem' in seeds) problems.seeds = seeds.problem;
-  const question = 'problem' in seeds ? null : questionOf(form, seeds.value, stock, problems, missing);
+  const question =
+    'problem' in seeds ? null : questionOf(form, { seeds: seeds.value, compared }, stock, problems, missing);
   const base = { model, data, name, question, problems, missing };
-  const notes =
-    form.kind !== 'budget' && model && data ? studyNotes(paperStudy(form.kind), { model, data }) : [];
+  const notes = paper !== null && model && data ? studyNotes(paperStudy(paper), { model, data }) : [];
   if (!question || !model) return { ...base, notes, plan: null, error: null };
   try {
-    if (form.kind !== 'budget')
-      for (const dataset of data?.datasets ?? []) checkStudyData(paperStudy(form.kind).scoredWith, dataset);
+    if (paper !== null)
+      for (const dataset of data?.datasets ?? []) checkStudyData(paperStudy(paper).scoredWith, dataset);
     const { contextLength } = model;
     const plan = planStudy({ shape: modelShape(model), contextLength }, name, question);
     return { ...base, notes, plan, error: null };
@@ -117,11 +124,19 @@ export function checkStudy(form: Readonly<StudyForm>, stock: StudyStock): StudyC
 
 function questionOf(
   form: Readonly<StudyForm>,
-  seeds: number[],
+  { seeds, compared }: { seeds: number[]; compared: readonly TrainedData[] },
   stock: StudyStock,
   problems: StudyCheck['problems'],
   missing: string[],
 ): StudyQuestion | null {
+  if (form.kind === 'data') {
+    if (compared.length < 2) problems.compared = 'Choose at least two.';
+    if (!stock.config) missing.push('Correct the form in Train: its options are those of all runs');
+    else if (stock.config.maxSteps === null)
+      missing.push('Give a number of steps in Train: all runs need the same');
+    if (compared.length < 2 || !stock.config || stock.config.maxSteps === null) return null;
+    return { kind: 'data', data: compared.map(({ name }) => name), seeds, config: stock.config };
+  }
   if (form.kind !== 'budget') return { kind: 'paper', study: form.kind, seeds };
   const read = readBudget(form, stock.runs);
   if ('problem' in read) problems.budget = read.problem;
@@ -137,9 +152,17 @@ function questionOf(
   };
 }
 
+/** Several data as one, for what is asked of all of them; null where none is chosen. */
+function together(compared: readonly TrainedData[]): TrainedData | null {
+  const [first] = compared;
+  if (!first) return null;
+  const datasets = new Map(compared.flatMap((data) => data.datasets.map((one) => [one.id, one] as const)));
+  return { ...first, name: compared.map(({ name }) => name).join(', '), datasets: [...datasets.values()] };
+}
+
 /** A free name that says what the study is. */
 function suggestedName(kind: StudyForm['kind'], studies: readonly Study[]): string {
-  const wish = kind === 'budget' ? 'equal-budget' : kind;
+  const wish = kind === 'budget' ? 'equal-budget' : kind === 'data' ? 'compared-data' : kind;
   const taken = new Set(studies.map(({ name }) => name));
   if (!taken.has(wish)) return wish;
   for (let n = 2; ; n++) if (!taken.has(`${wish}-${n}`)) return `${wish}-${n}`;
