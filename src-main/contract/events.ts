@@ -46,6 +46,7 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   /** A study was made, removed or brought back; how its runs fare comes as `run`. */
   z.object({ type: z.literal('studies.changed') }),
   z.object({ type: z.literal('evaluation'), evaluation: evaluationSchema }),
+  z.object({ type: z.literal('exports.changed') }),
   progressEventSchema,
   /** The task is over, whether it was done or not. */
   z.object({ type: z.literal('progress.ended'), task: z.string() }),

@@ -274,6 +274,7 @@ export class Studio {
       case 'run.samples':
       case 'run.router':
       case 'run.log':
+      case 'exports.changed':
         break;
       case 'projects.changed':
         this.#refreshProjects();

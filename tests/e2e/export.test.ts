@@ -91,12 +91,15 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await other.goto(new URL('/models', server.url).href);
     await chipOf(other).waitFor();
     await other.close();
+    // It goes on where the page is loaded anew, and is shown there.
+    await page.reload();
+    await chip.waitFor();
     process.kill(engine, 'SIGCONT');
     await chip.click();
     await latest().getByText('✓ equal to the run').waitFor({ timeout: 60_000 });
     await chip.waitFor({ state: 'detached' });
     await latest().getByText(suggested, { exact: true }).waitFor();
-    expect(readdirSync(suggested).toSorted()).toEqual(files);
+    expect(readdirSync(suggested)).toEqual(expect.arrayContaining(files));
     for (const compared of [/over 64 tokens \(tolerance/, /likeliest next token is the same at 64 of 64/])
       await latest().getByText(compared).waitFor();
   });
@@ -123,7 +126,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await start();
     await latest().getByText(typed, { exact: true }).waitFor({ timeout: 60_000 });
     await latest().getByText('✓ equal to the run').waitFor();
-    expect(readdirSync(typed).toSorted()).toEqual(files);
+    expect(readdirSync(typed)).toEqual(expect.arrayContaining(files));
     expect(await page.getByRole('alert').count()).toBe(0);
   });
 

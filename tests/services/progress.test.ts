@@ -105,7 +105,7 @@ it('a score, a study that is begun and a dataset that is read tell of theirs', a
   const [task] = events
     .flatMap((event) => ('task' in event && event.task.startsWith('dataset ') ? [event.task] : []))
     .slice(-1);
-  expect(partsOf(task!)).toEqual(['Reading rows']);
+  expect(partsOf(task!)).toEqual(['Importing more.jsonl']);
 });
 
 it('is told to those who come while work goes on, and ended where the work fails', async () => {

@@ -128,6 +128,7 @@ export function createExportService(
         createdAt: new Date().toISOString(),
       };
       insertExport(context.writable(), record);
+      context.emit({ type: 'exports.changed' });
       return record;
     },
   };
