@@ -48,12 +48,7 @@ export async function deleteWithUndo(options: {
   addKept(restore.client, kept);
 }
 
-type Restore =
-  | 'runs.restore'
-  | 'models.restore'
-  | 'datasets.restore'
-  | 'studies.restore'
-  | 'mixes.restore';
+type Restore = 'runs.restore' | 'models.restore' | 'datasets.restore' | 'studies.restore' | 'mixes.restore';
 export interface RestoreCalls {
   client: StudioClient;
   calls: { [N in Restore]: { name: N; input: ProcedureInput<N> } }[Restore][];

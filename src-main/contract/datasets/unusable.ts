@@ -48,7 +48,9 @@ export type UnusedRow = z.infer<typeof unusedRowSchema>;
 /** Rows set aside, counted by reason and field; the most frequent first. */
 export const unusedCountsSchema = z.object({
   rows: z.number().int(),
-  reasons: z.array(unusableSchema.extend({ rows: z.number().int(), file: z.string(), number: z.number().int() })),
+  reasons: z.array(
+    unusableSchema.extend({ rows: z.number().int(), file: z.string(), number: z.number().int() }),
+  ),
 });
 export type UnusedCounts = z.infer<typeof unusedCountsSchema>;
 

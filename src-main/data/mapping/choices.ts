@@ -1,6 +1,14 @@
 import type { MappingOf } from '../../contract/datasets/mapping.ts';
 import type { Turn } from '../../contract/rows.ts';
-import { asText, fieldOf, filledField, isObject, structureOf, UnusableRow, type SourceValue } from './fields.ts';
+import {
+  asText,
+  fieldOf,
+  filledField,
+  isObject,
+  structureOf,
+  UnusableRow,
+  type SourceValue,
+} from './fields.ts';
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 

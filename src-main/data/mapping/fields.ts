@@ -71,7 +71,11 @@ function wellFormed(text: string, column: string): string {
   const byte = foreignByte.exec(text.replace(/[\ud800-\udbff][\udc00-\udfff]/g, '  '))?.[0];
   throw byte === undefined
     ? new UnusableRow('half_character', column)
-    : new UnusableRow('encoding', column, `byte 0x${(byte.charCodeAt(0) - 0xdc00).toString(16).toUpperCase()}`);
+    : new UnusableRow(
+        'encoding',
+        column,
+        `byte 0x${(byte.charCodeAt(0) - 0xdc00).toString(16).toUpperCase()}`,
+      );
 }
 
 /** A list or object that stands in a table's cell as JSON. */

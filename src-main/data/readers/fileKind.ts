@@ -52,7 +52,10 @@ export async function kindOf(source: ByteSource, byName: FileKind | null): Promi
   const foreign = foreignFile(source.name, head);
   if (foreign) throw foreign;
   if (byName === 'json' || byName === 'table' || byName === 'markdown') return byName;
-  const text = Buffer.from(head).toString('utf8').replace(/^\ufeff/, '').trimStart();
+  const text = Buffer.from(head)
+    .toString('utf8')
+    .replace(/^\ufeff/, '')
+    .trimStart();
   if (text.startsWith('[{') || /^\[\s*\{/.test(text)) return 'json';
   if (text.startsWith('{') && beginsWithObject(text)) return 'json';
   return byName ?? 'text';

@@ -47,7 +47,11 @@ export function brokenRow(
 }
 
 /** Bytes of a file. @param onBytes told of each piece that is read */
-export function fileSource(path: string, name: string, onBytes: (bytes: number) => void = () => {}): ByteSource {
+export function fileSource(
+  path: string,
+  name: string,
+  onBytes: (bytes: number) => void = () => {},
+): ByteSource {
   return {
     name,
     path,

@@ -26,10 +26,7 @@ const closeBracket = 0x5d;
  * (depth 1 of an object), entries of lists in fields (depth 2), or values one behind the other (depth 0). What is cut
  * out is not checked; a value that is no JSON does no harm to the others as long as its brackets are even.
  */
-export async function* splitJson(
-  pieces: AsyncIterable<string>,
-  depth: 0 | 1 | 2,
-): AsyncGenerator<JsonPart> {
+export async function* splitJson(pieces: AsyncIterable<string>, depth: 0 | 1 | 2): AsyncGenerator<JsonPart> {
   let level = 0;
   let inString = false;
   let isEscaped = false;

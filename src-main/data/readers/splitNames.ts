@@ -13,7 +13,10 @@ export function splitOfPath(path: string): { split: Split; stated: string } | nu
     .split(/[/\\]/)
     .reverse();
   for (const part of parts) {
-    const words = part.replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase().split(/[^a-z]+/);
+    const words = part
+      .replace(/([a-z])([A-Z])/g, '$1 $2')
+      .toLowerCase()
+      .split(/[^a-z]+/);
     for (const [pattern, split] of names) {
       const stated = words.find((word) => pattern.test(word));
       if (stated !== undefined) return { split, stated };

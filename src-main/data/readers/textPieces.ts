@@ -1,11 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { closeSync, openSync, readSync } from 'node:fs';
-import {
-  EncodingError,
-  encodingOf,
-  strictDecoder,
-  wrongByte,
-} from '../../contract/datasets/textEncoding.ts';
+import { EncodingError, encodingOf, strictDecoder, wrongByte } from '../../contract/datasets/textEncoding.ts';
 import { headOf, type ByteSource } from './source.ts';
 
 const headBytes = 4096;
@@ -101,7 +96,7 @@ export function lenientText(bytes: Buffer): string {
   if (isUtf8(bytes)) return bytes.toString('utf8');
   const parts: string[] = [];
   let begin = 0;
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const length = letterLength(bytes, at);
     if (length > 0) {
       at += length;

@@ -40,7 +40,7 @@ export class IndexWriter {
   #flush(): void {
     const bytes = this.#buffer.subarray(0, this.#used);
     this.hash.update(bytes);
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+    for (let at = 0; at < bytes.length;) at += writeSync(this.#fd, bytes, at);
     this.#used = 0;
   }
 

@@ -1,5 +1,10 @@
 import { linearModules, presets, type ModelShape, modelShape } from '../../../src-main/shape/modelShape.ts';
-import { readShape, sizeNames, type ReadShape, type SizeKey } from '../../../src-main/formats/families/readShape.ts';
+import {
+  readShape,
+  sizeNames,
+  type ReadShape,
+  type SizeKey,
+} from '../../../src-main/formats/families/readShape.ts';
 import { modelTargets } from '../../../src-main/shape/targets.ts';
 import type { Model } from '../../../src-main/contract/entities.ts';
 import { StudioError } from '../../../src-main/contract/errors.ts';
