@@ -57,7 +57,7 @@ describe.skipIf(!chromiumPath)(`the parts of a run's page${chromiumNote}`, () =>
       model: 'tiny-llama',
       dataset: 'sums',
       config: {
-        adapter: { method: 'idlora', rank: 4, alpha: 8, clusters: 2, boost: 2 },
+        adapter: { method: 'idlora', rank: 4, alpha: 8, clusters: 4, boost: 2 },
         maxSteps: steps,
         batch: 2,
         context: 64,
