@@ -130,6 +130,7 @@ describe('from a model folder to a compared and exported adapter', () => {
       'README.md',
       'adapter_config.json',
       'adapter_model.safetensors',
+      'data_contract.json',
     ]);
     const adapter = openAdapterFolder(folder);
     expect(adapter.config.method).toBe(name === 'id' ? 'idlora' : 'lora');
