@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   fstatSync,
@@ -66,7 +66,8 @@ export class TokenFileWriter {
 
   constructor(path: string) {
     this.#path = path;
-    this.#temporary = `${path}.${process.pid}.partial`;
+    // Two jobs of one process may write the same rows at once: a run that is prepared, and a mix that is counted.
+    this.#temporary = `${path}.${randomBytes(6).toString('hex')}.partial`;
     mkdirSync(dirname(path), { recursive: true });
     this.#fd = openSync(this.#temporary, 'w');
     this.#offsets.push(0);

@@ -2,7 +2,11 @@ import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fitToContext, tokenizeExample } from '../../../src-main/data/tokenize.ts';
-import { TokenFileReader, writeTokenFile } from '../../../src-main/formats/files/tokenFile.ts';
+import {
+  TokenFileReader,
+  TokenFileWriter,
+  writeTokenFile,
+} from '../../../src-main/formats/files/tokenFile.ts';
 import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -123,6 +127,16 @@ describe('token files', () => {
     const words = new Uint32Array([0x544c4449, 2, 2, 0, 0, 0, 2, 0, 3, 0, 0, 0, 5, 4294967289, 8, 0]);
     writeFileSync(path, new Uint8Array(words.buffer));
     expect(() => new TokenFileReader(path)).toThrow(/not a complete token file/);
+  });
+  it('can be written twice at once', () => {
+    const path = join(temporaryFolder(), 'rows');
+    const row = { ids: Int32Array.of(4, 5, 6), trained: Uint8Array.of(1, 0, 1) };
+    const [one, other] = [new TokenFileWriter(path), new TokenFileWriter(path)];
+    for (const writer of [one, other, one, other]) writer.add(row);
+    expect([one.finish(), other.finish()]).toEqual([2, 2]);
+    const file = new TokenFileReader(path);
+    expect(file.row(1).ids).toEqual(row.ids);
+    file.close();
   });
   it('tell labels, tasks and the content of each row', () => {
     const path = join(temporaryFolder(), 'rows');
