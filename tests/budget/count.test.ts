@@ -46,15 +46,18 @@ describe('base parameters', () => {
     expect(baseParameters(presets[name]!)).toBe(expected);
   });
 
-  it.each(readdirSync(fixtures))('are the numbers in the file of %s', (name) => {
-    const config = readDecoderConfig(join(fixtures, name));
-    const weights = new WeightFolder(join(fixtures, name));
-    checkWeights(config, weights);
-    expect([...expectedWeights(config).keys()].toSorted()).toEqual(weights.names.toSorted());
-    const stored = weights.names.map((tensor) => weights.info(tensor)!.shape.reduce((n, m) => n * m, 1));
-    expect(baseParameters(config)).toBe(stored.reduce((a, b) => a + b, 0));
-    weights.close();
-  });
+  it.each(readdirSync(fixtures).filter((name) => name.startsWith('tiny-')))(
+    'are the numbers in the file of %s',
+    (name) => {
+      const config = readDecoderConfig(join(fixtures, name));
+      const weights = new WeightFolder(join(fixtures, name));
+      checkWeights(config, weights);
+      expect([...expectedWeights(config).keys()].toSorted()).toEqual(weights.names.toSorted());
+      const stored = weights.names.map((tensor) => weights.info(tensor)!.shape.reduce((n, m) => n * m, 1));
+      expect(baseParameters(config)).toBe(stored.reduce((a, b) => a + b, 0));
+      weights.close();
+    },
+  );
 
   it('are the sum of the tensors that a folder of the configuration has', () => {
     for (const shape of Object.values(presets)) {
