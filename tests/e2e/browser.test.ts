@@ -218,6 +218,18 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     await fresh.goto(server.url);
     await fresh.getByRole('heading', { level: 1 }).waitFor();
     expect(Date.now() - begin).toBeLessThan(1500);
+    // The other pages, with their charts, come behind the first paint, and are there for the first click.
+    await expect
+      .poll(() =>
+        fresh.evaluate(
+          `performance.getEntriesByType('resource').filter(({ name }) => /Pages-.*js$/.test(name)).length`,
+        ),
+      )
+      .toBe(1);
+    const wait = await fresh.evaluate<number>(
+      `performance.getEntriesByType('resource').find(({ name }) => /Pages-.*js$/.test(name)).startTime - performance.getEntriesByName('first-contentful-paint')[0].startTime`,
+    );
+    expect(wait).toBeGreaterThan(0);
     await fresh.close();
   });
 

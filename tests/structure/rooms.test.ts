@@ -22,6 +22,7 @@ const listedBy = [
   'src-main/shell/main.ts',
   'src-main/store/database.ts',
   'src-renderer/App.svelte',
+  'src-renderer/Pages.svelte',
 ];
 /** The store has a file for each family of tables, however small. */
 const tables = 'src-main/store/';
