@@ -26,13 +26,14 @@ describe.skipIf(disk === null)('a full disk (skipped where no file system can be
     writeGeneratedDataset(large, 20_000, 1);
     await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
     await core.datasets.add({ path: small, name: 'small', format: 'auto' });
+    const files = readdirSync(join(home, 'datasets'));
 
     const thrown: unknown = await core.datasets
       .add({ path: large, format: 'auto' })
       .catch((error: unknown) => error);
     expect(toPlainError(thrown)).toMatchObject({ code: 'disk_full' });
     expect(core.datasets.list().map(({ name }) => name)).toEqual(['small']);
-    expect(readdirSync(join(home, 'datasets'))).toHaveLength(1);
+    expect(readdirSync(join(home, 'datasets'))).toEqual(files);
 
     const config = trainConfigSchema.parse({
       adapter: { method: 'lora', rank: 8, alpha: 8 },
