@@ -2,9 +2,9 @@ import {
   benchmarkNames,
   benchmarkNameSchema,
   type BenchmarkName,
-  type Comparison,
   type Evaluation,
 } from '../contract/results.ts';
+import type { Comparison } from '../contract/comparison.ts';
 import { procedures } from '../contract/procedures.ts';
 import { leakWarning } from '../statistics/scores.ts';
 import {

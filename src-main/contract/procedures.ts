@@ -7,10 +7,9 @@ import {
   queueSchema,
   runSchema,
 } from './entities.ts';
+import { answerSchema, comparisonSchema, scatterSchema } from './comparison.ts';
 import {
-  answerSchema,
   benchmarkNameSchema,
-  comparisonSchema,
   evaluationItemSchema,
   evaluationSchema,
   exportFormatSchema,
@@ -52,7 +51,6 @@ import {
   forecastRecordSchema,
   rowLengthsSchema,
 } from './forecast.ts';
-import { scatterSchema } from './scatter.ts';
 import { studyOutcomeSchema, studyQuestionSchema, studySchema } from './studies.ts';
 import { precisionSchema, targetModuleSchema, trainConfigSchema } from './training.ts';
 import { askedTemplateSchema } from './templates.ts';

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { evaluationForecastSchema, evaluationMeasurementSchema } from './forecast.ts';
 import { precisionSchema } from './training.ts';
 
-/** What runs came to: scores, comparisons, a project's answer, exports. Sizes and times are as in entities.ts. */
+/** What runs came to: scores and exports. Sizes and times are as in entities.ts. */
 const id = z.string().min(1);
 const time = z.string();
 
@@ -74,49 +74,6 @@ export const evaluationSchema = z.object({
   createdAt: time,
 });
 export type Evaluation = z.infer<typeof evaluationSchema>;
-
-/** Two subjects on the same items. `difference` is b - a in the metric's unit. */
-export const comparisonSchema = z.object({
-  benchmark: benchmarkNameSchema,
-  metric: z.enum(['accuracy', 'mean_loss']),
-  a: z.string(),
-  b: z.string(),
-  n: z.number().int(),
-  scoreA: z.number(),
-  scoreB: z.number(),
-  difference: z.number(),
-  interval: z.tuple([z.number(), z.number()]),
-  test: z.enum(['mcnemar_exact', 'wilcoxon_signed_rank']),
-  pValue: z.number(),
-  /** p after Holm's correction over all pairs of the same call. */
-  pAdjusted: z.number(),
-  verdict: z.enum(['a_better', 'b_better', 'cannot_tell']),
-  /** Items on which the two differ: with fewer than six, no outcome would be a proof. */
-  differing: z.number().int(),
-  /** The verdict as a sentence that names data, items and uncertainty. */
-  sentence: z.string(),
-  /** What else tells the two apart, and may be the reason of a difference: `steps: 260 against 200`. */
-  confounders: z.array(z.string()),
-  /** What makes the comparison doubtful: scored items that were trained on. */
-  warnings: z.array(z.string()),
-  /** What must be known to read the figures. */
-  notes: z.array(z.string()),
-});
-export type Comparison = z.infer<typeof comparisonSchema>;
-
-/** What a project's stored scores say about its question. */
-export const answerSchema = z.object({
-  /** On the same items, best first; empty where nothing that fits the question was scored. */
-  evaluations: z.array(evaluationSchema),
-  /**
-   * The leading run (`b`) against the next best, or against the base model; null where there is nothing to compare
-   * with.
-   */
-  comparison: comparisonSchema.nullable(),
-  /** Newer scores that say nothing about the question, as sentences that say why. */
-  passedOver: z.array(z.string()),
-});
-export type Answer = z.infer<typeof answerSchema>;
 
 /** `peft`: the adapter; `merged`: a complete Hugging Face model. */
 export const exportFormats = ['peft', 'merged'] as const;

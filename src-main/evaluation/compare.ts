@@ -1,6 +1,6 @@
 import type { Run } from '../contract/entities.ts';
-import type { BenchmarkName, Comparison, EvaluationItem } from '../contract/results.ts';
-import type { ItemScatter } from '../contract/scatter.ts';
+import type { Comparison, ItemScatter } from '../contract/comparison.ts';
+import type { BenchmarkName, EvaluationItem } from '../contract/results.ts';
 import { StudioError } from '../contract/errors.ts';
 import { holm, mcNemarExact, pairedDifferenceInterval, wilcoxonSignedRank } from '../statistics/intervals.ts';
 import { deviation, mean, meanInterval } from '../statistics/seeds.ts';

@@ -1,4 +1,5 @@
-import type { Comparison, Evaluation } from '../../src-main/contract/results.ts';
+import type { Comparison } from '../../src-main/contract/comparison.ts';
+import type { Evaluation } from '../../src-main/contract/results.ts';
 
 /** Numbers as people read them. Every function names its unit; exact values go into a title beside it. */
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { ModelIdentity } from '../../contract/entities.ts';
-import type { BenchmarkName, Comparison, Evaluation, EvaluationItem } from '../../contract/results.ts';
+import type { Comparison } from '../../contract/comparison.ts';
+import type { BenchmarkName, Evaluation, EvaluationItem } from '../../contract/results.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';

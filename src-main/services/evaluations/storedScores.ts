@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
-import type { Answer, Comparison, Evaluation } from '../../contract/results.ts';
-import type { ItemScatter, Scatter, SeedScatter } from '../../contract/scatter.ts';
+import type { Answer, Comparison, ItemScatter, Scatter, SeedScatter } from '../../contract/comparison.ts';
+import type { Evaluation } from '../../contract/results.ts';
 import { compareSubjects, couldTell, itemScatter } from '../../evaluation/compare.ts';
 import { meeting, sameItems, standings } from '../../evaluation/standing.ts';
 import { leakWarning } from '../../statistics/scores.ts';

@@ -1,5 +1,6 @@
 import { getContext, setContext } from 'svelte';
-import type { Comparison, Evaluation } from '../../../src-main/contract/results.ts';
+import type { Comparison } from '../../../src-main/contract/comparison.ts';
+import type { Evaluation } from '../../../src-main/contract/results.ts';
 import type { ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import { Action } from '../../state/action.svelte.ts';
 import type { Studio } from '../../state/studio.svelte.ts';

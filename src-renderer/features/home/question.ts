@@ -1,5 +1,6 @@
 import type { Project, Run } from '../../../src-main/contract/entities.ts';
-import type { Answer, Evaluation } from '../../../src-main/contract/results.ts';
+import type { Answer } from '../../../src-main/contract/comparison.ts';
+import type { Evaluation } from '../../../src-main/contract/results.ts';
 import { shortCount } from '../../ui/format.ts';
 
 /** The question as the project asks it, or as its limits put it. */
