@@ -119,7 +119,7 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     await paths.fill(join(folder(), 'fragen.jsonl'));
     await page.getByText('Not recognized').waitFor();
     const add = page.getByRole('button', { name: 'Add dataset' });
-    expect(await add.isDisabled()).toBe(true);
+    await expect.poll(() => add.isDisabled()).toBe(true);
     await page.getByLabel('What frage is').selectOption({ label: 'prompt' });
     await page.getByLabel('What antwort is').selectOption({ label: 'answer' });
     const first = page.getByRole('region', { name: 'Fields and what the rows say' }).getByRole('row').nth(1);
@@ -163,7 +163,7 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     await page.getByRole('link', { name: 'Set aside 2' }).click();
     const aside = page.getByRole('grid', { name: /set aside/ });
     await aside.getByText('row 5').waitFor();
-    expect(await aside.getByRole('row').count()).toBe(2);
+    await expect.poll(() => aside.getByRole('row').count()).toBe(2);
     await look('data-aside');
     await page.getByRole('link', { name: 'Fields' }).click();
     await page.getByLabel('What output is').selectOption({ label: 'not used' });
@@ -209,7 +209,7 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     await page.getByRole('button', { name: 'As the file has it' }).waitFor({ state: 'detached' });
     await page.getByLabel('Search in all fields').fill('ES IST 6');
     await page.getByText('1 row holds “ES IST 6”.').waitFor();
-    expect(await list.getByRole('row').count()).toBe(1);
+    await expect.poll(() => list.getByRole('row').count()).toBe(1);
   });
 
   it('says that a part is another one', async () => {
@@ -232,7 +232,7 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     await page.goto(new URL(`/data/${(await named('many')).id}`, server.url).href);
     const list = page.getByRole('grid', { name: 'Rows of many' });
     await list.getByText('p3', { exact: true }).waitFor();
-    expect(await list.getByRole('row').count()).toBeLessThan(40);
+    await expect.poll(() => list.getByRole('row').count()).toBeLessThan(40);
     await list.getByRole('row').first().focus();
     await page.keyboard.press('End');
     await list.getByText(`p${total - 1}`, { exact: true }).waitFor();
@@ -346,10 +346,10 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     await page.getByRole('button', { name: 'Show them: Refusals' }).click();
     const list = page.getByRole('grid', { name: 'Rows of odd' });
     await list.getByText(/cannot help/).waitFor();
-    expect(await list.getByRole('row').count()).toBe(1);
+    await expect.poll(() => list.getByRole('row').count()).toBe(1);
     await page.getByRole('button', { name: 'Exclude these 1 rows' }).click();
     await list.getByText('excluded').waitFor();
-    expect(await list.getByText(/cannot help/).count()).toBe(1);
+    await expect.poll(() => list.getByText(/cannot help/).count()).toBe(1);
     expect(await named('odd')).toMatchObject({ rows: 9, edits: { excluded: 1 } });
     await page.getByRole('button', { name: 'Show all rows' }).click();
     await page.getByText('10 rows', { exact: true }).waitFor();

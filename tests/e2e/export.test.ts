@@ -62,12 +62,12 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await run().selectOption({ label: 'routed' });
     await exits().getByText('today only the studio loads the folder').waitFor();
     await exits().getByText('no fixed weights compute the same').waitFor();
-    expect(await wayOut(/^Adapter folder/).isChecked()).toBe(true);
-    expect(await wayOut(/^Whole model/).isDisabled()).toBe(true);
+    await expect.poll(() => wayOut(/^Adapter folder/).isChecked()).toBe(true);
+    await expect.poll(() => wayOut(/^Whole model/).isDisabled()).toBe(true);
     await run().selectOption({ label: 'plain' });
     await exits().getByText('PEFT loads the folder.').waitFor();
     await exits().getByText('PEFT merges the adapter').waitFor();
-    expect(await wayOut(/^Whole model/).isDisabled()).toBe(true);
+    await expect.poll(() => wayOut(/^Whole model/).isDisabled()).toBe(true);
   });
 
   it('suggests a folder, shows its parts here and on every other page, and leads back to the certificate', async () => {
@@ -107,9 +107,9 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
   it('copies the path of the folder', async () => {
     await latest().getByRole('button', { name: 'Copy path' }).click();
     await page.getByText('Copied the path of the folder.').waitFor();
-    expect(await page.evaluate<string>('navigator.clipboard.readText()')).toBe(
-      join(server.home, 'exports', 'plain'),
-    );
+    await expect
+      .poll(() => page.evaluate<string>('navigator.clipboard.readText()'))
+      .toBe(join(server.home, 'exports', 'plain'));
   });
 
   it('refuses at the form a folder that holds something else, and takes a typed one', async () => {

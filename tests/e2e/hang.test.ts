@@ -72,7 +72,9 @@ describe.skipIf(!chromiumPath)(`a studio that hangs${chromiumNote}`, () => {
     signal(server.pid, 'SIGSTOP');
     await alert().filter({ hasText: 'has not answered for 5 seconds' }).waitFor({ timeout: 10_000 });
     expect(Date.now() - begin).toBeGreaterThan(4000);
-    expect(await alert().textContent()).toContain('Everything up to the last checkpoint of a run is saved.');
+    await expect
+      .poll(() => alert().textContent())
+      .toContain('Everything up to the last checkpoint of a run is saved.');
     const seen = await studio.shownStep();
     signal(server.pid, 'SIGCONT');
     await alert().waitFor({ state: 'detached' });

@@ -39,7 +39,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
     await page.keyboard.press('Tab');
     await expect.poll(() => focusedText()).toBe('Skip to content');
     await page.keyboard.press('Enter');
-    expect(await page.evaluate('document.activeElement.id')).toBe('content');
+    await expect.poll(() => page.evaluate('document.activeElement.id')).toBe('content');
   });
 
   it('finds a run in the palette and opens it; focus is at the new page', async () => {

@@ -115,7 +115,7 @@ describe.skipIf(!chromiumPath)(`what does not fit into memory is asked first${ch
     const card = page.getByRole('complementary', { name: 'Run' });
     await card.getByText('✕ does not fit').waitFor();
     const help = card.getByRole('region', { name: 'What would help' });
-    expect(await help.getByRole('listitem').first().innerText()).not.toContain('not enough');
+    await expect.poll(() => help.getByRole('listitem').first().innerText()).not.toContain('not enough');
     await help
       .getByRole('button', { name: /^Apply:/ })
       .first()

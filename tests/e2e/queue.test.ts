@@ -130,7 +130,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     await expect.poll(() => queueIt.isEnabled()).toBe(true);
     await dialog.getByLabel('Last step').fill('40');
     await dialog.getByText('Above 40').waitFor();
-    expect(await queueIt.isDisabled()).toBe(true);
+    await expect.poll(() => queueIt.isDisabled()).toBe(true);
     await dialog.getByLabel('Last step').fill('55');
     await dialog.getByText('15 more').waitFor();
     await dialog.getByLabel('Learning rate').fill('0.001');

@@ -296,7 +296,7 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await page.unroute(/rpc\/plan\.calibration$/);
     await page.reload();
     await card.getByText('✓ fits').nth(1).waitFor();
-    expect(await misfits.count()).toBe(0);
+    await expect.poll(() => misfits.count()).toBe(0);
   });
 
   it('is accessible and fits a narrow window, in light and dark', { timeout: 120_000 }, async () => {

@@ -160,7 +160,9 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     const alert = electron.page.getByRole('alert').filter({ hasText: 'has not answered for 5 seconds' });
     process.kill(pid, 'SIGSTOP');
     await alert.waitFor({ timeout: 10_000 });
-    expect(await alert.textContent()).toContain('Everything up to the last checkpoint of a run is saved.');
+    await expect
+      .poll(() => alert.textContent())
+      .toContain('Everything up to the last checkpoint of a run is saved.');
     process.kill(pid, 'SIGCONT');
     await alert.waitFor({ state: 'detached' });
     expect(await corePid()).toBe(pid);
