@@ -79,6 +79,29 @@ export interface GenerateRequest {
   batch: number;
   /** Task of all prompts, for an adapter that tells tasks apart; absent: 0. */
   task?: number;
+  /**
+   * What each prompt draws is seeded by its number; absent: by its place. Who asks for the rest of an interrupted
+   * request gives the places there, so that the same tokens are drawn.
+   */
+  numbers?: readonly number[];
+}
+
+/** A question with its answers. */
+export interface ChoiceItem {
+  prompt: readonly number[];
+  /** What continues the prompt in each answer. */
+  choices: readonly (readonly number[])[];
+}
+
+/** Log-likelihoods of the answers of multiple choice. */
+export interface ChoicesRequest {
+  kind: 'choices';
+  model: ModelReference;
+  items: readonly ChoiceItem[];
+  /** Items computed together at most. */
+  batch: number;
+  /** Task of all items, for an adapter that tells tasks apart; absent: 0. */
+  task?: number;
 }
 
 export interface ScoreRequest {
@@ -142,7 +165,14 @@ export interface ExportRequest {
 }
 
 export type EngineRequest =
-  TrainRequest | GenerateRequest | ScoreRequest | LogitsRequest | ProbeRequest | ExportRequest | BenchRequest;
+  | TrainRequest
+  | GenerateRequest
+  | ChoicesRequest
+  | ScoreRequest
+  | LogitsRequest
+  | ProbeRequest
+  | ExportRequest
+  | BenchRequest;
 
 export interface TrainResult {
   /** `done`: all steps; `early_stopped`: the held-out loss fell no more; `stopped`: a stop was asked for. */
@@ -170,6 +200,21 @@ export interface GenerateResult {
   rows: GeneratedRow[];
   /** New tokens of all rows per second of decoding, without the prompts. */
   tokensPerSecond: number;
+  /** Greatest resident memory of the process, TensorFlow and Node included. */
+  peakMemoryBytes: number;
+}
+
+/** One entry a choice. */
+export interface ChosenRow {
+  /** Sum of log p over the tokens of the choice, given the prompt (nats). */
+  logLikelihoods: number[];
+  /** Whether each of its tokens is the most likely one. */
+  greedy: boolean[];
+}
+
+export interface ChoicesResult {
+  /** One entry an item, in their order. */
+  rows: ChosenRow[];
   /** Greatest resident memory of the process, TensorFlow and Node included. */
   peakMemoryBytes: number;
 }
@@ -224,6 +269,7 @@ export interface ExportResult {
 export interface EngineResults {
   train: TrainResult;
   generate: GenerateResult;
+  choices: ChoicesResult;
   score: ScoreResult;
   logits: LogitsResult;
   probe: ProbeResult;
@@ -255,6 +301,10 @@ export type EngineEvent =
   | ({ type: 'sample' } & Sample)
   | ({ type: 'router'; layout: RouterLayout } & RouterRecord)
   | { type: 'checkpoint'; step: number; folder: string }
+  /** Rows of `generate` that have ended, each once; `index`: in the request's prompts. */
+  | { type: 'generated'; rows: { index: number; row: GeneratedRow }[] }
+  /** Items of `choices` that are done, each once; `index`: in the request's items. */
+  | { type: 'chosen'; rows: { index: number; row: ChosenRow }[] }
   | { type: 'progress'; label: string; done: number; total: number | null; secondsLeft?: number | null }
   | { type: 'log'; line: string };
 

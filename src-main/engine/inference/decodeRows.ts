@@ -137,10 +137,12 @@ export async function decodeRows(
     task: number;
     ropes: readonly Rope[];
     pause(): Promise<void>;
+    /** Is told rows as they end, each once. */
+    onEnded?(rows: readonly ContinuedRow[]): void;
   },
 ): Promise<number> {
   const { session, batch } = decoder;
-  const { temperature, topP, task, ropes, pause } = options;
+  const { temperature, topP, task, ropes, pause, onEnded } = options;
   const isDrawn = temperature > 0;
   const longest = group.reduce((most, row) => Math.max(most, row.prompt.length), 0);
   const width = prefilledSlots(longest);
@@ -149,9 +151,12 @@ export async function decodeRows(
   let last = fill(width);
   const begun = performance.now();
   for (let slot = width; ; slot++) {
+    const running = group.filter((row) => !row.ended);
     group.forEach((row, r) => {
       if (!row.ended) row.push(last[r]!);
     });
+    const ended = running.filter((row) => row.ended);
+    if (ended.length > 0) onEnded?.(ended);
     if (group.every((row) => row.ended)) break;
     if (slot % 16 === 0) await pause();
     const lengths = lengthsAt(slot + 1);

@@ -33,14 +33,18 @@ export async function generate(request: GenerateRequest, context: JobContext): P
     const endIds = new Set(request.endIds.length > 0 ? request.endIds : tokenizer.endIds);
     const rules: EndRules = { tokenizer, endIds, stop, maxTokens, contextLength };
     const rows: GeneratedRow[] = [];
-    let [newTokens, seconds] = [0, 0];
+    let [newTokens, seconds, done] = [0, 0, 0];
     for (let first = 0; first < prompts.length; first += size.batch) {
       await throwIfStopped(context);
       const group = prompts
         .slice(first, first + size.batch)
         .map(
           (prompt, i) =>
-            new ContinuedRow(prompt, rules, createRandom(seedFrom(request.seed, 'sampling', first + i))),
+            new ContinuedRow(
+              prompt,
+              rules,
+              createRandom(seedFrom(request.seed, 'sampling', request.numbers?.[first + i] ?? first + i)),
+            ),
         );
       seconds += await decodeRows(decoder, group, {
         temperature: request.temperature,
@@ -48,16 +52,16 @@ export async function generate(request: GenerateRequest, context: JobContext): P
         task: request.task ?? 0,
         ropes: opened.model.config.ropes,
         pause: () => throwIfStopped(context),
-      });
-      for (const row of group) {
-        rows.push(row.result());
-        newTokens += row.ids.length;
-      }
-      context.emit({
-        type: 'progress',
-        label: 'Generating',
-        done: rows.length,
-        total: prompts.length,
+        onEnded(ended) {
+          const found = ended.map((row) => ({ index: first + group.indexOf(row), row: row.result() }));
+          for (const { index, row } of found) {
+            rows[index] = row;
+            newTokens += row.ids.length;
+          }
+          done += found.length;
+          context.emit({ type: 'generated', rows: found });
+          context.emit({ type: 'progress', label: 'Generating', done, total: prompts.length });
+        },
       });
     }
     return {

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { benchTraining } from '../bench/trainingBench.ts';
+import { choices } from '../inference/choices.ts';
 import { generate } from '../inference/generate.ts';
 import { logits } from '../inference/logits.ts';
 import { score } from '../inference/score.ts';
@@ -46,6 +47,8 @@ export async function runEngineRequest(
     }
     case 'generate':
       return generate(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
+    case 'choices':
+      return choices(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
     case 'score':
       return score(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
     case 'logits':

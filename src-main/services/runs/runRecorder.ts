@@ -209,6 +209,10 @@ export function createRunRecorder(
           log(`checkpoint at step ${event.step}`, 'info');
           tryFlush();
           break;
+        // Only of models that are evaluated.
+        case 'generated':
+        case 'chosen':
+          break;
         default:
           throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);
       }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../src-main/statistics/random.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { drawToken } from '../../../src-main/engine/inference/drawToken.ts';
-import type { GenerateRequest } from '../../../src-main/engine/protocol.ts';
+import type { EngineEvent, GenerateRequest } from '../../../src-main/engine/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
@@ -105,4 +105,31 @@ it('sampled tokens follow the distribution, and the nucleus cuts its tail', () =
   for (let i = 0; i < 20_000; i++) counts[drawToken(logits, 1, 1, random)]!++;
   [0.5, 0.3, 0.2].forEach((p, i) => expect(counts[i]! / 20_000).toBeCloseTo(p, 1));
   for (let i = 0; i < 1000; i++) expect(drawToken(logits, 1, 0.6, random)).not.toBe(2);
+});
+
+describe('rows are told as they end', () => {
+  const prompts = Array.from({ length: 7 }, (_, i) => [1, 5 + i, 9 + 3 * i]);
+  const events: EngineEvent[] = [];
+  const told = () => events.flatMap((event) => (event.type === 'generated' ? event.rows : []));
+  const emitting = { ...context, emit: (event: EngineEvent) => void events.push(event) };
+  const sampled = request({ prompts, batch: 3, temperature: 1.1, endIds: [7, 8, 9, 10, 11, 12, 13, 14] });
+
+  it('each once, with what the result says of it', async () => {
+    events.length = 0;
+    const { rows } = await generate(sampled, emitting);
+    expect(new Set(rows.map(({ ids }) => ids.length)).size).toBeGreaterThan(1);
+    expect(told().toSorted((a, b) => a.index - b.index)).toEqual(rows.map((row, index) => ({ index, row })));
+  });
+
+  it('so that the rest, asked for by its numbers, is drawn as it would have been', async () => {
+    events.length = 0;
+    const stopped = { ...emitting, stopRequested: async () => (told().length > 0 ? { save: false } : null) };
+    await expect(generate(sampled, stopped)).rejects.toMatchObject({ code: 'cancelled' });
+    const known = new Set(told().map(({ index }) => index));
+    expect(known.size).toBeGreaterThan(0);
+    const numbers = prompts.flatMap((_, i) => (known.has(i) ? [] : [i]));
+    const { rows: all } = await generate(sampled, context);
+    const rest = await generate({ ...sampled, prompts: numbers.map((i) => prompts[i]!), numbers }, context);
+    expect(rest.rows).toEqual(numbers.map((i) => all[i]!));
+  });
 });
