@@ -14,7 +14,7 @@ const computed = main(
   'formats/families/readShape.ts',
 );
 const base = page('rpc', 'state', 'ui');
-const shown = page('charts', 'options', 'frame', 'machine');
+const shown = page('charts', 'options', 'frame', 'machine', 'hub');
 
 const engine = (...names) => names.map((name) => `engine/${name}`);
 
@@ -175,6 +175,7 @@ const parts = {
   'src-renderer/options': { parts: [...computed, ...base], packages: ['svelte', 'zod'] },
   'src-renderer/frame': { parts: [...computed, ...base], packages: ['svelte', 'bits-ui'] },
   'src-renderer/machine': { parts: [...computed, ...base], packages: ['svelte', 'bits-ui'] },
+  'src-renderer/hub': { parts: [...computed, ...base], packages: ['svelte'] },
   'src-renderer/forecast': {
     parts: [...computed, ...base, ...shown],
     packages: ['svelte', 'bits-ui'],

@@ -13,6 +13,13 @@ interface Import {
   error: PlainError | null;
 }
 
+interface SavedDraft {
+  way?: 'files' | 'hub';
+  paths?: string;
+  repository?: string;
+  revision?: string;
+}
+
 /** A file of this computer, with its path from the folder that was chosen or dropped. */
 export interface LocalFile {
   file: File;
@@ -23,12 +30,17 @@ export interface LocalFile {
 export class Imports {
   readonly model: Import = $state({ path: null, error: null });
   readonly dataset: Import = $state({ path: null, error: null });
-  /** Files and folders that are to become one dataset, one a line. */
-  readonly draft = stored('studio.data', (saved: { paths?: string }) => ({
+  /** Where the next dataset comes from, and what is said of it: files and folders, one a line; or the Hub. */
+  readonly draft = stored('studio.data', (saved: SavedDraft) => ({
+    way: saved.way === 'hub' ? ('hub' as const) : ('files' as const),
     paths: typeof saved.paths === 'string' ? saved.paths : '',
+    repository: typeof saved.repository === 'string' ? saved.repository : '',
+    revision: typeof saved.revision === 'string' ? saved.revision : '',
   }));
   /** Files of this computer that were sent for the next dataset: their path for the core, and their names. */
   sent: { path: string; names: string[] } | null = $state(null);
+  /** What was downloaded from the Hub for the next dataset: its path for the core, and what it is. */
+  fetched: { path: string; title: string } | null = $state(null);
   readonly #client: StudioClient;
   #adding: AbortController | null = null;
   #addingDataset: AbortController | null = null;
@@ -48,6 +60,7 @@ export class Imports {
 
   /** Names files and folders of the core's machine for the next dataset. */
   namePaths(paths: readonly string[]): void {
+    this.draft.way = 'files';
     const named = this.draft.paths.split('\n').filter((line) => line.trim() !== '');
     this.draft.paths = [...named, ...paths.filter((path) => !named.includes(path))].join('\n');
     this.dataset.error = null;
@@ -57,6 +70,7 @@ export class Imports {
   async sendFiles(files: readonly LocalFile[]): Promise<void> {
     const upload = this.#client.uploadFile;
     if (!upload || files.length === 0) return;
+    this.draft.way = 'files';
     // Not randomUUID: a page from another machine is no secure context.
     const batch =
       this.sent?.path.replace(/^upload:/, '') ?? crypto.getRandomValues(new Uint32Array(4)).join('-');
@@ -68,12 +82,21 @@ export class Imports {
     }
   }
 
-  /** Takes files back that were sent for the next dataset. */
-  discardSent(): void {
-    const { sent } = this;
-    this.sent = this.dataset.error = null;
-    // What is left of it is cleared when the studio starts again.
-    if (sent) void this.#client.call('datasets.discardUpload', { path: sent.path }).catch(() => undefined);
+  /** Downloads what was chosen of a dataset of the Hub, which is then looked at and imported as files are. */
+  async fetchFromHub(wanted: ProcedureInput<'datasets.hubFetch'>, title: string): Promise<void> {
+    const found = await this.#runDataset(wanted.repository, (signal) =>
+      this.#client.call('datasets.hubFetch', wanted, { signal }),
+    );
+    if (found) this.fetched = { path: found.path, title };
+  }
+
+  /** Takes back what was sent or downloaded for the next dataset. */
+  discard(what: 'sent' | 'fetched'): void {
+    const waiting = this[what];
+    this[what] = this.dataset.error = null;
+    // What is left of uploads is cleared when the studio starts again.
+    if (waiting)
+      void this.#client.call('datasets.discardArrived', { path: waiting.path }).catch(() => undefined);
   }
 
   /** Says at the form of models why something that was dropped cannot become one. */

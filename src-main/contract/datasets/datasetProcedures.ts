@@ -9,7 +9,10 @@ import { unusableSchema, unusedCountsSchema, unusedRowSchema } from './unusable.
 
 /** What is to be imported, and how it is to be read. */
 const importShape = {
-  /** Files and folders, which become one dataset; `upload:<batch>`: those that a browser sent. */
+  /**
+   * Files and folders, which become one dataset; `upload:<batch>`: those that a browser sent; `hub:<key>`: what
+   * `datasets.hubFetch` downloaded.
+   */
   paths: z.array(z.string().min(1)).min(1).max(1000),
   format: z.union([z.literal('auto'), datasetFormatSchema]).default('auto'),
   /** What each field is; absent: it is found out, or taken from a dataset with the same fields. */
@@ -90,7 +93,15 @@ export type RowChange = z.infer<typeof rowChangeSchema>;
 
 export const hubDatasetConfigSchema = z.object({
   name: z.string(),
-  splits: z.array(z.object({ split: splitSchema, files: z.number().int(), sizeBytes: z.number() })),
+  splits: z.array(
+    z.object({
+      split: splitSchema,
+      files: z.number().int(),
+      sizeBytes: z.number(),
+      /** Of these what an earlier download brought, which goes on from there. */
+      hereBytes: z.number(),
+    }),
+  ),
 });
 export type HubDatasetConfig = z.infer<typeof hubDatasetConfigSchema>;
 
@@ -101,8 +112,18 @@ export const hubDatasetSchema = z.object({
   commit: z.string(),
   licence: z.string().nullable(),
   configs: z.array(hubDatasetConfigSchema),
+  /** Bytes that may still be written where downloads go. */
+  freeBytes: z.number(),
 });
 export type HubDataset = z.infer<typeof hubDatasetSchema>;
+
+const hubWishShape = {
+  repository,
+  revision: z.string().max(120).optional(),
+  config: z.string().max(200).optional(),
+  /** Absent: all parts. */
+  splits: z.array(splitSchema).min(1).optional(),
+};
 
 /** Calls about datasets. */
 export const datasetProcedures = {
@@ -128,8 +149,8 @@ export const datasetProcedures = {
     }),
     output: datasetSchema,
   },
-  /** Deletes files that a browser sent (`upload:<batch>`) and that are not imported. */
-  'datasets.discardUpload': { input: z.object({ path: z.string().max(100) }), output: nothing },
+  /** Deletes files that a browser sent (`upload:<batch>`) or that came from the Hub, and that are not imported. */
+  'datasets.discardArrived': { input: z.object({ path: z.string().max(100) }), output: nothing },
   'datasets.rename': {
     input: z.object({ dataset: reference, name: entryName }),
     output: datasetSchema,
@@ -197,15 +218,18 @@ export const datasetProcedures = {
     input: z.object({ repository, revision: z.string().max(120).optional() }),
     output: hubDatasetSchema,
   },
-  /** Downloads and imports; the same call goes on with what was broken off. Progress of `dataset <repository>`. */
+  /**
+   * Downloads what is wanted, to be looked at and imported as files are; the same call goes on with what was broken
+   * off. Progress of `dataset <repository>`.
+   */
+  'datasets.hubFetch': {
+    input: z.object(hubWishShape),
+    /** What `datasets.inspect` and `datasets.add` take in `paths`. */
+    output: z.object({ path: z.string() }),
+  },
+  /** Downloads and imports. */
   'datasets.hubDownload': {
-    input: z.object({
-      repository,
-      revision: z.string().max(120).optional(),
-      config: z.string().max(200).optional(),
-      splits: z.array(splitSchema).min(1).optional(),
-      name: entryName.optional(),
-    }),
+    input: z.object({ ...hubWishShape, name: entryName.optional() }),
     output: datasetSchema,
   },
   'datasets.remove': { input: z.object({ dataset: reference }), output: nothing },

@@ -18,8 +18,8 @@ import { listAllRuns } from '../../store/runs.ts';
 import { byteProgress, endProgress } from '../progress.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
+import { arrivedFiles, discardArrived } from './arrivedFiles.ts';
 import { reshape, withChanges, type Reshaping } from './reshape.ts';
-import { discardUpload, uploadedFiles } from './uploads.ts';
 import {
   browseRows,
   findRows,
@@ -30,12 +30,7 @@ import {
 } from './rowBrowser.ts';
 import { benchmarkRows, keepRowKeys, sharedRows, testSetOf } from './sharedRows.ts';
 
-export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']> & {
-  /** Where it came from, where that is not the path. */
-  sourcePath?: string;
-  /** Its name, where nobody gives one and it is free. */
-  wish?: string;
-};
+export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']>;
 export type InspectOptions = z.input<(typeof procedures)['datasets.inspect']['input']>;
 
 export interface DatasetService {
@@ -46,8 +41,8 @@ export interface DatasetService {
   /** What files hold, before anything is imported. */
   inspect(options: InspectOptions): Promise<Inspection>;
   add(options: AddOptions, signal?: AbortSignal): Promise<Dataset>;
-  /** Deletes files that a browser sent and that are not imported. */
-  discardUpload(path: string): void;
+  /** Deletes files that a browser sent, or that came from the Hub, and that are not imported. */
+  discardArrived(path: string): void;
   /** Calls it otherwise. @throws StudioError name_taken */
   rename(reference: string, name: string): Dataset;
   /** Says what each field is. */
@@ -182,7 +177,8 @@ export function createDatasetService(context: ServiceContext): DatasetService {
 
   const planned = (options: Omit<InspectOptions, 'limit'>) => ({
     ...options,
-    paths: options.paths.flatMap((path) => uploadedFiles(context, path) ?? [typedPath(path)]),
+    paths: options.paths.flatMap((path) => arrivedFiles(context, path)?.paths ?? [typedPath(path)]),
+    config: options.config ?? options.paths.map((path) => arrivedFiles(context, path)?.config).find(Boolean),
     format: options.format ?? ('auto' as const),
     savedMappings,
     testSetOf,
@@ -193,21 +189,17 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     const given = options.paths ?? (path === undefined ? [] : [path]);
     if (given.length === 0)
       throw new StudioError('usage', 'No file is named.', 'Name at least one file or folder.');
-    const uploads = given.filter((one) => uploadedFiles(context, one));
-    if (uploads.length > 0 && options.inPlace)
+    const arrived = given.flatMap((one) => arrivedFiles(context, one) ?? []);
+    if (arrived.length > 0 && options.inPlace)
       throw new StudioError(
         'usage',
-        'Files that were sent by a browser cannot be read where they lie: they are not kept.',
+        'Files that were sent by a browser or came from the Hub cannot be read where they lie: they are not kept.',
         'Leave out that the file is used in place, or type its path on the studio’s machine.',
       );
     const wanted = planned({ ...options, paths: given });
-    const sourcePath =
-      options.sourcePath ??
-      given
-        .flatMap(
-          (one) => uploadedFiles(context, one)?.map((file) => `upload/${basename(file)}`) ?? typedPath(one),
-        )
-        .join(', ');
+    const sourcePath = given
+      .flatMap((one) => arrivedFiles(context, one)?.source ?? typedPath(one))
+      .join(', ');
     const checkName = () => {
       if (name !== undefined && isTaken(name)) throw nameTaken(name);
     };
@@ -237,7 +229,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
         if (same && name === undefined) return same;
         const dataset: Dataset = {
           id,
-          name: freeName(name ?? options.wish ?? wishedName(wanted.paths), isTaken),
+          name: freeName(name ?? arrived[0]?.wish ?? wishedName(wanted.paths), isTaken),
           sourcePath,
           ...imported,
           benchmarkRows: rows,
@@ -247,7 +239,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
         emit({ type: 'datasets.changed' });
         return dataset;
       });
-      for (const upload of uploads) discardUpload(context, upload);
+      for (const one of given) discardArrived(context, one);
       return added;
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -297,7 +289,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
       (existsSync(typedPath(reference)) ? add({ path: reference }, signal) : get(reference)),
     inspect: async ({ limit, ...options }) => inspectFiles(planned(options), limit ?? 20),
     add,
-    discardUpload: (path) => discardUpload(context, path),
+    discardArrived: (path) => discardArrived(context, path),
     rename(reference, name) {
       const dataset = get(reference);
       if (datasets.list(database).some((other) => other.id !== dataset.id && other.name === name))
@@ -383,8 +375,8 @@ export const datasetHandlers = (datasets: DatasetService) =>
     'datasets.get': ({ dataset }) => datasets.get(dataset),
     'datasets.inspect': (input) => datasets.inspect(input),
     'datasets.add': (input, { signal }) => datasets.add(input, signal),
-    'datasets.discardUpload': ({ path }) => {
-      datasets.discardUpload(path);
+    'datasets.discardArrived': ({ path }) => {
+      datasets.discardArrived(path);
       return {};
     },
     'datasets.rename': ({ dataset, name }) => datasets.rename(dataset, name),

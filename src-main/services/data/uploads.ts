@@ -1,10 +1,11 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
 import { byteProgress, endProgress } from '../progress.ts';
 import type { ServiceContext } from '../context.ts';
 import { checkFreeSpace, writeAll } from '../machine/disk.ts';
+import { batchFolder, uploadsFolder } from './arrivedFiles.ts';
 
 /** A file that comes from a browser, which cannot say where it lies. */
 export interface Upload {
@@ -16,13 +17,7 @@ export interface Upload {
   parts: AsyncIterable<Uint8Array>;
 }
 
-/** How an import names a batch: it says nothing of where the files lie, and reaches nothing else. */
-const batchPath = /^upload:([\w-]{8,80})$/;
 const deepest = 8;
-
-function uploadsFolder({ paths }: Pick<ServiceContext, 'paths'>): string {
-  return join(paths.cache, 'uploads');
-}
 
 /** Its name as every disk takes it: errors name the file. */
 function diskName(name: string): string {
@@ -74,39 +69,6 @@ export async function receiveFile(
   } finally {
     endProgress(context, task);
   }
-}
-
-/**
- * Files and folders of a batch, with what they are called where they came from; null for a path that names none.
- * @throws StudioError not_found where it is gone
- */
-export function uploadedFiles(context: Pick<ServiceContext, 'paths'>, path: string): string[] | null {
-  const folder = batchFolder(context, path);
-  if (folder === null) return null;
-  let names: string[];
-  try {
-    names = readdirSync(folder).sort();
-  } catch {
-    names = [];
-  }
-  if (names.length === 0)
-    throw new StudioError(
-      'not_found',
-      'The files that were sent are no longer there: they are kept until they are imported, or the studio is closed.',
-      'Choose the files again.',
-    );
-  return names.map((name) => join(folder, name));
-}
-
-/** Deletes what was sent in a batch. */
-export function discardUpload(context: Pick<ServiceContext, 'paths'>, path: string): void {
-  const folder = batchFolder(context, path);
-  if (folder !== null) rmSync(folder, { recursive: true, force: true });
-}
-
-function batchFolder(context: Pick<ServiceContext, 'paths'>, path: string): string | null {
-  const batch = batchPath.exec(path)?.[1];
-  return batch === undefined ? null : join(uploadsFolder(context), batch);
 }
 
 /** Clears what nobody imported before the studio was closed. */

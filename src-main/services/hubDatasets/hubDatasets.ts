@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, linkSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { HubDataset, HubDatasetConfig } from '../../contract/datasets/datasetProcedures.ts';
 import type { Dataset } from '../../contract/entities.ts';
@@ -11,8 +11,9 @@ import { kindByName } from '../../data/readers/fileKind.ts';
 import { configsOfCard, filesOfConfig, isAside } from '../../data/readers/sourceFiles.ts';
 import { splitOfPath } from '../../data/readers/splitNames.ts';
 import type { ServiceContext } from '../context.ts';
+import { downloadFolders, type HubDownloadNote } from '../data/arrivedFiles.ts';
 import type { DatasetService } from '../data/datasets.ts';
-import { checkFreeSpace } from '../machine/disk.ts';
+import { checkFreeSpace, freeBytes } from '../machine/disk.ts';
 import { fetchFile } from '../models/downloads/fetchFile.ts';
 import type { HubService } from '../models/hub/hub.ts';
 import { invalidAnswer } from '../models/hub/hubErrors.ts';
@@ -31,20 +32,22 @@ export interface HubDatasetService {
   /** Configurations and parts of a dataset, before anything of it is downloaded. */
   inspect(repository: string, revision: string | undefined, signal: AbortSignal): Promise<HubDataset>;
   /**
-   * Downloads what is wanted and imports it. What came before a stop, a crash or a broken connection is kept, and
-   * gone on with by the same call.
-   * @throws StudioError as the Hub says; not_found for an unknown configuration or part; as `datasets.add` does
+   * Downloads what is wanted. What came before a stop, a crash or a broken connection is kept, and gone on with by the
+   * same call.
+   * @returns what an import names the files by
+   * @throws StudioError as the Hub says; not_found for an unknown configuration or part; busy while it is downloaded
    */
-  download(
-    wanted: {
-      repository: string;
-      revision?: string | undefined;
-      config?: string | undefined;
-      splits?: readonly Split[] | undefined;
-      name?: string | undefined;
-    },
-    signal: AbortSignal,
-  ): Promise<Dataset>;
+  fetch(wanted: HubWish, signal: AbortSignal): Promise<{ path: string }>;
+  /** Downloads and imports. @throws StudioError as `fetch` and `datasets.add` do */
+  download(wanted: HubWish & { name?: string | undefined }, signal: AbortSignal): Promise<Dataset>;
+}
+
+export interface HubWish {
+  repository: string;
+  revision?: string | undefined;
+  config?: string | undefined;
+  /** Absent: all parts. */
+  splits?: readonly Split[] | undefined;
 }
 
 const cardName = 'README.md';
@@ -131,6 +134,63 @@ export function createHubDatasetService(
     }
   }
 
+  /** Repositories that are downloaded now: two at the same file would spoil it. */
+  const underWay = new Set<string>();
+
+  async function fetch(
+    { repository: given, revision, config: configName, splits }: HubWish,
+    signal: AbortSignal,
+  ): Promise<{ path: string }> {
+    context.writable();
+    const { repository, configs } = await look(given, revision, signal);
+    const config = chosenConfig(repository, configs, configName);
+    const files = config.files.filter(({ split }) => splits === undefined || splits.includes(split));
+    if (files.length === 0)
+      throw new StudioError(
+        'not_found',
+        `${repository.name} (${config.name}) has no part ${splits?.join(' or ')}.`,
+        `There are ${[...new Set(config.files.map(({ split }) => split))].join(', ')}.`,
+      );
+    const card = repository.files.filter((file) => config.isDeclared && file.name === cardName);
+    const wanted = [...new Set([...card, ...files.map(({ file }) => file)])];
+    const key = keyOf(repository);
+    const choice = shortHash(JSON.stringify([config.name, wanted.map(({ name }) => name)]));
+    const folders = downloadFolders(context, key, choice);
+    if (underWay.has(key))
+      throw new StudioError(
+        'busy',
+        `${repository.name} is being downloaded already.`,
+        'Wait for it, or cancel it where it was begun.',
+      );
+    underWay.add(key);
+    try {
+      const missing = wanted.map((file) => Math.max(0, file.sizeBytes) - hereBytes(folders.files, file));
+      // Of what is there a copy is still to be made, which is at most as long as the rows are.
+      const bytes = wanted.reduce((sum, { sizeBytes }) => sum + Math.max(0, sizeBytes), 0);
+      checkFreeSpace(
+        paths.cache,
+        missing.reduce((sum, one) => sum + one, bytes),
+        `The download of ${repository.name}`,
+      );
+      await fetchAll(repository, wanted, folders.files, signal);
+      const name = repository.name.split('/').at(-1)!;
+      // Its name is seen in the names of the dataset's files.
+      const chosen = join(folders.chosen, name);
+      rmSync(folders.chosen, { recursive: true, force: true });
+      for (const file of wanted) linkOrCopy(join(folders.files, file.name), join(chosen, file.name));
+      const suffix = configs.length > 1 ? `/${config.name}` : '';
+      const note: HubDownloadNote = {
+        sourcePath: `hub/${repository.name}${suffix}@${repository.commit.slice(0, 12)}`,
+        wish: name,
+        ...(config.isDeclared && { config: config.name }),
+      };
+      writeFileSync(folders.note, JSON.stringify(note));
+      return { path: folders.path };
+    } finally {
+      underWay.delete(key);
+    }
+  }
+
   return {
     search: (query, limit, signal) => searchHub(hub.access(), query.trim(), limit, signal, 'datasets'),
     async inspect(given, revision, signal) {
@@ -141,54 +201,56 @@ export function createHubDatasetService(
         revision: repository.revision,
         commit,
         licence,
-        configs: configs.map(described),
+        configs: configs.map((config) =>
+          described(config, downloadFolders(context, keyOf(repository), '').files),
+        ),
+        freeBytes: freeBytes(paths.cache),
       };
     },
-    async download({ repository: given, revision, config: configName, splits, name }, signal) {
-      context.writable();
-      const { repository, configs } = await look(given, revision, signal);
-      const config = chosenConfig(repository, configs, configName);
-      const files = config.files.filter(({ split }) => splits === undefined || splits.includes(split));
-      if (files.length === 0)
-        throw new StudioError(
-          'not_found',
-          `${repository.name} (${config.name}) has no part ${splits?.join(' or ')}.`,
-          `There are ${[...new Set(config.files.map(({ split }) => split))].join(', ')}.`,
-        );
-      const card = repository.files.filter((file) => config.isDeclared && file.name === cardName);
-      const wanted = [...card, ...new Set(files.map(({ file }) => file))];
-      const key = createHash('sha256').update(`${repository.name} ${repository.commit}`).digest('hex');
-      // Its name is seen in the names of the dataset's files.
-      const folder = join(paths.cache, 'hub-datasets', key.slice(0, 16), repository.name.split('/').at(-1)!);
-      const bytes = wanted.reduce((sum, { sizeBytes }) => sum + Math.max(0, sizeBytes), 0);
-      checkFreeSpace(paths.cache, 2 * bytes, `The download of ${repository.name}`);
-      await fetchAll(repository, wanted, folder, signal);
-      const suffix = configs.length > 1 ? `/${config.name}` : '';
-      const dataset = await datasets.add(
-        {
-          // Files of other configurations may lie beside them from before.
-          paths: config.isDeclared ? [folder] : files.map(({ file }) => join(folder, file.name)),
-          ...(config.isDeclared && { config: config.name }),
-          name,
-          wish: repository.name.split('/').at(-1)!,
-          sourcePath: `hub/${repository.name}${suffix}@${repository.commit.slice(0, 12)}`,
-        },
-        signal,
-      );
-      rmSync(dirname(folder), { recursive: true, force: true });
-      return dataset;
+    fetch,
+    async download({ name, ...wanted }, signal) {
+      const { path } = await fetch(wanted, signal);
+      return datasets.add({ paths: [path], name }, signal);
     },
   };
 }
 
-function described({ name, files }: Config): HubDatasetConfig {
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+function keyOf({ name, commit }: Repository): string {
+  return shortHash(`${name} ${commit}`);
+}
+
+/** Bytes of a file that an earlier download left. */
+function hereBytes(folder: string, { name, sizeBytes }: ListedFile): number {
+  const size = (path: string) => statSync(path, { throwIfNoEntry: false })?.size;
+  const here = size(join(folder, name)) ?? size(join(folder, `${name}.partial`)) ?? 0;
+  return Math.min(here, Math.max(0, sizeBytes));
+}
+
+/** The same file in a folder of what was chosen: other choices of the dataset lie beside it. */
+function linkOrCopy(from: string, to: string): void {
+  mkdirSync(dirname(to), { recursive: true });
+  try {
+    linkSync(from, to);
+  } catch {
+    // Not every disk has links.
+    copyFileSync(from, to);
+  }
+}
+
+/** @param folder where its downloads lie */
+function described({ name, files }: Config, folder: string): HubDatasetConfig {
   const splits = [...new Set(files.map(({ split }) => split))];
   return {
     name,
     splits: splits.map((split) => {
       const mine = files.filter((one) => one.split === split);
       const sizeBytes = mine.reduce((sum, { file }) => sum + Math.max(0, file.sizeBytes), 0);
-      return { split, files: mine.length, sizeBytes };
+      const here = mine.reduce((sum, { file }) => sum + hereBytes(folder, file), 0);
+      return { split, files: mine.length, sizeBytes, hereBytes: here };
     }),
   };
 }
@@ -220,5 +282,6 @@ export const hubDatasetHandlers = (service: HubDatasetService) =>
     'datasets.hubSearch': ({ query, limit }, { signal }) => service.search(query, limit, signal),
     'datasets.hubInspect': ({ repository, revision }, { signal }) =>
       service.inspect(repository, revision, signal),
+    'datasets.hubFetch': (wanted, { signal }) => service.fetch(wanted, signal),
     'datasets.hubDownload': (wanted, { signal }) => service.download(wanted, signal),
   }) satisfies Partial<ProcedureHandlers>;

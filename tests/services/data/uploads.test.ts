@@ -80,7 +80,7 @@ it('refuses a body of another length, and a file that is no dataset, by its name
   await expect(core.datasets.add({ paths: [path] })).rejects.toThrow(/picture.jsonl/);
   await expect(core.datasets.add({ paths: [path], inPlace: true })).rejects.toMatchObject({ code: 'usage' });
   await expect(send('a.jsonl', content, 9e15)).rejects.toMatchObject({ code: 'disk_full' });
-  core.datasets.discardUpload(path);
+  core.datasets.discardArrived(path);
   expect(uploads()).toEqual([]);
 });
 

@@ -72,12 +72,13 @@ it('finds datasets, and says their configurations and parts before anything is d
       {
         name: 'main',
         splits: [
-          { split: 'train', files: 2, sizeBytes: 2 * parquet.length },
-          { split: 'test', files: 1, sizeBytes: parquet.length },
+          { split: 'train', files: 2, sizeBytes: 2 * parquet.length, hereBytes: 0 },
+          { split: 'test', files: 1, sizeBytes: parquet.length, hereBytes: 0 },
         ],
       },
-      { name: 'few', splits: [{ split: 'train', files: 1, sizeBytes: few.length }] },
+      { name: 'few', splits: [{ split: 'train', files: 1, sizeBytes: few.length, hereBytes: 0 }] },
     ],
+    freeBytes: expect.any(Number) as number,
   });
   expect(filePaths()).toEqual([expect.stringMatching(/README\.md$/)]);
 });
@@ -103,6 +104,38 @@ it('downloads what is wanted alone, and imports it with its parts', async () => 
   expect(kept()).toEqual([]);
 });
 
+it('downloads to be looked at and mapped first, each choice of parts for itself', async () => {
+  const whole = await core.hubDatasets.fetch({ repository: 'org/sums' }, neverAborted);
+  expect(core.datasets.list().map(({ name }) => name)).not.toContain('looked-at');
+  const { configs } = await core.hubDatasets.inspect('org/sums', undefined, neverAborted);
+  expect(configs[0]!.splits.every(({ hereBytes, sizeBytes }) => hereBytes === sizeBytes)).toBe(true);
+  expect(configs[1]!.splits[0]!.hereBytes).toBe(0);
+  hub.seen.length = 0;
+  const train = await core.hubDatasets.fetch({ repository: 'org/sums', splits: ['train'] }, neverAborted);
+  // All of it was there: but for the card of the look nothing is asked for again.
+  expect(filePaths()).toEqual([expect.stringMatching(/README\.md$/)]);
+  const names = async (path: string) =>
+    (await core.datasets.inspect({ paths: [path] })).files.map(({ split }) => split);
+  expect(await names(whole.path)).toEqual(['train', 'train', 'test']);
+  expect(await names(train.path)).toEqual(['train', 'train']);
+  const mappings = [{ kind: 'text', text: 'question' }] as const;
+  await expect(
+    core.datasets.add({ paths: [train.path], name: 'looked-at', inPlace: true }),
+  ).rejects.toMatchObject({ code: 'usage' });
+  const few = await core.hubDatasets.fetch({ repository: 'org/sums', config: 'few' }, neverAborted);
+  expect(await core.datasets.add({ paths: [few.path], mappings: [...mappings] })).toMatchObject({
+    sourcePath: `hub/org/sums/few@${'d'.repeat(12)}`,
+    isMappedByHand: true,
+    mappings,
+    rows: 2,
+  });
+  expect(kept()).toEqual([]);
+  await expect(core.datasets.inspect({ paths: [train.path] })).rejects.toMatchObject({ code: 'not_found' });
+  const again = await core.hubDatasets.fetch({ repository: 'org/sums', config: 'few' }, neverAborted);
+  core.datasets.discardArrived(again.path);
+  expect(kept()).toEqual([]);
+});
+
 it('goes on where it was broken off, by the same call', { timeout: 20_000 }, async () => {
   const cancel = new AbortController();
   hub.cutAfter = 1000;
@@ -116,6 +149,7 @@ it('goes on where it was broken off, by the same call', { timeout: 20_000 }, asy
     timeout: 10_000,
     interval: 10,
   });
+  await expect(download({ repository: 'org/sums' })).rejects.toMatchObject({ code: 'busy' });
   cancel.abort();
   await expect(first).rejects.toMatchObject({ code: 'cancelled' });
   expect(kept()).toHaveLength(1);

@@ -10,6 +10,8 @@ export interface DatasetHub {
   seen: { path: string; range: string | undefined; authorization: string | undefined }[];
   /** The next answer with a file ends after so many bytes. */
   cutAfter: number | null;
+  /** Answers with files stop after so many bytes, and stay open. */
+  stallAfter: number | null;
   /** Content that is sent in place of the right one. */
   wrong: Map<string, Buffer>;
   close(): Promise<void>;
@@ -23,6 +25,7 @@ export async function startDatasetHub(files: Record<string, string | Uint8Array>
     files: new Map(Object.entries(files).map(([name, content]) => [name, Buffer.from(content)])),
     seen: [],
     cutAfter: null,
+    stallAfter: null,
     wrong: new Map(),
     close: () =>
       new Promise((resolve) => {
@@ -41,7 +44,8 @@ export async function startDatasetHub(files: Record<string, string | Uint8Array>
       json(url.searchParams.get('search') === 'sums' ? found : []);
       return;
     }
-    if (url.pathname === '/api/datasets/org/sums/revision/main') {
+    const asked = url.pathname.split('/api/datasets/org/sums/revision/')[1];
+    if (asked === 'main' || asked === commit) {
       const siblings = [...hub.files].map(([rfilename, content]) => ({
         rfilename,
         size: content.length,
@@ -63,6 +67,13 @@ export async function startDatasetHub(files: Record<string, string | Uint8Array>
       ETag: '"one"',
       ...(from > 0 && { 'Content-Range': `bytes ${from}-${content.length - 1}/${content.length}` }),
     });
+    if (hub.stallAfter !== null && hub.stallAfter < content.length - from && name !== 'README.md') {
+      const part = content.subarray(from, from + hub.stallAfter);
+      response.flushHeaders();
+      // Progress is told four times a second: by then the first report is over.
+      setTimeout(() => response.write(part), 400);
+      return;
+    }
     const isCut = hub.cutAfter !== null && hub.cutAfter < content.length - from && name !== 'README.md';
     if (!isCut) response.end(content.subarray(from));
     else {
