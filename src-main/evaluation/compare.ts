@@ -2,7 +2,8 @@ import type { Run } from '../contract/entities.ts';
 import type { Comparison, ItemScatter } from '../contract/comparison.ts';
 import type { BenchmarkName, EvaluationItem } from '../contract/results.ts';
 import { StudioError } from '../contract/errors.ts';
-import { holm, mcNemarExact, pairedDifferenceInterval, wilcoxonSignedRank } from '../statistics/intervals.ts';
+import { pairedDifferenceInterval } from '../statistics/intervals.ts';
+import { holm, mcNemarExact, wilcoxonSignedRank } from '../statistics/pairedTests.ts';
 import { deviation, mean, meanInterval } from '../statistics/seeds.ts';
 import { confounders, type ScoredBase } from './confounders.ts';
 

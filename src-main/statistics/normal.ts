@@ -16,6 +16,11 @@ export function normalTail(z: number): number {
   return (0.5 * Math.exp(-x * x)) / Math.sqrt(Math.PI) / fraction;
 }
 
+/** P(Z < z) for any z. */
+export function normalBelow(z: number): number {
+  return z < 0 ? normalTail(-z) : 1 - normalTail(z);
+}
+
 /** The z with P(Z < z) = p, for 0 < p < 1, to twelve digits: by bisection of the tail. */
 export function normalQuantile(p: number): number {
   if (!(p > 0 && p < 1)) throw new Error(`quantile of ${p}`);

@@ -111,6 +111,35 @@ export function smallestDifference(
   return high;
 }
 
+/**
+ * The smallest difference of accuracy that McNemar's test shows with so many items, at the discordance that was seen,
+ * or at the least that holds the difference.
+ * @param items may be an effective number; @returns null where even the greatest is not seen
+ */
+export function detectableAccuracy(
+  items: number,
+  discordance: number,
+  certainty: Certainty = usualCertainty,
+): number | null {
+  return smallestDifference(items, (d) => itemsForAccuracy(d, Math.max(d, discordance), certainty), 1);
+}
+
+/**
+ * The smallest difference of a mean that the signed-rank test shows with so many items whose differences scatter
+ * normally: `itemsForLoss` solved for the difference.
+ * @returns null with fewer than six items
+ */
+export function detectableMean(
+  items: number,
+  deviation: number,
+  certainty: Certainty = usualCertainty,
+): number | null {
+  if (!(items >= 6) || !(deviation >= 0)) return null;
+  const [zAlpha, zPower] = quantilesOf(certainty);
+  const left = items - zAlpha ** 2 / 2;
+  return left > 0 ? (zAlpha + zPower) * deviation * Math.sqrt(Math.PI / 3 / left) : null;
+}
+
 /** A curve asks for the same two at each of its points. */
 let lastQuantiles: { certainty: Certainty; pair: [number, number] } | null = null;
 

@@ -1,4 +1,4 @@
-import { holm } from './intervals.ts';
+import { holm } from './pairedTests.ts';
 import { studentQuantile, studentTest } from './student.ts';
 import type { StudyOutcome } from '../contract/studies.ts';
 
@@ -64,12 +64,16 @@ export function meanInterval(values: readonly number[]): [number, number] | null
   return [mean(values) - half, mean(values) + half];
 }
 
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+export function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return sum / values.length;
 }
 
 /** Of a sample. */
-export function deviation(values: readonly number[]): number {
+export function deviation(values: ArrayLike<number>): number {
   const middle = mean(values);
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
+  let squares = 0;
+  for (let i = 0; i < values.length; i++) squares += (values[i]! - middle) ** 2;
+  return Math.sqrt(squares / (values.length - 1));
 }

@@ -1,7 +1,8 @@
-import { normalQuantile, normalTail } from './normal.ts';
+import { normalBelow, normalQuantile } from './normal.ts';
 
 /**
- * The t with P(|T| < t) = `confidence` for a whole number of degrees of freedom, to ten digits.
+ * The t with P(|T| < t) = `confidence`, to nine digits.
+ * @param freedom degrees of freedom, above 0; not whole where variances were put together (Satterthwaite 1946)
  * @param confidence above 0 and below 1
  */
 export function studentQuantile(freedom: number, confidence: number): number {
@@ -27,21 +28,17 @@ function nearNormal(freedom: number, z: number): number {
 /** Two-sided p of Student's test that a mean is not 0, of at least two values. */
 export function studentTest(mean: number, deviation: number, n: number): number {
   if (deviation === 0) return mean === 0 ? 1 : 0;
-  return Math.max(0, 1 - within((Math.abs(mean) * Math.sqrt(n)) / deviation, n - 1));
+  return studentP((mean * Math.sqrt(n)) / deviation, n - 1);
 }
 
-/** P(|T| < t) (Abramowitz and Stegun 26.7.3, 26.7.4). */
+/** Two-sided p of a t value: P(|T| > |t|). */
+export function studentP(t: number, freedom: number): number {
+  return incompleteBeta(freedom / (freedom + t * t), freedom / 2, 0.5);
+}
+
+/** P(|T| < t). */
 function within(t: number, freedom: number): number {
-  const angle = Math.atan(t / Math.sqrt(freedom));
-  const cosine = Math.cos(angle);
-  const isOdd = freedom % 2 === 1;
-  let term = isOdd ? cosine : 1;
-  let sum = freedom === 1 ? 0 : term;
-  for (let k = isOdd ? 3 : 2; k <= freedom - 2; k += 2) {
-    term *= ((k - 1) / k) * cosine ** 2;
-    sum += term;
-  }
-  return isOdd ? (2 / Math.PI) * (angle + Math.sin(angle) * sum) : Math.sin(angle) * sum;
+  return 1 - studentP(t, freedom);
 }
 
 /**
@@ -57,26 +54,50 @@ export function studentPower(effect: number, n: number, alpha: number): number {
   // Over the root of chi-squared: its density is smooth at 0 for every number of degrees of freedom.
   const most = Math.sqrt(freedom) + 9;
   const steps = 400;
-  const logNorm = (freedom / 2 - 1) * Math.log(2) + logGammaOfHalf(freedom);
+  const logNorm = (freedom / 2 - 1) * Math.log(2) + logGamma(freedom / 2);
   const integrand = (root: number) => {
     if (root === 0) return freedom === 1 ? Math.exp(-logNorm) : 0;
     const density = Math.exp((freedom - 1) * Math.log(root) - (root * root) / 2 - logNorm);
     const edge = (t * root) / Math.sqrt(freedom);
-    return density * (above(edge - shift) + above(edge + shift));
+    return density * (normalBelow(shift - edge) + normalBelow(-edge - shift));
   };
   let sum = integrand(0) + integrand(most);
   for (let i = 1; i < steps; i++) sum += (i % 2 === 1 ? 4 : 2) * integrand((most * i) / steps);
   return (sum * most) / steps / 3;
 }
 
-/** P(Z > z) for any z. */
-function above(z: number): number {
-  return z >= 0 ? normalTail(z) : 1 - normalTail(-z);
+/** The logarithm of gamma by Stirling's series, above 7 to fifteen digits. */
+function logGamma(x: number): number {
+  let [shifted, below] = [x, 0];
+  for (; shifted < 7; shifted++) below += Math.log(shifted);
+  const inverse = 1 / shifted ** 2;
+  const series = 1 / 12 - inverse * (1 / 360 - inverse * (1 / 1260 - inverse * (1 / 1680 - inverse / 1188)));
+  return (shifted - 0.5) * Math.log(shifted) - shifted + Math.log(2 * Math.PI) / 2 + series / shifted - below;
 }
 
-/** The logarithm of gamma(k / 2). */
-function logGammaOfHalf(k: number): number {
-  let total = k % 2 === 0 ? 0 : 0.5 * Math.log(Math.PI);
-  for (let x = k / 2 - 1; x > 0; x--) total += Math.log(x);
-  return total;
+/** The regularized incomplete beta function I_x(a, b) by its continued fraction (Abramowitz and Stegun 26.5.8). */
+function incompleteBeta(x: number, a: number, b: number): number {
+  if (x === 0 || x === 1) return x;
+  // Beyond its middle the fraction converges slowly: there the other tail is taken.
+  if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(1 - x, b, a);
+  const logFront = a * Math.log(x) + b * Math.log1p(-x) + logGamma(a + b) - logGamma(a) - logGamma(b);
+  const tiny = 1e-300;
+  // Numerators and denominators by Lentz's method (Lentz 1976).
+  let upper = 1;
+  let lower = 1 - ((a + b) * x) / (a + 1);
+  lower = 1 / (Math.abs(lower) < tiny ? tiny : lower);
+  let value = lower;
+  for (let m = 1; m < 500; m++) {
+    const even = (m * (b - m) * x) / ((a + 2 * m - 1) * (a + 2 * m));
+    const odd = (-(a + m) * (a + b + m) * x) / ((a + 2 * m) * (a + 2 * m + 1));
+    let factor = 1;
+    for (const term of [even, odd]) {
+      lower = 1 / (1 + term * lower || tiny);
+      upper = 1 + term / upper || tiny;
+      factor = upper * lower;
+      value *= factor;
+    }
+    if (Math.abs(factor - 1) < 1e-15) break;
+  }
+  return (Math.exp(logFront) * value) / a;
 }

@@ -1,10 +1,14 @@
-"""Records p values and intervals for tests/statistics, of scipy and statsmodels. usage: python generate_statistics.py"""
+"""Records p values and intervals for tests/statistics, of scipy 1.17.1 and statsmodels 0.15.0. usage: python generate_statistics.py"""
 
 import json
 import pathlib
 
 import numpy as np
+import statsmodels.api as sm
 from scipy import stats
+from statsmodels.stats.anova import anova_lm
+from statsmodels.formula.api import ols
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 rng = np.random.default_rng(1)
@@ -54,5 +58,98 @@ for n, shift in ((2, 1.0), (3, 0.5), (8, 0.1), (20, -0.4)):
     student.append({"values": d.tolist(), "p": float(found.pvalue), "interval": [float(ci.low), float(ci.high)]})
 quantiles = [{"freedom": f, "t": float(stats.t.ppf(0.975, f))} for f in (1, 2, 9, 100, 1000, 1001, 50_000)]
 tails = [{"z": z, "p": float(stats.norm.sf(z))} for z in (0.0, 0.5, 1.96, 2.7, 3.0, 6.0, 12.0)]
+fractions = [{"freedom": f, "t": float(stats.t.ppf(0.975, f)), "at": at, "p": float(2 * stats.t.sf(at, f))} for f, at in ((0.7, 3.0), (1.5, 2.0), (3.37, 12.0), (17.9, 0.1), (250.5, 2.5), (1500.5, 5.0))]
+below = [{"z": z, "p": float(stats.norm.cdf(z))} for z in (-9.0, -2.5, -0.3, 0.0, 0.4, 1.9, 4.0)]
+
+zeros = []
+for n, shift, scale in ((6, 0.6, 2), (13, 0.5, 3), (13, 0.3, 1), (14, 0.5, 3), (40, 0.2, 2), (60, 0.3, 1), (400, 0.1, 2)):
+    d = (rng.normal(shift, 1, n) * scale).round()
+    d[0] = 0
+    zeros.append({"differences": d.tolist(), "p": {m: float(stats.wilcoxon(d, zero_method=m, method="auto", correction=False).pvalue) for m in ("wilcox", "pratt", "zsplit")}})
+
+
+def grouped(n, groups, within, between, right):
+    """Values in groups of unlike sizes; right or wrong, or any number."""
+    of = np.sort(rng.integers(0, groups, n))
+    of = np.unique(of, return_inverse=True)[1]
+    x = rng.normal(0, between, groups)[of] + rng.normal(0, within, n)
+    return (x > 0.3).astype(float) if right else x.round(6), of
+
+
+clustered = []
+for n, groups, within, between, right in ((30, 5, 1, 1, False), (300, 40, 1, 0.7, False), (57 * 20, 57, 1, 0.8, True), (120, 10, 1, 0, True)):
+    x, of = grouped(n, groups, within, between, right)
+    fit = sm.OLS(x, np.ones(n)).fit(cov_type="cluster", cov_kwds={"groups": of}, use_t=True)
+    ci = fit.conf_int(0.05)[0]
+    plain = sm.OLS(x, np.ones(n)).fit()
+    effect = float((fit.bse[0] / plain.bse[0]) ** 2)
+    worth = n / max(1, effect) * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, of.max())) ** 2
+    wilson_ci = proportion_confint(x.mean() * worth, worth, method="wilson") if right else None
+    clustered.append({"values": x.tolist(), "groups": of.tolist(), "error": float(fit.bse[0]), "interval": [float(c) for c in ci], "designEffect": effect, "wilson": wilson_ci and [float(c) for c in wilson_ci]})
+
+adjusted = []
+for size in (1, 4, 15):
+    p = rng.uniform(0, 0.2, size).round(6)
+    adjusted.append({"p": p.tolist(), "holm": multipletests(p, method="holm")[1].tolist()})
+
+
+def sum_of(x, axis=-1):
+    return x.sum(axis=axis)
+
+
+flips = []
+for sums in ([3.0, -1.0, 2.0, 2.0, 5.0, -2.0], rng.integers(-4, 7, 12).astype(float).tolist(), rng.normal(0.4, 1, 11).round(6).tolist()):
+    found = stats.permutation_test((np.array(sums),), sum_of, permutation_type="samples", n_resamples=np.inf, vectorized=True)
+    flips.append({"sums": sums, "p": float(found.pvalue)})
+signs = [{"wins": a, "losses": b, "p": float(stats.binomtest(a, a + b).pvalue)} for a, b in ((14, 5), (30, 30), (7, 0), (120, 90))]
+
+rank_clusters = []
+for n, groups in ((40, 9), (150, 60), (1500, 300)):
+    d, of = grouped(n, groups, 1, 0.6, False)
+    d = (d + 0.1).round(1)
+    ranks = np.zeros(n)
+    ranks[d != 0] = stats.rankdata(np.abs(d[d != 0]))
+    sums = np.bincount(of, ranks * np.sign(d))
+    # Rosner, Glynn and Lee (2006): the sum over its standard deviation; of few clusters all signs, of some many draws.
+    if sums.size < 13:
+        p = stats.permutation_test((sums,), sum_of, permutation_type="samples", n_resamples=np.inf, vectorized=True).pvalue
+    elif sums.size < 100:
+        draw = np.random.default_rng(5)
+        p = np.mean([np.abs(draw.choice([-1, 1], (50_000, sums.size)) @ sums) >= abs(sums.sum()) - 1e-9 for _ in range(20)])
+    else:
+        p = 2 * stats.norm.sf(abs(sums.sum()) / np.sqrt((sums**2).sum()))
+    rank_clusters.append({"differences": d.tolist(), "groups": of.tolist(), "p": float(p)})
+
+resampled = []
+for x in (rng.uniform(0, 1, 40).round(3), rng.exponential(1, 25).round(3), rng.integers(0, 5, 60) / 4):
+    found = stats.bootstrap((x,), np.mean, n_resamples=999, method="BCa", rng=np.random.default_rng(3), vectorized=True)
+    long = stats.bootstrap((x,), np.mean, n_resamples=100_000, method="BCa", rng=np.random.default_rng(4), vectorized=True).confidence_interval
+    ci = found.confidence_interval
+    resampled.append({"values": x.tolist(), "drawn": np.sort(found.bootstrap_distribution).tolist(), "bca": [float(ci.low), float(ci.high)], "long": [float(long.low), float(long.high)]})
+
+crossed = []
+for seeds, items, by_seed in ((3, 40, 0.3), (5, 25, 0.0), (2, 60, 1.0)):
+    table = (rng.normal(0.2, by_seed, seeds)[:, None] + rng.normal(0, 1, items)[None, :] + rng.normal(0, 0.5, (seeds, items))).round(6)
+    s, i = np.indices(table.shape)
+    fit = anova_lm(ols("y ~ C(s) + C(i)", {"y": table.ravel(), "s": s.ravel(), "i": i.ravel()}).fit())
+    ms = fit["mean_sq"].to_numpy()
+    df = fit["df"].to_numpy()
+    least = max(ms[0], ms[1])
+    variance = max(ms[0] + ms[1] - ms[2], least) / (seeds * items)
+    freedom = max(1, variance**2 / (((ms / (seeds * items)) ** 2) / df).sum())
+    t = table.mean() / np.sqrt(variance)
+    crossed.append({"table": table.tolist(), "error": float(np.sqrt(variance)), "freedom": float(freedom), "p": float(2 * stats.t.sf(abs(t), freedom))})
+
+votes = rng.integers(0, 4, (240, 2))
+votes = votes[votes[:, 0] != votes[:, 1]]
+true = np.array([0.0, 0.5, -0.3, 0.9])
+a_wins = rng.uniform(size=len(votes)) < 1 / (1 + np.exp(true[votes[:, 1]] - true[votes[:, 0]]))
+design = np.zeros((len(votes), 4))
+design[np.arange(len(votes)), votes[:, 0]] = 1
+design[np.arange(len(votes)), votes[:, 1]] = -1
+fitted = np.append(sm.Logit(a_wins.astype(float), design[:, :3]).fit(disp=0, method="newton", tol=1e-14).params, 0)
+preference = {"votes": [[int(a), int(b), bool(w)] for (a, b), w in zip(votes, a_wins)], "strengths": (fitted - fitted.mean()).tolist()}
+
+more = {"fractions": fractions, "below": below, "zeros": zeros, "clustered": clustered, "adjusted": adjusted, "flips": flips, "signs": signs, "rankClusters": rank_clusters, "resampled": resampled, "crossed": crossed, "preference": preference}
 out = pathlib.Path(__file__).parent / "recorded" / "statistics.json"
-out.write_text(json.dumps({"wilcoxon": wilcoxon, "mcnemar": mcnemar, "wilson": wilson, "paired": paired, "ratio": ratio, "student": student, "quantiles": quantiles, "tails": tails}) + "\n")
+out.write_text(json.dumps({"wilcoxon": wilcoxon, "mcnemar": mcnemar, "wilson": wilson, "paired": paired, "ratio": ratio, "student": student, "quantiles": quantiles, "tails": tails, **more}) + "\n")

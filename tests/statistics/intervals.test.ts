@@ -1,32 +1,11 @@
 import { normalTail } from '../../src-main/statistics/normal.ts';
-import { readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import { scoreInterval, scoreOf, lossSums } from '../../src-main/statistics/scores.ts';
 import { deviation, mean, meanInterval } from '../../src-main/statistics/seeds.ts';
 import { studentQuantile, studentTest } from '../../src-main/statistics/student.ts';
-import {
-  holm,
-  mcNemarExact,
-  pairedDifferenceInterval,
-  wilcoxonSignedRank,
-  wilsonInterval,
-} from '../../src-main/statistics/intervals.ts';
-
-const recorded = JSON.parse(readFileSync(new URL('recorded/statistics.json', import.meta.url), 'utf8')) as {
-  wilcoxon: { differences: number[]; p: number }[];
-  mcnemar: { onlyA: number; onlyB: number; p: number }[];
-  wilson: { successes: number; n: number; interval: [number, number] }[];
-  paired: { both: number; onlyA: number; onlyB: number; neither: number; newcombe: [number, number] }[];
-  ratio: {
-    tokens: number[];
-    losses: number[];
-    interval: [number, number];
-    bootstrap: [number, number] | null;
-  }[];
-  student: { values: number[]; p: number; interval: [number, number] }[];
-  quantiles: { freedom: number; t: number }[];
-  tails: { z: number; p: number }[];
-};
+import { pairedDifferenceInterval, wilsonInterval } from '../../src-main/statistics/intervals.ts';
+import { recorded } from './recordedValues.ts';
+import { holm, mcNemarExact, wilcoxonSignedRank } from '../../src-main/statistics/pairedTests.ts';
 
 describe('as scipy and statsmodels', () => {
   it("Wilcoxon's signed-rank test, exact and approximate, with ties and zeros", () => {

@@ -9,7 +9,7 @@ import {
 import { studentPower } from '../../src-main/statistics/student.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
 import { meanInterval } from '../../src-main/statistics/seeds.ts';
-import { mcNemarExact, wilcoxonSignedRank } from '../../src-main/statistics/intervals.ts';
+import { mcNemarExact, wilcoxonSignedRank } from '../../src-main/statistics/pairedTests.ts';
 
 const logFactorials = [0];
 function logFactorial(n: number): number {
