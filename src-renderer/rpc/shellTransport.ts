@@ -60,7 +60,9 @@ export function createShellTransport(bridge: ShellBridge): Transport {
           return;
         }
         waiting.set(id, resolve);
-        const send = () => bridge.send({ kind: 'call', id, name, input });
+        // As HTTP sends it: the window's bridge clones no state of the page, which is a proxy.
+        const plain: unknown = JSON.parse(JSON.stringify(input));
+        const send = () => bridge.send({ kind: 'call', id, name, input: plain });
         signal?.addEventListener('abort', () => {
           if (!unsent.includes(send)) return bridge.send({ kind: 'cancel', id });
           // The core has not heard of it: a cancel sent now would arrive before the call.

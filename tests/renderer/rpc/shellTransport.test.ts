@@ -8,7 +8,8 @@ function shell() {
   const sent: ClientMessage[] = [];
   let tell: Parameters<ShellBridge['onCoreState']>[0] = () => undefined;
   const bridge = {
-    send: (message: ClientMessage) => sent.push(message),
+    // As the window's bridge does it.
+    send: (message: ClientMessage) => sent.push(structuredClone(message)),
     onMessage: () => undefined,
     onCoreState: (listener: typeof tell) => (tell = listener),
   } as unknown as ShellBridge;
@@ -47,4 +48,14 @@ it('cancels a call that the core works on', () => {
   void transport.call('models.add', {}, controller.signal);
   controller.abort();
   expect(sent.map(({ kind }) => kind)).toEqual(['call', 'cancel']);
+});
+
+it('sends what the page keeps in states, which cannot be cloned, as it was when it was called', () => {
+  const { transport, sent, tell } = shell();
+  tell({ kind: 'starting' });
+  const sources = new Proxy([{ id: 'a', amount: undefined as number | undefined }], {});
+  void transport.call('mixes.count', { sources });
+  sources[0]!.id = 'b';
+  tell({ kind: 'ready' });
+  expect(sent).toEqual([expect.objectContaining({ input: { sources: [{ id: 'a' }] } })]);
 });

@@ -1,13 +1,13 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Dataset } from '../../src-main/contract/entities.ts';
-import { startDatasetHub, type DatasetHub } from '../support/hub/datasetHub.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
-import { takePicture } from './support/pictures.ts';
-import { StudioPage } from './support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import type { Dataset } from '../../../src-main/contract/entities.ts';
+import { startDatasetHub, type DatasetHub } from '../../support/hub/datasetHub.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { seriousProblems } from '../support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { takePicture } from '../support/pictures.ts';
+import { StudioPage } from '../support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
 
 const card = [
   '---',

@@ -2,13 +2,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Dataset } from '../../src-main/contract/entities.ts';
-import { fixtures } from '../support/paths.ts';
-import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
-import { takePicture } from './support/pictures.ts';
-import { StudioPage } from './support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import type { Dataset } from '../../../src-main/contract/entities.ts';
+import { fixtures } from '../../support/paths.ts';
+import { seriousProblems } from '../support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { takePicture } from '../support/pictures.ts';
+import { StudioPage } from '../support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
 
 const lines = (rows: readonly unknown[]) => rows.map((row) => JSON.stringify(row)).join('\n');
 const question = (i: number) => ({

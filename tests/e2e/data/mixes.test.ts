@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
-import { fixtures } from '../support/paths.ts';
-import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
-import { takePicture } from './support/pictures.ts';
-import { StudioPage } from './support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import { writeGeneratedDataset } from '../../../src-main/services/projects/generatedModel.ts';
+import { fixtures } from '../../support/paths.ts';
+import { seriousProblems } from '../support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { takePicture } from '../support/pictures.ts';
+import { StudioPage } from '../support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
 
 describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
   let server: StudioServer;
