@@ -1,7 +1,7 @@
 import { fusedOne, fusedWithoutGradient } from './fused.ts';
 import type { Tensor } from './graph.ts';
 import { positionRange, scoresOf, visibleKeys, visibleSoftmax, type Scoring } from './maskedScores.ts';
-import { cast, equal, logicalAnd, multiply, scale, subtract } from './ops/elementwise.ts';
+import { cast, equal, lessEqual, logicalAnd, multiply, scale, subtract } from './ops/elementwise.ts';
 import { concat, reshape, sliceAxis, transpose } from './ops/layout.ts';
 import { batchMatmul } from './ops/linear.ts';
 import { sum } from './ops/reduce.ts';
@@ -12,6 +12,17 @@ export interface Segments {
   numbers: Tensor;
   /** Positions of the longest sequence: keys further back are left out of the products. */
   longest: number;
+}
+
+/**
+ * A tree in place of a line: several continuations share what stands before them. Places of a row are in depth-first
+ * order, and each sees only those on its way from the root.
+ */
+export interface Branches {
+  /** f32 [batch, tokens]: the last place of the row that descends from this one. */
+  last: Tensor;
+  /** f32 [batch, tokens]: how deep each place lies; windows are counted in it. */
+  depths: Tensor;
 }
 
 /** Queries are handled in blocks of this many. */
@@ -28,6 +39,7 @@ const queryBlock = 128;
  * @param q [batch, heads, tokens, d]
  * @param k, v [batch, keyHeads, tokens, d]; heads / keyHeads neighbouring heads of q share one
  * @param options.segments a query sees only its own; null: a row is one sequence, and the mask is a constant
+ * @param options.branches instead of segments; each block is then multiplied with all keys before it
  * @param options.block queries in a block
  * @returns [batch * tokens, heads * d], the heads of a position side by side
  */
@@ -36,14 +48,14 @@ export function causalProduct(
   k: Tensor,
   v: Tensor,
   scoring: Scoring,
-  options: { segments?: Segments | null; block?: number } = {},
+  options: { segments?: Segments | null; branches?: Branches | null; block?: number } = {},
 ): Tensor {
-  const { segments = null, block = queryBlock } = options;
+  const { segments = null, branches = null, block = queryBlock } = options;
   const [batch, heads, tokens, d] = q.shape as [number, number, number, number];
   const keyHeads = k.shape[1]!;
   const group = heads / keyHeads;
   const grouped = reshape(q, [batch, keyHeads, group, tokens, d]);
-  const reach = Math.min(scoring.window ?? tokens, segments?.longest ?? tokens);
+  const reach = branches ? tokens : Math.min(scoring.window ?? tokens, segments?.longest ?? tokens);
   const blocks: Tensor[] = [];
   for (let begin = 0; begin < tokens; begin += block) {
     const rows = Math.min(block, tokens - begin);
@@ -51,27 +63,29 @@ export function causalProduct(
     const columns = begin + rows - firstKey;
     const query = reshape(sliceAxis(grouped, 3, begin, rows), [batch, keyHeads, group * rows, d]);
     const { scores, factor } = scoresOf(query, sliceAxis(k, 2, firstKey, columns), scoring);
-    const own = segments
-      ? [sliceAxis(segments.numbers, 1, begin, rows), sliceAxis(segments.numbers, 1, firstKey, columns)]
-      : [];
+    const ofQueries = (values: Tensor) => sliceAxis(values, 1, begin, rows);
+    const ofKeys = (values: Tensor) => sliceAxis(values, 1, firstKey, columns);
+    const own = segments ? [ofQueries(segments.numbers), ofKeys(segments.numbers)] : [];
+    if (branches) own.push(ofQueries(branches.depths), ofKeys(branches.depths), ofKeys(branches.last));
     // Queries and keys are numbered from the block's first key: blocks that look equally far back share one function.
     const offset = begin - firstKey;
-    const kind = `attention_weights_${offset}_${scoring.window ?? 'all'}_${factor}`;
-    const [p] = fusedWithoutGradient(kind, [scores, ...own], ([raw, querySegments, keySegments]) => {
+    const shape = branches ? 'tree_' : '';
+    const kind = `attention_weights_${shape}${offset}_${scoring.window ?? 'all'}_${factor}`;
+    const [p] = fusedWithoutGradient(kind, [scores, ...own], ([raw, ofRows, ofColumns, last]) => {
       const { graph } = raw!;
-      let visible = visibleKeys(
-        positionRange(graph, offset, rows, [1, 1, 1, rows, 1]),
-        positionRange(graph, 0, columns, [1, 1, 1, 1, columns]),
-        scoring.window,
-      );
-      if (querySegments && keySegments)
-        visible = logicalAnd(
-          visible,
-          equal(
-            reshape(querySegments, [batch, 1, 1, rows, 1]),
-            reshape(keySegments, [batch, 1, 1, 1, columns]),
-          ),
-        );
+      const queries = positionRange(graph, offset, rows, [1, 1, 1, rows, 1]);
+      const keys = positionRange(graph, 0, columns, [1, 1, 1, 1, columns]);
+      let visible = visibleKeys(queries, keys, branches ? null : scoring.window);
+      if (ofRows && ofColumns) {
+        const inRows = reshape(ofRows, [batch, 1, 1, rows, 1]);
+        const inColumns = reshape(ofColumns, [batch, 1, 1, 1, columns]);
+        if (last) {
+          const descends = lessEqual(queries, reshape(last, [batch, 1, 1, 1, columns]));
+          visible = logicalAnd(visible, descends);
+          if (scoring.window !== null)
+            visible = logicalAnd(visible, visibleKeys(inRows, inColumns, scoring.window));
+        } else visible = logicalAnd(visible, equal(inRows, inColumns));
+      }
       return [visibleSoftmax(raw!, factor, visible, [batch, keyHeads, group, rows, columns])];
     });
     const weights = weightsOf(scores, p!, factor);

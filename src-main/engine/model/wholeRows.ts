@@ -1,4 +1,4 @@
-import { causalProduct } from '../graph/causalProduct.ts';
+import { causalProduct, type Branches } from '../graph/causalProduct.ts';
 import type { LinearSite } from '../../shape/adapterSites.ts';
 import { checkpointed } from '../graph/checkpointed.ts';
 import type { Tensor } from '../graph/graph.ts';
@@ -42,6 +42,8 @@ export function wholeRowsHidden(
   dropoutSeed: Tensor | null,
   options: {
     packing?: Packing | null;
+    /** Instead of packing: the tokens of a row form a tree, and their depth is their position. */
+    branches?: Branches | null;
     gradientCheckpointing?: boolean;
     /** Gets the weights of the experts of each adapted module, f32 [rows, experts]. */
     watch?: (site: LinearSite, weights: Tensor) => void;
@@ -49,14 +51,15 @@ export function wholeRowsHidden(
 ): Tensor {
   const { config, dtype, keptWeight } = model;
   const { batch, tokens, longestExample = tokens } = layout;
-  const { packing = null, watch } = options;
+  const { packing = null, branches = null, watch } = options;
   const positions = packing
     ? reshape(packing.positions, [batch, tokens])
-    : ids.graph.constant(
+    : (branches?.depths ??
+      ids.graph.constant(
         Float32Array.from({ length: tokens }, (_, i) => i),
         'f32',
         [1, tokens],
-      );
+      ));
   const segments = packing && {
     numbers: reshape(packing.segments, [batch, tokens]),
     longest: longestExample,
@@ -67,7 +70,7 @@ export function wholeRowsHidden(
       dtype,
       weight: keptWeight,
       linear: (site, x) => model.linear(site, x, dropoutSeed, watch && ((weights) => watch(site, weights))),
-      attend: (layer, q, k, v) => causalProduct(q, k, v, layerScoring(config, layer), { segments }),
+      attend: (layer, q, k, v) => causalProduct(q, k, v, layerScoring(config, layer), { segments, branches }),
       ...(options.gradientCheckpointing && {
         aroundLayer: (stream, build) =>
           checkpointed(
