@@ -238,6 +238,18 @@ export function withSource(recipe: MixRecipe, source: Pick<MixSource, 'kind' | '
   return filledUp(added({ by: 'share', value: mean }));
 }
 
+/** Says of a source alone which part of it is trained on, and how often it comes at most. */
+export function withLimits(
+  recipe: MixRecipe,
+  at: number,
+  limits: Partial<Pick<MixSource, 'split' | 'maxEpochs'>>,
+): MixRecipe {
+  return {
+    ...recipe,
+    sources: recipe.sources.map((source, i) => (i === at ? { ...source, ...limits } : source)),
+  };
+}
+
 /** Takes a source out; where shares are all that is left they are all of the mix, unless they were wrong before. */
 export function withoutSource(recipe: MixRecipe, at: number): MixRecipe {
   const rest = { ...recipe, sources: recipe.sources.filter((_, i) => i !== at) };

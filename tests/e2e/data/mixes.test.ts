@@ -78,6 +78,14 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
       ),
     ];
     for (const path of files) await studio.call('datasets.add', { path });
+    const parts = ['train', 'validation'].map((part, i) => {
+      const path = rows(
+        part,
+        Array.from({ length: 30 * (i + 1) }, (_, row) => `${part} ${row}`),
+      );
+      return path;
+    });
+    await studio.call('datasets.add', { paths: parts, name: 'parts' });
     await studio.call('models.add', { folder: join(fixtures, 'tiny-llama'), copy: false });
     await page.getByText('Add the datasets that are to be mixed').waitFor();
   });
@@ -156,6 +164,33 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
       .selectOption({ label: 'one source is used up: nothing repeats' });
     await counted();
     await expect.poll(() => got('sums', 5)).toBe('0');
+  });
+
+  it('caps one source and takes another part of it, which can be taken back', async () => {
+    await page.getByLabel('A pass ends when').selectOption('all');
+    await page.getByLabel('Add a source').selectOption({ label: 'parts, 90 rows' });
+    await page.getByRole('button', { name: 'Equal shares' }).click();
+    await counted();
+    await expect.poll(() => got('parts', 4)).toBe('30');
+    // Only what has several parts is asked for one.
+    expect(await page.getByLabel('Part of words').count()).toBe(0);
+    await page.getByLabel('Part of parts').selectOption('validation');
+    await counted();
+    await expect.poll(async () => Number(await got('parts (validation)', 4))).toBeGreaterThan(50);
+    const cap = page.getByLabel('Passes over parts at most, ×');
+    await cap.fill('0');
+    await page.getByText('A number over 0, or nothing.').waitFor();
+    await cap.fill('1.5');
+    await counted();
+    await expect.poll(async () => parseFloat((await got('parts (validation)', 6))!)).toBeLessThan(1.55);
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await expect.poll(() => cap.inputValue()).toBe('');
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await expect.poll(() => page.getByLabel('Part of parts').inputValue()).toBe('train');
+    await counted();
+    await page.getByRole('button', { name: 'Remove parts from the mix' }).click();
+    await page.getByLabel('A pass ends when').selectOption('first');
+    await counted();
   });
 
   it('answers a change within 200 ms once the sources are tokenized', async () => {

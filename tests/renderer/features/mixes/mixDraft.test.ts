@@ -9,6 +9,7 @@ import {
   unitKey,
   wholeShares,
   withKind,
+  withLimits,
   withoutSource,
   withSource,
   withValue,
@@ -177,4 +178,19 @@ describe('another way to say an amount', () => {
     );
     expect(wrong).toMatchObject({ code: 'config_invalid' });
   });
+});
+
+it('caps one source alone, as the core does, and knows each part of it by its own size', () => {
+  const given = recipe([
+    ['share', 50],
+    ['share', 50],
+  ] as const);
+  const free = solved(given, [100, 1000]);
+  expect(free.taken).toEqual([1000, 1000]);
+  const capped = withLimits(given, 0, { maxEpochs: 2 });
+  expect(capped.sources.map(({ maxEpochs }) => maxEpochs)).toEqual([2, null]);
+  expect(solved(capped, [100, 1000]).taken).toEqual([200, 200]);
+  const other = withLimits(capped, 1, { split: 'validation' });
+  expect(unitKey(other.sources[1]!, other)).not.toBe(unitKey(capped.sources[1]!, capped));
+  expect(values(other)).toEqual([50, 50]);
 });
