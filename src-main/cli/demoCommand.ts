@@ -49,7 +49,7 @@ export async function demoCommand(args: readonly string[], command: CommandConte
 
     const evaluations = await evaluate(core, model.id, runs, material, command, output);
     const names = runs.map(({ name }) => name);
-    const common = { runs: names, shots: 0, maxTokens: 160 };
+    const common = { runs: names, shots: 0, maxTokens: 160, seed: 0 };
     const onHeldOut = await core.evaluations.compare(
       { ...common, benchmark: 'perplexity', data: null, limit: null },
       command.signal,

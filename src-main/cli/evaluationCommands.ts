@@ -1,9 +1,5 @@
-import {
-  benchmarkNames,
-  benchmarkNameSchema,
-  type BenchmarkName,
-  type Evaluation,
-} from '../contract/results.ts';
+import type { BenchmarkName, Evaluation } from '../contract/results.ts';
+import { findBenchmark } from '../evaluation/benchmarks/registry.ts';
 import type { Comparison } from '../contract/comparison.ts';
 import { procedures } from '../contract/procedures.ts';
 import { leakWarning } from '../statistics/scores.ts';
@@ -27,6 +23,11 @@ const benchmarkOptions = {
   shots: { type: 'string' },
   'max-tokens': { type: 'string' },
   chat: { type: 'boolean' },
+  system: { type: 'string' },
+  pattern: { type: 'string' },
+  samples: { type: 'string' },
+  temperature: { type: 'string' },
+  'top-p': { type: 'string' },
   task: { type: 'string' },
   seed: { type: 'string' },
   precision: { type: 'string' },
@@ -40,17 +41,20 @@ function benchmarkSettings(values: Values) {
     shots: number(values, 'shots'),
     maxTokens: number(values, 'max-tokens'),
     chat: values['chat'] === true,
+    system: text(values, 'system'),
+    pattern: text(values, 'pattern'),
+    samples: number(values, 'samples'),
+    temperature: number(values, 'temperature'),
+    topP: number(values, 'top-p'),
     task: number(values, 'task'),
+    seed: number(values, 'seed'),
   };
 }
 
 function benchmarksOf(values: Values): BenchmarkName[] {
-  return (list(values, 'benchmark') ?? ['perplexity']).map((name) => {
-    const parsed = benchmarkNameSchema.safeParse(name);
-    if (!parsed.success)
-      throw usageError(`There is no benchmark "${name}"; there are ${benchmarkNames.join(', ')}.`);
-    return parsed.data;
-  });
+  const names = list(values, 'benchmark') ?? ['perplexity'];
+  for (const name of names) findBenchmark(name);
+  return names;
 }
 
 const optionOf = (path: string) => `--${path.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
@@ -70,7 +74,6 @@ export async function evalCommand(args: readonly string[], command: CommandConte
         adapter: text(values, 'adapter'),
         benchmark,
         ...benchmarkSettings(values),
-        seed: number(values, 'seed'),
         precision: text(values, 'precision'),
       },
       optionOf,

@@ -35,8 +35,9 @@ export const evaluationInput = z.object({
   /** Null: the run's held-out rows (perplexity only). */
   data: scoredData.nullable().default(null),
   limit: z.number().int().min(1).nullable().default(null),
-  shots: z.number().int().min(0).max(20).default(0),
-  maxTokens: z.number().int().min(1).max(4096).default(256),
+  /** Absent: as the benchmark has it (`studio.info`). */
+  shots: z.number().int().min(0).max(64).optional(),
+  maxTokens: z.number().int().min(1).max(4096).optional(),
   /**
    * Benchmarks that generate: what is asked is a user's turn through the template of the run, else of the model, as
    * lm-evaluation-harness has it with --apply_chat_template. Absent or false: a text that goes on.
@@ -44,6 +45,16 @@ export const evaluationInput = z.object({
   chat: z.boolean().optional(),
   /** Absent: each row's own. */
   task: task.optional(),
-  seed: z.number().int().min(0).default(0),
+  /** What stands before all conversations (`chat`); absent: what the run was trained with. */
+  system: z.string().max(20_000).optional(),
+  /** Answers drawn for each item, where programs are run: pass@k needs k of them. Absent: 1. */
+  samples: z.number().int().min(1).max(200).optional(),
+  /** Of what is generated; absent or 0: the likeliest tokens. */
+  temperature: z.number().min(0).max(2).optional(),
+  topP: z.number().gt(0).max(1).optional(),
+  /** What a right answer has, where the benchmark asks for it. */
+  pattern: z.string().max(1000).optional(),
+  /** Draws the solved examples, and what is generated; lm-evaluation-harness draws its own by 1234. */
+  seed: z.number().int().min(0).default(1234),
   precision: precisionSchema.default('f32'),
 });

@@ -9,6 +9,7 @@ import {
 } from './entities.ts';
 import { answerSchema, comparisonSchema, scatterSchema } from './comparison.ts';
 import {
+  benchmarkInfoSchema,
   benchmarkNameSchema,
   evaluationItemSchema,
   evaluationSchema,
@@ -29,7 +30,6 @@ import {
   nothing,
   projectTitle,
   reference,
-  scoredData,
   studyName,
   task,
 } from './inputs.ts';
@@ -62,7 +62,13 @@ import { askedTemplateSchema } from './templates.ts';
 export const procedures = {
   'studio.info': {
     input: nothing,
-    output: z.object({ version: z.string(), home: z.string(), project: z.string() }),
+    output: z.object({
+      version: z.string(),
+      home: z.string(),
+      project: z.string(),
+      /** All that a model can be scored by. */
+      benchmarks: z.array(benchmarkInfoSchema),
+    }),
   },
   /** Where each task stands that has not ended: those who come while it goes on have missed its events. */
   'studio.progress': { input: nothing, output: z.array(progressEventSchema) },
@@ -279,19 +285,10 @@ export const procedures = {
   /** What the same would take; runs nothing. */
   'evaluations.forecast': { input: evaluationInput, output: evaluationOutlookSchema },
   'evaluations.compare': {
-    input: z.object({
-      runs: z.array(reference).min(2),
-      benchmark: benchmarkNameSchema,
-      /** Null: the rows that all the runs held out (perplexity only). */
-      data: scoredData.nullable().default(null),
-      limit: z.number().int().min(1).nullable().default(null),
-      shots: z.number().int().min(0).max(20).default(0),
-      maxTokens: z.number().int().min(1).max(4096).default(256),
-      /** As in `evaluations.start`. */
-      chat: z.boolean().optional(),
-      /** Absent: each row's own. */
-      task: task.optional(),
-    }),
+    /** As in `evaluations.start`; data null: the rows that all the runs held out (perplexity only). */
+    input: evaluationInput
+      .omit({ model: true, adapter: true, precision: true })
+      .extend({ runs: z.array(reference).min(2) }),
     output: z.object({ evaluations: z.array(evaluationSchema), comparisons: z.array(comparisonSchema) }),
   },
 

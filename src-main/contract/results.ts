@@ -6,15 +6,64 @@ import { precisionSchema } from './training.ts';
 const id = z.string().min(1);
 const time = z.string();
 
-export const benchmarkNames = ['perplexity', 'gsm8k'] as const;
-export const benchmarkNameSchema = z.enum(benchmarkNames);
+/** Name of a benchmark (evaluation/benchmarks); which there are is told by `studio.info`. */
+export const benchmarkNameSchema = z.string().min(1).max(60);
 export type BenchmarkName = z.infer<typeof benchmarkNameSchema>;
+
+/** How a benchmark gets at answers: the loss of given ones, the likeliest of several, or one that is generated. */
+export const benchmarkKindSchema = z.enum(['loss', 'choice', 'generate']);
+export type BenchmarkKind = z.infer<typeof benchmarkKindSchema>;
+
+/** What a benchmark is, for whoever chooses one. */
+export const benchmarkInfoSchema = z.object({
+  name: benchmarkNameSchema,
+  label: z.string(),
+  /** What it asks and how it grades, in a sentence or two. */
+  about: z.string(),
+  /** What it takes its items from. */
+  data: z.string(),
+  kind: benchmarkKindSchema,
+  version: z.string(),
+  /** Solved examples before each question: how many where nothing is said, and at most. */
+  shots: z.object({ usual: z.number().int(), most: z.number().int() }),
+  /** Tokens of an answer at most, where nothing is said; 0: nothing is generated. */
+  maxTokens: z.number().int(),
+  /** Whether it runs generated programs. */
+  runsCode: z.boolean(),
+  /** What else must be said of how answers are graded: `pattern`. */
+  needs: z.enum(['pattern']).nullable(),
+});
+export type BenchmarkInfo = z.infer<typeof benchmarkInfoSchema>;
+
+/**
+ * Whether an item was graded. One that was not, because it failed or its answer was cut off before anything could be
+ * graded, has no `correct`; it widens the interval and does not vanish.
+ */
+export const itemStateSchema = z.enum(['graded', 'failed', 'cut_off']);
+export type ItemState = z.infer<typeof itemStateSchema>;
 
 /** One graded item, in the order of the benchmark's file. */
 export const evaluationItemSchema = z.object({
   index: z.number().int(),
-  /** Right or wrong; null for perplexity. */
+  /** By which items of two evaluations are paired; empty in those from before it was kept: there the index serves. */
+  id: z.string().default(''),
+  /** Items that belong together: the subject of MMLU, the safe and the unsafe half; null: none. */
+  group: z.string().nullable().default(null),
+  state: itemStateSchema.default('graded'),
+  /** Right or wrong; null where it was not graded, for perplexity, and where a share stands in its place. */
   correct: z.boolean().nullable(),
+  /** Grade between 0 and 1, of an item that is asked several times: the share of right answers. */
+  share: z.number().min(0).max(1).nullable().default(null),
+  /** Further grades by their names: `strict`, `normalized`. */
+  others: z.record(z.string(), z.boolean()).default({}),
+  /** What was asked, without solved examples and template; null in evaluations from before it was kept. */
+  question: z.string().nullable().default(null),
+  /** Sum of log p (nats) of each choice; null where there are none. */
+  choiceLogLikelihoods: z.array(z.number()).nullable().default(null),
+  /** Why a generated answer ended. */
+  end: z.enum(['stop', 'end_id', 'length', 'context']).nullable().default(null),
+  /** What became of the programs of an item that runs them: `passed`, `timed_out`, or what went wrong. */
+  remark: z.string().nullable().default(null),
   /** Mean negative log-likelihood per answer token; null where nothing was scored. */
   loss: z.number().nullable(),
   tokens: z.number().int(),
@@ -26,7 +75,19 @@ export type EvaluationItem = z.infer<typeof evaluationItemSchema>;
 
 /** Sums over an evaluation's items, from which its score and interval follow. */
 export const scoreSumsSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('right'), right: z.number().int() }),
+  z.object({
+    kind: z.literal('right'),
+    right: z.number().int(),
+    /** Items that were not graded: each may be right or wrong. */
+    ungraded: z.number().int().default(0),
+  }),
+  /** Items whose grades are shares. */
+  z.object({
+    kind: z.literal('share'),
+    sum: z.number(),
+    squares: z.number(),
+    ungraded: z.number().int().default(0),
+  }),
   z.object({
     kind: z.literal('loss'),
     /** Of the items' summed losses (nats) and numbers of answer tokens, of their squares and their products. */
@@ -38,6 +99,15 @@ export const scoreSumsSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 export type ScoreSums = z.infer<typeof scoreSumsSchema>;
+
+/** Scores of the items that belong together. */
+export const groupScoreSchema = z.object({
+  name: z.string(),
+  n: z.number().int(),
+  /** Sum of their grades: right answers, or shares. */
+  right: z.number(),
+});
+export type GroupScore = z.infer<typeof groupScoreSchema>;
 
 export const evaluationSchema = z.object({
   id,
@@ -59,13 +129,31 @@ export const evaluationSchema = z.object({
   seed: z.number().int(),
   precision: precisionSchema,
   n: z.number().int(),
-  /** Accuracy 0..1 (gsm8k), or perplexity per answer token. */
+  /** Share of right answers (0 to 1, what was not graded counts as wrong), or perplexity per answer token. */
   score: z.number(),
   metric: z.enum(['accuracy', 'perplexity']),
   /** 95 % interval of the score, found anew from the sums whenever an evaluation is read. */
   interval: z.tuple([z.number(), z.number()]),
   /** Null in evaluations from before they were kept. */
   sums: scoreSumsSchema.nullable().default(null),
+  /** Right answers by group, in the order of their first items; empty where items stand alone. */
+  groups: z.array(groupScoreSchema).default([]),
+  /** Right answers by further grades of the items. */
+  otherScores: z.array(z.object({ name: z.string(), right: z.number().int() })).default([]),
+  /** Answers that reached their greatest length; null where nothing was generated, or it was not kept. */
+  cutAnswers: z.number().int().nullable().default(null),
+  /** How prompts were made: through which template, and the first one as it was sent, cut. */
+  prompts: z
+    .object({
+      chat: z.boolean(),
+      template: z.string().nullable(),
+      system: z.string().nullable(),
+      first: z.string(),
+      /** Prompts that lost their begin, so that they and their answers fit into the context. */
+      cut: z.number().int().default(0),
+    })
+    .nullable()
+    .default(null),
   /** Scored items that stand in the rows that the adapter was trained on; null: not known. */
   leak: z.object({ items: z.number().int(), dataset: z.string() }).nullable().default(null),
   /** What was foreseen when it started, and what it took; null in evaluations from before it was kept. */

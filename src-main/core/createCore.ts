@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { ProcedureHandlers } from '../contract/procedures.ts';
 import { StudioError } from '../contract/errors.ts';
 import { createEngineHost, type EngineHost } from '../engine/process/supervisor.ts';
+import { benchmarkInfos } from '../evaluation/benchmarks/registry.ts';
 import type { ServiceContext, Trash } from '../services/context.ts';
 import { createDatasetService, datasetHandlers, type DatasetService } from '../services/data/datasets.ts';
 import { clearUploads, receiveFile } from '../services/data/uploads.ts';
@@ -148,7 +149,7 @@ export function createCore(options: {
   }
 
   const handlers: ProcedureHandlers = {
-    'studio.info': () => ({ version: studioVersion, home, project }),
+    'studio.info': () => ({ version: studioVersion, home, project, benchmarks: [...benchmarkInfos] }),
     'studio.progress': () => events.unfinished(),
     'studio.doctor': () => examine(home, context.probe),
     'studio.repair': async (_input, { signal }) => {

@@ -44,19 +44,6 @@ export function savedDataset(path: string): StudioError | null {
     : null;
 }
 
-/** The error for a folder where one file is needed. */
-export function folderInPlace(path: string): StudioError {
-  const files = readdirSync(path)
-    .filter((name) => /\.jsonl?$/i.test(name))
-    .sort();
-  const more = files.length > 5 ? ` and ${files.length - 5} more` : '';
-  return named(
-    path,
-    `is a folder${files.length > 0 ? `, with the files ${files.slice(0, 5).join(', ')}${more}` : ''}`,
-    files.length > 0 ? 'Give one of the files.' : 'Give a file with rows, or import the folder as a dataset.',
-  );
-}
-
 function named(path: string, what: string, remedy: string): StudioError {
   const name = basename(path);
   const words = remedy.replaceAll('%1', name).replaceAll('%2', name.replace(/\.\w+$/, ''));

@@ -5,7 +5,7 @@ import { rangesOf } from '../contract/datasets/parts.ts';
 import { verbatimRowSchema, type Row, type Split } from '../contract/rows.ts';
 import { unusableText } from '../contract/datasets/unusable.ts';
 import { applyEdit, readEdits } from './stored/editLayer.ts';
-import { isObject } from './mapping/fields.ts';
+import { isObject, type SourceValue } from './mapping/fields.ts';
 import { mapRow } from './mapping/mapRow.ts';
 import { jsonRows } from './readers/jsonRows.ts';
 import { parseJson } from './readers/parseRow.ts';
@@ -18,6 +18,8 @@ export interface NumberedRow {
   /** 0-based, among all usable rows of the dataset, whatever part of them is read. */
   index: number;
   row: Row;
+  /** As the file has it, with edits; null in datasets from before fields were kept. */
+  source: { value: SourceValue; file: number; number: number } | null;
 }
 
 /** What reading needs to know of a dataset. */
@@ -86,7 +88,8 @@ async function* readMapped(
         `Row ${line.index + 1} of the dataset "${dataset.name}" could be used when it was imported, and ${unusableText(unusable)}.`,
         'Import it again: its copy was changed, or the studio reads such rows otherwise now.',
       );
-    yield { index: index++, row };
+    const { file, number } = line;
+    yield { index: index++, row, source: { value: value as SourceValue, file, number } };
   }
 }
 
@@ -100,7 +103,8 @@ async function* readOldRows(
   let index = 0;
   const source = fileSource(join(folder, file), file);
   for await (const { value } of jsonRows(source, { kind: 'lines', fields: [] }, null, {})) {
-    if (index >= first) yield { index, row: verbatimRowSchema.parse({ kind: 'verbatim', ...value }) };
+    if (index >= first)
+      yield { index, row: verbatimRowSchema.parse({ kind: 'verbatim', ...value }), source: null };
     if (++index >= end) return;
   }
 }

@@ -1,4 +1,4 @@
-import type { Evaluation, ScoreSums } from '../contract/results.ts';
+import type { Evaluation, EvaluationItem, GroupScore, ScoreSums } from '../contract/results.ts';
 import { wilsonInterval, type Interval } from './intervals.ts';
 import { studentQuantile } from './student.ts';
 
@@ -15,17 +15,63 @@ export function lossSums(rows: Iterable<{ lossSum: number; tokens: number }>): S
   return sums;
 }
 
-/** Share of right answers, or perplexity per answer token. */
+/** Sums over graded items: right answers, or shares where items are asked several times. */
+export function itemSums(
+  items: readonly Pick<EvaluationItem, 'correct' | 'share'>[],
+): Exclude<ScoreSums, { kind: 'loss' }> {
+  const isShare = items.some(({ share }) => share !== null);
+  const grades = items.map(gradeOf);
+  const ungraded = grades.filter((grade) => grade === null).length;
+  if (!isShare) return { kind: 'right', right: grades.filter((grade) => grade === 1).length, ungraded };
+  return {
+    kind: 'share',
+    sum: grades.reduce<number>((sum, grade) => sum + (grade ?? 0), 0),
+    squares: grades.reduce<number>((sum, grade) => sum + (grade ?? 0) ** 2, 0),
+    ungraded,
+  };
+}
+
+/** 1: right, 0: wrong, between them a share; null: not graded. */
+export function gradeOf({ correct, share }: Pick<EvaluationItem, 'correct' | 'share'>): number | null {
+  return share ?? (correct === null ? null : Number(correct));
+}
+
+/** Grades by group, in the order of their first items; empty where items stand alone. */
+export function groupScores(
+  items: readonly Pick<EvaluationItem, 'correct' | 'share' | 'group'>[],
+): GroupScore[] {
+  const groups = new Map<string, GroupScore>();
+  for (const item of items) {
+    if (item.group === null) continue;
+    const group = groups.get(item.group) ?? { name: item.group, n: 0, right: 0 };
+    groups.set(item.group, group);
+    group.n++;
+    group.right += gradeOf(item) ?? 0;
+  }
+  return [...groups.values()];
+}
+
+/** Share of right answers (what was not graded counts as wrong), or perplexity per answer token. */
 export function scoreOf(sums: ScoreSums, n: number): number {
-  return sums.kind === 'right' ? sums.right / n : Math.exp(sums.loss / sums.tokens);
+  switch (sums.kind) {
+    case 'right':
+      return sums.right / n;
+    case 'share':
+      return sums.sum / n;
+    case 'loss':
+      return Math.exp(sums.loss / sums.tokens);
+  }
 }
 
 /**
- * 95 % interval of a score: Wilson's for a share, else that of a ratio of sums over items with Student's t (Cochran
- * 1977, 6.3), taken to the exponent. One item says nothing of others: any perplexity is possible.
+ * 95 % interval of a score: Wilson's for right answers, widened by what was not graded (all of it wrong, or right);
+ * Student's for shares; else that of a ratio of sums over items with Student's t (Cochran 1977, 6.3), taken to the
+ * exponent. One item says nothing of others: any perplexity is possible.
  */
 export function scoreInterval(sums: ScoreSums, n: number): Interval {
-  if (sums.kind === 'right') return wilsonInterval(sums.right, n);
+  if (sums.kind === 'right')
+    return [wilsonInterval(sums.right, n)[0], wilsonInterval(sums.right + sums.ungraded, n)[1]];
+  if (sums.kind === 'share') return shareInterval(sums, n);
   if (n < 2) return [1, Number.MAX_VALUE];
   const mean = sums.loss / sums.tokens;
   const squares = Math.max(0, sums.lossSquares - 2 * mean * sums.products + mean ** 2 * sums.tokenSquares);
@@ -35,13 +81,29 @@ export function scoreInterval(sums: ScoreSums, n: number): Interval {
 }
 
 /**
+ * Student's interval of a mean of shares, within 0 and 1. Where all shares are alike it would have no width: Wilson's
+ * stands in its place, as if each item were asked once.
+ */
+function shareInterval({ sum, squares, ungraded }: ScoreSums & { kind: 'share' }, n: number): Interval {
+  const bounds = [0, ungraded].map((added): Interval => {
+    const mean = (sum + added) / n;
+    const variance = n < 2 ? 0 : Math.max(0, squares + added - n * mean ** 2) / (n - 1);
+    if (variance === 0) return wilsonInterval(Math.round(mean * n), n);
+    const half = studentQuantile(n - 1, 0.95) * Math.sqrt(variance / n);
+    return [Math.max(0, mean - half), Math.min(1, mean + half)];
+  });
+  return [bounds[0]![0], bounds[1]![1]];
+}
+
+/**
  * An evaluation with the interval that today's rule gives: what is stored are the sums. One from before they were kept
  * has the number of right answers in its score; its perplexity keeps the interval that was stored.
  */
 export function withInterval(evaluation: Evaluation): Evaluation {
   const { sums, metric, n, score } = evaluation;
   const known =
-    sums ?? (metric === 'accuracy' ? { kind: 'right' as const, right: Math.round(score * n) } : null);
+    sums ??
+    (metric === 'accuracy' ? { kind: 'right' as const, right: Math.round(score * n), ungraded: 0 } : null);
   return known ? { ...evaluation, interval: scoreInterval(known, n) } : evaluation;
 }
 

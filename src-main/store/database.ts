@@ -16,6 +16,7 @@ import { studies } from './migrations/0010-studies.ts';
 import { listIndexes } from './migrations/0011-list-indexes.ts';
 import { recentLosses } from './migrations/0012-recent-losses.ts';
 import { mixes } from './migrations/0013-mixes.ts';
+import { scoredItems } from './migrations/0014-scored-items.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -42,6 +43,7 @@ export const migrations: readonly Migration[] = [
   listIndexes,
   recentLosses,
   mixes,
+  scoredItems,
 ];
 
 /**

@@ -67,16 +67,26 @@ export function findEvaluation(
   return row === undefined ? null : evaluationOf(row);
 }
 
+/** Whose items are kept: a project, and the key of what was scored and how. */
+export interface ItemsKey {
+  project: string;
+  itemsKey: string;
+}
+
+/**
+ * Writes an evaluation with its items, and lets go of those that were kept for it so far.
+ * @param keys `key`: of all that decides its outcome; `itemsKey`: without how many items there are
+ */
 export function insertEvaluation(
   { writable }: WritableDatabase,
   evaluation: Evaluation,
-  key: string,
+  { key, itemsKey }: { key: string; itemsKey: string },
   items: readonly EvaluationItem[],
 ): void {
   writable.transaction(() => {
     writable
       .prepare(
-        'INSERT INTO evaluations (id, project, run_id, cache_key, created_at, entity) VALUES (?, ?, ?, ?, ?, ?)',
+        'INSERT INTO evaluations (id, project, run_id, cache_key, created_at, entity, items_key) VALUES (?, ?, ?, ?, ?, ?, ?)',
       )
       .run(
         evaluation.id,
@@ -85,10 +95,56 @@ export function insertEvaluation(
         key,
         evaluation.createdAt,
         JSON.stringify(evaluation),
+        itemsKey,
       );
     const insert = writable.prepare('INSERT INTO evaluation_items VALUES (?, ?, ?)');
     items.forEach((item, position) => insert.run(evaluation.id, position, JSON.stringify(item)));
+    writable
+      .prepare('DELETE FROM pending_items WHERE project = ? AND items_key = ?')
+      .run(evaluation.project, itemsKey);
   })();
+}
+
+/** Keeps items that are graded, though the evaluation is not complete. */
+export function keepItems(
+  { writable }: WritableDatabase,
+  { project, itemsKey }: ItemsKey,
+  items: readonly EvaluationItem[],
+): void {
+  const insert = writable.prepare('INSERT OR REPLACE INTO pending_items VALUES (?, ?, ?, ?)');
+  writable.transaction(() => {
+    for (const item of items) insert.run(project, itemsKey, item.index, JSON.stringify(item));
+  })();
+}
+
+/**
+ * Items that are known: graded by an evaluation that was stopped, or by one on fewer or more items. By their places.
+ */
+export function knownItems(
+  { readable }: ReadableDatabase,
+  { project, itemsKey }: ItemsKey,
+): Map<number, EvaluationItem> {
+  const known = new Map<number, EvaluationItem>();
+  const keep = (row: unknown) => {
+    const item = evaluationItemSchema.parse(entityOf(row));
+    known.set(item.index, item);
+  };
+  const largest = readable
+    .prepare(
+      `SELECT id FROM evaluations WHERE project = ? AND items_key = ? AND ${ofKeptRun}
+       ORDER BY entity ->> '$.n' DESC LIMIT 1`,
+    )
+    .get(project, itemsKey) as { id: string } | undefined;
+  if (largest)
+    readable
+      .prepare('SELECT entity FROM evaluation_items WHERE evaluation_id = ?')
+      .all(largest.id)
+      .forEach(keep);
+  readable
+    .prepare('SELECT entity FROM pending_items WHERE project = ? AND items_key = ?')
+    .all(project, itemsKey)
+    .forEach(keep);
+  return known;
 }
 
 /** So many items are read in one go: more would keep the core from everything else. */
@@ -105,7 +161,11 @@ export async function readEvaluationItems(
   const items: EvaluationItem[] = [];
   for (;;) {
     const rows = slice.all(evaluationId, items.length, itemsAtOnce);
-    for (const row of rows) items.push(evaluationItemSchema.parse(entityOf(row)));
+    for (const row of rows) {
+      const item = evaluationItemSchema.parse(entityOf(row));
+      // Those from before items had ids are told apart by their places.
+      items.push(item.id === '' ? { ...item, id: String(item.index) } : item);
+    }
     if (rows.length < itemsAtOnce) return items;
     await setImmediate();
   }

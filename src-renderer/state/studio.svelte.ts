@@ -1,3 +1,4 @@
+import type { ProcedureOutput } from '../../src-main/contract/procedures.ts';
 import { getContext, setContext } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
 import type { Dataset, Model, Project, Queue, Run } from '../../src-main/contract/entities.ts';
@@ -39,7 +40,7 @@ export class Studio {
   /** False until the lists came for the first time. */
   isLoaded = $state(false);
   loadError: PlainError | null = $state.raw(null);
-  info: { version: string; home: string; project: string } | null = $state.raw(null);
+  info: ProcedureOutput<'studio.info'> | null = $state.raw(null);
   /** By title. */
   projects: Project[] = $state.raw([]);
   models: Model[] = $state.raw([]);

@@ -9,7 +9,7 @@ import { insertEvaluation } from '../../src-main/store/results.ts';
 import { insertRun } from '../../src-main/store/runs.ts';
 import { filledHome } from '../e2e/support/filledHome.ts';
 import { neverAborted } from '../support/core.ts';
-import { sampleEvaluation } from '../support/sampleEvaluation.ts';
+import { sampleEvaluation, sampleKeys } from '../support/sampleEvaluation.ts';
 import { sampleRun } from '../support/sampleRun.ts';
 
 const count = 10_000;
@@ -102,7 +102,7 @@ it('tells entries of the same time apart', async () => {
       insertEvaluation(
         database,
         sampleEvaluation({ id: `sameScore${i}`, createdAt: '2027-01-01T00:00:00Z', runId: `same${i}` }),
-        `same ${i}`,
+        sampleKeys(`same ${i}`),
         [],
       );
     }

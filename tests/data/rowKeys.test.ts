@@ -4,8 +4,12 @@ import { alpacaPrompt } from '../../src-main/data/rowExample.ts';
 import type { Row } from '../../src-main/contract/rows.ts';
 import { countShared, rowKey } from '../../src-main/data/rowKeys.ts';
 import { hasSharedData, sharedData, sharedNote } from '../support/paths.ts';
-import { readFileRows } from '../../src-main/data/readFileRows.ts';
+import { openFileRecords } from '../../src-main/data/fileRecords.ts';
 import { keysOf, knownKeys, splitNames } from './writeKnownSplits.ts';
+
+async function* rowsOf(path: string) {
+  yield* (await openFileRecords(path)).rows();
+}
 
 const question = 'Natalia sold clips to 48 of her friends in April. How many clips did she sell?';
 
@@ -126,7 +130,7 @@ describe.skipIf(!hasSharedData)(`benchmarks${sharedNote}`, () => {
   it('are known in layouts of training data', async () => {
     const mmlu = new Set(known('mmlu-test'));
     const keys: number[] = [];
-    for await (const { row } of readFileRows(sharedData('mmlu', 'test', 'anatomy_test.csv'))) {
+    for await (const row of rowsOf(sharedData('mmlu', 'test', 'anatomy_test.csv'))) {
       if (row.kind !== 'chat') continue;
       const [question = '', ...lines] = row.turns[0]!.content.split(/\n(?=[A-D]\. )/);
       const options = lines.map((line) => line.replace(/^([A-D])\. /, '($1) '));
@@ -135,7 +139,7 @@ describe.skipIf(!hasSharedData)(`benchmarks${sharedNote}`, () => {
     expect(countShared(keys, mmlu)).toBe(135);
     const coded = new Set(known('humaneval'));
     const prompts: number[] = [];
-    for await (const { row } of readFileRows(sharedData('humaneval', 'HumanEval.jsonl.gz')))
+    for await (const row of rowsOf(sharedData('humaneval', 'HumanEval.jsonl.gz')))
       if (row.kind === 'verbatim') prompts.push(rowKey(chat(`\`\`\`python\n${row.prompt}\n\`\`\``, 'pass')));
     expect(countShared(prompts, coded)).toBe(164);
   });

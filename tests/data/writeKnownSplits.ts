@@ -1,6 +1,6 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readFileRows } from '../../src-main/data/readFileRows.ts';
+import { openFileRecords } from '../../src-main/data/fileRecords.ts';
 import { rowKey, type RowKey } from '../../src-main/data/rowKeys.ts';
 
 /** Each file of resources/splits, and what it is made from: a file, or all files of a folder. */
@@ -22,7 +22,8 @@ function filesOf(data: string, name: SplitName): string[] {
 /** Keys of some files' rows, in their order. */
 export async function keysOf(files: readonly string[]): Promise<RowKey[]> {
   const keys: RowKey[] = [];
-  for (const file of files) for await (const { row } of readFileRows(file)) keys.push(rowKey(row));
+  for (const file of files)
+    for await (const row of (await openFileRecords(file)).rows()) keys.push(rowKey(row));
   return keys;
 }
 
@@ -34,7 +35,7 @@ export async function keysOf(files: readonly string[]): Promise<RowKey[]> {
 export async function knownKeys(data: string, name: SplitName): Promise<Float64Array> {
   const texts = new Map<RowKey, Set<string>>();
   for (const file of filesOf(data, name))
-    for await (const { row } of readFileRows(file)) {
+    for await (const row of (await openFileRecords(file)).rows()) {
       const asked = row.kind === 'chat' ? row.turns[0]!.content : JSON.stringify(row);
       texts.set(rowKey(row), (texts.get(rowKey(row)) ?? new Set()).add(asked));
     }

@@ -1,3 +1,4 @@
+import { sampleItem } from '../support/sampleEvaluation.ts';
 import { describe, expect, it } from 'vitest';
 import type { Run } from '../../src-main/contract/entities.ts';
 import type { EvaluationItem } from '../../src-main/contract/results.ts';
@@ -18,15 +19,9 @@ const tiny = { modelId: 'm', name: 'tiny', hash: 'weights of tiny' };
 const between = (a: Run, b: Run) => confounders({ run: a, base: tiny }, { run: b, base: tiny });
 
 function items(values: { correct?: boolean; loss?: number | null }[]): EvaluationItem[] {
-  return values.map(({ correct = null, loss = null }, index) => ({
-    index,
-    correct: correct ?? null,
-    loss,
-    tokens: 10,
-    output: null,
-    answer: null,
-    target: null,
-  }));
+  return values.map(({ correct = null, loss = null }, index) =>
+    sampleItem(index, { correct, loss, tokens: 10 }),
+  );
 }
 
 describe('comparisons', () => {

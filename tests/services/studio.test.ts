@@ -115,7 +115,15 @@ describe('from a model folder to a compared and exported adapter', () => {
 
   it('compares two runs on the same held-out rows', async () => {
     const { comparisons } = await core.evaluations.compare(
-      { runs: ['lora', 'id'], benchmark: 'perplexity', data: null, limit: null, shots: 0, maxTokens: 8 },
+      {
+        runs: ['lora', 'id'],
+        benchmark: 'perplexity',
+        data: null,
+        limit: null,
+        seed: 0,
+        shots: 0,
+        maxTokens: 8,
+      },
       neverAborted,
     );
     expect(comparisons[0]).toMatchObject({ a: 'lora', b: 'id', n: 12, test: 'wilcoxon_signed_rank' });

@@ -3,7 +3,7 @@ import { openWritable } from '../../src-main/store/database.ts';
 import { ensureProject } from '../../src-main/store/projects.ts';
 import { findEvaluation, insertEvaluation, listEvaluations } from '../../src-main/store/results.ts';
 import { lossSums } from '../../src-main/statistics/scores.ts';
-import { sampleEvaluation } from '../support/sampleEvaluation.ts';
+import { sampleEvaluation, sampleKeys } from '../support/sampleEvaluation.ts';
 
 it('finds the interval of a score anew from what is stored, and keeps that of an old perplexity', () => {
   const database = openWritable(':memory:');
@@ -20,7 +20,7 @@ it('finds the interval of a score anew from what is stored, and keeps that of an
     insertEvaluation(
       database,
       (kept ? { ...evaluation, sums: kept } : evaluation) as typeof evaluation & { sums: null },
-      key,
+      sampleKeys(key),
       [],
     );
   }

@@ -16,6 +16,7 @@ const listedBy = [
   'src-main/cli.ts',
   'src-main/core/createCore.ts',
   'src-main/engine/process/jobs.ts',
+  'src-main/evaluation/benchmarks/registry.ts',
   'src-main/engine/training/parameterUpdate.ts',
   'src-main/formats/families/registry.ts',
   'src-main/methods/registry.ts',

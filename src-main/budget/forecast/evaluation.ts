@@ -35,7 +35,7 @@ export interface PlannedEvaluation {
   items: number;
   /** Tokens of the longest row: prompt and answer for perplexity, the prompt for what is generated. */
   rowTokens: number;
-  /** Tokens of an answer at most; nothing is generated for perplexity. */
+  /** Tokens of an answer at most; 0: nothing is generated, answers are scored. */
   maxTokens: number;
   /** The calls in which rows are scored (options/scoredLengths.ts); null: all are as long as the longest. */
   scoring: readonly ScoringCalls[] | null;
@@ -61,9 +61,9 @@ interface Layout {
 }
 
 function layoutOf(planned: PlannedEvaluation): Layout {
-  const { benchmark, items, rowTokens, maxTokens } = planned;
+  const { items, rowTokens, maxTokens } = planned;
   const batch = Math.max(1, Math.min(evaluationBatch, items));
-  if (benchmark === 'perplexity') {
+  if (maxTokens === 0) {
     const tokens = callsOf(planned, batch).reduce((most, call) => Math.max(most, call.tokens), 0);
     return { batch, tokens, slots: 0 };
   }
@@ -117,7 +117,7 @@ export function evaluationMemory(
 
 /** Floating-point operations of the matrix products of a whole evaluation, were every answer as long as allowed. */
 export function evaluationWork(planned: PlannedEvaluation): { flops: number; calls: number } {
-  const { shape, adapter, items, rowTokens, maxTokens, benchmark } = planned;
+  const { shape, adapter, items, rowTokens, maxTokens } = planned;
   const { batch } = layoutOf(planned);
   const groups = Math.ceil(items / batch);
   const config = {
@@ -128,7 +128,7 @@ export function evaluationWork(planned: PlannedEvaluation): { flops: number; cal
   const forward = (width: number) =>
     sumLayers(passOf(shape, config, { batch, tokens: width }), ({ flops }) => flops.forward);
   const head = (positions: number) => 2 * positions * shape.hiddenSize * shape.vocabularySize;
-  if (benchmark === 'perplexity')
+  if (maxTokens === 0)
     return callsOf(planned, batch).reduce(
       ({ flops, calls }, call) => ({
         flops: flops + call.calls * (forward(call.tokens) + head(batch * call.tokens)),

@@ -17,19 +17,32 @@ interface Choice {
   text: string;
 }
 
+/** A question with its choices, of which one is right. */
+export interface RowChoices {
+  question: string;
+  choices: string[];
+  right: number;
+}
+
+/** What a row with choices asks. @throws UnusableRow */
+export function choicesOfRow(row: SourceValue, mapping: MappingOf<'choice'>): RowChoices {
+  const question = filledField(row, mapping.question).trim();
+  const choices = choicesOf(row, mapping.choices);
+  const right = chosenOf(row, mapping.answer, choices);
+  return { question, choices: choices.map(({ text }) => text), right };
+}
+
 /**
  * A question with choices as a turn of the user and one of the assistant, in the form of lm-evaluation-harness: the
  * question, a line for each choice with its letter, and the letter as the answer.
  * @throws UnusableRow
  */
 export function choiceTurns(row: SourceValue, mapping: MappingOf<'choice'>): [Turn, Turn] {
-  const question = filledField(row, mapping.question).trim();
-  const choices = choicesOf(row, mapping.choices);
-  const chosen = chosenOf(row, mapping.answer, choices);
-  const lines = choices.map(({ text }, i) => `${letters[i]}. ${text}`);
+  const { question, choices, right } = choicesOfRow(row, mapping);
+  const lines = choices.map((choice, i) => `${letters[i]}. ${choice}`);
   return [
     { role: 'user', content: [question, ...lines].join('\n') },
-    { role: 'assistant', content: letters[chosen]! },
+    { role: 'assistant', content: letters[right]! },
   ];
 }
 

@@ -1,16 +1,14 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import type { Dataset, DatasetFormat, Example } from '../../contract/entities.ts';
+import { existsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Dataset, DatasetFormat } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import { countRows } from '../../contract/datasets/parts.ts';
 import { splits, type Row, type Split } from '../../contract/rows.ts';
-import { folderInPlace } from '../../data/foreignFiles.ts';
-import { exampleOf } from '../../data/rowExample.ts';
-import { readFileRows } from '../../data/readFileRows.ts';
-import { fewShotPrefix, gsm8kItem, type Gsm8kItem } from '../../evaluation/gsm8k.ts';
+import { fileName } from '../../data/stored/retally.ts';
+import type { BenchmarkRecord } from '../../evaluation/benchmarks/benchmark.ts';
+import { hashOfFiles, openFileRecords } from '../../data/fileRecords.ts';
 import { typedPath } from '../homePaths.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
@@ -27,133 +25,110 @@ export interface EvaluationData {
   /** A path, or words that say where the rows come from. */
   path: string;
   hash: string;
-  /**
-   * Rows as prompt and answer.
-   * @param format that they must have; absent: whatever each of them has
-   * @throws StudioError dataset_invalid
-   */
-  examples(format?: DatasetFormat): AsyncIterable<Example>;
-  /** The same as rows, which a template makes text of. */
+  /** What is scored as rows that a template makes text of. @throws StudioError dataset_invalid */
   rows(): AsyncIterable<ScoredRow>;
-  /** Solved examples of the same task for prompts. @throws StudioError not_found */
-  shots(): AsyncIterable<Example>;
+  /** The same with the fields of its file. @throws StudioError dataset_invalid */
+  records(): AsyncIterable<BenchmarkRecord>;
+  /** Rows of the same kind that are not scored, for solved examples; null: there are none. */
+  others(): AsyncIterable<BenchmarkRecord> | null;
 }
 
-/** The file or dataset that is named. @throws StudioError not_found */
+/** The file, folder or dataset that is named. @throws StudioError not_found */
 export function givenData(datasets: DatasetService, data: ScoredData): Promise<EvaluationData> {
-  return 'path' in data ? fileData(data.path) : datasetData(datasets, datasets.get(data.dataset));
+  return 'path' in data
+    ? fileData(data.path)
+    : Promise.resolve(datasetData(datasets, datasets.get(data.dataset)));
 }
 
-/** A file of rows. @throws StudioError not_found */
+/** A file of rows, or a folder of them with parts. @throws StudioError not_found */
 async function fileData(given: string): Promise<EvaluationData> {
   const path = typedPath(given);
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (!stats)
+  if (!existsSync(path))
     throw new StudioError('not_found', `There is no file ${path}.`, 'Check the path of the data file.');
-  if (stats.isDirectory()) throw folderInPlace(path);
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  const files = await openFileRecords(path);
+  const { format } = files;
+  const scored = scoredSplit([...files.splits]);
+  const shown = scored === 'test' && files.splits.has('validation') ? 'validation' : 'train';
   return {
     path,
-    hash: hash.digest('hex'),
-    examples: (format) => fileExamples(path, format),
-    rows: () => readFileRows(path, undefined),
-    shots() {
-      const file = trainFileBeside(path);
-      if (!existsSync(file)) throw noShots(`there is no ${file}`);
-      return fileExamples(file, 'gsm8k');
+    hash: await hashOfFiles(path, files, scored),
+    async *rows() {
+      for await (const row of files.rows(scored)) yield { row, format };
+    },
+    records: () => files.records(scored),
+    others() {
+      if (scored !== undefined && files.splits.has(shown)) return files.records(shown);
+      const beside = trainFilesBeside(path).find((file) => file !== path && existsSync(file));
+      return beside === undefined ? null : recordsOfFile(beside);
     },
   };
 }
 
-async function* fileExamples(path: string, format: DatasetFormat | undefined): AsyncGenerator<Example> {
-  for await (const { row, format: found } of readFileRows(path, format)) yield exampleOf(row, found);
+async function* recordsOfFile(path: string): AsyncGenerator<BenchmarkRecord> {
+  yield* (await openFileRecords(path)).records();
 }
 
-async function* datasetExamples(
-  datasets: DatasetService,
-  dataset: Dataset,
-  split: Split | undefined,
-): AsyncGenerator<Example> {
-  for await (const { row } of datasets.read(dataset, { split })) yield exampleOf(row, dataset.format);
-}
-
-async function* datasetRows(
-  datasets: DatasetService,
-  dataset: Dataset,
-  split: Split | undefined,
-): AsyncGenerator<ScoredRow> {
-  for await (const { row } of datasets.read(dataset, { split })) yield { row, format: dataset.format };
-}
-
-/** What is scored of a dataset with parts: what is not for training. Undefined: all, where it is one part alone. */
-function scoredSplit(dataset: Dataset): Split | undefined {
-  const parts = splits.filter((split) => countRows(dataset, split) > 0);
+/** What is scored of data with parts: what is not for training. Undefined: all, where it is one part alone. */
+function scoredSplit(parts: readonly Split[]): Split | undefined {
   return parts.length < 2 ? undefined : parts.includes('test') ? 'test' : 'validation';
 }
 
 /** The studio's own copy of a dataset: it stays when its source is moved or changed, and holds what was trained on. */
-async function datasetData(datasets: DatasetService, dataset: Dataset): Promise<EvaluationData> {
-  const split = scoredSplit(dataset);
+function datasetData(datasets: DatasetService, dataset: Dataset): EvaluationData {
+  const parts = splits.filter((split) => countRows(dataset, split) > 0);
+  const split = scoredSplit(parts);
   return {
     path: split === undefined ? dataset.name : `${dataset.name}, ${split} rows`,
     hash:
       split === undefined
         ? dataset.contentHash
         : createHash('sha256').update(`${dataset.contentHash} ${split}`).digest('hex'),
-    examples(format) {
-      if (format !== undefined && dataset.format !== format)
-        throw new StudioError(
-          'dataset_invalid',
-          `The dataset "${dataset.name}" holds rows of the format ${dataset.format}, not ${format}.`,
-          'Choose a dataset that was imported from the benchmark’s own file.',
-        );
-      return datasetExamples(datasets, dataset, split);
+    async *rows() {
+      for await (const { row } of datasets.read(dataset, { split })) yield { row, format: dataset.format };
     },
-    rows: () => datasetRows(datasets, dataset, split),
-    shots() {
-      if (split !== undefined && countRows(dataset, 'train') > 0)
-        return datasetExamples(datasets, dataset, 'train');
-      const wanted = trainFileBeside(dataset.sourcePath);
-      const known = datasets.list().find((other) => trainFileOf(other) === wanted);
-      if (known) return datasetExamples(datasets, known, 'train');
-      if (existsSync(wanted)) return fileExamples(wanted, 'gsm8k');
-      throw noShots(`there is neither a dataset from ${wanted} nor that file`);
+    records: () => datasetRecords(datasets, dataset, split),
+    others() {
+      const rest = split === undefined ? [] : parts.filter((part) => part !== split);
+      const shown = rest.includes('validation') ? 'validation' : rest[0];
+      if (shown !== undefined) return datasetRecords(datasets, dataset, shown);
+      const wanted = trainFilesBeside(dataset.sourcePath);
+      const known = datasets
+        .list()
+        .find(({ id, sourcePath }) => id !== dataset.id && wanted.includes(sourcePath));
+      if (known) return datasetRecords(datasets, known, 'train');
+      const file = wanted.find((path) => path !== dataset.sourcePath && existsSync(path));
+      return file === undefined ? null : recordsOfFile(file);
     },
   };
 }
 
-const trainFileBeside = (testFile: string) => join(dirname(testFile), 'train.jsonl');
-const trainFileOf = ({ format, sourcePath }: Dataset) => (format === 'gsm8k' ? sourcePath : null);
-
-function noShots(what: string): StudioError {
-  return new StudioError(
-    'not_found',
-    `Shots need solved examples, and ${what}.`,
-    'Put train.jsonl beside the test file or import it, or ask without solved examples (0 shots).',
-  );
+async function* datasetRecords(
+  datasets: DatasetService,
+  dataset: Dataset,
+  split: Split | undefined,
+): AsyncGenerator<BenchmarkRecord> {
+  let next = 0;
+  for await (const { index, row, source } of datasets.read(dataset, { split })) {
+    const file = source ? fileName(dataset, source.file) : basename(dataset.sourcePath);
+    yield {
+      index: next++,
+      place: `"${dataset.name}", row ${index + 1}`,
+      file,
+      value: source?.value ?? (row.kind === 'verbatim' ? { prompt: row.prompt, answer: row.answer } : {}),
+      row,
+    };
+  }
 }
 
-/** The text of a number of solved examples in front of each item, chosen by seed. */
-export async function shotsFor(
-  data: EvaluationData,
-  { shots, seed }: { shots: number; seed: number },
-): Promise<string> {
-  if (shots === 0) return '';
-  const pool: Gsm8kItem[] = [];
-  for await (const example of data.shots()) pool.push(gsm8kItem(example, pool.length));
-  return fewShotPrefix(pool, shots, seed);
-}
-
-/** Data of which some solved examples are shown in front of each item: with others it is another benchmark. */
-export async function withShots(
-  data: EvaluationData,
-  settings: { shots: number; seed: number },
-): Promise<EvaluationData> {
-  if (settings.shots === 0) return data;
-  const shown = await shotsFor(data, settings);
-  const hash = createHash('sha256').update(`${data.hash} ${shown}`).digest('hex');
-  return { ...data, hash };
+/** Where solved examples lie by custom: `train.jsonl` beside, or `dev/x_dev.csv` beside `test/x_test.csv`. */
+function trainFilesBeside(testFile: string): string[] {
+  const name = basename(testFile);
+  const renamed = ['dev', 'train'].flatMap((part) => {
+    const other = name.replace(/test|validation/, part);
+    const folder = dirname(testFile);
+    return other === name ? [] : [join(folder, other), join(dirname(folder), part, other)];
+  });
+  return [...renamed, join(dirname(testFile), 'train.jsonl')];
 }
 
 /** What is named, or the held-out rows of the subject's run. */
@@ -200,12 +175,12 @@ async function heldOutData(
   return {
     path: `${run.datasetName}, held-out rows (${count} of ${rows}, seed ${run.config.seed})`,
     hash,
-    async *examples() {
-      for await (const { row, format } of heldOutRows()) yield exampleOf(row, format);
-    },
     rows: heldOutRows,
-    shots() {
-      throw noShots('held-out rows have none beside them');
+    async *records() {
+      let index = 0;
+      for await (const { row } of heldOutRows())
+        yield { index, place: `held-out row ${++index}`, file: run.datasetName, value: {}, row };
     },
+    others: () => null,
   };
 }

@@ -28,12 +28,12 @@ export function foreseeEvaluation(
 ): EvaluationForecast {
   const { subject, settings, prepared, gpu } = given;
   const { model, run } = subject;
-  const { items, rowTokens, maxTokens, scoring } = prepared;
+  const { toDo, rowTokens, maxTokens, scoring } = prepared;
   return forecastEvaluation(
     {
       modelId: model.id,
       shape: readDecoderConfig(model.folder),
-      items,
+      items: toDo,
       rowTokens,
       maxTokens,
       scoring,

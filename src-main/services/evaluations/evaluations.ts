@@ -8,11 +8,13 @@ import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { EvaluationOutlook } from '../../contract/forecast.ts';
 import type { ProcedureParsedInput, ProcedureHandlers } from '../../contract/procedures.ts';
-import { computationVersion, type EngineEvent } from '../../engine/protocol.ts';
+import { computationVersion } from '../../engine/protocol.ts';
 import { compareSubjects } from '../../evaluation/compare.ts';
 import { lossFigures } from '../../evaluation/confounders.ts';
-import { gsm8kVersion } from '../../evaluation/gsm8k.ts';
-import { leakWarning, scoreInterval, scoreOf } from '../../statistics/scores.ts';
+import { findBenchmark, perplexity } from '../../evaluation/benchmarks/registry.ts';
+import { compiled } from '../../evaluation/benchmarks/ownAnswers.ts';
+import type { RowBenchmark } from '../../evaluation/benchmarks/benchmark.ts';
+import { groupScores, leakWarning, scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { countShared, type RowKey } from '../../data/rowKeys.ts';
 import { answersOf, computationOf, identityOf, templateOf } from '../../formats/model/identity.ts';
 import { ensureProject } from '../../store/projects.ts';
@@ -20,6 +22,7 @@ import {
   findEvaluation,
   hasEvaluation,
   insertEvaluation,
+  knownItems,
   listEvaluations,
   readEvaluationItems,
   sliceEvaluations,
@@ -27,10 +30,13 @@ import {
 import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
-import { givenData, perplexityData, withShots, type EvaluationData } from './evaluationData.ts';
+import { givenData, perplexityData, type EvaluationData } from './evaluationData.ts';
 import { trainedRowKeys } from '../mixes/runRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
-import { prepareEvaluation, type EvaluationSettings } from './evaluationJobs.ts';
+import type { EvaluationSettings, PreparedEvaluation, UsualSettings } from './evaluationJobs.ts';
+import { prepareItems } from './itemJob.ts';
+import { watchItems } from './itemWatch.ts';
+import { preparePerplexity } from './perplexityJob.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
 import type { RunService } from '../runs/runs.ts';
@@ -53,8 +59,6 @@ export interface EvaluationService {
   ): Promise<{ evaluations: Evaluation[]; comparisons: Comparison[] }>;
 }
 
-const perplexityVersion = 'answer-tokens-1';
-
 export function createEvaluationService(
   context: ServiceContext,
   models: ModelService,
@@ -63,30 +67,50 @@ export function createEvaluationService(
 ): EvaluationService {
   const { database, emit } = context;
 
-  /** The data of an evaluation, and the key of all that decides its outcome. */
-  async function identify(
-    subject: Subject,
-    settings: EvaluationSettings,
-  ): Promise<{ data: EvaluationData; version: string; key: string }> {
-    const isPerplexity = settings.benchmark === 'perplexity';
-    const data = isPerplexity
-      ? await perplexityData(context, datasets, subject, settings.data)
-      : await withShots(await givenData(datasets, requireData(settings)), settings);
-    const version = isPerplexity ? perplexityVersion : gsm8kVersion + (settings.chat ? '-chat' : '');
-    const { limit, shots, maxTokens, seed } = settings;
+  /** The data of an evaluation, and the keys of all that decides its outcome. */
+  async function identify(subject: Subject, settings: EvaluationSettings): Promise<Identified> {
+    const benchmark = findBenchmark(settings.benchmark);
+    const data =
+      benchmark === null
+        ? await perplexityData(context, datasets, subject, settings.data)
+        : await givenData(datasets, requireData(settings));
+    const { version } = benchmark ?? perplexity;
+    const { limit, shots, maxTokens, seed, chat, system, temperature, topP, samples, pattern } = settings;
     const decisive = [
-      ...(isPerplexity ? [limit] : [limit, shots, maxTokens, seed]),
+      ...(benchmark === null ? [] : [shots, benchmark.kind === 'choice' && shots === 0 ? 0 : seed]),
+      ...(benchmark?.kind === 'generate' ? [maxTokens, temperature, topP, samples, pattern ?? null] : []),
       ...(settings.task === undefined ? [] : [`task ${settings.task}`]),
       // Through which template texts went; prompts that go on as they are go through none.
-      ...(isPerplexity || settings.chat
-        ? [templateOf(subject.model), chatRendering(context, subject.run).template]
+      ...(benchmark === null || chat
+        ? [templateOf(subject.model), chatRendering(context, subject.run).template, system ?? null]
         : []),
     ];
     const states = [baseOf(subject.identity, settings.benchmark), subject.adapterHash];
-    const key = createHash('sha256')
-      .update(JSON.stringify([computationVersion, settings.benchmark, version, states, data.hash, decisive]))
-      .digest('hex');
-    return { data, version, key };
+    const keyOf = (parts: readonly unknown[]) =>
+      createHash('sha256')
+        .update(
+          JSON.stringify([computationVersion, settings.benchmark, version, states, data.hash, ...parts]),
+        )
+        .digest('hex');
+    return {
+      benchmark,
+      data,
+      version: version + (chat ? '-chat' : ''),
+      key: keyOf([decisive, limit]),
+      itemsKey: keyOf(['items', decisive]),
+    };
+  }
+
+  /** Reads and tokenizes what is scored. */
+  function prepare(
+    { benchmark, data, itemsKey }: Identified,
+    subject: Subject,
+    settings: EvaluationSettings,
+    signal: AbortSignal,
+  ): Promise<PreparedEvaluation> {
+    if (benchmark === null) return preparePerplexity(context, subject, data, settings, signal);
+    const known = knownItems(database, { project: context.project, itemsKey });
+    return prepareItems(context, { subject, benchmark, data, settings, known }, signal);
   }
 
   async function evaluate(
@@ -96,31 +120,34 @@ export function createEvaluationService(
   ): Promise<Evaluation> {
     // The one that is open when it begins: another may be opened while it works.
     const { project } = context;
-    const { data, version, key } = await identify(subject, settings);
+    const identified = await identify(subject, settings);
+    const { benchmark, data, version, key, itemsKey } = identified;
     const known = findEvaluation(database, project, key);
     if (known) return known;
 
-    const isPerplexity = settings.benchmark === 'perplexity';
     const task = `evaluation ${subject.name} ${settings.benchmark}`;
-    const onEvent = (event: EngineEvent) => {
-      if (event.type === 'progress') emit({ ...event, task });
-    };
     const scored = withProgress(context, task, 'Tokenizing the items', async (report) => {
-      const prepared = await prepareEvaluation(context, subject, data, settings, signal);
+      const prepared = await prepare(identified, subject, settings, signal);
       const gpu = await findTrainingGpu(context.probe);
       const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
       report('Starting the engine');
+      ensureProject(context.writable(), project);
+      const watch = watchItems(context, { project, itemsKey, task, prepared });
       const begin = performance.now();
-      const outcome = await prepared.run({ signal, onEvent });
-      return { prepared, forecast, outcome, seconds: (performance.now() - begin) / 1000 };
+      try {
+        const outcome = await prepared.run({ signal, ...watch });
+        return { prepared, forecast, outcome, seconds: (performance.now() - begin) / 1000 };
+      } finally {
+        watch.flush();
+      }
     });
     const { prepared, forecast, outcome, seconds } = await scored;
     const { sums, items } = outcome;
     const score = scoreOf(sums, items.length);
-    if (!Number.isFinite(score))
+    if (!Number.isFinite(score) || items.every(({ state }) => state === 'failed'))
       throw new StudioError(
         'loss_not_finite',
-        `The ${settings.benchmark} of ${subject.name} is ${score}: its losses are not finite.`,
+        `The ${settings.benchmark} of ${subject.name} cannot be told: what it computes is not finite.`,
         'Train it again with a lower learning rate, or evaluate an earlier checkpoint.',
       );
     const evaluation: Evaluation = {
@@ -134,22 +161,28 @@ export function createEvaluationService(
       runId: subject.run?.id ?? null,
       subject: subject.name,
       dataPath: data.path,
-      dataHash: data.hash,
-      shots: isPerplexity ? 0 : settings.shots,
+      dataHash: benchmark === null ? data.hash : hashWith(data.hash, settings, benchmark),
+      shots: benchmark === null ? 0 : settings.shots,
       seed: settings.seed,
       precision: settings.precision,
       n: items.length,
       score,
-      metric: isPerplexity ? 'perplexity' : 'accuracy',
+      metric: benchmark === null ? 'perplexity' : 'accuracy',
       interval: scoreInterval(sums, items.length),
       sums,
+      groups: groupScores(items),
+      otherScores: otherScores(items),
+      cutAnswers:
+        benchmark?.kind === 'generate'
+          ? items.filter(({ end }) => end === 'length' || end === 'context').length
+          : null,
+      prompts: prepared.prompts,
       leak: await findLeak(context, subject, prepared.rowKeys),
       forecast,
-      measured: { peakMemoryBytes: outcome.peakMemoryBytes, seconds },
+      measured: prepared.toDo === items.length ? { peakMemoryBytes: outcome.peakMemoryBytes, seconds } : null,
       createdAt: new Date().toISOString(),
     };
-    ensureProject(context.writable(), project);
-    insertEvaluation(context.writable(), evaluation, key, items);
+    insertEvaluation(context.writable(), evaluation, { key, itemsKey }, items);
     emit({ type: 'evaluation', evaluation });
     return evaluation;
   }
@@ -163,20 +196,24 @@ export function createEvaluationService(
       const known = listEvaluations(database, context.project).map(({ id }) => id);
       throw missing('evaluation', reference, known);
     },
-    async start({ model, adapter, ...settings }, signal) {
+    async start({ model, adapter, ...asked }, signal) {
+      const settings = withUsual(asked);
       const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
       return evaluate(subject, settings, signal);
     },
-    async forecast({ model, adapter, ...settings }, signal) {
+    async forecast({ model, adapter, ...asked }, signal) {
+      const settings = withUsual(asked);
       const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
-      const { key, data } = await identify(subject, settings);
-      const prepared = await prepareEvaluation(context, subject, data, settings, signal);
+      const identified = await identify(subject, settings);
+      const { key } = identified;
+      const prepared = await prepare(identified, subject, settings, signal);
       const gpu = await findTrainingGpu(context.probe);
       const forecast = foreseeEvaluation(context, { subject, settings, prepared, gpu });
       const isKnown = findEvaluation(database, context.project, key) !== null;
       return { forecast, isKnown, fit: evaluationFit(forecast, gpu), errors: pastErrors(context) };
     },
-    async compare({ runs: names, ...settings }, signal) {
+    async compare({ runs: names, ...asked }, signal) {
+      const settings = withUsual(asked);
       const chosen = names.map((name) => runs.get(name));
       const [first] = chosen;
       const data = ({ datasetId, mix, config }: (typeof chosen)[number]) =>
@@ -191,7 +228,7 @@ export function createEvaluationService(
       for (const run of chosen) {
         const precision = run.config.precision;
         const subject = findSubject(context, runs, await models.use(run.modelId), run.name, precision);
-        evaluations.push(await evaluate(subject, { ...settings, seed: 0, precision }, signal));
+        evaluations.push(await evaluate(subject, { ...settings, precision }, signal));
       }
       const graded = [];
       for (const [i, { dataHash, id, modelId, modelName, base }] of evaluations.entries())
@@ -227,6 +264,50 @@ async function findLeak(
 ): Promise<Evaluation['leak']> {
   const trained = run && (await trainedRowKeys(context, run));
   return trained ? { items: countShared(rows, trained), dataset: run.datasetName } : null;
+}
+
+/** What decides an evaluation, found out before anything is computed. */
+interface Identified {
+  /** Null: perplexity. */
+  benchmark: RowBenchmark | null;
+  data: EvaluationData;
+  version: string;
+  /** Of all that decides its outcome, and of that without how many items there are. */
+  key: string;
+  itemsKey: string;
+}
+
+type AskedSettings = Omit<ProcedureParsedInput<'evaluations.start'>, 'model' | 'adapter' | 'precision'>;
+
+/** What was asked for, with what the benchmark has where nothing was said. @throws StudioError usage */
+function withUsual<T extends AskedSettings>(asked: T): T & UsualSettings {
+  const { shots: usual, maxTokens, label, needs } = findBenchmark(asked.benchmark) ?? perplexity;
+  const shots = asked.shots ?? usual.usual;
+  if (shots > usual.most)
+    throw new StudioError(
+      'usage',
+      `${label} is asked with at most ${usual.most} solved examples, not ${shots}.`,
+      `Ask with at most ${usual.most}.`,
+    );
+  if (needs === 'pattern') compiled(asked);
+  const { samples = 1, temperature = 0, topP = 1 } = asked;
+  return { ...asked, shots, maxTokens: asked.maxTokens ?? maxTokens, samples, temperature, topP };
+}
+
+/** Items with other examples before them are other items. */
+function hashWith(hash: string, { shots, seed }: EvaluationSettings, { version }: RowBenchmark): string {
+  if (shots === 0) return hash;
+  return createHash('sha256')
+    .update(JSON.stringify([hash, version, shots, seed]))
+    .digest('hex');
+}
+
+function otherScores(items: readonly EvaluationItem[]): Evaluation['otherScores'] {
+  const names = [...new Set(items.flatMap(({ others }) => Object.keys(others)))];
+  return names.map((name) => ({
+    name,
+    right: items.filter(({ others }) => others[name] === true).length,
+  }));
 }
 
 /** What a benchmark's score depends on of a model. */

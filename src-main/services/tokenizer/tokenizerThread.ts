@@ -11,6 +11,8 @@ import { cancelled } from '../machine/disk.ts';
 import type {
   Chat,
   ChatPrompt,
+  ContinuedIds,
+  ContinuedText,
   PreviewSettings,
   ShownRow,
   TemplateCheck,
@@ -40,6 +42,8 @@ export interface TokenizerThread {
   tokenize(owner: TokenizerOwner, text: string, specialTokens: boolean): Promise<TokenPiece[]>;
   /** Ids of each text, special tokens added. */
   encode(owner: TokenizerOwner, texts: readonly string[]): Promise<number[][]>;
+  /** Ids of each text, and those that each of its continuations adds. */
+  pairs(owner: TokenizerOwner, prompts: readonly ContinuedText[]): Promise<ContinuedIds[]>;
   /** Whole rows through a template, each with its end token (data/rendering). */
   rows(owner: TokenizerOwner, rows: readonly Row[], rendering: Rendering): Promise<TokenizedRow[]>;
   /** Conversations through a template, up to where the assistant goes on. */
@@ -150,6 +154,8 @@ export function createTokenizerThread(
       (await ask(owner, { kind: 'tokenize', folder: owner.folder, text, specialTokens })) as TokenPiece[],
     encode: async (owner, texts) =>
       (await ask(owner, { kind: 'encode', folder: owner.folder, texts })) as number[][],
+    pairs: async (owner, prompts) =>
+      (await ask(owner, { kind: 'pairs', folder: owner.folder, prompts })) as ContinuedIds[],
     rows: async (owner, rows, rendering) =>
       (await ask(owner, { kind: 'rows', folder: owner.folder, rows, rendering })) as TokenizedRow[],
     prompts: async (owner, chats, rendering) =>

@@ -19,6 +19,7 @@ export type TokenizerFacts = Pick<Tokenizer, 'vocabularySize' | 'bosId' | 'eosId
 export type TokenizerWork =
   | { kind: 'tokenize'; folder: string; text: string; specialTokens: boolean }
   | { kind: 'encode'; folder: string; texts: readonly string[] }
+  | { kind: 'pairs'; folder: string; prompts: readonly ContinuedText[] }
   | { kind: 'rows'; folder: string; rows: readonly Row[]; rendering: Rendering }
   | { kind: 'prompts'; folder: string; chats: readonly Chat[]; rendering: Rendering }
   | { kind: 'preview'; folder: string; rows: readonly Row[]; how: PreviewSettings }
@@ -47,6 +48,21 @@ export type ShownRow = Omit<PreviewRow, 'index'>;
 export interface ChatPrompt {
   text: string;
   ids: number[];
+  /** The tokenizer's first tokens (BOS) are put before the text. */
+  begin: boolean;
+}
+
+/** A text, and others that may stand behind it. */
+export interface ContinuedText {
+  text: string;
+  specialTokens: boolean;
+  continuations: readonly string[];
+}
+
+/** Its tokens, and those that each of the others adds. */
+export interface ContinuedIds {
+  ids: number[];
+  continuations: number[][];
 }
 
 export interface ThreadRequest {
@@ -103,6 +119,11 @@ export function doTokenizerWork(clock: TextClock, work: TokenizerWork): unknown 
         beginText(clock, text.length);
         return tokenizer.encode(text, { specialTokens: true });
       });
+    case 'pairs':
+      return work.prompts.map((prompt) => {
+        beginText(clock, prompt.text.length);
+        return continuedIds(tokenizer, prompt);
+      });
     case 'rows': {
       const renderer = rendererFor(clock, work.folder, tokenizer, work.rendering);
       return work.rows.map((row) => {
@@ -115,7 +136,7 @@ export function doTokenizerWork(clock: TextClock, work: TokenizerWork): unknown 
       return work.chats.map(({ turns, tools }): ChatPrompt => {
         beginText(clock, charactersOf({ kind: 'chat', turns: [...turns] }));
         const { text, begin } = renderer.prompt(turns, tools);
-        return { text, ids: tokenizer.encode(text, { specialTokens: begin }) };
+        return { text, begin, ids: tokenizer.encode(text, { specialTokens: begin }) };
       });
     }
     case 'preview': {
@@ -135,6 +156,25 @@ export function doTokenizerWork(clock: TextClock, work: TokenizerWork): unknown 
       return { vocabularySize, bosId, eosId };
     }
   }
+}
+
+/**
+ * As lm-evaluation-harness splits them: spaces at the end of a text go to what continues it, both are cut into tokens
+ * as one text, and so many tokens as the text has alone are its own.
+ */
+function continuedIds(
+  tokenizer: Tokenizer,
+  { text, specialTokens, continuations }: ContinuedText,
+): ContinuedIds {
+  if (continuations.length === 0)
+    return { ids: tokenizer.encode(text, { specialTokens }), continuations: [] };
+  const context = text.trimEnd();
+  const spaces = text.slice(context.length);
+  const ids = tokenizer.encode(context, { specialTokens });
+  const added = continuations.map((continuation) =>
+    tokenizer.encode(context + spaces + continuation, { specialTokens }).slice(ids.length),
+  );
+  return { ids, continuations: added };
 }
 
 /** What a template of one's own is tried with. */

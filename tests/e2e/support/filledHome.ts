@@ -5,7 +5,7 @@ import { openWritable } from '../../../src-main/store/database.ts';
 import { ensureProject } from '../../../src-main/store/projects.ts';
 import { insertEvaluation } from '../../../src-main/store/results.ts';
 import { insertRun } from '../../../src-main/store/runs.ts';
-import { sampleEvaluation } from '../../support/sampleEvaluation.ts';
+import { sampleEvaluation, sampleKeys } from '../../support/sampleEvaluation.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
 
 /** A data folder as months of work leave it: many runs and scores, without their training. */
@@ -28,7 +28,7 @@ export function filledHome(options: { runs: number; evaluations: number }): stri
           dataHash: `data ${i}`,
           createdAt: time(i),
         }),
-        `key ${i}`,
+        sampleKeys(`key ${i}`),
         [],
       );
   })();

@@ -13,7 +13,7 @@ async function openedStudio(unfinished: StudioEvent[] = []) {
     listen: (given: typeof listener) => (listener = given),
     call: async (name: string) => {
       asked.push(name);
-      if (name === 'studio.info') return { version: '0', home: '/home', project: 'default' };
+      if (name === 'studio.info') return { version: '0', home: '/home', project: 'default', benchmarks: [] };
       if (name === 'studio.progress') return unfinished;
       if (name === 'runs.queue') return { isHeld: false, running: null, waiting: [] };
       return ['runs.list', 'evaluations.list'].includes(name) ? { entries: [], next: null } : [];

@@ -155,13 +155,13 @@ it('of a dataset with parts, those are scored that are not for training, and the
   const test = file('test.jsonl', [solved(4), solved(5)]);
   const both = await core.datasets.add({ paths: [train, test], name: 'solved' });
   const data = await givenData(core.datasets, { dataset: 'solved' });
-  const asked = async (examples: AsyncIterable<{ prompt: string }>) => {
-    const prompts = [];
-    for await (const { prompt } of examples) prompts.push(/q\d/.exec(prompt)?.[0]);
-    return prompts;
+  const asked = async (records: AsyncIterable<{ value: Record<string, unknown> }>) => {
+    const questions = [];
+    for await (const { value } of records) questions.push(value['question']);
+    return questions;
   };
-  expect(await asked(data.examples('gsm8k'))).toEqual(['q4', 'q5']);
-  expect(await asked(data.shots())).toEqual(['q1', 'q2', 'q3']);
+  expect(await asked(data.records())).toEqual(['q4', 'q5']);
+  expect(await asked(data.others()!)).toEqual(['q1', 'q2', 'q3']);
   expect(data).toMatchObject({ path: 'solved, test rows' });
   expect(data.hash).not.toBe(both.contentHash);
 });

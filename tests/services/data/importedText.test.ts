@@ -29,20 +29,20 @@ it('a dataset is imported in the encoding that is named, from a path in quotes',
 
 it('evaluation files are read alike', async () => {
   const first = async (path: string) => {
-    for await (const example of (await givenData(core.datasets, { path })).examples()) return example;
+    for await (const { row } of (await givenData(core.datasets, { path })).rows()) return row;
     return null;
   };
   expect(await first(file('marked.jsonl', '\ufeff{"text":"Größe"}', 'utf16le'))).toEqual({
-    prompt: '',
-    answer: 'Größe',
+    kind: 'text',
+    text: 'Größe',
   });
   await expect(first(file('old.jsonl', '{"text":"Größe"}', 'latin1'))).rejects.toThrow(
     /^old\.jsonl is not UTF-8: byte 0xF6 at position 11 \(line 1\); it is probably windows-1252\.$/,
   );
   mkdirSync(join(folder, 'inner'));
   await expect(first(join(folder, 'inner'))).rejects.toMatchObject({
-    code: 'dataset_invalid',
-    message: 'inner is a folder.',
+    code: 'dataset_empty',
+    message: 'inner holds no file with rows.',
   });
 });
 

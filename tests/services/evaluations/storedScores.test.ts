@@ -1,25 +1,13 @@
 import { expect, it } from 'vitest';
-import type { EvaluationItem } from '../../../src-main/contract/results.ts';
 import { itemScatter } from '../../../src-main/evaluation/compare.ts';
 import { readScatter } from '../../../src-main/services/evaluations/storedScores.ts';
 import { openWritable } from '../../../src-main/store/database.ts';
 import { ensureProject } from '../../../src-main/store/projects.ts';
 import { insertEvaluation } from '../../../src-main/store/results.ts';
-import { sampleEvaluation } from '../../support/sampleEvaluation.ts';
-
-const item = (index: number, rest: Partial<EvaluationItem>): EvaluationItem => ({
-  index,
-  correct: null,
-  loss: null,
-  tokens: 1,
-  output: null,
-  answer: null,
-  target: null,
-  ...rest,
-});
+import { sampleEvaluation, sampleItem, sampleKeys } from '../../support/sampleEvaluation.ts';
 
 it('counts discordance and scatter item by item, whatever the order', () => {
-  const right = (list: boolean[]) => list.map((correct, index) => item(index, { correct }));
+  const right = (list: boolean[]) => list.map((correct, index) => sampleItem(index, { correct }));
   expect(
     itemScatter(right([true, true, false, false]), right([true, false, true, true]).toReversed()),
   ).toEqual({
@@ -28,7 +16,7 @@ it('counts discordance and scatter item by item, whatever the order', () => {
     discordance: 0.75,
     deviation: null,
   });
-  const losses = (list: number[]) => list.map((loss, index) => item(index, { loss }));
+  const losses = (list: number[]) => list.map((loss, index) => sampleItem(index, { loss }));
   const found = itemScatter(losses([1, 2, 3]), losses([2, 4, 6]))!;
   expect(found).toMatchObject({ items: 3, difference: 2, discordance: null });
   expect(found.deviation).toBeCloseTo(1, 12);
@@ -43,8 +31,8 @@ it('pairs the newest scores of the project on the same items, and nothing else',
     insertEvaluation(
       database,
       sampleEvaluation({ subject, n: corrects.length, ...rest }),
-      `${subject}${JSON.stringify(rest)}`,
-      corrects.map((correct, index) => item(index, { correct })),
+      sampleKeys(`${subject}${JSON.stringify(rest)}`),
+      corrects.map((correct, index) => sampleItem(index, { correct })),
     );
   add('a', [true, true, false, true], { createdAt: '2026-01-02' });
   add('b', [true, false, false, true], { createdAt: '2026-01-03' });

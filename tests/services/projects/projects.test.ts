@@ -6,7 +6,7 @@ import { openWritable } from '../../../src-main/store/database.ts';
 import { insertEvaluation } from '../../../src-main/store/results.ts';
 import { insertRun } from '../../../src-main/store/runs.ts';
 import { neverAborted } from '../../support/core.ts';
-import { sampleEvaluation } from '../../support/sampleEvaluation.ts';
+import { sampleEvaluation, sampleItem, sampleKeys } from '../../support/sampleEvaluation.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { join } from 'node:path';
@@ -81,15 +81,7 @@ it('answers from stored scores who leads, against whom, and whether it can be to
   const answer = () => handlers['projects.answer']({}, { signal: neverAborted });
   expect(await answer()).toEqual({ evaluations: [], comparison: null, passedOver: [] });
   const items = (right: number): EvaluationItem[] =>
-    Array.from({ length: 10 }, (_, index) => ({
-      index,
-      correct: index < right,
-      loss: null,
-      tokens: 1,
-      output: '',
-      answer: '',
-      target: '',
-    }));
+    Array.from({ length: 10 }, (_, index) => sampleItem(index, { correct: index < right }));
   fill(home, (database) => {
     for (const [id, right] of [
       ['lora', 1],
@@ -97,7 +89,7 @@ it('answers from stored scores who leads, against whom, and whether it can be to
     ] as const) {
       insertRun(database, sampleRun({ id, name: id, state: 'done', trainable: 1000 }));
       const evaluation = sampleEvaluation({ runId: id, subject: id, score: right / 10 });
-      insertEvaluation(database, evaluation, id, items(right));
+      insertEvaluation(database, evaluation, sampleKeys(id), items(right));
     }
   });
   const found = await answer();
@@ -109,15 +101,9 @@ it('keeps scores that can tell where newer ones cannot, and says which were pass
   const home = temporaryFolder();
   const { handlers } = open(home);
   const losses = (shift: number): EvaluationItem[] =>
-    Array.from({ length: 30 }, (_, index) => ({
-      index,
-      correct: null,
-      loss: 2 + shift + Math.sin(index) / 100,
-      tokens: 10,
-      output: null,
-      answer: null,
-      target: null,
-    }));
+    Array.from({ length: 30 }, (_, index) =>
+      sampleItem(index, { loss: 2 + shift + Math.sin(index) / 100, tokens: 10 }),
+    );
   const wrong = losses(0).map((item) => ({ ...item, correct: false, loss: null, target: '1' }));
   fill(home, (database) => {
     for (const [id, shift] of [
@@ -136,14 +122,14 @@ it('keeps scores that can tell where newer ones cannot, and says which were pass
       insertEvaluation(
         database,
         sampleEvaluation({ runId: id, subject: id, n: 30, ...perplexity }),
-        id,
+        sampleKeys(id),
         losses(shift),
       );
       const later = { n: 30, score: 0, createdAt: '2026-02-01T00:00:00.000Z' };
       insertEvaluation(
         database,
         sampleEvaluation({ runId: id, subject: id, ...later }),
-        `${id} gsm8k`,
+        sampleKeys(`${id} gsm8k`),
         wrong,
       );
     }

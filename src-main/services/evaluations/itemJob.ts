@@ -1,0 +1,306 @@
+import type { EvaluationItem } from '../../contract/results.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
+import { rowKey, type RowKey } from '../../data/rowKeys.ts';
+import type { ChosenRow, EngineEvent, GeneratedRow } from '../../engine/protocol.ts';
+import type {
+  BenchmarkItem,
+  BenchmarkRecord,
+  ChoiceBenchmark,
+  GeneratingBenchmark,
+  RowBenchmark,
+} from '../../evaluation/benchmarks/benchmark.ts';
+import { indexOfGreatest } from '../../evaluation/benchmarks/choices.ts';
+import { itemSums } from '../../statistics/scores.ts';
+import type { ServiceContext } from '../context.ts';
+import type { EvaluationData } from './evaluationData.ts';
+import {
+  longestOf,
+  type EvaluationSettings,
+  type Outcome,
+  type PreparedEvaluation,
+  type RunOptions,
+} from './evaluationJobs.ts';
+import { sentPrompts, withExamples, type AskedItem, type SentPrompts } from './prompts.ts';
+import { chatRendering, type Subject } from './subjects.ts';
+import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
+
+/** What a benchmark asks of whom. */
+export interface AskedBenchmark {
+  subject: Subject;
+  benchmark: RowBenchmark;
+  data: EvaluationData;
+  settings: EvaluationSettings;
+  /** Items that were graded before, by their places. */
+  known: ReadonlyMap<number, EvaluationItem>;
+}
+
+/** The prompt of the first item is kept with the score, up to so many characters. */
+const keptPrompt = 8000;
+
+/**
+ * Reads and tokenizes a benchmark's items for a subject.
+ * @param signal aborting ends it at once
+ * @throws StudioError dataset_invalid with the row; dataset_empty; usage where there are too few solved examples
+ */
+export async function prepareItems(
+  { engine, database }: ServiceContext,
+  { subject, benchmark, data, settings, known }: AskedBenchmark,
+  signal: AbortSignal,
+): Promise<PreparedEvaluation> {
+  const { items, rowKeys } = await readItems(benchmark, data, settings.limit);
+  const asked = withExamples(items, await examplePool(benchmark, data, settings.shots), benchmark, settings);
+  const toDo = asked.filter(({ index }) => !known.has(index));
+  const { contextLength } = subject.model;
+  const rendering = settings.chat
+    ? chatRendering(
+        { database },
+        subject.run,
+        settings.system === undefined ? {} : { system: settings.system },
+      )
+    : null;
+  // The first one is shown with the score, also where all are known.
+  const sentItems = toDo.length > 0 && toDo[0]!.index === 0 ? toDo : [asked[0]!, ...toDo];
+  const sent = await withTokenizerThread(signal, (thread) =>
+    sentPrompts(thread, subject.model, sentItems, benchmark, rendering),
+  );
+  const first = sent.texts[0]!;
+  const own = sentItems === toDo ? sent : withoutFirst(sent);
+  const maxTokens =
+    benchmark.kind === 'choice' ? 0 : Math.min(settings.maxTokens, Math.max(1, contextLength - 1));
+  const fitted = fitPrompts(own, benchmark.kind, { contextLength, maxTokens });
+  return {
+    items: items.length,
+    toDo: toDo.length,
+    rowTokens: longestOf(fitted.ids),
+    maxTokens,
+    scoring: null,
+    rowKeys,
+    prompts: {
+      chat: own.template !== null,
+      template: own.template?.name ?? null,
+      system: own.template === null ? null : (rendering?.template.system ?? null),
+      first: first.length > keptPrompt ? `${first.slice(0, keptPrompt)}…` : first,
+      cut: fitted.ids.filter((ids, i) => ids.length < own.ids[i]!.length).length,
+    },
+    async run(options) {
+      const job = { engine, subject, settings, toDo, sent: fitted, maxTokens };
+      const done =
+        toDo.length === 0
+          ? { items: [], peakMemoryBytes: 0 }
+          : benchmark.kind === 'choice'
+            ? await chooseAnswers(job, benchmark, options)
+            : await generateAnswers(job, benchmark, options);
+      const graded = new Map([...known, ...done.items.map((item) => [item.index, item] as const)]);
+      const all = asked.map(({ index }) => graded.get(index)!);
+      return { items: all, sums: itemSums(all), peakMemoryBytes: done.peakMemoryBytes };
+    },
+  };
+}
+
+async function readItems(
+  benchmark: RowBenchmark,
+  data: EvaluationData,
+  limit: number | null,
+): Promise<{ items: BenchmarkItem[]; rowKeys: RowKey[] }> {
+  const items: BenchmarkItem[] = [];
+  const rowKeys: RowKey[] = [];
+  const places = new Map<string, number>();
+  for await (const record of data.records()) {
+    const item = benchmark.item(record);
+    // A file may hold an item twice: each is asked and graded, and they are told apart.
+    const times = (places.get(item.id) ?? 0) + 1;
+    places.set(item.id, times);
+    items.push(times === 1 ? item : { ...item, id: `${item.id} (${times})` });
+    rowKeys.push(rowKey(record.row ?? rowOf(item)));
+    if (items.length === limit) break;
+  }
+  if (items.length === 0)
+    throw new StudioError('dataset_empty', `${data.path} has no rows to score.`, 'Choose other data.');
+  return { items, rowKeys };
+}
+
+const rowOf = ({ question, solution }: BenchmarkItem) => ({
+  kind: 'verbatim' as const,
+  prompt: question,
+  answer: solution,
+});
+
+/** Items from which solved examples are taken; null: those that are scored. */
+async function examplePool(
+  benchmark: RowBenchmark,
+  data: EvaluationData,
+  shots: number,
+): Promise<BenchmarkItem[] | null> {
+  if (shots === 0) return null;
+  const records: AsyncIterable<BenchmarkRecord> | null = data.others();
+  if (records === null) {
+    if (benchmark.showsScored) return null;
+    throw new StudioError(
+      'not_found',
+      `Shots need solved examples, and nothing beside ${data.path} has them.`,
+      'Put train.jsonl beside the test file or import it (MMLU: the folder with dev and test), or ask without solved examples (0 shots).',
+    );
+  }
+  const pool: BenchmarkItem[] = [];
+  for await (const record of records) pool.push(benchmark.item(record));
+  return pool;
+}
+
+function withoutFirst(sent: SentPrompts): SentPrompts {
+  return { ...sent, texts: sent.texts.slice(1), ids: sent.ids.slice(1), choices: sent.choices.slice(1) };
+}
+
+/**
+ * lm-evaluation-harness cuts prompts from the left: so that the longest answer has room, or where a choice would not
+ * fit. Where an answer may be longer than the context, it leaves nothing; here some tokens stay.
+ */
+function fitPrompts(
+  sent: SentPrompts,
+  kind: RowBenchmark['kind'],
+  { contextLength, maxTokens }: { contextLength: number; maxTokens: number },
+): SentPrompts {
+  const ids = sent.ids.map((prompt, i) => {
+    const answer = kind === 'choice' ? longestOf(sent.choices[i]!) : maxTokens;
+    const room = contextLength - answer;
+    return prompt.slice(-Math.max(1, room > 0 ? room : Math.floor(contextLength / 2)));
+  });
+  return { ...sent, ids };
+}
+
+interface Job {
+  engine: ServiceContext['engine'];
+  subject: Subject;
+  settings: EvaluationSettings;
+  toDo: readonly AskedItem[];
+  sent: SentPrompts;
+  maxTokens: number;
+}
+
+type Done = Pick<Outcome, 'items' | 'peakMemoryBytes'>;
+
+/** What all items have, graded or not. */
+function itemOf({ index, id, group, question, target }: AskedItem): EvaluationItem {
+  return {
+    index,
+    id,
+    group,
+    state: 'graded',
+    correct: null,
+    share: null,
+    others: {},
+    question,
+    choiceLogLikelihoods: null,
+    end: null,
+    remark: null,
+    loss: null,
+    tokens: 0,
+    output: null,
+    answer: null,
+    target,
+  };
+}
+
+async function chooseAnswers(job: Job, benchmark: ChoiceBenchmark, options: RunOptions): Promise<Done> {
+  const { engine, subject, settings, toDo, sent } = job;
+  const items: EvaluationItem[] = [];
+  const grade = (rows: readonly { index: number; row: ChosenRow }[]) => {
+    const graded = rows.map(({ index, row }) =>
+      chosenItem(toDo[index]!, sent.choices[index]!, benchmark, row),
+    );
+    for (const item of graded) items.push(item);
+    options.onItems?.(graded);
+  };
+  const { peakMemoryBytes } = await engine.start(
+    {
+      kind: 'choices',
+      model: subject.reference,
+      items: sent.ids.map((prompt, i) => ({ prompt, choices: sent.choices[i]! })),
+      batch,
+      task: settings.task ?? 0,
+    },
+    {
+      signal: options.signal,
+      onEvent(event: EngineEvent) {
+        if (event.type === 'chosen') grade(event.rows);
+        else options.onEvent(event);
+      },
+    },
+  ).result;
+  return { items, peakMemoryBytes };
+}
+
+function chosenItem(
+  asked: AskedItem,
+  tokens: readonly (readonly number[])[],
+  benchmark: ChoiceBenchmark,
+  { logLikelihoods }: ChosenRow,
+): EvaluationItem {
+  const chosen = indexOfGreatest(logLikelihoods);
+  const item = itemOf(asked);
+  const count = tokens.reduce((sum, { length }) => sum + length, 0);
+  if (!logLikelihoods.every(Number.isFinite))
+    return { ...item, state: 'failed', tokens: count, remark: 'its log-likelihoods are not finite' };
+  return {
+    ...item,
+    correct: chosen === asked.right,
+    others: benchmark.others?.(asked, logLikelihoods) ?? {},
+    choiceLogLikelihoods: [...logLikelihoods],
+    tokens: count,
+    answer: asked.choices![chosen]!,
+  };
+}
+
+async function generateAnswers(job: Job, benchmark: GeneratingBenchmark, options: RunOptions): Promise<Done> {
+  const { engine, subject, settings, toDo, sent, maxTokens } = job;
+  const items: EvaluationItem[] = [];
+  const grade = (rows: readonly { index: number; row: GeneratedRow }[]) => {
+    const graded = rows.map(({ index, row }) => generatedItem(toDo[index]!, benchmark, row, settings));
+    for (const item of graded) items.push(item);
+    options.onItems?.(graded);
+  };
+  const { peakMemoryBytes } = await engine.start(
+    {
+      kind: 'generate',
+      model: subject.reference,
+      prompts: sent.ids,
+      // What is drawn for an item does not depend on which others are still to be done.
+      numbers: toDo.map(({ index }) => index),
+      maxTokens,
+      temperature: settings.temperature,
+      topP: settings.topP,
+      seed: settings.seed,
+      stop: [...benchmark.stop, ...sent.stop],
+      endIds: sent.endIds,
+      batch,
+      task: settings.task ?? 0,
+    },
+    {
+      signal: options.signal,
+      onEvent(event: EngineEvent) {
+        if (event.type === 'generated') grade(event.rows);
+        else options.onEvent(event);
+      },
+    },
+  ).result;
+  return { items, peakMemoryBytes };
+}
+
+/** An answer that was cut off before anything could be graded is not wrong: with more tokens it may have been right. */
+function generatedItem(
+  asked: AskedItem,
+  benchmark: GeneratingBenchmark,
+  { text, ids, end }: GeneratedRow,
+  { pattern }: EvaluationSettings,
+): EvaluationItem {
+  const grade = benchmark.grade(asked, text, { pattern });
+  const isCut = (end === 'length' || end === 'context') && grade.correct !== true && grade.answer === null;
+  return {
+    ...itemOf(asked),
+    ...grade,
+    ...(isCut && { state: 'cut_off' as const, correct: null }),
+    tokens: ids.length,
+    output: text,
+    end,
+  };
+}
