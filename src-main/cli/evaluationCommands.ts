@@ -103,6 +103,10 @@ export async function evalCommand(args: readonly string[], command: CommandConte
             subject,
             data: dataPath,
             seed,
+            groups: rest.groups,
+            otherScores: rest.otherScores,
+            cutAnswers: rest.cutAnswers,
+            prompts: rest.prompts,
             leak: rest.leak,
             forecast: rest.forecast,
             measured: rest.measured,
@@ -129,10 +133,36 @@ export function describe(done: readonly Evaluation[]): string {
     ]),
   );
   const leaks = done.flatMap(leakWarning);
+  const more = done.flatMap(furtherScores);
   const poor = done.some((e) => e.metric === 'accuracy' && e.score < 0.02);
-  return [table, ...(poor ? ['Accuracy is near 0: this benchmark is beyond the model.'] : []), ...leaks].join(
-    '\n',
-  );
+  return [
+    table,
+    ...more,
+    ...(poor ? ['Accuracy is near 0: this benchmark is beyond the model.'] : []),
+    ...leaks,
+  ].join('\n');
+}
+
+/** Scores by other grades and by group, and what limits them. */
+function furtherScores(evaluation: Evaluation): string[] {
+  const { benchmark, n, groups, otherScores, cutAnswers, sums, prompts } = evaluation;
+  const share = (right: number, of: number) => `${((100 * right) / of).toFixed(1)} %`;
+  const ungraded = sums === null || sums.kind === 'loss' ? 0 : sums.ungraded;
+  return [
+    ...otherScores.map(({ name, right }) => `${benchmark}, ${name}: ${share(right, n)} of ${n}`),
+    ...groups.map(({ name, n: of, right }) => `${benchmark}, ${name}: ${share(right, of)} of ${of}`),
+    ...(ungraded > 0
+      ? [
+          `${benchmark}: ${ungraded} of ${n} items could not be graded; the interval takes them as all wrong or all right.`,
+        ]
+      : []),
+    ...(cutAnswers
+      ? [`${benchmark}: ${cutAnswers} of ${n} answers were cut off at their greatest length.`]
+      : []),
+    ...(prompts?.cut
+      ? [`${benchmark}: ${prompts.cut} of ${n} prompts lost their begin to fit the context.`]
+      : []),
+  ];
 }
 
 /** compare RUN RUN2 ... --benchmark B */

@@ -6,7 +6,10 @@ import {
   optionNames,
   type OptionName,
 } from '../options/trainingOptions.ts';
+import { benchmarkInfos } from '../evaluation/benchmarks/registry.ts';
 import { optionText } from '../options/optionText.ts';
+
+const benchmarkNames = benchmarkInfos.map(({ name }) => name).join(', ');
 
 /** How an option is shown where its default says too little. */
 const examples: Partial<Record<OptionName, string>> = {
@@ -108,8 +111,9 @@ ${trainHelp()}
   samples --difference 2 [--discordance 10] [--items N] [--seed-scatter 1] [--metric loss --scatter 0.5] [--power 80 --alpha 5]
                                                    test items and seeds with which a difference is seen
   runs list | show RUN | queue | remove RUN
-  eval --model M [--adapter RUN-or-FOLDER] --benchmark perplexity,gsm8k [--path FILE --limit N --shots N --chat --task N]
-  compare RUN RUN2 ... --benchmark perplexity,gsm8k [--path FILE --limit N]
+  eval --model M [--adapter RUN-or-FOLDER] --benchmark NAME,... [--path FILE-or-FOLDER --limit N --shots N --max-tokens N --chat --system TEXT
+    --pattern EXPRESSION --temperature T --top-p P --samples N --seed N --task N]   benchmarks: ${benchmarkNames}
+  compare RUN RUN2 ... --benchmark NAME,... [as eval]
   generate --model M [--adapter A] --prompt TEXT [--chat --system TEXT --template NAME|FILE]   --chat: through the template
     [--max-tokens N --temperature T --top-p P --seed S --task N]
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
