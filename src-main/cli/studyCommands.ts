@@ -172,18 +172,22 @@ function runsOf(core: Core, study: Study): (Run | undefined)[] {
 }
 
 async function forecastOf(
-  { forecasts }: Core,
+  { forecasts, mixes }: Core,
   { model, sources, plan }: PlannedStudy,
   signal: AbortSignal,
 ): Promise<StudyForecast> {
   const counted = [];
-  for (const { id } of sources) counted.push(await forecasts.lengths(model.id, id, signal));
+  const [{ config }] = plan.arms as [(typeof plan.arms)[number]];
+  for (const { id } of sources) counted.push(await forecasts.lengths(model.id, id, signal, config));
   const lengths = counted.reduce((most, next) => (next.longest > most.longest ? next : most));
+  const recipe = sources[counted.indexOf(lengths)]!.mix?.recipe;
+  const pass = recipe && (await mixes.count({ recipe, model: model.id, options: config }, signal));
   const place = {
     modelId: model.id,
     shape: readDecoderConfig(model.folder),
     contextLength: model.contextLength,
-    rows: lengths.rows,
+    rows: pass ? pass.rows + pass.heldOutRows : lengths.rows,
+    heldOutRows: pass?.heldOutRows,
     lengths,
   };
   return forecastStudy(plan, place, await forecasts.calibration());

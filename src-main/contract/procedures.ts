@@ -238,8 +238,15 @@ export const procedures = {
   'plan.calibration': { input: nothing, output: calibrationSchema },
   /** What the open project's scores and studies say of scatter, for sample sizes. */
   'plan.scatter': { input: nothing, output: scatterSchema },
+  /** Tokens of rows through the template of a run; without `rendering` through the usual one. */
   'plan.lengths': {
-    input: z.object({ model: reference, dataset: reference }),
+    input: z.object({
+      model: reference,
+      dataset: reference,
+      rendering: trainConfigSchema
+        .pick({ template: true, templateSource: true, system: true, trainOn: true })
+        .optional(),
+    }),
     output: rowLengthsSchema,
   },
   /** Measures a few steps of a training without making a run; progress of the task `probe`. */

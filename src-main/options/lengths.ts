@@ -25,8 +25,9 @@ export function heldOutCount(rows: number, fraction: number): number {
 }
 
 /**
- * Optimizer steps; null where rows are packed, as their tokens decide how many packs there are, or where there are
- * none.
+ * Optimizer steps; null where rows are packed and nobody counted the packs, as their tokens decide how many there are,
+ * or where there are no rows.
+ * @param packedSteps steps of one pass over the packed rows, where they were counted
  */
 export function stepCount(
   {
@@ -37,10 +38,12 @@ export function stepCount(
     packing,
   }: Pick<TrainConfig, 'maxSteps' | 'epochs' | 'batch' | 'accumulate' | 'packing'>,
   trainRows: number | null,
+  packedSteps: number | null = null,
 ): number | null {
   if (maxSteps !== null) return maxSteps;
-  if (packing || trainRows === null) return null;
-  return Math.max(1, Math.ceil(epochs * Math.ceil(trainRows / (batch * accumulate))));
+  if (trainRows === null) return null;
+  const steps = packing ? packedSteps : Math.ceil(trainRows / (batch * accumulate));
+  return steps === null ? null : Math.max(1, Math.ceil(epochs * steps));
 }
 
 /** A checkpoint is due after so long, whatever the number of steps: a run that is killed loses no more. */

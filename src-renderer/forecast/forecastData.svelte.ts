@@ -1,5 +1,6 @@
 import type { Calibration, RowLengths } from '../../src-main/contract/forecast.ts';
 import type { ProcedureInput } from '../../src-main/contract/procedures.ts';
+import type { TrainConfig } from '../../src-main/contract/training.ts';
 import { Action } from '../state/action.svelte.ts';
 import type { Studio } from '../state/studio.svelte.ts';
 
@@ -11,11 +12,11 @@ export interface ForecastData {
 
 /**
  * Reads what was measured on this machine, anew whenever a run or a probe has ended, and the token lengths of the
- * chosen data. To be called where a component is made.
+ * chosen data through the template of the run. To be called where a component is made.
  */
 export function forecastData(
   studio: Studio,
-  chosen: () => { model: string; dataset: string } | null,
+  chosen: () => { model: string; dataset: string; config: TrainConfig | null } | null,
 ): ForecastData {
   const data = $state<{ calibration: Calibration | null; lengths: RowLengths | null }>({
     calibration: null,
@@ -23,8 +24,15 @@ export function forecastData(
   });
   const measured = $derived(studio.runs.filter((run) => run.measured !== null).length + probesDone.count);
   const key = $derived.by(() => {
-    const pair = chosen();
-    return pair && JSON.stringify(pair);
+    const what = chosen();
+    if (!what) return null;
+    const { model, dataset, config } = what;
+    const input: ProcedureInput<'plan.lengths'> = { model, dataset };
+    if (config) {
+      const { template, templateSource, system, trainOn } = config;
+      input.rendering = { template, templateSource, system, trainOn };
+    }
+    return JSON.stringify(input);
   });
 
   // Only hints: where they cannot be had, the forecast says less.
@@ -44,7 +52,7 @@ export function forecastData(
     if (key === null) return;
     const controller = new AbortController();
     void studio.client
-      .call('plan.lengths', JSON.parse(key) as { model: string; dataset: string }, {
+      .call('plan.lengths', JSON.parse(key) as ProcedureInput<'plan.lengths'>, {
         signal: controller.signal,
       })
       .then((lengths) => {

@@ -27,6 +27,15 @@ export interface Library extends DataLibrary {
   runs: readonly Run[];
 }
 
+/** One pass over a mix, as it was counted for a run. */
+export interface PassCount {
+  rows: number;
+  heldOutRows: number;
+  stepsPerEpoch: number;
+  /** Tokens of the longest row, as it is cut. */
+  longestRow: number | null;
+}
+
 export interface FormCheck {
   /** Null while something is wrong or missing. */
   config: TrainConfig | null;
@@ -39,13 +48,22 @@ export interface FormCheck {
   count: ParameterCount | null;
   /** Optimizer steps, where they can be known. */
   steps: number | null;
-  /** Rows that are trained on, after those held out; null: not chosen, or a mix. */
+  /** Rows that one pass trains on, after those held out; null: not chosen, or a mix that is not counted. */
   trainRows: number | null;
+  /** Rows that are held out; likewise. */
+  heldOutRows: number | null;
   runName: string;
 }
 
-/** Checks the form against the contract, the model and the library, as the core will. */
-export function checkForm(form: Readonly<TrainForm>, library: Library): FormCheck {
+/**
+ * Checks the form against the contract, the model and the library, as the core will.
+ * @param pass over the mix that is chosen, where it was counted
+ */
+export function checkForm(
+  form: Readonly<TrainForm>,
+  library: Library,
+  pass: PassCount | null = null,
+): FormCheck {
   const model = library.models.find(({ id }) => id === form.modelId) ?? null;
   const data = trainedData(form.datasetId, library);
   const runName = form.name.trim() || suggestName(form, library.runs);
@@ -61,8 +79,10 @@ export function checkForm(form: Readonly<TrainForm>, library: Library): FormChec
     problems.context = `${model.name} has a context of ${model.contextLength} tokens.`;
 
   const rows = data?.rows ?? null;
-  const trainRows = rows === null ? null : rows - heldOutCount(rows, form.heldOutFraction ?? 0);
-  const steps = draft && stepCount(draft, trainRows);
+  const ofDataset = rows === null ? null : heldOutCount(rows, form.heldOutFraction ?? 0);
+  const heldOutRows = rows === null ? (pass?.heldOutRows ?? null) : ofDataset;
+  const trainRows = rows === null ? (pass?.rows ?? null) : rows - (heldOutRows ?? 0);
+  const steps = draft && stepCount(draft, trainRows, rows === null ? (pass?.stepsPerEpoch ?? null) : null);
   const count = adapter && model ? checkOnModel(adapter, model, problems) : null;
   if (draft) checkTogether(draft, steps, problems);
 
@@ -77,6 +97,7 @@ export function checkForm(form: Readonly<TrainForm>, library: Library): FormChec
     count,
     steps,
     trainRows,
+    heldOutRows,
     runName,
   };
 }

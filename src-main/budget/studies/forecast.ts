@@ -38,15 +38,17 @@ export interface StudyPlace {
   modelId: string;
   shape: ModelShape;
   contextLength: number;
-  /** Rows of the dataset, and their lengths where they were counted. */
+  /** One pass over the data, and the lengths of their rows where they were counted. */
   rows: number;
+  /** Rows of these that are held out; absent: by the share of each setting. */
+  heldOutRows?: number | undefined;
   lengths: Pick<RowLengths, 'longest'> | null;
 }
 
 export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: Calibration): StudyForecast {
   const { modelId, shape, contextLength, rows, lengths } = place;
   const arms = plan.arms.map(({ config }): ArmForecast => {
-    const heldOut = heldOutCount(rows, config.heldOutFraction);
+    const heldOut = place.heldOutRows ?? heldOutCount(rows, config.heldOutFraction);
     const steps = stepCount(config, rows - heldOut);
     const forecast = forecastTraining(
       {

@@ -137,6 +137,8 @@ export const mixCountSchema = z.object({
   context: z.number().int(),
   /** Share of the slots of a pass's batches that hold a token, 0 to 1; null where rows alone were counted. */
   fillRate: z.number().nullable(),
+  /** Tokens of the longest row that any pass takes or that is held out, as it is cut; null likewise. */
+  longestRow: z.number().int().nullable(),
   /** Optimizer steps of the first pass. */
   stepsPerEpoch: z.number().int(),
   /** What a person should know: repeats, caps that bind, sources that give nothing. */

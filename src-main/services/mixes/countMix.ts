@@ -66,6 +66,10 @@ export async function countMix(
     planned.train.sources.map((source, i) => Uint32Array.from(source.rows, (row) => rows[i]![key][row]!));
   const [lengths, labels] = model ? [of('tokens'), of('labels')] : [null, null];
   const layout = layOut(planned, lengths, { ...options, context: length });
+  const held = (planned.heldOut?.sources ?? []).map((source) => {
+    const { tokens } = read(source.file, rowOptions);
+    return Uint32Array.from(source.rows, (row) => tokens![row]!);
+  });
   const known = (tokens: number) => (model ? tokens : null);
   return {
     planned,
@@ -85,6 +89,7 @@ export async function countMix(
       model: model?.name ?? null,
       context: length,
       ...layout,
+      longestRow: lengths && [...taking(planned, lengths), ...held].reduce(longestOf, 0),
       warnings: planned.warnings,
     },
   };
@@ -158,6 +163,15 @@ async function bareSources(
     files.push({ train: await named(split), validation: validation ? await named('validation') : null });
   }
   return { files, read: (file) => read.get(file)! };
+}
+
+/** Of the sources that take part at all. */
+function taking<T>({ train }: PlannedMix, bySource: readonly T[]): T[] {
+  return bySource.filter((_, i) => train.sources[i]!.amount > 0);
+}
+
+function longestOf(longest: number, lengths: Uint32Array): number {
+  return lengths.reduce((most, tokens) => Math.max(most, tokens), longest);
 }
 
 /** How the rows of the first pass fill batches, as the engine lays them out (engine/training). */

@@ -7,6 +7,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { Calibration, ForecastRecord, RowLengths } from '../../contract/forecast.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { TrainConfig } from '../../contract/training.ts';
+import type { RenderingOptions } from '../../data/rendering/tokenizeRow.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { readingOf, templateOf } from '../../formats/model/identity.ts';
 import { insertProbe } from '../../store/results.ts';
@@ -26,7 +27,13 @@ import { startMeter } from '../runs/runMeter.ts';
 export interface ForecastService {
   /** What this machine is, and what was measured on it. */
   calibration(): Promise<Calibration>;
-  lengths(model: string, dataset: string, signal: AbortSignal): Promise<RowLengths>;
+  /** @param rendering of the run; absent: as usual */
+  lengths(
+    model: string,
+    dataset: string,
+    signal: AbortSignal,
+    rendering?: RenderingOptions,
+  ): Promise<RowLengths>;
   /**
    * Takes a few steps of a training that is recorded nowhere else, and measures them; progress of the task `probe`.
    * @param given.force also where it does not fit into memory
@@ -51,17 +58,18 @@ export function createForecastService(
   return {
     calibration: async () => readCalibration(context, await findTrainingGpu(context.probe)),
 
-    async lengths(modelReference, datasetReference, signal) {
+    async lengths(modelReference, datasetReference, signal, rendering) {
       const [model, source] = [
         await models.use(modelReference, signal),
         trainingSource(context, datasetReference),
       ];
       const rows = mixLeaves(source.node).map(({ dataset, split }) => `${dataset.contentHash} ${split}`);
-      const key = [readingOf(model), templateOf(model), ...rows].join(' ');
+      const through = rendering && renderingKey(rendering);
+      const key = JSON.stringify([readingOf(model), templateOf(model), rows, through]);
       const known = counted.get(key);
       if (known) return known;
       const lengths = await unlessCancelled(
-        countRowLengths(model, rowsOfSource(datasets, source), signal),
+        countRowLengths(model, rowsOfSource(datasets, source, rendering), signal),
         signal,
       );
       counted.set(key, lengths);
@@ -167,6 +175,11 @@ function probeConfig(config: TrainConfig, model: Model, steps: number): TrainCon
   };
 }
 
+/** Names how rows become text, whatever else the options hold. */
+function renderingKey({ template, templateSource, system, trainOn }: RenderingOptions) {
+  return [template, templateSource, system, trainOn];
+}
+
 /** The work, or the one error for what was cancelled. */
 async function unlessCancelled<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   try {
@@ -181,6 +194,7 @@ async function unlessCancelled<T>(work: Promise<T>, signal: AbortSignal): Promis
 export const forecastHandlers = (forecasts: ForecastService) =>
   ({
     'plan.calibration': () => forecasts.calibration(),
-    'plan.lengths': ({ model, dataset }, { signal }) => forecasts.lengths(model, dataset, signal),
+    'plan.lengths': ({ model, dataset, rendering }, { signal }) =>
+      forecasts.lengths(model, dataset, signal, rendering),
     'plan.probe': (input, { signal }) => forecasts.probe(input, signal),
   }) satisfies Partial<ProcedureHandlers>;

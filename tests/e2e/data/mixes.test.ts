@@ -246,6 +246,26 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
     await takePicture(page, `mix-${width}-${colorScheme}`);
   });
 
+  it('keeps every help within a narrow window', async () => {
+    await page.setViewportSize({ width: 390, height: 900 });
+    const beyond: string[] = [];
+    const labels = page.locator('label', { has: page.locator('.help') });
+    await expect.poll(() => labels.count()).toBeGreaterThan(3);
+    for (const label of await labels.all()) {
+      await label.scrollIntoViewIfNeeded();
+      await label.hover();
+      const tip = page.getByRole('tooltip');
+      await tip.waitFor();
+      const box = (await tip.boundingBox())!;
+      const wide = await page.evaluate<number>('document.documentElement.scrollWidth');
+      if (box.x < 0 || box.x + box.width > 390 || box.y < 0 || box.y + box.height > 900 || wide > 390)
+        beyond.push(`${await label.textContent()}: ${JSON.stringify(box)}, page ${wide}`);
+      await page.mouse.move(2, 2);
+      await tip.waitFor({ state: 'hidden' });
+    }
+    expect(beyond).toEqual([]);
+  });
+
   it('refuses a taken name in place, saves, renames, deletes and takes that back', async () => {
     await page.setViewportSize({ width: 1280, height: 900 });
     const name = page.getByLabel('Name of the mix');
@@ -268,11 +288,21 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
   });
 
   it('trains on the mix, with the loss of each source, and says where two data contracts differ', async () => {
+    const perPass = Number(await page.getByTestId('mix-steps').textContent());
+    const rows = await page.getByTestId('mix-rows').textContent();
     await page.getByRole('button', { name: 'Train on it' }).click();
     await page.getByRole('heading', { level: 1, name: 'Train' }).waitFor();
     await expect
       .poll(() => page.getByLabel('Dataset or mix').locator('option:checked').textContent())
       .toContain('sums-and-words, 2 sources');
+    // The steps of the run as the page of the mix has them.
+    const card = page.getByRole('complementary', { name: 'Run' });
+    await page.getByRole('combobox', { name: 'Length' }).selectOption({ label: 'Epochs' });
+    await page.getByRole('spinbutton', { name: 'Epochs' }).fill('3');
+    const shown = card.locator('div', { has: page.locator('dt', { hasText: /^Steps$/ }) }).locator('dd');
+    await expect.poll(() => shown.textContent()).toBe(String(3 * perPass));
+    await card.getByRole('link', { name: `${rows} a pass` }).waitFor();
+    await page.getByRole('combobox', { name: 'Length' }).selectOption({ label: 'Max steps' });
     const start = async (name: string) => {
       await studio.configure({
         method: 'LoRA',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { mixSchema } from '../../../src-main/contract/mixing/mixes.ts';
 import { checkForm } from '../../../src-renderer/options/formCheck.ts';
 import { shownTargets } from '../../../src-renderer/options/targets.ts';
 import { copyForm, defaultForm, type TrainForm } from '../../../src-renderer/options/trainForm.ts';
@@ -61,6 +62,31 @@ describe('what is wrong with a value stands at its field at once', () => {
   it('two at a time, of the adapter and of the run', () => {
     expect(Object.keys(check({ rank: 3, epsilon: 0 }).problems).sort()).toEqual(['epsilon', 'rank']);
   });
+});
+
+it('knows steps and rows of a mix once a pass over it was counted, packed or not', () => {
+  const form: TrainForm = {
+    ...copyForm(defaultForm),
+    modelId: 'm1',
+    datasetId: 'x1',
+    length: 'epochs',
+    epochs: 1.5,
+    batch: 4,
+    accumulate: 1,
+  };
+  const mix = mixSchema.parse({
+    id: 'x1',
+    project: 'default',
+    name: 'both',
+    createdAt: '',
+    sources: library.datasets.map(({ id }) => ({ kind: 'dataset', id })),
+  });
+  const all = { ...library, mixes: [mix], runs: [] };
+  expect(checkForm(form, all)).toMatchObject({ steps: null, trainRows: null, heldOutRows: null });
+  const pass = { rows: 801, heldOutRows: 20, stepsPerEpoch: 201, longestRow: 90 };
+  expect(checkForm(form, all, pass)).toMatchObject({ steps: 302, trainRows: 801, heldOutRows: 20 });
+  const packed = checkForm({ ...form, packing: true }, all, { ...pass, stepsPerEpoch: 60 });
+  expect(packed).toMatchObject({ steps: 90, trainRows: 801 });
 });
 
 describe('what is not shown is not checked', () => {

@@ -263,6 +263,43 @@ describe('a run on a mix', () => {
     });
   });
 
+  it.each([{ packing: false }, { packing: true }])(
+    'takes as many steps of as many tokens as the count foretold, in its template (%o)',
+    async ({ packing }) => {
+      const opened = await openMixingCore();
+      const { core, short, long, sums } = opened;
+      // Nothing is taken of the source with the longest rows.
+      const given = recipe([
+        [short, 30],
+        [sums, 70],
+        [long, 0],
+      ]);
+      core.mixes.create({ name: 'some', recipe: given, model: null });
+      const options = {
+        packing,
+        batch: 2,
+        accumulate: 2,
+        heldOutFraction: 0.2,
+        context: 96,
+        template: 'plain' as const,
+      };
+      const plain = await count(opened, given, options);
+      const asChatml = await count(opened, given, { ...options, template: 'chatml' });
+      expect(asChatml.longestRow!).toBeGreaterThan(plain.longestRow!);
+      const changes = { ...options, maxSteps: null, epochs: 1, evalEvery: 0, checkpointEvery: 0 };
+      const started = await core.runs.start({
+        name: 'a',
+        model: 'tiny',
+        dataset: 'some',
+        config: config(changes),
+      });
+      const run = await started.ended;
+      expect(run).toMatchObject({ state: 'done', step: plain.stepsPerEpoch });
+      expect(run.dataContract).toMatchObject({ trainRows: plain.rows, heldOutRows: plain.heldOutRows });
+      expect(run.forecast!.rowTokens).toBe(packing ? 96 : 8 * Math.ceil(plain.longestRow! / 8));
+    },
+  );
+
   it('goes on with the mix as it was when it began, and shows where two contracts differ', async () => {
     const opened = await openMixingCore();
     const { core, home, short, sums, long } = opened;

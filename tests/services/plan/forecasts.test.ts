@@ -117,4 +117,9 @@ it('counts the tokens of rows once', async () => {
   expect(lengths.longest).toBe(lengths.lengths.at(-1));
   expect(lengths.lengths[0]).toBeGreaterThan(5);
   expect(await core.forecasts.lengths('tiny', 'sums', neverAborted)).toBe(lengths);
+  // Through another template they are others.
+  const chatml = config({ template: 'chatml', system: 'Count.' });
+  const longer = await core.forecasts.lengths('tiny', 'sums', neverAborted, chatml);
+  expect(longer.longest).toBeGreaterThan(lengths.longest + 10);
+  expect(await core.forecasts.lengths('tiny', 'sums', neverAborted, { ...chatml })).toBe(longer);
 });
