@@ -1,7 +1,8 @@
 import type { BenchmarkName, Evaluation } from '../contract/results.ts';
 import { findBenchmark } from '../evaluation/benchmarks/registry.ts';
-import type { Comparison } from '../contract/comparison.ts';
+import type { ComparedTogether, Comparison, Ranking } from '../contract/comparison.ts';
 import { procedures } from '../contract/procedures.ts';
+import { judgeBenchmarks } from '../evaluation/compare.ts';
 import { leakWarning } from '../statistics/scores.ts';
 import {
   check,
@@ -179,20 +180,53 @@ export async function compareCommand(args: readonly string[], command: CommandCo
   await withCore(values, 'write', async ({ evaluations }, output) => {
     const done = [];
     for (const input of inputs) done.push(await evaluations.compare(input, command.signal));
+    const judged = judgeBenchmarks(done);
     const all = {
-      evaluations: done.flatMap((result) => result.evaluations),
-      comparisons: done.flatMap((result) => result.comparisons),
+      evaluations: judged.flatMap((result) => result.evaluations),
+      comparisons: judged.flatMap((result) => result.comparisons),
+      rankings: judged.map(({ ranking }) => ranking),
+      arms: judged.flatMap(({ arms }) => arms ?? []),
     };
-    output.result(all, () =>
-      [describe(all.evaluations), '', ...all.comparisons.flatMap(comparisonText)].join('\n'),
-    );
+    output.result(all, () => [describe(all.evaluations), ...judged.map(comparedText)].join('\n\n'));
   });
 }
 
-/** The verdict, what else may be its reason, and how to read its figures. */
-function comparisonText({ sentence, confounders, warnings, notes }: Comparison): string[] {
+/** What a benchmark says of all runs, first as settings where runs differ by their seed alone; then each pair. */
+function comparedText({ arms, ...runs }: ComparedTogether & { arms: ComparedTogether | null }): string {
+  const parts = arms ? [arms, runs] : [runs];
+  return parts
+    .map((part) => [...rankingText(part.ranking), ...part.comparisons.flatMap(comparisonText)].join('\n'))
+    .join('\n\n');
+}
+
+/** The order of more than two with what it is worth; of two their verdict says all. */
+function rankingText({ sentence, metric, subjects }: Ranking): string[] {
+  if (subjects.length < 3) return [];
+  const show = (value: number) => (metric === 'mean_loss' ? value.toFixed(3) : (100 * value).toFixed(1));
+  const table = formatTable(
+    [
+      'subject',
+      metric === 'mean_loss' ? 'mean loss (95 %)' : 'score, % (95 %)',
+      'items',
+      'seeds',
+      'not told apart',
+    ],
+    subjects.map(({ name, score, interval: [low, high], n, seeds, letters }) => [
+      name,
+      score === null ? 'none graded' : `${show(score)} (${show(low)} to ${show(high)})`,
+      String(n),
+      seeds.join(', '),
+      letters.join(' '),
+    ]),
+  );
+  return [sentence, '', table, 'Subjects that share a letter are not told apart.', ''];
+}
+
+/** The verdict, what would settle it, what else may be its reason, and how to read its figures. */
+function comparisonText({ sentence, outlook, confounders, warnings, notes }: Comparison): string[] {
   return [
     sentence,
+    ...(outlook === null ? [] : [`  ${outlook}`]),
     ...(confounders.length > 0 ? [`  What else differs: ${confounders.join('; ')}.`] : []),
     ...[...warnings, ...notes].map((line) => `  ${line}`),
   ];

@@ -7,7 +7,7 @@ import {
   queueSchema,
   runSchema,
 } from './entities.ts';
-import { answerSchema, comparisonSchema, scatterSchema } from './comparison.ts';
+import { answerSchema, comparisonOutcomeSchema, scatterSchema } from './comparison.ts';
 import {
   benchmarkInfoSchema,
   benchmarkNameSchema,
@@ -296,7 +296,7 @@ export const procedures = {
     input: evaluationInput
       .omit({ model: true, adapter: true, precision: true })
       .extend({ runs: z.array(reference).min(2) }),
-    output: z.object({ evaluations: z.array(evaluationSchema), comparisons: z.array(comparisonSchema) }),
+    output: comparisonOutcomeSchema,
   },
 
   'generate.text': {

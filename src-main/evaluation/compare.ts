@@ -1,22 +1,14 @@
-import type { Run } from '../contract/entities.ts';
-import type { Comparison, ItemScatter } from '../contract/comparison.ts';
+import type { Comparison, ComparedTogether, ItemScatter } from '../contract/comparison.ts';
 import type { BenchmarkName, EvaluationItem } from '../contract/results.ts';
 import { StudioError } from '../contract/errors.ts';
-import { pairedDifferenceInterval } from '../statistics/intervals.ts';
-import { holm, mcNemarExact, wilcoxonSignedRank } from '../statistics/pairedTests.ts';
-import { deviation, mean, meanInterval } from '../statistics/seeds.ts';
-import { confounders, type ScoredBase } from './confounders.ts';
-
-/** A subject's graded items. */
-export interface Graded {
-  name: string;
-  /** What was trained; null: the base model, or an adapter from elsewhere. */
-  run: Run | null;
-  base: ScoredBase;
-  /** Hash of the data it was graded on. */
-  dataHash: string;
-  items: readonly EvaluationItem[];
-}
+import { scoreItems } from '../statistics/itemScore.ts';
+import { pairOutcome } from '../statistics/pairOutcome.ts';
+import { deviation, mean } from '../statistics/seeds.ts';
+import { confounders } from './confounders.ts';
+import { tabulate, type Graded, type GradedTable } from './gradedTable.ts';
+import { armsOf, measureArms, scoreArm, type Arm } from './overSeeds.ts';
+import { rank, type Unranked } from './ranking.ts';
+import { judgeTogether, type Measured } from './verdict.ts';
 
 /** What is said beside the figures. */
 export interface ComparisonOptions {
@@ -28,175 +20,139 @@ export interface ComparisonOptions {
   notes?: readonly string[];
 }
 
-/** Below this accuracy of both, a benchmark says nothing about the difference of two models. */
-const beyondReach = 0.02;
-const significance = 0.05;
-/** With fewer items that differ no paired test reaches the level above, whatever the outcome (Tarone 1990). */
-const fewestItems = 6;
-
-/** Whether some outcome on the items that differ would have shown a difference. */
-export function couldTell({ differing }: Pick<Comparison, 'differing'>): boolean {
-  return differing >= fewestItems;
-}
-
 /**
- * Compares every pair of subjects on the same items: accuracy by McNemar's exact test with Newcombe's interval of the
- * paired difference, answer loss by Wilcoxon's signed-rank test (the paper's test) with Student's interval of the mean
- * difference; p values are corrected by Holm over the pairs.
- * @throws StudioError usage where the subjects were graded on different items
+ * Compares every pair of subjects on the same items, which meet by their ids (statistics/pairOutcome.ts says how they
+ * are tested); p values are corrected by Holm over the pairs.
+ * @throws StudioError usage where the subjects were graded on different items, with the first id that differs
  */
 export function compareSubjects(
   benchmark: BenchmarkName,
   data: string,
   subjects: readonly Graded[],
-  { chosenOf = 1, warnings = [], notes = [] }: ComparisonOptions = {},
+  options: ComparisonOptions = {},
 ): Comparison[] {
-  const pairs = subjects.flatMap((a, i) => subjects.slice(i + 1).map((b) => [a, b] as const));
-  const raw = pairs.map(([a, b]) => {
-    checkSameItems(a, b);
-    return benchmark === 'perplexity' ? compareLoss(a, b) : compareAccuracy(a, b);
+  return judgeTogether(measurePairs(tabulate(benchmark, data, subjects), options), options.chosenOf);
+}
+
+/**
+ * The same with what all comparisons say together. Runs that differ by their seed alone are compared a second time, as
+ * arms of several seeds: whether a setting is better, not whether one training of it was.
+ */
+export function compareAll(
+  benchmark: BenchmarkName,
+  data: string,
+  subjects: readonly Graded[],
+  options: Omit<ComparisonOptions, 'chosenOf'> = {},
+): WithArms {
+  const table = tabulate(benchmark, data, subjects);
+  const about = { benchmark, data, metric: metrics[table.kind] };
+  const comparisons = judgeTogether(measurePairs(table, options));
+  const single = subjects.map((_, place) =>
+    unranked(table, { name: subjects[place]!.name, members: [place] }),
+  );
+  const together = { comparisons, ranking: rank(about, single, comparisons) };
+  const arms = armsOf(subjects);
+  if (arms.length < 2 || arms.length === subjects.length) return { ...together, arms: null };
+  const ofArms = judgeTogether(pairsOf(arms).map(([a, b]) => measureArmPair(table, a, b, options)));
+  const rows = arms.map((arm) => unranked(table, arm));
+  return { ...together, arms: { comparisons: ofArms, ranking: rank(about, rows, ofArms) } };
+}
+
+type WithArms = ComparedTogether & { arms: ComparedTogether | null };
+
+/**
+ * Comparisons on several benchmarks that are asked at once: verdicts anew, with p values corrected over all pairs of
+ * all of them. Who looks at five benchmarks finds a difference on one of them by chance in one of four cases.
+ */
+export function judgeBenchmarks<T extends WithArms>(benchmarks: readonly T[]): T[] {
+  if (benchmarks.length < 2) return [...benchmarks];
+  const anew = judgeParts(benchmarks);
+  const arms = judgeParts(benchmarks.flatMap(({ arms: part }) => part ?? []));
+  let next = 0;
+  return benchmarks.map((benchmark, i) => ({
+    ...benchmark,
+    ...anew[i]!,
+    arms: benchmark.arms === null ? null : arms[next++]!,
+  }));
+}
+
+function judgeParts(parts: readonly ComparedTogether[]): ComparedTogether[] {
+  const judged = judgeTogether(parts.flatMap(({ comparisons }) => comparisons));
+  let begin = 0;
+  return parts.map(({ comparisons: { length }, ranking }) => {
+    const comparisons = judged.slice(begin, (begin += length));
+    return { comparisons, ranking: rank(ranking, ranking.subjects, comparisons) };
   });
-  const adjusted = holm(raw.map(({ pValue }) => pValue));
-  const correction =
-    pairs.length > 1
-      ? `, Holm over ${pairs.length} pairs`
-      : chosenOf > 1
-        ? `, Bonferroni over the ${chosenOf} pairs of what was scored`
-        : '';
-  return raw.map((result, i) => {
-    const [a, b] = pairs[i]!;
-    const pAdjusted = Math.min(1, chosenOf * adjusted[i]!);
-    const lowerIsBetter = benchmark === 'perplexity';
-    const bWins = lowerIsBetter ? result.difference < 0 : result.difference > 0;
-    const verdict = pAdjusted >= significance ? 'cannot_tell' : bWins ? 'b_better' : 'a_better';
-    const comparison = { benchmark, a: a.name, b: b.name, ...result, pAdjusted, verdict } as const;
+}
+
+const metrics = { right: 'accuracy', share: 'mean_score', loss: 'mean_loss' } as const;
+
+function pairsOf<T>(list: readonly T[]): [T, T][] {
+  return list.flatMap((a, i) => list.slice(i + 1).map((b): [T, T] => [a, b]));
+}
+
+/** What all comparisons of a table have in common. */
+function common({ benchmark, data, kind }: GradedTable, { warnings = [], notes = [] }: ComparisonOptions) {
+  return { benchmark, data, metric: metrics[kind], warnings: [...warnings], notes: [...notes] };
+}
+
+function measurePairs(table: GradedTable, options: ComparisonOptions): Measured[] {
+  const { subjects, values, groups, kind } = table;
+  return pairsOf([...subjects.keys()]).map(([i, j]) => {
+    const [a, b] = [subjects[i]!, subjects[j]!];
+    const found = pairOutcome(kind, values[i]!, values[j]!, groups);
+    if (!found) throw nothingGraded(a.name, b.name);
+    const seedsOf = ({ run }: Graded) => (run ? [run.config.seed] : []);
     return {
-      ...comparison,
-      sentence: sentence(comparison, data, correction, [a, b]),
+      ...common(table, options),
+      ...found,
+      a: a.name,
+      b: b.name,
+      seeds: { a: seedsOf(a), b: seedsOf(b) },
+      overSeeds: null,
       confounders: confounders(a, b),
-      warnings: [...warnings],
-      notes: [...notes],
     };
   });
 }
 
-function checkSameItems(a: Graded, b: Graded): void {
-  const isSame = (mine: EvaluationItem, theirs: EvaluationItem | undefined) =>
-    mine.index === theirs?.index &&
-    mine.target === theirs.target &&
-    (mine.loss === null ? 0 : mine.tokens) === (theirs.loss === null ? 0 : theirs.tokens);
-  if (
-    a.dataHash !== b.dataHash ||
-    a.items.length !== b.items.length ||
-    !a.items.every((item, i) => isSame(item, b.items[i]))
-  )
-    throw new StudioError(
-      'usage',
-      `${a.name} and ${b.name} were not graded on the same items (${a.items.length} and ${b.items.length}).`,
-      'Evaluate both with the same data, limit and shots.',
-    );
-}
-
-type Raw = Pick<
-  Comparison,
-  'metric' | 'n' | 'scoreA' | 'scoreB' | 'difference' | 'interval' | 'test' | 'pValue' | 'differing'
->;
-
-function compareAccuracy(a: Graded, b: Graded): Raw {
-  const counts = { both: 0, onlyA: 0, onlyB: 0, neither: 0 };
-  a.items.forEach(({ correct }, i) => {
-    const other = b.items[i]!.correct;
-    counts[correct ? (other ? 'both' : 'onlyA') : other ? 'onlyB' : 'neither']++;
-  });
-  const { both, onlyA, onlyB } = counts;
-  const n = a.items.length;
+function measureArmPair(table: GradedTable, a: Arm, b: Arm, options: ComparisonOptions): Measured {
+  const found = measureArms(table, a, b);
+  if (!found) throw nothingGraded(a.name, b.name);
+  const shared = common(table, options);
+  const [first, second] = [a, b].map(({ members }) => table.subjects[members[0]!]!);
   return {
-    metric: 'accuracy',
-    n,
-    scoreA: (both + onlyA) / n,
-    scoreB: (both + onlyB) / n,
-    difference: (onlyB - onlyA) / n,
-    interval: pairedDifferenceInterval(counts),
-    test: 'mcnemar_exact',
-    pValue: mcNemarExact(onlyA, onlyB),
-    differing: onlyA + onlyB,
+    ...shared,
+    ...found,
+    a: a.name,
+    b: b.name,
+    notes: [...shared.notes, ...found.notes],
+    // Between arms the seed is drawn, not chosen.
+    confounders: confounders(first!, second!).filter((line) => !line.startsWith('seed: ')),
   };
 }
 
-function compareLoss(a: Graded, b: Graded): Raw {
-  const losses = (graded: Graded) =>
-    graded.items.map(({ loss, index }) => {
-      if (loss === null || !Number.isFinite(loss))
-        throw new StudioError(
-          'loss_not_finite',
-          `${graded.name} has no finite loss on item ${index}: it cannot be compared.`,
-          'Train it again with a lower learning rate.',
-        );
-      return loss;
-    });
-  const [lossA, lossB] = [losses(a), losses(b)];
-  const differences = lossB.map((value, i) => value - lossA[i]!);
-  const difference = mean(differences);
+function nothingGraded(a: string, b: string): StudioError {
+  return new StudioError(
+    'usage',
+    `Not one item was graded for both ${a} and ${b}: their answers failed or were cut off.`,
+    'Allow longer answers, or look at what failed.',
+  );
+}
+
+function unranked(table: GradedTable, { name, members }: Arm): Unranked {
+  const scores = members.map((place) => scoreItems(table.kind, table.columns[place]!));
+  const [first] = scores;
+  const overSeeds = members.length > 1 ? scoreArm(table, { name, members }) : null;
   return {
-    metric: 'mean_loss',
-    n: lossA.length,
-    scoreA: mean(lossA),
-    scoreB: mean(lossB),
-    difference,
-    interval: meanInterval(differences) ?? [difference, difference],
-    test: 'wilcoxon_signed_rank',
-    pValue: wilcoxonSignedRank(differences),
-    differing: differences.filter((value) => value !== 0).length,
+    name,
+    score: overSeeds?.score ?? first!.score,
+    interval: overSeeds?.interval ?? first!.interval,
+    n: first!.n,
+    ungraded: scores.reduce((most, { n, graded }) => Math.max(most, n - graded), 0),
+    groups: first!.groups,
+    effectiveN: first!.effectiveN,
+    seeds: members.flatMap((place) => table.subjects[place]!.run?.config.seed ?? []),
   };
-}
-
-function sentence(
-  c: Omit<Comparison, 'sentence' | 'confounders' | 'warnings' | 'notes'>,
-  data: string,
-  correction: string,
-  [a, b]: readonly [Graded, Graded],
-): string {
-  const isLoss = c.metric === 'mean_loss';
-  const show = (value: number) =>
-    isLoss ? `${value.toFixed(3)} nats per token` : `${(100 * value).toFixed(1)} %`;
-  const [factor, digits, unit] = isLoss ? [1, 3, 'nats'] : [100, 1, 'points'];
-  const shown = (value: number) => signed(factor * value, digits);
-  const uncertainty =
-    isLoss && c.n < fewestItems
-      ? `too few items for an interval: at least ${fewestItems} are needed to show any difference`
-      : `95 % interval ${shown(c.interval[0])} to ${shown(c.interval[1])}`;
-  const test = c.test === 'mcnemar_exact' ? "McNemar's exact test" : "Wilcoxon's signed-rank test";
-  const few =
-    c.n >= fewestItems && !couldTell(c)
-      ? `; they differ on ${c.differing === 0 ? 'no item' : `only ${c.differing}`}, and fewer than ${fewestItems} show nothing`
-      : '';
-  const [seedA, seedB] = [a, b].map(({ run }) => run?.config.seed);
-  const seedWords =
-    seedA === undefined || seedB === undefined
-      ? 'one run'
-      : seedA === seedB
-        ? `one run each, seed ${seedA}`
-        : `one run each, seeds ${seedB} and ${seedA}`;
-  const basis =
-    `on ${c.n} ${c.n === 1 ? 'item' : 'items'} of ${data}: ${show(c.scoreB)} against ${show(c.scoreA)}` +
-    `${isLoss ? ', mean over items' : ''}, difference ${shown(c.difference)} ${unit} (${uncertainty}); ` +
-    `${test}, p = ${c.pAdjusted.toPrecision(2)}${correction}${few}; ${seedWords}`;
-  if (c.verdict === 'cannot_tell' && !isLoss && c.scoreA < beyondReach && c.scoreB < beyondReach)
-    return `This benchmark is beyond both models: accuracy is near 0, so it cannot tell ${c.a} and ${c.b} apart (${basis}).`;
-  switch (c.verdict) {
-    case 'b_better':
-      return `${c.b} is better than ${c.a} ${basis}.`;
-    case 'a_better':
-      return `${c.b} is worse than ${c.a} ${basis}.`;
-    case 'cannot_tell':
-      return `Cannot tell ${c.b} and ${c.a} apart ${basis}.`;
-    default:
-      throw new Error(`unknown verdict ${String(c.verdict satisfies never)}`);
-  }
-}
-
-function signed(value: number, digits: number): string {
-  return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`;
 }
 
 /**

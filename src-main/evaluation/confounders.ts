@@ -109,6 +109,20 @@ function trainingConfounders(a: Trained, b: Trained): string[] {
   return [...found, ...options];
 }
 
+/** Whether two subjects are one setting, trained with two seeds. What follows from the seed is no other setting. */
+export function differBySeedAlone(a: Compared, b: Compared): boolean {
+  if (!a.run || !b.run || a.run.config.seed === b.run.config.seed) return false;
+  if (baseConfounders(a.base, b.base).length > 0) return false;
+  const setting = ({ config, dataContract, datasetId }: Trained) =>
+    JSON.stringify([
+      Object.entries(config)
+        .filter(([name]) => name !== 'seed')
+        .sort(([first], [second]) => (first < second ? -1 : 1)),
+      dataContract?.datasetHash ?? datasetId,
+    ]);
+  return setting(a.run) === setting(b.run);
+}
+
 /**
  * Why the losses of a comparison are not those of the run pages; null where they are held-out rows of no run.
  * @param contextLength of the model, up to which answers are scored

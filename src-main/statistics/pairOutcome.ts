@@ -1,3 +1,4 @@
+import type { PairTest } from '../contract/comparison.ts';
 import { bootstrapMean } from './bootstrap.ts';
 import {
   clusteredMean,
@@ -13,15 +14,6 @@ import { clusteredSignedRank, mcNemarExact, signFlipTest, wilcoxonSignedRank } f
 
 /** What an item's value is: right or wrong, a share from 0 to 1, or a loss in nats. */
 export type ScoreKind = 'right' | 'share' | 'loss';
-
-export const pairTests = [
-  'mcnemar_exact',
-  'wilcoxon_signed_rank',
-  'mcnemar_clustered',
-  'signed_rank_clustered',
-  'student_seeds_items',
-] as const;
-export type PairTest = (typeof pairTests)[number];
 
 /** Two subjects on the same items; differences are those of b less a. */
 export interface PairOutcome {

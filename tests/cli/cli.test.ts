@@ -165,7 +165,11 @@ describe('as design says', () => {
       ],
     });
     const compared = json(await run('compare', 'a', 'b', '--benchmark', 'perplexity', '--json'));
-    expect(compared).toMatchObject({ comparisons: [{ a: 'a', b: 'b', n: 12 }] });
+    expect(compared).toMatchObject({
+      comparisons: [{ a: 'a', b: 'b', n: 12, family: 1, seeds: { a: [0], b: [0] } }],
+      rankings: [{ benchmark: 'perplexity', metric: 'mean_loss', subjects: [{ n: 12 }, { n: 12 }] }],
+      arms: [],
+    });
     const generated = json(
       await run(
         'generate',

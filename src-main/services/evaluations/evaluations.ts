@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { ModelIdentity } from '../../contract/entities.ts';
-import type { Comparison } from '../../contract/comparison.ts';
+import type { ComparisonOutcome } from '../../contract/comparison.ts';
 import type { BenchmarkName, Evaluation, EvaluationItem } from '../../contract/results.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
@@ -9,7 +9,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { EvaluationOutlook } from '../../contract/forecast.ts';
 import type { ProcedureParsedInput, ProcedureHandlers } from '../../contract/procedures.ts';
 import { computationVersion } from '../../engine/protocol.ts';
-import { compareSubjects } from '../../evaluation/compare.ts';
+import { compareAll } from '../../evaluation/compare.ts';
 import { lossFigures } from '../../evaluation/confounders.ts';
 import { findBenchmark, perplexity } from '../../evaluation/benchmarks/registry.ts';
 import { compiled } from '../../evaluation/benchmarks/ownAnswers.ts';
@@ -56,7 +56,7 @@ export interface EvaluationService {
   compare(
     input: ProcedureParsedInput<'evaluations.compare'>,
     signal: AbortSignal,
-  ): Promise<{ evaluations: Evaluation[]; comparisons: Comparison[] }>;
+  ): Promise<ComparisonOutcome>;
 }
 
 export function createEvaluationService(
@@ -245,13 +245,13 @@ export function createEvaluationService(
         settings.benchmark === 'perplexity' && settings.data === null
           ? lossFigures(chosen, contextLength)
           : null;
-      const comparisons = compareSubjects(settings.benchmark, basename(evaluations[0]!.dataPath), graded, {
+      const compared = compareAll(settings.benchmark, basename(evaluations[0]!.dataPath), graded, {
         warnings: evaluations.flatMap((evaluation, i) =>
           leakWarning({ ...evaluation, subject: chosen[i]!.name }),
         ),
         notes: figures === null ? [] : [figures],
       });
-      return { evaluations, comparisons };
+      return { evaluations, ...compared };
     },
   };
 }

@@ -1,8 +1,9 @@
 import { basename } from 'node:path';
 import type { Answer, Comparison, ItemScatter, Scatter, SeedScatter } from '../../contract/comparison.ts';
 import type { Evaluation } from '../../contract/results.ts';
-import { compareSubjects, couldTell, itemScatter } from '../../evaluation/compare.ts';
+import { compareSubjects, itemScatter } from '../../evaluation/compare.ts';
 import { meeting, sameItems, standings } from '../../evaluation/standing.ts';
+import { couldTell } from '../../evaluation/verdict.ts';
 import { leakWarning } from '../../statistics/scores.ts';
 import { findProject } from '../../store/projects.ts';
 import { listEvaluations, readEvaluationItems } from '../../store/results.ts';
