@@ -95,7 +95,7 @@ export type Comparison = z.infer<typeof comparisonSchema>;
 /** A subject among those that it was compared with. */
 export const rankedSchema = z.object({
   name: z.string(),
-  /** Share of right answers or mean over items, with its 95 % interval; null: nothing was graded. */
+  /** Mean over the graded items, with the 95 % interval of all; null: nothing was graded. */
   score: z.number().nullable(),
   interval,
   /** Items, and how many of them failed or were cut off. */

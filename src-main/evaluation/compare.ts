@@ -1,6 +1,7 @@
 import type { Comparison, ComparedTogether, ItemScatter } from '../contract/comparison.ts';
 import type { BenchmarkName, EvaluationItem } from '../contract/results.ts';
 import { StudioError } from '../contract/errors.ts';
+import { fewestGroups } from '../statistics/clusters.ts';
 import { scoreItems } from '../statistics/itemScore.ts';
 import { pairOutcome } from '../statistics/pairOutcome.ts';
 import { deviation, mean } from '../statistics/seeds.ts';
@@ -92,8 +93,14 @@ function pairsOf<T>(list: readonly T[]): [T, T][] {
 }
 
 /** What all comparisons of a table have in common. */
-function common({ benchmark, data, kind }: GradedTable, { warnings = [], notes = [] }: ComparisonOptions) {
-  return { benchmark, data, metric: metrics[kind], warnings: [...warnings], notes: [...notes] };
+function common(table: GradedTable, { warnings = [], notes = [] }: ComparisonOptions) {
+  const { benchmark, data, kind, groups } = table;
+  const kinds = new Set(groups.filter((group) => group !== null));
+  const few =
+    kinds.size > 1 && kinds.size < fewestGroups && kinds.size < groups.length
+      ? [`Its ${kinds.size} groups of items are too few to speak for others: the figures are of these.`]
+      : [];
+  return { benchmark, data, metric: metrics[kind], warnings: [...warnings], notes: [...notes, ...few] };
 }
 
 function measurePairs(table: GradedTable, options: ComparisonOptions): Measured[] {

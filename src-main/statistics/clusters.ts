@@ -6,15 +6,17 @@ export interface Clusters {
   /** Number of each item's cluster, from 0. */
   of: Int32Array;
   count: number;
-  /** Whether any two items belong together and more than one cluster is there: else each item stands for itself. */
+  /** Whether items belong together, in groups enough to speak of groups; else each item stands for itself. */
   isGrouped: boolean;
 }
 
 /**
- * Numbers the groups of items in the order in which they come. An item without a group is one of its own. Where all
- * items are of one group it says nothing of other groups: what is measured is that group, and its items are taken as
- * drawn one by one.
+ * Fewer groups are no sample of groups but categories, such as the safe and the unsafe half of a benchmark: what is
+ * measured are those, and their items are taken as drawn one by one. Of five no outcome would reach 5 %.
  */
+export const fewestGroups = 6;
+
+/** Numbers the groups of items in the order in which they come. An item without a group is one of its own. */
 export function clustersOf(groups: readonly (string | null)[]): Clusters {
   const numbers = new Map<string, number>();
   const of = new Int32Array(groups.length);
@@ -24,7 +26,8 @@ export function clustersOf(groups: readonly (string | null)[]): Clusters {
     of[i] = known ?? count++;
     if (group !== null && known === undefined) numbers.set(group, of[i]);
   }
-  if (count > 1 || groups.length < 2) return { of, count, isGrouped: count < groups.length };
+  if (count >= fewestGroups || count === groups.length)
+    return { of, count, isGrouped: count < groups.length };
   return { of: Int32Array.from(groups.keys()), count: groups.length, isGrouped: false };
 }
 
@@ -74,13 +77,28 @@ export function clusteredMean(values: ArrayLike<number>, clusters: Clusters): Cl
   for (const residual of residuals) squares += residual ** 2;
   let clustered = 0;
   for (const residual of clusterSums(residuals, clusters)) clustered += residual ** 2;
-  const freedom = groups - 1;
-  const error = freedom < 1 ? null : Math.sqrt((groups / freedom) * clustered) / n;
-  const alone = n < 2 ? 0 : squares / (n - 1) / n;
+  const found = errorOverGroups({ n, groups, mean, squares, clustered });
+  const designEffect = clusters.isGrouped ? found.designEffect : 1;
+  return { mean, error: found.error, freedom: groups - 1, designEffect, effectiveN: n / designEffect };
+}
+
+/**
+ * The same from sums alone.
+ * @param squares of the residuals of items; clustered: of their sums over groups
+ */
+export function errorOverGroups(sums: {
+  n: number;
+  groups: number;
+  mean: number;
+  squares: number;
+  clustered: number;
+}): { error: number | null; designEffect: number } {
+  const { n, groups, mean, squares, clustered } = sums;
+  const error = groups < 2 ? null : Math.sqrt((groups / (groups - 1)) * clustered) / n;
   // Rounding of a mean leaves residuals behind where all values are equal.
-  const isFlat = !(squares > 1e-20 * (n * mean ** 2));
-  const designEffect = !clusters.isGrouped ? 1 : isFlat ? n / groups : Math.max(1, error! ** 2 / alone);
-  return { mean, error, freedom, designEffect, effectiveN: n / designEffect };
+  const isFlat = !(squares > 1e-14 * (n * mean ** 2));
+  if (error === null || isFlat) return { error, designEffect: n / groups };
+  return { error, designEffect: Math.max(1, error ** 2 / (squares / (n - 1) / n)) };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Evaluation, EvaluationItem, GroupScore, ScoreSums } from '../contract/results.ts';
+import { errorOverGroups, fewestGroups, itemsWorth } from './clusters.ts';
 import { wilsonInterval, type Interval } from './intervals.ts';
 import { studentQuantile } from './student.ts';
 
@@ -64,14 +65,26 @@ export function scoreOf(sums: ScoreSums, n: number): number {
 }
 
 /**
- * 95 % interval of a score: Wilson's for right answers, widened by what was not graded (all of it wrong, or right);
- * Student's for shares; else that of a ratio of sums over items with Student's t (Cochran 1977, 6.3), taken to the
- * exponent. One item says nothing of others: any perplexity is possible.
+ * 95 % interval of a score: Wilson's for right answers, Student's for shares, over groups Wilson's of the items that
+ * they are worth; widened by what was not graded. Else that of a ratio of sums over items with Student's t (Cochran
+ * 1977, 6.3), taken to the exponent. One item says nothing of others: any perplexity is possible.
+ * @param groups in which items belong together, where they do
  */
-export function scoreInterval(sums: ScoreSums, n: number): Interval {
-  if (sums.kind === 'right')
-    return [wilsonInterval(sums.right, n)[0], wilsonInterval(sums.right + sums.ungraded, n)[1]];
-  if (sums.kind === 'share') return shareInterval(sums, n);
+export function scoreInterval(sums: ScoreSums, n: number, groups: readonly GroupScore[] = []): Interval {
+  if (sums.kind !== 'loss') {
+    const graded = n - sums.ungraded;
+    if (graded === 0) return [0, 1];
+    const worth = worthOfGroups(sums, n, groups);
+    const right = sums.kind === 'right' ? sums.right : sums.sum;
+    const [low, high] =
+      worth !== null
+        ? wilsonInterval((right / graded) * worth, worth)
+        : sums.kind === 'right'
+          ? wilsonInterval(right, graded)
+          : shareInterval(sums, graded);
+    // Of the rest nothing is known but that it is between all wrong and all right.
+    return [(graded * low) / n, (graded * high + sums.ungraded) / n];
+  }
   if (n < 2) return [1, Number.MAX_VALUE];
   const mean = sums.loss / sums.tokens;
   const squares = Math.max(0, sums.lossSquares - 2 * mean * sums.products + mean ** 2 * sums.tokenSquares);
@@ -81,18 +94,34 @@ export function scoreInterval(sums: ScoreSums, n: number): Interval {
 }
 
 /**
+ * Items drawn one by one that would tell as much as those in groups; null where they stand alone, or the groups are too
+ * few to speak of groups.
+ */
+function worthOfGroups(
+  sums: Exclude<ScoreSums, { kind: 'loss' }>,
+  n: number,
+  groups: readonly GroupScore[],
+): number | null {
+  const inGroups = groups.reduce((total, group) => total + group.n, 0);
+  if (groups.length < fewestGroups || groups.length === n || inGroups < n) return null;
+  const [total, ofSquares] = sums.kind === 'right' ? [sums.right, sums.right] : [sums.sum, sums.squares];
+  const mean = total / n;
+  const clustered = groups.reduce((sum, group) => sum + (group.right - mean * group.n) ** 2, 0);
+  const squares = ofSquares - n * mean ** 2;
+  const { designEffect } = errorOverGroups({ n, groups: groups.length, mean, squares, clustered });
+  return itemsWorth({ effectiveN: (n - sums.ungraded) / designEffect, freedom: groups.length - 1 });
+}
+
+/**
  * Student's interval of a mean of shares, within 0 and 1. Where all shares are alike it would have no width: Wilson's
  * stands in its place, as if each item were asked once.
  */
-function shareInterval({ sum, squares, ungraded }: ScoreSums & { kind: 'share' }, n: number): Interval {
-  const bounds = [0, ungraded].map((added): Interval => {
-    const mean = (sum + added) / n;
-    const variance = n < 2 ? 0 : Math.max(0, squares + added - n * mean ** 2) / (n - 1);
-    if (variance === 0) return wilsonInterval(Math.round(mean * n), n);
-    const half = studentQuantile(n - 1, 0.95) * Math.sqrt(variance / n);
-    return [Math.max(0, mean - half), Math.min(1, mean + half)];
-  });
-  return [bounds[0]![0], bounds[1]![1]];
+function shareInterval({ sum, squares }: ScoreSums & { kind: 'share' }, n: number): Interval {
+  const mean = sum / n;
+  const variance = n < 2 ? 0 : Math.max(0, squares - n * mean ** 2) / (n - 1);
+  if (variance === 0) return wilsonInterval(mean * n, n);
+  const half = studentQuantile(n - 1, 0.95) * Math.sqrt(variance / n);
+  return [Math.max(0, mean - half), Math.min(1, mean + half)];
 }
 
 /**
@@ -100,11 +129,11 @@ function shareInterval({ sum, squares, ungraded }: ScoreSums & { kind: 'share' }
  * has the number of right answers in its score; its perplexity keeps the interval that was stored.
  */
 export function withInterval(evaluation: Evaluation): Evaluation {
-  const { sums, metric, n, score } = evaluation;
+  const { sums, metric, n, score, groups } = evaluation;
   const known =
     sums ??
     (metric === 'accuracy' ? { kind: 'right' as const, right: Math.round(score * n), ungraded: 0 } : null);
-  return known ? { ...evaluation, interval: scoreInterval(known, n) } : evaluation;
+  return known ? { ...evaluation, interval: scoreInterval(known, n, groups) } : evaluation;
 }
 
 /** A sentence where scored items were trained on: the score then says little about others. */

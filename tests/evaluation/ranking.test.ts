@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EvaluationItem } from '../../src-main/contract/results.ts';
+import { evaluationItemSchema } from '../../src-main/contract/results.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { comparedSchema } from '../../src-main/contract/comparison.ts';
 import { compareAll, compareSubjects, judgeBenchmarks } from '../../src-main/evaluation/compare.ts';
@@ -18,20 +18,19 @@ interface Given {
 }
 
 const itemsOf = (values: readonly Given[]) =>
-  values.map(
-    ({ correct = null, loss = null, group = null, state = 'graded' }, index) =>
-      ({
-        id: `task/${index}`,
-        index,
-        correct,
-        loss,
-        group,
-        state,
-        tokens: 10,
-        output: null,
-        answer: null,
-        target: null,
-      }) as unknown as EvaluationItem,
+  values.map(({ correct = null, ...rest }, index) =>
+    evaluationItemSchema.parse({
+      id: `task/${index}`,
+      index,
+      correct: typeof correct === 'number' ? null : correct,
+      share: typeof correct === 'number' ? correct : null,
+      loss: null,
+      tokens: 10,
+      output: null,
+      answer: null,
+      target: null,
+      ...rest,
+    }),
   );
 
 function subject(name: string, values: readonly Given[], seed = 0, rank = 4): Graded {

@@ -77,7 +77,7 @@ def grouped(n, groups, within, between, right):
 
 
 clustered = []
-for n, groups, within, between, right in ((30, 5, 1, 1, False), (300, 40, 1, 0.7, False), (57 * 20, 57, 1, 0.8, True), (120, 10, 1, 0, True)):
+for n, groups, within, between, right in ((30, 8, 1, 1, False), (300, 40, 1, 0.7, False), (57 * 20, 57, 1, 0.8, True), (120, 10, 1, 0, True)):
     x, of = grouped(n, groups, within, between, right)
     fit = sm.OLS(x, np.ones(n)).fit(cov_type="cluster", cov_kwds={"groups": of}, use_t=True)
     ci = fit.conf_int(0.05)[0]

@@ -4,6 +4,7 @@ import { wilsonInterval } from '../../src-main/statistics/intervals.ts';
 import { kindOf, scoreItems, valueOf } from '../../src-main/statistics/itemScore.ts';
 import { pairOutcome } from '../../src-main/statistics/pairOutcome.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
+import { groupScores, itemSums, scoreInterval } from '../../src-main/statistics/scores.ts';
 
 const item = (id: string, rest: Partial<ScoredItem> = {}): ScoredItem => ({
   id,
@@ -178,5 +179,58 @@ describe('a pair', () => {
         // Measured: 15 to 60 ms.
         expect(process.cpuUsage(begin).user / 1000).toBeLessThan(150);
       }
+  });
+});
+
+describe('an interval that is found anew from what is stored', () => {
+  const random = createRandom(6);
+  const of = (groups: number, isShare: boolean) =>
+    Array.from({ length: 300 }, (_, i) => {
+      const level = (i % groups) / groups;
+      const right = Number(random.next() < level);
+      return { group: `g${i % groups}`, correct: isShare ? (right + level) / 2 : right };
+    });
+  const stored = (list: readonly { group: string | null; correct: number }[], failed = 0) => {
+    const isShare = list.some(({ correct }) => correct !== 0 && correct !== 1);
+    const graded = list.map(({ group, correct }) => ({
+      group,
+      correct: isShare ? null : correct === 1,
+      share: isShare ? correct : null,
+    }));
+    const rest = Array.from({ length: failed }, () => ({ group: null, correct: null, share: null }));
+    return { sums: itemSums([...graded, ...rest]), groups: groupScores(graded), n: list.length + failed };
+  };
+
+  it('is that of the items: over groups, and with what was not graded', () => {
+    const list = of(20, false);
+    const { sums, groups, n } = stored(list);
+    const fromItems = scoreItems(
+      'right',
+      list.map((one, i) => item(String(i), one)),
+    );
+    scoreInterval(sums, n, groups).forEach((bound, i) =>
+      expect(bound).toBeCloseTo(fromItems.interval[i]!, 10),
+    );
+    const plain = scoreInterval(sums, n);
+    expect(plain).toEqual(wilsonInterval(list.filter(({ correct }) => correct === 1).length, 300));
+    expect(fromItems.interval[1] - fromItems.interval[0]).toBeGreaterThan(1.5 * (plain[1] - plain[0]));
+    const alone = list.map(({ correct }) => ({ group: null, correct }));
+    const cut = stored(alone, 100);
+    const items = [
+      ...alone.map((one, i) => item(String(i), one)),
+      ...Array.from({ length: 100 }, (_, i) => item(`cut ${i}`, { state: 'cut_off' })),
+    ];
+    scoreInterval(cut.sums, cut.n).forEach((bound, i) =>
+      expect(bound).toBeCloseTo(scoreItems('right', items).interval[i]!, 10),
+    );
+    expect(scoreInterval({ kind: 'right', right: 0, ungraded: 5 }, 5)).toEqual([0, 1]);
+  });
+
+  it('of shares is wider over groups; two groups are not taken for a sample of groups', () => {
+    const { sums, groups, n } = stored(of(20, true));
+    const width = ([low, high]: [number, number]) => high - low;
+    expect(width(scoreInterval(sums, n, groups))).toBeGreaterThan(1.5 * width(scoreInterval(sums, n)));
+    const halves = stored(of(2, false));
+    expect(scoreInterval(halves.sums, halves.n, halves.groups)).toEqual(scoreInterval(halves.sums, halves.n));
   });
 });

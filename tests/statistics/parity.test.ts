@@ -134,11 +134,13 @@ it('numbers are drawn many at once as one by one', () => {
 });
 
 it('sums of clusters keep all items', () => {
-  const clusters = clustersOf(['x', null, 'y', 'x', null]);
-  expect([...clusterSums([1, 2, 3, 4, 5], clusters)]).toEqual([5, 2, 3, 5]);
-  expect(clusters).toMatchObject({ count: 4, isGrouped: true });
-  // One group is all there is: it says nothing of others.
-  expect(clustersOf(['x', 'x', 'x'])).toMatchObject({ count: 3, isGrouped: false });
+  const clusters = clustersOf(['x', null, 'y', 'x', null, 'z', 'u']);
+  expect([...clusterSums([1, 2, 3, 4, 5, 6, 7], clusters)]).toEqual([5, 2, 3, 5, 6, 7]);
+  expect(clusters).toMatchObject({ count: 6, isGrouped: true });
+  // Two halves of a benchmark are all that there are: they say nothing of other halves.
+  const halves = clustersOf(['safe', 'unsafe', 'safe', 'unsafe']);
+  expect(halves).toMatchObject({ count: 4, isGrouped: false });
+  expect(clusteredMean([1, 0, 1, 1], halves)).toMatchObject({ designEffect: 1, effectiveN: 4, freedom: 3 });
 });
 
 it('10,000 draws of 12,000 items take no longer than a person waits', () => {

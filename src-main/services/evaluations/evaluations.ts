@@ -168,7 +168,7 @@ export function createEvaluationService(
       n: items.length,
       score,
       metric: benchmark === null ? 'perplexity' : 'accuracy',
-      interval: scoreInterval(sums, items.length),
+      interval: scoreInterval(sums, items.length, groupScores(items)),
       sums,
       groups: groupScores(items),
       otherScores: otherScores(items),
