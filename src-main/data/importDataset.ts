@@ -22,6 +22,8 @@ export interface ImportOptions extends PlanOptions {
   strict?: boolean | undefined;
   /** Makes no copy: a file in JSON Lines is read where it lies. */
   inPlace?: boolean | undefined;
+  /** Told of the bytes that a copy takes at least (packed files become longer), before anything is written. */
+  checkSpace?: ((bytes: number) => void) | undefined;
   /** Told of the hashes by which files are about to be named. */
   reserve?: ((hashes: readonly string[]) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -56,6 +58,7 @@ export async function importDataset(
   done = 0;
   total = plan.found.bytes;
   mkdirSync(folder, { recursive: true });
+  if (!options.inPlace) options.checkSpace?.(total);
   // By chance, not by the clock: two files may be imported in the same millisecond.
   const temporary = join(folder, `.import.${randomUUID()}`);
   const parts = { copy: `${temporary}.partial`, index: `${temporary}.index`, broken: `${temporary}.broken` };

@@ -18,6 +18,7 @@ import { listAllRuns } from '../../store/runs.ts';
 import { byteProgress, endProgress } from '../progress.ts';
 import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
+import { checkFreeSpace } from '../machine/disk.ts';
 import { arrivedFiles, discardArrived } from './arrivedFiles.ts';
 import { reshape, withChanges, type Reshaping } from './reshape.ts';
 import {
@@ -213,6 +214,9 @@ export function createDatasetService(context: ServiceContext): DatasetService {
         const { imported, keys } = await importDataset({
           ...wanted,
           folder: paths.datasets,
+          // A small file finds room on a full disk, too.
+          checkSpace: (bytes) =>
+            checkFreeSpace(paths.datasets, bytes, 'The copy of these files', Math.min(bytes, 200e6)),
           strict: options.strict,
           inPlace: options.inPlace,
           reserve,

@@ -48,11 +48,12 @@ export function inGigabytes(bytes: number): string {
   return `${(bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 1)} GB`;
 }
 
-/** @throws StudioError disk_full: says what is needed and what there is */
-export function checkFreeSpace(folder: string, needed: number, what: string): void {
+/**
+ * @param reserve bytes that stay free: the database, checkpoints and the system go on writing beside it
+ * @throws StudioError disk_full: says what is needed and what there is
+ */
+export function checkFreeSpace(folder: string, needed: number, what: string, reserve = 200e6): void {
   const free = freeBytes(folder);
-  // The database, checkpoints and the system go on writing beside it.
-  const reserve = 200e6;
   if (free >= needed + reserve) return;
   throw new StudioError(
     'disk_full',

@@ -31,7 +31,13 @@ describe.skipIf(disk === null)('a full disk (skipped where no file system can be
     const thrown: unknown = await core.datasets
       .add({ path: large, format: 'auto' })
       .catch((error: unknown) => error);
-    expect(toPlainError(thrown)).toMatchObject({ code: 'disk_full' });
+    // Refused before anything is written, with what it needs and what there is.
+    expect(toPlainError(thrown)).toMatchObject({
+      code: 'disk_full',
+      message: expect.stringMatching(
+        /^The copy of these files needs 0\.\d+ GB .*; 0\.00\d GB are free at /,
+      ) as string,
+    });
     expect(core.datasets.list().map(({ name }) => name)).toEqual(['small']);
     expect(readdirSync(join(home, 'datasets'))).toEqual(files);
 
