@@ -71,6 +71,12 @@ describe.skipIf(!hasSharedData)(`real files import without a mapping of anybody'
       );
       first = Object.fromEntries(read);
     });
+    it('the subject of each of MMLU’s questions', async () => {
+      const { dataset, rows } = await imported('mmlu/test/college_physics_test.csv');
+      expect(dataset.columns.at(-1)).toBe('subject');
+      expect(dataset.unreadColumns).toEqual(['subject']);
+      expect(rows).toHaveLength(102);
+    });
     it('choices with letters, whether the answer is a number or a letter', () => {
       expect(first['mmlu/dev']).toEqual({
         kind: 'chat',

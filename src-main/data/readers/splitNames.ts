@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { Split } from '../../contract/rows.ts';
 
 const names: [RegExp, Split][] = [
@@ -23,4 +24,14 @@ export function splitOfPath(path: string): { split: Split; stated: string } | nu
     }
   }
   return null;
+}
+
+/**
+ * The subject of a file of MMLU, `high_school_physics` of `test/high_school_physics_test.csv`.
+ * @returns isNamed: whether its name has the form of MMLU's, a subject and a part
+ */
+export function subjectOfFile(file: string): { subject: string; isNamed: boolean } {
+  const bare = basename(file).replace(/\.\w+(\.gz)?$/, '');
+  const subject = bare.replace(/[_-](test|dev|val|validation|auxiliary_train)$/, '');
+  return { subject, isNamed: subject !== bare };
 }

@@ -9,6 +9,7 @@ import {
   type ReaderOptions,
   type SourceRow,
 } from './source.ts';
+import { subjectOfFile } from './splitNames.ts';
 import { lenientText, utf8Bytes } from './textPieces.ts';
 
 /** What stands between a table's cells, and whether its first line names the columns. */
@@ -16,6 +17,8 @@ export interface TableLayout {
   delimiter: string;
   /** Names for a table without a header; null: its first line has them. */
   columns: string[] | null;
+  /** Fields that each of its rows gets besides: what the file's name says of all of them. */
+  fields: Readonly<Record<string, string>>;
 }
 
 const delimiters = ['\t', ',', ';', '|'];
@@ -31,13 +34,27 @@ export async function tableLayout(source: ByteSource, options: ReaderOptions): P
   const most = counts.reduce((largest, count) => Math.max(largest, count), 0);
   // Names of columns hold commas more easily than tabs.
   const delimiter = counts[0]! > 0 ? '\t' : most === 0 ? ',' : delimiters[counts.indexOf(most)]!;
-  return { delimiter, columns: headerless(bare.split(delimiter), line) };
+  const cells = bare.split(delimiter);
+  const columns = headerless(cells, line);
+  const { subject, isNamed } = subjectOfFile(source.name);
+  const isMmlu = columns !== null || isMmluHeader(cells);
+  return { delimiter, columns, fields: isMmlu && isNamed ? { subject } : {} };
 }
 
-/** MMLU as it was published has no header: a question, four choices and the letter of the right one. */
+/**
+ * MMLU as it was published has no header: a question, four choices and the letter of the right one. In both forms the
+ * subject is in the name of the file alone.
+ */
 function headerless(cells: readonly string[], line: string): string[] | null {
   const isMmlu = cells.length === 6 && /,"?[A-D]"?\s*$/.test(line) && !/,"?D"?,"?[A-D]"?\s*$/.test(line);
   return isMmlu ? ['question', 'A', 'B', 'C', 'D', 'answer'] : null;
+}
+
+/** MMLU with a header: `question,choice0,choice1,choice2,choice3,answer`, or with letters. */
+function isMmluHeader(cells: readonly string[]): boolean {
+  const choices = cells.slice(1, -1).map((cell) => cell.trim());
+  const isLettered = choices.join() === 'A,B,C,D' || choices.join() === 'choice0,choice1,choice2,choice3';
+  return isLettered && cells[0]!.trim() === 'question' && cells.at(-1)!.trim() === 'answer';
 }
 
 /** Rows of a CSV or TSV table; a row's number is the line at which it begins. */
@@ -48,6 +65,7 @@ export async function* tableRows(
 ): AsyncGenerator<SourceRow> {
   const waiting: SourceRow[] = [];
   let header = layout.columns;
+  const { fields } = layout;
   let error: CsvError | Error | null = null;
   // Cells come as bytes: what is no text is then said for its own row.
   const parser = parse({
@@ -65,7 +83,7 @@ export async function* tableRows(
       if (found === null) return;
       const cells = found.record.map((cell) => (isUtf8(cell) ? cell.toString('utf8') : lenientText(cell)));
       if (header === null) header = named(cells);
-      else waiting.push(rowOf(found.info.lines, cells, header));
+      else waiting.push(rowOf(found.info.lines, cells, header, fields));
     }
   });
   parser.on('error', (thrown: Error) => (error = thrown));
@@ -112,10 +130,16 @@ function named(cells: readonly string[]): string[] {
   return names;
 }
 
-function rowOf(number: number, cells: readonly string[], header: readonly string[]): SourceRow {
+function rowOf(
+  number: number,
+  cells: readonly string[],
+  header: readonly string[],
+  fields: TableLayout['fields'],
+): SourceRow {
   if (cells.length !== header.length)
     return brokenRow(number, 'cell_count', cells.join(' | '), `${cells.length} in place of ${header.length}`);
-  return { number, value: Object.fromEntries(header.map((name, i) => [name, cells[i]])), broken: null };
+  const value = { ...Object.fromEntries(header.map((name, i) => [name, cells[i]])), ...fields };
+  return { number, value, broken: null };
 }
 
 /** From here on the table could not be read: a quotation mark is not closed, or a row does not end. */

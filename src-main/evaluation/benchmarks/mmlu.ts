@@ -1,4 +1,4 @@
-import { basename } from 'node:path';
+import { subjectOfFile } from '../../data/readers/splitNames.ts';
 import { benchmarkDefaults, type ChoiceBenchmark } from './benchmark.ts';
 import { letteredQuestion, readChoices } from './choices.ts';
 import { itemId, optionalText } from './recordFields.ts';
@@ -21,7 +21,7 @@ export const mmlu: ChoiceBenchmark = {
   shown: 'first',
   item(record) {
     const read = readChoices(record, 'MMLU');
-    const subject = optionalText(record, 'subject') ?? subjectOfFile(record.file);
+    const subject = optionalText(record, 'subject') ?? subjectOfFile(record.file).subject;
     const asked = letteredQuestion(read, '');
     return {
       ...asked,
@@ -31,10 +31,3 @@ export const mmlu: ChoiceBenchmark = {
     };
   },
 };
-
-/** `high_school_physics` of `test/high_school_physics_test.csv`. */
-export function subjectOfFile(file: string): string {
-  return basename(file)
-    .replace(/\.\w+(\.gz)?$/, '')
-    .replace(/[_-](test|dev|val|validation|auxiliary_train)$/, '');
-}

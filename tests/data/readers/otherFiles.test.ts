@@ -82,6 +82,16 @@ describe('tables', () => {
       { question: 'Why?', A: 'a', B: 'b', C: 'c', D: 'd', answer: 'A' },
     ]);
     expect(await read('question,A,B,C,D,answer\nWhy?,a,b,c,d,A')).toHaveLength(1);
+    // Its subject is in the name of its file alone.
+    const source = { ...memorySource('Why?,a,b,c,d,A\nHow?,a,b,c,d,C'), name: 'dev/college_physics_dev.csv' };
+    const rows = await rowsOf(tableRows(source, await tableLayout(source, {}), {}));
+    expect(rows).toMatchObject([{ subject: 'college_physics', answer: 'A' }, { subject: 'college_physics' }]);
+    const headed = { ...memorySource('question,choice0,choice1,choice2,choice3,answer\nWhy?,a,b,c,d,0') };
+    const named = { ...headed, name: 'test/anatomy_test.csv' };
+    const layout = await tableLayout(named, {});
+    expect(await rowsOf(tableRows(named, layout, {}))).toMatchObject([{ choice0: 'a', subject: 'anatomy' }]);
+    // A table that only looks alike says nothing of a subject.
+    expect((await tableLayout({ ...memorySource('q,a\n1,2'), name: 'x_test.csv' }, {})).fields).toEqual({});
   });
 });
 
