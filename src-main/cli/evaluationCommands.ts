@@ -187,15 +187,23 @@ export async function compareCommand(args: readonly string[], command: CommandCo
       rankings: judged.map(({ ranking }) => ranking),
       arms: judged.flatMap(({ arms }) => arms ?? []),
     };
-    output.result(all, () => [describe(all.evaluations), ...judged.map(comparedText)].join('\n\n'));
+    // What it comes to stands first, the scores behind it.
+    output.result(all, () => [...judged.map(comparedText), describe(all.evaluations)].join('\n\n'));
   });
 }
 
 /** What a benchmark says of all runs, first as settings where runs differ by their seed alone; then each pair. */
 function comparedText({ arms, ...runs }: ComparedTogether & { arms: ComparedTogether | null }): string {
-  const parts = arms ? [arms, runs] : [runs];
-  return parts
-    .map((part) => [...rankingText(part.ranking), ...part.comparisons.flatMap(comparisonText)].join('\n'))
+  return (arms ? [arms, runs] : [runs])
+    .map(({ ranking, comparisons }) => {
+      const isShared = (line: string) =>
+        comparisons.every(({ warnings, notes }) => warnings.includes(line) || notes.includes(line));
+      const shared = comparisons[0]
+        ? [...comparisons[0].warnings, ...comparisons[0].notes].filter(isShared)
+        : [];
+      const pairs = comparisons.flatMap((comparison) => comparisonText(comparison, new Set(shared)));
+      return [...rankingText(ranking), ...pairs, ...shared.map((line) => `  ${line}`)].join('\n');
+    })
     .join('\n\n');
 }
 
@@ -222,12 +230,15 @@ function rankingText({ sentence, metric, subjects }: Ranking): string[] {
   return [sentence, '', table, 'Subjects that share a letter are not told apart.', ''];
 }
 
-/** The verdict, what would settle it, what else may be its reason, and how to read its figures. */
-function comparisonText({ sentence, outlook, confounders, warnings, notes }: Comparison): string[] {
+/** The verdict, what would settle it, what else may be its reason, and how to read its figures, said once of all. */
+function comparisonText(
+  { sentence, outlook, confounders, warnings, notes }: Comparison,
+  shared: ReadonlySet<string>,
+): string[] {
   return [
     sentence,
     ...(outlook === null ? [] : [`  ${outlook}`]),
     ...(confounders.length > 0 ? [`  What else differs: ${confounders.join('; ')}.`] : []),
-    ...[...warnings, ...notes].map((line) => `  ${line}`),
+    ...[...warnings, ...notes].filter((line) => !shared.has(line)).map((line) => `  ${line}`),
   ];
 }

@@ -141,8 +141,8 @@ function measureArmPair(table: GradedTable, a: Arm, b: Arm, options: ComparisonO
 function nothingGraded(a: string, b: string): StudioError {
   return new StudioError(
     'usage',
-    `Not one item was graded for both ${a} and ${b}: their answers failed or were cut off.`,
-    'Allow longer answers, or look at what failed.',
+    `Not one answer was scored for both ${a} and ${b}.`,
+    'Look at why they failed.',
   );
 }
 

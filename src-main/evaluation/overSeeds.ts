@@ -98,11 +98,15 @@ export function measureArms(table: GradedTable, a: Arm, b: Arm): ArmFigures | nu
   const single = [a, b].find(({ members }) => members.length < 2);
   const kind = single && table.kind === 'right' ? 'share' : table.kind;
   // The interval of losses is found at once; that of shares is drawn, and is not needed beside that over seeds.
-  const found = pairOutcome(single ? kind : 'loss', means[0]!, means[1]!, table.groups);
+  const found =
+    pairOutcome(single ? kind : 'loss', means[0]!, means[1]!, table.groups) ??
+    pairOutcome(kind, means[0]!, means[1]!, table.groups);
   if (!found) return null;
-  if (single) {
-    const note = `${single.name} has one run: what another seed would change of it is not covered.`;
-    return { ...found, seeds, overSeeds: null, notes: [note] };
+  if (single || found.n < 2) {
+    const of = single
+      ? [`${single.name} has one run: what another seed would change of it is not covered.`]
+      : [];
+    return { ...found, seeds, overSeeds: null, notes: of };
   }
   const { runs, clusters, share } = overSeeds(table, [a, b]);
   const isPaired = seeds.a.join() === seeds.b.join();

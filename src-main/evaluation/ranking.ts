@@ -47,12 +47,14 @@ function firstSentence(
   const [only] = comparisons;
   if (!only) return `${ranked[0]?.name ?? 'Nothing'} stands alone: there is nothing to compare it with.`;
   if (comparisons.length === 1) return only.sentence;
-  const count = comparisons.reduce((least, { n }) => Math.min(least, n), only.n);
-  const where = `on ${count} ${count === 1 ? 'item' : 'items'} of ${data}`;
+  const where = `on ${itemRange(comparisons)} of ${data}`;
   const open = comparisons.filter(({ verdict }) => verdict === 'cannot_tell').length;
   const names = (subjects: readonly Ranked[]) => listed(subjects.map(({ name }) => name));
   if (open === comparisons.length) {
-    if (metric !== 'mean_loss' && ranked.every(({ score }) => (score ?? 0) < beyondReach))
+    if (
+      metric !== 'mean_loss' &&
+      ranked.every(({ score, ungraded }) => score !== null && score < beyondReach && ungraded === 0)
+    )
       return `This benchmark is beyond all ${ranked.length}: accuracy is near 0, so it cannot tell ${names(ranked)} apart ${where}.`;
     const isClear = comparisons.every(({ interval: [low, high] }) => low <= 0 && high >= 0);
     const why = isClear
@@ -69,6 +71,13 @@ function firstSentence(
   if (best.length === 1)
     return `${first!.name} is better than ${names(others.filter((other) => isAbove(first!, other)))} ${where}, and not told apart from ${names(others.filter((other) => !isAbove(first!, other)))}.`;
   return `No single best ${where}: ${names(best)} cannot be told apart; ${names(others)} ${others.length === 1 ? 'is' : 'are'} worse than one of them or more.`;
+}
+
+/** Items of the pairs: fewer of some where answers failed. */
+function itemRange(comparisons: readonly Comparison[]): string {
+  const counts = comparisons.map(({ n }) => n).sort((a, b) => a - b);
+  const [least, most] = [counts[0]!, counts.at(-1)!];
+  return `${least === most ? least : `${least} to ${most}`} ${most === 1 ? 'item' : 'items'}`;
 }
 
 function listed(names: readonly string[]): string {

@@ -93,7 +93,7 @@ function neededFor(c: Judged): Comparison['needed'] {
 
 /** Where hardly an item differs, more would than were seen (Agresti and Coull 1998). */
 function discordance({ differing, n }: Pick<Comparison, 'differing' | 'n'>): number {
-  return Math.max(differing / n, (differing + 2) / (n + 4));
+  return Math.max(n === 0 ? 0 : differing / n, (differing + 2) / (n + 4));
 }
 
 /** A figure in the metric's unit, and a difference with its sign. */
@@ -117,6 +117,8 @@ const testNames: Record<Comparison['test'], string> = {
 };
 
 function sentence(c: Judged): string {
+  if (c.n === 0)
+    return `Nothing can be told of ${c.b} and ${c.a}: of ${itemCount(c.ungraded.items)} of ${c.data} none was graded for both, since answers failed or were cut off.`;
   const isLoss = c.metric === 'mean_loss';
   const { score, signed, unit } = words(c.metric);
   const uncertainty =
@@ -135,7 +137,7 @@ function sentence(c: Judged): string {
     `on ${itemCount(c.n)} of ${c.data}${groups}: ${score(c.scoreB)} against ${score(c.scoreA)}` +
     `${isLoss ? ', mean over items' : ''}, difference ${signed(c.difference)} ${unit} (${uncertainty}${open(c)}); ` +
     `${testNames[c.test]}, p = ${c.pAdjusted.toPrecision(2)}${correction(c)}${few}; ${seedWords(c)}`;
-  if (c.verdict === 'cannot_tell' && !isLoss && c.scoreA < beyondReach && c.scoreB < beyondReach)
+  if (isBeyondReach(c))
     return `This benchmark is beyond both models: accuracy is near 0, so it cannot tell ${c.a} and ${c.b} apart (${basis}).`;
   switch (c.verdict) {
     case 'b_better':
@@ -147,6 +149,12 @@ function sentence(c: Judged): string {
     default:
       throw new Error(`unknown verdict ${String(c.verdict satisfies never)}`);
   }
+}
+
+/** Both are near 0 on all items: not where answers that are missing may be right. */
+function isBeyondReach({ verdict, metric, scoreA, scoreB, ungraded }: Judged): boolean {
+  const isLow = Math.max(scoreA, scoreB) < beyondReach;
+  return verdict === 'cannot_tell' && metric !== 'mean_loss' && isLow && ungraded.items === 0;
 }
 
 function itemCount(count: number): string {
@@ -180,6 +188,7 @@ function seedWords({ seeds, overSeeds }: Judged): string {
 
 /** What so much would have shown, and what would settle it. */
 function outlook(c: Judged & Pick<Comparison, 'detectable' | 'needed'>): string {
+  if (c.n === 0) return 'Allow longer answers, or look at what failed.';
   const { size } = words(c.metric);
   const grouped = new Intl.NumberFormat('en-US');
   const many = c.overSeeds

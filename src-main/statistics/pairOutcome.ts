@@ -56,7 +56,7 @@ const fewestDrawn = 20;
  *
  * @param a, b values of the same items; NaN: not graded
  * @param groups of the items, as they belong together
- * @returns null where no item was graded for both
+ * @returns with n = 0 and a difference of 0 where no item was graded for both; null where those were losses
  */
 export function pairOutcome(
   kind: ScoreKind,
@@ -66,7 +66,7 @@ export function pairOutcome(
 ): PairOutcome | null {
   const kept: number[] = [];
   for (let i = 0; i < a.length; i++) if (!Number.isNaN(a[i]!) && !Number.isNaN(b[i]!)) kept.push(i);
-  if (kept.length === 0) return null;
+  if (kept.length === 0) return kind === 'loss' ? null : nothingGraded(a, b);
   const mine = Float64Array.from(kept, (i) => a[i]!);
   const theirs = Float64Array.from(kept, (i) => b[i]!);
   const differences = mine.map((value, i) => theirs[i]! - value);
@@ -117,6 +117,26 @@ function test(
         pValue: clusteredSignedRank(differences, clusters.of, clusters.count),
       }
     : { test: 'wilcoxon_signed_rank', pValue: wilcoxonSignedRank(differences) };
+}
+
+/** All is open: the interval is what the answers of one alone leave open. */
+function nothingGraded(a: Float64Array, b: Float64Array): PairOutcome {
+  return {
+    n: 0,
+    scoreA: 0,
+    scoreB: 0,
+    difference: 0,
+    interval: widened([0, 0], a, b, 0),
+    test: 'mcnemar_exact',
+    pValue: 1,
+    differing: 0,
+    counts: { both: 0, onlyA: 0, onlyB: 0, neither: 0 },
+    deviation: 0,
+    groups: null,
+    designEffect: 1,
+    effectiveN: 0,
+    ungraded: { a: a.filter(Number.isNaN).length, b: b.filter(Number.isNaN).length, items: a.length },
+  };
 }
 
 function countPairs(a: Float64Array, b: Float64Array): PairedCounts {

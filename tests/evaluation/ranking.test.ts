@@ -154,9 +154,29 @@ describe('a verdict', () => {
     expect(cut!.pAdjusted).toBeLessThan(0.001);
     expect(cut!.sentence).toContain('with 40 items more without a whole answer, whatever they would be');
     const failed = Array.from({ length: 10 }, (): Given => ({ state: 'failed' }));
-    expect(() =>
-      compareSubjects('gsm8k', 'd', [subject('a', failed), subject('b', right(5, 0).slice(0, 10))]),
-    ).toThrow('Not one item was graded for both a and b');
+    const none = compareAll('gsm8k', 'd', [
+      subject('a', failed),
+      subject('b', right(5, 0).slice(0, 10)),
+      subject('c', failed),
+    ]);
+    expect(none.comparisons[0]!.sentence).toBe(
+      'Nothing can be told of b and a: of 10 items of d none was graded for both, since answers failed or were cut off.',
+    );
+    expect(none.comparisons.map(({ interval }) => interval)).toEqual([
+      [-0.5, 0.5],
+      [-1, 1],
+      [-0.5, 0.5],
+    ]);
+    expect(none.comparisons[0]).toMatchObject({ detectable: null, needed: { items: null }, pAdjusted: 1 });
+    expect(none.ranking.subjects.map(({ name, score }) => [name, score])).toEqual([
+      ['b', 0.5],
+      ['a', null],
+      ['c', null],
+    ]);
+    const silent = Array.from({ length: 9 }, (): Given => ({ state: 'failed' }));
+    expect(() => compareSubjects('perplexity', 'd', [subject('a', silent), subject('b', silent)])).toThrow(
+      'Not one answer was scored for both a and b',
+    );
   });
 
   it('that is open says what would have been seen: so it is, in 4 of 5 cases', () => {
@@ -297,6 +317,18 @@ describe('runs that differ by their seed alone', () => {
     const { arms } = compareAll('perplexity', 'd', subjects);
     expect(arms!.comparisons[0]!.notes).toEqual([
       'wide-seed-0 has one run: what another seed would change of it is not covered.',
+    ]);
+  });
+
+  it('say so where no item was graded for all of them', () => {
+    const failed = Array.from({ length: 30 }, (): Given => ({ state: 'failed' }));
+    const of = (name: string, rank: number, values: Given[]) =>
+      [0, 1].map((seed) => subject(`${name}-s${seed}`, values, seed, rank));
+    const { arms } = compareAll('gsm8k', 'd', [...of('x', 4, failed), ...of('y', 8, answers(0.5, 30, 1))]);
+    expect(arms!.comparisons[0]!.sentence).toMatch(/^Nothing can be told of y and x: of 30 items of d none/);
+    expect(arms!.ranking.subjects.map(({ name, score }) => [name, score === null])).toEqual([
+      ['y', false],
+      ['x', true],
     ]);
   });
 

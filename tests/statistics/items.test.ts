@@ -138,7 +138,8 @@ describe('a pair', () => {
     // a right and b open: -1 or 0. b wrong and a open: -1 or 0. Both open: -1 to 1.
     expect(found.interval[0]).toBeCloseTo((50 * whole.interval[0] - 3) / 53, 12);
     expect(found.interval[1]).toBeCloseTo((50 * whole.interval[1] + 1) / 53, 12);
-    expect(pairOutcome('right', values([null]), values([1]), [])).toBeNull();
+    expect(pairOutcome('right', values([null]), values([1]), [])).toMatchObject({ n: 0, interval: [0, 1] });
+    expect(pairOutcome('loss', values([null]), values([1]), [])).toBeNull();
   });
 
   it('counts what four ways there are to answer', () => {
