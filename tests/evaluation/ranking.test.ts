@@ -204,6 +204,17 @@ describe('a verdict', () => {
     expect(seen.length / 300).toBeLessThan(0.9);
   });
 
+  it('of many pairs needs a greater difference: the first must pass the strictest level', () => {
+    const given = (by: number) => Array.from({ length: 200 }, (_, i) => ({ correct: (i + by) % 10 < 6 }));
+    const subjects = ['a', 'b', 'c', 'd'].map((name, i) => subject(name, given(i), 0, 4 + i));
+    const [alone] = compareSubjects('gsm8k', 'd', subjects.slice(0, 2));
+    const [among] = compareSubjects('gsm8k', 'd', subjects);
+    expect(among!.difference).toBe(alone!.difference);
+    // Of six tests: z of 1 - 0.05 / 12 instead of that of 0.975, each with 0.84 for the power.
+    expect(among!.detectable! / alone!.detectable!).toBeCloseTo((2.638 + 0.842) / (1.96 + 0.842), 1);
+    expect(among!.detectable! / alone!.detectable!).toBeGreaterThan(1.15);
+  });
+
   it('that is open says how many items would settle it, and nothing where nothing differs', () => {
     const of = (count: number) => Array.from({ length: 200 }, (_, i) => ({ correct: i < count || i > 190 }));
     const [c] = compareSubjects('gsm8k', 'd', [subject('a', of(100)), subject('b', of(103))]);
@@ -330,6 +341,34 @@ describe('runs that differ by their seed alone', () => {
       ['y', false],
       ['x', true],
     ]);
+  });
+
+  it('know no more of what failed than single runs do', () => {
+    const arms = (failed: number) => {
+      const of = (name: string, rank: number, share: number) =>
+        [0, 1, 2].map((seed) =>
+          subject(
+            `${name}-s${seed}`,
+            answers(share, 100, seed + rank).map((given, i): Given =>
+              i < failed ? { state: 'failed' } : given,
+            ),
+            seed,
+            rank,
+          ),
+        );
+      return compareAll('gsm8k', 'd', [...of('x', 4, 0.3), ...of('y', 8, 0.7)]).arms!;
+    };
+    const { comparisons, ranking } = arms(50);
+    const [low, high] = comparisons[0]!.interval;
+    expect(comparisons[0]).toMatchObject({ n: 50, ungraded: { items: 50 }, verdict: 'cannot_tell' });
+    expect(low).toBeLessThan(-0.25);
+    expect(high).toBeGreaterThan(0.5);
+    expect(high - low).toBeGreaterThan(1);
+    for (const { interval, ungraded } of ranking.subjects) {
+      expect(ungraded).toBe(50);
+      expect(interval[1] - interval[0]).toBeGreaterThan(0.5);
+    }
+    expect(arms(0).comparisons[0]!.verdict).toBe('b_better');
   });
 
   it('have a width too where no answer differs, and accuracy stays between 0 and 1', () => {

@@ -5,6 +5,8 @@ import {
   itemsForLoss,
   seedsFor,
   smallestDifference,
+  detectableAccuracy,
+  detectableMean,
 } from '../../src-main/statistics/sampleSize.ts';
 import { studentPower } from '../../src-main/statistics/student.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
@@ -145,4 +147,21 @@ it('the smallest difference needs just the items that there are', () => {
   expect(needs(smallest)).toBeLessThanOrEqual(1319);
   expect(needs(smallest * 0.999)).toBeGreaterThan(1319);
   expect(smallestDifference(5, needs, 0.1)).toBeNull();
+});
+
+it('the smallest difference that is seen is the one that needs as many items', () => {
+  for (const [items, scatter] of [
+    [50, 0.4],
+    [1319, 0.05],
+    [14_042, 0.2],
+  ] as const) {
+    const ofMean = detectableMean(items, scatter)!;
+    expect(itemsForLoss(ofMean * 1.0001, scatter)).toBeLessThanOrEqual(items);
+    expect(itemsForLoss(ofMean * 0.97, scatter)).toBeGreaterThan(items);
+    const ofShare = detectableAccuracy(items, scatter)!;
+    expect(itemsForAccuracy(ofShare, Math.max(ofShare, scatter))).toBeLessThanOrEqual(items);
+    expect(itemsForAccuracy(ofShare * 0.97, Math.max(ofShare * 0.97, scatter))).toBeGreaterThan(items);
+  }
+  expect(detectableMean(5, 1)).toBeNull();
+  expect(detectableAccuracy(3, 0.1)).toBeNull();
 });
