@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -221,6 +221,28 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     await look('data-about');
   });
 
+  it('gives up an import that is cancelled, and leaves nothing of it', async () => {
+    const path = join(folder(), 'long.jsonl');
+    const row = JSON.stringify({ prompt: 'p'.repeat(40), completion: 'c'.repeat(40) });
+    writeFileSync(path, `${row}\n`.repeat(600_000));
+    const before = [...readdirSync(join(server.home, 'datasets'))].sort();
+    await studio.goTo('Data');
+    await page.getByLabel('Files or folders').fill(path);
+    await page.getByText(/of the [\d,]+ rows that were looked at/).waitFor();
+    await page.getByRole('button', { name: 'Add dataset' }).click();
+    await page.getByText(/^Importing long\.jsonl: .* of [67][\d.]+ MB/).waitFor();
+    expect(readdirSync(join(server.home, 'datasets')).some((name) => name.startsWith('.import.'))).toBe(true);
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'Cancel' }).waitFor({ state: 'detached' });
+    // What was asked for stands in the form as it was, and nothing is called a failure.
+    await expect.poll(() => page.getByRole('button', { name: 'Add dataset' }).isEnabled()).toBe(true);
+    expect(await page.getByRole('alert').count()).toBe(0);
+    await expect.poll(() => [...readdirSync(join(server.home, 'datasets'))].sort()).toEqual(before);
+    expect(await named('long')).toBeUndefined();
+    await page.getByRole('button', { name: 'Clear' }).click();
+    rmSync(path);
+  });
+
   it('scrolls through two hundred thousand rows by leaps, steps and keys', async () => {
     const path = join(folder(), 'many.jsonl');
     const total = 200_000;
@@ -347,6 +369,16 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     const list = page.getByRole('grid', { name: 'Rows of odd' });
     await list.getByText(/cannot help/).waitFor();
     await expect.poll(() => list.getByRole('row').count()).toBe(1);
+    // The address leads to them, with the row that is looked at.
+    await list.getByRole('row').click();
+    await page.getByRole('heading', { name: /^Row \d+$/ }).waitFor();
+    await page.reload();
+    await page.getByText(/^Refusals: 1 rows$/).waitFor();
+    await page.getByRole('heading', { name: /^Row \d+$/ }).waitFor();
+    await expect.poll(() => list.getByRole('row').count()).toBe(1);
+    await page.goBack();
+    await page.getByRole('button', { name: 'Show them: Refusals' }).waitFor();
+    await page.goForward();
     await page.getByRole('button', { name: 'Exclude these 1 rows' }).click();
     await list.getByText('excluded').waitFor();
     await expect.poll(() => list.getByText(/cannot help/).count()).toBe(1);

@@ -1,16 +1,6 @@
 import { SvelteMap } from 'svelte/reactivity';
 import { toPlainError, type PlainError } from '../../../../src-main/contract/errors.ts';
 
-/** Rows of a dataset that were found by something else than the list itself. */
-export interface NamedRows {
-  /** What they have in common, as a title. */
-  title: string;
-  /** Numbers among all rows, at most a thousand: those among the usable ones change when rows are excluded. */
-  indices: readonly number[];
-  /** How many there are. */
-  all: number;
-}
-
 /** So many rows are asked for at once. */
 const pageRows = 100;
 /** So many pages are kept: what lies far from the rows in sight goes first. */
