@@ -404,5 +404,24 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
     await page.getByRole('spinbutton', { name: /^weight of sums/ }).waitFor();
   });
 
+  it('stops a count that is cancelled, and counts when it is asked to', async () => {
+    const path = join(server.home, 'long.jsonl');
+    const row = (i: number) =>
+      JSON.stringify({ prompt: `say ${i}`, completion: `${i} and more `.repeat(30) });
+    writeFileSync(path, Array.from({ length: 40_000 }, (_, i) => row(i)).join('\n'));
+    await studio.call('datasets.add', { path });
+    await page.getByLabel('Add a source').selectOption({ label: 'long, 40,000 rows' });
+    await page.getByText(/^Tokenizing the sources: .* of 40,/).waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByText('The count was cancelled.').waitFor();
+    // A change of shares needs the sources as well: it asks anew, and so does the button.
+    await page.getByRole('button', { name: 'Count', exact: true }).click();
+    await page.getByText(/^Tokenizing the sources: .* of 40,/).waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByText('The count was cancelled.').waitFor();
+    await page.getByRole('button', { name: 'Remove long from the mix' }).click();
+    await counted();
+  });
+
   it('ends without an error in the console', () => expect(errors).toEqual([]));
 });
