@@ -19,6 +19,7 @@ import {
   widenedBytes,
 } from './memory.ts';
 import { isFusedShape, passOf, sumLayers } from './pass.ts';
+import { decodingSize, type DecodingSize } from '../../options/decodingSize.ts';
 import type { ScoringCalls } from '../../options/scoredLengths.ts';
 import { optionDefaults } from '../../options/trainingOptions.ts';
 
@@ -48,16 +49,13 @@ export type EvaluationPart = (typeof evaluationParts)[number];
 /** Rows that are scored or decoded together (services/evaluations/evaluations.ts). */
 export const evaluationBatch = 16;
 
-/** Slots of a prompt that one call fills (engine/inference/generate.ts). */
-const prefillTokens = 64;
-
 /** Rows of a batch, and their places. */
 interface Layout {
   batch: number;
-  /** Tokens of a row in the widest call. */
-  tokens: number;
-  /** Places of the cache; 0: nothing is generated. */
-  slots: number;
+  /** Rows of the widest call, and their tokens. */
+  widest: { batch: number; tokens: number };
+  /** The cache; null: nothing is generated. */
+  size: DecodingSize | null;
 }
 
 function layoutOf(planned: PlannedEvaluation): Layout {
@@ -65,13 +63,12 @@ function layoutOf(planned: PlannedEvaluation): Layout {
   const batch = Math.max(1, Math.min(evaluationBatch, items));
   if (maxTokens === 0) {
     const tokens = callsOf(planned, batch).reduce((most, call) => Math.max(most, call.tokens), 0);
-    return { batch, tokens, slots: 0 };
+    return { batch, widest: { batch, tokens }, size: null };
   }
-  return {
-    batch,
-    tokens: prefillTokens,
-    slots: prefillTokens * Math.ceil(rowTokens / prefillTokens) + maxTokens,
-  };
+  // Which models compute a text anew is not known here; it takes a few prompts' slots more.
+  const lengths = Array.from({ length: batch }, () => rowTokens);
+  const size = decodingSize(lengths, { batch, maxTokens, contextLength: Infinity, restarts: [] });
+  return { batch, widest: { batch: 1, tokens: size.prefillTokens }, size };
 }
 
 /** As the engine makes them (engine/inference/score.ts). */
@@ -90,27 +87,37 @@ export function evaluationMemory(
   device: DeviceKind = 'cpu',
 ): { parts: Readonly<Record<EvaluationPart, number>>; bytes: number } {
   const { shape, precision, adapter, loadIn8bit } = planned;
-  const { batch, tokens, slots } = layoutOf(planned);
+  const { batch, widest, size } = layoutOf(planned);
   const wide = precision === 'bf16' ? 2 : 4;
-  const rows = batch * tokens;
+  const rows = widest.batch * widest.tokens;
   const { hiddenSize, intermediateSize, vocabularySize, heads, keyValueHeads, headDim, layers } = shape;
   const isAdapted = adapter !== null && adapter.method !== 'full';
   const count = isAdapted ? countParameters(shape, adapter) : null;
-  const seenTokens = slots || tokens;
-  const scoreBytes = 2 * batch * heads * Math.min(tokens, queryBlock) * seenTokens * 4;
+  const scored = (queries: number, keys: number) => 2 * heads * queries * keys * 4;
   const streamBytes = rows * (6 * hiddenSize + 3 * intermediateSize) * wide;
-  // The cache of a layer is read as a whole while its slots are written.
-  const cacheBytesOfLayer = 2 * batch * slots * keyValueHeads * headDim * wide;
-  const chunkElements =
-    slots > 0 ? 2 * batch * vocabularySize : 2 * Math.min(rows * vocabularySize, logitElements);
+  // Keys or values of a token in one layer.
+  const slotBytes = keyValueHeads * headDim * wide;
+  const pastSlots = size ? batch * size.pastSlots.at(-1)! : 0;
+  const cacheSlots = size ? pastSlots + batch * size.recentSlots + size.promptSlots : 0;
+  const scoreBytes = size
+    ? Math.max(
+        scored(batch, size.pastSlots.at(-1)! + size.recentSlots),
+        scored(size.prefillTokens, size.promptSlots),
+      )
+    : scored(batch * Math.min(widest.tokens, queryBlock), widest.tokens);
+  const chunkElements = size
+    ? 2 * batch * vocabularySize
+    : 2 * Math.min(rows * vocabularySize, logitElements);
   const ownBytes = isFusedShape(shape) ? processBytes.compiled : processBytes.plain;
   const parts: Record<EvaluationPart, number> = {
     process: device === 'gpu' ? cudaBytes : ownBytes,
     weights: baseBytes(shape, wide, loadIn8bit),
     adapter: count ? count.adapterBytes.f32 + (wide === 2 ? wide * count.trainable : 0) : 0,
-    cache: layers * cacheBytesOfLayer,
+    cache: layers * 2 * cacheSlots * slotBytes,
     logits: 4 * chunkElements,
-    working: streamBytes + scoreBytes + widenedBytes(shape, planned, device) + cacheBytesOfLayer,
+    // A join holds what one table becomes beside what it was and a copy of that.
+    working:
+      streamBytes + scoreBytes + widenedBytes(shape, planned, device) + (cacheSlots + pastSlots) * slotBytes,
   };
   return { parts, bytes: evaluationParts.reduce((total, name) => total + parts[name], 0) };
 }
@@ -118,17 +125,16 @@ export function evaluationMemory(
 /** Floating-point operations of the matrix products of a whole evaluation, were every answer as long as allowed. */
 export function evaluationWork(planned: PlannedEvaluation): { flops: number; calls: number } {
   const { shape, adapter, items, rowTokens, maxTokens } = planned;
-  const { batch } = layoutOf(planned);
-  const groups = Math.ceil(items / batch);
+  const { batch, size } = layoutOf(planned);
   const config = {
     ...optionDefaults,
     adapter: adapter ?? { ...optionDefaults, method: 'full' as const, rank: 1 },
     precision: planned.precision,
   };
-  const forward = (width: number) =>
-    sumLayers(passOf(shape, config, { batch, tokens: width }), ({ flops }) => flops.forward);
+  const forward = (tokens: number, rows = batch) =>
+    sumLayers(passOf(shape, config, { batch: rows, tokens }), ({ flops }) => flops.forward);
   const head = (positions: number) => 2 * positions * shape.hiddenSize * shape.vocabularySize;
-  if (maxTokens === 0)
+  if (!size)
     return callsOf(planned, batch).reduce(
       ({ flops, calls }, call) => ({
         flops: flops + call.calls * (forward(call.tokens) + head(batch * call.tokens)),
@@ -136,9 +142,12 @@ export function evaluationWork(planned: PlannedEvaluation): { flops: number; cal
       }),
       { flops: 0, calls: 0 },
     );
-  const prefills = Math.ceil(rowTokens / prefillTokens);
-  const each = prefills * forward(prefillTokens) + maxTokens * (forward(1) + head(batch));
-  return { flops: groups * each, calls: groups * (prefills + maxTokens) };
+  const prefills = items * Math.ceil(rowTokens / size.prefillTokens);
+  const steps = Math.ceil(items / batch) * maxTokens;
+  return {
+    flops: prefills * (forward(size.prefillTokens, 1) + head(1)) + steps * (forward(1) + head(batch)),
+    calls: prefills + steps,
+  };
 }
 
 /** An evaluation that was made, with what was foreseen of it. */

@@ -46,9 +46,14 @@ export function scoresOf(query: Tensor, key: Tensor, scoring: Scoring): { scores
  * @returns the shape of `scores`
  */
 export function visibleSoftmax(scores: Tensor, factor: number, visible: Tensor, shape: Shape): Tensor {
-  const wide = reshape(scale(cast(scores, 'f32'), factor), shape);
-  const p = softmax(select(visible, wide, scalarLike(wide, hidden)));
+  const p = softmax(visibleScores(scores, factor, visible, shape));
   return cast(reshape(p, scores.shape), scores.dtype);
+}
+
+/** factor * scores in f32 and the given shape, those of hidden keys so low that softmax makes them 0. */
+export function visibleScores(scores: Tensor, factor: number, visible: Tensor, shape: Shape): Tensor {
+  const wide = reshape(scale(cast(scores, 'f32'), factor), shape);
+  return select(visible, wide, scalarLike(wide, hidden));
 }
 
 /** Key j is visible from query i where j <= i and, with a window w, i - j < w. */

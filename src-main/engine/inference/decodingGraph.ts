@@ -1,8 +1,11 @@
+import { dependsOnLength, type DecoderConfig } from '../../formats/families/decoderConfig.ts';
+import type { DecodingSize } from '../../options/decodingSize.ts';
 import type { Tensor } from '../graph/graph.ts';
-import { add, cast, maximum, scalarLike, subtract } from '../graph/ops/elementwise.ts';
-import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
+import { add, cast, subtract } from '../graph/ops/elementwise.ts';
+import { concat, gather, reshape } from '../graph/ops/layout.ts';
 import { argMax } from '../graph/ops/reduce.ts';
-import { effectEntry, type Tensorflow } from '../graph/session.ts';
+import { clearRows, createRowTable, gatherRows, readRows } from '../graph/rowTable.ts';
+import { effectEntry, type Entry, type Tensorflow } from '../graph/session.ts';
 import {
   assignSlice,
   assignVariable,
@@ -10,35 +13,30 @@ import {
   fill,
   readVariable,
   releaseVariable,
+  type Variable,
 } from '../graph/variables.ts';
-import { cachedAttention, layerScoring } from '../model/attention.ts';
+import { cachedAttention, layerScoring, steppedAttention, type KeyValues } from '../model/attention.ts';
 import { decoderHidden } from '../model/decoder.ts';
 import { headLogits } from '../model/head.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
-import { dependsOnLength } from '../../formats/families/decoderConfig.ts';
 import { rotaryFrequencies, rotaryTable } from '../model/rotary.ts';
 
-/** How much a decoder holds. */
-export interface DecodingSize {
-  /** Rows that are decoded together. */
-  batch: number;
-  /** KV cache positions a row has. */
-  slots: number;
-  /** Tokens that one prefill call takes. */
-  prefillTokens: number;
-}
-
-export type DecodingEntries = ReturnType<typeof decodingEntries>['entries'];
+/** The calls of a decoder by name; see decodingEntries. */
+export type DecodingEntries = Readonly<Record<string, Entry>>;
 
 /** What decoding needs of a session. */
-export interface Decoder extends DecodingSize {
+export interface Decoder {
+  size: DecodingSize;
   session: ModelSession<DecodingEntries>;
+  keyValueHeads: number;
   /**
    * Inputs of `prefill` and `decode` that follow the texts' lengths: rotary frequencies, where rope scaling depends on
    * them.
    * @param lengths tokens of each row's text, those of the call included
    */
   lengthInputs(lengths: readonly number[]): Record<string, Float32Array>;
+  /** Whether there are any: a prompt's keys then depend on what follows it. */
+  dependsOnLength: boolean;
 }
 
 /** Opens a session of its own that decodes; see decodingEntries. */
@@ -47,115 +45,203 @@ export async function openDecoder(tf: Tensorflow, model: ModelGraph, size: Decod
   return { ...decoder, session: await model.open(tf, entries) };
 }
 
+/** Every variable of one layer's cache, twice: keys and values. */
+function layerCache(model: ModelGraph, { batch, recentSlots, promptSlots }: DecodingSize, name: string) {
+  const { graph, dtype } = model;
+  const { keyValueHeads, headDim } = model.config;
+  if (dtype !== 'f32' && dtype !== 'bf16') throw new Error(`no cache is kept in ${dtype}`);
+  const block = (part: string, rows: number, slots: number) =>
+    createVariable(graph, `cache.${name}.${part}`, [rows, keyValueHeads, slots, headDim], dtype);
+  return {
+    past: createRowTable(graph, `cache.${name}.past`, { dtype, width: headDim }),
+    recent: block('recent', batch, recentSlots),
+    prompts: block('prompts', 1, promptSlots),
+  };
+}
+
 /**
  * Calls that decode with a KV cache, for any session on the model: they read the variables that it has, so that a
- * training session decodes with its state of the moment and holds no second copy of the weights. Rows of a batch are
- * aligned at their ends: a shorter prompt starts at a later slot (`rowStart`), and slots before it are never seen.
+ * training session decodes with its state of the moment and holds no second copy of the weights.
+ *
+ * The cache has three parts. A row's text lies in the `past` from slot 0 on, as far as it has got there. What was
+ * decoded since then lies in `recent`, in the same slots for all rows: so a step writes one small block, and copies
+ * nothing of the past. Prompts are computed in `prompts`, beside the rows that are being decoded; `join` makes a new
+ * past of all three, with as many slots as are needed.
+ *
  * Entries:
  *
- * - `clear`: makes or zeroes the cache (slots not yet written must at least be finite).
+ * - `clear`: makes the cache, or makes it anew; the past has the fewest slots.
  * - `release`: frees the cache, until it is made again.
- * - `prefill`, `decode`: ids [batch * n], firstSlot, rowStart -> `next` [batch], the most likely token after the last
- *   one;
- *   n is prefillTokens and 1. What `lengthInputs` returns is fed as well.
- * - `prefillLogits`, `decodeLogits`: the same with `logits` [batch * vocabulary] instead.
+ * - `prefill`: ids [prefillTokens] into `prompts` from `firstSlot`, of a text that is there from `start` on, behind
+ *   `shared` tokens of the one at slot 0 -> `next` [1], the most likely token after the one at `last` of the call.
+ * - `join`: indices [any], the rows of the new past (cacheRows.ts).
+ * - `decode<n>`: ids [batch], lengths [batch], slot -> `next` [batch]; the past has n slots.
+ * - `prefillLogits`, `decode<n>Logits`: the same with `logits` [rows * vocabulary] instead.
+ *
+ * What `lengthInputs` returns is fed as well.
  */
-export function decodingEntries(model: ModelGraph, { batch, slots, prefillTokens }: DecodingSize) {
+export function decodingEntries(model: ModelGraph, size: DecodingSize) {
   const { graph, config, dtype } = model;
-  const shape = [batch, config.keyValueHeads, slots, config.headDim];
+  const { batch, pastSlots, prefillTokens } = size;
+  const { keyValueHeads, headDim } = config;
   const caches = Array.from({ length: config.layers }, (_, layer) => ({
-    k: createVariable(graph, `cache.${layer}.k`, shape, dtype),
-    v: createVariable(graph, `cache.${layer}.v`, shape, dtype),
+    k: layerCache(model, size, `${layer}.k`),
+    v: layerCache(model, size, `${layer}.v`),
   }));
-  const firstSlot = graph.placeholder('first_slot', [], 'i32');
-  const rowStart = graph.placeholder('row_start', [batch], 'i32');
-  const firstSlotWide = cast(firstSlot, 'f32');
-  const rowStartWide = cast(rowStart, 'f32');
-  // Keys in the cache keep the frequencies of the length at which they were made, as in transformers.
-  const frequencies = config.ropes.map((rope, i) =>
-    dependsOnLength(rope)
-      ? graph.placeholder(`frequencies_${i}`, [batch, rope.dimensions / 2], 'f32')
-      : graph.constant(rotaryFrequencies(rope, 0), 'f32', [1, rope.dimensions / 2]),
-  );
-  const fed = config.ropes.flatMap((rope, i) => (dependsOnLength(rope) ? [i] : []));
+  const parts = caches.flatMap(({ k, v }) => [k, v]);
 
-  const forward = (name: string, tokens: number) => {
-    const ids = graph.placeholder(`${name}_ids`, [batch * tokens], 'i32');
-    const columns = graph.constant(
-      Float32Array.from({ length: tokens }, (_, i) => i),
-      'f32',
-      [1, tokens],
-    );
-    const fromStart = subtract(add(columns, firstSlotWide), reshape(rowStartWide, [batch, 1]));
-    const positions = maximum(fromStart, scalarLike(fromStart, 0));
-    /** A corner of the slots in a cache. */
-    const corner = (rows: number, heads: number, slot: Tensor, column: number) =>
-      concat([graph.constant([rows, heads], 'i32'), reshape(slot, [1]), graph.constant([column], 'i32')], 0);
-    const begin = corner(0, 0, firstSlot, 0);
-    const behind = add(firstSlot, graph.constant(tokens, 'i32'));
-    const end = corner(batch, config.keyValueHeads, behind, config.headDim);
+  /** Writes new keys and values at a slot of a block, and reads all of it. */
+  const writeBlock = (
+    blocks: readonly Variable[],
+    slot: Tensor,
+    tokens: number,
+    values: readonly Tensor[],
+  ) => {
+    const corner = (rows: number, heads: number, at: Tensor, column: number) =>
+      concat([graph.constant([rows, heads], 'i32'), reshape(at, [1]), graph.constant([column], 'i32')], 0);
+    const begin = corner(0, 0, slot, 0);
+    const behind = add(slot, graph.constant(tokens, 'i32'));
+    const end = corner(blocks[0]!.shape[0]!, keyValueHeads, behind, headDim);
+    const written = blocks.map((block, i) => assignSlice(block, begin, end, values[i]!));
+    const [k, v] = graph.after(written, () => blocks.map(readVariable));
+    return { k: k!, v: v! } satisfies KeyValues;
+  };
+
+  /** The model over `rows` texts with `tokens` new ones each; attention and positions differ. */
+  const forward = (
+    name: string,
+    ids: Tensor,
+    layout: { batch: number; tokens: number },
+    positions: Tensor,
+    frequencies: readonly Tensor[],
+    attend: (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor,
+    more: { inputs: Record<string, Tensor>; last: Tensor | null },
+  ) => {
     const hidden = decoderHidden(
-      {
-        config,
-        dtype,
-        weight: model.keptWeight,
-        linear: (site, x) => model.linear(site, x, null),
-        attend(layer, q, k, v) {
-          const cache = caches[layer]!;
-          const written = [assignSlice(cache.k, begin, end, k), assignSlice(cache.v, begin, end, v)];
-          const [cachedK, cachedV] = graph.after(written, () => [
-            readVariable(cache.k),
-            readVariable(cache.v),
-          ]);
-          return cachedAttention(
-            q,
-            cachedK!,
-            cachedV!,
-            firstSlotWide,
-            rowStartWide,
-            layerScoring(config, layer),
-          );
-        },
-      },
+      { config, dtype, weight: model.keptWeight, linear: (site, x) => model.linear(site, x, null), attend },
       ids,
-      { batch, tokens },
+      layout,
       config.ropes.map((rope, i) => rotaryTable(rope, positions, frequencies[i]!)),
     );
-    const last = sliceAxis(reshape(hidden, [batch, tokens, config.hiddenSize]), 1, tokens - 1, 1);
-    const logits = headLogits(reshape(last, [batch, config.hiddenSize]), model.headWeight(), config);
+    const last = more.last ? gather(hidden, more.last, 0) : hidden;
+    const logits = headLogits(last, model.headWeight(), config);
     const inputs = {
       ids,
-      firstSlot,
-      rowStart,
-      ...model.rowInputs(batch * tokens),
+      ...more.inputs,
+      ...model.rowInputs(layout.batch * layout.tokens),
       ...Object.fromEntries(fed.map((i) => [`frequencies${i}`, frequencies[i]!])),
     };
     return {
-      next: { inputs, outputs: { next: argMax(logits, 1) } },
-      logits: { inputs, outputs: { logits } },
+      [name]: { inputs, outputs: { next: argMax(logits, 1) } },
+      [`${name}Logits`]: { inputs, outputs: { logits } },
     };
   };
 
-  const [prefill, decode] = [forward('prefill', prefillTokens), forward('decode', 1)];
-  const cacheVariables = caches.flatMap(({ k, v }) => [k, v]);
-  const cleared = cacheVariables.map((variable) => assignVariable(variable, fill(graph, shape, 0, dtype)));
-  const entries = {
-    prefill: prefill.next,
-    prefillLogits: prefill.logits,
-    decode: decode.next,
-    decodeLogits: decode.logits,
-    clear: effectEntry(graph, cleared),
-    release: effectEntry(graph, cacheVariables.map(releaseVariable)),
-  };
-  const lengthInputs: Decoder['lengthInputs'] = (lengths: readonly number[]) =>
-    Object.fromEntries(
-      fed.map((i) => {
-        const half = config.ropes[i]!.dimensions / 2;
-        const values = new Float32Array(batch * half);
-        for (let row = 0; row < batch; row++)
-          values.set(rotaryFrequencies(config.ropes[i]!, lengths[row] ?? 1), row * half);
-        return [`frequencies${i}`, values];
-      }),
+  // Keys in the cache keep the frequencies of the length at which they were made, as in transformers.
+  const fed = config.ropes.flatMap((rope, i) => (dependsOnLength(rope) ? [i] : []));
+  const frequenciesOf = (name: string, rows: number) =>
+    config.ropes.map((rope, i) =>
+      fed.includes(i)
+        ? graph.placeholder(`${name}_frequencies_${i}`, [rows, rope.dimensions / 2], 'f32')
+        : graph.constant(rotaryFrequencies(rope, 0), 'f32', [1, rope.dimensions / 2]),
     );
-  return { entries, batch, slots, prefillTokens, lengthInputs };
+
+  const prefill = () => {
+    const scalar = (name: string) => graph.placeholder(`prefill_${name}`, [], 'i32');
+    const ids = graph.placeholder('prefill_ids', [prefillTokens], 'i32');
+    const last = graph.placeholder('prefill_last', [1], 'i32');
+    const [firstSlot, shared, start] = [scalar('first_slot'), scalar('shared'), scalar('start')];
+    const [first, common, own] = [cast(firstSlot, 'f32'), cast(shared, 'f32'), cast(start, 'f32')];
+    const columns = graph.constant(
+      Float32Array.from({ length: prefillTokens }, (_, i) => i),
+      'f32',
+      [1, prefillTokens],
+    );
+    const attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => {
+      const { k: keys, v: values } = caches[layer]!;
+      const cached = writeBlock([keys.prompts, values.prompts], firstSlot, prefillTokens, [k, v]);
+      const place = { shared: common, start: own };
+      return cachedAttention(q, cached.k, cached.v, first, place, layerScoring(config, layer));
+    };
+    return forward(
+      'prefill',
+      ids,
+      { batch: 1, tokens: prefillTokens },
+      add(columns, add(subtract(first, own), common)),
+      frequenciesOf('prefill', 1),
+      attend,
+      { inputs: { firstSlot, shared, start, last }, last },
+    );
+  };
+
+  const decode = () => {
+    const ids = graph.placeholder('decode_ids', [batch], 'i32');
+    const lengths = graph.placeholder('decode_lengths', [batch], 'f32');
+    const slot = graph.placeholder('decode_slot', [], 'i32');
+    const place = { lengths, slot: cast(slot, 'f32') };
+    const frequencies = frequenciesOf('decode', batch);
+    const positions = reshape(add(lengths, place.slot), [batch, 1]);
+    return Object.assign(
+      {},
+      ...pastSlots.map((slots) => {
+        const shape = [batch, keyValueHeads, slots, headDim];
+        const attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => {
+          const { k: keys, v: values } = caches[layer]!;
+          const recent = writeBlock([keys.recent, values.recent], slot, 1, [k, v]);
+          const past = { k: readRows(keys.past, shape), v: readRows(values.past, shape) };
+          return steppedAttention(q, past, recent, place, layerScoring(config, layer));
+        };
+        return forward(`decode${slots}`, ids, { batch, tokens: 1 }, positions, frequencies, attend, {
+          inputs: { lengths, slot },
+          last: null,
+        });
+      }),
+    ) as DecodingEntries;
+  };
+
+  const join = () => {
+    const indices = graph.placeholder('join_indices', [-1], 'i32');
+    // One after the other: each is there twice while it is made.
+    let done: string[] = [];
+    for (const { past, recent, prompts } of parts)
+      done = graph.after(done, () => [
+        gatherRows(past, [readVariable(recent), readVariable(prompts)], indices),
+      ]);
+    return { ...effectEntry(graph, done), inputs: { indices } };
+  };
+
+  const zeros = ({ shape }: Variable) => fill(graph, shape, 0, dtype);
+  const cleared = parts.flatMap(({ past, recent, prompts }) => [
+    clearRows(past, batch * keyValueHeads * pastSlots[0]!),
+    assignVariable(recent, zeros(recent)),
+    assignVariable(prompts, zeros(prompts)),
+  ]);
+  const released = parts.flatMap(({ past, recent, prompts }) => [past.variable, recent, prompts]);
+  const entries: DecodingEntries = {
+    ...prefill(),
+    ...decode(),
+    join: join(),
+    clear: effectEntry(graph, cleared),
+    release: effectEntry(graph, released.map(releaseVariable)),
+  };
+  return {
+    entries,
+    size,
+    keyValueHeads,
+    lengthInputs: (lengths: readonly number[]) => lengthInputs(config, fed, lengths),
+    dependsOnLength: fed.length > 0,
+  };
+}
+
+/** @param fed numbers of the ropes whose frequencies follow the lengths */
+function lengthInputs({ ropes }: DecoderConfig, fed: readonly number[], lengths: readonly number[]) {
+  return Object.fromEntries(
+    fed.map((i) => {
+      const rope = ropes[i]!;
+      const half = rope.dimensions / 2;
+      const values = new Float32Array(lengths.length * half);
+      lengths.forEach((length, row) => values.set(rotaryFrequencies(rope, length), row * half));
+      return [`frequencies${i}`, values];
+    }),
+  );
 }

@@ -5,11 +5,12 @@ import { throwIfStopped, type JobContext } from '../jobContext.ts';
 import type { GeneratedRow, GenerateRequest, GenerateResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { checkTask } from '../model/taskNumbers.ts';
-import { ContinuedRow, decodeRows, decodingSize, type EndRules } from './decodeRows.ts';
+import { ContinuedRow, type EndRules } from './continuedRow.ts';
+import { decodeRows, decoderSize } from './decodeRows.ts';
 import { openDecoder, type Decoder } from './decodingGraph.ts';
 import { openModel } from './openModel.ts';
 
-/** Decodes prompts in batches, greedily or by sampling, until an end id, a stop string or the length. */
+/** Decodes prompts, `batch` at a time, greedily or by sampling, until an end id, a stop string or the length. */
 export async function generate(request: GenerateRequest, context: JobContext): Promise<GenerateResult> {
   const tokenizer = loadTokenizer(request.model.folder);
   const opened = openModel(request.model, context);
@@ -27,43 +28,36 @@ export async function generate(request: GenerateRequest, context: JobContext): P
         `Shorten it to at most ${contextLength - 1} tokens.`,
       );
     const { prompts, batch, maxTokens, stop } = request;
-    const size = decodingSize(prompts, { batch, maxTokens, contextLength });
+    const { ropes } = opened.model.config;
+    const size = decoderSize(prompts, { batch, maxTokens }, opened.model.config);
     decoder = await openDecoder(context.tf, opened.model, size);
     opened.load(decoder.session);
     const endIds = new Set(request.endIds.length > 0 ? request.endIds : tokenizer.endIds);
     const rules: EndRules = { tokenizer, endIds, stop, maxTokens, contextLength };
-    const rows: GeneratedRow[] = [];
-    let [newTokens, seconds, done] = [0, 0, 0];
-    for (let first = 0; first < prompts.length; first += size.batch) {
-      await throwIfStopped(context);
-      const group = prompts
-        .slice(first, first + size.batch)
-        .map(
-          (prompt, i) =>
-            new ContinuedRow(
-              prompt,
-              rules,
-              createRandom(seedFrom(request.seed, 'sampling', request.numbers?.[first + i] ?? first + i)),
-            ),
-        );
-      seconds += await decodeRows(decoder, group, {
-        temperature: request.temperature,
-        topP: request.topP,
-        task: request.task ?? 0,
-        ropes: opened.model.config.ropes,
-        pause: () => throwIfStopped(context),
-        onEnded(ended) {
-          const found = ended.map((row) => ({ index: first + group.indexOf(row), row: row.result() }));
-          for (const { index, row } of found) {
-            rows[index] = row;
-            newTokens += row.ids.length;
-          }
-          done += found.length;
-          context.emit({ type: 'generated', rows: found });
-          context.emit({ type: 'progress', label: 'Generating', done, total: prompts.length });
-        },
-      });
+    const begun = new Map<ContinuedRow, number>();
+    for (const index of decodingOrder(prompts)) {
+      const seed = seedFrom(request.seed, 'sampling', request.numbers?.[index] ?? index);
+      begun.set(new ContinuedRow(prompts[index]!, rules, createRandom(seed)), index);
     }
+    const rows: GeneratedRow[] = [];
+    let [newTokens, done] = [0, 0];
+    const seconds = await decodeRows(decoder, [...begun.keys()], {
+      temperature: request.temperature,
+      topP: request.topP,
+      task: request.task ?? 0,
+      ropes,
+      pause: () => throwIfStopped(context),
+      onEnded(ended) {
+        const found = ended.map((row) => ({ index: begun.get(row)!, row: row.result() }));
+        for (const { index, row } of found) {
+          rows[index] = row;
+          newTokens += row.ids.length;
+        }
+        done += found.length;
+        context.emit({ type: 'generated', rows: found });
+        context.emit({ type: 'progress', label: 'Generating', done, total: prompts.length });
+      },
+    });
     return {
       rows,
       tokensPerSecond: seconds > 0 ? newTokens / seconds : 0,
@@ -73,4 +67,12 @@ export async function generate(request: GenerateRequest, context: JobContext): P
     decoder?.session.close();
     opened.close();
   }
+}
+
+/**
+ * The longest first, so that rows that are decoded together have caches of similar lengths and no long one is left to
+ * the end.
+ */
+function decodingOrder(prompts: GenerateRequest['prompts']): number[] {
+  return Array.from(prompts.keys()).sort((a, b) => prompts[b]!.length - prompts[a]!.length || a - b);
 }

@@ -1,11 +1,29 @@
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import type { DType } from '../graph/dtype.ts';
-import { fusedOne } from '../graph/fused.ts';
+import { fused, fusedOne } from '../graph/fused.ts';
 import type { Tensor } from '../graph/graph.ts';
-import { positionRange, scoresOf, visibleKeys, visibleSoftmax, type Scoring } from '../graph/maskedScores.ts';
-import { addAll, cast, lessEqual, logicalAnd } from '../graph/ops/elementwise.ts';
-import { reshape, transpose } from '../graph/ops/layout.ts';
+import {
+  positionRange,
+  scoresOf,
+  visibleKeys,
+  visibleScores,
+  visibleSoftmax,
+  type Scoring,
+} from '../graph/maskedScores.ts';
+import {
+  add,
+  addAll,
+  cast,
+  less,
+  lessEqual,
+  logicalAnd,
+  scalarLike,
+  select,
+  subtract,
+} from '../graph/ops/elementwise.ts';
+import { concat, reshape, sliceAxis, transpose } from '../graph/ops/layout.ts';
 import { batchMatmul } from '../graph/ops/linear.ts';
+import { softmax } from '../graph/ops/neural.ts';
 import { normKind, rmsNorm } from './norm.ts';
 import { applyRotary, type RotaryTable } from './rotary.ts';
 
@@ -53,40 +71,113 @@ export function layerScoring(config: DecoderConfig, layer: number): Scoring {
   };
 }
 
+/** Where a text stands in a cache that holds several, whose beginnings may be shared. Both f32 scalars. */
+export interface TextPlace {
+  /** So many slots from the first on are the text's as well. */
+  shared: Tensor;
+  /** The slot from which the rest of it stands; before it are others' slots. */
+  start: Tensor;
+}
+
 /**
- * Attention of new tokens over a KV cache.
- * @param q [batch, heads, tokens, d], the new tokens
- * @param cachedK, cachedV [batch, keyValueHeads, slots, d], the new tokens included
+ * Attention of new tokens of one text over a KV cache.
+ * @param q [1, heads, tokens, d], the new tokens
+ * @param cachedK, cachedV [1, keyValueHeads, slots, d], the new tokens included
  * @param firstSlot f32 scalar: the slot of the first new token
- * @param rowStart f32 [batch]: slots before it are padding of that row
- * @returns [batch * tokens, heads * d]
+ * @returns [tokens, heads * d]
  */
 export function cachedAttention(
   q: Tensor,
   cachedK: Tensor,
   cachedV: Tensor,
   firstSlot: Tensor,
-  rowStart: Tensor,
+  { shared, start }: TextPlace,
   scoring: Scoring,
 ): Tensor {
-  const [batch, heads, tokens, d] = q.shape as [number, number, number, number];
+  const [, heads, tokens, d] = q.shape as [number, number, number, number];
   const keyHeads = cachedK.shape[1]!;
   const slots = cachedK.shape[2]!;
   const group = heads / keyHeads;
-  const query = reshape(q, [batch, keyHeads, group * tokens, d]);
+  const query = reshape(q, [1, keyHeads, group * tokens, d]);
   const { scores, factor } = scoresOf(query, cachedK, scoring);
   const weights = fusedOne(
     `cached_weights_${scoring.window ?? 'all'}_${factor}`,
-    [scores, firstSlot, rowStart],
-    ([raw, first, start]) => {
-      const graph = raw!.graph;
-      const rows = addAll([positionRange(graph, 0, tokens, [1, 1, 1, tokens, 1]), first!]);
-      const columns = positionRange(graph, 0, slots, [1, 1, 1, 1, slots]);
-      const begun = lessEqual(reshape(start!, [batch, 1, 1, 1, 1]), columns);
-      const visible = logicalAnd(visibleKeys(rows, columns, scoring.window), begun);
-      return visibleSoftmax(raw!, factor, visible, [batch, keyHeads, group, tokens, slots]);
+    [scores, firstSlot, shared, start],
+    ([raw, first, common, own]) => {
+      const { graph } = raw!;
+      const rows = add(positionRange(graph, 0, tokens, [1, 1, tokens, 1]), first!);
+      const columns = positionRange(graph, 0, slots, [1, 1, 1, slots]);
+      const isShared = less(columns, common!);
+      // Slots of others look as if they came after everything.
+      const never = scalarLike(columns, 2 * slots + tokens);
+      const isOwn = lessEqual(own!, columns);
+      const places = select(isShared, add(columns, subtract(own!, common!)), select(isOwn, columns, never));
+      const visible = visibleKeys(rows, places, scoring.window);
+      return visibleSoftmax(raw!, factor, visible, [keyHeads, group, tokens, slots]);
     },
   );
-  const out = reshape(batchMatmul(weights, cachedV), [batch, heads, tokens, d]);
-  return reshape(transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * d]);
+  const out = reshape(batchMatmul(weights, cachedV), [1, heads, tokens, d]);
+  return reshape(transpose(out, [0, 2, 1, 3]), [tokens, heads * d]);
+}
+
+/** Keys and values, [batch, keyValueHeads, slots, d] each. */
+export interface KeyValues {
+  k: Tensor;
+  v: Tensor;
+}
+
+/**
+ * Attention of one new token a row over what is cached of that row: a past of its own length, and the tokens since
+ * then, which all rows have in the same slots.
+ * @param q [batch, heads, 1, d]
+ * @param recent the new token included
+ * @param lengths f32 [batch]: slots of the past that hold something
+ * @param slot f32 scalar: the new token's in `recent`; later ones hold nothing yet
+ * @returns [batch, heads * d]
+ */
+export function steppedAttention(
+  q: Tensor,
+  past: KeyValues,
+  recent: KeyValues,
+  { lengths, slot }: { lengths: Tensor; slot: Tensor },
+  scoring: Scoring,
+): Tensor {
+  const [batch, heads, , d] = q.shape as [number, number, number, number];
+  const [, keyHeads, pastSlots] = past.k.shape as [number, number, number];
+  const recentSlots = recent.k.shape[2]!;
+  const group = heads / keyHeads;
+  const query = reshape(q, [batch, keyHeads, group, d]);
+  const before = scoresOf(query, past.k, scoring);
+  const since = scoresOf(query, recent.k, scoring);
+  const { factor } = before;
+  const weights = fused(
+    `stepped_weights_${scoring.window ?? 'all'}_${factor}`,
+    [before.scores, since.scores, lengths, slot],
+    ([rawBefore, rawSince, filled, now]) => {
+      const { graph, dtype } = rawBefore!;
+      const own = reshape(filled!, [batch, 1, 1, 1]);
+      const pastPlaces = positionRange(graph, 0, pastSlots, [1, 1, 1, pastSlots]);
+      const recentPlaces = positionRange(graph, 0, recentSlots, [1, 1, 1, recentSlots]);
+      const isPast = logicalAnd(
+        less(pastPlaces, own),
+        visibleKeys(add(own, now!), pastPlaces, scoring.window),
+      );
+      const isRecent = visibleKeys(now!, recentPlaces, scoring.window);
+      const joined = softmax(
+        concat(
+          [
+            visibleScores(rawBefore!, factor, isPast, rawBefore!.shape),
+            visibleScores(rawSince!, factor, isRecent, rawSince!.shape),
+          ],
+          3,
+        ),
+      );
+      return [
+        cast(sliceAxis(joined, 3, 0, pastSlots), dtype),
+        cast(sliceAxis(joined, 3, pastSlots, recentSlots), dtype),
+      ];
+    },
+  );
+  const out = add(batchMatmul(weights[0]!, past.v), batchMatmul(weights[1]!, recent.v));
+  return reshape(out, [batch, heads * d]);
 }

@@ -4,8 +4,10 @@ import type { SamplesConfig } from '../../contract/training.ts';
 import { createRandom } from '../../statistics/random.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/model/tokenizer.ts';
-import { ContinuedRow, decodeRows, decodingSize } from '../inference/decodeRows.ts';
-import type { Decoder, DecodingSize } from '../inference/decodingGraph.ts';
+import { ContinuedRow } from '../inference/continuedRow.ts';
+import { decodeRows, decoderSize } from '../inference/decodeRows.ts';
+import type { Decoder } from '../inference/decodingGraph.ts';
+import type { DecodingSize } from '../../options/decodingSize.ts';
 import type { EngineEvent, TrainRequest } from '../protocol.ts';
 
 /** Answers a run's prompts by the model as it is in the middle of training: such an answer is a sample. */
@@ -53,8 +55,11 @@ export function readPrompts(
 }
 
 /** How much the decoder of a run's prompts must hold. */
-export function samplingSize({ ids, maxTokens }: Prompts, contextLength: number): DecodingSize {
-  return decodingSize(ids, { batch: ids.length, maxTokens, contextLength });
+export function samplingSize(
+  { ids, maxTokens }: Prompts,
+  decoder: Pick<DecoderConfig, 'contextLength' | 'ropes'>,
+): DecodingSize {
+  return decoderSize(ids, { batch: ids.length, maxTokens }, decoder);
 }
 
 /** @param decoder of the training session, of `samplingSize` */

@@ -81,7 +81,7 @@ export async function train(
     const prompts =
       config.samples && readPrompts(config.samples, request.modelFolder, decoder, request.samplePrompts);
     graph = await openTrainingGraph(context.tf, model, config, layout, {
-      decoding: prompts && samplingSize(prompts, decoder.contextLength),
+      decoding: prompts && samplingSize(prompts, decoder),
       positionLosses: rows.sources.length > 1,
     });
     const sampler = prompts && graph.decoder && createSampler(graph.decoder, decoder, prompts);

@@ -1,4 +1,5 @@
 import type { TrainConfig } from '../../contract/training.ts';
+import type { DecodingSize } from '../../options/decodingSize.ts';
 import { gradients } from '../graph/gradients.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
 import { effectEntry, hostBytes, type Entry, type Tensorflow, type Tensors } from '../graph/session.ts';
@@ -11,12 +12,7 @@ import {
   readVariable,
   type Variable,
 } from '../graph/variables.ts';
-import {
-  decodingEntries,
-  type Decoder,
-  type DecodingEntries,
-  type DecodingSize,
-} from '../inference/decodingGraph.ts';
+import { decodingEntries, type Decoder, type DecodingEntries } from '../inference/decodingGraph.ts';
 import { trainingLoss } from '../model/loss.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
 import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
@@ -111,7 +107,7 @@ export async function openTrainingGraph(
     read: (variable) =>
       hostBytes(session.run('read', { index: Int32Array.of(kept.indexOf(variable)) }).bytes),
     routing,
-    decoder: decoding && { ...decoding, session: session as ModelSession<DecodingEntries> },
+    decoder: decoding && { ...decoding, session: session as unknown as ModelSession<DecodingEntries> },
     gradientNames: loss.parts.map(({ variable }) => variable.name),
   };
 }

@@ -11,6 +11,7 @@ import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts
 import { Graph, type GraphNode } from '../../../src-main/engine/graph/graph.ts';
 import { openSession, type Tensorflow } from '../../../src-main/engine/graph/session.ts';
 import { assignByIndex, createVariable } from '../../../src-main/engine/graph/variables.ts';
+import { choices } from '../../../src-main/engine/inference/choices.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { logits } from '../../../src-main/engine/inference/logits.ts';
 import { score } from '../../../src-main/engine/inference/score.ts';
@@ -181,6 +182,11 @@ describe.each(inBoth)('graphs in $precision, compiled: $fusion', ({ precision, f
         const decoding = { temperature: 0, topP: 1, seed: 1, stop: [], endIds: [], batch: 2, maxTokens: 4 };
         const jobs = [
           () => score({ kind: 'score', model, tokenFile, batch: 2 }, job),
+          () =>
+            choices(
+              { kind: 'choices', model, items: [{ prompt: ids, choices: [[5], ids.slice(85)] }], batch: 2 },
+              job,
+            ),
           () => generate({ kind: 'generate', model, prompts: [ids, [5]], ...decoding }, job),
           () => logits({ kind: 'logits', model, ids, outFile: '' }, job),
         ];

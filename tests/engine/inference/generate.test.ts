@@ -5,7 +5,9 @@ import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { drawToken } from '../../../src-main/engine/inference/drawToken.ts';
 import type { EngineEvent, GenerateRequest } from '../../../src-main/engine/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
-import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
+import { join } from 'node:path';
+import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
+import { fixtures, hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
 
 const context = {
@@ -132,4 +134,28 @@ describe('rows are told as they end', () => {
     const rest = await generate({ ...sampled, prompts: numbers.map((i) => prompts[i]!), numbers }, context);
     expect(rest.rows).toEqual(numbers.map((i) => all[i]!));
   });
+});
+
+describe('rows come and go', () => {
+  const random = createRandom(9);
+  const prompts = Array.from({ length: 9 }, (_, i) =>
+    Array.from({ length: 1 + random.integer(i % 3 === 0 ? 70 : 12) }, () => 3 + random.integer(90)),
+  );
+  it.each(['tiny-llama', 'tiny-mistral', 'tiny-gemma2', 'tiny-phi3-long', 'tiny-llama-dynamic'])(
+    '%s: and each answers as it does alone',
+    async (name) => {
+      const folder = join(fixtures, name);
+      const { contextLength } = readDecoderConfig(folder);
+      const model = { folder, precision: 'f32', adapterFolder: null } as const;
+      const asked = prompts.map((prompt) => prompt.slice(0, contextLength - 1));
+      // Answers end anywhere: a seventh of all tokens end one.
+      const endIds = Array.from({ length: 14 }, (_, i) => 7 * i);
+      const all = request({ model, prompts: asked, maxTokens: 40, endIds });
+      const { rows } = await generate({ ...all, batch: 3 }, context);
+      const lengths = new Set(rows.map(({ ids }) => ids.length));
+      expect(lengths.size).toBeGreaterThan(2);
+      const alone = await generate({ ...all, batch: 1 }, context);
+      expect(rows).toEqual(alone.rows);
+    },
+  );
 });
