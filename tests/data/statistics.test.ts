@@ -27,6 +27,15 @@ describe('near duplicates', () => {
     near.add(303, changed(10, [0, 6, 12, 18, 24, 30, 36, 42, 48, 54]));
     expect(near.found()).toEqual([300, 301, 302]);
   });
+
+  it('are found however far apart they stand, and nothing else is', () => {
+    const near = createNearDuplicates();
+    const rows = 20_000;
+    for (let i = 0; i < rows; i++) near.add(i, sentence(i, 20).join(' '));
+    const places = [0, 1, 4095, 4096, 9999, 16_383, 16_384, rows - 1];
+    for (const [n, i] of places.entries()) near.add(rows + n, sentence(i, 20).join(', '));
+    expect(near.found()).toEqual(places.map((_, n) => rows + n));
+  });
 });
 
 const chat = (user: string, assistant: string): Row => ({

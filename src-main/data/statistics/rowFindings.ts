@@ -12,8 +12,8 @@ import { createNearDuplicates, hashOf } from './minHash.ts';
 /** Words in a row that make an overlap with a test item, as GPT-3's authors (Brown et al. 2020, C) counted them. */
 export const overlapWords = 13;
 
-/** Near duplicates take about a kilobyte a row: of a larger dataset the first rows are compared. */
-const mostCompared = 200_000;
+/** Near duplicates take some 270 bytes a row: of a larger dataset the first rows are compared. */
+const mostCompared = 1_000_000;
 /** A language is judged by the begin of a row, and not at all by less. */
 const [leastForLanguage, mostForLanguage] = [40, 500];
 
