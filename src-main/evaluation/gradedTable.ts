@@ -45,8 +45,10 @@ export function tabulate(benchmark: BenchmarkName, data: string, subjects: reado
         `${first.name} and ${other.name} were not graded on the same items (${first.items.length} and ${other.items.length}): their data differ.`,
         'Evaluate both with the same data, limit and shots.',
       );
+  // Where one was scored before items had ids, the place in the file tells all of them: their data are the same.
+  const isByIndex = subjects.some(({ items }) => items.some(({ id }) => id === ''));
   const { groups, columns } = alignItems(
-    subjects.map(({ name, items }) => ({ name, items: items.map(scoredItem) })),
+    subjects.map(({ name, items }) => ({ name, items: items.map((item) => scoredItem(item, isByIndex)) })),
   );
   const kind = kindOf(columns.flat(), benchmark === 'perplexity');
   const values = columns.map((column, i) =>
@@ -64,11 +66,11 @@ export function tabulate(benchmark: BenchmarkName, data: string, subjects: reado
   return { benchmark, data, kind, subjects, groups, columns, values };
 }
 
-/** Items from before they had ids are known by their place in the file. */
-export function scoredItem(item: EvaluationItem): ScoredItem {
+/** What statistics need of an item. */
+function scoredItem(item: EvaluationItem, isByIndex: boolean): ScoredItem {
   const { id, index, group, state, correct, share, loss, target, tokens } = item;
   return {
-    id: id === '' ? String(index) : id,
+    id: isByIndex ? String(index) : id,
     group,
     state,
     correct: share ?? correct,

@@ -241,6 +241,12 @@ describe('a verdict', () => {
     expect(c!.difference).toBeCloseTo(0.2, 12);
   });
 
+  it('pairs items with those of an evaluation from before they had ids', () => {
+    const recent = subject('b', answers(0.5, 30, 2));
+    const old = { ...recent, name: 'a', items: recent.items.map((one) => ({ ...one, id: '' })) };
+    expect(compareSubjects('gsm8k', 'd', [old, recent])[0]).toMatchObject({ n: 30, differing: 0 });
+  });
+
   it('refuses items by the first id that is not the same', () => {
     const a = subject('a', answers(0.5, 10, 1));
     const b = {
