@@ -134,7 +134,7 @@ export function createCore(options: {
   const evaluations = createEvaluationService(context, models, datasets, runs);
   const studies = createStudyService(context, models, datasets, runs);
   const forecasts = createForecastService(context, models, datasets);
-  const previews = createPreviewService(models, datasets);
+  const previews = createPreviewService(context, models, datasets);
   const exports = createExportService(context, models, runs);
   const generation = createGenerationService(context, models, runs);
   const projects = createProjectService(context, (name) => (project = name));

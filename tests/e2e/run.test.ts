@@ -102,6 +102,10 @@ describe.skipIf(!chromiumPath)(`the parts of a run's page${chromiumNote}`, () =>
     }
     await part('Samples').click();
     await page.getByText('2 + 3 =').first().waitFor();
+    await page
+      .getByTestId('sample-template')
+      .getByText(/Continued as it stands/)
+      .waitFor();
     await part('Router').click();
     await page.getByText('Chosen pivots').waitFor();
     await part('Config').click();

@@ -109,4 +109,9 @@ export const previewProcedures = {
     input: z.object({ model: reference }),
     output: z.object({ facts: templateFactsSchema.nullable(), problem: z.string().nullable() }),
   },
+  /** The template that a run's sample prompts go through; `facts` null: none, they are continued as they stand. */
+  'templates.ofRun': {
+    input: z.object({ run: reference }),
+    output: z.object({ facts: templateFactsSchema.nullable() }),
+  },
 } as const;

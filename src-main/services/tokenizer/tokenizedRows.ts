@@ -55,18 +55,27 @@ export interface AskedPrompts {
 }
 
 /**
- * Texts as what a user says, each up to where the answer begins. Where nobody chose a template and the model has none
- * of its own, they stay as they are: who writes them knows what the model was trained on.
+ * The template that texts go through as what a user says. Null: nobody chose one and the model has none of its own, so
+ * they stay as they are; who writes them knows what the model was trained on.
  */
+export async function promptTemplate(
+  thread: TokenizerThread,
+  owner: TokenizerOwner,
+  rendering: Rendering,
+): Promise<TemplateFacts | null> {
+  const facts = await thread.renderer(owner, rendering);
+  return rendering.template.name === 'auto' && facts.name !== 'model' ? null : facts;
+}
+
+/** Texts as what a user says, each up to where the answer begins. */
 export async function askedPrompts(
   thread: TokenizerThread,
   owner: TokenizerOwner,
   texts: readonly string[],
   rendering: Rendering,
 ): Promise<AskedPrompts & { template: TemplateFacts | null }> {
-  const facts = await thread.renderer(owner, rendering);
-  if (rendering.template.name === 'auto' && facts.name !== 'model')
-    return { ids: await thread.encode(owner, texts), endIds: [], stop: [], template: null };
+  const facts = await promptTemplate(thread, owner, rendering);
+  if (facts === null) return { ids: await thread.encode(owner, texts), endIds: [], stop: [], template: null };
   const chats = texts.map((content) => ({ turns: [{ role: 'user', content } as const] }));
   const prompts = await thread.prompts(owner, chats, rendering);
   return { ids: prompts.map(({ ids }) => ids), endIds: facts.endIds, stop: facts.stop, template: facts };

@@ -2,6 +2,7 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { procedures, type ProcedureParsedInput } from '../../../src-main/contract/procedures.ts';
+import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -125,4 +126,30 @@ it('answers a chat through the template, and a prompt as it stands', async () =>
   expect((await ask(null)).template).toBeNull();
   expect((await ask({}, 'plain')).template).toMatchObject({ name: 'plain' });
   await expect(ask({ name: 'model' }, 'plain')).rejects.toMatchObject({ code: 'config_invalid' });
+});
+
+it('says what a run asks its sample prompts through', async () => {
+  const started = async (name: string, model: string, template: 'auto' | 'chatml') => {
+    const config = trainConfigSchema.parse({
+      adapter: { method: 'lora', rank: 2, alpha: 4 },
+      maxSteps: 1,
+      batch: 1,
+      context: 64,
+      heldOutFraction: 0,
+      template,
+    });
+    await (
+      await core.runs.start({ name, model, dataset: 'rows', config })
+    ).ended;
+    return core.previews.ofRun(name);
+  };
+  expect(await started('own', 'chat', 'auto')).toMatchObject({
+    facts: { name: 'model', mergesSystem: true },
+  });
+  // Nobody chose one, and the model has none.
+  expect(await started('none', 'plain', 'auto')).toEqual({ facts: null });
+  const { facts } = await started('chosen', 'plain', 'chatml');
+  expect(facts).toMatchObject({ name: 'chatml' });
+  expect(facts!.stop.length + facts!.endIds.length).toBeGreaterThan(0);
+  await expect(core.previews.ofRun('nothing')).rejects.toMatchObject({ code: 'not_found' });
 });
