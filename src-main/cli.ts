@@ -11,6 +11,7 @@ import { modelsCommand, runsCommand } from './cli/libraryCommands.ts';
 import { mixCommand } from './cli/mixCommand.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
 import { sampleSizeCommand } from './cli/sampleSizeCommand.ts';
+import { gradeCommand } from './cli/gradeCommand.ts';
 import { help } from './cli/help.ts';
 import { serveCommand } from './cli/serveCommand.ts';
 import { studyCommand } from './cli/studyCommands.ts';
@@ -29,6 +30,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   runs: runsCommand,
   eval: evalCommand,
   compare: compareCommand,
+  grade: gradeCommand,
   generate: generateCommand,
   logits: logitsCommand,
   export: exportCommand,

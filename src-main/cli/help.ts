@@ -114,6 +114,8 @@ ${trainHelp()}
   eval --model M [--adapter RUN-or-FOLDER] --benchmark NAME,... [--path FILE-or-FOLDER --limit N --shots N --max-tokens N --chat --system TEXT
     --pattern EXPRESSION --temperature T --top-p P --samples N --seed N --task N]   benchmarks: ${benchmarkNames}
   compare RUN RUN2 ... --benchmark NAME,... [as eval]
+  grade humaneval --path HumanEval.jsonl.gz --samples FILE.jsonl --allow-code-execution [--k 1,5,10 --timeout 3]
+        runs completions {task_id, completion} in a sandbox, against the tests of their tasks
   generate --model M [--adapter A] --prompt TEXT [--chat --system TEXT --template NAME|FILE]   --chat: through the template
     [--max-tokens N --temperature T --top-p P --seed S --task N]
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]

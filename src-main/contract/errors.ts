@@ -32,6 +32,8 @@ export const errorCodes = [
   'home_locked', // another studio process owns the data folder
   'store_from_future', // database written by a newer version
   'runtime_missing', // no TensorFlow: `doctor --fix` repairs
+  'sandbox_missing', // no place on this machine in which generated code can do no harm
+  'consent_missing', // generated code is run only after the user agreed to it
   'engine_died',
   'core_died', // the process that owns the data folder ended while a window was open
   'core_silent', // it runs, and does not answer

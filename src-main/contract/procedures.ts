@@ -16,6 +16,7 @@ import {
   exportFormatSchema,
   exportRecordSchema,
 } from './results.ts';
+import { gradingProcedures } from './evaluation/grading.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
 import { datasetProcedures } from './datasets/datasetProcedures.ts';
@@ -111,6 +112,7 @@ export const procedures = {
   ...browserAccessProcedures,
   ...datasetProcedures,
   ...previewProcedures,
+  ...gradingProcedures,
 
   /**
    * Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it.

@@ -29,6 +29,11 @@ import {
   hubDatasetHandlers,
   type HubDatasetService,
 } from '../services/hubDatasets/hubDatasets.ts';
+import {
+  createGradingService,
+  gradingHandlers,
+  type GradingService,
+} from '../services/evaluations/grading.ts';
 import { createHubService, hubHandlers, type HubService } from '../services/models/hub/hub.ts';
 import { createForecastService, forecastHandlers, type ForecastService } from '../services/plan/forecasts.ts';
 import { createPreviewService, previewHandlers, type PreviewService } from '../services/plan/previews.ts';
@@ -76,6 +81,7 @@ export interface Core extends ServedCore {
   statistics: StatisticsService;
   runs: RunService;
   evaluations: EvaluationService;
+  grading: GradingService;
   exports: ExportService;
   generation: GenerationService;
   projects: ProjectService;
@@ -132,6 +138,7 @@ export function createCore(options: {
   const hubDatasets = createHubDatasetService(context, hub, datasets);
   const runs = createRunService(context, models, datasets);
   const evaluations = createEvaluationService(context, models, datasets, runs);
+  const grading = createGradingService(context);
   const studies = createStudyService(context, models, datasets, runs);
   const forecasts = createForecastService(context, models, datasets);
   const previews = createPreviewService(context, models, datasets);
@@ -175,6 +182,7 @@ export function createCore(options: {
     ...previewHandlers(previews),
     ...studyHandlers(studies),
     ...evaluationHandlers(evaluations),
+    ...gradingHandlers(grading),
     ...generationHandlers(generation),
     ...exportHandlers(exports),
     ...browserHandlers(browsers),
@@ -195,6 +203,7 @@ export function createCore(options: {
     statistics,
     runs,
     evaluations,
+    grading,
     exports,
     generation,
     projects,

@@ -12,6 +12,8 @@ export interface HomePaths {
   exports: string;
   /** The Hub's access token that was given in Settings. */
   hubToken: string;
+  /** Is there once the user agreed that generated code is run. */
+  codeExecution: string;
   runCheckpoints(runId: string): string;
   runFolder(runId: string): string;
 }
@@ -37,6 +39,7 @@ export function homePaths(home: string): HomePaths {
     cache: join(home, 'cache'),
     exports: join(home, 'exports'),
     hubToken: join(home, 'hub-token'),
+    codeExecution: join(home, 'code-execution'),
     runFolder,
     runCheckpoints: (runId) => join(runFolder(runId), 'checkpoints'),
   };

@@ -4,6 +4,8 @@ import type { DoctorReport } from '../../contract/machine.ts';
 import { toPlainError } from '../../contract/errors.ts';
 import { findGpu, installedWheel, whyUnused } from '../../setup/tensorflow/gpu.mjs';
 import { freeBytes } from './disk.ts';
+import { findSandbox } from '../../evaluation/sandbox/findSandbox.ts';
+import type { Sandbox } from '../../evaluation/sandbox/sandbox.ts';
 import type { EngineProbe } from '../context.ts';
 import { readLoad, studioVersion } from './machine.ts';
 
@@ -17,7 +19,10 @@ const leastFreeMemoryBytes = 1.5e9;
 /** Looks at everything the studio needs on this machine. Needs no database. */
 export async function examine(home: string, engine: EngineProbe): Promise<DoctorReport> {
   const log: string[] = [];
-  const probe = await engine.askAnew((line) => log.push(line)).catch((error: unknown) => toPlainError(error));
+  const [probe, sandbox] = await Promise.all([
+    engine.askAnew((line) => log.push(line)).catch((error: unknown) => toPlainError(error)),
+    checkSandbox(),
+  ]);
   const load = await readLoad();
   const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
   const freeMemoryBytes = load.memoryBytes - load.memoryUsedBytes;
@@ -39,6 +44,7 @@ export async function examine(home: string, engine: EngineProbe): Promise<Doctor
           status: 'warning',
           remedy: 'Close other programs before a run starts.',
         },
+    sandbox,
     checkHome(home),
   ];
   return {
@@ -68,6 +74,32 @@ async function checkGpu(devices: readonly string[] | null, log: readonly string[
   if (devices === null || devices.includes('gpu')) return ok('gpu', gpu.reason);
   const { reason, ...mend } = await whyUnused(installedWheel(), log);
   return { name: 'gpu', status: 'warning', detail: `${gpu.reason} is not used: ${reason}`, ...mend };
+}
+
+/** Descriptions of sandboxes that worked: the page asks whenever it opens, and Pyodide takes seconds to try. */
+const workingSandboxes = new Map<Sandbox['kind'], string>();
+
+async function trySandbox(kind: Sandbox['kind']): Promise<string> {
+  const known = workingSandboxes.get(kind);
+  if (known !== undefined) return known;
+  const { description } = await findSandbox(new AbortController().signal, [kind]);
+  workingSandboxes.set(kind, description);
+  return description;
+}
+
+/** Without one the studio does all but benchmarks that run what a model wrote. */
+async function checkSandbox(): Promise<Check> {
+  try {
+    return ok('sandbox', await trySandbox('bubblewrap'));
+  } catch (error) {
+    const { message, remedy } = toPlainError(error);
+    try {
+      return ok('sandbox', `${await trySandbox('pyodide')}, slower than bubblewrap. ${message} ${remedy}`);
+    } catch (other) {
+      const detail = `${message} ${toPlainError(other).message} HumanEval cannot be graded.`;
+      return { ...ok('sandbox', detail), status: 'warning', remedy };
+    }
+  }
 }
 
 function checkHome(home: string): Check {

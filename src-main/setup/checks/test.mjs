@@ -36,6 +36,18 @@ async function provideChromium() {
   return find();
 }
 
+/** Bubblewrap for the tests of generated code, from Debian's package where this process may install it. */
+async function provideBubblewrap() {
+  const isThere = existsSync('/usr/bin/bwrap');
+  if (isThere || process.platform !== 'linux' || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get'))
+    return;
+  say('installing bubblewrap for the tests of generated code');
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const args = ['install', '-y', '-qq', '--no-install-recommends', 'bubblewrap'];
+  const { code, output } = await runProgram('apt-get', args, { env, timeoutMs: 300_000 });
+  if (code !== 0) say(`Bubblewrap could not be installed: ${output.slice(-300)}`);
+}
+
 /**
  * A real, old Electron for end-to-end tests, where the shared tools can provide it.
  * @returns {Promise<string | null>} its folder
@@ -89,6 +101,7 @@ await check('types of the page', 'svelte-check/bin/svelte-check', [
 
 const chromium = await provideChromium();
 const electron = await provideElectron();
+await provideBubblewrap();
 if (chromium) env.CHROMIUM_PATH = chromium;
 if (electron) env.ELECTRON_DIR = electron;
 say(`end-to-end tests: Chromium ${chromium ?? 'not available'}, Electron ${electron ?? 'not available'}`);

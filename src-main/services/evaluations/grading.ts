@@ -1,0 +1,105 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import type { CodeExecution, HumanEvalReport } from '../../contract/evaluation/grading.ts';
+import { StudioError } from '../../contract/errors.ts';
+import type { ProcedureHandlers, ProcedureParsedInput } from '../../contract/procedures.ts';
+import { gradeHumanEval, readHumanEval, readSamples } from '../../evaluation/graders/humanEval.ts';
+import { findSandbox } from '../../evaluation/sandbox/findSandbox.ts';
+import type { Sandbox } from '../../evaluation/sandbox/sandbox.ts';
+import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
+import type { ServiceContext } from '../context.ts';
+import { typedPath } from '../homePaths.ts';
+import { withProgress } from '../progress.ts';
+
+export interface GradingService {
+  /** Whether the user agreed that generated code is run, and in which sandbox; tries it. */
+  codeExecution(signal: AbortSignal): Promise<CodeExecution>;
+  /** Keeps what the user decided. */
+  allowCodeExecution(isAllowed: boolean): void;
+  /**
+   * The sandbox for a benchmark that runs generated code.
+   * @throws StudioError consent_missing before anything is run; sandbox_missing
+   */
+  sandbox(signal: AbortSignal): Promise<Sandbox>;
+  /** @throws StudioError consent_missing, sandbox_missing, dataset_invalid, cancelled */
+  gradeHumanEval(
+    input: ProcedureParsedInput<'evaluations.gradeHumanEval'>,
+    signal: AbortSignal,
+  ): Promise<HumanEvalReport>;
+}
+
+/** Between two reports. */
+const intervalMs = 250;
+
+export function createGradingService(context: ServiceContext): GradingService {
+  const { paths } = context;
+
+  async function sandbox(signal: AbortSignal): Promise<Sandbox> {
+    if (!isAllowed(paths.codeExecution))
+      throw new StudioError(
+        'consent_missing',
+        'This runs programs that a model wrote, and you have not agreed to that yet.',
+        'Agree to it in Settings, under generated code: programs run in a sandbox without network and files. On the command line: grade humaneval with --allow-code-execution.',
+      );
+    return findSandbox(signal);
+  }
+
+  return {
+    sandbox,
+    async codeExecution(signal) {
+      return { isAllowed: isAllowed(paths.codeExecution), ...(await describeSandbox(signal)) };
+    },
+    allowCodeExecution(allowed) {
+      // Absent means no: a damaged or lost file takes the consent back and never gives it.
+      if (allowed) writeFileAtomic(paths.codeExecution, `${consent}\n`);
+      else rmSync(paths.codeExecution, { force: true });
+    },
+    async gradeHumanEval({ path, samples: samplesPath, k, timeoutSeconds }, signal) {
+      const tasks = readHumanEval(typedPath(path));
+      const samples = readSamples(typedPath(samplesPath), tasks);
+      return withProgress(context, 'grade humaneval', 'Trying the sandbox', async (report) => {
+        let last = 0;
+        const onProgress = (done: number, total: number) => {
+          if (done < total && Date.now() - last < intervalMs) return;
+          last = Date.now();
+          report('Running the programs', done, total);
+        };
+        return gradeHumanEval(await sandbox(signal), tasks, samples, {
+          k,
+          timeoutSeconds,
+          signal,
+          onProgress,
+        });
+      });
+    },
+  };
+}
+
+const consent = 'Generated code may be run in a sandbox on this machine.';
+
+function isAllowed(file: string): boolean {
+  return existsSync(file) && readFileSync(file, 'utf8').trim() === consent;
+}
+
+/** Which sandbox works on this machine, or why none does. */
+export async function describeSandbox(
+  signal: AbortSignal,
+): Promise<Pick<CodeExecution, 'sandbox' | 'problem'>> {
+  try {
+    const { kind, description } = await findSandbox(signal);
+    return { sandbox: { kind, description }, problem: null };
+  } catch (error) {
+    if (!(error instanceof StudioError) || error.code !== 'sandbox_missing') throw error;
+    return { sandbox: null, problem: { message: error.message, remedy: error.remedy } };
+  }
+}
+
+/** What callers ask of it. */
+export const gradingHandlers = (grading: GradingService) =>
+  ({
+    'evaluations.codeExecution': (_input, { signal }) => grading.codeExecution(signal),
+    'evaluations.allowCodeExecution': ({ isAllowed }, { signal }) => {
+      grading.allowCodeExecution(isAllowed);
+      return grading.codeExecution(signal);
+    },
+    'evaluations.gradeHumanEval': (input, { signal }) => grading.gradeHumanEval(input, signal),
+  }) satisfies Partial<ProcedureHandlers>;
