@@ -92,8 +92,8 @@ export function escapeAttempts({ folder, secret, port, socketPath, mark }: Surro
       source: allOf(
         'import os',
         'found = []',
-        `os.symlink(${path}, "/tmp/link")`,
-        `for place in ("/tmp/link", "/proc/1/root" + ${path}, "/proc/self/root" + ${path}, "/tmp/../../.." + ${path}):`,
+        `os.symlink(${path}, "/tmp/${mark}")`,
+        `for place in ("/tmp/${mark}", "/proc/1/root" + ${path}, "/proc/self/root" + ${path}, "/tmp/../../.." + ${path}):`,
         '    try:',
         '        found.append(open(place).read())',
         '    except OSError:',

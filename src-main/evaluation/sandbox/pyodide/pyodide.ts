@@ -71,7 +71,11 @@ function guardOf(folder: string, script: readonly string[], readable: readonly s
     '--no-warnings',
     ...script,
   ];
-  if (process.platform === 'win32') return { file: process.execPath, args, graceSeconds: 0 };
+  if (process.platform === 'win32') {
+    // Without it Windows finds none of its own libraries.
+    const env = { SystemRoot: process.env['SystemRoot'] };
+    return { file: process.execPath, args, graceSeconds: 0, env };
+  }
   const kibibytes = (limits.memoryBytes + processBytes) / 1024;
   const shell = `ulimit -d ${kibibytes}; ulimit -t ${cpuSeconds}; ulimit -f 0; ulimit -c 0; exec "$0" "$@"`;
   return { file: '/bin/sh', args: ['-c', shell, process.execPath, ...args], graceSeconds: 0 };
@@ -89,13 +93,13 @@ interface Prepared {
 async function prepare(folder: string, signal: AbortSignal): Promise<Prepared> {
   // Node looks into package.json for the kind of a module.
   const readable = [child, fileURLToPath(new URL('../../../../package.json', import.meta.url))];
-  const { file, args } = guardOf(folder, [child, folder, 'prepare'], readable);
+  const { file, args, env = {} } = guardOf(folder, [child, folder, 'prepare'], readable);
   try {
     const { stdout, stderr } = await run(file, args, {
       encoding: 'buffer',
       maxBuffer: 128 * 2 ** 20,
       timeout: 120_000,
-      env: {},
+      env,
       signal,
     });
     return { memory: stdout, ...(JSON.parse(stderr.toString()) as Omit<Prepared, 'memory'>) };
