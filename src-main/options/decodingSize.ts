@@ -13,13 +13,13 @@ export interface DecodingSize {
 }
 
 /** Tokens that a prefill call takes where prompts are short, and where they are long. */
-const prefillTokens = { short: 64, long: 256 };
+const prefillTokens = { short: 128, long: 256 };
 
 /** Steps between two joins, at most. */
 const recentSlots = 16;
 
-/** Prompts of the longest kind that become rows together: a join copies all rows. */
-const promptsPerJoin = 3;
+/** Prompts of the longest kind that are computed together, and become rows: a join copies all rows. */
+const promptsPerJoin = 4;
 
 /** A past of another length has an entry of its own, which must be compiled: from so many slots in all rows on. */
 const worthHalving = 2048;
@@ -44,13 +44,14 @@ export function decodingSize(
     longestPrompt,
   );
   const mean = lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, lengths.length);
-  const call = mean > 1.5 * prefillTokens.long ? prefillTokens.long : prefillTokens.short;
-  const slotsOfPrompt = call * Math.ceil(longestFilled / call);
+  const long = mean > 1.5 * prefillTokens.long ? prefillTokens.long : prefillTokens.short;
+  const together = Math.min(batch, promptsPerJoin) * longestFilled;
+  const call = Math.min(long, 8 * Math.ceil(together / 8));
   return {
     batch,
     pastSlots: pastSlots(longest, batch),
     recentSlots,
-    promptSlots: Math.min(batch, promptsPerJoin) * slotsOfPrompt + call,
+    promptSlots: 8 * Math.ceil(together / 8) + call,
     prefillTokens: call,
   };
 }

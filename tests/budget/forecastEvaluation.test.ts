@@ -58,10 +58,10 @@ it('takes longer for more items and longer answers, and more memory for a longer
   expect(of({ items: 200 }).seconds).toBeGreaterThan(1.5 * now.seconds);
   expect(of({ maxTokens: 512 }).seconds).toBeGreaterThan(1.5 * now.seconds);
   expect(of({ maxTokens: 512 }).memoryBytes).toBeGreaterThan(now.memoryBytes);
-  // 16 rows of 712 places and 16 recent ones, and those of three prompts; keys and values of 8 heads of 64 in 16
-  // layers, f32.
+  // 16 rows of 712 places and 16 recent ones, four prompts and a call; keys and values of 8 heads of 64 in 16 layers,
+  // f32.
   const { parts } = evaluationMemory({ ...planned, maxTokens: 512 });
-  expect(parts.cache).toBe((16 * (712 + 16) + 3 * 256 + 64) * 2 * 8 * 64 * 16 * 4);
+  expect(parts.cache).toBe((16 * (712 + 16) + 4 * 200 + 128) * 2 * 8 * 64 * 16 * 4);
   expect(of({ precision: 'bf16' }).memoryBytes).toBeLessThan(now.memoryBytes);
 });
 

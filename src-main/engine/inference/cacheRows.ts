@@ -13,10 +13,12 @@ interface Prompt {
   length: number;
 }
 
+type Placed = Prompt & { text: readonly number[] };
+
 /**
- * Which text each row of a decoder's cache holds, and where. Prompts are computed one by one (`prefill`) and become
- * rows together (`join`), since a join copies what all rows have. What a prompt begins with is not computed again where
- * the one at the first slots begins likewise.
+ * Which text each row of a decoder's cache holds, and where. Prompts are computed (`prefill`) and become rows
+ * (`join`) several at a time: a call reads all weights, and a join copies what all rows have. What a prompt begins with
+ * is not computed again where the one at the first slots begins likewise.
  */
 export class CacheRows {
   readonly #decoder: Decoder;
@@ -49,35 +51,79 @@ export class CacheRows {
     return this.#recent === this.#decoder.size.recentSlots;
   }
 
-  /** Computes a text for a row, which it becomes at the next join. @returns what follows the text, as row 0 */
-  prefill(row: number, text: readonly number[]): Foreseen {
-    const { size, session, lengthInputs, dependsOnLength } = this.#decoder;
-    const { prefillTokens, promptSlots } = size;
-    // The last token is computed in any case: what follows it is asked for.
-    const known = dependsOnLength ? 0 : Math.min(commonLength(this.#first, text), text.length - 1);
-    const calls = Math.ceil((text.length - known) / prefillTokens);
-    if (this.#prompts.length > 0 && this.#used + calls * prefillTokens > promptSlots) this.join();
-    const isFirst = this.#prompts.length === 0;
-    const start = isFirst ? known : this.#used;
-    if (isFirst) this.#first = text;
-    this.#used = start + text.length - known;
-    let out: Record<string, Float32Array | Int32Array> = {};
-    for (let call = 0; call < calls; call++) {
-      const from = known + call * prefillTokens;
-      const ids = new Int32Array(prefillTokens);
-      ids.set(text.slice(from, from + prefillTokens));
-      out = session.run(`prefill${this.#suffix}`, {
-        ids,
-        firstSlot: Int32Array.of(start + call * prefillTokens),
-        shared: Int32Array.of(known),
-        start: Int32Array.of(start),
-        last: Int32Array.of(Math.min(prefillTokens, text.length - from) - 1),
-        tasks: new Int32Array(prefillTokens).fill(this.#task),
-        ...lengthInputs([text.length]),
-      });
+  /**
+   * Computes texts for rows, which they become at the next join; where there is no room for all, some join meanwhile.
+   * @returns what follows each text, as row 0
+   */
+  prefill(asked: readonly { row: number; text: readonly number[] }[]): Foreseen[] {
+    const { promptSlots, prefillTokens } = this.#decoder.size;
+    const found: Foreseen[] = [];
+    let placed: Placed[] = [];
+    for (const { row, text } of asked) {
+      const room = promptSlots - prefillTokens - this.#used;
+      if (this.#prompts.length > 0 && text.length - this.#knownOf(text) > room) {
+        for (const foreseen of this.#compute(placed)) found.push(foreseen);
+        placed = [];
+        this.join();
+      }
+      placed.push(this.#place(row, text));
     }
-    this.#prompts.push({ row, shared: known, start, length: text.length });
-    return this.#foreseen(out, 1);
+    return [...found, ...this.#compute(placed)];
+  }
+
+  /** Tokens of a text that need not be computed. The last one is in any case: what follows it is asked for. */
+  #knownOf(text: readonly number[]): number {
+    return this.#decoder.dependsOnLength ? 0 : Math.min(commonLength(this.#first, text), text.length - 1);
+  }
+
+  #place(row: number, text: readonly number[]): Placed {
+    const shared = this.#knownOf(text);
+    const isFirst = this.#prompts.length === 0;
+    const start = isFirst ? shared : this.#used;
+    if (isFirst) this.#first = text;
+    this.#used = start + text.length - shared;
+    const placed = { row, text, shared, start, length: text.length };
+    this.#prompts.push(placed);
+    return placed;
+  }
+
+  /** Runs what has been placed, one text behind the other. */
+  #compute(placed: readonly Placed[]): Foreseen[] {
+    const { size, session, lengthInputs } = this.#decoder;
+    const { prefillTokens, batch } = size;
+    const tokens = placed.flatMap((prompt) =>
+      prompt.text.slice(prompt.shared).map((id, i) => ({ id, position: prompt.shared + i, prompt })),
+    );
+    const found: Foreseen[] = [];
+    for (let from = 0; from < tokens.length; from += prefillTokens) {
+      const part = tokens.slice(from, from + prefillTokens);
+      const firstSlot = placed[0]!.start + from;
+      const ends = part.flatMap(({ position, prompt }, i) => (position === prompt.length - 1 ? [i] : []));
+      const ofTokens = (padding: number, value: (token: (typeof part)[number]) => number) => {
+        const values = new Float32Array(prefillTokens).fill(padding);
+        values.set(part.map(value));
+        return values;
+      };
+      const ids = new Int32Array(prefillTokens);
+      ids.set(part.map(({ id }) => id));
+      const last = new Int32Array(batch);
+      last.set(ends);
+      const lengths = Array.from({ length: prefillTokens }, (_, i) => part[i]?.prompt.length ?? 1);
+      const out = session.run(`prefill${this.#suffix}`, {
+        ids,
+        last,
+        firstSlot: Int32Array.of(firstSlot),
+        positions: ofTokens(0, ({ position }) => position),
+        shared: ofTokens(0, ({ prompt }) => prompt.shared),
+        // Padding sees what is padded before it.
+        start: ofTokens(firstSlot + part.length, ({ prompt }) => prompt.start),
+        tasks: new Int32Array(prefillTokens).fill(this.#task),
+        ...lengthInputs(lengths),
+      });
+      const foreseen = this.#foreseen(out, batch);
+      ends.forEach((_, i) => found.push(() => foreseen(i)));
+    }
+    return found;
   }
 
   /** A row is needed no more, or the prompt that would become it. */

@@ -62,21 +62,26 @@ export async function decodeRows(
 
   /** Computes the prompts of as many rows as there is room for. */
   async function begin(): Promise<void> {
-    for (let place = 0; place < batch; place++)
-      while (running[place] === null && begun < rows.length) {
-        await pause();
-        const row = rows[begun++]!;
-        fill(place, row, row.prompt);
-      }
+    for (;;) {
+      const free = [...running.keys()].filter((place) => running[place] === null);
+      const taken = rows.slice(begun, begun + free.length);
+      if (taken.length === 0) break;
+      await pause();
+      begun += taken.length;
+      fill(taken.map((row, i) => ({ place: free[i]!, row, text: row.prompt })));
+    }
     cache.join();
   }
 
-  /** Gives a place in the cache to a row of this text, and the row its next token. */
-  function fill(place: number, row: ContinuedRow, text: readonly number[]): void {
-    const foreseen = cache.prefill(place, text);
-    running[place] = row;
-    push(place, row, chosen(row, foreseen(0)));
-    if (row.ended) onEnded?.([row]);
+  /** Gives places in the cache to rows of these texts, and each row its next token. */
+  function fill(entering: readonly { place: number; row: ContinuedRow; text: readonly number[] }[]): void {
+    const foreseen = cache.prefill(entering.map(({ place, text }) => ({ row: place, text })));
+    entering.forEach(({ place, row }, i) => {
+      running[place] = row;
+      push(place, row, chosen(row, foreseen[i]!(0)));
+    });
+    const ended = entering.flatMap(({ row }) => (row.ended ? [row] : []));
+    if (ended.length > 0) onEnded?.(ended);
   }
 
   function push(place: number, row: ContinuedRow, token: number): void {
@@ -91,16 +96,18 @@ export async function decodeRows(
     if (cache.isFull) cache.join();
     const foreseen = cache.step(Int32Array.from(running, (row) => row?.ids.at(-1) ?? 0));
     const ended: ContinuedRow[] = [];
-    const switched: [number, ContinuedRow][] = [];
+    const switched: { place: number; row: ContinuedRow; text: number[] }[] = [];
     running.forEach((row, place) => {
       if (!row) return;
       push(place, row, chosen(row, foreseen(place)));
       if (row.ended) ended.push(row);
-      else if (ropes.some((rope) => invalidatesCache(rope, row.length))) switched.push([place, row]);
+      else if (ropes.some((rope) => invalidatesCache(rope, row.length)))
+        switched.push({ place, row, text: [...row.prompt, ...row.ids] });
     });
     if (ended.length > 0) onEnded?.(ended);
-    for (const [place, row] of switched) fill(place, row, [...row.prompt, ...row.ids]);
-    if (switched.length > 0) cache.join();
+    if (switched.length === 0) return;
+    fill(switched);
+    cache.join();
   }
 
   function chosen(row: ContinuedRow, foreseen: { next: number } | { logits: Float32Array }): number {

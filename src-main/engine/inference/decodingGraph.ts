@@ -1,7 +1,7 @@
 import { dependsOnLength, type DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import type { DecodingSize } from '../../options/decodingSize.ts';
 import type { Tensor } from '../graph/graph.ts';
-import { add, cast, subtract } from '../graph/ops/elementwise.ts';
+import { add, cast } from '../graph/ops/elementwise.ts';
 import { concat, gather, reshape } from '../graph/ops/layout.ts';
 import { argMax } from '../graph/ops/reduce.ts';
 import { clearRows, createRowTable, gatherRows, readRows } from '../graph/rowTable.ts';
@@ -32,7 +32,7 @@ export interface Decoder {
   /**
    * Inputs of `prefill` and `decode` that follow the texts' lengths: rotary frequencies, where rope scaling depends on
    * them.
-   * @param lengths tokens of each row's text, those of the call included
+   * @param lengths tokens of the text of each token of the call, that one included
    */
   lengthInputs(lengths: readonly number[]): Record<string, Float32Array>;
   /** Whether there are any: a prompt's keys then depend on what follows it. */
@@ -72,8 +72,9 @@ function layerCache(model: ModelGraph, { batch, recentSlots, promptSlots }: Deco
  *
  * - `clear`: makes the cache, or makes it anew; the past has the fewest slots.
  * - `release`: frees the cache, until it is made again.
- * - `prefill`: ids [prefillTokens] into `prompts` from `firstSlot`, of a text that is there from `start` on, behind
- *   `shared` tokens of the one at slot 0 -> `next` [1], the most likely token after the one at `last` of the call.
+ * - `prefill`: ids [prefillTokens] into `prompts` from `firstSlot`, of several texts; each token's stands from `start`
+ *   on, behind `shared` tokens of the one at slot 0 -> `next` [batch], the most likely token after each of those at
+ *   `last`, counted in the call.
  * - `join`: indices [any], the rows of the new past (cacheRows.ts).
  * - `decode<n>`: ids [batch], lengths [batch], slot -> `next` [batch]; the past has n slots.
  * - `prefillLogits`, `decode<n>Logits`: the same with `logits` [rows * vocabulary] instead.
@@ -107,7 +108,7 @@ export function decodingEntries(model: ModelGraph, size: DecodingSize) {
     return { k: k!, v: v! } satisfies KeyValues;
   };
 
-  /** The model over `rows` texts with `tokens` new ones each; attention and positions differ. */
+  /** The model over new tokens; attention differs. @param positions f32 [tokens of all rows, 1] */
   const forward = (
     name: string,
     ids: Tensor,
@@ -121,7 +122,12 @@ export function decodingEntries(model: ModelGraph, size: DecodingSize) {
       { config, dtype, weight: model.keptWeight, linear: (site, x) => model.linear(site, x, null), attend },
       ids,
       layout,
-      config.ropes.map((rope, i) => rotaryTable(rope, positions, frequencies[i]!)),
+      config.ropes.map((rope, i) => {
+        // Frequencies are those of a token: each has a row of the table.
+        const { cos, sin } = rotaryTable(rope, positions, frequencies[i]!);
+        const shape = [layout.batch, layout.tokens, 1, rope.dimensions / 2];
+        return { cos: reshape(cos, shape), sin: reshape(sin, shape) };
+      }),
     );
     const last = more.last ? gather(hidden, more.last, 0) : hidden;
     const logits = headLogits(last, model.headWeight(), config);
@@ -147,30 +153,25 @@ export function decodingEntries(model: ModelGraph, size: DecodingSize) {
     );
 
   const prefill = () => {
-    const scalar = (name: string) => graph.placeholder(`prefill_${name}`, [], 'i32');
+    const ofTokens = (name: string) => graph.placeholder(`prefill_${name}`, [prefillTokens], 'f32');
     const ids = graph.placeholder('prefill_ids', [prefillTokens], 'i32');
-    const last = graph.placeholder('prefill_last', [1], 'i32');
-    const [firstSlot, shared, start] = [scalar('first_slot'), scalar('shared'), scalar('start')];
-    const [first, common, own] = [cast(firstSlot, 'f32'), cast(shared, 'f32'), cast(start, 'f32')];
-    const columns = graph.constant(
-      Float32Array.from({ length: prefillTokens }, (_, i) => i),
-      'f32',
-      [1, prefillTokens],
-    );
+    const last = graph.placeholder('prefill_last', [batch], 'i32');
+    const firstSlot = graph.placeholder('prefill_first_slot', [], 'i32');
+    const [positions, shared, start] = [ofTokens('positions'), ofTokens('shared'), ofTokens('start')];
     const attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => {
       const { k: keys, v: values } = caches[layer]!;
       const cached = writeBlock([keys.prompts, values.prompts], firstSlot, prefillTokens, [k, v]);
-      const place = { shared: common, start: own };
-      return cachedAttention(q, cached.k, cached.v, first, place, layerScoring(config, layer));
+      const first = cast(firstSlot, 'f32');
+      return cachedAttention(q, cached.k, cached.v, first, { shared, start }, layerScoring(config, layer));
     };
     return forward(
       'prefill',
       ids,
       { batch: 1, tokens: prefillTokens },
-      add(columns, add(subtract(first, own), common)),
-      frequenciesOf('prefill', 1),
+      reshape(positions, [prefillTokens, 1]),
+      frequenciesOf('prefill', prefillTokens),
       attend,
-      { inputs: { firstSlot, shared, start, last }, last },
+      { inputs: { firstSlot, positions, shared, start, last }, last },
     );
   };
 

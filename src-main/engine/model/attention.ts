@@ -71,16 +71,16 @@ export function layerScoring(config: DecoderConfig, layer: number): Scoring {
   };
 }
 
-/** Where a text stands in a cache that holds several, whose beginnings may be shared. Both f32 scalars. */
-export interface TextPlace {
-  /** So many slots from the first on are the text's as well. */
+/** Where the text of each new token stands in a cache that holds several; f32 [tokens]. */
+export interface TextPlaces {
+  /** So many slots from the first on are its text's as well. */
   shared: Tensor;
-  /** The slot from which the rest of it stands; before it are others' slots. */
+  /** The slot from which the rest of its text stands; before it are others' slots. */
   start: Tensor;
 }
 
 /**
- * Attention of new tokens of one text over a KV cache.
+ * Attention of new tokens of several texts over a KV cache that holds them side by side.
  * @param q [1, heads, tokens, d], the new tokens
  * @param cachedK, cachedV [1, keyValueHeads, slots, d], the new tokens included
  * @param firstSlot f32 scalar: the slot of the first new token
@@ -91,7 +91,7 @@ export function cachedAttention(
   cachedK: Tensor,
   cachedV: Tensor,
   firstSlot: Tensor,
-  { shared, start }: TextPlace,
+  { shared, start }: TextPlaces,
   scoring: Scoring,
 ): Tensor {
   const [, heads, tokens, d] = q.shape as [number, number, number, number];
@@ -103,15 +103,18 @@ export function cachedAttention(
   const weights = fusedOne(
     `cached_weights_${scoring.window ?? 'all'}_${factor}`,
     [scores, firstSlot, shared, start],
-    ([raw, first, common, own]) => {
+    ([raw, first, sharedOf, startOf]) => {
       const { graph } = raw!;
+      const [common, own] = [sharedOf!, startOf!].map((value) => reshape(value, [1, 1, tokens, 1]));
       const rows = add(positionRange(graph, 0, tokens, [1, 1, tokens, 1]), first!);
       const columns = positionRange(graph, 0, slots, [1, 1, 1, slots]);
-      const isShared = less(columns, common!);
       // Slots of others look as if they came after everything.
       const never = scalarLike(columns, 2 * slots + tokens);
-      const isOwn = lessEqual(own!, columns);
-      const places = select(isShared, add(columns, subtract(own!, common!)), select(isOwn, columns, never));
+      const places = select(
+        less(columns, common!),
+        add(columns, subtract(own!, common!)),
+        select(lessEqual(own!, columns), columns, never),
+      );
       const visible = visibleKeys(rows, places, scoring.window);
       return visibleSoftmax(raw!, factor, visible, [keyHeads, group, tokens, slots]);
     },

@@ -18,6 +18,8 @@ function fakeDecoder(dependsOnLength = false) {
   const calls: string[] = [];
   const empty = (count: number) => Array.from({ length: count }, (): Slot => [-1, -1, -1]);
   const seen: number[][] = [];
+  /** Texts whose next token was asked for. */
+  const filled: string[] = [];
   const at = (values: unknown) => (values as Int32Array)[0]!;
   const text = (slots: readonly Slot[], head: number) => {
     expect(slots.map(([, position]) => position)).toEqual(slots.map((_, i) => i));
@@ -34,24 +36,22 @@ function fakeDecoder(dependsOnLength = false) {
       const all = [...past, ...recent, ...prompts];
       past = Array.from(feeds['indices']!, (index) => all[index]!);
     } else if (name === 'prefill') {
-      const [first, shared, start] = ['firstSlot', 'shared', 'start'].map((key) => at(feeds[key])) as [
-        number,
-        number,
-        number,
-      ];
-      seen.length = 0;
-      for (let head = 0; head < heads; head++) {
-        const own = head * size.promptSlots;
-        feeds['ids']!.forEach((id, i) => {
-          expect(first + i).toBeLessThan(size.promptSlots);
-          prompts[own + first + i] = [id, first + i - start + shared, head];
-        });
-        const end = first + at(feeds['last']) + 1;
-        seen.push(
-          text([...prompts.slice(own, own + shared), ...prompts.slice(own + start, own + end)], head),
-        );
-      }
-      return { next: Int32Array.of(0) };
+      const first = at(feeds['firstSlot']);
+      const [positions, shared, start] = [feeds['positions']!, feeds['shared']!, feeds['start']!];
+      feeds['ids']!.forEach((id, i) => {
+        expect(first + i).toBeLessThan(size.promptSlots);
+        for (let head = 0; head < heads; head++)
+          prompts[head * size.promptSlots + first + i] = [id, positions[i]!, head];
+      });
+      feeds['last']!.forEach((i, place) => {
+        if (place > 0 && i === 0) return;
+        for (let head = 0; head < heads; head++) {
+          const own = prompts.slice(head * size.promptSlots, (head + 1) * size.promptSlots);
+          const read = [...own.slice(0, shared[i]), ...own.slice(start[i], first + i + 1)];
+          filled.push(read.map(([token]) => token).join());
+        }
+      });
+      return { next: new Int32Array(size.batch) };
     } else {
       const slots = Number(name.slice('decode'.length));
       expect(past).toHaveLength(size.batch * heads * slots);
@@ -79,19 +79,19 @@ function fakeDecoder(dependsOnLength = false) {
     lengthInputs: () => ({}),
     session: { run } as unknown as Decoder['session'],
   };
-  return { decoder, seen, calls };
+  return { decoder, seen, calls, filled };
 }
 
 it.each([false, true])(
   'every row sees its own text, whatever comes and goes: length-dependent %s',
   (depends) => {
     const random = createRandom(6);
-    const { decoder, seen } = fakeDecoder(depends);
+    const { decoder, seen, filled } = fakeDecoder(depends);
     const cache = new CacheRows(decoder, { task: 0, isDrawn: false });
     const shots = [1, 2, 3, 4, 5, 6, 7];
     const texts: (number[] | null)[] = [null, null, null, null];
     for (let step = 0; step < 300; step++) {
-      const joining: number[] = [];
+      const asked: { row: number; text: number[] }[] = [];
       for (let row = 0; row < 4; row++) {
         const before = texts[row];
         if (before && (before.length > 28 || random.next() < 0.1)) {
@@ -102,15 +102,17 @@ it.each([false, true])(
         // Some begin alike, one may be the beginning of another.
         const own = Array.from({ length: random.integer(9) }, () => 10 + random.integer(3));
         const fresh = [...shots.slice(0, random.next() < 0.7 ? 7 : 1 + random.integer(6)), ...own];
-        cache.prefill(row, fresh);
-        expect(seen).toEqual([fresh, fresh]);
-        if (random.next() < 0.2) cache.leave(row);
-        else {
-          texts[row] = fresh;
-          joining.push(row);
-        }
+        asked.push({ row, text: fresh });
       }
-      if (joining.length > 0 || cache.isFull) cache.join();
+      filled.length = 0;
+      expect(cache.prefill(asked)).toHaveLength(asked.length);
+      // By each head.
+      for (const { text } of asked)
+        expect(filled.filter((other) => other === text.join()).length).toBeGreaterThanOrEqual(heads);
+      for (const { row, text } of asked)
+        if (random.next() < 0.2) cache.leave(row);
+        else texts[row] = text;
+      if (asked.length > 0 || cache.isFull) cache.join();
       const ids = Int32Array.from(texts, () => 20 + random.integer(50));
       cache.step(ids);
       texts.forEach((text, row) => text?.push(ids[row]!));
@@ -123,10 +125,13 @@ it('computes what prompts begin with once', () => {
   const { decoder, calls } = fakeDecoder();
   const cache = new CacheRows(decoder, { task: 0, isDrawn: false });
   const shots = Array.from({ length: 12 }, (_, i) => i);
-  cache.prefill(0, [...shots, 50, 51]);
-  expect(calls.filter((name) => name === 'prefill')).toHaveLength(4);
-  for (const row of [1, 2, 3]) cache.prefill(row, [...shots, 60 + row]);
+  const prefills = () => calls.filter((name) => name === 'prefill').length;
+  cache.prefill([{ row: 0, text: [...shots, 50, 51] }]);
+  expect(prefills()).toBe(4);
+  // One token of each is new: all are computed by one call.
+  cache.prefill([1, 2, 3].map((row) => ({ row, text: [...shots, 60 + row] })));
+  expect(prefills()).toBe(5);
   cache.join();
-  cache.prefill(0, [...shots, 70, 71, 72]);
-  expect(calls.filter((name) => name === 'prefill')).toHaveLength(4 + 4);
+  cache.prefill([{ row: 0, text: [...shots, 70, 71, 72] }]);
+  expect(prefills()).toBe(6);
 });

@@ -136,7 +136,7 @@ it('layers with different attention scales share no compiled weights', async () 
   const graph = new Graph({ fusion: true });
   const q = graph.placeholder('q', [1, 1, 1, 4], 'f32');
   const cache = graph.placeholder('cache', [1, 1, 3, 4], 'f32');
-  const whole = { shared: graph.constant(0), start: graph.constant(0) };
+  const whole = { shared: graph.constant([0]), start: graph.constant([0]) };
   const attend = (factor: number) =>
     cachedAttention(q, cache, cache, graph.constant(2), whole, {
       scale: factor,
