@@ -170,7 +170,10 @@ const parts = {
   // The page: what speaks with the core, what it knows, what it looks like, and its pages, each on the ones before.
   'src-renderer/rpc': { parts: main('contract', 'channel'), packages: ['zod'] },
   'src-renderer/state': { parts: [...computed, ...page('rpc')], packages: ['svelte', 'zod'] },
-  'src-renderer/ui': { parts: [...computed, ...page('rpc', 'state')], packages: ['svelte', 'bits-ui'] },
+  'src-renderer/ui': {
+    parts: [...computed, ...page('rpc', 'state')],
+    packages: ['svelte', 'bits-ui', 'diff'],
+  },
   'src-renderer/charts': { parts: [...computed, ...base], packages: ['svelte', 'echarts'] },
   'src-renderer/options': { parts: [...computed, ...base], packages: ['svelte', 'zod'] },
   'src-renderer/frame': { parts: [...computed, ...base], packages: ['svelte', 'bits-ui'] },
@@ -183,7 +186,7 @@ const parts = {
   // Each folder in it is a part of its own: what two pages show lies below the features.
   'src-renderer/features': {
     parts: [...computed, ...base, ...shown, 'src-renderer/forecast'],
-    packages: ['svelte', 'bits-ui', 'diff'],
+    packages: ['svelte', 'bits-ui'],
   },
   'src-renderer/palette': {
     parts: [...computed, ...base, ...shown, 'src-renderer/forecast'],

@@ -1,6 +1,7 @@
-import type { BenchmarkName, Evaluation } from '../contract/results.ts';
+import type { BenchmarkName } from '../contract/evaluation/benchmarks.ts';
+import type { Evaluation } from '../contract/results.ts';
 import { findBenchmark } from '../evaluation/benchmarks/registry.ts';
-import type { ComparedTogether, Comparison, Ranking } from '../contract/comparison.ts';
+import type { ComparedTogether, Comparison, Ranking } from '../contract/evaluation/comparison.ts';
 import { procedures } from '../contract/procedures.ts';
 import { judgeBenchmarks } from '../evaluation/compare.ts';
 import { leakWarning } from '../statistics/scores.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { benchmarkNameSchema } from './results.ts';
+import { benchmarkNameSchema } from './evaluation/benchmarks.ts';
 import { plainErrorSchema } from './errors.ts';
 import { runForecastSchema, runMeasurementSchema } from './forecast.ts';
 import { mappingSchema } from './datasets/mapping.ts';

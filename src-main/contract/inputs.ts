@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { benchmarkNameSchema } from './results.ts';
+import { benchmarkNameSchema } from './evaluation/benchmarks.ts';
 import { precisionSchema } from './training.ts';
 
 /** Task of the input, for adapters that tell tasks apart; absent: 0. */
@@ -26,11 +26,8 @@ export const scoredData = z.union([
 ]);
 export type ScoredData = z.infer<typeof scoredData>;
 
-/** What is scored, and how. */
-export const evaluationInput = z.object({
-  model: reference,
-  /** A run or a PEFT adapter folder; null: the base model. */
-  adapter: reference.nullable().default(null),
+/** By what a subject is scored, and how. */
+export const scoringInput = z.object({
   benchmark: benchmarkNameSchema,
   /** Null: the run's held-out rows (perplexity only). */
   data: scoredData.nullable().default(null),
@@ -56,5 +53,13 @@ export const evaluationInput = z.object({
   pattern: z.string().max(1000).optional(),
   /** Draws the solved examples, and what is generated; lm-evaluation-harness draws its own by 1234. */
   seed: z.number().int().min(0).default(1234),
+});
+export type ScoringInput = z.infer<typeof scoringInput>;
+
+/** What is scored, and by what. */
+export const evaluationInput = scoringInput.extend({
+  model: reference,
+  /** A run or a PEFT adapter folder; null: the base model. */
+  adapter: reference.nullable().default(null),
   precision: precisionSchema.default('f32'),
 });

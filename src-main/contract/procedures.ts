@@ -1,3 +1,4 @@
+import { benchmarkInfoSchema, benchmarkNameSchema } from './evaluation/benchmarks.ts';
 import { z } from 'zod';
 import {
   checkpointSchema,
@@ -7,15 +8,8 @@ import {
   queueSchema,
   runSchema,
 } from './entities.ts';
-import { answerSchema, comparisonOutcomeSchema, scatterSchema } from './comparison.ts';
-import {
-  benchmarkInfoSchema,
-  benchmarkNameSchema,
-  evaluationItemSchema,
-  evaluationSchema,
-  exportFormatSchema,
-  exportRecordSchema,
-} from './results.ts';
+import { answerSchema, comparisonOutcomeSchema, scatterSchema } from './evaluation/comparison.ts';
+import { evaluationItemSchema, evaluationSchema, exportFormatSchema, exportRecordSchema } from './results.ts';
 import { gradingProcedures } from './evaluation/grading.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
@@ -27,6 +21,7 @@ import { modelProcedures } from './modelProcedures.ts';
 import {
   entryName,
   evaluationInput,
+  scoringInput,
   force,
   nothing,
   projectTitle,
@@ -295,9 +290,7 @@ export const procedures = {
   'evaluations.forecast': { input: evaluationInput, output: evaluationOutlookSchema },
   'evaluations.compare': {
     /** As in `evaluations.start`; data null: the rows that all the runs held out (perplexity only). */
-    input: evaluationInput
-      .omit({ model: true, adapter: true, precision: true })
-      .extend({ runs: z.array(reference).min(2) }),
+    input: scoringInput.extend({ runs: z.array(reference).min(2) }),
     output: comparisonOutcomeSchema,
   },
 

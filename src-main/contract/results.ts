@@ -1,39 +1,12 @@
 import { z } from 'zod';
+import { benchmarkNameSchema } from './evaluation/benchmarks.ts';
 import { evaluationForecastSchema, evaluationMeasurementSchema } from './forecast.ts';
+import { scoringInput } from './inputs.ts';
 import { precisionSchema } from './training.ts';
 
 /** What runs came to: scores and exports. Sizes and times are as in entities.ts. */
 const id = z.string().min(1);
 const time = z.string();
-
-/** Name of a benchmark (evaluation/benchmarks); which there are is told by `studio.info`. */
-export const benchmarkNameSchema = z.string().min(1).max(60);
-export type BenchmarkName = z.infer<typeof benchmarkNameSchema>;
-
-/** How a benchmark gets at answers: the loss of given ones, the likeliest of several, or one that is generated. */
-export const benchmarkKindSchema = z.enum(['loss', 'choice', 'generate']);
-export type BenchmarkKind = z.infer<typeof benchmarkKindSchema>;
-
-/** What a benchmark is, for whoever chooses one. */
-export const benchmarkInfoSchema = z.object({
-  name: benchmarkNameSchema,
-  label: z.string(),
-  /** What it asks and how it grades, in a sentence or two. */
-  about: z.string(),
-  /** What it takes its items from. */
-  data: z.string(),
-  kind: benchmarkKindSchema,
-  version: z.string(),
-  /** Solved examples before each question: how many where nothing is said, and at most. */
-  shots: z.object({ usual: z.number().int(), most: z.number().int() }),
-  /** Tokens of an answer at most, where nothing is said; 0: nothing is generated. */
-  maxTokens: z.number().int(),
-  /** Whether it runs generated programs. */
-  runsCode: z.boolean(),
-  /** What else must be said of how answers are graded: `pattern`. */
-  needs: z.enum(['pattern']).nullable(),
-});
-export type BenchmarkInfo = z.infer<typeof benchmarkInfoSchema>;
 
 /**
  * Whether an item was graded. One that was not, because it failed or its answer was cut off before anything could be
@@ -154,6 +127,8 @@ export const evaluationSchema = z.object({
     })
     .nullable()
     .default(null),
+  /** What was asked for: the same of another subject is comparable; null in evaluations from before it was kept. */
+  asked: scoringInput.nullable().default(null),
   /** Scored items that stand in the rows that the adapter was trained on; null: not known. */
   leak: z.object({ items: z.number().int(), dataset: z.string() }).nullable().default(null),
   /** What was foreseen when it started, and what it took; null in evaluations from before it was kept. */

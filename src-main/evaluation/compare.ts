@@ -1,5 +1,6 @@
-import type { Comparison, ComparedTogether, ItemScatter } from '../contract/comparison.ts';
-import type { BenchmarkName, EvaluationItem } from '../contract/results.ts';
+import type { Comparison, ComparedTogether, ItemScatter } from '../contract/evaluation/comparison.ts';
+import type { BenchmarkName } from '../contract/evaluation/benchmarks.ts';
+import type { EvaluationItem } from '../contract/results.ts';
 import { StudioError } from '../contract/errors.ts';
 import { fewestGroups } from '../statistics/clusters.ts';
 import { scoreItems } from '../statistics/itemScore.ts';

@@ -1,5 +1,6 @@
 import type { Run } from '../contract/entities.ts';
-import type { BenchmarkName, EvaluationItem } from '../contract/results.ts';
+import type { BenchmarkName } from '../contract/evaluation/benchmarks.ts';
+import type { EvaluationItem } from '../contract/results.ts';
 import { StudioError } from '../contract/errors.ts';
 import { alignItems, type ScoredItem } from '../statistics/alignment.ts';
 import { kindOf, valueOf } from '../statistics/itemScore.ts';

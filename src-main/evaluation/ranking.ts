@@ -1,4 +1,4 @@
-import type { Comparison, Ranked, Ranking } from '../contract/comparison.ts';
+import type { Comparison, Ranked, Ranking } from '../contract/evaluation/comparison.ts';
 import { compactLetters, type ToldApart } from '../statistics/ranking.ts';
 import { beyondReach } from './verdict.ts';
 

@@ -1,4 +1,4 @@
-import type { Comparison } from '../contract/comparison.ts';
+import type { Comparison } from '../contract/evaluation/comparison.ts';
 import { holm } from '../statistics/pairedTests.ts';
 import {
   detectableAccuracy,

@@ -1,4 +1,4 @@
-import type { PairTest } from '../contract/comparison.ts';
+import type { PairTest } from '../contract/evaluation/comparison.ts';
 import { bootstrapMean } from './bootstrap.ts';
 import {
   clusteredMean,

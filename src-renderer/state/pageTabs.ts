@@ -19,3 +19,10 @@ export const dataTabs = [
   { key: 'library', label: 'Library', href: '/data' },
   { key: 'mix', label: 'Mix', href: '/data/mix' },
 ] as const;
+
+/** The pages of Evaluate; each has an address of its own. */
+export const evaluateTabs = [
+  { key: 'score', label: 'Score and compare', href: '/evaluate' },
+  { key: 'benchmarks', label: 'Benchmarks', href: '/evaluate/benchmarks' },
+  { key: 'items', label: 'Items', href: '/evaluate/items' },
+] as const;

@@ -1,4 +1,4 @@
-import type { Comparison } from '../../src-main/contract/comparison.ts';
+import type { Comparison } from '../../src-main/contract/evaluation/comparison.ts';
 import type { Evaluation } from '../../src-main/contract/results.ts';
 
 /** Numbers as people read them. Every function names its unit; exact values go into a title beside it. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { evaluationItemSchema } from '../../src-main/contract/results.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
-import { comparedSchema } from '../../src-main/contract/comparison.ts';
+import { comparedSchema } from '../../src-main/contract/evaluation/comparison.ts';
 import { compareAll, compareSubjects, judgeBenchmarks } from '../../src-main/evaluation/compare.ts';
 import type { Graded } from '../../src-main/evaluation/gradedTable.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';

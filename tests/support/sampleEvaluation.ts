@@ -26,6 +26,7 @@ export function sampleEvaluation(rest: Partial<Evaluation> = {}): Evaluation {
     otherScores: [],
     cutAnswers: null,
     prompts: null,
+    asked: null,
     leak: null,
     forecast: null,
     measured: null,

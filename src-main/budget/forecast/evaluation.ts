@@ -1,4 +1,4 @@
-import type { BenchmarkName } from '../../contract/results.ts';
+import type { BenchmarkName } from '../../contract/evaluation/benchmarks.ts';
 import type {
   Calibration,
   DeviceKind,

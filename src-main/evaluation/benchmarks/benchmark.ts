@@ -1,4 +1,5 @@
-import type { BenchmarkInfo, EvaluationItem } from '../../contract/results.ts';
+import type { BenchmarkInfo } from '../../contract/evaluation/benchmarks.ts';
+import type { EvaluationItem } from '../../contract/results.ts';
 import type { FileRecord } from '../../data/fileRecords.ts';
 
 /** A row of a benchmark's data, with the fields that its file has. */

@@ -1,4 +1,4 @@
-import { benchmarkInfoSchema, type BenchmarkInfo } from '../../contract/results.ts';
+import { benchmarkInfoSchema, type BenchmarkInfo } from '../../contract/evaluation/benchmarks.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { RowBenchmark } from './benchmark.ts';
 import { arc } from './arc.ts';

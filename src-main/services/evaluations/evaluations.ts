@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { ModelIdentity } from '../../contract/entities.ts';
-import type { ComparisonOutcome } from '../../contract/comparison.ts';
-import type { BenchmarkName, Evaluation, EvaluationItem } from '../../contract/results.ts';
+import type { ComparisonOutcome } from '../../contract/evaluation/comparison.ts';
+import type { BenchmarkName } from '../../contract/evaluation/benchmarks.ts';
+import type { Evaluation, EvaluationItem } from '../../contract/results.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -177,6 +178,7 @@ export function createEvaluationService(
           ? items.filter(({ end }) => end === 'length' || end === 'context').length
           : null,
       prompts: prepared.prompts,
+      asked: askedOf(settings),
       leak: await findLeak(context, subject, prepared.rowKeys),
       forecast,
       measured: prepared.toDo === items.length ? { peakMemoryBytes: outcome.peakMemoryBytes, seconds } : null,
@@ -292,6 +294,11 @@ function withUsual<T extends AskedSettings>(asked: T): T & UsualSettings {
   if (needs === 'pattern') compiled(asked);
   const { samples = 1, temperature = 0, topP = 1 } = asked;
   return { ...asked, shots, maxTokens: asked.maxTokens ?? maxTokens, samples, temperature, topP };
+}
+
+/** What was asked for, without what a subject decides. */
+function askedOf({ precision: _precision, maxTokens, ...asked }: EvaluationSettings): Evaluation['asked'] {
+  return { ...asked, ...(maxTokens > 0 && { maxTokens }) };
 }
 
 /** Items with other examples before them are other items. */

@@ -1,5 +1,11 @@
 import { basename } from 'node:path';
-import type { Answer, Comparison, ItemScatter, Scatter, SeedScatter } from '../../contract/comparison.ts';
+import type {
+  Answer,
+  Comparison,
+  ItemScatter,
+  Scatter,
+  SeedScatter,
+} from '../../contract/evaluation/comparison.ts';
 import type { Evaluation } from '../../contract/results.ts';
 import { compareSubjects, itemScatter } from '../../evaluation/compare.ts';
 import { meeting, sameItems, standings } from '../../evaluation/standing.ts';

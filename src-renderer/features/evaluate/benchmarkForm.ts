@@ -1,5 +1,5 @@
 import type { ProcedureInput } from '../../../src-main/contract/procedures.ts';
-import type { BenchmarkInfo } from '../../../src-main/contract/results.ts';
+import type { BenchmarkInfo } from '../../../src-main/contract/evaluation/benchmarks.ts';
 
 /** What is scored: a benchmark, its items, how many of them, and how they are asked. */
 export interface BenchmarkForm {

@@ -1,5 +1,6 @@
 import { getContext, setContext } from 'svelte';
-import type { Comparison } from '../../../src-main/contract/comparison.ts';
+import type { Comparison } from '../../../src-main/contract/evaluation/comparison.ts';
+import type { Run } from '../../../src-main/contract/entities.ts';
 import type { Evaluation } from '../../../src-main/contract/results.ts';
 import type { ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import { Action } from '../../state/action.svelte.ts';
@@ -37,6 +38,14 @@ export class Jobs {
     });
   }
 
+  /** One after another: each that is done stays, also where a later one fails or is cancelled. */
+  evaluateAll(inputs: readonly ProcedureInput<'evaluations.start'>[]): Promise<void> {
+    return this.#work('evaluate', 'An evaluation was not made.', async (signal) => {
+      for (const input of inputs)
+        this.latest = await this.#studio.client.call('evaluations.start', input, { signal });
+    });
+  }
+
   compare(input: ProcedureInput<'evaluations.compare'>): Promise<void> {
     return this.#work('compare', 'The comparison was not made.', async (signal) => {
       this.result = null;
@@ -52,6 +61,11 @@ export class Jobs {
     this.of = of;
     await this.action.run(title, work);
   }
+}
+
+/** Whether a run has an adapter that can be scored: one without a checkpoint has none. */
+export function scorable({ state, resumable, resumesAnew }: Run): boolean {
+  return state === 'done' || (resumable && !resumesAnew && state !== 'running');
 }
 
 const key = Symbol('jobs');

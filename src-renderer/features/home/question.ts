@@ -1,5 +1,5 @@
 import type { Project, Run } from '../../../src-main/contract/entities.ts';
-import type { Answer } from '../../../src-main/contract/comparison.ts';
+import type { Answer } from '../../../src-main/contract/evaluation/comparison.ts';
 import type { Evaluation } from '../../../src-main/contract/results.ts';
 import { shortCount } from '../../ui/format.ts';
 

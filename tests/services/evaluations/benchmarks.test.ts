@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { procedures, type ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
+import { evaluationSchema } from '../../../src-main/contract/results.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { neverAborted, openTrainingCore } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -40,6 +41,9 @@ it('chooses among answers, by group, with the log-likelihood of each', async () 
     ['x', 2],
     ['y', 2],
   ]);
+  // What was asked can be asked again of another subject.
+  expect(evaluationSchema.parse(evaluation)).toEqual(evaluation);
+  expect((await start(evaluation.asked!)).id).toBe(evaluation.id);
   const items = await core.evaluations.items(evaluation.id);
   for (const item of items) {
     expect(item.choiceLogLikelihoods).toHaveLength(2);

@@ -4,7 +4,7 @@ import {
   seedsFor,
   smallestDifference,
 } from '../../../../src-main/statistics/sampleSize.ts';
-import type { Scatter } from '../../../../src-main/contract/comparison.ts';
+import type { Scatter } from '../../../../src-main/contract/evaluation/comparison.ts';
 
 /** What is asked: numbers in points (hundredths) or nats, shares in percent; an empty box is null. */
 export interface PowerForm {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { itemsForAccuracy, seedsFor } from '../../../../src-main/statistics/sampleSize.ts';
-import type { Scatter } from '../../../../src-main/contract/comparison.ts';
+import type { Scatter } from '../../../../src-main/contract/evaluation/comparison.ts';
 import {
   answerPower,
   itemGrounds,

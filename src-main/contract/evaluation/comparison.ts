@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { benchmarkNameSchema, evaluationSchema } from './results.ts';
+import { benchmarkNameSchema } from './benchmarks.ts';
+import { evaluationSchema } from '../results.ts';
 
 /** What scores say of each other: comparisons, a project's answer, and how far differences scatter. */
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { wordDiff } from '../../../../src-renderer/features/train/run/wordDiff.ts';
+import { wordDiff } from '../../../src-renderer/ui/wordDiff.ts';
 
 it.each([
   ['The cat sat.', 'The dog sat.'],

@@ -1,0 +1,128 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { fixtures } from '../support/paths.ts';
+import { seriousProblems } from './support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { takePicture } from './support/pictures.ts';
+import { StudioPage } from './support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+
+describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  let studio: StudioPage;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    server = await startStudio();
+    browser = await launchChromium();
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+    page = await context.newPage();
+    page.on('pageerror', (error) => errors.push(error.message));
+    studio = new StudioPage(page);
+    await page.goto(server.url);
+    const sums = join(server.home, 'sums.jsonl');
+    writeGeneratedDataset(sums, 40, 1);
+    const quiz = join(server.home, 'quiz.jsonl');
+    const rows = Array.from({ length: 12 }, (_, i) => ({
+      question: `${i}?`,
+      choices: [`${i}`, '6', '7', '8'],
+      answer: 'ABCD'[i % 4],
+      subject: i < 6 ? 'low' : 'high',
+    }));
+    writeFileSync(quiz, rows.map((row) => JSON.stringify(row)).join('\n'));
+    await studio.call('models.add', { folder: join(fixtures, 'tiny-llama'), name: 'tiny' });
+    await studio.call('datasets.add', { path: sums });
+    await studio.call('datasets.add', { path: quiz });
+    for (const [name, method] of [
+      ['plain', 'lora'],
+      ['routed', 'idlora'],
+    ] as const) {
+      const adapter = { method, rank: 4, alpha: 8, ...(method === 'idlora' && { clusters: 2 }) };
+      const config = { adapter, maxSteps: 12, batch: 4, context: 64, learningRate: 0.01 };
+      await studio.call('runs.start', { name, model: 'tiny', dataset: 'sums', config });
+    }
+    await studio.goTo('Evaluate');
+    // The second one can be chosen once it has trained.
+    await page
+      .getByLabel('Run B')
+      .getByRole('option', { name: 'routed' })
+      .waitFor({ state: 'attached', timeout: 110_000 });
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  const tab = (name: string) =>
+    page.getByRole('navigation', { name: 'Evaluate' }).getByRole('link', { name }).click();
+
+  it('says what to do where nothing was scored yet', async () => {
+    await studio.goTo('Evaluate');
+    await tab('Benchmarks');
+    await page.getByRole('heading', { name: 'No scores yet' }).waitFor();
+    await tab('Items');
+    await page.getByRole('heading', { name: 'No scores yet' }).waitFor();
+  });
+
+  it('scores the base model on a dataset with choices', async () => {
+    await tab('Score and compare');
+    const form = page.getByRole('region', { name: 'Score one model or adapter' });
+    await form.getByLabel('Benchmark').selectOption('multiple_choice');
+    await form.getByText('Choose a dataset. Any rows with choices needs').waitFor();
+    await form.getByLabel('Items', { exact: true }).selectOption({ label: 'quiz' });
+    await form.getByLabel('Shots').fill('1');
+    await form.getByRole('button', { name: 'Evaluate' }).click();
+    await form.getByRole('status').filter({ hasText: 'n = 12' }).waitFor({ timeout: 60_000 });
+  });
+
+  it('asks the same of all that is missing, and orders subjects by a score', async () => {
+    await tab('Benchmarks');
+    const table = page.getByRole('region', { name: 'Scores of all subjects' });
+    await table.getByRole('button', { name: 'Score what is missing (2)' }).click();
+    await table.getByRole('button', { name: 'Score what is missing (0)' }).waitFor({ timeout: 100_000 });
+    await expect.poll(() => table.getByRole('row').count()).toBe(5);
+    await table.getByLabel('Best first by').selectOption({ index: 1 });
+    await table.getByLabel('Only').fill('idlora');
+    await expect.poll(() => table.getByRole('row').count()).toBe(3);
+    await table.getByLabel('Only').fill('');
+    await table.getByRole('link', { name: 'compare 3' }).waitFor();
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'benchmarks');
+  });
+
+  it('shows items side by side, filtered by an address, and one of them in full', async () => {
+    await page.getByRole('link', { name: 'compare 3' }).click();
+    const panel = page.getByRole('region', { name: 'Items side by side' });
+    const grid = panel.getByRole('grid', { name: 'Items' });
+    await panel.getByText('12 of 12 items').waitFor();
+    await panel.getByLabel('Group').selectOption('high');
+    await panel.getByText('6 of 12 items').waitFor();
+    await panel.getByLabel('Search').fill('/^Question: 1\\d\\?/');
+    await panel.getByText('2 of 12 items').waitFor();
+    await expect.poll(() => grid.getByRole('row').count()).toBe(2);
+    // A filtered view is a link.
+    expect(new URL(page.url()).searchParams.get('group')).toBe('high');
+    await page.reload();
+    await panel.getByText('2 of 12 items').waitFor();
+    await grid.getByRole('row').first().click();
+    const item = page.getByRole('region', { name: /^Item / });
+    await item.getByText('A. 10').first().waitFor();
+    await item.getByText('log p of the choices').first().waitFor();
+    await item.getByText('The first prompt as it was sent').click();
+    await item.getByText(/Answer: [ABCD]\s+Question: 0\?/).waitFor();
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'items');
+    await panel.getByRole('button', { name: 'Take away plain' }).click();
+    await expect.poll(() => new URL(page.url()).searchParams.get('e')!.split(',').length).toBe(2);
+    await panel.getByLabel('Set beside it').selectOption({ label: 'plain' });
+    await panel.getByRole('button', { name: 'Take away plain' }).waitFor();
+    expect(errors).toEqual([]);
+  });
+});
