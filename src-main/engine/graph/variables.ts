@@ -1,6 +1,6 @@
 import { bytesPerElement, elementCount, type DType } from './dtype.ts';
 import { typeAttribute, type Attribute, type Graph, type Shape, type Tensor } from './graph.ts';
-import { bitcast, reshape, sliceAxis } from './ops/layout.ts';
+import { bitcast, reshape, sliceAxis, transpose } from './ops/layout.ts';
 import { cast } from './ops/elementwise.ts';
 
 /**
@@ -205,22 +205,25 @@ export function storedTypeOf({ name, dtype }: Variable): StoredDType {
  * The words enter the branches as f32, bit for bit: a GPU's function takes i32 arguments for memory of the host, which
  * these are not, and its reads would end the process.
  *
+ * @param targets `transposed`: the variable, a matrix, becomes the transpose of what is given
  * @param words i32 [any]
  * @returns an f32 scalar to fetch
  */
 export function assignByIndex(
   graph: Graph,
-  targets: readonly { variable: Variable; stored: StoredDType }[],
+  targets: readonly { variable: Variable; stored: StoredDType; transposed?: boolean }[],
   index: Tensor,
   words: Tensor,
 ): Tensor {
   const given = bitcast(words, 'f32', words.shape);
-  const branches = targets.map(({ variable, stored }, i) => {
+  const branches = targets.map(({ variable, stored, transposed = false }, i) => {
     const name = `assign_${i}`;
     graph.defineFunction(name, [{ shape: given.shape, dtype: given.dtype }], ([data]) => {
-      const converted = stored !== variable.dtype;
-      const words = converted ? data! : ownCopy(data!);
-      const value = cast(decodeWords(words, stored, variable.shape), variable.dtype);
+      const copied = stored !== variable.dtype || transposed;
+      const words = copied ? data! : ownCopy(data!);
+      const shape = transposed ? variable.shape.toReversed() : variable.shape;
+      const converted = cast(decodeWords(words, stored, shape), variable.dtype);
+      const value = transposed ? transpose(converted, [1, 0]) : converted;
       const assigned = assignVariable(variable, value);
       return graph.after([assigned], () => [graph.constant(i)]);
     });

@@ -23,11 +23,13 @@ export interface OpenModel {
 
 /**
  * Opens a base model, with an adapter folder or without, for scoring or decoding.
+ * @param options.decodes few rows are computed at a time
  * @throws StudioError as the readers of the folders do
  */
 export function openModel(
   reference: ModelReference,
   context: Pick<JobContext, 'fusion' | 'products' | 'emit'>,
+  options: { decodes?: boolean } = {},
 ): OpenModel {
   const config = readDecoderConfig(reference.folder);
   const weights = new WeightFolder(reference.folder);
@@ -46,6 +48,8 @@ export function openModel(
       fusion: context.fusion,
       products: context.products,
       loadIn8bit: reference.loadIn8bit,
+      // Measured for [16, 576] by [576, 1536]: 0.7 instead of 2.2 ms in f32, no difference in bf16.
+      transposesWeights: (options.decodes ?? false) && reference.precision === 'f32',
     });
     if (adapter) {
       checkTensors(model.adapterParameters, adapter, weights);

@@ -11,7 +11,7 @@ import { methodOps } from './methodOps.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Products, type Tensor } from '../graph/graph.ts';
 import { cast, equal, multiply } from '../graph/ops/elementwise.ts';
-import { gather, gatherByteRows, reshape } from '../graph/ops/layout.ts';
+import { gather, gatherByteRows, reshape, transpose } from '../graph/ops/layout.ts';
 import { matmul, rowScaledMatmul } from '../graph/ops/linear.ts';
 import { asWords, openSession, type Entries, type Session, type Tensorflow } from '../graph/session.ts';
 import {
@@ -78,6 +78,8 @@ interface Weight {
   /** The same in the compute type. */
   value: Tensor;
   stored: StoredDType;
+  /** The variable is the transpose of what is stored. */
+  transposed: boolean;
 }
 
 /** A linear module's weight in 8 bits, with a scale for each row. */
@@ -109,6 +111,7 @@ export class ModelGraph {
 
   readonly #source: WeightSource;
   readonly #loadIn8bit: boolean;
+  readonly #transposes: boolean;
   readonly #method: AdapterMethod | null;
   /** Adapted modules by path. */
   readonly #places = new Map<string, AdapterPlace>();
@@ -128,6 +131,8 @@ export class ModelGraph {
     products?: Products | undefined;
     /** Weights of linear modules are kept in 8 bits. */
     loadIn8bit?: boolean | undefined;
+    /** Weights of linear modules are kept as [dIn, dOut]: faster where few rows are multiplied with them in f32. */
+    transposesWeights?: boolean | undefined;
   }) {
     this.graph = new Graph({ fusion: options.fusion, products: options.products });
     this.config = options.config;
@@ -135,6 +140,7 @@ export class ModelGraph {
     this.dtype = options.precision;
     this.#source = options.source;
     this.#loadIn8bit = options.loadIn8bit ?? false;
+    this.#transposes = options.transposesWeights ?? false;
     this.#method = options.adapter && methodOf(options.adapter);
     this.trainsBase = options.adapter !== null && this.#method === null;
     if (options.adapter) this.#declareParameters(options.adapter);
@@ -146,14 +152,15 @@ export class ModelGraph {
   /** The weight as the session keeps it: f32 where it is trained, else in the compute type. */
   readonly keptWeight = (name: string): Tensor => this.#weight(name).kept;
 
-  #weight(name: string): Weight {
+  #weight(name: string, transposed = false): Weight {
     const known = this.#weights.get(name);
     if (known) return known;
     const { stored, ...info } = this.#infoOf(name);
-    const variable = createVariable(this.graph, name, info.shape, this.trainsBase ? 'f32' : this.dtype);
+    const shape = transposed ? info.shape.toReversed() : info.shape;
+    const variable = createVariable(this.graph, name, shape, this.trainsBase ? 'f32' : this.dtype);
     const kept = readVariable(variable);
     if (this.trainsBase) this.trainable.set(variable, kept);
-    const weight = { variable, kept, value: cast(kept, this.dtype), stored };
+    const weight = { variable, kept, value: cast(kept, this.dtype), stored, transposed };
     this.#weights.set(name, weight);
     return weight;
   }
@@ -210,11 +217,15 @@ export class ModelGraph {
     const path = modulePath(site);
     const name = `${path}.weight`;
     const kept = this.#loadIn8bit ? this.#rowScaledWeight(name) : null;
-    const whole = kept ? null : this.weight(name);
-    const base = kept ? rowScaledMatmul(x, kept.kept, kept.scales) : matmul(x, whole!, { transposeY: true });
+    const flipped = !kept && this.#transposes ? this.#weight(name, true).value : null;
+    const whole = kept || flipped ? null : this.weight(name);
+    const base = kept
+      ? rowScaledMatmul(x, kept.kept, kept.scales)
+      : matmul(x, flipped ?? whole!, { transposeY: !flipped });
     const bias = hasBias(this.config, site.module) ? [this.weight(`${path}.bias`)] : [];
     const place = this.#places.get(path);
     if (!this.#method || !place) return [base, ...bias];
+    const wideRows = (scaled: RowScaledWeight, numbers: Tensor) => this.#wideRows(scaled, numbers);
     const call: AdapterCall<Tensor> = {
       config: place.adapter,
       shape: place.shape,
@@ -222,10 +233,14 @@ export class ModelGraph {
       x,
       base,
       get weight() {
+        if (flipped) return transpose(flipped, [1, 0]);
         if (!whole) throw new Error(`${name} is kept in 8 bits: there is no whole weight to read`);
         return whole;
       },
-      weightRows: (numbers) => (kept ? this.#wideRows(kept, numbers) : gather(whole!, numbers, 0)),
+      weightRows(numbers) {
+        if (kept) return wideRows(kept, numbers);
+        return flipped ? transpose(gather(flipped, numbers, 1), [1, 0]) : gather(whole!, numbers, 0);
+      },
       taskSelection: this.#tasks(x.shape[0]!)?.selection ?? null,
       parameter: (suffix) => {
         const own = `${path}.${suffix}`;
@@ -282,7 +297,7 @@ export class ModelGraph {
     more: readonly Variable[] = [],
   ): Promise<ModelSession<E>> {
     const targets = [
-      ...[...this.#weights.values()].map(({ variable, stored }) => ({ variable, stored })),
+      ...this.#weights.values(),
       ...[...this.#rowScaled.values()].flatMap(({ variable, scale }) => [
         { variable, stored: 'i8' as const },
         { variable: scale, stored: 'f32' as const },

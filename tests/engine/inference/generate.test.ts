@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../src-main/statistics/random.ts';
+import { choices } from '../../../src-main/engine/inference/choices.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { drawToken } from '../../../src-main/engine/inference/drawToken.ts';
 import type { EngineEvent, GenerateRequest } from '../../../src-main/engine/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { join } from 'node:path';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
-import { fixtures, hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
+import { fixtures, hasSharedData, recorded, sharedData, sharedNote } from '../../support/paths.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
 
 const context = {
@@ -159,3 +160,16 @@ describe('rows come and go', () => {
     },
   );
 });
+
+it.each(['lora', 'dora', 'hydralora', 'moelora', 'idlora', 'idlora-pivot'])(
+  'with %s: weights that are kept for decoding say what those for scoring say',
+  async (adapter) => {
+    const adapterFolder = join(recorded, `tiny-qwen2-${adapter}`, 'adapter');
+    const model = { folder: join(fixtures, 'tiny-qwen2'), precision: 'f32', adapterFolder } as const;
+    const prompts = [[1, 5, 9], [1, 70, 71, 72], [8, 40, 22, 61, 7, 7, 30], [90]];
+    const { rows } = await generate(request({ model, prompts, maxTokens: 6, endIds: [1_000_000] }), context);
+    const items = prompts.map((prompt, i) => ({ prompt, choices: [rows[i]!.ids] }));
+    const scored = await choices({ kind: 'choices', model, items, batch: 4 }, context);
+    expect(scored.rows.map(({ greedy }) => greedy)).toEqual(prompts.map(() => [true]));
+  },
+);
