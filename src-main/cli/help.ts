@@ -112,7 +112,7 @@ ${trainHelp()}
                                                    test items and seeds with which a difference is seen
   runs list | show RUN | queue | remove RUN
   eval --model M [--adapter RUN-or-FOLDER] --benchmark NAME,... [--path FILE-or-FOLDER --limit N --shots N --max-tokens N --chat --system TEXT
-    --pattern EXPRESSION --temperature T --top-p P --samples N --seed N --task N]   benchmarks: ${benchmarkNames}
+    --pattern EXPRESSION --temperature T --top-p P --samples N --allow-code-execution --seed N --task N]   benchmarks: ${benchmarkNames}
   compare RUN RUN2 ... --benchmark NAME,... [as eval]
   grade humaneval --path HumanEval.jsonl.gz --samples FILE.jsonl --allow-code-execution [--k 1,5,10 --timeout 3]
         runs completions {task_id, completion} in a sandbox, against the tests of their tasks

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { benchmarkNameSchema } from './evaluation/benchmarks.ts';
+import { passAtKSchema } from './evaluation/grading.ts';
 import { evaluationForecastSchema, evaluationMeasurementSchema } from './forecast.ts';
 import { scoringInput } from './inputs.ts';
 import { precisionSchema } from './training.ts';
@@ -35,6 +36,8 @@ export const evaluationItemSchema = z.object({
   choiceLogLikelihoods: z.array(z.number()).nullable().default(null),
   /** Why a generated answer ended. */
   end: z.enum(['stop', 'end_id', 'length', 'context']).nullable().default(null),
+  /** All answers of an item that is asked several times, or whose answers are programs; null: `output` is the one. */
+  outputs: z.array(z.string()).nullable().default(null),
   /** What became of the programs of an item that runs them: `passed`, `timed_out`, or what went wrong. */
   remark: z.string().nullable().default(null),
   /** Mean negative log-likelihood per answer token; null where nothing was scored. */
@@ -113,6 +116,10 @@ export const evaluationSchema = z.object({
   groups: z.array(groupScoreSchema).default([]),
   /** Right answers by further grades of the items. */
   otherScores: z.array(z.object({ name: z.string(), right: z.number().int() })).default([]),
+  /** Of programs: the estimate that one of k answers passes; null: not asked of programs. */
+  passAtK: z.array(passAtKSchema).nullable().default(null),
+  /** In which sandbox programs were run. */
+  sandbox: z.string().nullable().default(null),
   /** Answers that reached their greatest length; null where nothing was generated, or it was not kept. */
   cutAnswers: z.number().int().nullable().default(null),
   /** How prompts were made: through which template, and the first one as it was sent, cut. */

@@ -137,8 +137,8 @@ export function createCore(options: {
   const statistics = createStatisticsService(context, models, datasets);
   const hubDatasets = createHubDatasetService(context, hub, datasets);
   const runs = createRunService(context, models, datasets);
-  const evaluations = createEvaluationService(context, models, datasets, runs);
   const grading = createGradingService(context);
+  const evaluations = createEvaluationService(context, models, datasets, runs, grading);
   const studies = createStudyService(context, models, datasets, runs);
   const forecasts = createForecastService(context, models, datasets);
   const previews = createPreviewService(context, models, datasets);

@@ -1,5 +1,7 @@
 import type { BenchmarkInfo } from '../../contract/evaluation/benchmarks.ts';
 import type { EvaluationItem } from '../../contract/results.ts';
+import type { HumanEvalTask } from '../graders/humanEval.ts';
+import type { Program } from '../sandbox/sandbox.ts';
 import type { FileRecord } from '../../data/fileRecords.ts';
 
 /** A row of a benchmark's data, with the fields that its file has. */
@@ -24,7 +26,7 @@ export interface BenchmarkItem {
   /** What the answer begins with, on the model's side. */
   answerBegin?: string;
   /** What the program of the item needs. */
-  program?: { prompt: string; test: string; entryPoint: string };
+  task?: HumanEvalTask;
 }
 
 /** What an answer came to. */
@@ -60,6 +62,8 @@ export interface GeneratingBenchmark extends Common {
   /** An answer ends before the first of these. */
   stop: readonly string[];
   grade(item: BenchmarkItem, output: string, options: GradingOptions): Grade;
+  /** Where programs decide: the one of an answer. */
+  programOf?(item: BenchmarkItem, output: string, id: string): Program;
 }
 
 /** A benchmark whose items are rows of a file. */

@@ -5,6 +5,7 @@ import { arc } from './arc.ts';
 import { commonsenseQa } from './commonsenseQa.ts';
 import { gsm8k } from './gsm8k.ts';
 import { hellaSwag } from './hellaSwag.ts';
+import { humanEval, humanEvalInstruct } from './humanEval.ts';
 import { mmlu } from './mmlu.ts';
 import { multipleChoice } from './multipleChoice.ts';
 import { containsAnswer, exactMatch, numberMatch, regexMatch } from './ownAnswers.ts';
@@ -30,6 +31,8 @@ const rowBenchmarks: readonly RowBenchmark[] = [
   gsm8k,
   mmlu,
   commonsenseQa,
+  humanEval,
+  humanEvalInstruct,
   refusal,
   hellaSwag,
   arc,

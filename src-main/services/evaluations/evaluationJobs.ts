@@ -26,6 +26,8 @@ export interface Outcome {
   items: EvaluationItem[];
   sums: ScoreSums;
   peakMemoryBytes: number;
+  /** In which programs were run; absent: none were. */
+  sandbox?: string | null;
 }
 
 export interface RunOptions {

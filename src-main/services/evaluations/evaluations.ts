@@ -14,8 +14,9 @@ import { compareAll } from '../../evaluation/compare.ts';
 import { lossFigures } from '../../evaluation/confounders.ts';
 import { findBenchmark, perplexity } from '../../evaluation/benchmarks/registry.ts';
 import { compiled } from '../../evaluation/benchmarks/ownAnswers.ts';
+import { meanPassAtK } from '../../evaluation/graders/humanEval.ts';
 import type { RowBenchmark } from '../../evaluation/benchmarks/benchmark.ts';
-import { groupScores, leakWarning, scoreInterval, scoreOf } from '../../statistics/scores.ts';
+import { gradeOf, groupScores, leakWarning, scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { countShared, type RowKey } from '../../data/rowKeys.ts';
 import { answersOf, computationOf, identityOf, templateOf } from '../../formats/model/identity.ts';
 import { ensureProject } from '../../store/projects.ts';
@@ -34,6 +35,7 @@ import { findTrainingGpu } from '../machine/engineProbe.ts';
 import { givenData, perplexityData, type EvaluationData } from './evaluationData.ts';
 import { trainedRowKeys } from '../mixes/runRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
+import type { GradingService } from './grading.ts';
 import type { EvaluationSettings, PreparedEvaluation, UsualSettings } from './evaluationJobs.ts';
 import { prepareItems } from './itemJob.ts';
 import { watchItems } from './itemWatch.ts';
@@ -65,6 +67,7 @@ export function createEvaluationService(
   models: ModelService,
   datasets: DatasetService,
   runs: RunService,
+  grading: Pick<GradingService, 'sandbox'>,
 ): EvaluationService {
   const { database, emit } = context;
 
@@ -111,7 +114,8 @@ export function createEvaluationService(
   ): Promise<PreparedEvaluation> {
     if (benchmark === null) return preparePerplexity(context, subject, data, settings, signal);
     const known = knownItems(database, { project: context.project, itemsKey });
-    return prepareItems(context, { subject, benchmark, data, settings, known }, signal);
+    const { sandbox } = grading;
+    return prepareItems(context, { subject, benchmark, data, settings, known, sandbox }, signal);
   }
 
   async function evaluate(
@@ -173,6 +177,8 @@ export function createEvaluationService(
       sums,
       groups: groupScores(items),
       otherScores: otherScores(items),
+      passAtK: benchmark?.runsCode ? passAtK(items, settings.samples) : null,
+      sandbox: outcome.sandbox ?? null,
       cutAnswers:
         benchmark?.kind === 'generate'
           ? items.filter(({ end }) => end === 'length' || end === 'context').length
@@ -307,6 +313,18 @@ function hashWith(hash: string, { shots, seed }: EvaluationSettings, { version }
   return createHash('sha256')
     .update(JSON.stringify([hash, version, shots, seed]))
     .digest('hex');
+}
+
+/** Which estimates are told of programs, as far as there are as many answers. */
+const passedOf = [1, 5, 10] as const;
+
+function passAtK(items: readonly EvaluationItem[], samples: number): Evaluation['passAtK'] {
+  const tasks = items.map((item) => ({
+    taskId: item.id,
+    samples,
+    passed: Math.round((gradeOf(item) ?? 0) * samples),
+  }));
+  return passedOf.filter((k) => k <= samples).map((k) => meanPassAtK(tasks, k));
 }
 
 function otherScores(items: readonly EvaluationItem[]): Evaluation['otherScores'] {

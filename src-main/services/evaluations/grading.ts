@@ -15,6 +15,8 @@ export interface GradingService {
   codeExecution(signal: AbortSignal): Promise<CodeExecution>;
   /** Keeps what the user decided. */
   allowCodeExecution(isAllowed: boolean): void;
+  /** Agrees for as long as this process runs: a word on the command line is none for later. */
+  allowForNow(): void;
   /**
    * The sandbox for a benchmark that runs generated code.
    * @throws StudioError consent_missing before anything is run; sandbox_missing
@@ -32,13 +34,14 @@ const intervalMs = 250;
 
 export function createGradingService(context: ServiceContext): GradingService {
   const { paths } = context;
+  let isAllowedForNow = false;
 
   async function sandbox(signal: AbortSignal): Promise<Sandbox> {
-    if (!isAllowed(paths.codeExecution))
+    if (!isAllowedForNow && !isAllowed(paths.codeExecution))
       throw new StudioError(
         'consent_missing',
         'This runs programs that a model wrote, and you have not agreed to that yet.',
-        'Agree to it in Settings, under generated code: programs run in a sandbox without network and files. On the command line: grade humaneval with --allow-code-execution.',
+        'Agree to it in Settings, under generated code: programs run in a sandbox without network and files. On the command line: --allow-code-execution.',
       );
     return findSandbox(signal);
   }
@@ -52,6 +55,9 @@ export function createGradingService(context: ServiceContext): GradingService {
       // Absent means no: a damaged or lost file takes the consent back and never gives it.
       if (allowed) writeFileAtomic(paths.codeExecution, `${consent}\n`);
       else rmSync(paths.codeExecution, { force: true });
+    },
+    allowForNow() {
+      isAllowedForNow = true;
     },
     async gradeHumanEval({ path, samples: samplesPath, k, timeoutSeconds }, signal) {
       const tasks = readHumanEval(typedPath(path));

@@ -12,6 +12,7 @@ import type {
 } from '../../evaluation/benchmarks/benchmark.ts';
 import { indexOfGreatest } from '../../evaluation/benchmarks/choices.ts';
 import { itemSums } from '../../statistics/scores.ts';
+import type { Sandbox } from '../../evaluation/sandbox/sandbox.ts';
 import type { ServiceContext } from '../context.ts';
 import type { EvaluationData } from './evaluationData.ts';
 import {
@@ -21,6 +22,7 @@ import {
   type PreparedEvaluation,
   type RunOptions,
 } from './evaluationJobs.ts';
+import { gradePrograms, notRunYet } from './programs.ts';
 import { sentPrompts, withExamples, type AskedItem, type SentPrompts } from './prompts.ts';
 import { chatRendering, type Subject } from './subjects.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
@@ -33,6 +35,8 @@ export interface AskedBenchmark {
   settings: EvaluationSettings;
   /** Items that were graded before, by their places. */
   known: ReadonlyMap<number, EvaluationItem>;
+  /** For benchmarks that run programs. @throws StudioError consent_missing, sandbox_missing */
+  sandbox(signal: AbortSignal): Promise<Sandbox>;
 }
 
 /** The prompt of the first item is kept with the score, up to so many characters. */
@@ -45,7 +49,7 @@ const keptPrompt = 8000;
  */
 export async function prepareItems(
   { engine, database }: ServiceContext,
-  { subject, benchmark, data, settings, known }: AskedBenchmark,
+  { subject, benchmark, data, settings, known, sandbox }: AskedBenchmark,
   signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
   const { items, rowKeys } = await readItems(benchmark, data, settings.limit);
@@ -84,6 +88,8 @@ export async function prepareItems(
       cut: fitted.ids.filter((ids, i) => ids.length < own.ids[i]!.length).length,
     },
     async run(options) {
+      // Before an hour of work it is found out whether its programs can be run.
+      const place = benchmark.runsCode ? await sandbox(options.signal) : null;
       const job = { engine, subject, settings, toDo, sent: fitted, maxTokens };
       const done =
         toDo.length === 0
@@ -91,9 +97,23 @@ export async function prepareItems(
           : benchmark.kind === 'choice'
             ? await chooseAnswers(job, benchmark, options)
             : await generateAnswers(job, benchmark, options);
-      const graded = new Map([...known, ...done.items.map((item) => [item.index, item] as const)]);
+      const graded = new Map(known);
+      for (const item of done.items) graded.set(item.index, item);
+      if (place && benchmark.kind === 'generate') {
+        const unrun = asked.flatMap((one) => {
+          const item = graded.get(one.index)!;
+          return item.remark === notRunYet ? [{ asked: one, item }] : [];
+        });
+        const run = { signal: options.signal, onItems: options.onItems ?? (() => undefined) };
+        for (const item of await gradePrograms(place, benchmark, unrun, run)) graded.set(item.index, item);
+      }
       const all = asked.map(({ index }) => graded.get(index)!);
-      return { items: all, sums: itemSums(all), peakMemoryBytes: done.peakMemoryBytes };
+      return {
+        items: all,
+        sums: itemSums(all),
+        peakMemoryBytes: done.peakMemoryBytes,
+        sandbox: place?.description ?? null,
+      };
     },
   };
 }
@@ -192,6 +212,7 @@ function itemOf({ index, id, group, question, target }: AskedItem): EvaluationIt
     question,
     choiceLogLikelihoods: null,
     end: null,
+    outputs: null,
     remark: null,
     loss: null,
     tokens: 0,
@@ -253,9 +274,17 @@ function chosenItem(
 
 async function generateAnswers(job: Job, benchmark: GeneratingBenchmark, options: RunOptions): Promise<Done> {
   const { engine, subject, settings, toDo, sent, maxTokens } = job;
+  const { samples } = settings;
   const items: EvaluationItem[] = [];
+  const answers = toDo.map((): GeneratedRow[] => []);
   const grade = (rows: readonly { index: number; row: GeneratedRow }[]) => {
-    const graded = rows.map(({ index, row }) => generatedItem(toDo[index]!, benchmark, row, settings));
+    const graded: EvaluationItem[] = [];
+    for (const { index, row } of rows) {
+      const at = Math.floor(index / samples);
+      answers[at]![index % samples] = row;
+      if (Object.keys(answers[at]!).length < samples) continue;
+      graded.push(answeredItem(toDo[at]!, benchmark, answers[at]!, settings));
+    }
     for (const item of graded) items.push(item);
     options.onItems?.(graded);
   };
@@ -263,9 +292,9 @@ async function generateAnswers(job: Job, benchmark: GeneratingBenchmark, options
     {
       kind: 'generate',
       model: subject.reference,
-      prompts: sent.ids,
+      prompts: sent.ids.flatMap((ids) => Array.from({ length: samples }, () => ids)),
       // What is drawn for an item does not depend on which others are still to be done.
-      numbers: toDo.map(({ index }) => index),
+      numbers: toDo.flatMap(({ index }) => Array.from({ length: samples }, (_, i) => index * samples + i)),
       maxTokens,
       temperature: settings.temperature,
       topP: settings.topP,
@@ -284,6 +313,24 @@ async function generateAnswers(job: Job, benchmark: GeneratingBenchmark, options
     },
   ).result;
   return { items, peakMemoryBytes };
+}
+
+/** Of several answers the share of right ones is the grade; programs are run when all answers are there. */
+function answeredItem(
+  asked: AskedItem,
+  benchmark: GeneratingBenchmark,
+  answers: readonly GeneratedRow[],
+  settings: EvaluationSettings,
+): EvaluationItem {
+  const graded = answers.map((answer) => generatedItem(asked, benchmark, answer, settings));
+  const [first] = graded;
+  const tokens = graded.reduce((sum, item) => sum + item.tokens, 0);
+  const outputs = answers.map(({ text }) => text);
+  if (benchmark.runsCode)
+    return { ...first!, state: 'failed', tokens, outputs, correct: null, answer: null, remark: notRunYet };
+  if (answers.length === 1) return first!;
+  const right = graded.filter(({ correct }) => correct === true).length;
+  return { ...first!, state: 'graded', correct: null, share: right / answers.length, tokens, outputs };
 }
 
 /** An answer that was cut off before anything could be graded is not wrong: with more tokens it may have been right. */

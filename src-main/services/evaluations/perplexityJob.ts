@@ -99,6 +99,7 @@ const ungraded: Omit<EvaluationItem, 'index' | 'id' | 'loss' | 'tokens'> = {
   question: null,
   choiceLogLikelihoods: null,
   end: null,
+  outputs: null,
   remark: null,
   output: null,
   answer: null,

@@ -121,7 +121,7 @@ export async function sentPrompts(
           used,
         );
     const continued = some.map(({ answerBegin = '', choices = [] }, i) => ({
-      text: prompts[i]!.text + (isPlain ? '' : answerBegin),
+      text: prompts[i]!.text + answerBegin,
       specialTokens: prompts[i]!.begin,
       continuations: choices.map((choice) => before + choice),
     }));

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { procedures, type ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { evaluationSchema } from '../../../src-main/contract/results.ts';
@@ -145,4 +145,45 @@ it('tells items apart that a file holds twice', async () => {
   const [first, second] = await core.evaluations.items(id);
   expect(second!.id).toBe(`${first!.id} (2)`);
   expect(second!.choiceLogLikelihoods).toEqual(first!.choiceLogLikelihoods);
+});
+
+describe('programs', () => {
+  /** What a model writes behind it is a comment: only the tests tell them apart. */
+  const task = (id: string, expected: number) => ({
+    task_id: id,
+    prompt: 'def one():\n    return 1\n#',
+    entry_point: 'one',
+    canonical_solution: 'x',
+    test: `def check(candidate):\n    assert candidate() == ${expected}\n`,
+  });
+  const asked = (path: string) =>
+    ({ benchmark: 'humaneval', data: { path }, maxTokens: 1, seed: 3 }) as const;
+
+  it('are run once a person agreed, and grade their items', async () => {
+    const path = join(folder, 'HumanEval.jsonl');
+    writeFileSync(path, lines([task('HumanEval/0', 1), task('HumanEval/1', 2)]));
+    await expect(start(asked(path))).rejects.toMatchObject({ code: 'consent_missing' });
+    core.grading.allowForNow();
+    const evaluation = await start(asked(path));
+    expect(evaluation).toMatchObject({
+      n: 2,
+      score: 0.5,
+      sandbox: expect.stringContaining('Python') as string,
+    });
+    expect(evaluation.passAtK).toMatchObject([{ k: 1, score: 0.5 }]);
+    expect(await core.evaluations.items(evaluation.id)).toMatchObject([
+      { id: 'HumanEval/0', correct: true, answer: 'passed', remark: 'passed', state: 'graded' },
+      { id: 'HumanEval/1', correct: false, answer: 'failed', state: 'graded' },
+    ]);
+    expect((await core.evaluations.items(evaluation.id))[1]!.remark).toMatch(/AssertionError/);
+    const several = await start({ ...asked(path), samples: 5, temperature: 1 });
+    expect(several.passAtK!.map(({ k, score }) => [k, score])).toEqual([
+      [1, 0.5],
+      [5, 0.5],
+    ]);
+    expect(several.sums).toMatchObject({ kind: 'share', sum: 1 });
+    const [first] = await core.evaluations.items(several.id);
+    expect(first).toMatchObject({ correct: null, share: 1, answer: '5 of 5 passed' });
+    expect(first!.outputs).toHaveLength(5);
+  });
 });
