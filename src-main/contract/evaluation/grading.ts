@@ -3,6 +3,17 @@ import { nothing } from '../inputs.ts';
 
 /** Running code that a model wrote, and what benchmarks of code come to by it. Times are seconds. */
 
+/** What a generated program may use. The solutions of HumanEval need a tenth of it. */
+export const programLimits = {
+  /** Wall time, as in lm-evaluation-harness. */
+  seconds: 3,
+  memoryBytes: 512 * 2 ** 20,
+  /** With the two that guard it; they share the machine with whatever else a program starts. */
+  processes: 8,
+  /** All files in /tmp together. */
+  temporaryBytes: 16 * 2 ** 20,
+} as const;
+
 const sandboxSchema = z.object({
   /** What keeps the programs in: the kernel, or Node around Python as WebAssembly. */
   kind: z.enum(['bubblewrap', 'pyodide']),

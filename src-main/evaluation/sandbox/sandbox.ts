@@ -1,9 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
+import { programLimits } from '../../contract/evaluation/grading.ts';
 import { StudioError } from '../../contract/errors.ts';
 
 /** As in lm-evaluation-harness. */
-export const usualTimeoutSeconds = 3;
+export const usualTimeoutSeconds = programLimits.seconds;
 
 /** A program whose tests decide whether it is right. Both are strangers' code. */
 export interface Program {
@@ -44,15 +45,13 @@ export interface Sandbox {
   run(program: Program, options: RunOptions): Promise<Verdict>;
 }
 
-/** What a program may use. The solutions of HumanEval need a tenth of it. */
+/** What a program may use. */
 export const limits = {
-  memoryBytes: 512 * 2 ** 20,
-  /** With the two that guard it; they share the machine with whatever else a program starts. */
-  processes: 8,
+  memoryBytes: programLimits.memoryBytes,
+  processes: programLimits.processes,
   files: 64,
   fileBytes: 2 ** 20,
-  /** All files in /tmp together. */
-  temporaryBytes: 16 * 2 ** 20,
+  temporaryBytes: programLimits.temporaryBytes,
   outputBytes: 2 ** 20,
 } as const;
 
