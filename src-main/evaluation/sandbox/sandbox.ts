@@ -4,7 +4,7 @@ import { programLimits } from '../../contract/evaluation/grading.ts';
 import { StudioError } from '../../contract/errors.ts';
 
 /** As in lm-evaluation-harness. */
-export const usualTimeoutSeconds = programLimits.seconds;
+export const usualTimeoutSeconds: number = programLimits.seconds;
 
 /** A program whose tests decide whether it is right. Both are strangers' code. */
 export interface Program {
