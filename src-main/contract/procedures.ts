@@ -294,6 +294,12 @@ export const procedures = {
     output: comparisonOutcomeSchema,
   },
 
+  /** What scores on the same items say of each other; runs nothing. */
+  'evaluations.judge': {
+    input: z.object({ evaluations: z.array(reference).min(2).max(8) }),
+    output: comparisonOutcomeSchema,
+  },
+
   'generate.text': {
     input: z.object({
       model: reference,

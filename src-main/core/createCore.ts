@@ -47,7 +47,7 @@ import { repairRuntime } from '../services/machine/repair.ts';
 import { createRunService, runHandlers, type RunService } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/generatedModel.ts';
-import { readAnswer, readScatter } from '../services/evaluations/storedScores.ts';
+import { judgeStored, readAnswer, readScatter } from '../services/evaluations/storedScores.ts';
 import {
   createStatisticsService,
   statisticsHandlers,
@@ -168,6 +168,7 @@ export function createCore(options: {
     'studio.load': () => readLoad(),
     'studio.addStarter': () => addStarter(paths, models, datasets),
     'projects.answer': () => readAnswer(context),
+    'evaluations.judge': ({ evaluations: ids }) => judgeStored(context, ids),
     'plan.scatter': () => readScatter(context, studies),
     ...projectHandlers(projects),
     ...modelHandlers(models),

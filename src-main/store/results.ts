@@ -30,6 +30,21 @@ export function listEvaluations({ readable }: ReadableDatabase, project: string)
     .map(evaluationOf);
 }
 
+/** Those with some ids, in their order; what is not there is left out. */
+export function findEvaluations(
+  { readable }: ReadableDatabase,
+  project: string,
+  ids: readonly string[],
+): Evaluation[] {
+  const find = readable.prepare(
+    `SELECT entity FROM evaluations WHERE project = ? AND id = ? AND ${ofKeptRun}`,
+  );
+  return ids.flatMap((id) => {
+    const row = find.get(project, id);
+    return row === undefined ? [] : [evaluationOf(row)];
+  });
+}
+
 /** Some of them, newest first. */
 export function sliceEvaluations(
   database: ReadableDatabase,

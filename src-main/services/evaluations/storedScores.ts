@@ -2,19 +2,21 @@ import { basename } from 'node:path';
 import type {
   Answer,
   Comparison,
+  ComparisonOutcome,
   ItemScatter,
   Scatter,
   SeedScatter,
 } from '../../contract/evaluation/comparison.ts';
 import type { Evaluation } from '../../contract/results.ts';
-import { compareSubjects, itemScatter } from '../../evaluation/compare.ts';
+import { compareAll, compareSubjects, itemScatter } from '../../evaluation/compare.ts';
+import type { Graded } from '../../evaluation/gradedTable.ts';
 import { meeting, sameItems, standings } from '../../evaluation/standing.ts';
 import { couldTell } from '../../evaluation/verdict.ts';
 import { leakWarning } from '../../statistics/scores.ts';
 import { findProject } from '../../store/projects.ts';
-import { listEvaluations, readEvaluationItems } from '../../store/results.ts';
+import { findEvaluations, listEvaluations, readEvaluationItems } from '../../store/results.ts';
 import { findRun, trainableOf } from '../../store/runs.ts';
-import type { ServiceContext } from '../context.ts';
+import { missing, type ServiceContext } from '../context.ts';
 import type { StudyService } from '../plan/studies.ts';
 
 /** What a project's stored scores say, without running anything. */
@@ -56,19 +58,52 @@ async function compareBest(
   if (!leader || !rival) return null;
   const graded = [];
   for (const evaluation of [rival, leader])
-    graded.push({
-      name: evaluation.subject,
-      run: evaluation.runId === null ? null : findRun(database, project, evaluation.runId),
-      base: { modelId: evaluation.modelId, name: evaluation.modelName, hash: evaluation.base },
-      dataHash: evaluation.dataHash,
-      items: await readEvaluationItems(database, evaluation.id),
-    });
+    graded.push(await gradedOf({ database, project }, evaluation, evaluation.subject));
   // The two were chosen by their scores: all pairs of the group count.
   const chosenOf = (evaluations.length * (evaluations.length - 1)) / 2;
   return compareSubjects(leader.benchmark, basename(leader.dataPath), graded, {
     chosenOf,
     warnings: [rival, leader].flatMap(leakWarning),
   })[0]!;
+}
+
+async function gradedOf(
+  { database, project }: Stored,
+  { id, runId, modelId, modelName, base, dataHash }: Evaluation,
+  name: string,
+): Promise<Graded> {
+  return {
+    name,
+    run: runId === null ? null : findRun(database, project, runId),
+    base: { modelId, name: modelName, hash: base },
+    dataHash,
+    items: await readEvaluationItems(database, id),
+  };
+}
+
+/**
+ * What stored scores on the same items say of each other; runs nothing.
+ * @param ids of evaluations of the open project
+ * @throws StudioError not_found, and usage where they are not on the same items
+ */
+export async function judgeStored(stored: Stored, ids: readonly string[]): Promise<ComparisonOutcome> {
+  const evaluations = findEvaluations(stored.database, stored.project, ids);
+  const absent = ids.find((id) => !evaluations.some((evaluation) => evaluation.id === id));
+  if (absent !== undefined) throw missing('evaluation', absent, []);
+  const graded: Graded[] = [];
+  for (const evaluation of evaluations) {
+    const { runId, subject, modelName } = evaluation;
+    const run = runId === null ? null : findRun(stored.database, stored.project, runId);
+    const name = run?.name ?? (subject === 'base' ? `${modelName} (base)` : subject);
+    // A run may stand there twice, as it was and as it was trained on.
+    const times = graded.filter((other) => other.run?.id === run?.id && other.name.startsWith(name)).length;
+    graded.push(await gradedOf(stored, evaluation, times === 0 ? name : `${name} (${times + 1})`));
+  }
+  const [first] = evaluations;
+  const compared = compareAll(first!.benchmark, basename(first!.dataPath), graded, {
+    warnings: evaluations.flatMap(leakWarning),
+  });
+  return { evaluations, ...compared };
 }
 
 /** So many pairs are told of, the newest: a person chooses among them. */
