@@ -11,6 +11,7 @@ import {
 import { answerSchema, comparisonOutcomeSchema, scatterSchema } from './evaluation/comparison.ts';
 import { evaluationItemSchema, evaluationSchema, exportFormatSchema, exportRecordSchema } from './results.ts';
 import { gradingProcedures } from './evaluation/grading.ts';
+import { preferenceProcedures } from './evaluation/preferences.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
 import { datasetProcedures } from './datasets/datasetProcedures.ts';
@@ -108,6 +109,7 @@ export const procedures = {
   ...datasetProcedures,
   ...previewProcedures,
   ...gradingProcedures,
+  ...preferenceProcedures,
 
   /**
    * Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it.

@@ -47,6 +47,7 @@ import { repairRuntime } from '../services/machine/repair.ts';
 import { createRunService, runHandlers, type RunService } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/generatedModel.ts';
+import { preferenceHandlers } from '../services/evaluations/preferences.ts';
 import { judgeStored, readAnswer, readScatter } from '../services/evaluations/storedScores.ts';
 import {
   createStatisticsService,
@@ -184,6 +185,7 @@ export function createCore(options: {
     ...studyHandlers(studies),
     ...evaluationHandlers(evaluations),
     ...gradingHandlers(grading),
+    ...preferenceHandlers(context),
     ...generationHandlers(generation),
     ...exportHandlers(exports),
     ...browserHandlers(browsers),

@@ -17,6 +17,7 @@ import { listIndexes } from './migrations/0011-list-indexes.ts';
 import { recentLosses } from './migrations/0012-recent-losses.ts';
 import { mixes } from './migrations/0013-mixes.ts';
 import { scoredItems } from './migrations/0014-scored-items.ts';
+import { preferences } from './migrations/0015-preferences.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -44,6 +45,7 @@ export const migrations: readonly Migration[] = [
   recentLosses,
   mixes,
   scoredItems,
+  preferences,
 ];
 
 /**

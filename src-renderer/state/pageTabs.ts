@@ -25,4 +25,5 @@ export const evaluateTabs = [
   { key: 'score', label: 'Score and compare', href: '/evaluate' },
   { key: 'benchmarks', label: 'Benchmarks', href: '/evaluate/benchmarks' },
   { key: 'items', label: 'Items', href: '/evaluate/items' },
+  { key: 'blind', label: 'Blind preference', href: '/evaluate/blind' },
 ] as const;

@@ -107,6 +107,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
       .getByTestId('ranking')
       .getByText(/not decisive/)
       .waitFor();
+    await panel.getByText('Asked as a text that goes on, through no template.').waitFor();
     await panel.getByText('All 3 pairs').click();
     await panel.getByText(/^Cannot tell routed and tiny \(base\) apart on 12 items/).waitFor();
     await panel.getByLabel('Group').selectOption('high');
@@ -130,6 +131,45 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await expect.poll(() => new URL(page.url()).searchParams.get('e')!.split(',').length).toBe(2);
     await panel.getByLabel('Set beside it').selectOption({ label: 'plain' });
     await panel.getByRole('button', { name: 'Take away plain' }).waitFor();
+    expect(errors).toEqual([]);
+  });
+
+  it('has two subjects judged without names, and tells who was preferred when it is asked', async () => {
+    for (const adapter of [null, 'routed'])
+      await studio.call('evaluations.start', {
+        model: 'tiny',
+        adapter,
+        benchmark: 'exact_match',
+        data: { dataset: 'sums' },
+        limit: 6,
+        maxTokens: 6,
+      });
+    await tab('Blind preference');
+    const panel = page.getByRole('region', { name: 'Which answer is better?' });
+    await panel.getByLabel('One of two').selectOption({ label: 'tiny (base): exact_match, n = 6' });
+    await panel.getByLabel('The other').selectOption({ label: 'routed' });
+    const left = panel.getByTestId('left');
+    const said = await left.textContent();
+    await panel.getByText(/^0 of \d pairs judged/).waitFor();
+    await expect.poll(() => panel.getByTestId('preference').count()).toBe(0);
+    await page.keyboard.press('ArrowLeft');
+    await panel.getByText(/^1 of \d pairs judged/).waitFor();
+    await panel.getByRole('button', { name: 'Both are bad' }).click();
+    await panel.getByText(/^2 of \d pairs judged/).waitFor();
+    await page.keyboard.press('u');
+    await panel.getByText(/^1 of \d pairs judged/).waitFor();
+    // What was judged stays judged, and the sides stay drawn.
+    await page.reload();
+    await panel.getByText(/^1 of \d pairs judged/).waitFor();
+    await panel.getByRole('button', { name: 'Take the last vote back' }).click();
+    await expect.poll(() => left.textContent()).toBe(said);
+    await page.keyboard.press('ArrowRight');
+    await panel.getByText(/^1 of \d pairs judged/).waitFor();
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'blind');
+    await panel.getByRole('button', { name: 'Show names and result' }).click();
+    const result = panel.getByTestId('preference');
+    await result.getByText(/Cannot tell which is preferred: tiny \(base\) won (0|100) %/).waitFor();
     expect(errors).toEqual([]);
   });
 });

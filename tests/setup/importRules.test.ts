@@ -178,15 +178,15 @@ const refused: [from: string, targets: readonly Target[]][] = [
   ['src-renderer/new.ts', except(...pageMay, ...pageParts, 'zod')],
   ['src-renderer/rpc/new.ts', except('contract', 'channel', 'rpc', 'zod')],
   ['src-renderer/state/new.ts', except(...pageMay, 'rpc', 'state', 'zod')],
-  ['src-renderer/ui/New.svelte', except(...pageMay, 'rpc', 'state', 'ui')],
+  ['src-renderer/ui/New.svelte', except(...pageMay, 'rpc', 'state', 'ui', 'diff')],
   ['src-renderer/charts/New.svelte', except(...pageMay, 'rpc', 'state', 'ui', 'charts', 'echarts')],
   ['src-renderer/options/new.ts', except(...pageMay, 'rpc', 'state', 'ui', 'fields', 'zod')],
   ['src-renderer/frame/New.svelte', except(...pageMay, 'rpc', 'state', 'ui', 'frame')],
   ['src-renderer/machine/New.svelte', except(...pageMay, 'rpc', 'state', 'ui', 'machine')],
   ['src-renderer/forecast/New.svelte', except(...pageMay, 'rpc', 'state', 'ui', ...shown, 'forecast')],
-  ['src-renderer/features/train/form/New.svelte', except(...featureMay, 'train', 'diff')],
-  ['src-renderer/features/evaluate/new.ts', except(...featureMay, 'evaluate', 'diff')],
-  ['src-renderer/features/novelty/new.ts', except(...featureMay, 'diff')],
+  ['src-renderer/features/train/form/New.svelte', except(...featureMay, 'train')],
+  ['src-renderer/features/evaluate/new.ts', except(...featureMay, 'evaluate')],
+  ['src-renderer/features/novelty/new.ts', except(...featureMay)],
   ['src-renderer/palette/new.ts', except(...featureMay, 'palette')],
 ];
 
@@ -218,9 +218,9 @@ const granted: [from: string, targets: readonly Target[]][] = [
   ['src-main/cli/new.ts', except(...pageParts, ...pagePackages, 'electron', 'sqlite')],
   ['src-main/cli.ts', except(...pageParts, ...pagePackages, 'electron', 'sqlite')],
   ['src-renderer/App.svelte', [...pageMay, ...pageParts, 'zod']],
-  ['src-renderer/features/train/new.ts', [...featureMay, 'train', 'diff']],
-  ['src-renderer/features/train/form/New.svelte', [...featureMay, 'train', 'diff']],
-  ['src-renderer/features/novelty/new.ts', [...featureMay]],
+  ['src-renderer/features/train/new.ts', [...featureMay, 'train']],
+  ['src-renderer/features/train/form/New.svelte', [...featureMay, 'train']],
+  ['src-renderer/features/novelty/new.ts', featureMay],
   ['src-renderer/palette/New.svelte', [...featureMay, 'palette']],
 ];
 

@@ -135,8 +135,12 @@ function compareTokens(a: readonly number[], b: readonly number[]): number {
   return (a[at] ?? -1) - (b[at] ?? -1);
 }
 
-/** @throws StudioError usage with the item */
-export function checkItems(items: readonly ChoiceItem[], contextLength: number): void {
+/**
+ * @param most tokens that a text may have: the last one of a choice is foreseen and not read, so that it may be one
+ *   more than the context
+ * @throws StudioError usage with the item
+ */
+export function checkItems(items: readonly ChoiceItem[], most: number): void {
   items.forEach(({ prompt, choices: answers }, item) => {
     if (prompt.length === 0)
       throw new StudioError('usage', `The prompt of item ${item} has no tokens.`, 'Give it some text.');
@@ -150,10 +154,10 @@ export function checkItems(items: readonly ChoiceItem[], contextLength: number):
           'Give it some text.',
         );
       const tokens = prompt.length + answer.length;
-      if (tokens > contextLength)
+      if (tokens > most)
         throw new StudioError(
           'usage',
-          `Item ${item} has ${tokens} tokens with choice ${choice}; the model's context has ${contextLength}.`,
+          `Item ${item} has ${tokens} tokens with choice ${choice}; the model's context has room for ${most}.`,
           'Shorten its prompt, or leave it out.',
         );
     });

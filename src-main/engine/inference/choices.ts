@@ -33,7 +33,9 @@ export async function choices(request: ChoicesRequest, context: JobContext): Pro
   try {
     const { model } = opened;
     checkTask(model.adapter, task);
-    checkItems(items, model.config.contextLength);
+    const { contextLength, ropes } = model.config;
+    // Where angles depend on the length of a text, its last token is read, too.
+    checkItems(items, ropes.some(dependsOnLength) ? contextLength : contextLength + 1);
     const { rows, parts: lengths } = planRows(items, request.batch, model.config);
     const parts = lengths.map(({ rows: numbers, ...layout }) => {
       const calls = inBatches(numbers, layout.batch).map((group) => group.map((n) => rows[n]!));

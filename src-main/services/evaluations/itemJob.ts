@@ -11,6 +11,8 @@ import type {
   RowBenchmark,
 } from '../../evaluation/benchmarks/benchmark.ts';
 import { indexOfGreatest } from '../../evaluation/benchmarks/choices.ts';
+import { dependsOnLength } from '../../formats/families/decoderConfig.ts';
+import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { itemSums } from '../../statistics/scores.ts';
 import type { Sandbox } from '../../evaluation/sandbox/sandbox.ts';
 import type { ServiceContext } from '../context.ts';
@@ -72,11 +74,16 @@ export async function prepareItems(
   const own = sentItems === toDo ? sent : withoutFirst(sent);
   const maxTokens =
     benchmark.kind === 'choice' ? 0 : Math.min(settings.maxTokens, Math.max(1, contextLength - 1));
-  const fitted = fitPrompts(own, benchmark.kind, { contextLength, maxTokens });
+  const fitted = benchmark.kind === 'choice' ? own : fitPrompts(own, { contextLength, maxTokens });
+  const most = longestText(subject.model);
+  const isCut = (ids: readonly number[], i: number) =>
+    benchmark.kind === 'choice'
+      ? ids.length + longestOf(own.choices[i]!) > most
+      : ids.length > fitted.ids[i]!.length;
   return {
     items: items.length,
     toDo: toDo.length,
-    rowTokens: longestOf(fitted.ids),
+    rowTokens: Math.min(contextLength, longestOf(fitted.ids)),
     maxTokens,
     scoring: null,
     rowKeys,
@@ -85,7 +92,7 @@ export async function prepareItems(
       template: own.template?.name ?? null,
       system: own.template === null ? null : (rendering?.template.system ?? null),
       first: first.length > keptPrompt ? `${first.slice(0, keptPrompt)}…` : first,
-      cut: fitted.ids.filter((ids, i) => ids.length < own.ids[i]!.length).length,
+      cut: own.ids.filter(isCut).length,
     },
     async run(options) {
       // Before an hour of work it is found out whether its programs can be run.
@@ -172,20 +179,42 @@ function withoutFirst(sent: SentPrompts): SentPrompts {
 }
 
 /**
- * lm-evaluation-harness cuts prompts from the left: so that the longest answer has room, or where a choice would not
- * fit. Where an answer may be longer than the context, it leaves nothing; here some tokens stay.
+ * lm-evaluation-harness cuts prompts from the left, so that the longest answer has room. Where an answer may be longer
+ * than the context, it leaves nothing; here half of the context stays.
  */
 function fitPrompts(
   sent: SentPrompts,
-  kind: RowBenchmark['kind'],
   { contextLength, maxTokens }: { contextLength: number; maxTokens: number },
 ): SentPrompts {
-  const ids = sent.ids.map((prompt, i) => {
-    const answer = kind === 'choice' ? longestOf(sent.choices[i]!) : maxTokens;
-    const room = contextLength - answer;
-    return prompt.slice(-Math.max(1, room > 0 ? room : Math.floor(contextLength / 2)));
+  const room = contextLength - maxTokens;
+  const most = Math.max(1, room > 0 ? room : Math.floor(contextLength / 2));
+  return { ...sent, ids: sent.ids.map((prompt) => prompt.slice(-most)) };
+}
+
+/** Choices that are asked behind one prompt: those of an item, or one of them alone. */
+interface ChoicePart {
+  /** Place among the items that are to be done. */
+  at: number;
+  first: number;
+  prompt: readonly number[];
+  choices: readonly (readonly number[])[];
+}
+
+/**
+ * What is asked of the engine for each item: its choices behind its prompt. Where they do not fit,
+ * lm-evaluation-harness cuts each text from the left to what the model reads: choices of different lengths leave
+ * prompts of different lengths.
+ * @param most tokens of a prompt and a choice
+ */
+function choiceParts({ ids, choices }: Pick<SentPrompts, 'ids' | 'choices'>, most: number): ChoicePart[] {
+  return ids.flatMap((prompt, at): ChoicePart[] => {
+    const answers = choices[at]!;
+    if (prompt.length + longestOf(answers) <= most) return [{ at, first: 0, prompt, choices: answers }];
+    const cutFor = (answer: readonly number[]) => prompt.slice(-Math.max(1, most - answer.length));
+    return answers.every(({ length }) => length === answers[0]!.length)
+      ? [{ at, first: 0, prompt: cutFor(answers[0]!), choices: answers }]
+      : answers.map((answer, first) => ({ at, first, prompt: cutFor(answer), choices: [answer] }));
   });
-  return { ...sent, ids };
 }
 
 interface Job {
@@ -222,13 +251,25 @@ function itemOf({ index, id, group, question, target }: AskedItem): EvaluationIt
   };
 }
 
+/** Tokens of a text whose last one is foreseen and not read; where angles depend on the length, it is counted too. */
+function longestText({ folder, contextLength }: Subject['model']): number {
+  return readDecoderConfig(folder).ropes.some(dependsOnLength) ? contextLength : contextLength + 1;
+}
+
 async function chooseAnswers(job: Job, benchmark: ChoiceBenchmark, options: RunOptions): Promise<Done> {
   const { engine, subject, settings, toDo, sent } = job;
   const items: EvaluationItem[] = [];
+  const parts = choiceParts(sent, longestText(subject.model));
+  const found = sent.choices.map((choices) => choices.map((): number | null => null));
   const grade = (rows: readonly { index: number; row: ChosenRow }[]) => {
-    const graded = rows.map(({ index, row }) =>
-      chosenItem(toDo[index]!, sent.choices[index]!, benchmark, row),
-    );
+    const graded: EvaluationItem[] = [];
+    for (const { index, row } of rows) {
+      const { at, first } = parts[index]!;
+      row.logLikelihoods.forEach((value, i) => (found[at]![first + i] = value));
+      const values = found[at]!.filter((value) => value !== null);
+      if (values.length === found[at]!.length)
+        graded.push(chosenItem(toDo[at]!, sent.choices[at]!, benchmark, values));
+    }
     for (const item of graded) items.push(item);
     options.onItems?.(graded);
   };
@@ -236,7 +277,7 @@ async function chooseAnswers(job: Job, benchmark: ChoiceBenchmark, options: RunO
     {
       kind: 'choices',
       model: subject.reference,
-      items: sent.ids.map((prompt, i) => ({ prompt, choices: sent.choices[i]! })),
+      items: parts.map(({ prompt, choices }) => ({ prompt, choices })),
       batch,
       task: settings.task ?? 0,
     },
@@ -255,7 +296,7 @@ function chosenItem(
   asked: AskedItem,
   tokens: readonly (readonly number[])[],
   benchmark: ChoiceBenchmark,
-  { logLikelihoods }: ChosenRow,
+  logLikelihoods: readonly number[],
 ): EvaluationItem {
   const chosen = indexOfGreatest(logLikelihoods);
   const item = itemOf(asked);

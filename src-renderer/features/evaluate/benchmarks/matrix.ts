@@ -1,6 +1,7 @@
 import type { Run } from '../../../../src-main/contract/entities.ts';
 import type { ScoringInput } from '../../../../src-main/contract/inputs.ts';
 import type { Evaluation } from '../../../../src-main/contract/results.ts';
+import { subjectName } from '../subjectName.ts';
 
 /** What several subjects were scored by: the same items, asked in the same way. */
 export interface MatrixColumn {
@@ -81,7 +82,7 @@ export function scoreMatrix(
     if (runId !== null && !run) continue;
     const isBase = runId === null && subject === 'base';
     const row = rowFor(runId ?? `${modelId} ${subject}`, () => ({
-      name: isBase ? `${modelName} (base)` : (run?.name ?? subject),
+      name: subjectName(evaluation, run),
       modelId,
       modelName,
       run: run ?? null,
