@@ -15,7 +15,7 @@ import { lossFigures } from '../../evaluation/confounders.ts';
 import { findBenchmark, perplexity } from '../../evaluation/benchmarks/registry.ts';
 import { compiled } from '../../evaluation/benchmarks/ownAnswers.ts';
 import { meanPassAtK } from '../../evaluation/graders/humanEval.ts';
-import type { RowBenchmark } from '../../evaluation/benchmarks/benchmark.ts';
+import type { BenchmarkItem, RowBenchmark } from '../../evaluation/benchmarks/benchmark.ts';
 import { gradeOf, groupScores, leakWarning, scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { countShared, type RowKey } from '../../data/rowKeys.ts';
 import { answersOf, computationOf, identityOf, templateOf } from '../../formats/model/identity.ts';
@@ -37,7 +37,7 @@ import { trainedRowKeys } from '../mixes/runRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
 import type { GradingService } from './grading.ts';
 import type { EvaluationSettings, PreparedEvaluation, UsualSettings } from './evaluationJobs.ts';
-import { prepareItems } from './itemJob.ts';
+import { examplePool, prepareItems } from './itemJob.ts';
 import { watchItems } from './itemWatch.ts';
 import { preparePerplexity } from './perplexityJob.ts';
 import type { ModelService } from '../models/models.ts';
@@ -79,9 +79,13 @@ export function createEvaluationService(
         ? await perplexityData(context, datasets, subject, settings.data)
         : await givenData(datasets, requireData(settings));
     const { version } = benchmark ?? perplexity;
+    // What is shown as solved is a part of what is asked.
+    const pool = benchmark === null ? null : await examplePool(benchmark, data, settings.shots);
+    const shown =
+      pool === null ? null : hashOf(pool.map(({ id, question, solution }) => [id, question, solution]));
     const { limit, shots, maxTokens, seed, chat, system, temperature, topP, samples, pattern } = settings;
     const decisive = [
-      ...(benchmark === null ? [] : [shots, benchmark.kind === 'choice' && shots === 0 ? 0 : seed]),
+      ...(benchmark === null ? [] : [shots, shown, benchmark.kind === 'choice' && shots === 0 ? 0 : seed]),
       ...(benchmark?.kind === 'generate' ? [maxTokens, temperature, topP, samples, pattern ?? null] : []),
       ...(settings.task === undefined ? [] : [`task ${settings.task}`]),
       // Through which template texts went; prompts that go on as they are go through none.
@@ -99,6 +103,9 @@ export function createEvaluationService(
     return {
       benchmark,
       data,
+      pool,
+      // Items with other examples before them are other items.
+      dataHash: shots === 0 ? data.hash : hashOf([data.hash, version, shots, seed, shown]),
       version: version + (chat ? '-chat' : ''),
       key: keyOf([decisive, limit]),
       itemsKey: keyOf(['items', decisive]),
@@ -107,7 +114,7 @@ export function createEvaluationService(
 
   /** Reads and tokenizes what is scored. */
   function prepare(
-    { benchmark, data, itemsKey }: Identified,
+    { benchmark, data, pool, itemsKey }: Identified,
     subject: Subject,
     settings: EvaluationSettings,
     signal: AbortSignal,
@@ -115,7 +122,7 @@ export function createEvaluationService(
     if (benchmark === null) return preparePerplexity(context, subject, data, settings, signal);
     const known = knownItems(database, { project: context.project, itemsKey });
     const { sandbox } = grading;
-    return prepareItems(context, { subject, benchmark, data, settings, known, sandbox }, signal);
+    return prepareItems(context, { subject, benchmark, data, settings, pool, known, sandbox }, signal);
   }
 
   async function evaluate(
@@ -126,7 +133,7 @@ export function createEvaluationService(
     // The one that is open when it begins: another may be opened while it works.
     const { project } = context;
     const identified = await identify(subject, settings);
-    const { benchmark, data, version, key, itemsKey } = identified;
+    const { benchmark, data, dataHash, version, key, itemsKey } = identified;
     const known = findEvaluation(database, project, key);
     if (known) return known;
 
@@ -166,7 +173,7 @@ export function createEvaluationService(
       runId: subject.run?.id ?? null,
       subject: subject.name,
       dataPath: data.path,
-      dataHash: benchmark === null ? data.hash : hashWith(data.hash, settings, benchmark),
+      dataHash,
       shots: benchmark === null ? 0 : settings.shots,
       seed: settings.seed,
       precision: settings.precision,
@@ -279,6 +286,10 @@ interface Identified {
   /** Null: perplexity. */
   benchmark: RowBenchmark | null;
   data: EvaluationData;
+  /** Items from which solved examples are taken; null: those that are scored, or none. */
+  pool: BenchmarkItem[] | null;
+  /** Of the items and what is shown before them. */
+  dataHash: string;
   version: string;
   /** Of all that decides its outcome, and of that without how many items there are. */
   key: string;
@@ -307,12 +318,8 @@ function askedOf({ precision: _precision, maxTokens, ...asked }: EvaluationSetti
   return { ...asked, ...(maxTokens > 0 && { maxTokens }) };
 }
 
-/** Items with other examples before them are other items. */
-function hashWith(hash: string, { shots, seed }: EvaluationSettings, { version }: RowBenchmark): string {
-  if (shots === 0) return hash;
-  return createHash('sha256')
-    .update(JSON.stringify([hash, version, shots, seed]))
-    .digest('hex');
+function hashOf(parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
 /** Which estimates are told of programs, as far as there are as many answers. */

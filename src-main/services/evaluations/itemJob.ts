@@ -35,6 +35,8 @@ export interface AskedBenchmark {
   benchmark: RowBenchmark;
   data: EvaluationData;
   settings: EvaluationSettings;
+  /** Items from which solved examples are taken (`examplePool`). */
+  pool: readonly BenchmarkItem[] | null;
   /** Items that were graded before, by their places. */
   known: ReadonlyMap<number, EvaluationItem>;
   /** For benchmarks that run programs. @throws StudioError consent_missing, sandbox_missing */
@@ -51,11 +53,11 @@ const keptPrompt = 8000;
  */
 export async function prepareItems(
   { engine, database }: ServiceContext,
-  { subject, benchmark, data, settings, known, sandbox }: AskedBenchmark,
+  { subject, benchmark, data, settings, pool, known, sandbox }: AskedBenchmark,
   signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
   const { items, rowKeys } = await readItems(benchmark, data, settings.limit);
-  const asked = withExamples(items, await examplePool(benchmark, data, settings.shots), benchmark, settings);
+  const asked = withExamples(items, pool, benchmark, settings);
   const toDo = asked.filter(({ index }) => !known.has(index));
   const { contextLength } = subject.model;
   const rendering = settings.chat
@@ -153,8 +155,8 @@ const rowOf = ({ question, solution }: BenchmarkItem) => ({
   answer: solution,
 });
 
-/** Items from which solved examples are taken; null: those that are scored. */
-async function examplePool(
+/** Items from which solved examples are taken; null: those that are scored. @throws StudioError not_found */
+export async function examplePool(
   benchmark: RowBenchmark,
   data: EvaluationData,
   shots: number,
