@@ -114,7 +114,7 @@ export function compiled({ pattern }: GradingOptions): RegExp {
     throw new StudioError(
       'usage',
       'The benchmark regex needs an expression.',
-      'Give one whose first group is the answer, for example --pattern "answer is (\\w+)".',
+      'Give one whose first group is the answer, for example: answer is (\\w+)',
     );
   try {
     return new RegExp(pattern, 'u');

@@ -41,7 +41,7 @@ export function createGradingService(context: ServiceContext): GradingService {
       throw new StudioError(
         'consent_missing',
         'This runs programs that a model wrote, and you have not agreed to that yet.',
-        'Agree to it in Settings, under generated code: programs run in a sandbox without network and files. On the command line: --allow-code-execution.',
+        'Agree to it in Settings, under generated code: programs run in a sandbox without network and files. On the command line the option allow-code-execution says so.',
       );
     return findSandbox(signal);
   }

@@ -39,7 +39,7 @@ export function withExamples(
       throw new StudioError(
         'usage',
         `${shots} solved examples are asked for, and there are ${others}${shown === 'first' && item.group !== null ? ` of ${item.group}` : ''}.`,
-        `Ask with at most ${others} (--shots ${others}).`,
+        `Ask with at most ${others}.`,
       );
     const drawn =
       shown === 'first'
