@@ -171,7 +171,8 @@ it.each([
   [{ prompt: [], choices: [[5]] }, 'The prompt of item 1 has no tokens.'],
   [{ prompt: [5], choices: [] }, 'Item 1 has no choices.'],
   [{ prompt: [5], choices: [[7], []] }, 'Choice 1 of item 1 has no tokens.'],
-  [{ prompt: tokens(90), choices: [[7], tokens(7)] }, 'Item 1 has 97 tokens with choice 1'],
+  // One token more than the context is foreseen and not read.
+  [{ prompt: tokens(90), choices: [[7], tokens(8)] }, 'Item 1 has 98 tokens with choice 1'],
 ])('refuses %j', async (item, message) => {
   const asked = [{ prompt: [5], choices: [[6]] }, item];
   await expect(
