@@ -28,12 +28,12 @@ export function foreseeEvaluation(
 ): EvaluationForecast {
   const { subject, settings, prepared, gpu } = given;
   const { model, run } = subject;
-  const { toDo, rowTokens, maxTokens, scoring } = prepared;
+  const { pending, rowTokens, maxTokens, scoring } = prepared;
   return forecastEvaluation(
     {
       modelId: model.id,
       shape: readDecoderConfig(model.folder),
-      items: toDo,
+      items: pending,
       rowTokens,
       maxTokens,
       scoring,

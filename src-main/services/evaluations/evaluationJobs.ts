@@ -41,7 +41,7 @@ export interface RunOptions {
 export interface PreparedEvaluation {
   items: number;
   /** Those that are not known yet. */
-  toDo: number;
+  pending: number;
   /** Tokens of the longest row, or prompt. */
   rowTokens: number;
   /** Of an answer; 0 where nothing is generated. */
@@ -59,3 +59,22 @@ export interface PreparedEvaluation {
 export function longestOf(rows: readonly { length: number }[]): number {
   return rows.reduce((longest, { length }) => Math.max(longest, length), 1);
 }
+
+/** An item of which nothing is known yet. */
+export const emptyItem: Omit<EvaluationItem, 'index' | 'id'> = {
+  group: null,
+  state: 'graded',
+  correct: null,
+  share: null,
+  others: {},
+  question: null,
+  choiceLogLikelihoods: null,
+  end: null,
+  outputs: null,
+  remark: null,
+  loss: null,
+  tokens: 0,
+  output: null,
+  answer: null,
+  target: null,
+};

@@ -194,7 +194,8 @@ export function createEvaluationService(
       asked: askedOf(settings),
       leak: await findLeak(context, subject, prepared.rowKeys),
       forecast,
-      measured: prepared.toDo === items.length ? { peakMemoryBytes: outcome.peakMemoryBytes, seconds } : null,
+      measured:
+        prepared.pending === items.length ? { peakMemoryBytes: outcome.peakMemoryBytes, seconds } : null,
       createdAt: new Date().toISOString(),
     };
     insertEvaluation(context.writable(), evaluation, { key, itemsKey }, items);

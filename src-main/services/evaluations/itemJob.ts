@@ -18,6 +18,7 @@ import type { Sandbox } from '../../evaluation/sandbox/sandbox.ts';
 import type { ServiceContext } from '../context.ts';
 import type { EvaluationData } from './evaluationData.ts';
 import {
+  emptyItem,
   longestOf,
   type EvaluationSettings,
   type Outcome,
@@ -58,7 +59,7 @@ export async function prepareItems(
 ): Promise<PreparedEvaluation> {
   const { items, rowKeys } = await readItems(benchmark, data, settings.limit);
   const asked = withExamples(items, pool, benchmark, settings);
-  const toDo = asked.filter(({ index }) => !known.has(index));
+  const pending = asked.filter(({ index }) => !known.has(index));
   const { contextLength } = subject.model;
   const rendering = settings.chat
     ? chatRendering(
@@ -68,12 +69,12 @@ export async function prepareItems(
       )
     : null;
   // The first one is shown with the score, also where all are known.
-  const sentItems = toDo.length > 0 && toDo[0]!.index === 0 ? toDo : [asked[0]!, ...toDo];
+  const sentItems = pending.length > 0 && pending[0]!.index === 0 ? pending : [asked[0]!, ...pending];
   const sent = await withTokenizerThread(signal, (thread) =>
     sentPrompts(thread, subject.model, sentItems, benchmark, rendering),
   );
   const first = sent.texts[0]!;
-  const own = sentItems === toDo ? sent : withoutFirst(sent);
+  const own = sentItems === pending ? sent : withoutFirst(sent);
   const maxTokens =
     benchmark.kind === 'choice' ? 0 : Math.min(settings.maxTokens, Math.max(1, contextLength - 1));
   const fitted = benchmark.kind === 'choice' ? own : fitPrompts(own, { contextLength, maxTokens });
@@ -84,7 +85,7 @@ export async function prepareItems(
       : ids.length > fitted.ids[i]!.length;
   return {
     items: items.length,
-    toDo: toDo.length,
+    pending: pending.length,
     rowTokens: Math.min(contextLength, longestOf(fitted.ids)),
     maxTokens,
     scoring: null,
@@ -99,9 +100,9 @@ export async function prepareItems(
     async run(options) {
       // Before an hour of work it is found out whether its programs can be run.
       const place = benchmark.runsCode ? await sandbox(options.signal) : null;
-      const job = { engine, subject, settings, toDo, sent: fitted, maxTokens };
+      const job = { engine, subject, settings, pending, sent: fitted, maxTokens };
       const done =
-        toDo.length === 0
+        pending.length === 0
           ? { items: [], peakMemoryBytes: 0 }
           : benchmark.kind === 'choice'
             ? await chooseAnswers(job, benchmark, options)
@@ -223,7 +224,7 @@ interface Job {
   engine: ServiceContext['engine'];
   subject: Subject;
   settings: EvaluationSettings;
-  toDo: readonly AskedItem[];
+  pending: readonly AskedItem[];
   sent: SentPrompts;
   maxTokens: number;
 }
@@ -232,25 +233,7 @@ type Done = Pick<Outcome, 'items' | 'peakMemoryBytes'>;
 
 /** What all items have, graded or not. */
 function itemOf({ index, id, group, question, target }: AskedItem): EvaluationItem {
-  return {
-    index,
-    id,
-    group,
-    state: 'graded',
-    correct: null,
-    share: null,
-    others: {},
-    question,
-    choiceLogLikelihoods: null,
-    end: null,
-    outputs: null,
-    remark: null,
-    loss: null,
-    tokens: 0,
-    output: null,
-    answer: null,
-    target,
-  };
+  return { ...emptyItem, index, id, group, question, target };
 }
 
 /** Tokens of a text whose last one is foreseen and not read; where angles depend on the length, it is counted too. */
@@ -259,7 +242,7 @@ function longestText({ folder, contextLength }: Subject['model']): number {
 }
 
 async function chooseAnswers(job: Job, benchmark: ChoiceBenchmark, options: RunOptions): Promise<Done> {
-  const { engine, subject, settings, toDo, sent } = job;
+  const { engine, subject, settings, pending, sent } = job;
   const items: EvaluationItem[] = [];
   const parts = choiceParts(sent, longestText(subject.model));
   const found = sent.choices.map((choices) => choices.map((): number | null => null));
@@ -270,7 +253,7 @@ async function chooseAnswers(job: Job, benchmark: ChoiceBenchmark, options: RunO
       row.logLikelihoods.forEach((value, i) => (found[at]![first + i] = value));
       const values = found[at]!.filter((value) => value !== null);
       if (values.length === found[at]!.length)
-        graded.push(chosenItem(toDo[at]!, sent.choices[at]!, benchmark, values));
+        graded.push(chosenItem(pending[at]!, sent.choices[at]!, benchmark, values));
     }
     for (const item of graded) items.push(item);
     options.onItems?.(graded);
@@ -316,17 +299,17 @@ function chosenItem(
 }
 
 async function generateAnswers(job: Job, benchmark: GeneratingBenchmark, options: RunOptions): Promise<Done> {
-  const { engine, subject, settings, toDo, sent, maxTokens } = job;
+  const { engine, subject, settings, pending, sent, maxTokens } = job;
   const { samples } = settings;
   const items: EvaluationItem[] = [];
-  const answers = toDo.map((): GeneratedRow[] => []);
+  const answers = pending.map((): GeneratedRow[] => []);
   const grade = (rows: readonly { index: number; row: GeneratedRow }[]) => {
     const graded: EvaluationItem[] = [];
     for (const { index, row } of rows) {
       const at = Math.floor(index / samples);
       answers[at]![index % samples] = row;
       if (Object.keys(answers[at]!).length < samples) continue;
-      graded.push(answeredItem(toDo[at]!, benchmark, answers[at]!, settings));
+      graded.push(answeredItem(pending[at]!, benchmark, answers[at]!, settings));
     }
     for (const item of graded) items.push(item);
     options.onItems?.(graded);
@@ -337,7 +320,7 @@ async function generateAnswers(job: Job, benchmark: GeneratingBenchmark, options
       model: subject.reference,
       prompts: sent.ids.flatMap((ids) => Array.from({ length: samples }, () => ids)),
       // What is drawn for an item does not depend on which others are still to be done.
-      numbers: toDo.flatMap(({ index }) => Array.from({ length: samples }, (_, i) => index * samples + i)),
+      numbers: pending.flatMap(({ index }) => Array.from({ length: samples }, (_, i) => index * samples + i)),
       maxTokens,
       temperature: settings.temperature,
       topP: settings.topP,

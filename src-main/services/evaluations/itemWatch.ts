@@ -22,7 +22,7 @@ export interface ItemWatch {
  */
 export function watchItems(
   context: ServiceContext,
-  given: ItemsKey & { task: string; prepared: Pick<PreparedEvaluation, 'toDo'> },
+  given: ItemsKey & { task: string; prepared: Pick<PreparedEvaluation, 'pending'> },
 ): ItemWatch {
   const { task, prepared } = given;
   const graded: EvaluationItem[] = [];
@@ -51,8 +51,8 @@ export function watchItems(
         task,
         label: `${scoreSoFar(graded)} so far`,
         done: graded.length,
-        total: prepared.toDo,
-        secondsLeft: ((now - begin) / 1000 / graded.length) * (prepared.toDo - graded.length),
+        total: prepared.pending,
+        secondsLeft: ((now - begin) / 1000 / graded.length) * (prepared.pending - graded.length),
       });
     },
     flush,

@@ -11,7 +11,7 @@ import { writeTokenFile } from '../../formats/files/tokenFile.ts';
 import { scoringCalls } from '../../options/scoredLengths.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import type { EvaluationData, ScoredRow } from './evaluationData.ts';
-import { longestOf, type EvaluationSettings, type PreparedEvaluation } from './evaluationJobs.ts';
+import { emptyItem, longestOf, type EvaluationSettings, type PreparedEvaluation } from './evaluationJobs.ts';
 import { scoredRendering, type Subject } from './subjects.ts';
 import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
@@ -55,7 +55,7 @@ export async function preparePerplexity(
   });
   return {
     items: rows.length,
-    toDo: rows.length,
+    pending: rows.length,
     rowTokens: longestOf(rows.map(({ ids }) => ids)),
     maxTokens: 0,
     scoring: scoringCalls(
@@ -75,7 +75,7 @@ export async function preparePerplexity(
         const job = engine.start({ kind: 'score', model: subject.reference, tokenFile, batch }, options);
         const { rows: scored, peakMemoryBytes } = await job.result;
         const items = scored.map(({ lossSum, tokens }, index): EvaluationItem => ({
-          ...ungraded,
+          ...emptyItem,
           index,
           id: String(index),
           loss: lossSum / tokens,
@@ -88,20 +88,3 @@ export async function preparePerplexity(
     },
   };
 }
-
-/** An item of which nothing is known but its loss. */
-const ungraded: Omit<EvaluationItem, 'index' | 'id' | 'loss' | 'tokens'> = {
-  group: null,
-  state: 'graded',
-  correct: null,
-  share: null,
-  others: {},
-  question: null,
-  choiceLogLikelihoods: null,
-  end: null,
-  outputs: null,
-  remark: null,
-  output: null,
-  answer: null,
-  target: null,
-};
