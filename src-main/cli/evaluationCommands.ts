@@ -1,9 +1,10 @@
 import type { BenchmarkName } from '../contract/evaluation/benchmarks.ts';
 import type { Evaluation } from '../contract/results.ts';
 import { findBenchmark } from '../evaluation/benchmarks/registry.ts';
-import type { ComparedTogether, Comparison, Ranking } from '../contract/evaluation/comparison.ts';
+import type { Comparison, ComparisonOutcome, Ranking } from '../contract/evaluation/comparison.ts';
 import { procedures } from '../contract/procedures.ts';
 import { judgeBenchmarks } from '../evaluation/compare.ts';
+import { overriddenWords } from '../statistics/overrides.ts';
 import { leakWarning } from '../statistics/scores.ts';
 import {
   check,
@@ -199,14 +200,24 @@ export async function compareCommand(args: readonly string[], command: CommandCo
       comparisons: judged.flatMap((result) => result.comparisons),
       rankings: judged.map(({ ranking }) => ranking),
       arms: judged.flatMap(({ arms }) => arms ?? []),
+      overridden: judged.flatMap(({ overridden }) => overridden ?? []),
     };
     // What it comes to stands first, the scores behind it.
-    output.result(all, () => [...judged.map(comparedText), describe(all.evaluations)].join('\n\n'));
+    output.result(all, () => [...judged.map(outcomeText), describe(all.evaluations)].join('\n\n'));
   });
 }
 
+/** What a benchmark says by its stored grades, and beside it with those that a person gave. */
+function outcomeText({ overridden, ...stored }: ComparisonOutcome): string {
+  if (overridden === null) return comparedText(stored);
+  return [comparedText(stored), `${overriddenWords(overridden)}:`, comparedText(overridden)].join('\n\n');
+}
+
 /** What a benchmark says of all runs, first as settings where runs differ by their seed alone; then each pair. */
-function comparedText({ arms, ...runs }: ComparedTogether & { arms: ComparedTogether | null }): string {
+function comparedText({
+  arms,
+  ...runs
+}: Pick<ComparisonOutcome, 'comparisons' | 'ranking' | 'arms'>): string {
   return (arms ? [arms, runs] : [runs])
     .map(({ ranking, comparisons }) => {
       const isShared = (line: string) =>

@@ -11,6 +11,7 @@ import {
 import { answerSchema, comparisonOutcomeSchema, scatterSchema } from './evaluation/comparison.ts';
 import { evaluationItemSchema, evaluationSchema, exportFormatSchema, exportRecordSchema } from './results.ts';
 import { gradingProcedures } from './evaluation/grading.ts';
+import { overrideProcedures } from './evaluation/overrides.ts';
 import { preferenceProcedures } from './evaluation/preferences.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
@@ -109,6 +110,7 @@ export const procedures = {
   ...datasetProcedures,
   ...previewProcedures,
   ...gradingProcedures,
+  ...overrideProcedures,
   ...preferenceProcedures,
 
   /**

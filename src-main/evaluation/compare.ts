@@ -66,13 +66,25 @@ type WithArms = ComparedTogether & { arms: ComparedTogether | null };
  * Comparisons on several benchmarks that are asked at once: verdicts anew, with p values corrected over all pairs of
  * all of them. Who looks at five benchmarks finds a difference on one of them by chance in one of four cases.
  */
-export function judgeBenchmarks<T extends WithArms>(benchmarks: readonly T[]): T[] {
+export function judgeBenchmarks<T extends WithArms & { overridden?: WithArms | null }>(
+  benchmarks: readonly T[],
+): T[] {
   if (benchmarks.length < 2) return [...benchmarks];
+  const anew = judgeAnew(benchmarks);
+  // With a person's grades all benchmarks are one family, too: those without any count as they are.
+  const regraded = judgeAnew(benchmarks.map((benchmark) => benchmark.overridden ?? benchmark));
+  return benchmarks.map((benchmark, i) => ({
+    ...benchmark,
+    ...anew[i]!,
+    ...(benchmark.overridden && { overridden: { ...benchmark.overridden, ...regraded[i]! } }),
+  }));
+}
+
+function judgeAnew(benchmarks: readonly WithArms[]): WithArms[] {
   const anew = judgeParts(benchmarks);
   const arms = judgeParts(benchmarks.flatMap(({ arms: part }) => part ?? []));
   let next = 0;
   return benchmarks.map((benchmark, i) => ({
-    ...benchmark,
     ...anew[i]!,
     arms: benchmark.arms === null ? null : arms[next++]!,
   }));

@@ -18,6 +18,7 @@ import { recentLosses } from './migrations/0012-recent-losses.ts';
 import { mixes } from './migrations/0013-mixes.ts';
 import { scoredItems } from './migrations/0014-scored-items.ts';
 import { preferences } from './migrations/0015-preferences.ts';
+import { overrides } from './migrations/0016-overrides.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -46,6 +47,7 @@ export const migrations: readonly Migration[] = [
   mixes,
   scoredItems,
   preferences,
+  overrides,
 ];
 
 /**

@@ -131,9 +131,19 @@ export const comparedSchema = z.object({ comparisons: z.array(comparisonSchema),
 export type ComparedTogether = z.infer<typeof comparedSchema>;
 
 /** `arms`: runs that differ by their seed alone taken together; null: each has one. */
-export const comparisonOutcomeSchema = comparedSchema.extend({
+const comparedWithArms = comparedSchema.extend({ arms: comparedSchema.nullable() });
+
+/** What the stored grades say of subjects, and beside it what they say with the grades that a person gave. */
+export const comparisonOutcomeSchema = comparedWithArms.extend({
   evaluations: z.array(evaluationSchema),
-  arms: comparedSchema.nullable(),
+  /** The same with a person's grades; null: none changes a score. */
+  overridden: comparedWithArms
+    .extend({
+      /** Grades that are other ones, over all subjects; and those that were given without seeing names. */
+      changed: z.number().int(),
+      blind: z.number().int(),
+    })
+    .nullable(),
 });
 export type ComparisonOutcome = z.infer<typeof comparisonOutcomeSchema>;
 

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { basename } from 'node:path';
 import type { ModelIdentity } from '../../contract/entities.ts';
 import type { ComparisonOutcome } from '../../contract/evaluation/comparison.ts';
 import type { BenchmarkName } from '../../contract/evaluation/benchmarks.ts';
@@ -10,7 +9,6 @@ import { StudioError } from '../../contract/errors.ts';
 import type { EvaluationOutlook } from '../../contract/forecast.ts';
 import type { ProcedureParsedInput, ProcedureHandlers } from '../../contract/procedures.ts';
 import { computationVersion } from '../../engine/protocol.ts';
-import { compareAll } from '../../evaluation/compare.ts';
 import { lossFigures } from '../../evaluation/confounders.ts';
 import { findBenchmark, perplexity } from '../../evaluation/benchmarks/registry.ts';
 import { compiled } from '../../evaluation/benchmarks/ownAnswers.ts';
@@ -44,6 +42,7 @@ import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
 import type { RunService } from '../runs/runs.ts';
 import { chatRendering, findSubject, type Subject } from './subjects.ts';
+import { judgeSubjects } from './verdicts/judging.ts';
 
 export interface EvaluationService {
   /** Newest first. */
@@ -246,28 +245,23 @@ export function createEvaluationService(
         const subject = findSubject(context, runs, await models.use(run.modelId), run.name, precision);
         evaluations.push(await evaluate(subject, { ...settings, precision }, signal));
       }
-      const graded = [];
-      for (const [i, { dataHash, id, modelId, modelName, base }] of evaluations.entries())
-        graded.push({
-          // Two equal adapters share their evaluation, which has the name of one of them.
-          name: chosen[i]!.name,
-          run: chosen[i]!,
-          base: { modelId, name: modelName, hash: base },
-          dataHash,
-          items: await readEvaluationItems(database, id),
-        });
       const { contextLength } = models.get(first!.modelId);
       const figures =
         settings.benchmark === 'perplexity' && settings.data === null
           ? lossFigures(chosen, contextLength)
           : null;
-      const compared = compareAll(settings.benchmark, basename(evaluations[0]!.dataPath), graded, {
+      // Two equal adapters share their evaluation, which has the name of one of them.
+      const subjects = evaluations.map((evaluation, i) => ({
+        evaluation,
+        name: chosen[i]!.name,
+        run: chosen[i]!,
+      }));
+      return judgeSubjects(context, subjects, {
         warnings: evaluations.flatMap((evaluation, i) =>
           leakWarning({ ...evaluation, subject: chosen[i]!.name }),
         ),
         notes: figures === null ? [] : [figures],
       });
-      return { evaluations, ...compared };
     },
   };
 }

@@ -8,8 +8,7 @@ import type {
   SeedScatter,
 } from '../../contract/evaluation/comparison.ts';
 import type { Evaluation } from '../../contract/results.ts';
-import { compareAll, compareSubjects, itemScatter } from '../../evaluation/compare.ts';
-import type { Graded } from '../../evaluation/gradedTable.ts';
+import { compareSubjects, itemScatter } from '../../evaluation/compare.ts';
 import { meeting, sameItems, standings } from '../../evaluation/standing.ts';
 import { couldTell } from '../../evaluation/verdict.ts';
 import { leakWarning } from '../../statistics/scores.ts';
@@ -18,6 +17,7 @@ import { findEvaluations, listEvaluations, readEvaluationItems } from '../../sto
 import { findRun, trainableOf } from '../../store/runs.ts';
 import { missing, type ServiceContext } from '../context.ts';
 import type { StudyService } from '../plan/studies.ts';
+import { gradedOf, judgeSubjects, type JudgedSubject } from './verdicts/judging.ts';
 
 /** What a project's stored scores say, without running anything. */
 type Stored = Pick<ServiceContext, 'database' | 'project'>;
@@ -57,28 +57,17 @@ async function compareBest(
     evaluations.find((other) => other !== leader);
   if (!leader || !rival) return null;
   const graded = [];
-  for (const evaluation of [rival, leader])
-    graded.push(await gradedOf({ database, project }, evaluation, evaluation.subject));
+  for (const evaluation of [rival, leader]) {
+    const { runId, subject: name } = evaluation;
+    const run = runId === null ? null : findRun(database, project, runId);
+    graded.push(await gradedOf(database, { evaluation, name, run }));
+  }
   // The two were chosen by their scores: all pairs of the group count.
   const chosenOf = (evaluations.length * (evaluations.length - 1)) / 2;
   return compareSubjects(leader.benchmark, basename(leader.dataPath), graded, {
     chosenOf,
     warnings: [rival, leader].flatMap(leakWarning),
   })[0]!;
-}
-
-async function gradedOf(
-  { database, project }: Stored,
-  { id, runId, modelId, modelName, base, dataHash }: Evaluation,
-  name: string,
-): Promise<Graded> {
-  return {
-    name,
-    run: runId === null ? null : findRun(database, project, runId),
-    base: { modelId, name: modelName, hash: base },
-    dataHash,
-    items: await readEvaluationItems(database, id),
-  };
 }
 
 /**
@@ -90,20 +79,16 @@ export async function judgeStored(stored: Stored, ids: readonly string[]): Promi
   const evaluations = findEvaluations(stored.database, stored.project, ids);
   const absent = ids.find((id) => !evaluations.some((evaluation) => evaluation.id === id));
   if (absent !== undefined) throw missing('evaluation', absent, []);
-  const graded: Graded[] = [];
+  const subjects: JudgedSubject[] = [];
   for (const evaluation of evaluations) {
     const { runId, subject, modelName } = evaluation;
     const run = runId === null ? null : findRun(stored.database, stored.project, runId);
     const name = run?.name ?? (subject === 'base' ? `${modelName} (base)` : subject);
     // A run may stand there twice, as it was and as it was trained on.
-    const times = graded.filter((other) => other.run?.id === run?.id && other.name.startsWith(name)).length;
-    graded.push(await gradedOf(stored, evaluation, times === 0 ? name : `${name} (${times + 1})`));
+    const times = subjects.filter((other) => other.run?.id === run?.id && other.name.startsWith(name)).length;
+    subjects.push({ evaluation, run, name: times === 0 ? name : `${name} (${times + 1})` });
   }
-  const [first] = evaluations;
-  const compared = compareAll(first!.benchmark, basename(first!.dataPath), graded, {
-    warnings: evaluations.flatMap(leakWarning),
-  });
-  return { evaluations, ...compared };
+  return judgeSubjects(stored, subjects, { warnings: evaluations.flatMap(leakWarning) });
 }
 
 /** So many pairs are told of, the newest: a person chooses among them. */
