@@ -1,83 +1,30 @@
-import type { BenchmarkName } from '../contract/evaluation/benchmarks.ts';
 import type { Evaluation } from '../contract/results.ts';
-import { findBenchmark } from '../evaluation/benchmarks/registry.ts';
 import type { Comparison, ComparisonOutcome, Ranking } from '../contract/evaluation/comparison.ts';
 import { procedures } from '../contract/procedures.ts';
 import { judgeBenchmarks } from '../evaluation/compare.ts';
 import { overriddenWords } from '../statistics/overrides.ts';
 import { leakWarning } from '../statistics/scores.ts';
-import {
-  check,
-  list,
-  number,
-  parseCommand,
-  requiredText,
-  text,
-  usageError,
-  type Values,
-} from './arguments.ts';
+import { check, parseCommand, requiredText, text, usageError } from './arguments.ts';
+import { benchmarkOptions, benchmarkSettings } from './benchmarkArguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { formatBytes, formatCount, formatScore, formatTable } from './output.ts';
 
-const benchmarkOptions = {
-  benchmark: { type: 'string' },
-  path: { type: 'string' },
-  limit: { type: 'string' },
-  shots: { type: 'string' },
-  'max-tokens': { type: 'string' },
-  chat: { type: 'boolean' },
-  system: { type: 'string' },
-  pattern: { type: 'string' },
-  samples: { type: 'string' },
-  temperature: { type: 'string' },
-  'top-p': { type: 'string' },
-  'allow-code-execution': { type: 'boolean' },
-  task: { type: 'string' },
-  seed: { type: 'string' },
-  precision: { type: 'string' },
-} as const;
-
-function benchmarkSettings(values: Values) {
-  const path = text(values, 'path');
-  return {
-    data: path === undefined ? undefined : { path },
-    limit: number(values, 'limit'),
-    shots: number(values, 'shots'),
-    maxTokens: number(values, 'max-tokens'),
-    chat: values['chat'] === true,
-    system: text(values, 'system'),
-    pattern: text(values, 'pattern'),
-    samples: number(values, 'samples'),
-    temperature: number(values, 'temperature'),
-    topP: number(values, 'top-p'),
-    task: number(values, 'task'),
-    seed: number(values, 'seed'),
-  };
-}
-
-function benchmarksOf(values: Values): BenchmarkName[] {
-  const names = list(values, 'benchmark') ?? ['perplexity'];
-  for (const name of names) findBenchmark(name);
-  return names;
-}
-
 const optionOf = (path: string) => `--${path.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** eval --model M [--adapter A] --benchmark gsm8k,perplexity [--path DATA --limit N --shots N --chat] */
+/** eval --model M [--adapter A] --benchmark gsm8k,perplexity [--path DATA or gsm8k=DATA --limit N --shots N --chat] */
 export async function evalCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, {
     ...benchmarkOptions,
     model: { type: 'string' },
     adapter: { type: 'string' },
   });
-  const inputs = benchmarksOf(values).map((benchmark) =>
+  const inputs = benchmarkSettings(values).map((settings) =>
     check(
       procedures['evaluations.start'].input,
       {
         model: requiredText(values, 'model'),
         adapter: text(values, 'adapter'),
-        benchmark,
-        ...benchmarkSettings(values),
+        ...settings,
         precision: text(values, 'precision'),
       },
       optionOf,
@@ -183,12 +130,8 @@ function furtherScores(evaluation: Evaluation): string[] {
 export async function compareCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, benchmarkOptions);
   if (positionals.length < 2) throw usageError('compare needs at least two runs.');
-  const inputs = benchmarksOf(values).map((benchmark) =>
-    check(
-      procedures['evaluations.compare'].input,
-      { runs: positionals, benchmark, ...benchmarkSettings(values) },
-      optionOf,
-    ),
+  const inputs = benchmarkSettings(values).map((settings) =>
+    check(procedures['evaluations.compare'].input, { runs: positionals, ...settings }, optionOf),
   );
   await withCore(values, 'write', async ({ evaluations, grading }, output) => {
     if (values['allow-code-execution'] === true) grading.allowForNow();

@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { seriousProblems } from '../support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { takePicture } from '../support/pictures.ts';
+import { StudioPage } from '../support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
+
+/** The switch that lets benchmarks run what a model wrote; what it allows is in the data folder, and nowhere else. */
+describe.skipIf(!chromiumPath)(`consent to generated code in a browser${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  let studio: StudioPage;
+  const consent = () => existsSync(join(server.home, 'code-execution'));
+  const section = () => page.getByRole('region', { name: 'Generated code' });
+  /** Each answer waits until the sandbox was tried with two programs. */
+  const saysSoon = () => expect.poll(() => section().getByRole('status').textContent(), { timeout: 60_000 });
+
+  beforeAll(async () => {
+    server = await startStudio();
+    browser = await launchChromium();
+    page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+    studio = new StudioPage(page);
+    await page.goto(server.url);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  it('is off at first, and says in which sandbox programs would run and what they may use', async () => {
+    await studio.goTo('Settings');
+    await section()
+      .getByText(/^Sandbox: (bubblewrap|Pyodide)/i)
+      .waitFor({ timeout: 60_000 });
+    await saysSoon().toBe('Programs are not run.');
+    expect(consent()).toBe(false);
+    await section().getByText('What a program may use').click();
+    await section()
+      .getByText(/of memory and \d+ seconds; one that takes more\s+is ended/)
+      .waitFor();
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'generated-code');
+  });
+
+  it('stays on once it was turned on, and goes off again', async () => {
+    await section().getByRole('button', { name: 'Run generated programs in the sandbox' }).click();
+    await saysSoon().toMatch(/^You have agreed/);
+    expect(consent()).toBe(true);
+    await page.reload();
+    await saysSoon().toMatch(/^You have agreed/);
+    await section().getByRole('button', { name: 'Run no more programs' }).click();
+    await saysSoon().toBe('Programs are not run.');
+    expect(consent()).toBe(false);
+    await page.reload();
+    await saysSoon().toBe('Programs are not run.');
+  });
+});
