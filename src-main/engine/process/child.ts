@@ -1,12 +1,12 @@
-import { constants, setPriority } from 'node:os';
+import { constants, getPriority, setPriority } from 'node:os';
 import { toPlainError } from '../../contract/errors.ts';
 import type { EngineInbound, EngineOutbound } from '../protocol.ts';
 import { asOutOfMemory } from '../runtime/outOfMemory.ts';
 import type { StopSignal } from './jobs.ts';
 
 // The page must answer while TensorFlow keeps all cores busy. Set before TensorFlow starts its threads, which inherit
-// it.
-setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+// it. Who has given the studio a lower one still keeps it.
+setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL));
 
 /**
  * Entry of an engine process: takes one request at a time from its parent and answers with events and a result. While
