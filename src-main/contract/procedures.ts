@@ -8,7 +8,12 @@ import {
   queueSchema,
   runSchema,
 } from './entities.ts';
-import { answerSchema, comparisonOutcomeSchema, scatterSchema } from './evaluation/comparison.ts';
+import {
+  answerSchema,
+  comparisonOutcomeSchema,
+  mostTogether,
+  scatterSchema,
+} from './evaluation/comparison.ts';
 import { evaluationItemSchema, evaluationSchema, exportFormatSchema, exportRecordSchema } from './results.ts';
 import { gradingProcedures } from './evaluation/grading.ts';
 import { overrideProcedures } from './evaluation/overrides.ts';
@@ -294,13 +299,13 @@ export const procedures = {
   'evaluations.forecast': { input: evaluationInput, output: evaluationOutlookSchema },
   'evaluations.compare': {
     /** As in `evaluations.start`; data null: the rows that all the runs held out (perplexity only). */
-    input: scoringInput.extend({ runs: z.array(reference).min(2) }),
+    input: scoringInput.extend({ runs: z.array(reference).min(2).max(mostTogether) }),
     output: comparisonOutcomeSchema,
   },
 
   /** What scores on the same items say of each other; runs nothing. */
   'evaluations.judge': {
-    input: z.object({ evaluations: z.array(reference).min(2).max(8) }),
+    input: z.object({ evaluations: z.array(reference).min(2).max(mostTogether) }),
     output: comparisonOutcomeSchema,
   },
 

@@ -170,7 +170,12 @@ export function createCore(options: {
     'studio.load': () => readLoad(),
     'studio.addStarter': () => addStarter(paths, models, datasets),
     'projects.answer': () => readAnswer(context),
-    'evaluations.judge': ({ evaluations: ids }) => judgeStored(context, ids),
+    'evaluations.judge': ({ evaluations: ids }) =>
+      judgeStored(
+        context,
+        ids,
+        (model) => models.list().find(({ id }) => id === model)?.contextLength ?? null,
+      ),
     'plan.scatter': () => readScatter(context, studies),
     ...projectHandlers(projects),
     ...modelHandlers(models),

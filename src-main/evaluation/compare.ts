@@ -165,6 +165,7 @@ function unranked(table: GradedTable, { name, members }: Arm): Unranked {
   const overSeeds = members.length > 1 ? scoreArm(table, { name, members }) : null;
   return {
     name,
+    members: [...members],
     score: overSeeds?.score ?? first!.score,
     interval: overSeeds?.interval ?? first!.interval,
     n: first!.n,

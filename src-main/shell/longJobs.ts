@@ -17,7 +17,7 @@ const jobs: Partial<Record<ProcedureName, { subject: string; href: string }>> = 
   'models.add': { subject: 'The model', href: '/models' },
   'datasets.add': { subject: 'The dataset', href: '/data' },
   'evaluations.start': { subject: 'The evaluation', href: '/evaluate' },
-  'evaluations.compare': { subject: 'The comparison', href: '/evaluate' },
+  'evaluations.compare': { subject: 'The comparison', href: '/evaluate/compare' },
   'exports.create': { subject: 'The export', href: '/export' },
   'plan.probe': { subject: 'The measurement of a few steps', href: '/train' },
   'studio.repair': { subject: 'The repair', href: '/settings' },

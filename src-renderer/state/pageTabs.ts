@@ -22,7 +22,8 @@ export const dataTabs = [
 
 /** The pages of Evaluate; each has an address of its own. */
 export const evaluateTabs = [
-  { key: 'score', label: 'Score and compare', href: '/evaluate' },
+  { key: 'score', label: 'Score', href: '/evaluate' },
+  { key: 'compare', label: 'Compare', href: '/evaluate/compare' },
   { key: 'benchmarks', label: 'Benchmarks', href: '/evaluate/benchmarks' },
   { key: 'items', label: 'Items', href: '/evaluate/items' },
   { key: 'blind', label: 'Blind preference', href: '/evaluate/blind' },

@@ -146,17 +146,18 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     expect(sentence).toContain('idlora-e2e');
     expect(sentence).toMatch(/95 %|p =/);
     await takePicture(page, 'evaluate-compare');
-    // A verdict stands under what it is about alone, and the runs can be changed.
-    const runA = page.getByLabel('Run A');
-    const first = await runA.inputValue();
-    await page.getByLabel('At most').first().fill('3');
-    await verdict.waitFor({ state: 'hidden' });
-    await page.getByLabel('At most').first().fill('');
-    await verdict.waitFor();
-    await runA.selectOption(await page.getByLabel('Run B').inputValue());
-    await page.getByText('Choose two different runs.').waitFor();
-    await verdict.waitFor({ state: 'hidden' });
-    await runA.selectOption(first);
+    // A verdict has an address of its own, and the form behind it still says what was compared.
+    await page.goBack();
+    await page.getByRole('link', { name: 'show the verdict' }).waitFor();
+    await page.getByLabel('At most').fill('3');
+    await page.getByRole('link', { name: 'show the verdict' }).waitFor({ state: 'hidden' });
+    await page.getByLabel('At most').fill('');
+    await page.getByRole('button', { name: 'Take away lora-e2e' }).click();
+    await page.getByText('Choose a second run.').waitFor();
+    await page.getByLabel('Add a run').selectOption({ label: 'lora-e2e' });
+    await expect.poll(() => page.getByRole('button', { name: 'Compare' }).isEnabled()).toBe(true);
+    await page.goForward();
+    await page.reload();
     await verdict.waitFor();
   });
 

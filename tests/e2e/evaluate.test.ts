@@ -49,7 +49,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await studio.goTo('Evaluate');
     // The second one can be chosen once it has trained.
     await page
-      .getByLabel('Run B')
+      .getByLabel('Adapter')
       .getByRole('option', { name: 'routed' })
       .waitFor({ state: 'attached', timeout: 110_000 });
   });
@@ -72,7 +72,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
   });
 
   it('scores the base model on a dataset with choices', async () => {
-    await tab('Score and compare');
+    await tab('Score');
     const form = page.getByRole('region', { name: 'Score one model or adapter' });
     await form.getByLabel('Benchmark').selectOption('multiple_choice');
     await form.getByText('Choose a dataset. Any rows with choices needs').waitFor();
@@ -99,6 +99,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
 
   it('shows items side by side, filtered by an address, and one of them in full', async () => {
     await page.getByRole('link', { name: 'compare 3' }).click();
+    await page.getByRole('link', { name: 'Item by item' }).click();
     const panel = page.getByRole('region', { name: 'Items side by side' });
     const grid = panel.getByRole('grid', { name: 'Items' });
     await panel.getByText('12 of 12 items').waitFor();

@@ -44,7 +44,7 @@ it('tells of what took long, and of nothing that a person saw end or ended', () 
   call(2, 'runs.get');
   answer(2);
   expect(notices).toEqual([
-    { title: 'The comparison is done', body: 'See what it brought.', href: '/evaluate' },
+    { title: 'The comparison is done', body: 'See what it brought.', href: '/evaluate/compare' },
     { title: 'The export has failed', body: 'It was out_of_memory.', href: '/export' },
   ]);
 });

@@ -17,6 +17,9 @@ export const pairTests = [
 ] as const;
 export type PairTest = (typeof pairTests)[number];
 
+/** So many scores are compared at once: their pairs grow with the square. */
+export const mostTogether = 24;
+
 const interval = z.tuple([z.number(), z.number()]);
 
 /** Two subjects on the same items. `difference` is b - a in the metric's unit. */
@@ -96,6 +99,8 @@ export type Comparison = z.infer<typeof comparisonSchema>;
 /** A subject among those that it was compared with. */
 export const rankedSchema = z.object({
   name: z.string(),
+  /** Places of its scores among those that were compared: several where it is an arm of several seeds. */
+  members: z.array(z.number().int()),
   /** Mean over the graded items, with the 95 % interval of all; null: nothing was graded. */
   score: z.number().nullable(),
   interval,

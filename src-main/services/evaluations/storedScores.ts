@@ -9,6 +9,7 @@ import type {
 } from '../../contract/evaluation/comparison.ts';
 import type { Evaluation } from '../../contract/results.ts';
 import { compareSubjects, itemScatter } from '../../evaluation/compare.ts';
+import { lossFigures } from '../../evaluation/confounders.ts';
 import { meeting, sameItems, standings } from '../../evaluation/standing.ts';
 import { couldTell } from '../../evaluation/verdict.ts';
 import { leakWarning } from '../../statistics/scores.ts';
@@ -73,9 +74,14 @@ async function compareBest(
 /**
  * What stored scores on the same items say of each other; runs nothing.
  * @param ids of evaluations of the open project
+ * @param contextOf positions of a model by its id; null: it is gone
  * @throws StudioError not_found, and usage where they are not on the same items
  */
-export async function judgeStored(stored: Stored, ids: readonly string[]): Promise<ComparisonOutcome> {
+export async function judgeStored(
+  stored: Stored,
+  ids: readonly string[],
+  contextOf: (modelId: string) => number | null = () => null,
+): Promise<ComparisonOutcome> {
   const evaluations = findEvaluations(stored.database, stored.project, ids);
   const absent = ids.find((id) => !evaluations.some((evaluation) => evaluation.id === id));
   if (absent !== undefined) throw missing('evaluation', absent, []);
@@ -88,7 +94,20 @@ export async function judgeStored(stored: Stored, ids: readonly string[]): Promi
     const times = subjects.filter((other) => other.run?.id === run?.id && other.name.startsWith(name)).length;
     subjects.push({ evaluation, run, name: times === 0 ? name : `${name} (${times + 1})` });
   }
-  return judgeSubjects(stored, subjects, { warnings: evaluations.flatMap(leakWarning) });
+  const [first] = evaluations;
+  const context = contextOf(first!.modelId);
+  const isHeldOut = first!.benchmark === 'perplexity' && first!.asked?.data === null;
+  const figures =
+    isHeldOut && context !== null
+      ? lossFigures(
+          subjects.flatMap(({ run }) => run ?? []),
+          context,
+        )
+      : null;
+  return judgeSubjects(stored, subjects, {
+    warnings: evaluations.flatMap(leakWarning),
+    notes: figures === null ? [] : [figures],
+  });
 }
 
 /** So many pairs are told of, the newest: a person chooses among them. */

@@ -1,5 +1,5 @@
 import { getContext, setContext } from 'svelte';
-import type { Comparison } from '../../../src-main/contract/evaluation/comparison.ts';
+import type { ComparisonOutcome } from '../../../src-main/contract/evaluation/comparison.ts';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import type { Evaluation } from '../../../src-main/contract/results.ts';
 import type { ProcedureInput } from '../../../src-main/contract/procedures.ts';
@@ -9,8 +9,7 @@ import type { Studio } from '../../state/studio.svelte.ts';
 export type JobKind = 'evaluate' | 'compare';
 export interface ComparisonResult {
   input: ProcedureInput<'evaluations.compare'>;
-  evaluations: Evaluation[];
-  comparison: Comparison;
+  outcome: ComparisonOutcome;
 }
 
 /** Work on the Evaluate page, kept apart from it so that it goes on when the page is left. */
@@ -49,10 +48,8 @@ export class Jobs {
   compare(input: ProcedureInput<'evaluations.compare'>): Promise<void> {
     return this.#work('compare', 'The comparison was not made.', async (signal) => {
       this.result = null;
-      const { evaluations, comparisons } = await this.#studio.client.call('evaluations.compare', input, {
-        signal,
-      });
-      this.result = { input, evaluations, comparison: comparisons[0]! };
+      const outcome = await this.#studio.client.call('evaluations.compare', input, { signal });
+      this.result = { input, outcome };
     });
   }
 

@@ -71,7 +71,7 @@ export function nextStep(state: {
       title: 'Is the difference real?',
       text: `${other.name} and ${newest!.name} are trained. Compare them on the rows that both held out.`,
       action: 'Compare them',
-      href: `/evaluate?a=${other.id}&b=${newest!.id}`,
+      href: `/evaluate/compare?runs=${other.id},${newest!.id}`,
     };
   return {
     position: 'Next',

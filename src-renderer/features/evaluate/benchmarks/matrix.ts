@@ -1,3 +1,4 @@
+import { columnKey } from '../../../../src-main/contract/evaluation/columns.ts';
 import type { Run } from '../../../../src-main/contract/entities.ts';
 import type { ScoringInput } from '../../../../src-main/contract/inputs.ts';
 import type { Evaluation } from '../../../../src-main/contract/results.ts';
@@ -34,20 +35,6 @@ export interface MatrixRow {
 export interface Matrix {
   columns: MatrixColumn[];
   rows: MatrixRow[];
-}
-
-/** Key of what was scored and how, without by whom. */
-export function columnKey(evaluation: Evaluation): string {
-  const { benchmark, version, dataHash, shots, n, prompts } = evaluation;
-  return JSON.stringify([
-    benchmark,
-    version,
-    dataHash,
-    shots,
-    n,
-    prompts?.chat ?? false,
-    prompts?.system ?? null,
-  ]);
 }
 
 /**

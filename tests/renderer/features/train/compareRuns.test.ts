@@ -4,8 +4,8 @@ import {
   comparisonMarkdown,
   configDifferences,
   contractDifferences,
-} from '../../../../src-renderer/features/train/history/configDifferences.ts';
-import { perStep, placeText, valueAt } from '../../../../src-renderer/features/train/history/progressAxis.ts';
+} from '../../../../src-renderer/options/configDifferences.ts';
+import { perStep, placeText, valueAt } from '../../../../src-renderer/charts/overlay/progressAxis.ts';
 import { sampleRun } from '../../../support/sampleRun.ts';
 
 function run(

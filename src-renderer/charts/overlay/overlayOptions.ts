@@ -1,8 +1,8 @@
-import type { Method } from '../../src-main/contract/training.ts';
-import { methodSigns } from '../ui/methods.ts';
-import { axes, type AxisSettings } from './curveOptions.ts';
-import type { ChartOption } from './echarts.ts';
-import type { ChartColors } from './theme.ts';
+import type { Method } from '../../../src-main/contract/training.ts';
+import { methodSigns } from '../../ui/methods.ts';
+import { axes, type AxisSettings } from '../curveOptions.ts';
+import type { ChartOption } from '../echarts.ts';
+import type { ChartColors } from '../theme.ts';
 
 /** One run's curves on a shared axis. */
 export interface OverlaidRun {

@@ -1,14 +1,14 @@
-import type { Run } from '../../../../src-main/contract/entities.ts';
+import type { Run } from '../../src-main/contract/entities.ts';
 import {
   flatten,
   mattering,
   optionDefaults,
   optionNames,
   type OptionName,
-} from '../../../../src-main/options/trainingOptions.ts';
-import { toMarkdown, type Column } from '../../../ui/table/table.ts';
-import { fieldTexts, fileKey, valueText } from '../../../options/fields.ts';
-import { formValue } from '../../../options/trainForm.ts';
+} from '../../src-main/options/trainingOptions.ts';
+import { toMarkdown, type Column } from '../ui/table/table.ts';
+import { fieldTexts, fileKey, valueText } from './fields.ts';
+import { formValue } from './trainForm.ts';
 
 /** A line of a comparison: what it is called, and one text a run; null where it means nothing to the run. */
 export interface ComparedLine {

@@ -1,6 +1,6 @@
-import type { Run } from '../../../../src-main/contract/entities.ts';
-import type { StepMetric } from '../../../../src-main/contract/runRecords.ts';
-import { duration, shortCount } from '../../../ui/format.ts';
+import type { Run } from '../../../src-main/contract/entities.ts';
+import type { StepMetric } from '../../../src-main/contract/runRecords.ts';
+import { duration, shortCount } from '../../ui/format.ts';
 
 /** What a curve's horizontal axis can count. */
 export const progressMeasures = ['steps', 'tokens', 'time'] as const;

@@ -1,0 +1,131 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openWritable } from '../../../src-main/store/database.ts';
+import { insertScoredRuns } from '../../support/evaluation/scoredRuns.ts';
+import { seriousProblems } from '../support/accessibility.ts';
+import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { takePicture } from '../support/pictures.ts';
+import { StudioPage } from '../support/studioPage.ts';
+import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
+
+const beyondEdge = `document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
+  [...document.querySelectorAll('main *')]
+    .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest('.scroll-x'))
+    .map((e) => e.tagName + ' ' + e.className + ' ' + e.textContent.trim().slice(0, 40)).slice(0, 8)`;
+
+describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumNote}`, () => {
+  let server: StudioServer;
+  let browser: Browser;
+  let page: Page;
+  let studio: StudioPage;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    const home = mkdtempSync(join(tmpdir(), 'id-lora-e2e-'));
+    const database = openWritable(join(home, 'studio.db'));
+    insertScoredRuns(database);
+    database.writable.close();
+    server = await startStudio({ home });
+    browser = await launchChromium();
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      acceptDownloads: true,
+    });
+    page = await context.newPage();
+    page.on('pageerror', (error) => errors.push(error.message));
+    studio = new StudioPage(page);
+    await page.goto(server.url);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+    if (server) removeHome(server.home);
+  });
+
+  const tab = (name: string) =>
+    page.getByRole('navigation', { name: 'Evaluate' }).getByRole('link', { name, exact: true }).click();
+  const names = () => page.getByRole('list', { name: 'Compared scores' }).getByRole('listitem');
+
+  it('leads from a column of the matrix to all its subjects, the verdict first', async () => {
+    await studio.goTo('Evaluate');
+    await tab('Benchmarks');
+    await page.getByRole('link', { name: 'compare 7' }).last().click();
+    await page.waitForURL(/\/evaluate\/compare\?e=/);
+    const verdict = page.getByRole('status', { name: 'Verdict' });
+    // Settings with two seeds stand together: of seven scores there are five subjects.
+    await expect.poll(() => verdict.getByTestId('verdict').textContent()).toMatch(/idlora-large|idlora/);
+    const table = verdict.getByRole('group', { name: 'Subjects by their scores' });
+    await expect.poll(() => table.getByRole('row').count()).toBe(1 + 5);
+    await expect.poll(() => table.textContent()).toContain('0, 1');
+    await page.getByText('The 7 single runs, each for itself').click();
+    const singles = page.getByRole('region', { name: 'Single runs', exact: true });
+    await expect.poll(() => singles.getByRole('row').count()).toBe(1 + 7);
+    await expect.poll(() => names().count()).toBe(7);
+  });
+
+  it('draws scores over parameters, the base model across, and says it in words', async () => {
+    const chart = page.getByRole('img', { name: /over trainable parameters/ });
+    await expect.poll(() => chart.getAttribute('data-points')).toBe('4');
+    const label = await chart.getAttribute('aria-label');
+    expect(label).toMatch(/idlora [\d.]+ \([\d.]+ to [\d.]+\) with 24,576/);
+    await page.getByText('Across: tiny (base), which trained nothing.').waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Save the points as CSV' }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('score-parameters.csv');
+  });
+
+  it('shows curves, what differs, and each pair with its test; counts lead to their items', async () => {
+    await page.getByRole('img', { name: /^Training loss of 6 runs/ }).waitFor();
+    await page.getByRole('region', { name: 'Results and differences' }).waitFor();
+    const singles = page.getByRole('region', { name: 'Pairs of single runs', exact: true }).first();
+    await expect.poll(() => singles.getByRole('row').count()).toBe(1 + 21);
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'compare-many');
+    for (const width of [720, 360]) {
+      await page.setViewportSize({ width, height: 900 });
+      // Whatever stands beyond the right edge of the window, by what it says.
+      await expect.poll(() => page.evaluate<string[]>(beyondEdge)).toEqual([]);
+      await takePicture(page, `compare-many-${width}`);
+    }
+    await page.setViewportSize({ width: 1280, height: 900 });
+    const row = singles.getByRole('row', { name: /^lora-seed-0 against idlora-seed-0/ });
+    // Right with the second of the pair alone.
+    const only = row.getByRole('cell').nth(7).getByRole('link');
+    const count = await only.textContent();
+    await only.click();
+    await page.waitForURL(/\/evaluate\/items\?e=.*show=only/);
+    await page.getByText(`${count} of 200 items`).waitFor();
+    await page.getByRole('link', { name: 'Intervals, parameters, curves and all pairs' }).click();
+    await expect.poll(() => names().count()).toBe(2);
+    await page
+      .getByTestId('verdict')
+      .getByText(/McNemar/)
+      .waitFor();
+  });
+
+  it('takes scores away and sets others beside, in the address', async () => {
+    await page.getByLabel('Set beside them').selectOption({ label: 'dora-seed-0' });
+    await expect.poll(() => names().count()).toBe(3);
+    expect(new URL(page.url()).searchParams.get('e')!.split(',')).toHaveLength(3);
+    await page.reload();
+    await expect.poll(() => names().count()).toBe(3);
+    await page.getByRole('button', { name: 'Take away dora-seed-0' }).click();
+    await expect.poll(() => names().count()).toBe(2);
+    await page.getByRole('link', { name: 'Other runs or settings' }).click();
+    await page.getByRole('heading', { name: 'Compare runs on the same items' }).waitFor();
+    const chosen = page.getByRole('list', { name: 'Runs to compare' }).getByRole('listitem');
+    await page.getByLabel('Add a run').selectOption({ label: 'dora-seed-0' });
+    await expect.poll(() => chosen.filter({ hasText: 'dora-seed-0' }).count()).toBe(1);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'compare-form-dark');
+    await page.emulateMedia({ colorScheme: 'light' });
+    expect(errors).toEqual([]);
+  });
+});
