@@ -1,15 +1,18 @@
 import { createHash, randomUUID, type Hash } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { mappingSchema } from '../contract/datasets/mapping.ts';
 import { unusableText, type UnusedCounts, type UnusedRow } from '../contract/datasets/unusable.ts';
-import type { Dataset } from '../contract/entities.ts';
+import type { Dataset, Stretch } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { syncFolder } from '../formats/files/atomicFile.ts';
 import { planImport, type ImportPlan, type PlannedStream, type PlanOptions } from './importPlan.ts';
 import { wrongEncoding } from './readers/fileRows.ts';
 import { foreignEncoding } from './readers/textPieces.ts';
 import { rowIdentity, writeSkipped } from './stored/rowIdentity.ts';
-import { RowTally, type Tally } from './stored/rowTally.ts';
+import { factsPath, FactsWriter, openFacts } from './stored/factsFile.ts';
+import { factsOf } from './stored/rowFacts.ts';
+import { tallyOf, type Tally } from './stored/rowTally.ts';
 import { IndexWriter, place } from './stored/sourceIndex.ts';
 import { fileHash } from './stored/storedFiles.ts';
 
@@ -37,13 +40,11 @@ const listedFiles = 200;
 
 /**
  * Reads files row by row into the library, with an index of the rows. Rows that cannot be used are set aside.
- * @returns what was found, and the keys of its rows; `file` is the name inside `folder`
+ * @returns what was found; `file` is the name inside `folder`
  * @throws StudioError dataset_empty; dataset_invalid where fewer than half of the rows can be used, or one cannot and
  *   it is strict; cancelled. Nothing is left behind
  */
-export async function importDataset(
-  options: ImportOptions,
-): Promise<{ imported: ImportedDataset; keys: Float64Array }> {
+export async function importDataset(options: ImportOptions): Promise<{ imported: ImportedDataset }> {
   const { folder, signal } = options;
   let done = 0;
   let total = 0;
@@ -61,16 +62,24 @@ export async function importDataset(
   if (!options.inPlace) options.checkSpace?.(total);
   // By chance, not by the clock: two files may be imported in the same millisecond.
   const temporary = join(folder, `.import.${randomUUID()}`);
-  const parts = { copy: `${temporary}.partial`, index: `${temporary}.index`, broken: `${temporary}.broken` };
+  const parts = {
+    copy: `${temporary}.partial`,
+    index: `${temporary}.index`,
+    broken: `${temporary}.broken`,
+    facts: `${temporary}.facts`,
+  };
   try {
     const reference = options.inPlace ? await referenceOf(plan) : null;
     const read = await readAll(plan, parts, reference !== null, signal);
-    const tally = read.tally.result();
+    const tally = await tallyOfImport(parts.facts, read.stretches);
     checkUsable(plan, tally, read.broken, options.strict ?? false);
     const sourceHash = reference?.hash ?? read.hash;
+    const { format } = plan.detected;
+    // Their fields in the order in which they are stored: what is named by a hash of them is found again.
+    const mappings = plan.detected.mappings.map((mapping) => mappingSchema.parse(mapping));
     const identity = {
       sourceHash,
-      mappings: plan.detected.mappings,
+      mappings,
       stretches: tally.stretches,
       edits: null,
     };
@@ -80,19 +89,19 @@ export async function importDataset(
     if (!reference) place(parts.copy, join(folder, `${name}.jsonl`));
     place(parts.index, join(folder, `${name}.index`));
     if (read.broken > 0) place(parts.broken, join(folder, `${name}.broken`));
+    place(parts.facts, factsPath(folder, { file: `${name}.jsonl`, mappings, format }));
     writeSkipped(folder, contentHash, tally.skipped);
     syncFolder(folder);
     return {
-      keys: tally.keys,
       imported: {
         file: `${name}.jsonl`,
         inPlace: reference,
-        format: plan.detected.format,
+        format,
         rows: tally.rows,
         sizeBytes: reference?.size ?? statSync(join(folder, `${name}.jsonl`)).size,
         contentHash,
         sourceHash,
-        mappings: plan.detected.mappings,
+        mappings,
         isMappedByHand: plan.isMappedByHand,
         reason: plan.detected.reason,
         columns: plan.columns,
@@ -118,8 +127,18 @@ export async function importDataset(
   }
 }
 
+async function tallyOfImport(path: string, stretches: ReadRows['stretches']): Promise<Tally> {
+  const facts = openFacts(path)!;
+  try {
+    const look = () => Promise.reject(new Error('no row of an import is edited'));
+    return await tallyOf(facts, { stretches, changed: new Map(), look });
+  } finally {
+    facts.close();
+  }
+}
+
 interface ReadRows {
-  tally: RowTally;
+  stretches: Pick<Stretch, 'split' | 'sourceRows'>[];
   /** SHA-256 of the copy, and of where its rows came from. */
   hash: string;
   indexHash: string;
@@ -131,11 +150,12 @@ interface ReadRows {
 
 async function readAll(
   { streams, detected }: ImportPlan,
-  parts: { copy: string; index: string; broken: string },
+  parts: { copy: string; index: string; broken: string; facts: string },
   isInPlace: boolean,
   signal: AbortSignal | undefined,
 ): Promise<ReadRows> {
-  const tally = new RowTally(detected.mappings, detected.format);
+  const stretches: ReadRows['stretches'] = [];
+  const facts = new FactsWriter(parts.facts);
   const copy = isInPlace ? null : new LineWriter(parts.copy);
   const index = new IndexWriter(parts.index);
   const broken = new LineWriter(parts.broken);
@@ -143,14 +163,14 @@ async function readAll(
   let brokenRows = 0;
   try {
     for (const [file, stream] of streams.entries()) {
-      if (stream.split !== streams[file - 1]?.split) tally.beginStretch(stream.split);
+      if (stream.split !== streams[file - 1]?.split) stretches.push({ split: stream.split, sourceRows: 0 });
       let count = 0;
       for await (const row of stream.read()) {
         if (count++ % 256 === 0) signal?.throwIfAborted();
         const { number } = row;
         if (row.broken) {
           brokenRows++;
-          tally.refuse(row.broken, { file: stream.name, number });
+          facts.addBroken(row.broken, { file: stream.name, number });
           const unused: UnusedRow = { ...row.broken, file: stream.name, number, text: row.text };
           broken.add(JSON.stringify(unused));
           continue;
@@ -160,21 +180,24 @@ async function readAll(
           text = copy ? JSON.stringify(row.value) : '';
         } catch {
           brokenRows++;
-          tally.refuse({ reason: 'too_deep', column: null, detail: null }, { file: stream.name, number });
+          facts.addBroken({ reason: 'too_deep', column: null, detail: null }, { file: stream.name, number });
           continue;
         }
         index.add({ offset: copy ? copy.add(text) : row.offset!, file, number });
-        tally.add(row.value, { file: stream.name, number });
+        facts.add(factsOf(row.value, detected.mappings, detected.format), { file: stream.name, number });
+        stretches.at(-1)!.sourceRows++;
       }
       rows.push(count);
     }
+    facts.finish();
   } finally {
+    facts.close();
     copy?.close();
     index.close();
     broken.close();
   }
   return {
-    tally,
+    stretches,
     hash: copy?.hash.digest('hex') ?? '',
     indexHash: `${index.hash.digest('hex')} ${broken.hash.digest('hex')}`,
     broken: brokenRows,

@@ -48,7 +48,11 @@ export function editsHash(edits: Edits): string | null {
 /** Writes a layer under its hash. */
 export function writeEdits(folder: string, edits: Edits): void {
   const hash = editsHash(edits);
-  if (hash !== null) writeFileAtomic(editFile(folder, hash), layerText(edits));
+  if (hash === null) return;
+  const path = editFile(folder, hash);
+  writeFileAtomic(path, layerText(edits));
+  // The next edit is of the same rows.
+  last = { path, edits };
 }
 
 function layerText(edits: Edits): string {

@@ -1,153 +1,231 @@
-import { hash as digest } from 'node:crypto';
-import type { Mapping } from '../../contract/datasets/mapping.ts';
 import type { Unusable, UnusedCounts } from '../../contract/datasets/unusable.ts';
-import type { Dataset, DatasetFormat, Stretch } from '../../contract/entities.ts';
-import type { Row } from '../../contract/rows.ts';
-import { fieldOf, type SourceValue } from '../mapping/fields.ts';
-import { isTask, mapRow } from '../mapping/mapRow.ts';
-import { exampleOf } from '../rowExample.ts';
-import { rowKey } from '../rowKeys.ts';
+import type { Dataset, Stretch } from '../../contract/entities.ts';
+import {
+  hasForeignTask,
+  isUnanswered,
+  isUsable,
+  reasonOf,
+  type FactsBlock,
+  type FactsFile,
+} from './factsFile.ts';
+import type { RowFacts, RowPlace } from './rowFacts.ts';
+import { UnusedReasons } from './unusedReasons.ts';
 
-/** Numbers whose count is not known before. */
-class Numbers {
-  #values = new Float64Array(1024);
-  length = 0;
-  push(value: number): void {
-    if (this.length === this.#values.length) {
-      const larger = new Float64Array(2 * this.length);
-      larger.set(this.#values);
-      this.#values = larger;
-    }
-    this.#values[this.length++] = value;
-  }
-  take(): Float64Array {
-    return this.#values.slice(0, this.length);
-  }
-}
-
-const mostReasons = 100;
-
-/** What reading all rows of a dataset finds out. */
+/** What all rows of a dataset come to. */
 export interface Tally {
   rows: number;
   promptRows: number;
   stretches: Stretch[];
   unused: UnusedCounts;
   statistics: Dataset['statistics'];
-  /** Keys of the usable rows (rowKeys.ts), in their order. */
-  keys: Float64Array;
   /** Numbers of the rows that are not used, among all rows of the copy, ascending. */
   skipped: Uint32Array;
 }
 
-/** Counts rows as they go by: which can be used and why not, how long they are, which are there twice. */
-export class RowTally {
-  readonly #mappings: readonly Mapping[];
-  readonly #format: DatasetFormat;
-  readonly #keys = new Numbers();
-  readonly #hashes = new Numbers();
-  readonly #skipped = new Numbers();
-  readonly #reasons = new Map<string, UnusedCounts['reasons'][number]>();
-  readonly #stretches: Stretch[] = [];
+/** A row with its facts. */
+export interface PlacedFacts {
+  facts: RowFacts;
+  place: RowPlace;
+}
+
+/** Rows that are not as the copy has them, by their numbers; null: somebody has taken it out. */
+export type ChangedRows = ReadonlyMap<number, PlacedFacts | null>;
+
+/**
+ * Counts a dataset by the facts of its rows.
+ * @param changed rows whose facts are others
+ * @param look reads a row of the copy: the first with a reason, where edits took away the one that is known
+ */
+export async function tallyOf(
+  facts: FactsFile,
+  {
+    stretches,
+    changed,
+    look,
+  }: {
+    stretches: readonly Pick<Stretch, 'split' | 'sourceRows'>[];
+    changed: ChangedRows;
+    look(index: number): Promise<PlacedFacts>;
+  },
+): Promise<Tally> {
+  const tally = new RowTally(facts, stretches, changed);
+  for await (const block of facts.blocks()) tally.addBlock(block);
+  return tally.result(look);
+}
+
+class RowTally {
+  readonly #facts: FactsFile;
+  readonly #changed: ChangedRows;
+  readonly #order: number[];
+  readonly #contents: ChangedContents;
+  readonly #stretches: Stretch[];
+  /** By its number, of each reason how many rows have it and which is the first. */
+  readonly #reasons: ({ rows: number; first: number } | undefined)[] = [];
+  readonly #skipped: number[] = [];
   readonly #sums = { prompt: 0, answer: 0, promptMax: 0, answerMax: 0 };
-  readonly #foreignTasks = { rows: 0, example: '' };
-  #rows = 0;
+  readonly #foreign = { rows: 0, first: -1 };
+  #next = 0;
+  #stretch = 0;
+  #stretchEnd: number;
   #promptRows = 0;
-  #unused = 0;
-  #seen = 0;
+  #otherUnused = 0;
 
-  constructor(mappings: readonly Mapping[], format: DatasetFormat) {
-    this.#mappings = mappings;
-    this.#format = format;
+  constructor(
+    facts: FactsFile,
+    stretches: readonly Pick<Stretch, 'split' | 'sourceRows'>[],
+    changed: ChangedRows,
+  ) {
+    this.#facts = facts;
+    this.#changed = changed;
+    this.#order = [...changed.keys()].sort((a, b) => a - b);
+    this.#contents = new ChangedContents(facts, changed);
+    this.#stretches = stretches.map(({ split, sourceRows }) => ({ split, sourceRows, rows: 0 }));
+    this.#stretchEnd = this.#stretches[0]?.sourceRows ?? 0;
   }
 
-  get rows(): number {
-    return this.#rows;
+  addBlock(block: FactsBlock): void {
+    const { begin, count, code, content, promptCharacters, answerCharacters } = block;
+    for (let i = 0; i < count; i++) {
+      const index = begin + i;
+      while (index >= this.#stretchEnd) this.#stretchEnd += this.#stretches[++this.#stretch]!.sourceRows;
+      const isChanged = this.#order[this.#next] === index;
+      if (isUsable(code[i]!)) this.#contents.count(content[i]!);
+      if (isChanged) {
+        this.#next++;
+        this.#addChanged(index, this.#changed.get(index)!);
+      } else if (isUsable(code[i]!))
+        this.#use(index, {
+          prompt: promptCharacters[i]!,
+          answer: answerCharacters[i]!,
+          isAnswered: !isUnanswered(code[i]!),
+          hasForeignTask: hasForeignTask(code[i]!),
+        });
+      else {
+        this.#skipped.push(index);
+        const number = reasonOf(code[i]!);
+        if (number === null) this.#otherUnused++;
+        else {
+          const reason = (this.#reasons[number] ??= { rows: 0, first: index });
+          reason.rows++;
+        }
+      }
+    }
   }
 
-  /** From here on rows are of this part. */
-  beginStretch(split: Stretch['split']): void {
-    this.#stretches.push({ split, rows: 0, sourceRows: 0 });
-  }
-
-  /** A row of the copy. @param isExcluded somebody has taken it out */
-  add(value: SourceValue, place: { file: string; number: number }, isExcluded = false): void {
-    const stretch = this.#stretches.at(-1)!;
-    stretch.sourceRows++;
-    const index = this.#seen++;
-    if (isExcluded) {
+  #addChanged(index: number, row: PlacedFacts | null): void {
+    if (row === null || row.facts.unusable) {
       this.#skipped.push(index);
       return;
     }
-    const { row, unusable } = mapRow(value, this.#mappings);
-    if (unusable) {
-      this.#skipped.push(index);
-      this.refuse(unusable, place);
-      return;
-    }
-    stretch.rows++;
-    this.#rows++;
-    this.#count(value, row);
+    const { promptCharacters: prompt, answerCharacters: answer, isAnswered, foreignTask } = row.facts;
+    this.#use(index, { prompt, answer, isAnswered, hasForeignTask: foreignTask !== null });
   }
 
-  /** A row that cannot be used; those that are not in the copy come here alone. */
-  refuse(unusable: Unusable, { file, number }: { file: string; number: number }): void {
-    this.#unused++;
-    // Turns of a list are told apart by their number, which makes no other reason.
-    const column = unusable.column?.replace(/\[\d+\]/g, '') ?? null;
-    const key = JSON.stringify([unusable.reason, column]);
-    const found = this.#reasons.get(key);
-    if (found) found.rows++;
-    else if (this.#reasons.size < mostReasons)
-      this.#reasons.set(key, { ...unusable, column, rows: 1, file, number });
-  }
-
-  #count(value: SourceValue, row: Row): void {
-    this.#keys.push(rowKey(row));
-    this.#hashes.push(shortHash(row));
-    const { prompt, answer } = exampleOf(row, this.#format);
+  #use(
+    index: number,
+    row: { prompt: number; answer: number; isAnswered: boolean; hasForeignTask: boolean },
+  ): void {
+    this.#stretches[this.#stretch]!.rows++;
     const sums = this.#sums;
-    sums.prompt += prompt.length;
-    sums.answer += answer.length;
-    sums.promptMax = Math.max(sums.promptMax, prompt.length);
-    sums.answerMax = Math.max(sums.answerMax, answer.length);
-    if (row.kind === 'chat' && !row.turns.some(({ role }) => role === 'assistant')) this.#promptRows++;
-    const column = this.#mappings[0]?.task ?? 'task';
-    const task = fieldOf(value, column);
-    if (task === undefined || task === null || isTask(task)) return;
-    this.#foreignTasks.example ||= JSON.stringify(task).slice(0, 100);
-    this.#foreignTasks.rows++;
+    sums.prompt += row.prompt;
+    sums.answer += row.answer;
+    if (row.prompt > sums.promptMax) sums.promptMax = row.prompt;
+    if (row.answer > sums.answerMax) sums.answerMax = row.answer;
+    if (!row.isAnswered) this.#promptRows++;
+    if (row.hasForeignTask && this.#foreign.rows++ === 0) this.#foreign.first = index;
   }
 
-  result(): Tally {
-    const rows = Math.max(1, this.#rows);
-    const hashes = this.#hashes.take().sort();
-    let duplicateRows = 0;
-    for (let i = 1; i < hashes.length; i++) if (hashes[i] === hashes[i - 1]) duplicateRows++;
+  async result(look: (index: number) => Promise<PlacedFacts>): Promise<Tally> {
+    const rows = this.#stretches.reduce((sum, stretch) => sum + stretch.rows, 0);
+    const sums = this.#sums;
+    const foreignTasks = await this.#foreignTasks(look);
     return {
-      rows: this.#rows,
+      rows,
       promptRows: this.#promptRows,
       stretches: this.#stretches,
-      unused: {
-        rows: this.#unused,
-        reasons: [...this.#reasons.values()].sort((a, b) => b.rows - a.rows),
-      },
+      unused: await this.#unused(look),
       statistics: {
-        promptCharactersMean: this.#sums.prompt / rows,
-        promptCharactersMax: this.#sums.promptMax,
-        answerCharactersMean: this.#sums.answer / rows,
-        answerCharactersMax: this.#sums.answerMax,
-        duplicateRows,
-        ...(this.#foreignTasks.rows > 0 && { foreignTasks: this.#foreignTasks }),
+        promptCharactersMean: sums.prompt / Math.max(1, rows),
+        promptCharactersMax: sums.promptMax,
+        answerCharactersMean: sums.answer / Math.max(1, rows),
+        answerCharactersMax: sums.answerMax,
+        duplicateRows: rows - this.#contents.distinct(),
+        ...(foreignTasks && { foreignTasks }),
       },
-      keys: this.#keys.take(),
-      skipped: Uint32Array.from(this.#skipped.take()),
+      skipped: Uint32Array.from(this.#skipped),
     };
+  }
+
+  async #foreignTasks(look: (index: number) => Promise<PlacedFacts>) {
+    const { rows, first } = this.#foreign;
+    if (rows === 0) return null;
+    const known = this.#facts.ending.firstForeignTask;
+    const example =
+      known?.index === first && !this.#changed.has(first)
+        ? known.task
+        : (this.#changed.get(first) ?? (await look(first))).facts.foreignTask;
+    return { rows, example: example ?? '' };
+  }
+
+  async #unused(look: (index: number) => Promise<PlacedFacts>): Promise<UnusedCounts> {
+    const { reasons: known, broken } = this.#facts.ending;
+    const found: { index: number; rows: number; unusable: Unusable; place: RowPlace }[] = [];
+    for (const [number, reason] of this.#reasons.entries()) {
+      if (!reason) continue;
+      const { rows, first: index } = reason;
+      const { index: knownIndex, file, number: line, ...unusable } = known[number]!;
+      if (knownIndex === index) found.push({ index, rows, unusable, place: { file, number: line } });
+      else {
+        const { facts, place } = await look(index);
+        found.push({ index, rows, unusable: facts.unusable ?? unusable, place });
+      }
+    }
+    for (const [index, row] of this.#changed)
+      if (row?.facts.unusable) found.push({ index, rows: 1, unusable: row.facts.unusable, place: row.place });
+    const reasons = new UnusedReasons();
+    for (const { rows, unusable, place } of found.sort((a, b) => a.index - b.index))
+      reasons.add(unusable, place, rows);
+    for (const { rows, file, number, ...unusable } of broken.reasons)
+      reasons.add(unusable, { file, number }, rows);
+    const listed = broken.reasons.reduce((sum, { rows }) => sum + rows, 0);
+    reasons.rows += this.#otherUnused + broken.rows - listed;
+    return reasons.counts();
   }
 }
 
-/** 53 bits of a row's hash: among a million rows one pair in ten thousand imports agrees by chance. */
-function shortHash(row: Row): number {
-  const bytes = digest('sha1', JSON.stringify(row), 'buffer');
-  return bytes.readUInt32LE(0) + (bytes.readUInt32LE(4) & 0x1fffff) * 2 ** 32;
+/** How many different rows there are once some are changed: those alone are counted that a change touches. */
+class ChangedContents {
+  readonly #distinctBefore: number;
+  /** What changed rows said and say: how often it stood in the copy, and how often more it stands now. */
+  readonly #touched = new Map<number, { before: number; more: number }>();
+
+  constructor({ ending, contentAt }: FactsFile, changed: ChangedRows) {
+    this.#distinctBefore = ending.distinct;
+    for (const [index, row] of changed) {
+      this.#of(contentAt(index)).more--;
+      if (row && !row.facts.unusable) this.#of(row.facts.content).more++;
+    }
+    // What rows say that cannot be used.
+    this.#touched.delete(0);
+  }
+
+  #of(content: number): { before: number; more: number } {
+    const found = this.#touched.get(content) ?? { before: 0, more: 0 };
+    this.#touched.set(content, found);
+    return found;
+  }
+
+  /** A usable row of the copy. */
+  count(content: number): void {
+    if (this.#touched.size === 0) return;
+    const found = this.#touched.get(content);
+    if (found) found.before++;
+  }
+
+  distinct(): number {
+    let distinct = this.#distinctBefore;
+    for (const { before, more } of this.#touched.values())
+      distinct += Number(before + more > 0) - Number(before > 0);
+    return distinct;
+  }
 }

@@ -93,6 +93,28 @@ export async function* readLinesAt(
   }
 }
 
+/** Some rows of a copy by their numbers. @param indices ascending, so that what was read is of use to the next one */
+export async function* readLinesOf(
+  files: { copy: string; index: string },
+  indices: Iterable<number>,
+): AsyncGenerator<SourceLine> {
+  const [copy, index] = [await open(files.copy, 'r'), await open(files.index, 'r')];
+  try {
+    const lines = new LineReader(copy);
+    const entry = Buffer.alloc(entryBytes);
+    for (const row of indices) {
+      const { bytesRead } = await index.read(entry, 0, entryBytes, row * entryBytes);
+      if (bytesRead < entryBytes) throw new Error(`${files.index} has no row ${row}`);
+      const offset = entry.readDoubleLE(0);
+      const text = lines.held(offset) ?? (await lines.read(offset, true));
+      yield { index: row, offset, file: entry.readUInt32LE(8), number: entry.readUInt32LE(12), text };
+    }
+  } finally {
+    await copy.close();
+    await index.close();
+  }
+}
+
 /** Lines of a file by where they begin; what was read around them is kept. */
 class LineReader {
   readonly #file: FileHandle;

@@ -29,7 +29,7 @@ import {
   type BrowsedRows,
   type WhichRows,
 } from './rowBrowser.ts';
-import { benchmarkRows, keepRowKeys, sharedRows, testSetOf } from './sharedRows.ts';
+import { benchmarkRows, sharedRows, testSetOf } from './sharedRows.ts';
 
 export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']>;
 export type InspectOptions = z.input<(typeof procedures)['datasets.inspect']['input']>;
@@ -211,7 +211,7 @@ export function createDatasetService(context: ServiceContext): DatasetService {
     const onProgress = byteProgress(context, task, `Importing ${basename(wanted.paths[0]!)}`);
     try {
       const added = await keeping(async (reserve) => {
-        const { imported, keys } = await importDataset({
+        const { imported } = await importDataset({
           ...wanted,
           folder: paths.datasets,
           // A small file finds room on a full disk, too.
@@ -223,7 +223,6 @@ export function createDatasetService(context: ServiceContext): DatasetService {
           signal,
           onProgress,
         });
-        keepRowKeys(context, imported.contentHash, keys);
         const rows = await benchmarkRows(context, { name: sourcePath, ...imported });
         // Others may have been entered meanwhile: from here on nothing waits.
         checkName();

@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { RowChange } from '../../contract/datasets/datasetProcedures.ts';
 import type { Mapping } from '../../contract/datasets/mapping.ts';
 import type { Dataset, DatasetFormat } from '../../contract/entities.ts';
@@ -5,10 +8,13 @@ import { StudioError } from '../../contract/errors.ts';
 import type { Split } from '../../contract/rows.ts';
 import { columnUses } from '../../contract/datasets/mapping.ts';
 import { editsHash, readEdits, writeEdits, type Edits, type RowEdit } from '../../data/stored/editLayer.ts';
-import { retally, sourceRowCount } from '../../data/stored/retally.ts';
+import { factsPath, openFacts } from '../../data/stored/factsFile.ts';
+import { changedRows, factsOfLine, sourceRowCount, writeFacts } from '../../data/stored/rowReading.ts';
 import { rowIdentity, writeSkipped } from '../../data/stored/rowIdentity.ts';
-import { checkInPlace } from '../../data/stored/storedFiles.ts';
-import { benchmarkRows, keepRowKeys } from './sharedRows.ts';
+import { tallyOf, type Tally } from '../../data/stored/rowTally.ts';
+import { place, readLinesOf } from '../../data/stored/sourceIndex.ts';
+import { checkInPlace, storedFiles } from '../../data/stored/storedFiles.ts';
+import { benchmarkRows } from './sharedRows.ts';
 import type { ServiceContext } from '../context.ts';
 
 /** What is to become of a dataset's rows; what is absent stays. */
@@ -29,7 +35,7 @@ export async function reshape(
   change: Reshaping,
   { signal, reserve }: { signal: AbortSignal; reserve(hashes: readonly string[]): void },
 ): Promise<Dataset> {
-  const { paths, emit } = context;
+  const { paths } = context;
   if (dataset.sourceHash === null)
     throw new StudioError(
       'usage',
@@ -44,14 +50,8 @@ export async function reshape(
   const isMeant = (split: Split) => relabel && (relabel.from === undefined || relabel.from === split);
   const relabeled = <T extends { split: Split }>(one: T): T =>
     isMeant(one.split) ? { ...one, split: relabel!.as } : one;
-  const task = `dataset ${dataset.id}`;
-  const tally = await retally(
-    paths.datasets,
-    dataset,
-    { mappings, format, stretches: dataset.stretches.map(relabeled), edits },
-    signal,
-    (done, total) => emit({ type: 'progress', task, label: 'Reading rows', done, total }),
-  );
+  const stretches = dataset.stretches.map(relabeled);
+  const tally = await countRows(context, { ...dataset, mappings, format, stretches }, edits, signal);
   if (tally.rows === 0)
     throw new StudioError(
       'dataset_invalid',
@@ -64,7 +64,6 @@ export async function reshape(
   reserve(hash === null ? [contentHash] : [contentHash, hash]);
   writeEdits(paths.datasets, edits);
   writeSkipped(paths.datasets, contentHash, tally.skipped);
-  keepRowKeys(context, contentHash, tally.keys);
   const all = [...edits.values()];
   const read = new Set(mappings.flatMap((one) => columnUses(one).map(({ column }) => column)));
   const reshaped: Dataset = {
@@ -94,6 +93,46 @@ export async function reshape(
           },
   };
   return { ...reshaped, benchmarkRows: await benchmarkRows(context, reshaped) };
+}
+
+/**
+ * Counts a dataset's rows. Only where nobody read its copy by these mappings yet, all of it is read.
+ * @throws the signal's reason
+ */
+async function countRows(
+  { paths, emit }: ServiceContext,
+  dataset: Dataset,
+  edits: Edits,
+  signal: AbortSignal,
+): Promise<Tally> {
+  const folder = paths.datasets;
+  const path = factsPath(folder, dataset);
+  const temporary = join(folder, `.import.${randomUUID()}.facts`);
+  try {
+    const isKnown = existsSync(path);
+    if (!isKnown)
+      await writeFacts(folder, dataset, temporary, signal, (done, total) =>
+        emit({ type: 'progress', task: `dataset ${dataset.id}`, label: 'Reading rows', done, total }),
+      );
+    const facts = openFacts(isKnown ? path : temporary)!;
+    try {
+      const tally = await tallyOf(facts, {
+        stretches: dataset.stretches,
+        changed: await changedRows(folder, dataset, edits),
+        async look(index) {
+          for await (const line of readLinesOf(storedFiles(folder, dataset), [index]))
+            return factsOfLine(dataset, line);
+          throw new Error(`the dataset ${dataset.name} has no row ${index}`);
+        },
+      });
+      if (!isKnown && tally.rows > 0) place(temporary, path);
+      return tally;
+    } finally {
+      facts.close();
+    }
+  } finally {
+    rmSync(temporary, { force: true });
+  }
 }
 
 /** Edits with some more. @throws StudioError not_found for a row that the dataset does not have */

@@ -9,9 +9,15 @@ import { mapRow } from '../../data/mapping/mapRow.ts';
 import { parseJson } from '../../data/readers/parseRow.ts';
 import { readRows } from '../../data/readRows.ts';
 import { applyEdit, readEdits } from '../../data/stored/editLayer.ts';
-import { fileName, readBroken } from '../../data/stored/retally.ts';
-import { RowTally } from '../../data/stored/rowTally.ts';
-import { nthKept, readLinesAt, readSkipped, type SourceLine } from '../../data/stored/sourceIndex.ts';
+import { fileName, readBroken } from '../../data/stored/rowReading.ts';
+import { UnusedReasons } from '../../data/stored/unusedReasons.ts';
+import {
+  nthKept,
+  readLinesAt,
+  readLinesOf,
+  readSkipped,
+  type SourceLine,
+} from '../../data/stored/sourceIndex.ts';
 import { checkInPlace, storedFiles } from '../../data/stored/storedFiles.ts';
 
 interface Range {
@@ -60,8 +66,11 @@ export async function browseRows(
   const rows: DatasetRow[] = [];
   if (chosen) {
     const inPart = chosen.filter((index) => ranges.some(({ begin, end }) => index >= begin && index < end));
-    for (const index of inPart.subarray(offset, offset + limit))
-      for await (const line of linesAt(folder, dataset, index, index + 1)) rows.push(shown(line));
+    for await (const line of readLinesOf(
+      storedFiles(folder, dataset),
+      inPart.subarray(offset, offset + limit),
+    ))
+      rows.push(shown(line));
     return { total: inPart.length, rows };
   }
   let skip = offset;
@@ -211,11 +220,11 @@ export async function unusedRows(
     const skipped = readSkipped(storedFiles(folder, dataset).skipped);
     const refused = skipped.filter((index) => edits.get(index)?.excluded !== true);
     const from = Math.max(0, offset - seen);
-    for (const index of refused.subarray(from, from + limit - rows.length))
-      for await (const line of linesAt(folder, dataset, index, index + 1)) {
-        const { file, number, unusable } = shownRow(dataset, line, edits.get(index));
-        if (unusable) rows.push({ ...unusable, file, number, text: line.text.slice(0, shownCharacters) });
-      }
+    const wanted = refused.subarray(from, from + limit - rows.length);
+    for await (const line of readLinesOf(storedFiles(folder, dataset), wanted)) {
+      const { file, number, unusable } = shownRow(dataset, line, edits.get(line.index));
+      if (unusable) rows.push({ ...unusable, file, number, text: line.text.slice(0, shownCharacters) });
+    }
   }
   return { total: dataset.unused.rows, rows };
 }
@@ -224,17 +233,15 @@ export async function unusedRows(
 export async function inspectFiles(options: PlanOptions, limit: number): Promise<Inspection> {
   const plan = await planImport({ ...options, isLook: true });
   const { mappings, format, reason } = plan.detected;
-  const tally = new RowTally(mappings, format);
-  tally.beginStretch('train');
+  const unused = new UnusedReasons();
   const rows: Inspection['rows'] = [];
   let sampledRows = 0;
   for (const { name: file, sample } of plan.streams)
     for (const { number, value, broken } of sample) {
       sampledRows++;
-      if (broken) tally.refuse(broken, { file, number });
-      else tally.add(value, { file, number });
+      const mapped = broken ? { row: null, unusable: broken } : mapRow(value, mappings);
+      if (mapped.unusable) unused.add(mapped.unusable, { file, number });
       if (rows.length === limit) continue;
-      const mapped = value ? mapRow(value, mappings) : { row: null, unusable: broken };
       rows.push({ file, number, raw: value, row: mapped.row, unusable: mapped.unusable });
     }
   return {
@@ -249,7 +256,7 @@ export async function inspectFiles(options: PlanOptions, limit: number): Promise
     columns: plan.columns,
     unreadColumns: plan.unreadColumns,
     sampledRows,
-    unused: tally.result().unused,
+    unused: unused.counts(),
     rows,
   };
 }

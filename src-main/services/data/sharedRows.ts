@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Dataset, SharedRows } from '../../contract/entities.ts';
 import { countShared, readRowKeys, type RowKey } from '../../data/rowKeys.ts';
 import type { StoredDataset } from '../../data/readRows.ts';
+import { factsColumn, type Reading } from '../../data/stored/rowReading.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { datasets } from '../../store/library.ts';
 import type { ServiceContext } from '../context.ts';
@@ -37,26 +38,18 @@ function floatsOf(bytes: Buffer): Float64Array {
 /** Version of the keys: files of another are not read. */
 const keysVersion = 2;
 
-type Copy = StoredDataset & Pick<Dataset, 'contentHash'>;
+type Copy = StoredDataset & Reading;
 
-/** Keys of a dataset's rows, in their order; found once for the same content. */
-export async function rowKeysOf({ paths }: Place, dataset: Copy): Promise<Float64Array> {
-  const kept = keyFile(paths, dataset.contentHash);
+/** Keys of a dataset's rows, in their order. */
+export async function rowKeysOf({ paths }: Pick<Place, 'paths'>, dataset: Copy): Promise<Float64Array> {
+  const found = await factsColumn(paths.datasets, dataset, 'key');
+  if (found) return found;
+  // Datasets from before facts were kept: found once for the same content.
+  const kept = join(paths.cache, 'rows', `${dataset.contentHash}.${keysVersion}.keys`);
   if (existsSync(kept)) return floatsOf(readFileSync(kept));
   const keys = await readRowKeys(paths.datasets, dataset);
   writeFileAtomic(kept, [new Uint8Array(keys.buffer)]);
   return keys;
-}
-
-/** Keeps keys that were found while the rows were read. */
-export function keepRowKeys({ paths }: Pick<Place, 'paths'>, contentHash: string, keys: Float64Array): void {
-  writeFileAtomic(keyFile(paths, contentHash), [
-    new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength),
-  ]);
-}
-
-function keyFile({ cache }: Place['paths'], contentHash: string): string {
-  return join(cache, 'rows', `${contentHash}.${keysVersion}.keys`);
 }
 
 /** The benchmark whose test set has at least half of these rows; null: none. */
@@ -68,9 +61,34 @@ export function testSetOf(keys: readonly RowKey[]): string | null {
 }
 
 /** Rows of benchmarks' test sets among a dataset's. */
-export async function benchmarkRows(place: Place, dataset: Copy): Promise<SharedRows[]> {
+export async function benchmarkRows(place: Pick<Place, 'paths'>, dataset: Copy): Promise<SharedRows[]> {
   const mine = await rowKeysOf(place, dataset);
-  return splits().flatMap(({ name, keys }) => shared(dataset, name, countShared(mine, keys)));
+  const found = splits().map(() => 0);
+  const slots = slotsOf(mine);
+  const slotsTaken = takenSlots();
+  for (let i = 0; i < mine.length; i++) {
+    if (!slotsTaken[slots[2 * i]! >>> slotShift]) continue;
+    for (const [at, { keys }] of splits().entries()) if (keys.has(mine[i]!)) found[at]!++;
+  }
+  return splits().flatMap(({ name }, at) => shared(dataset, name, found[at]!));
+}
+
+/** Of a key's 64 bits the low 32 of its mantissa; the upper 20 of them are its slot. */
+const slotShift = 12;
+function slotsOf(keys: Float64Array): Uint32Array {
+  return new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
+}
+
+let taken: Uint8Array | null = null;
+
+/** Slots that a benchmark's row has: of a million other rows all but a few are known by them to be none. */
+function takenSlots(): Uint8Array {
+  if (taken) return taken;
+  taken = new Uint8Array(2 ** (32 - slotShift));
+  for (const { keys } of splits())
+    for (const slot of slotsOf(Float64Array.from(keys)).filter((_, i) => i % 2 === 0))
+      taken[slot >>> slotShift] = 1;
+  return taken;
 }
 
 /** What rows of a dataset stand elsewhere, too: in benchmarks' test sets, and in other datasets of the library. */

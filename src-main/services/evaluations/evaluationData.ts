@@ -6,7 +6,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { ScoredData } from '../../contract/inputs.ts';
 import { countRows } from '../../contract/datasets/parts.ts';
 import { splits, type Row, type Split } from '../../contract/rows.ts';
-import { fileName } from '../../data/stored/retally.ts';
+import { fileName } from '../../data/stored/rowReading.ts';
 import type { BenchmarkRecord } from '../../evaluation/benchmarks/benchmark.ts';
 import { hashOfFiles, openFileRecords } from '../../data/fileRecords.ts';
 import { typedPath } from '../homePaths.ts';

@@ -7,6 +7,7 @@ import type { Split } from '../../contract/rows.ts';
 import type { FittedRows } from '../../data/mix/fittedRows.ts';
 import { selectRows } from '../../data/mix/select.ts';
 import { readRows } from '../../data/readRows.ts';
+import { factsColumn } from '../../data/stored/rowReading.ts';
 import type { RowKey } from '../../data/rowKeys.ts';
 import { splitRows } from '../../data/split.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
@@ -94,7 +95,16 @@ function numbersWithin(ranges: readonly { begin: number; count: number }[], rows
 }
 
 /** As token files have them (sourceTokens.ts), found once for the same content. */
-export async function contentKeys({ paths }: Place, dataset: Dataset, split: Split): Promise<Float64Array> {
+export async function contentKeys(
+  { paths }: Pick<Place, 'paths'>,
+  dataset: Dataset,
+  split: Split,
+): Promise<Float64Array> {
+  const all = await factsColumn(paths.datasets, dataset, 'content');
+  if (all) {
+    const parts = rangesOf(dataset, split).map(({ begin, count }) => all.subarray(begin, begin + count));
+    return parts.length === 1 ? parts[0]! : Float64Array.from(parts.flatMap((part) => [...part]));
+  }
   const kept = join(paths.cache, 'rows', `${dataset.contentHash}.${split}.${keysVersion}.content`);
   if (existsSync(kept)) {
     const bytes = readFileSync(kept);

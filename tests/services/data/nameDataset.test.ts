@@ -1,9 +1,10 @@
 import { appendFileSync, copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { typedPath } from '../../../src-main/services/homePaths.ts';
+import { factsPath } from '../../../src-main/data/stored/factsFile.ts';
 import { openTestCore } from '../../support/core.ts';
 
 let core: Core;
@@ -62,8 +63,10 @@ function filesCalledAlike(name: string, count: number): string[] {
 
 const copies = () => readdirSync(join(dataFile, '..', 'datasets')).sort();
 const listedCopies = () =>
-  [...new Set(core.datasets.list().map(({ file }) => file))]
-    .flatMap((file) => [file, file.replace(/jsonl$/, 'index')])
+  core.datasets
+    .list()
+    .filter(({ file }, i, all) => all.findIndex((one) => one.file === file) === i)
+    .flatMap((one) => [one.file, one.file.replace(/jsonl$/, 'index'), basename(factsPath('', one))])
     .sort();
 
 it('gives names of their own to files called alike that come at once', async () => {
