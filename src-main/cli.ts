@@ -11,7 +11,8 @@ import { modelsCommand, runsCommand } from './cli/libraryCommands.ts';
 import { mixCommand } from './cli/mixCommand.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
 import { sampleSizeCommand } from './cli/sampleSizeCommand.ts';
-import { gradeCommand } from './cli/gradeCommand.ts';
+import { gradeCommand } from './cli/evaluation/gradeCommand.ts';
+import { preferencesCommand } from './cli/evaluation/preferencesCommand.ts';
 import { help } from './cli/help.ts';
 import { serveCommand } from './cli/serveCommand.ts';
 import { studyCommand } from './cli/studyCommands.ts';
@@ -31,6 +32,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   eval: evalCommand,
   compare: compareCommand,
   grade: gradeCommand,
+  preferences: preferencesCommand,
   generate: generateCommand,
   logits: logitsCommand,
   export: exportCommand,

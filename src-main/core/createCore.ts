@@ -47,6 +47,7 @@ import { repairRuntime } from '../services/machine/repair.ts';
 import { createRunService, runHandlers, type RunService } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/generatedModel.ts';
+import { preferenceExportHandlers } from '../services/evaluations/verdicts/preferenceExport.ts';
 import { overrideHandlers } from '../services/evaluations/verdicts/overrides.ts';
 import { preferenceHandlers } from '../services/evaluations/preferences.ts';
 import { judgeStored, readAnswer, readScatter } from '../services/evaluations/storedScores.ts';
@@ -193,6 +194,7 @@ export function createCore(options: {
     ...gradingHandlers(grading),
     ...overrideHandlers(context),
     ...preferenceHandlers(context),
+    ...preferenceExportHandlers(context),
     ...generationHandlers(generation),
     ...exportHandlers(exports),
     ...browserHandlers(browsers),

@@ -173,4 +173,56 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await result.getByText(/Cannot tell which is preferred: tiny \(base\) won (0|100) %/).waitFor();
     expect(errors).toEqual([]);
   });
+
+  it('takes a person’s grade without names, and one in sight of them, and undoes it', async () => {
+    const panel = page.getByRole('region', { name: 'Which answer is better?' });
+    await panel.getByRole('button', { name: 'Hide the names and go on' }).click();
+    const left = panel.getByRole('group', { name: 'Your grade of the left answer' });
+    await left.getByRole('button', { name: '✓ Right' }).click();
+    await left.getByRole('button', { name: '✓ Right', pressed: true }).waitFor();
+    const both = new URL(page.url()).searchParams.get('e')!;
+    await page.goto(new URL(`/evaluate/items?e=${both}`, server.url).href);
+    const items = page.getByRole('region', { name: 'Items side by side' });
+    // The verdict as it was graded stands first, the one with the person's grade beside it.
+    const anew = items.getByRole('region', { name: 'With your grades' });
+    await anew.getByText(/With 1 grade changed by hand, without seeing whose answers they are/).waitFor();
+    await items.getByText(/with your grades \d+\.\d % .*, 1 changed/).waitFor();
+    await items.getByRole('button', { name: /^graded by hand/ }).click();
+    await items.getByText('1 of 6 items').waitFor();
+    await items.getByRole('grid', { name: 'Items' }).getByRole('row').first().click();
+    const item = page.getByRole('region', { name: /^Item / });
+    const other = item.getByRole('group', { name: /^Your grade of/ }).last();
+    await other.getByLabel('Comment').fill('close to it');
+    await other.getByRole('button', { name: '✗ Wrong' }).click();
+    await other.getByText('What you said before (').click();
+    await other.getByText(/wrong, “close to it” \(names seen\)$/).waitFor();
+    await expect.poll(() => other.getByLabel('Comment').inputValue()).toBe('close to it');
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'by-hand');
+    await other.getByRole('button', { name: 'Undo last' }).click();
+    await other.getByText(/\(names seen\), taken back$/).waitFor();
+    await expect.poll(() => other.getByLabel('Comment').inputValue()).toBe('');
+    expect(errors).toEqual([]);
+  });
+
+  it('writes pairs with a better answer as preference data, which its library reads', async () => {
+    const items = page.getByRole('region', { name: 'Items side by side' });
+    await items.getByText('Export pairs as preference data').click();
+    const group = items.getByRole('group', { name: 'Preference data' });
+    await group.getByText(/^\d pairs: 1 by votes/).waitFor();
+    const file = join(server.home, 'pairs.jsonl');
+    await group.getByLabel('File').fill(file);
+    await group.getByRole('button', { name: 'Write file' }).click();
+    await group.getByText(/^Wrote \d pairs to/).waitFor();
+    await group.getByRole('button', { name: 'Write file' }).click();
+    await group.getByText(/it was left as it is/).waitFor();
+    await group.getByRole('button', { name: 'Add to the library' }).click();
+    await expect
+      .poll(async () => {
+        const datasets = (await studio.call('datasets.list', {})) as { format: string }[];
+        return datasets.map(({ format }) => format);
+      })
+      .toContain('preference');
+    expect(errors).toEqual([]);
+  });
 });

@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -29,6 +30,35 @@ export const bytesPerCall = 1024 ** 3;
 
 /** Writes a file so that it is complete or absent: temporary file, fsync, rename, fsync of the folder. */
 export function writeFileAtomic(path: string, content: string | Iterable<Uint8Array>): void {
+  writeThen(path, content, (temporary) => renameSync(temporary, path));
+}
+
+/**
+ * The same for a file that must not be there yet.
+ * @returns whether it was written: false where something lies at the path, also something that came in the meantime
+ */
+export function writeNewFileAtomic(path: string, content: string | Iterable<Uint8Array>): boolean {
+  if (existsSync(path)) return false;
+  let isNew = true;
+  writeThen(path, content, (temporary) => {
+    try {
+      // Unlike a rename, a link takes nobody's place; likewise a copy that is told so, where there are no links.
+      linkSync(temporary, path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EEXIST') isNew = false;
+      else copyFileSync(temporary, path, constants.COPYFILE_EXCL);
+    }
+    rmSync(temporary);
+  });
+  return isNew;
+}
+
+function writeThen(
+  path: string,
+  content: string | Iterable<Uint8Array>,
+  place: (temporary: string) => void,
+): void {
   const folder = dirname(path);
   mkdirSync(folder, { recursive: true });
   const temporary = `${path}.${process.pid}.partial`;
@@ -43,7 +73,7 @@ export function writeFileAtomic(path: string, content: string | Iterable<Uint8Ar
     } finally {
       closeSync(fd);
     }
-    renameSync(temporary, path);
+    place(temporary);
     syncFolder(folder);
   } catch (error) {
     rmSync(temporary, { force: true });

@@ -1,6 +1,7 @@
 import type { PreferenceChoice, PreferenceVote } from '../../contract/evaluation/preferences.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
+import type { ReadableDatabase } from '../../store/database.ts';
 import { dropVote, keepVote, listVotes, type JudgedPair } from '../../store/preferences.ts';
 import { findEvaluations } from '../../store/results.ts';
 import { missing, type ServiceContext } from '../context.ts';
@@ -11,6 +12,15 @@ const mirrored: Readonly<Record<PreferenceChoice, PreferenceChoice>> = {
   tie: 'tie',
   both_bad: 'both_bad',
 };
+
+function turned(vote: PreferenceVote, isTurned: boolean): PreferenceVote {
+  return isTurned ? { ...vote, choice: mirrored[vote.choice] } : vote;
+}
+
+/** Votes on the answers of two evaluations, in whichever order they were judged; `a` is the first one given. */
+export function votesBetween(database: ReadableDatabase, a: string, b: string): PreferenceVote[] {
+  return listVotes(database, a < b ? { a, b } : { a: b, b: a }).map((vote) => turned(vote, a > b));
+}
 
 /** Votes of a person on pairs of answers. A pair is the same one in either order. */
 export function preferenceHandlers(context: ServiceContext) {
@@ -35,8 +45,6 @@ export function preferenceHandlers(context: ServiceContext) {
     return { pair: a < b ? { a, b } : { a: b, b: a }, isTurned: a > b };
   }
 
-  const turned = (vote: PreferenceVote, isTurned: boolean): PreferenceVote =>
-    isTurned ? { ...vote, choice: mirrored[vote.choice] } : vote;
   const list = ({ pair, isTurned }: ReturnType<typeof pairOf>) =>
     listVotes(database, pair).map((vote) => turned(vote, isTurned));
 

@@ -7,15 +7,20 @@ export interface ItemRow {
   question: string;
   target: string;
   cells: readonly (EvaluationItem | null)[];
-  /** Which of the classes below it belongs to. */
+  /** Which of the classes below it belongs to by its stored grades. */
   outcome: Outcome;
+  /** A person said something of one of the answers. */
+  isByHand: boolean;
 }
 
 /** How the subjects' grades of one item stand to each other. */
 export type Outcome = 'all_right' | 'all_wrong' | 'differ' | 'ungraded';
 
 /** Rows with the items of several evaluations, paired by their ids, in the order of the first one. */
-export function itemRows(columns: readonly (readonly EvaluationItem[])[]): ItemRow[] {
+export function itemRows(
+  columns: readonly (readonly EvaluationItem[])[],
+  isByHand: (item: string) => boolean = () => false,
+): ItemRow[] {
   const rows = new Map<string, (EvaluationItem | null)[]>();
   columns.forEach((items, c) => {
     for (const item of items) {
@@ -33,6 +38,7 @@ export function itemRows(columns: readonly (readonly EvaluationItem[])[]): ItemR
       target: first.target ?? '',
       cells,
       outcome: outcomeOf(cells),
+      isByHand: isByHand(id),
     };
   });
 }
@@ -48,7 +54,7 @@ function outcomeOf(cells: readonly (EvaluationItem | null)[]): Outcome {
 /** Which rows are shown. */
 export interface ItemFilter {
   /** `only N`: right at the subject of that place alone, or not there alone; null: all. */
-  show: Outcome | `only ${number}` | null;
+  show: Outcome | `only ${number}` | 'by_hand' | null;
   group: string | null;
   /** Words or, between slashes, a regular expression; in the question, the target, answers and outputs. */
   text: string;
@@ -79,7 +85,12 @@ export function filteredItems(rows: readonly ItemRow[], { show, group, text }: I
   const only = show?.startsWith('only ') ? Number(show.slice(5)) : null;
   return rows.filter(
     (row) =>
-      (show === null || (only === null ? row.outcome === show : rightAlone(row) === only)) &&
+      (show === null ||
+        (show === 'by_hand'
+          ? row.isByHand
+          : only === null
+            ? row.outcome === show
+            : rightAlone(row) === only)) &&
       (group === null || row.group === group) &&
       matches(row),
   );
@@ -114,7 +125,7 @@ function textsOf({ id, question, target, cells }: ItemRow): string[] {
 /** The filter as a part of an address, and back. */
 export function filterOf(query: URLSearchParams): ItemFilter {
   const show = query.get('show');
-  const isKnown = show !== null && /^(all_right|all_wrong|differ|ungraded|only \d+)$/.test(show);
+  const isKnown = show !== null && /^(all_right|all_wrong|differ|ungraded|by_hand|only \d+)$/.test(show);
   return {
     show: isKnown ? (show as ItemFilter['show']) : null,
     group: query.get('group'),

@@ -1,10 +1,10 @@
-import { humanEvalInput, type HumanEvalReport } from '../contract/evaluation/grading.ts';
-import { gradeHumanEval, readHumanEval, readSamples } from '../evaluation/graders/humanEval.ts';
-import { findSandbox } from '../evaluation/sandbox/findSandbox.ts';
-import { describeSandbox } from '../services/evaluations/grading.ts';
-import { check, list, number, only, parseCommand, requiredText, usageError } from './arguments.ts';
-import type { CommandContext } from './commandContext.ts';
-import { createOutput, formatScore, formatTable } from './output.ts';
+import { humanEvalInput, type HumanEvalReport } from '../../contract/evaluation/grading.ts';
+import { gradeHumanEval, readHumanEval, readSamples } from '../../evaluation/graders/humanEval.ts';
+import { findSandbox } from '../../evaluation/sandbox/findSandbox.ts';
+import { describeSandbox } from '../../services/evaluations/grading.ts';
+import { check, list, number, only, parseCommand, requiredText, usageError } from '../arguments.ts';
+import type { CommandContext } from '../commandContext.ts';
+import { createOutput, formatScore, formatTable } from '../output.ts';
 
 const usage = 'grade humaneval --path HumanEval.jsonl.gz --samples FILE.jsonl --allow-code-execution';
 
