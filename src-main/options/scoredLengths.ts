@@ -10,6 +10,10 @@ export interface ScoredLength {
 export interface ScoringCalls {
   tokens: number;
   calls: number;
+  /** Rows of a call; absent: those of a batch. */
+  rows?: number;
+  /** Places of a call whose logits are made; absent: all. */
+  outputs?: number;
 }
 
 /** What decides how rows are put together. */

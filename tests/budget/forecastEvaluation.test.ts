@@ -116,3 +116,23 @@ it('learns from evaluations of the same kind of device, the same model before ot
   expect(errors.time).toBeCloseTo(0.1, 9);
   expect(evaluationErrors([])).toBeNull();
 });
+
+it('counts the calls and the logits of multiple choice as they are, where they are known', () => {
+  const asked = { ...planned, benchmark: 'commonsenseqa' as const, maxTokens: 0, items: 64, rowTokens: 96 };
+  const calls = { tokens: 96, calls: 4, rows: 16 };
+  const all = evaluationWork({ ...asked, scoring: [calls] });
+  expect(evaluationWork(asked)).toEqual(all);
+  const few = evaluationWork({ ...asked, scoring: [{ ...calls, outputs: 80 }] });
+  const { hiddenSize, vocabularySize } = asked.shape;
+  const spared = 4 * (16 * 96 - 80) * 2 * hiddenSize * vocabularySize;
+  expect((all.flops - few.flops) / spared).toBeCloseTo(1, 9);
+  expect(few.calls).toBe(4);
+  // Rows that hold several items are fewer and longer: as many tokens take as long, and more memory for attention.
+  const memory = (scoring: PlannedEvaluation['scoring']) => evaluationMemory({ ...asked, scoring });
+  const single = memory([{ ...calls, outputs: 16 }]);
+  expect(single.parts.logits).toBe(2 * 4 * 16 * vocabularySize);
+  expect(single.parts.logits).toBeLessThan(memory([calls]).parts.logits);
+  const joined = memory([{ tokens: 1536, calls: 4, rows: 1, outputs: 16 }]);
+  expect(joined.parts.logits).toBe(single.parts.logits);
+  expect(joined.parts.working).toBeGreaterThan(single.parts.working);
+});

@@ -34,7 +34,7 @@ export interface PlannedEvaluation {
   /** The base in 8 bits, as the run had it. */
   loadIn8bit: boolean;
   items: number;
-  /** Tokens of the longest row: prompt and answer for perplexity, the prompt for what is generated. */
+  /** Tokens of the longest row: prompt and answer for perplexity, the prompt for what is generated or chosen. */
   rowTokens: number;
   /** Tokens of an answer at most; 0: nothing is generated, answers are scored. */
   maxTokens: number;
@@ -54,6 +54,8 @@ interface Layout {
   batch: number;
   /** Rows of the widest call, and their tokens. */
   widest: { batch: number; tokens: number };
+  /** Logits that are made in one call, in rows of the vocabulary. */
+  outputs: number;
   /** The cache; null: nothing is generated. */
   size: DecodingSize | null;
 }
@@ -62,18 +64,29 @@ function layoutOf(planned: PlannedEvaluation): Layout {
   const { items, rowTokens, maxTokens } = planned;
   const batch = Math.max(1, Math.min(evaluationBatch, items));
   if (maxTokens === 0) {
-    const tokens = callsOf(planned, batch).reduce((most, call) => Math.max(most, call.tokens), 0);
-    return { batch, widest: { batch, tokens }, size: null };
+    const calls = callsOf(planned, batch);
+    const widest = calls.reduce((most, call) =>
+      call.rows * call.tokens > most.rows * most.tokens ? call : most,
+    );
+    const outputs = calls.reduce((most, call) => Math.max(most, call.outputs), 0);
+    return { batch, widest: { batch: widest.rows, tokens: widest.tokens }, outputs, size: null };
   }
   // Which models compute a text anew is not known here; it takes a few prompts' slots more.
   const lengths = Array.from({ length: batch }, () => rowTokens);
   const size = decodingSize(lengths, { batch, maxTokens, contextLength: Infinity, restarts: [] });
-  return { batch, widest: { batch: 1, tokens: size.prefillTokens }, size };
+  return { batch, widest: { batch: 1, tokens: size.prefillTokens }, outputs: batch, size };
 }
 
-/** As the engine makes them (engine/inference/score.ts). */
-function callsOf({ scoring, items, rowTokens }: PlannedEvaluation, batch: number): readonly ScoringCalls[] {
-  return scoring ?? [{ tokens: 8 * Math.ceil(rowTokens / 8), calls: Math.ceil(items / batch) }];
+/** As the engine makes them (engine/inference/score.ts and choices.ts). */
+function callsOf(
+  { scoring, items, rowTokens }: PlannedEvaluation,
+  batch: number,
+): readonly Required<ScoringCalls>[] {
+  const calls: readonly ScoringCalls[] =
+    scoring && scoring.length > 0
+      ? scoring
+      : [{ tokens: 8 * Math.ceil(rowTokens / 8), calls: Math.ceil(items / batch) }];
+  return calls.map(({ rows = batch, ...call }) => ({ rows, outputs: rows * call.tokens, ...call }));
 }
 
 /**
@@ -87,7 +100,7 @@ export function evaluationMemory(
   device: DeviceKind = 'cpu',
 ): { parts: Readonly<Record<EvaluationPart, number>>; bytes: number } {
   const { shape, precision, adapter, loadIn8bit } = planned;
-  const { batch, widest, size } = layoutOf(planned);
+  const { batch, widest, outputs, size } = layoutOf(planned);
   const wide = precision === 'bf16' ? 2 : 4;
   const rows = widest.batch * widest.tokens;
   const { hiddenSize, intermediateSize, vocabularySize, heads, keyValueHeads, headDim, layers } = shape;
@@ -104,10 +117,9 @@ export function evaluationMemory(
         scored(batch, size.pastSlots.at(-1)! + size.recentSlots),
         scored(size.prefillTokens, size.promptSlots),
       )
-    : scored(batch * Math.min(widest.tokens, queryBlock), widest.tokens);
-  const chunkElements = size
-    ? 2 * batch * vocabularySize
-    : 2 * Math.min(rows * vocabularySize, logitElements);
+    : scored(widest.batch * Math.min(widest.tokens, queryBlock), widest.tokens);
+  const chunkElements =
+    2 * (size ? outputs * vocabularySize : Math.min(outputs * vocabularySize, logitElements));
   const ownBytes = isFusedShape(shape) ? processBytes.compiled : processBytes.plain;
   const parts: Record<EvaluationPart, number> = {
     process: device === 'gpu' ? cudaBytes : ownBytes,
@@ -137,7 +149,7 @@ export function evaluationWork(planned: PlannedEvaluation): { flops: number; cal
   if (!size)
     return callsOf(planned, batch).reduce(
       ({ flops, calls }, call) => ({
-        flops: flops + call.calls * (forward(call.tokens) + head(batch * call.tokens)),
+        flops: flops + call.calls * (forward(call.tokens, call.rows) + head(call.outputs)),
         calls: calls + call.calls,
       }),
       { flops: 0, calls: 0 },

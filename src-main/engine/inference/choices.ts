@@ -1,5 +1,11 @@
 import { dependsOnLength, type DecoderConfig } from '../../formats/families/decoderConfig.ts';
-import { scoredLengths } from '../../options/scoredLengths.ts';
+import {
+  checkItems,
+  choiceTokens,
+  planChoices,
+  type ChoicePick,
+  type ChoiceRow,
+} from '../../options/choiceRows.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { gather } from '../graph/ops/layout.ts';
 import { throwIfStopped, type JobContext } from '../jobContext.ts';
@@ -10,16 +16,6 @@ import { checkTask } from '../model/taskNumbers.ts';
 import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
 import type { ChoiceItem, ChoicesRequest, ChoicesResult, ChosenRow } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
-import {
-  checkItems,
-  choiceTokens,
-  layOutRows,
-  separateRows,
-  sharedRows,
-  sharedTokens,
-  type ChoicePick,
-  type PlannedRow,
-} from './choiceRows.ts';
 import { openModel } from './openModel.ts';
 
 /**
@@ -36,13 +32,16 @@ export async function choices(request: ChoicesRequest, context: JobContext): Pro
     const { contextLength, ropes } = model.config;
     // Where angles depend on the length of a text, its last token is read, too.
     checkItems(items, ropes.some(dependsOnLength) ? contextLength : contextLength + 1);
-    const { rows, parts: lengths } = planRows(items, request.batch, model.config);
-    const parts = lengths.map(({ rows: numbers, ...layout }) => {
-      const calls = inBatches(numbers, layout.batch).map((group) => group.map((n) => rows[n]!));
-      const picksOf = (group: readonly PlannedRow[]) => group.reduce((sum, row) => sum + row.picks, 0);
-      const picks = calls.reduce((most, group) => Math.max(most, picksOf(group)), 1);
-      return { name: String(layout.tokens), layout, picks, calls };
-    });
+    const longestExample = longestPadded(items, contextLength);
+    const isUniform = turnsByLength(model.config, longestExample);
+    const parts = planChoices(items, { batch: request.batch, context: contextLength, isUniform }).map(
+      ({ tokens, batch, calls, picks }) => ({
+        name: String(tokens),
+        layout: { tokens, batch, longestExample },
+        picks,
+        calls,
+      }),
+    );
     const session = await model.open(
       context.tf,
       Object.fromEntries(parts.map(({ name, layout, picks }) => [name, choicesEntry(model, layout, picks)])),
@@ -73,44 +72,24 @@ export async function choices(request: ChoicesRequest, context: JobContext): Pro
 }
 
 /**
- * How items become rows, and rows batches. Where rope scaling depends on the length of a text, and some text is long
- * enough for that to matter, texts of one row would turn each other's angles: each then stands alone, and all are
- * padded to one length.
+ * Whether some text is long enough for rope scaling to depend on its length: texts of one row would then turn each
+ * other's angles.
  */
-function planRows(items: readonly ChoiceItem[], batch: number, { contextLength, ropes }: DecoderConfig) {
-  const textLengths = items.map(({ prompt, choices: answers }) =>
-    answers.reduce((most, { length }) => Math.max(most, prompt.length + length), 0),
-  );
-  const longestText = Math.min(contextLength, paddedTokens(textLengths));
-  const isUniform = ropes.some((rope) => {
+function turnsByLength({ ropes }: DecoderConfig, longestText: number): boolean {
+  return ropes.some((rope) => {
     const long = rotaryFrequencies(rope, longestText);
     return dependsOnLength(rope) && rotaryFrequencies(rope, 1).some((value, i) => value !== long[i]);
   });
-  const longest = paddedTokens(items.map(sharedTokens));
-  const together = Math.max(1, Math.min(batch, items.length));
-  const capacity = Math.min(together * longest, Math.max(leastCapacity, 3 * longest));
-  const rows = isUniform ? separateRows(items) : sharedRows(items, capacity);
-  const parts = scoredLengths(
-    Int32Array.from(rows, ({ tokens }) => tokens),
-    { batch: together, context: isUniform ? contextLength : Infinity, isUniform },
-  );
-  // A call has no more tokens than one of as many single items: a row of several counts as several.
-  const fitting = (tokens: number) => (isUniform ? together : Math.floor((together * longest) / tokens));
-  return {
-    rows,
-    parts: parts.map((part) => ({
-      ...part,
-      batch: Math.max(1, Math.min(together, part.rows.length, fitting(part.tokens))),
-      longestExample: longestText,
-    })),
-  };
 }
 
-/** A row of several items may have so many tokens: longer ones spare little, and attention costs more. */
-const leastCapacity = 1024;
-
-function paddedTokens(lengths: readonly number[]): number {
-  return 8 * Math.ceil(lengths.reduce((most, length) => Math.max(most, length), 1) / 8);
+/** Tokens of the longest text of an item, as rows are padded. */
+function longestPadded(items: readonly ChoiceItem[], contextLength: number): number {
+  const longest = items.reduce(
+    (most, { prompt, choices: answers }) =>
+      answers.reduce((max, { length }) => Math.max(max, prompt.length + length), most),
+    1,
+  );
+  return Math.min(contextLength, 8 * Math.ceil(longest / 8));
 }
 
 /** What the choices have come to so far. */
@@ -144,10 +123,27 @@ class ChoiceSums {
   }
 }
 
-function inBatches<T>(list: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(list.length / size) }, (_, i) =>
-    list.slice(i * size, (i + 1) * size),
-  );
+/** Rows as arrays of a fixed size; `places` count through the batch. */
+function layOutRows(rows: readonly ChoiceRow[], { batch, tokens }: BatchLayout, picks: number) {
+  const feeds = {
+    ids: new Int32Array(batch * tokens),
+    depths: new Float32Array(batch * tokens),
+    // Padding sees itself alone.
+    last: Float32Array.from({ length: batch * tokens }, (_, at) => at % tokens),
+    places: new Int32Array(picks),
+    labels: new Int32Array(picks).fill(-1),
+  };
+  let at = 0;
+  rows.forEach((row, r) => {
+    feeds.ids.set(row.ids, r * tokens);
+    feeds.depths.set(row.depths, r * tokens);
+    feeds.last.set(row.last, r * tokens);
+    for (const pick of row.picks) {
+      feeds.places[at] = r * tokens + pick.at;
+      feeds.labels[at++] = pick.label;
+    }
+  });
+  return feeds;
 }
 
 /** Logits are made at the places of picks alone. */

@@ -46,7 +46,7 @@ export interface PreparedEvaluation {
   rowTokens: number;
   /** Of an answer; 0 where nothing is generated. */
   maxTokens: number;
-  /** The calls in which rows are scored; null where answers are generated or chosen. */
+  /** The calls in which rows or choices are scored; null where answers are generated. */
   scoring: ScoringCalls[] | null;
   /** By which its rows are recognized elsewhere. */
   rowKeys: RowKey[];

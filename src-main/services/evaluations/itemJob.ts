@@ -11,6 +11,7 @@ import type {
   RowBenchmark,
 } from '../../evaluation/benchmarks/benchmark.ts';
 import { indexOfGreatest } from '../../evaluation/benchmarks/choices.ts';
+import { choiceCalls } from '../../options/choiceRows.ts';
 import { dependsOnLength } from '../../formats/families/decoderConfig.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { itemSums } from '../../statistics/scores.ts';
@@ -88,7 +89,14 @@ export async function prepareItems(
     pending: pending.length,
     rowTokens: Math.min(contextLength, longestOf(fitted.ids)),
     maxTokens,
-    scoring: null,
+    scoring:
+      benchmark.kind === 'choice'
+        ? choiceCalls(chosenParts(own, subject.model), {
+            batch,
+            context: contextLength,
+            isUniform: readsByLength(subject.model),
+          })
+        : null,
     rowKeys,
     prompts: {
       chat: own.template !== null,
@@ -236,15 +244,19 @@ function itemOf({ index, id, group, question, target }: AskedItem): EvaluationIt
   return { ...emptyItem, index, id, group, question, target };
 }
 
+const readsByLength = ({ folder }: Subject['model']) => readDecoderConfig(folder).ropes.some(dependsOnLength);
+
 /** Tokens of a text whose last one is foreseen and not read; where angles depend on the length, it is counted too. */
-function longestText({ folder, contextLength }: Subject['model']): number {
-  return readDecoderConfig(folder).ropes.some(dependsOnLength) ? contextLength : contextLength + 1;
+function longestText(model: Subject['model']): number {
+  return readsByLength(model) ? model.contextLength : model.contextLength + 1;
 }
+
+const chosenParts = (sent: SentPrompts, model: Subject['model']) => choiceParts(sent, longestText(model));
 
 async function chooseAnswers(job: Job, benchmark: ChoiceBenchmark, options: RunOptions): Promise<Done> {
   const { engine, subject, settings, pending, sent } = job;
   const items: EvaluationItem[] = [];
-  const parts = choiceParts(sent, longestText(subject.model));
+  const parts = chosenParts(sent, subject.model);
   const found = sent.choices.map((choices) => choices.map((): number | null => null));
   const grade = (rows: readonly { index: number; row: ChosenRow }[]) => {
     const graded: EvaluationItem[] = [];

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { sharedRows } from '../../../src-main/engine/inference/choiceRows.ts';
+import { sharedRows } from '../../../src-main/options/choiceRows.ts';
 import { choices } from '../../../src-main/engine/inference/choices.ts';
 import { score } from '../../../src-main/engine/inference/score.ts';
 import type { ChoiceItem, EngineEvent, ModelReference } from '../../../src-main/engine/protocol.ts';

@@ -1,6 +1,12 @@
-import { StudioError } from '../../contract/errors.ts';
-import type { BatchLayout } from '../model/wholeRows.ts';
-import type { ChoiceItem } from '../protocol.ts';
+import { StudioError } from '../contract/errors.ts';
+import { scoredLengths, type ScoringCalls, type ScoringLimits } from './scoredLengths.ts';
+
+/** A question with its answers, as the engine is asked for it (engine/protocol.ts). */
+interface ChoiceItem {
+  prompt: readonly number[];
+  /** What continues the prompt in each answer. */
+  choices: readonly (readonly number[])[];
+}
 
 /** A token to be foreseen: the output at place `at` of its row tells how likely it is. */
 export interface ChoicePick {
@@ -164,25 +170,56 @@ export function checkItems(items: readonly ChoiceItem[], most: number): void {
   });
 }
 
-/** Rows as arrays of a fixed size; `places` count through the batch. */
-export function layOutRows(rows: readonly ChoiceRow[], { batch, tokens }: BatchLayout, picks: number) {
-  const feeds = {
-    ids: new Int32Array(batch * tokens),
-    depths: new Float32Array(batch * tokens),
-    // Padding sees itself alone.
-    last: Float32Array.from({ length: batch * tokens }, (_, at) => at % tokens),
-    places: new Int32Array(picks),
-    labels: new Int32Array(picks).fill(-1),
-  };
-  let at = 0;
-  rows.forEach((row, r) => {
-    feeds.ids.set(row.ids, r * tokens);
-    feeds.depths.set(row.depths, r * tokens);
-    feeds.last.set(row.last, r * tokens);
-    for (const pick of row.picks) {
-      feeds.places[at] = r * tokens + pick.at;
-      feeds.labels[at++] = pick.label;
-    }
+/** Rows of one length, of which so many are computed together. */
+export interface ChoicePart {
+  tokens: number;
+  batch: number;
+  /** The rows of each call. */
+  calls: PlannedRow[][];
+  /** Tokens that are foreseen in a call at most. */
+  picks: number;
+}
+
+/** A row of several items may have so many tokens: longer ones spare little, and attention costs more. */
+const leastCapacity = 1024;
+
+/**
+ * How items become rows, and rows batches. Where texts of one row would turn each other's angles (`isUniform`), each
+ * stands alone, and all are padded to one length.
+ */
+export function planChoices(
+  items: readonly ChoiceItem[],
+  { batch, context, isUniform }: ScoringLimits,
+): ChoicePart[] {
+  const longest = 8 * Math.ceil(mostOf(items.map(sharedTokens)) / 8);
+  const together = Math.max(1, Math.min(batch, items.length));
+  const capacity = Math.min(together * longest, Math.max(leastCapacity, 3 * longest));
+  const rows = isUniform ? separateRows(items) : sharedRows(items, capacity);
+  const lengths = Int32Array.from(rows, ({ tokens }) => tokens);
+  const limits = { batch: together, context: isUniform ? context : Infinity, isUniform };
+  // A call has no more tokens than one of as many single items: a row of several counts as several.
+  const fitting = (tokens: number) => (isUniform ? together : Math.floor((together * longest) / tokens));
+  return scoredLengths(lengths, limits).map(({ tokens, rows: numbers }) => {
+    const size = Math.max(1, Math.min(together, numbers.length, fitting(tokens)));
+    const calls = Array.from({ length: Math.ceil(numbers.length / size) }, (_, i) =>
+      numbers.slice(i * size, (i + 1) * size).map((number) => rows[number]!),
+    );
+    const picks = mostOf(calls.map((call) => call.reduce((sum, row) => sum + row.picks, 0)));
+    return { tokens, batch: size, calls, picks };
   });
-  return feeds;
+}
+
+/** The calls that the same items take, for a forecast. */
+export function choiceCalls(items: readonly ChoiceItem[], limits: ScoringLimits): ScoringCalls[] {
+  return planChoices(items, limits).map(({ tokens, batch, calls, picks }) => ({
+    tokens,
+    calls: calls.length,
+    rows: batch,
+    outputs: picks,
+  }));
+}
+
+/** The greatest of them, at least 1. */
+function mostOf(values: readonly number[]): number {
+  return values.reduce((most, value) => Math.max(most, value), 1);
 }
