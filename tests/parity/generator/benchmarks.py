@@ -1,6 +1,9 @@
 """Scores of lm-evaluation-harness item by item, for the benchmarks of the studio.
 
 usage: python tests/parity/generator/benchmarks.py MODEL_FOLDER SHARED_DATA OUT.json [--chat] [--limit 200]
+       [--answers 40] [--tasks "commonsenseqa;mmlu, 0 shots"]
+
+Of a task that generates, which takes long, the first --answers items are recorded. Tasks that OUT.json has already stay.
 
 Needs lm_eval==0.4.13 besides requirements.txt. The tasks are the harness's own (prompts, examples, filters), with their
 data read from files: nothing is loaded from a network.
@@ -96,11 +99,14 @@ def item_of(sample):
     return {"prompt": short(prompt), "output": short(sample["resps"][0][0].strip()), "correct": bool(sample["exact_match"])}
 
 
-def record(model, data, out, limit, chat):
-    values = {}
+def record(model, data, out, limits, chat, wanted):
+    values = json.loads(out.read_text())["tasks"] if out.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         for name, tasks in tasks_of(data, pathlib.Path(folder)).items():
+            if wanted and name not in wanted:
+                continue
             items = []
+            limit = limits[tasks[0].config.output_type == "generate_until"]
             for task in tasks:
                 result = lm_eval.simple_evaluate(
                     model="hf",
@@ -120,7 +126,8 @@ def record(model, data, out, limit, chat):
                     break
             values[name] = items
             print(name, len(items), sum(item["correct"] for item in items) / len(items), flush=True)
-    out.write_text(json.dumps({"harness": lm_eval.__version__, "chat": chat, "tasks": values}, separators=(",", ":")) + "\n")
+            recorded = {"harness": lm_eval.__version__, "chat": chat, "tasks": values}
+            out.write_text(json.dumps(recorded, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
@@ -129,6 +136,9 @@ if __name__ == "__main__":
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--limit", type=int, default=200)
+    parser.add_argument("--answers", type=int)
     parser.add_argument("--chat", action="store_true")
+    parser.add_argument("--tasks", default="")
     args = parser.parse_args()
-    record(args.model, args.data, args.out, args.limit, args.chat)
+    limits = (args.limit, args.answers or args.limit)
+    record(args.model, args.data, args.out, limits, args.chat, [name for name in args.tasks.split(";") if name])
