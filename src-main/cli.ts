@@ -2,6 +2,7 @@ import { toPlainError } from './contract/errors.ts';
 import { usageError } from './cli/arguments.ts';
 import { benchCommand } from './cli/benchCommand.ts';
 import { budgetCommand } from './cli/budget/budgetCommand.ts';
+import { chatCommand } from './cli/chat/chatCommand.ts';
 import type { CommandContext } from './cli/commandContext.ts';
 import { demoCommand } from './cli/demoCommand.ts';
 import { doctorCommand } from './cli/doctorCommand.ts';
@@ -33,6 +34,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   compare: compareCommand,
   grade: gradeCommand,
   preferences: preferencesCommand,
+  chat: chatCommand,
   generate: generateCommand,
   logits: logitsCommand,
   export: exportCommand,

@@ -7,6 +7,7 @@ import {
   type OptionName,
 } from '../options/trainingOptions.ts';
 import { benchmarkInfos } from '../evaluation/benchmarks/registry.ts';
+import { chatHelp } from './chat/chatOptions.ts';
 import { optionText } from '../options/optionText.ts';
 
 const benchmarkNames = benchmarkInfos.map(({ name }) => name).join(', ');
@@ -119,6 +120,7 @@ ${trainHelp()}
         answers as {prompt, chosen, rejected}, from blind votes and from items that one alone got right
   grade humaneval --path HumanEval.jsonl.gz --samples FILE.jsonl --allow-code-execution [--k 1,5,10 --timeout 3]
         runs completions {task_id, completion} in a sandbox, against the tests of their tasks
+${chatHelp()}
   generate --model M [--adapter A] --prompt TEXT [--chat --system TEXT --template NAME|FILE]   --chat: through the template
     [--max-tokens N --temperature T --top-p P --seed S --task N]
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]

@@ -193,7 +193,7 @@ function rowText(
 const templateFlags = { template: { type: 'string' }, system: { type: 'string' } } as const;
 
 /** What is asked for of a template: its name or a file, and a system text. */
-function templateOption(values: Values): Record<string, unknown> {
+export function templateOption(values: Values): Record<string, unknown> {
   const { template: name, templateSource: source } = withTemplateFile({ template: text(values, 'template') });
   const asked = Object.entries({ name, source, system: text(values, 'system') });
   return Object.fromEntries(asked.filter(([, value]) => value !== undefined));

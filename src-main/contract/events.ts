@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { queueSchema, runSchema } from './entities.ts';
+import { chatSchema, chatTextSchema } from './evaluation/chat.ts';
 import { evaluationSchema } from './results.ts';
 import { evalMetricSchema, logLineSchema, sampleSchema, stepMetricSchema } from './runRecords.ts';
 
@@ -46,6 +47,9 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   /** A study was made, removed or brought back; how its runs fare comes as `run`. */
   z.object({ type: z.literal('studies.changed') }),
   z.object({ type: z.literal('evaluation'), evaluation: evaluationSchema }),
+  /** A chat began, was asked, has answered or ended (null). */
+  z.object({ type: z.literal('chat'), chat: chatSchema.nullable() }),
+  chatTextSchema,
   z.object({ type: z.literal('exports.changed') }),
   progressEventSchema,
   /** The task is over, whether it was done or not. */

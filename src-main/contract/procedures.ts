@@ -17,6 +17,7 @@ import {
 import { evaluationItemSchema, evaluationSchema, exportFormatSchema, exportRecordSchema } from './results.ts';
 import { gradingProcedures } from './evaluation/grading.ts';
 import { overrideProcedures } from './evaluation/overrides.ts';
+import { chatProcedures } from './evaluation/chat.ts';
 import { preferenceProcedures } from './evaluation/preferences.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
@@ -117,6 +118,7 @@ export const procedures = {
   ...gradingProcedures,
   ...overrideProcedures,
   ...preferenceProcedures,
+  ...chatProcedures,
 
   /**
    * Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it.

@@ -3,6 +3,7 @@ import type { ProcedureHandlers } from '../contract/procedures.ts';
 import { StudioError } from '../contract/errors.ts';
 import { createEngineHost, type EngineHost } from '../engine/process/supervisor.ts';
 import { benchmarkInfos } from '../evaluation/benchmarks/registry.ts';
+import { chatHandlers, createChatService, type ChatService } from '../services/chat/chat.ts';
 import type { ServiceContext, Trash } from '../services/context.ts';
 import { createDatasetService, datasetHandlers, type DatasetService } from '../services/data/datasets.ts';
 import { clearUploads, receiveFile } from '../services/data/uploads.ts';
@@ -87,6 +88,7 @@ export interface Core extends ServedCore {
   grading: GradingService;
   exports: ExportService;
   generation: GenerationService;
+  chat: ChatService;
   projects: ProjectService;
   trash: Trash;
   forecasts: ForecastService;
@@ -147,6 +149,7 @@ export function createCore(options: {
   const previews = createPreviewService(context, models, datasets);
   const exports = createExportService(context, models, runs);
   const generation = createGenerationService(context, models, runs);
+  const chat = createChatService(context, models, runs, datasets);
   const projects = createProjectService(context, (name) => (project = name));
   const browsers = createBrowserServer(() => core);
   if (mode === 'write') {
@@ -196,6 +199,7 @@ export function createCore(options: {
     ...preferenceHandlers(context),
     ...preferenceExportHandlers(context),
     ...generationHandlers(generation),
+    ...chatHandlers(chat),
     ...exportHandlers(exports),
     ...browserHandlers(browsers),
   };
@@ -218,6 +222,7 @@ export function createCore(options: {
     grading,
     exports,
     generation,
+    chat,
     projects,
     receiveFile: (upload) => receiveFile(context, upload),
     trash: context.trash,
@@ -234,6 +239,7 @@ export function createCore(options: {
       downloads.close();
       models.close();
       previews.close();
+      chat.close();
       engine.close();
       if (mode === 'write') context.trash.empty();
       opened.close();

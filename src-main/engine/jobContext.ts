@@ -1,7 +1,7 @@
 import { StudioError } from '../contract/errors.ts';
 import type { Products } from './graph/graph.ts';
 import type { Tensorflow } from './graph/session.ts';
-import type { EngineEvent } from './protocol.ts';
+import type { ChatAsk, EngineEvent } from './protocol.ts';
 
 /** What a job of the engine gets from the process that it runs in. */
 export interface JobContext {
@@ -13,6 +13,14 @@ export interface JobContext {
   emit(event: EngineEvent): void;
   /** The stop that was asked for, or null. Lets waiting messages in first. */
   stopRequested(): Promise<{ save: boolean } | null>;
+}
+
+/** What a job gets besides that is asked again and again. */
+export interface AskedContext extends JobContext {
+  /** The next ask, once there is one; null: a stop was asked for. */
+  nextAsk(): Promise<ChatAsk | null>;
+  /** Whether the ask is to end where it is. Lets waiting messages in first. */
+  isInterrupted(ask: number): Promise<boolean>;
 }
 
 /** @throws StudioError cancelled once a stop was asked for */

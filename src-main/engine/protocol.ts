@@ -86,6 +86,39 @@ export interface GenerateRequest {
   numbers?: readonly number[];
 }
 
+/**
+ * Keeps one copy of a base model in memory with any number of adapters on it, and answers turn after turn
+ * (`EngineInbound`, `ask`) until it is stopped.
+ */
+export interface ChatRequest {
+  kind: 'chat';
+  model: Omit<ModelReference, 'adapterFolder'>;
+  /** The columns; null: the base alone. */
+  adapterFolders: readonly (string | null)[];
+  /** Tokens of a conversation with its next answer at most; the model's own context is the limit. */
+  context: number;
+}
+
+/** One turn of a chat: every row is continued by the adapter of its column, all together. */
+export interface ChatAsk {
+  /** Events name it. */
+  id: number;
+  rows: readonly {
+    column: number;
+    prompt: readonly number[];
+    /** Empty: the model's own. */
+    endIds: readonly number[];
+    stop: readonly string[];
+  }[];
+  maxTokens: number;
+  /** 0: greedy. */
+  temperature: number;
+  topP: number;
+  /** Every row draws from the same seed, so that equal columns say the same. */
+  seed: number;
+  task?: number;
+}
+
 /** A question with its answers. */
 export interface ChoiceItem {
   prompt: readonly number[];
@@ -167,6 +200,7 @@ export interface ExportRequest {
 export type EngineRequest =
   | TrainRequest
   | GenerateRequest
+  | ChatRequest
   | ChoicesRequest
   | ScoreRequest
   | LogitsRequest
@@ -200,6 +234,19 @@ export interface GenerateResult {
   rows: GeneratedRow[];
   /** New tokens of all rows per second of decoding, without the prompts. */
   tokensPerSecond: number;
+  /** Greatest resident memory of the process, TensorFlow and Node included. */
+  peakMemoryBytes: number;
+}
+
+/** An answer of a chat. */
+export interface ChatRow extends Omit<GeneratedRow, 'end'> {
+  /** `stopped`: it was interrupted. */
+  end: GeneratedRow['end'] | 'stopped';
+  /** Of its own answer, from when the first of all columns began. */
+  tokensPerSecond: number;
+}
+
+export interface ChatResult {
   /** Greatest resident memory of the process, TensorFlow and Node included. */
   peakMemoryBytes: number;
 }
@@ -269,6 +316,7 @@ export interface ExportResult {
 export interface EngineResults {
   train: TrainResult;
   generate: GenerateResult;
+  chat: ChatResult;
   choices: ChoicesResult;
   score: ScoreResult;
   logits: LogitsResult;
@@ -303,6 +351,12 @@ export type EngineEvent =
   | { type: 'checkpoint'; step: number; folder: string }
   /** Rows of `generate` that have ended, each once; `index`: in the request's prompts. */
   | { type: 'generated'; rows: { index: number; row: GeneratedRow }[] }
+  /** A chat can be asked; `context`: tokens that a conversation has at most. */
+  | { type: 'opened'; context: number }
+  /** What columns of an ask have said so far, a few times a second. */
+  | { type: 'answering'; ask: number; rows: { text: string; tokens: number }[] }
+  /** The end of an ask; where it was interrupted, what was said until then stands. */
+  | { type: 'answered'; ask: number; rows: ChatRow[] }
   /** Items of `choices` that are done, each once; `index`: in the request's items. */
   | { type: 'chosen'; rows: { index: number; row: ChosenRow }[] }
   | { type: 'progress'; label: string; done: number; total: number | null; secondsLeft?: number | null }
@@ -312,7 +366,14 @@ export type EngineEvent =
 export type EngineInbound =
   | { type: 'request'; request: EngineRequest }
   /** Train: stop after the current step, with a checkpoint or without. Others: abandon. */
-  | { type: 'stop'; save: boolean };
+  | { type: 'stop'; save: boolean }
+  | ChatMessage;
+
+/** To a chat that is open. */
+export type ChatMessage =
+  | { type: 'ask'; ask: ChatAsk }
+  /** Ends the answers to that ask where they are. */
+  | { type: 'interrupt'; ask: number };
 
 /** Engine to service. */
 export type EngineOutbound =

@@ -56,6 +56,23 @@ export function decodingSize(
   };
 }
 
+/**
+ * How much a decoder must hold for conversations of any length up to a context. @param columns rows that are decoded
+ * together
+ */
+export function chatDecodingSize(columns: number, context: number): DecodingSize {
+  const slots = 8 * Math.ceil(context / 8);
+  const call = Math.min(prefillTokens.short, slots);
+  return {
+    batch: columns,
+    pastSlots: pastSlots(context, columns),
+    recentSlots,
+    // Room for one conversation: where several are longer together, each joins before the next is computed.
+    promptSlots: slots + call,
+    prefillTokens: call,
+  };
+}
+
 /** The longest, and two halves of it where they spare much. */
 function pastSlots(longest: number, batch: number): number[] {
   const found = [8 * Math.ceil(longest / 8)];

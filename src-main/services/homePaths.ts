@@ -10,6 +10,8 @@ export interface HomePaths {
   cache: string;
   /** Where exports go where a person names no folder. */
   exports: string;
+  /** Prompts that were kept of chats, one file a dataset. */
+  keptPrompts: string;
   /** The Hub's access token that was given in Settings. */
   hubToken: string;
   /** Is there once the user agreed that generated code is run. */
@@ -38,6 +40,7 @@ export function homePaths(home: string): HomePaths {
     datasets: join(home, 'datasets'),
     cache: join(home, 'cache'),
     exports: join(home, 'exports'),
+    keptPrompts: join(home, 'kept-prompts'),
     hubToken: join(home, 'hub-token'),
     codeExecution: join(home, 'code-execution'),
     runFolder,

@@ -20,6 +20,7 @@ export interface Job {
 /** Where work of a task is shown, by the first word of the task. */
 const kinds: Readonly<Record<string, { kind: string; href: string }>> = {
   evaluation: { kind: 'score', href: '/evaluate' },
+  chat: { kind: 'chat', href: '/chat' },
   export: { kind: 'export', href: '/export' },
   study: { kind: 'study', href: '/plan/studies' },
   download: { kind: 'download', href: '/models' },
@@ -33,7 +34,7 @@ const kinds: Readonly<Record<string, { kind: string; href: string }>> = {
 };
 
 /** Tasks that say what they work on; others have an id. */
-const named: readonly string[] = ['evaluation', 'export', 'study'];
+const named: readonly string[] = ['evaluation', 'chat', 'export', 'study'];
 
 /** Of a part that has gone on so long its pace says when it will end. */
 const shortestPaceMs = 1500;

@@ -6,7 +6,7 @@ export const places: readonly {
   /** After g, it goes there. */
   key: string;
   /** Its sign in the sidebar; null: it is not there. */
-  icon: 'home' | 'models' | 'data' | 'plan' | 'train' | 'evaluate' | 'export' | 'settings' | null;
+  icon: 'home' | 'models' | 'data' | 'plan' | 'train' | 'evaluate' | 'chat' | 'export' | 'settings' | null;
 }[] = [
   { section: '', label: 'Home', href: '/', key: 'h', icon: 'home' },
   { section: 'models', label: 'Models', href: '/models', key: 'm', icon: 'models' },
@@ -16,6 +16,7 @@ export const places: readonly {
   { section: 'runs', label: 'Runs', href: '/train/runs', key: 'r', icon: null },
   { section: 'queue', label: 'Queue', href: '/train/queue', key: 'q', icon: null },
   { section: 'evaluate', label: 'Evaluate', href: '/evaluate', key: 'e', icon: 'evaluate' },
+  { section: 'chat', label: 'Chat', href: '/chat', key: 'c', icon: 'chat' },
   { section: 'export', label: 'Export', href: '/export', key: 'x', icon: 'export' },
   { section: 'settings', label: 'Settings', href: '/settings', key: 's', icon: 'settings' },
 ];

@@ -302,6 +302,10 @@ export class Studio {
         if (this.info && event.evaluation.project !== this.info.project) break;
         this.evaluationList.put(event.evaluation);
         break;
+      // Kept where chats are shown.
+      case 'chat':
+      case 'chat.text':
+        break;
       case 'progress':
         this.progress.set(event.task, { ...event, began: this.#beginOf(event) });
         break;

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { adapterConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
+import { createInbox } from '../../src-main/engine/process/inbox.ts';
 import { runEngineRequest } from '../../src-main/engine/process/jobs.ts';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import { expectWithin } from '../support/parity/parityBounds.ts';
@@ -90,7 +91,7 @@ describe.skipIf(!python)(`transformers and PEFT read what the studio exports${no
           outFolder: join(run, 'export'),
         },
         () => undefined,
-        { requested: null },
+        createInbox(),
       );
     }
     const requests = exports.map((each) => ({

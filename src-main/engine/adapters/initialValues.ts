@@ -7,12 +7,8 @@ import { createRandom, seedFrom } from '../../statistics/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/files/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
 import { hostBytes } from '../graph/session.ts';
-import {
-  storedType,
-  type AdapterParameter,
-  type AdapterPlace,
-  type WeightSource,
-} from '../model/modelGraph.ts';
+import { storedType, type WeightSource } from '../model/baseWeights.ts';
+import type { AdapterParameter, AdapterPlace } from '../model/modelGraph.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
 import type { PivotChooser } from './pivots/pivots.ts';
 

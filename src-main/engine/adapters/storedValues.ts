@@ -11,7 +11,8 @@ import { methodOf } from '../../methods/registry.ts';
 import type { Variable } from '../graph/variables.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
 import { hostBytes } from '../graph/session.ts';
-import type { AdapterParameter, WeightSource } from '../model/modelGraph.ts';
+import type { WeightSource } from '../model/baseWeights.ts';
+import type { AdapterParameter } from '../model/modelGraph.ts';
 
 /**
  * The value of a parameter in an adapter folder, as f32 or i32 bytes.
@@ -22,7 +23,7 @@ export function storedValue(parameter: AdapterParameter, folder: AdapterFolder):
   const fail = (what: string, remedy: string) =>
     new StudioError('adapter_invalid', `The adapter's tensor ${key} ${what}.`, remedy);
   const otherBase = otherBaseRemedy(folder);
-  const key = folder.keys.get(parameter.variable.name) ?? adapterKey(parameter.variable.name);
+  const key = folder.keys.get(parameter.name) ?? adapterKey(parameter.name);
   const info = folder.tensors.tensors.get(key);
   if (!info) throw fail('is missing', wholeRemedy);
   if (info.shape.join() !== spec.shape.join())
@@ -54,7 +55,7 @@ export function checkTensors(
   folder: AdapterFolder,
   base: WeightSource,
 ): void {
-  const known = new Set(parameters.map(({ variable }) => variable.name));
+  const known = new Set(parameters.map(({ name }) => name));
   const unread = methodOf(folder.config)?.unreadSuffixes ?? [];
   const others = [...folder.keys].filter(
     ([name]) => !known.has(name) && !unread.some((suffix) => name.endsWith(`.${suffix}`)),

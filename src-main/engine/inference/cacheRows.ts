@@ -6,6 +6,8 @@ type Foreseen = (row: number) => { next: number } | { logits: Float32Array };
 /** A prompt that has been computed, beside the rows that are being decoded. */
 interface Prompt {
   row: number;
+  /** The number of the adapter that reads it (adapterColumns.ts); 0 where there is one. */
+  adapter: number;
   /** So many of its tokens stand at the first slots, where other prompts have the same. */
   shared: number;
   /** Where the others stand. */
@@ -28,10 +30,14 @@ export class CacheRows {
   readonly #lengths: number[];
   /** Slots of the past. */
   #past: number;
+  /** Of each row, the number of its adapter. */
+  readonly #adapters: number[];
   /** Used slots of the recent part. */
   #recent = 0;
   /** The text at the first slots of the prompts' part. */
   #first: readonly number[] = [];
+  /** The adapter that read it. */
+  #firstAdapter = 0;
   /** Used slots of it. */
   #used = 0;
   #prompts: Prompt[] = [];
@@ -42,6 +48,7 @@ export class CacheRows {
     this.#task = task;
     this.#suffix = isDrawn ? 'Logits' : '';
     this.#lengths = Array.from({ length: decoder.size.batch }, () => 0);
+    this.#adapters = this.#lengths.map(() => 0);
     this.#past = decoder.size.pastSlots[0]!;
     decoder.session.run('clear', {});
   }
@@ -55,34 +62,35 @@ export class CacheRows {
    * Computes texts for rows, which they become at the next join; where there is no room for all, some join meanwhile.
    * @returns what follows each text, as row 0
    */
-  prefill(asked: readonly { row: number; text: readonly number[] }[]): Foreseen[] {
+  prefill(asked: readonly { row: number; text: readonly number[]; adapter?: number }[]): Foreseen[] {
     const { promptSlots, prefillTokens } = this.#decoder.size;
     const found: Foreseen[] = [];
     let placed: Placed[] = [];
-    for (const { row, text } of asked) {
+    for (const { row, text, adapter = 0 } of asked) {
       const room = promptSlots - prefillTokens - this.#used;
-      if (this.#prompts.length > 0 && text.length - this.#knownOf(text) > room) {
+      if (this.#prompts.length > 0 && text.length - this.#knownOf(text, adapter) > room) {
         for (const foreseen of this.#compute(placed)) found.push(foreseen);
         placed = [];
         this.join();
       }
-      placed.push(this.#place(row, text));
+      placed.push(this.#place(row, text, adapter));
     }
     return [...found, ...this.#compute(placed)];
   }
 
   /** Tokens of a text that need not be computed. The last one is in any case: what follows it is asked for. */
-  #knownOf(text: readonly number[]): number {
-    return this.#decoder.dependsOnLength ? 0 : Math.min(commonLength(this.#first, text), text.length - 1);
+  #knownOf(text: readonly number[], adapter: number): number {
+    if (this.#decoder.dependsOnLength || adapter !== this.#firstAdapter) return 0;
+    return Math.min(commonLength(this.#first, text), text.length - 1);
   }
 
-  #place(row: number, text: readonly number[]): Placed {
-    const shared = this.#knownOf(text);
+  #place(row: number, text: readonly number[], adapter: number): Placed {
+    const shared = this.#knownOf(text, adapter);
     const isFirst = this.#prompts.length === 0;
     const start = isFirst ? shared : this.#used;
-    if (isFirst) this.#first = text;
+    if (isFirst) [this.#first, this.#firstAdapter] = [text, adapter];
     this.#used = start + text.length - shared;
-    const placed = { row, text, shared, start, length: text.length };
+    const placed = { row, adapter, text, shared, start, length: text.length };
     this.#prompts.push(placed);
     return placed;
   }
@@ -118,6 +126,7 @@ export class CacheRows {
         // Padding sees what is padded before it.
         start: ofTokens(firstSlot + part.length, ({ prompt }) => prompt.start),
         tasks: new Int32Array(prefillTokens).fill(this.#task),
+        adapters: Int32Array.from(lengths, (_, i) => part[i]?.prompt.adapter ?? 0),
         ...lengthInputs(lengths),
       });
       const foreseen = this.#foreseen(out, batch);
@@ -137,7 +146,10 @@ export class CacheRows {
     const { size, session, keyValueHeads } = this.#decoder;
     const { batch, pastSlots, recentSlots, promptSlots } = size;
     const lengths = this.#lengths.map((length) => (length > 0 ? length + this.#recent : 0));
-    for (const { row, length } of this.#prompts) lengths[row] = length;
+    for (const { row, length, adapter } of this.#prompts) {
+      lengths[row] = length;
+      this.#adapters[row] = adapter;
+    }
     const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
     const slots = pastSlots.find((count) => count >= longest);
     if (slots === undefined) throw new Error(`a text of ${longest} tokens is longer than was foreseen`);
@@ -182,6 +194,7 @@ export class CacheRows {
       lengths: Float32Array.from(this.#lengths),
       slot: Int32Array.of(slot),
       tasks: new Int32Array(size.batch).fill(this.#task),
+      adapters: Int32Array.from(this.#adapters),
       ...lengthInputs(this.#lengths.map((length) => length + slot + 1)),
     });
     return this.#foreseen(out, size.batch);

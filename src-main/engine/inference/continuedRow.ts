@@ -16,15 +16,18 @@ export interface EndRules {
 export class ContinuedRow {
   readonly prompt: readonly number[];
   readonly random: Random;
+  /** The number of the adapter that continues it (adapterColumns.ts). */
+  readonly adapter: number;
   readonly ids: number[] = [];
   #end: GeneratedRow['end'] | null = null;
   readonly #rules: EndRules;
   readonly #search: StopSearch;
 
   /** @param random draws the tokens, where they are drawn */
-  constructor(prompt: readonly number[], rules: EndRules, random: Random) {
+  constructor(prompt: readonly number[], rules: EndRules, random: Random, adapter = 0) {
     this.prompt = prompt;
     this.random = random;
+    this.adapter = adapter;
     this.#rules = rules;
     this.#search = new StopSearch(rules, prompt);
   }
@@ -58,6 +61,18 @@ export class ContinuedRow {
       text: isCut ? text.slice(0, firstOf(text, this.#rules.stop)) : text,
       end: this.#end ?? 'length',
     };
+  }
+
+  /** The text so far, as far as what follows cannot change it: no half character, no begin of a stop string. */
+  settledText(): string {
+    if (this.ended) return this.result().text;
+    const text = this.#text().replace(/\uFFFD+$/u, '');
+    const open = this.#rules.stop.map((stop) => {
+      let length = Math.min(stop.length - 1, text.length);
+      while (length > 0 && !text.endsWith(stop.slice(0, length))) length--;
+      return length;
+    });
+    return text.slice(0, text.length - open.reduce((most, length) => Math.max(most, length), 0));
   }
 
   /** Decoded as a whole: a token's text can depend on its neighbours (bytes of one character, leading spaces). */

@@ -24,7 +24,7 @@ export function decoderSize(
  * Continues rows until all have ended. Each that ends makes room for the next one.
  * @param rows in the order in which they begin
  * @param options.temperature 0: greedy
- * @param options.pause awaited now and then; what it throws ends the decoding
+ * @param options.pause awaited every so many steps (`pauseEvery`); what it throws ends the decoding
  * @returns seconds spent on decoding, without the prompts
  */
 export async function decodeRows(
@@ -37,11 +37,13 @@ export async function decodeRows(
     task: number;
     ropes: readonly Rope[];
     pause(): Promise<void>;
+    /** Absent: 16. */
+    pauseEvery?: number;
     /** Is told rows as they end, each once. */
     onEnded?(rows: readonly ContinuedRow[]): void;
   },
 ): Promise<number> {
-  const { temperature, topP, task, ropes, pause, onEnded } = options;
+  const { temperature, topP, task, ropes, pause, pauseEvery = 16, onEnded } = options;
   const { batch } = decoder.size;
   const cache = new CacheRows(decoder, { task, isDrawn: temperature > 0 });
   /** The rows that are being decoded, by their place in the cache. */
@@ -53,7 +55,7 @@ export async function decodeRows(
     const isDue = free === batch || cache.isFull || free >= batch / 8;
     if (begun < rows.length && isDue) await begin();
     if (running.every((row) => row === null)) break;
-    if (step % 16 === 0) await pause();
+    if (step % pauseEvery === 0) await pause();
     const start = performance.now();
     continueAll();
     milliseconds += performance.now() - start;
@@ -75,7 +77,9 @@ export async function decodeRows(
 
   /** Gives places in the cache to rows of these texts, and each row its next token. */
   function fill(entering: readonly { place: number; row: ContinuedRow; text: readonly number[] }[]): void {
-    const foreseen = cache.prefill(entering.map(({ place, text }) => ({ row: place, text })));
+    const foreseen = cache.prefill(
+      entering.map(({ place, row, text }) => ({ row: place, text, adapter: row.adapter })),
+    );
     entering.forEach(({ place, row }, i) => {
       running[place] = row;
       push(place, row, chosen(row, foreseen[i]!(0)));

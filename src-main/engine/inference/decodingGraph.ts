@@ -21,6 +21,16 @@ import { headLogits } from '../model/head.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
 import { rotaryFrequencies, rotaryTable } from '../model/rotary.ts';
 
+/** What is decoded: a model, or several adapters on one base (adapterColumns.ts). */
+export type DecodedModel = Pick<
+  ModelGraph,
+  'graph' | 'config' | 'dtype' | 'keptWeight' | 'linear' | 'headWeight'
+> & {
+  /** What a call over so many token positions takes beside its ids. */
+  rowInputs(rows: number): Readonly<Record<string, Tensor>>;
+  open: ModelGraph['open'];
+};
+
 /** The calls of a decoder by name; see decodingEntries. */
 export type DecodingEntries = Readonly<Record<string, Entry>>;
 
@@ -40,13 +50,13 @@ export interface Decoder {
 }
 
 /** Opens a session of its own that decodes; see decodingEntries. */
-export async function openDecoder(tf: Tensorflow, model: ModelGraph, size: DecodingSize): Promise<Decoder> {
+export async function openDecoder(tf: Tensorflow, model: DecodedModel, size: DecodingSize): Promise<Decoder> {
   const { entries, ...decoder } = decodingEntries(model, size);
   return { ...decoder, session: await model.open(tf, entries) };
 }
 
 /** Every variable of one layer's cache, twice: keys and values. */
-function layerCache(model: ModelGraph, { batch, recentSlots, promptSlots }: DecodingSize, name: string) {
+function layerCache(model: DecodedModel, { batch, recentSlots, promptSlots }: DecodingSize, name: string) {
   const { graph, dtype } = model;
   const { keyValueHeads, headDim } = model.config;
   if (dtype !== 'f32' && dtype !== 'bf16') throw new Error(`no cache is kept in ${dtype}`);
@@ -81,7 +91,7 @@ function layerCache(model: ModelGraph, { batch, recentSlots, promptSlots }: Deco
  *
  * What `lengthInputs` returns is fed as well.
  */
-export function decodingEntries(model: ModelGraph, size: DecodingSize) {
+export function decodingEntries(model: DecodedModel, size: DecodingSize) {
   const { graph, config, dtype } = model;
   const { batch, pastSlots, prefillTokens } = size;
   const { keyValueHeads, headDim } = config;

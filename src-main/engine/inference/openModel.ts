@@ -5,6 +5,7 @@ import {
   checkWhole,
   openAdapterFolder,
   otherBaseRemedy,
+  type AdapterFolder,
 } from '../../formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -51,19 +52,7 @@ export function openModel(
       // Measured for [16, 576] by [576, 1536]: 0.7 instead of 2.2 ms in f32, no difference in bf16.
       transposesWeights: (options.decodes ?? false) && reference.precision === 'f32',
     });
-    if (adapter) {
-      checkTensors(model.adapterParameters, adapter, weights);
-      checkWhole(config, adapter);
-      const { baseSha256, baseName } = adapter;
-      const { weightsSha256 = null } = reference;
-      const own = baseSha256 === null ? null : (weightsSha256 ?? weights.contentHash());
-      if (baseSha256 !== own)
-        throw new StudioError(
-          'adapter_invalid',
-          `The adapter's pivots refer to base weights ${String(baseSha256).slice(0, 12)}… (${baseName ?? 'without a name'}), and ${reference.folder} has ${String(own).slice(0, 12)}….`,
-          otherBaseRemedy(adapter),
-        );
-    }
+    if (adapter) checkAdapter(model, adapter, weights, reference);
     return {
       model,
       close,
@@ -71,13 +60,44 @@ export function openModel(
         session.loadWeights((done, total) =>
           context.emit({ type: 'progress', label: 'Loading weights', done, total }),
         );
-        if (adapter)
-          for (const parameter of model.adapterParameters)
-            session.assign(parameter.variable, storedValue(parameter, adapter));
+        if (adapter) loadAdapter(session, model, adapter);
       },
     };
   } catch (error) {
     close();
     throw error;
   }
+}
+
+/**
+ * Checks that an adapter is whole and belongs to the base.
+ * @throws StudioError adapter_invalid, model_unsupported
+ */
+export function checkAdapter(
+  model: ModelGraph,
+  adapter: AdapterFolder,
+  weights: WeightFolder,
+  { folder, weightsSha256 }: Pick<ModelReference, 'folder' | 'weightsSha256'>,
+): void {
+  checkTensors(model.adapterParameters, adapter, weights);
+  checkWhole(model.config, adapter);
+  const { baseSha256, baseName } = adapter;
+  if (baseSha256 === null) return;
+  const own = weightsSha256 ?? weights.contentHash();
+  if (baseSha256 !== own)
+    throw new StudioError(
+      'adapter_invalid',
+      `The adapter's pivots refer to base weights ${baseSha256.slice(0, 12)}… (${baseName ?? 'without a name'}), and ${folder} has ${own.slice(0, 12)}….`,
+      otherBaseRemedy(adapter),
+    );
+}
+
+/** Puts the values of an adapter folder into a session. */
+export function loadAdapter(
+  session: Pick<ModelSession<Entries>, 'assign'>,
+  { adapterParameters }: Pick<ModelGraph, 'adapterParameters'>,
+  adapter: AdapterFolder,
+): void {
+  for (const parameter of adapterParameters)
+    session.assign(parameter.variable, storedValue(parameter, adapter));
 }

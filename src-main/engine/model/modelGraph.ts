@@ -1,7 +1,6 @@
 import { adapterSites, modulePath, type LinearSite } from '../../shape/adapterSites.ts';
 import { checkStructure } from '../../options/checkAdapter.ts';
 import { moduleSize } from '../../shape/modelShape.ts';
-import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { hasBias } from '../../formats/model/decoderWeights.ts';
@@ -10,28 +9,19 @@ import { methodOf } from '../../methods/registry.ts';
 import { methodOps } from './methodOps.ts';
 import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Products, type Tensor } from '../graph/graph.ts';
-import { cast, equal, multiply } from '../graph/ops/elementwise.ts';
-import { gather, gatherByteRows, reshape, transpose } from '../graph/ops/layout.ts';
-import { matmul, rowScaledMatmul } from '../graph/ops/linear.ts';
+import { cast, equal } from '../graph/ops/elementwise.ts';
+import { reshape } from '../graph/ops/layout.ts';
 import { asWords, openSession, type Entries, type Session, type Tensorflow } from '../graph/session.ts';
 import {
   assignByIndex,
   createVariable,
   readVariable,
   storedTypeOf,
-  type StoredDType,
   type Variable,
 } from '../graph/variables.ts';
 import type { Terms } from './attention.ts';
+import { BaseWeights, type WeightSource } from './baseWeights.ts';
 import { dropOut } from './dropout.ts';
-import { rowScaled } from './rowScaled.ts';
-
-/** Where weights come from: a Hugging Face folder (formats/model/weightFolder.ts) or memory. */
-export interface WeightSource {
-  /** Null where the tensor does not exist. */
-  info(name: string): { dtype: string; shape: readonly number[] } | null;
-  read(name: string): Uint8Array;
-}
 
 /** An adapted module. */
 export interface AdapterPlace {
@@ -46,7 +36,9 @@ export interface AdapterParameter {
   /** The module that it belongs to; null: all adapted modules share it. */
   place: AdapterPlace | null;
   spec: ParameterSpec;
-  /** Named by module path and suffix. */
+  /** Module path and suffix. */
+  name: string;
+  /** Called by the name; in a graph with several adapters each has its own begin. */
   variable: Variable;
 }
 
@@ -60,35 +52,6 @@ export interface ModelSession<E extends Entries> extends Session<E> {
 
 /** The path of parameters that all modules share. */
 const sharedPath = 'model';
-
-const storedTypes: Record<string, StoredDType> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
-
-/** The type that safetensors names so. The model's weights have been checked to have one. */
-export function storedType(name: string): StoredDType {
-  const found = storedTypes[name];
-  if (!found) throw new Error(`weights stored as ${name}`);
-  return found;
-}
-
-/** A tensor of the base model in the session. */
-interface Weight {
-  variable: Variable;
-  /** The variable's value. */
-  kept: Tensor;
-  /** The same in the compute type. */
-  value: Tensor;
-  stored: StoredDType;
-  /** The variable is the transpose of what is stored. */
-  transposed: boolean;
-}
-
-/** A linear module's weight in 8 bits, with a scale for each row. */
-interface RowScaledWeight {
-  variable: Variable;
-  scale: Variable;
-  kept: Tensor;
-  scales: Tensor;
-}
 
 /**
  * A base model and its adapter inside one graph: their variables, how they are read, and how values get into them.
@@ -105,22 +68,20 @@ export class ModelGraph {
   readonly dtype: DType;
   /** Full fine-tuning: every weight is trainable. */
   readonly trainsBase: boolean;
+  readonly weights: BaseWeights;
   readonly adapterParameters: AdapterParameter[] = [];
   /** The values of trainable parameters, with respect to which training differentiates. */
   readonly trainable = new Map<Variable, Tensor>();
 
-  readonly #source: WeightSource;
-  readonly #loadIn8bit: boolean;
-  readonly #transposes: boolean;
   readonly #method: AdapterMethod | null;
+  readonly #prefix: string;
   /** Adapted modules by path. */
   readonly #places = new Map<string, AdapterPlace>();
-  readonly #weights = new Map<string, Weight>();
-  readonly #rowScaled = new Map<string, RowScaledWeight>();
   readonly #parameters = new Map<string, AdapterParameter>();
   readonly #values = new Map<Variable, Tensor>();
   /** By number of rows. */
-  readonly #taskInputs = new Map<number, { input: Tensor; selection: Tensor }>();
+  readonly #taskInputs: Map<number, Tensor>;
+  readonly #taskSelections = new Map<number, Tensor>();
 
   constructor(options: {
     config: DecoderConfig;
@@ -133,72 +94,37 @@ export class ModelGraph {
     loadIn8bit?: boolean | undefined;
     /** Weights of linear modules are kept as [dIn, dOut]: faster where few rows are multiplied with them in f32. */
     transposesWeights?: boolean | undefined;
+    /**
+     * A model of the same base without an adapter, whose graph and weights this one shares: several adapters stand on
+     * one copy. Its options must be the same; `prefix` begins the names of this one's variables.
+     */
+    shares?: { base: ModelGraph; prefix: string } | undefined;
   }) {
-    this.graph = new Graph({ fusion: options.fusion, products: options.products });
+    const { shares } = options;
+    this.graph = shares?.base.graph ?? new Graph({ fusion: options.fusion, products: options.products });
+    this.#prefix = shares?.prefix ?? '';
+    this.#taskInputs = shares ? shares.base.#taskInputs : new Map<number, Tensor>();
     this.config = options.config;
     this.adapter = options.adapter;
     this.dtype = options.precision;
-    this.#source = options.source;
-    this.#loadIn8bit = options.loadIn8bit ?? false;
-    this.#transposes = options.transposesWeights ?? false;
     this.#method = options.adapter && methodOf(options.adapter);
     this.trainsBase = options.adapter !== null && this.#method === null;
+    this.weights =
+      shares?.base.weights ??
+      new BaseWeights(this.graph, options.source, {
+        dtype: this.dtype,
+        trained: this.trainsBase ? this.trainable : null,
+        loadIn8bit: options.loadIn8bit ?? false,
+        transposes: options.transposesWeights ?? false,
+      });
     if (options.adapter) this.#declareParameters(options.adapter);
   }
 
   /** The weight of a Hugging Face tensor, in the compute type. */
-  readonly weight = (name: string): Tensor => this.#weight(name).value;
+  readonly weight = (name: string): Tensor => this.weights.get(name).value;
 
   /** The weight as the session keeps it: f32 where it is trained, else in the compute type. */
-  readonly keptWeight = (name: string): Tensor => this.#weight(name).kept;
-
-  #weight(name: string, transposed = false): Weight {
-    const known = this.#weights.get(name);
-    if (known) return known;
-    const { stored, ...info } = this.#infoOf(name);
-    const shape = transposed ? info.shape.toReversed() : info.shape;
-    const variable = createVariable(this.graph, name, shape, this.trainsBase ? 'f32' : this.dtype);
-    const kept = readVariable(variable);
-    if (this.trainsBase) this.trainable.set(variable, kept);
-    const weight = { variable, kept, value: cast(kept, this.dtype), stored, transposed };
-    this.#weights.set(name, weight);
-    return weight;
-  }
-
-  /** Rows of a weight in 8 bits, in the compute type. */
-  #wideRows({ kept, scales }: RowScaledWeight, numbers: Tensor): Tensor {
-    const rows = cast(gatherByteRows(kept, numbers), 'f32');
-    const factors = reshape(gather(scales, numbers, 0), [numbers.shape[0]!, 1]);
-    return cast(multiply(rows, factors), this.dtype);
-  }
-
-  /** @throws StudioError model_invalid where it is not there, or is no weight */
-  #infoOf(name: string): { shape: readonly number[]; stored: StoredDType } {
-    const info = this.#source.info(name);
-    const stored = info && storedTypes[info.dtype];
-    if (!info || !stored)
-      throw new StudioError(
-        'model_invalid',
-        info
-          ? `Tensor ${name} is stored as ${info.dtype}, which is not a floating-point weight.`
-          : `The model has no tensor ${name}.`,
-        info
-          ? 'Choose the unquantized model: F32, BF16 and F16 weights can be read.'
-          : 'Take config.json and the weights from the same model, and all shards of it.',
-      );
-    return { shape: info.shape, stored };
-  }
-
-  #rowScaledWeight(name: string): RowScaledWeight {
-    const known = this.#rowScaled.get(name);
-    if (known) return known;
-    const shape = this.#infoOf(name).shape;
-    const variable = createVariable(this.graph, name, shape, 'i8');
-    const scale = createVariable(this.graph, `${name}.scales`, [shape[0]!], 'f32');
-    const made = { variable, scale, kept: readVariable(variable), scales: readVariable(scale) };
-    this.#rowScaled.set(name, made);
-    return made;
-  }
+  readonly keptWeight = (name: string): Tensor => this.weights.get(name).kept;
 
   /** The output head's weight [vocabulary, hidden], in the compute type and as the session keeps it. */
   headWeight(): Tensor {
@@ -214,18 +140,31 @@ export class ModelGraph {
    * @param watch gets the weights of the experts, f32 [rows, experts], where the adapter has any
    */
   linear(site: LinearSite, x: Tensor, dropoutSeed: Tensor | null, watch?: (weights: Tensor) => void): Terms {
+    return [...this.adapted(site, x, this.product(site, x), dropoutSeed, watch), ...this.bias(site)];
+  }
+
+  /** W x of a linear module. */
+  product(site: LinearSite, x: Tensor): Tensor {
+    return this.weights.linear(`${modulePath(site)}.weight`).product(x);
+  }
+
+  /** The bias of a linear module, where it has one. */
+  bias(site: LinearSite): Terms {
+    return hasBias(this.config, site.module) ? [this.weight(`${modulePath(site)}.bias`)] : [];
+  }
+
+  /** What the adapter makes of a linear module's output without bias; see `linear`. @param base its `product` */
+  adapted(
+    site: LinearSite,
+    x: Tensor,
+    base: Tensor,
+    dropoutSeed: Tensor | null,
+    watch?: (weights: Tensor) => void,
+  ): Terms {
     const path = modulePath(site);
-    const name = `${path}.weight`;
-    const kept = this.#loadIn8bit ? this.#rowScaledWeight(name) : null;
-    const flipped = !kept && this.#transposes ? this.#weight(name, true).value : null;
-    const whole = kept || flipped ? null : this.weight(name);
-    const base = kept
-      ? rowScaledMatmul(x, kept.kept, kept.scales)
-      : matmul(x, flipped ?? whole!, { transposeY: !flipped });
-    const bias = hasBias(this.config, site.module) ? [this.weight(`${path}.bias`)] : [];
     const place = this.#places.get(path);
-    if (!this.#method || !place) return [base, ...bias];
-    const wideRows = (scaled: RowScaledWeight, numbers: Tensor) => this.#wideRows(scaled, numbers);
+    if (!this.#method || !place) return [base];
+    const weight = this.weights.linear(`${path}.weight`);
     const call: AdapterCall<Tensor> = {
       config: place.adapter,
       shape: place.shape,
@@ -233,15 +172,10 @@ export class ModelGraph {
       x,
       base,
       get weight() {
-        if (flipped) return transpose(flipped, [1, 0]);
-        if (!whole) throw new Error(`${name} is kept in 8 bits: there is no whole weight to read`);
-        return whole;
+        return weight.whole();
       },
-      weightRows(numbers) {
-        if (kept) return wideRows(kept, numbers);
-        return flipped ? transpose(gather(flipped, numbers, 1), [1, 0]) : gather(whole!, numbers, 0);
-      },
-      taskSelection: this.#tasks(x.shape[0]!)?.selection ?? null,
+      weightRows: (numbers) => weight.rows(numbers),
+      taskSelection: this.#taskSelection(x.shape[0]!),
       parameter: (suffix) => {
         const own = `${path}.${suffix}`;
         return this.#parameterValue(this.#parameters.has(own) ? own : `${sharedPath}.${suffix}`);
@@ -251,7 +185,7 @@ export class ModelGraph {
     };
     const terms = this.#method.forward(methodOps, call);
     if (watch && this.#method.routing) watch(this.#method.routing.weights(methodOps, call));
-    return [...terms, ...bias];
+    return terms;
   }
 
   /**
@@ -259,8 +193,7 @@ export class ModelGraph {
    * else nothing.
    */
   rowInputs(rows: number): { tasks?: Tensor } {
-    const tasks = this.#tasks(rows);
-    return tasks ? { tasks: tasks.input } : {};
+    return this.#readsTasks ? { tasks: this.#taskInput(rows) } : {};
   }
 
   /** Numbers that training changes; counted from the variables. */
@@ -281,10 +214,7 @@ export class ModelGraph {
 
   /** Base parameters in the graph; a tied head counts once. */
   baseCount(): number {
-    return [...this.#weights.values(), ...this.#rowScaled.values()].reduce(
-      (n, { variable }) => n + elementCount(variable.shape),
-      0,
-    );
+    return this.weights.variables().reduce((n, { shape }) => n + elementCount(shape), 0);
   }
 
   /**
@@ -297,11 +227,7 @@ export class ModelGraph {
     more: readonly Variable[] = [],
   ): Promise<ModelSession<E>> {
     const targets = [
-      ...this.#weights.values(),
-      ...[...this.#rowScaled.values()].flatMap(({ variable, scale }) => [
-        { variable, stored: 'i8' as const },
-        { variable: scale, stored: 'f32' as const },
-      ]),
+      ...this.weights.targets(),
       ...[...this.adapterParameters.map(({ variable }) => variable), ...more].map((variable) => ({
         variable,
         stored: storedTypeOf(variable),
@@ -325,21 +251,7 @@ export class ModelGraph {
     return {
       ...(session as Session<E>),
       assign,
-      loadWeights: (onProgress) => {
-        let count = 0;
-        const all = this.#weights.size + this.#rowScaled.size;
-        for (const [name, { variable }] of this.#weights) {
-          assign(variable, this.#source.read(name));
-          onProgress?.(++count, all);
-        }
-        for (const [name, { variable, scale }] of this.#rowScaled) {
-          const { dtype } = this.#source.info(name)!;
-          const { values, scales } = rowScaled(this.#source.read(name), dtype, variable.shape[0]!);
-          assign(variable, new Uint8Array(values.buffer));
-          assign(scale, new Uint8Array(scales.buffer));
-          onProgress?.(++count, all);
-        }
-      },
+      loadWeights: (onProgress) => this.weights.load(assign, onProgress),
     };
   }
 
@@ -362,8 +274,9 @@ export class ModelGraph {
 
   #declare(path: string, place: AdapterPlace | null, spec: ParameterSpec): void {
     const name = `${path}.${spec.suffix}`;
-    const variable = createVariable(this.graph, name, spec.shape, spec.dtype === 'i32' ? 'i64' : spec.dtype);
-    const parameter = { place, spec, variable };
+    const type = spec.dtype === 'i32' ? 'i64' : spec.dtype;
+    const variable = createVariable(this.graph, `${this.#prefix}${name}`, spec.shape, type);
+    const parameter = { place, spec, name, variable };
     this.adapterParameters.push(parameter);
     this.#parameters.set(name, parameter);
   }
@@ -376,19 +289,31 @@ export class ModelGraph {
     return spec.dtype === 'f32' ? cast(value, this.dtype) : value;
   }
 
-  #tasks(rows: number): { input: Tensor; selection: Tensor } | null {
-    if (!this.adapter || !this.#method?.readsTasks(this.adapter)) return null;
+  get #readsTasks(): boolean {
+    return this.adapter !== null && (this.#method?.readsTasks(this.adapter) ?? false);
+  }
+
+  #taskInput(rows: number): Tensor {
     const known = this.#taskInputs.get(rows);
     if (known) return known;
     const input = this.graph.placeholder(`tasks_${rows}`, [rows], 'i32');
+    this.#taskInputs.set(rows, input);
+    return input;
+  }
+
+  #taskSelection(rows: number): Tensor | null {
+    if (!this.#readsTasks) return null;
+    const known = this.#taskSelections.get(rows);
+    if (known) return known;
+    const count = this.adapter!.tasks + 1;
     const numbers = this.graph.constant(
-      Float32Array.from({ length: this.adapter.tasks + 1 }, (_, task) => task),
+      Float32Array.from({ length: count }, (_, task) => task),
       'f32',
-      [1, this.adapter.tasks + 1],
+      [1, count],
     );
-    const selection = cast(equal(reshape(cast(input, 'f32'), [rows, 1]), numbers), this.dtype);
-    const made = { input, selection };
-    this.#taskInputs.set(rows, made);
-    return made;
+    const asked = reshape(cast(this.#taskInput(rows), 'f32'), [rows, 1]);
+    const selection = cast(equal(asked, numbers), this.dtype);
+    this.#taskSelections.set(rows, selection);
+    return selection;
   }
 }

@@ -2,7 +2,7 @@ import { constants, getPriority, setPriority } from 'node:os';
 import { toPlainError } from '../../contract/errors.ts';
 import type { EngineInbound, EngineOutbound } from '../protocol.ts';
 import { asOutOfMemory } from '../runtime/outOfMemory.ts';
-import type { StopSignal } from './jobs.ts';
+import { createInbox, type Inbox } from './inbox.ts';
 
 // The page must answer while TensorFlow keeps all cores busy. Set before TensorFlow starts its threads, which inherit
 // it. Who has given the studio a lower one still keeps it.
@@ -17,18 +17,18 @@ const send = (message: EngineOutbound) => {
   if (process.connected) process.send!(message, () => undefined);
 };
 
-let stop: StopSignal = { requested: null };
+let inbox: Inbox = createInbox();
 
 process.on('message', (message: EngineInbound) => {
-  if (message.type === 'stop') {
-    stop.requested = { save: message.save };
+  if (message.type !== 'request') {
+    inbox.receive(message);
     return;
   }
-  const signal: StopSignal = { requested: null };
-  stop = signal;
+  const own = createInbox();
+  inbox = own;
   void import('./jobs.ts')
     .then(({ runEngineRequest }) =>
-      runEngineRequest(message.request, (event) => send({ type: 'event', event }), signal),
+      runEngineRequest(message.request, (event) => send({ type: 'event', event }), own),
     )
     .then(
       (result) => send({ type: 'result', result }),

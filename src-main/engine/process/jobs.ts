@@ -1,21 +1,17 @@
-import { setImmediate } from 'node:timers/promises';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { benchTraining } from '../bench/trainingBench.ts';
+import { chat } from '../inference/chat.ts';
 import { choices } from '../inference/choices.ts';
 import { generate } from '../inference/generate.ts';
 import { logits } from '../inference/logits.ts';
 import { score } from '../inference/score.ts';
-import type { JobContext } from '../jobContext.ts';
+import type { AskedContext } from '../jobContext.ts';
 import type { EngineEvent, EngineRequest, EngineResults } from '../protocol.ts';
 import { loadTensorflow } from '../runtime/loadTensorflow.ts';
 import { productsFor } from '../runtime/products.ts';
 import { train } from '../training/trainer.ts';
+import type { Inbox } from './inbox.ts';
 import { exportAdapter, exportModel } from './exportFolders.ts';
-
-/** The stop message, once it has come. */
-export interface StopSignal {
-  requested: { save: boolean } | null;
-}
 
 /** Models narrower than this compute a step faster than XLA's calls save; compiling would only cost seconds. */
 const fusionFromHiddenSize = 512;
@@ -24,21 +20,20 @@ const fusionFromHiddenSize = 512;
 export async function runEngineRequest(
   request: EngineRequest,
   emit: (event: EngineEvent) => void,
-  stop: StopSignal,
+  inbox: Inbox,
 ): Promise<EngineResults[EngineRequest['kind']]> {
   // It copies files: TensorFlow need not be there.
   if (request.kind === 'export')
     return request.format === 'peft' ? exportAdapter(request, emit) : exportModel(request, emit);
   const { tf, version, binding, devices } = loadTensorflow({ verbose: request.kind === 'probe' });
-  const contextFor = (hiddenSize: number): JobContext => ({
+  const contextFor = (hiddenSize: number): AskedContext => ({
     tf,
     fusion: hiddenSize >= fusionFromHiddenSize,
     products: productsFor(devices),
     emit,
-    async stopRequested() {
-      await setImmediate();
-      return stop.requested;
-    },
+    stopRequested: inbox.stopRequested,
+    nextAsk: inbox.nextAsk,
+    isInterrupted: inbox.isInterrupted,
   });
   switch (request.kind) {
     case 'train': {
@@ -47,6 +42,8 @@ export async function runEngineRequest(
     }
     case 'generate':
       return generate(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
+    case 'chat':
+      return chat(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
     case 'choices':
       return choices(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
     case 'score':

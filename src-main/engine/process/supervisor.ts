@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { StudioError } from '../../contract/errors.ts';
 import type {
+  ChatMessage,
   EngineEvent,
   EngineInbound,
   EngineOutbound,
@@ -25,6 +26,8 @@ export interface EngineJob<K extends EngineRequest['kind']> {
   result: Promise<EngineResults[K]>;
   /** Asks a training job to stop after the current step; others are abandoned. */
   stop(options: { save: boolean }): void;
+  /** Tells a chat what comes next; to others it says nothing. */
+  tell(message: ChatMessage): void;
 }
 
 /** Starts engine processes. Each job gets one of its own: it may crash or be killed, and nothing else is lost. */
@@ -60,20 +63,22 @@ export function createEngineHost(
         // A process that dies meanwhile says so itself: without a callback the error would be thrown.
         if (child.connected) child.send(message, () => undefined);
       };
-      // A stop that arrives before the request is held back and sent after it.
-      let stop: EngineInbound | null = null;
+      // What arrives before the request is held back and sent after it.
+      const held: EngineInbound[] = [];
       let hasRequest = false;
+      const tell = (message: EngineInbound) => {
+        if (hasRequest) send(message);
+        else held.push(message);
+      };
       const begin = () => {
         send({ type: 'request', request });
         hasRequest = true;
-        if (stop) send(stop);
+        for (const message of held.splice(0)) send(message);
       };
       return {
         result: follow(child, begin, listeners, [closing.signal, ...(signal ? [signal] : [])]),
-        stop({ save }) {
-          stop = { type: 'stop', save };
-          if (hasRequest) send(stop);
-        },
+        stop: ({ save }) => tell({ type: 'stop', save }),
+        tell,
       };
     },
     close: () => closing.abort(),

@@ -55,6 +55,8 @@ export interface DatasetService {
   /** Says what part of the data rows are. */
   setSplit(reference: string, as: Split, from?: Split, signal?: AbortSignal): Promise<Dataset>;
   edit(reference: string, changes: readonly RowChange[], signal?: AbortSignal): Promise<Dataset>;
+  /** Reads the files again that it was made of, to which rows were added; edits and mapping stay. */
+  readAnew(reference: string, signal?: AbortSignal): Promise<Dataset>;
   /** Takes the last edit back. @throws StudioError not_found where there is none */
   undoEdit(reference: string, signal?: AbortSignal): Promise<Dataset>;
   /** Its usable rows. */
@@ -315,6 +317,22 @@ export function createDatasetService(context: ServiceContext): DatasetService {
         }),
         signal,
       ),
+    async readAnew(reference, signal = never) {
+      const dataset = get(reference);
+      return keeping(async (reserve) => {
+        const wanted = planned({ paths: [dataset.sourcePath], format: dataset.format });
+        const options = { ...wanted, folder: paths.datasets, reserve, signal };
+        const { imported } = await importDataset(options);
+        const { isMappedByHand, mappings, editHistory: history } = dataset;
+        const read = { ...dataset, ...imported };
+        const kept = { ...(isMappedByHand && { mappings }), edits: { layer: editsOf(dataset), history } };
+        const reshaped = await reshape(context, read, kept, { signal, reserve });
+        const entered = { ...reshaped, name: get(dataset.id).name };
+        datasets.update(context.writable(), entered);
+        emit({ type: 'datasets.changed' });
+        return entered;
+      });
+    },
     undoEdit: (reference, signal) =>
       change(
         reference,

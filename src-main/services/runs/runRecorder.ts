@@ -209,9 +209,12 @@ export function createRunRecorder(
           log(`checkpoint at step ${event.step}`, 'info');
           tryFlush();
           break;
-        // Only of models that are evaluated.
+        // Only of models that are evaluated or talked with.
         case 'generated':
         case 'chosen':
+        case 'opened':
+        case 'answering':
+        case 'answered':
           break;
         default:
           throw new Error(`unknown event ${JSON.stringify(event satisfies never)}`);

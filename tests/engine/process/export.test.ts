@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
+import { createInbox } from '../../../src-main/engine/process/inbox.ts';
 import { runEngineRequest } from '../../../src-main/engine/process/jobs.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -27,7 +28,7 @@ it('an export needs no TensorFlow: it copies files', async () => {
       outFolder: join(folder, 'out'),
     },
     () => undefined,
-    { requested: null },
+    createInbox(),
   );
   expect(exported).toMatchObject({ files: expect.arrayContaining(['adapter_config.json']) as string[] });
   expect(loadTensorflow).not.toHaveBeenCalled();

@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { chatOptions } from '../../src-main/cli/chat/chatOptions.ts';
+import { help } from '../../src-main/cli/help.ts';
+import { studio } from '../support/commandLine.ts';
+import { projectFolder } from '../support/paths.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
+
+it('names every option of chat in the help', () => {
+  const part = help.slice(help.indexOf('\n  chat '), help.indexOf('\n  generate '));
+  const flags = [...part.matchAll(/--([a-z-]+)/g)].map(([, flag]) => flag);
+  expect(new Set(flags)).toEqual(new Set(Object.keys(chatOptions)));
+  for (const line of part.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
+});
+
+it('answers prompts turn after turn, in one document or in words, and keeps the last one', async () => {
+  const home = ['--home', join(temporaryFolder(), 'home')];
+  const ask = (...rest: string[]) => studio(['chat', tinyLlama, ...rest, ...home]);
+  const turns = await ask(
+    ...['--prompt', 'Hi', '--prompt', 'So?', '--max-tokens', '3', '--system', 'Be brief.', '--json'],
+    ...['--keep', 'mine', '--expect', 'no'],
+  );
+  expect([turns.code, turns.stderr]).toEqual([0, expect.anything()]);
+  const said = JSON.parse(turns.stdout) as {
+    columns: object[];
+    turns: { prompt: string; answers: { text: string; sent: string; tokens: number; end: string }[] }[];
+    kept: object;
+  };
+  expect(said).toMatchObject({
+    columns: [{ name: 'base', method: null }],
+    turns: [{ prompt: 'Hi' }, { prompt: 'So?' }],
+    kept: { dataset: 'mine', rows: 1 },
+  });
+  const [first, second] = said.turns.map(({ answers }) => answers[0]!);
+  expect([first!.tokens, first!.end]).toEqual([3, 'length']);
+  expect(second!.sent).toContain('Be brief.');
+  expect(second!.sent).toContain(first!.text);
+  const words = await ask('--prompt', 'Hi', '--max-tokens', '3', '--system', 'Be brief.');
+  expect([words.code, words.stdout]).toEqual([0, `${first!.text}\n`]);
+  const wrong = await ask('--prompt', 'Hi', '--temperature', '11');
+  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('--temperature 11')]);
+  const lost = await studio(['chat', 'nobody', '--prompt', 'Hi', ...home]);
+  expect([lost.code, lost.stderr]).toEqual([1, expect.stringContaining('nobody')]);
+});
+
+it('reads prompts line by line, takes turns back and ends', async () => {
+  const home = join(temporaryFolder(), 'home');
+  const args = [join(projectFolder, 'src-main', 'cli.ts'), 'chat', tinyLlama, '--home', home];
+  const child = spawn(process.execPath, [...args, '--max-tokens', '3'], { stdio: 'pipe' });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (stdout += part));
+  child.stderr.setEncoding('utf8').on('data', (part: string) => (stderr += part));
+  child.stdin.end('Hi\n/undo\nHi\n/keep yes\n/quit\nunread\n');
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect([code, stderr]).toEqual([0, expect.stringContaining('"kept prompts" has 1 prompts.')]);
+  const lines = stdout.split('\n').filter((line) => line !== '');
+  // The turn that was taken back left nothing behind: the same prompt has the same answer.
+  expect(lines).toHaveLength(2);
+  expect(lines[0]).toBe(lines[1]);
+});
