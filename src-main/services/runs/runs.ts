@@ -1,6 +1,3 @@
-import { checkOptions } from '../../options/checkOptions.ts';
-import { continuedConfig } from '../../options/continuedConfig.ts';
-import { checkSchedule } from '../../options/schedule.ts';
 import type { Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
@@ -18,6 +15,7 @@ import type { ModelService } from '../models/models.ts';
 import { refuseWhatDoesNotFit, type WantedTraining } from './fit.ts';
 import { createBranch, plannedBranch, type BranchRequest } from './branches.ts';
 import { checkBase, latestCheckpoint } from './checkpoints.ts';
+import { mayBeginAnew, queuedAgain } from './goingOn.ts';
 import { plannedRun } from './newRun.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { bringBackParts, partsOf } from './runParts.ts';
@@ -103,41 +101,6 @@ export interface RunService extends StoredRuns {
 
 /** Between two attempts to write the end of a run, where a full disk, say, does not allow it. */
 const writeAgainMs = 5000;
-
-/**
- * Whether a run without a checkpoint may train its first steps once more: one that was killed may; who stopped one and
- * kept nothing did not want it.
- */
-function mayBeginAnew({ step, state }: Run): boolean {
-  return step === 0 || state !== 'stopped';
-}
-
-/**
- * Refuses to resume a run that has reached its end, unless it goes further with what was changed: an engine that takes
- * no step would only overwrite what is known of the training. @throws StudioError config_invalid
- */
-function refuseDone({ name, step, totalSteps, endReason, config: before }: Run, config: TrainConfig): void {
-  const end = config.maxSteps ?? (config.epochs === before.epochs ? totalSteps : null);
-  const { earlyStoppingPatience: patience } = config;
-  if (
-    endReason === 'early_stopped' &&
-    patience !== null &&
-    patience <= (before.earlyStoppingPatience ?? Infinity)
-  )
-    throw new StudioError(
-      'config_invalid',
-      `The run "${name}" is done: it ended early at step ${step}, after ${before.earlyStoppingPatience} evaluations without a lower held-out loss.`,
-      `Set earlyStoppingPatience above ${patience} to go on, or branch from one of its checkpoints.`,
-      { option: ['earlyStoppingPatience'] },
-    );
-  if (end !== null && end <= step)
-    throw new StudioError(
-      'config_invalid',
-      `The run "${name}" is done: it has taken all of its ${step} steps.`,
-      `Set maxSteps above ${step} to go on, or branch from one of its checkpoints.`,
-      { option: ['maxSteps'] },
-    );
-}
 
 /** Whoever started a run and waits for its end. */
 interface Waiter {
@@ -274,41 +237,13 @@ export function createRunService(
     return enqueue(runs, 'last', write, watch);
   }
 
-  /**
-   * A run that ended before its last step, as it is queued again; nothing is written yet. Without a checkpoint it
-   * begins anew, with the same seed.
-   * @throws StudioError not_found, config_invalid, busy where it runs, no_checkpoint where it was stopped without one
-   */
+  /** A run that ended before its last step, as it is queued again. @throws as `queuedAgain` does, busy where it runs */
   function readyToGoOn({ id }: Run, changes: Partial<TrainConfig> = {}): Run {
     writeNow(id);
     const run = get(id);
     refuseBusy(run);
     partsOf(run, { context, models });
-    const checkpoint = latestCheckpoint(context, run.id);
-    if (checkpoint === null && !mayBeginAnew(run))
-      throw new StudioError(
-        'no_checkpoint',
-        `The run "${run.name}" was stopped without a checkpoint to resume from.`,
-        'Start a new run with the same configuration.',
-      );
-    const config = checkpoint
-      ? continuedConfig(run.config, changes, 'A resumed run')
-      : { ...run.config, ...changes };
-    if (run.state === 'done') refuseDone(run, config);
-    checkOptions(config);
-    if (config.maxSteps !== null) checkSchedule(config, config.maxSteps);
-    const queued: Run = { ...run, config, state: 'queued', error: null, endReason: null, endedAt: null };
-    return checkpoint
-      ? queued
-      : {
-          ...queued,
-          step: 0,
-          lastLoss: null,
-          recentLoss: null,
-          lastHeldOutLoss: null,
-          best: null,
-          skippedSteps: 0,
-        };
+    return queuedAgain(run, latestCheckpoint(context, id) !== null, changes);
   }
 
   /** Asks before runs go on that need more memory than there is. @throws StudioError does_not_fit */
