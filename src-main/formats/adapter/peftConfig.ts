@@ -60,6 +60,8 @@ const idleOptions = [
   'ensure_weight_tying',
   // PEFT switches it off where the modules are linear ones, as all are here.
   'fan_in_fan_out',
+  // ID-LoRA's rows lie beside their indices; the engine takes them from the base, whose identity it checks.
+  'embed_pivots',
 ];
 
 /** Methods that train inputs and change no weight, so that they cannot be merged. */

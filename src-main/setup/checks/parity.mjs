@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { runProgram } from '../command.mjs';
 import { ensureOrExit } from '../ensure.mjs';
 import { studioEnvironment } from '../launch.mjs';
 import { ensureParityPython } from './parityPython.mjs';
@@ -71,6 +72,17 @@ function summarize(report) {
     );
 }
 
+/** The Python package's own tests, which count as one. */
+async function testPackage(python) {
+  say('testing the Python package');
+  const folder = join(projectFolder, 'resources', 'python');
+  const env = { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' };
+  const args = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', join(folder, 'tests')];
+  const { code, output } = await runProgram(python, args, { env });
+  console.log(code === 0 ? output.trim().split('\n').at(-1) : output);
+  return code === 0;
+}
+
 async function main() {
   const node = await ensureOrExit();
   const python = await ensureParityPython();
@@ -94,8 +106,9 @@ async function main() {
     const { passed, failed, skipped } = await runVitest(node, against, env);
     for (const name of skipped) console.log(`skipped  ${name}`);
     summarize(report);
-    console.log(`${passed} passed, ${failed} failed`);
-    return failed === 0 ? 0 : 1;
+    const isPackageSound = await testPackage(python);
+    console.log(`${passed + (isPackageSound ? 1 : 0)} passed, ${failed + (isPackageSound ? 0 : 1)} failed`);
+    return failed === 0 && isPackageSound ? 0 : 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

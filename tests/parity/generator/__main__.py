@@ -21,6 +21,7 @@ from dropout import record_dropout
 from foreign import write_logits
 from models import record_real_model, write_fixtures
 from optimizers import record_optimizers
+from package import record_package
 from quantization import record_quantization
 from record import record
 from ropes import record_ropes
@@ -41,6 +42,7 @@ def record_all(fixtures, recorded, only):
         record_ropes(recorded)
         record_dropout(recorded)
         record_optimizers(fixtures, recorded)
+        record_package(fixtures, recorded)
         record_schedules(recorded)
         record_quantization(recorded)
         record_templates(SHARED, recorded)

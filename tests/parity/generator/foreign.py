@@ -1,7 +1,10 @@
-"""The other direction: folders that the studio exported, opened by transformers, PEFT and the plain modules of methods.py."""
+"""The other direction: folders that the studio exported, opened by transformers, PEFT, our Python package and the plain modules of methods.py."""
 
+import importlib
 import json
 import pathlib
+import sys
+import warnings
 
 import torch
 from peft import PeftModel
@@ -45,11 +48,30 @@ def open_adapter(model, folder):
     return adapted.model
 
 
+def open_by_package(model, folder):
+    """By PEFT, with the copy of the package that lies beside the adapter; a warning is an error."""
+    sys.path.insert(0, str(folder))
+    try:
+        importlib.import_module("id_lora")
+    finally:
+        sys.path.pop(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        return PeftModel.from_pretrained(model, folder)
+
+
 def write_logits(model, adapter, ids, out):
-    """Logits [tokens, vocabulary] of a model folder with an adapter folder (or None); a task gate gets task 0."""
-    opened = load(pathlib.Path(model))
-    if adapter is not None:
-        opened = open_adapter(opened, pathlib.Path(adapter))
-    with torch.no_grad():
-        logits = opened(input_ids=torch.tensor([ids])).logits[0].float().contiguous()
-    save_file({"logits": logits}, out, metadata={"format": "pt"})
+    """Logits [tokens, vocabulary] of a model folder with an adapter folder (or None); a task gate gets task 0.
+
+    `package`: the same by PEFT alone, where the adapter's method is not PEFT's own.
+    """
+    def logits(opened):
+        with torch.no_grad():
+            return opened.eval()(input_ids=torch.tensor([ids])).logits[0].float().contiguous()
+
+    folder = None if adapter is None else pathlib.Path(adapter)
+    plain = load(pathlib.Path(model))
+    found = {"logits": logits(plain if folder is None else open_adapter(plain, folder))}
+    if folder is not None and (folder / "id_lora").is_dir():
+        found["package"] = logits(open_by_package(load(pathlib.Path(model)), folder))
+    save_file(found, out, metadata={"format": "pt"})
