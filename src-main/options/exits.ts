@@ -23,9 +23,9 @@ export function exitsOf(method: Method): Exit[] {
       title: 'Adapter folder (PEFT)',
       text:
         isAdapter && !loadsInPeft(method)
-          ? 'The trained numbers alone, in PEFT’s layout. PEFT has no such method: today only the studio loads the folder (--adapter FOLDER).'
+          ? 'The trained numbers alone, in PEFT’s layout. PEFT has no such method: the small Python package beside them teaches it, and the README says how.'
           : 'The trained numbers alone, beside the base model. PEFT loads the folder.',
-      files: 'adapter_config.json, adapter_model.safetensors, README.md',
+      files: `adapter_config.json, adapter_model.safetensors, README.md${isAdapter && !loadsInPeft(method) ? ', id_lora/' : ''}`,
       problem: isAdapter ? null : 'Full fine-tuning trained every parameter: there is no adapter.',
     },
     {
@@ -47,7 +47,7 @@ export function exitSentence(method: Method): string {
   if (method === 'full') return 'Exports as a whole Hugging Face model.';
   return loadsInPeft(method)
     ? 'Exports as an adapter folder that PEFT loads.'
-    : 'Exports as an adapter folder that only the studio loads today: PEFT has no such method.';
+    : 'Exports as an adapter folder that PEFT loads with the Python package beside it.';
 }
 
 export function loadsInPeft(method: Method): boolean {

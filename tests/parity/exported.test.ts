@@ -5,6 +5,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { adapterConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { createInbox } from '../../src-main/engine/process/inbox.ts';
 import { runEngineRequest } from '../../src-main/engine/process/jobs.ts';
+import { loadsInPeft } from '../../src-main/options/exits.ts';
+import { writePythonPackage } from '../../src-main/services/exports/pythonPackage.ts';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import { expectWithin } from '../support/parity/parityBounds.ts';
 import { logitsOf } from '../support/parity/parityCase.ts';
@@ -93,6 +95,7 @@ describe.skipIf(!python)(`transformers and PEFT read what the studio exports${no
         () => undefined,
         createInbox(),
       );
+      if (adapter.method !== 'full' && !loadsInPeft(adapter.method)) writePythonPackage(join(run, 'export'));
     }
     const requests = exports.map((each) => ({
       ...exported(each),
@@ -116,6 +119,13 @@ describe.skipIf(!python)(`transformers and PEFT read what the studio exports${no
       `${each.name} on ${each.model}`,
       maxDifference(ours, floats(theirs, 'logits')),
     );
+    if (theirs.tensors.has('package'))
+      expectWithin(
+        'exported logits',
+        `${each.name} on ${each.model}, by the Python package`,
+        maxDifference(ours, floats(theirs, 'package')),
+      );
+    expect(theirs.tensors.has('package')).toBe(!/^(?:lora|dora|full)/.test(each.name));
     theirs.close();
     // Three steps must have changed something, or equal logits would prove nothing.
     expect(maxDifference(ours, unadapted)).toBeGreaterThan(0.01);

@@ -3,16 +3,17 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Model, Run } from '../../contract/entities.ts';
-import type { ExportFormat, ExportRecord } from '../../contract/results.ts';
+import type { Evaluation, ExportFormat, ExportRecord } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
-import { exitsOf } from '../../options/exits.ts';
+import { readLicence } from '../../formats/model/licence.ts';
+import { exitsOf, loadsInPeft } from '../../options/exits.ts';
 import { datasets } from '../../store/library.ts';
-import { insertExport, listExports } from '../../store/results.ts';
+import { insertExport, listEvaluations, listExports } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
 import { cacheOrigin } from '../models/findModelFolder.ts';
@@ -22,6 +23,8 @@ import { checkBase } from '../runs/checkpoints.ts';
 import type { RunService } from '../runs/runs.ts';
 import { certify } from './certificate.ts';
 import { prepareExportFolder } from './exportFolder.ts';
+import { modelCard } from './modelCard.ts';
+import { writePythonPackage } from './pythonPackage.ts';
 
 export interface ExportService {
   /** Newest first; an export whose folder a later one has overwritten says when. */
@@ -115,8 +118,13 @@ export function createExportService(
           },
           { signal, report },
         );
-        const names = [...result.files, ...writeDataContract(run, folder)];
-        const files = await Promise.all(names.map((name) => describeFile(folder, name)));
+        const names = new Set([
+          ...result.files,
+          ...writeDataContract(run, folder),
+          ...(format === 'peft' && !loadsInPeft(adapter.method) ? writePythonPackage(folder) : []),
+          ...writeModelCard(context, { run, model, format, folder }),
+        ]);
+        const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
         return { certificate, files };
       });
       const record: ExportRecord = {
@@ -154,6 +162,33 @@ function writeDataContract({ dataContract, datasetName, config }: Run, folder: s
   };
   writeFileAtomic(join(folder, name), `${JSON.stringify(contract, null, 2)}\n`);
   return [name];
+}
+
+/** Writes the card in place of the plain one that lies there. @returns its name */
+function writeModelCard(
+  context: ServiceContext,
+  { run, model, format, folder }: { run: Run; model: Model; format: ExportFormat; folder: string },
+): string[] {
+  const name = 'README.md';
+  const all = listEvaluations(context.database, run.project);
+  const own = all.filter(({ runId }) => runId === run.id);
+  const ofBase = all.filter(
+    (e) =>
+      e.runId === null &&
+      e.subject === 'base' &&
+      e.modelId === model.id &&
+      own.some((mine) => isSameQuestion(mine, e)),
+  );
+  const evaluations = [...own, ...ofBase].sort((a, b) => a.benchmark.localeCompare(b.benchmark));
+  const facts = { run, format, base: publicName(model), licence: readLicence(model.folder), evaluations };
+  writeFileAtomic(join(folder, name), modelCard(facts));
+  return [name];
+}
+
+/** Whether two scores are of the same items, asked alike. */
+function isSameQuestion(a: Evaluation, b: Evaluation): boolean {
+  const keys = ['benchmark', 'version', 'dataHash', 'shots', 'seed', 'n'] as const;
+  return keys.every((key) => a[key] === b[key]);
 }
 
 /** The base's name for those who get the files: its repository where that is known, never a path of this machine. */

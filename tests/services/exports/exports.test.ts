@@ -131,5 +131,5 @@ it('every method has an exit, and says what loads it', () => {
   const loaded = methods.filter((method) => exitSentence(method).endsWith('that PEFT loads.'));
   expect(loaded).toEqual(['lora', 'dora']);
   for (const method of ['hydralora', 'moelora', 'idlora'] as const)
-    expect(exitSentence(method)).toContain('only the studio loads today');
+    expect(exitSentence(method)).toContain('with the Python package beside it');
 });

@@ -1,0 +1,194 @@
+import type { Run } from '../../contract/entities.ts';
+import type { Licence } from '../../contract/modelLibrary.ts';
+import type { Evaluation, ExportFormat } from '../../contract/results.ts';
+import { methodOf } from '../../methods/registry.ts';
+import { loadsInPeft } from '../../options/exits.ts';
+import { packageName } from './pythonPackage.ts';
+
+/** What a model card is written from. */
+export interface CardFacts {
+  run: Run;
+  format: ExportFormat;
+  /** The base's repository, or its name: never a path of this machine. */
+  base: string;
+  /** What the base's folder says of its terms; null where it says nothing. */
+  licence: Licence | null;
+  /** Of the run and of its base, of the same version. */
+  evaluations: readonly Evaluation[];
+}
+
+/**
+ * README.md of an export: what it is, how to load it, on what it was trained, and its scores with their intervals.
+ * Names that people typed stand in it as text, whatever signs they hold.
+ */
+export function modelCard(facts: CardFacts): string {
+  const sections = [
+    frontMatter(facts),
+    `# ${plain(facts.run.name)}`,
+    what(facts),
+    loading(facts),
+    training(facts.run),
+    data(facts.run),
+    scores(facts),
+    terms(facts),
+  ];
+  return `${sections.filter((section) => section !== '').join('\n\n')}\n`;
+}
+
+/** Identifiers as the Hub's front matter takes them. */
+const identifier = /^[a-z0-9][a-z0-9.-]*$/;
+
+function frontMatter({ run, format, base, licence }: CardFacts): string {
+  const { method } = run.config.adapter;
+  return [
+    '---',
+    `library_name: ${format === 'peft' ? 'peft' : 'transformers'}`,
+    'pipeline_tag: text-generation',
+    `base_model: ${JSON.stringify(base)}`,
+    `base_model_relation: ${format === 'peft' ? 'adapter' : 'finetune'}`,
+    ...(licence && identifier.test(licence.name) ? [`license: ${licence.name}`] : []),
+    'tags:',
+    ...[...new Set(['id-lora-studio', method])].map((tag) => `- ${tag}`),
+    '---',
+  ].join('\n');
+}
+
+function what({ run, format, base }: CardFacts): string {
+  const { adapter, loadIn8bit } = run.config;
+  const count =
+    run.trainable === null ? '' : ` ${run.trainable.toLocaleString('en-US')} parameters were trained.`;
+  const kind =
+    adapter.method === 'full'
+      ? `Every parameter of ${plain(base)} was trained.`
+      : `${format === 'merged' ? `${plain(base)} with a merged` : 'An adapter of'} ${adapter.method}${format === 'merged' ? ' adapter' : ` for ${plain(base)}`}: rank ${adapter.rank}, alpha ${adapter.alpha}${adapter.rankStabilized ? ' (rank-stabilized)' : ''}, dropout ${adapter.dropout}, modules ${adapter.targets.join(', ')}${adapter.layers ? `, layers ${adapter.layers.join(', ')}` : ''}.`;
+  const rounded = loadIn8bit
+    ? ' It was trained with the linear weights of the base rounded to 8 bits, and fits that model best.'
+    : '';
+  return `${kind}${count}${rounded} Made with ID-LoRA Studio.`;
+}
+
+function loading({ run, format, base }: CardFacts): string {
+  const { method } = run.config.adapter;
+  const code =
+    format === 'merged'
+      ? [
+          'from transformers import AutoModelForCausalLM, AutoTokenizer',
+          'model = AutoModelForCausalLM.from_pretrained("this folder")',
+          'tokenizer = AutoTokenizer.from_pretrained("this folder")',
+        ]
+      : [
+          ...(loadsInPeft(method) ? [] : [`import ${packageName}`]),
+          'from peft import PeftModel',
+          'from transformers import AutoModelForCausalLM',
+          `base = AutoModelForCausalLM.from_pretrained(${JSON.stringify(base)})`,
+          'model = PeftModel.from_pretrained(base, "this folder")',
+        ];
+  const note =
+    format === 'peft' && !loadsInPeft(method)
+      ? `PEFT has no method ${method}: the package ${packageName} in this folder registers it. Start Python here, or put this folder on PYTHONPATH.`
+      : '';
+  const identity =
+    format === 'peft' && methodOf(run.config.adapter)?.refersToBase
+      ? 'Its indices name rows of the base’s weights: another base is refused by its hash (`base_sha256`).'
+      : '';
+  return section('How to load it', `\`\`\`python\n${code.join('\n')}\n\`\`\``, note, identity);
+}
+
+function training(run: Run): string {
+  const { config, step, totalSteps, lastHeldOutLoss, best, environment } = run;
+  const rows: [string, string][] = [
+    ['steps', `${step}${totalSteps !== null && totalSteps !== step ? ` of ${totalSteps}` : ''}`],
+    ['rows a step', `${config.batch * config.accumulate}`],
+    ['context', `${config.context} tokens`],
+    ['optimizer', `${config.optimizer}, learning rate ${config.learningRate}, schedule ${config.schedule}`],
+    ['precision', config.precision],
+    ['seed', `${config.seed}`],
+  ];
+  if (lastHeldOutLoss !== null)
+    rows.push(['held-out loss', `${lastHeldOutLoss.toFixed(4)} nats per trained token`]);
+  if (best !== null && config.keepBest)
+    rows.push(['best step', `${best.step} (held-out loss ${best.loss.toFixed(4)})`]);
+  if (environment)
+    rows.push(['software', `studio ${environment.studio}, TensorFlow ${environment.tensorflow}`]);
+  return section('Training', table(['what', 'value'], rows));
+}
+
+function data({ config, dataContract, datasetName }: Run): string {
+  if (!dataContract) return section('Data', plain(datasetName));
+  const { sources, trainRows, heldOutRows, tokens, trainedTokens, truncatedRows, hash } = dataContract;
+  const number = (value: number) => value.toLocaleString('en-US');
+  const mixed =
+    sources.length > 1
+      ? table(
+          ['source', 'asked', 'rows a pass', 'epochs', 'share'],
+          sources.map((source) => [
+            `${source.dataset} (${source.split})`,
+            source.asked,
+            number(source.rows),
+            source.epochs.toFixed(2),
+            `${(100 * source.share).toFixed(1)} %`,
+          ]),
+        )
+      : '';
+  return section(
+    'Data',
+    `${plain(datasetName)}: ${number(trainRows)} rows a pass, ${number(heldOutRows)} held out, ${number(tokens)} tokens, ${number(trainedTokens)} of them trained on; ${number(truncatedRows)} rows were cut to the context. Template: ${plain(config.template)}.`,
+    mixed,
+    hash === null
+      ? ''
+      : `Contract ${hash.slice(0, 16)} (data_contract.json: rows, versions, template, tokenizer).`,
+  );
+}
+
+function scores({ run, evaluations }: CardFacts): string {
+  if (evaluations.length === 0) return section('Scores', 'It was not scored.');
+  const rows = evaluations.map((e) => [
+    e.benchmark,
+    e.runId === null ? 'base' : run.name,
+    formatted(e),
+    `${e.n}`,
+    `${e.shots}`,
+    `${e.seed}`,
+    e.dataHash.slice(0, 8),
+    e.version,
+  ]);
+  return section(
+    'Scores',
+    table(['benchmark', 'of', 'score (95 % interval)', 'items', 'shots', 'seed', 'data', 'version'], rows),
+    'Accuracy is the share of right answers; perplexity is per answer token. Scores of different data or versions do not compare.',
+  );
+}
+
+function formatted({ metric, score, interval: [low, high] }: Evaluation): string {
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  return metric === 'accuracy'
+    ? `${percent(score)} (${percent(low)} to ${percent(high)})`
+    : `${score.toPrecision(4)} (${low.toPrecision(4)} to ${high.toPrecision(4)})`;
+}
+
+function terms({ base, licence }: CardFacts): string {
+  const stated =
+    licence === null
+      ? `The folder of ${plain(base)} states no licence: look for it where the model came from.`
+      : `${plain(base)} states its licence as ${plain(licence.name)} (${plain(licence.source)}).`;
+  return section('Terms', `${stated} What holds for the base and for the data holds for this, too.`);
+}
+
+function section(title: string, ...parts: string[]): string {
+  return [`## ${title}`, ...parts.filter((part) => part !== '')].join('\n\n');
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(plain).join(' | ')} |`;
+  return [line(head), `| ${head.map(() => '---').join(' | ')} |`, ...rows.map(line)].join('\n');
+}
+
+/** Text as Markdown shows it and nothing else: on one line, without markup, HTML or links. */
+function plain(text: string): string {
+  return text
+    .replace(/\s+/g, ' ')
+    .replace(/[\\`*_[\]|#!~]/g, String.raw`\$&`)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;');
+}
