@@ -76,6 +76,7 @@ describe.runIf(canRunElectron)(`scores in the window${electronNote}`, () => {
   it('opens the items behind a column, and one of them in full', async () => {
     const { page } = window;
     await page.getByRole('link', { name: 'compare 2' }).click();
+    await page.getByRole('link', { name: 'Item by item' }).click();
     const panel = page.getByRole('region', { name: 'Items side by side' });
     await panel.getByText('12 of 12 items').waitFor();
     await panel.getByLabel('Search').fill('/What is 11 /');
