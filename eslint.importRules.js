@@ -36,6 +36,7 @@ const services = {
       'formats',
       'data',
       'evaluation',
+      'report',
       'store',
     ),
     ...main('engine/protocol.ts', 'engine/process/readLines.ts', 'engine/process/supervisor.ts'),
@@ -113,6 +114,8 @@ const parts = {
     parts: main('contract', 'statistics', 'formats', 'data'),
     packages: ['node', 'zod'],
   },
+  // What scores come to, as files: nothing of a machine, so that it is found and written the same everywhere.
+  'src-main/report': { parts: main('contract', 'statistics', 'evaluation'), packages: [] },
   'src-main/store': { parts: main('contract', 'statistics'), packages: ['node', 'zod', 'better-sqlite3'] },
   // What passes between the engine's process and the services.
   'src-main/engine/protocol.ts': { parts: main('contract', 'shape'), packages: [] },

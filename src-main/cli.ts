@@ -14,6 +14,7 @@ import { exportCommand, generateCommand, logitsCommand } from './cli/modelComman
 import { sampleSizeCommand } from './cli/sampleSizeCommand.ts';
 import { gradeCommand } from './cli/evaluation/gradeCommand.ts';
 import { preferencesCommand } from './cli/evaluation/preferencesCommand.ts';
+import { reportCommand } from './cli/evaluation/reportCommand.ts';
 import { help } from './cli/help.ts';
 import { serveCommand } from './cli/serveCommand.ts';
 import { studyCommand } from './cli/studyCommands.ts';
@@ -32,6 +33,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   runs: runsCommand,
   eval: evalCommand,
   compare: compareCommand,
+  report: reportCommand,
   grade: gradeCommand,
   preferences: preferencesCommand,
   chat: chatCommand,

@@ -118,6 +118,7 @@ ${trainHelp()}
     a path, limit, number of shots or of tokens for one benchmark alone: --limit gsm8k=32 --path gsm8k=FILE
   preferences export RUN-or-base RUN2 ... --benchmark NAME [--out FILE.jsonl --votes false --grades false]   pairs of
         answers as {prompt, chosen, rejected}, from blind votes and from items that one alone got right
+  report RUN [RUN2 ...] [--against NAME --out FILE.html|.svg|.csv|.md --overwrite]   their stored scores as one document
   grade humaneval --path HumanEval.jsonl.gz --samples FILE.jsonl --allow-code-execution [--k 1,5,10 --timeout 3]
         runs completions {task_id, completion} in a sandbox, against the tests of their tasks
 ${chatHelp()}

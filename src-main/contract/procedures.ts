@@ -18,6 +18,7 @@ import { evaluationItemSchema, evaluationSchema, exportFormatSchema, exportRecor
 import { gradingProcedures } from './evaluation/grading.ts';
 import { overrideProcedures } from './evaluation/overrides.ts';
 import { chatProcedures } from './evaluation/chat.ts';
+import { reportProcedures } from './evaluation/report.ts';
 import { preferenceProcedures } from './evaluation/preferences.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
@@ -310,6 +311,8 @@ export const procedures = {
     input: z.object({ evaluations: z.array(reference).min(2).max(mostTogether) }),
     output: comparisonOutcomeSchema,
   },
+
+  ...reportProcedures,
 
   'generate.text': {
     input: z.object({

@@ -50,6 +50,11 @@ import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/generatedModel.ts';
 import { preferenceExportHandlers } from '../services/evaluations/verdicts/preferenceExport.ts';
 import { overrideHandlers } from '../services/evaluations/verdicts/overrides.ts';
+import {
+  createReportService,
+  reportHandlers,
+  type ReportService,
+} from '../services/evaluations/verdicts/report.ts';
 import { preferenceHandlers } from '../services/evaluations/preferences.ts';
 import { judgeStored, readAnswer, readScatter } from '../services/evaluations/storedScores.ts';
 import {
@@ -86,6 +91,7 @@ export interface Core extends ServedCore {
   runs: RunService;
   evaluations: EvaluationService;
   grading: GradingService;
+  reports: ReportService;
   exports: ExportService;
   generation: GenerationService;
   chat: ChatService;
@@ -144,6 +150,7 @@ export function createCore(options: {
   const runs = createRunService(context, models, datasets);
   const grading = createGradingService(context);
   const evaluations = createEvaluationService(context, models, datasets, runs, grading);
+  const reports = createReportService(context, models);
   const studies = createStudyService(context, models, datasets, runs);
   const forecasts = createForecastService(context, models, datasets);
   const previews = createPreviewService(context, models, datasets);
@@ -196,6 +203,7 @@ export function createCore(options: {
     ...evaluationHandlers(evaluations),
     ...gradingHandlers(grading),
     ...overrideHandlers(context),
+    ...reportHandlers(context, reports),
     ...preferenceHandlers(context),
     ...preferenceExportHandlers(context),
     ...generationHandlers(generation),
@@ -220,6 +228,7 @@ export function createCore(options: {
     runs,
     evaluations,
     grading,
+    reports,
     exports,
     generation,
     chat,

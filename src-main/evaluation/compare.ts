@@ -1,4 +1,9 @@
-import type { Comparison, ComparedTogether, ItemScatter } from '../contract/evaluation/comparison.ts';
+import type {
+  Comparison,
+  ComparedTogether,
+  ItemScatter,
+  Ranking,
+} from '../contract/evaluation/comparison.ts';
 import type { BenchmarkName } from '../contract/evaluation/benchmarks.ts';
 import type { EvaluationItem } from '../contract/results.ts';
 import { StudioError } from '../contract/errors.ts';
@@ -117,22 +122,56 @@ function common(table: GradedTable, { warnings = [], notes = [] }: ComparisonOpt
 }
 
 function measurePairs(table: GradedTable, options: ComparisonOptions): Measured[] {
+  return pairsOf([...table.subjects.keys()]).map(([i, j]) => measurePair(table, i, j, options));
+}
+
+function measurePair(table: GradedTable, i: number, j: number, options: ComparisonOptions): Measured {
   const { subjects, values, groups, kind } = table;
-  return pairsOf([...subjects.keys()]).map(([i, j]) => {
-    const [a, b] = [subjects[i]!, subjects[j]!];
-    const found = pairOutcome(kind, values[i]!, values[j]!, groups);
-    if (!found) throw nothingGraded(a.name, b.name);
-    const seedsOf = ({ run }: Graded) => (run ? [run.config.seed] : []);
-    return {
-      ...common(table, options),
-      ...found,
-      a: a.name,
-      b: b.name,
-      seeds: { a: seedsOf(a), b: seedsOf(b) },
-      overSeeds: null,
-      confounders: confounders(a, b),
-    };
+  const [a, b] = [subjects[i]!, subjects[j]!];
+  const found = pairOutcome(kind, values[i]!, values[j]!, groups);
+  if (!found) throw nothingGraded(a.name, b.name);
+  const seedsOf = ({ run }: Graded) => (run ? [run.config.seed] : []);
+  return {
+    ...common(table, options),
+    ...found,
+    a: a.name,
+    b: b.name,
+    seeds: { a: seedsOf(a), b: seedsOf(b) },
+    overSeeds: null,
+    confounders: confounders(a, b),
+  };
+}
+
+/** What one benchmark says of given arms, before it is judged with what else is asked. */
+export interface MeasuredArms {
+  about: Pick<Ranking, 'benchmark' | 'data' | 'metric'>;
+  /** Every arm with its own score, also where none of its answers was graded. */
+  rows: Unranked[];
+  /** Every pair of arms of which something was graded. */
+  pairs: Measured[];
+}
+
+/**
+ * Measures arms that are put together elsewhere, so that a setting is the same on several benchmarks: single runs as
+ * single runs, several seeds over seeds and items.
+ * @throws StudioError usage where the subjects were graded on different items
+ */
+export function measureGiven(
+  benchmark: BenchmarkName,
+  data: string,
+  subjects: readonly Graded[],
+  arms: readonly Arm[],
+  options: Omit<ComparisonOptions, 'chosenOf'> = {},
+): MeasuredArms {
+  const table = tabulate(benchmark, data, subjects);
+  const rows = arms.map((arm) => unranked(table, arm));
+  const graded = arms.filter((_, i) => rows[i]!.score !== null);
+  const pairs = pairsOf(graded).map(([a, b]) => {
+    const [[first, ...moreA], [second, ...moreB]] = [a.members, b.members];
+    if (moreA.length + moreB.length > 0) return measureArmPair(table, a, b, options);
+    return { ...measurePair(table, first!, second!, options), a: a.name, b: b.name };
   });
+  return { about: { benchmark, data, metric: metrics[table.kind] }, rows, pairs };
 }
 
 function measureArmPair(table: GradedTable, a: Arm, b: Arm, options: ComparisonOptions): Measured {

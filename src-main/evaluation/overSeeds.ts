@@ -73,14 +73,19 @@ function widened([low, high]: Interval, share: number, least: number, most: numb
   ];
 }
 
-/** The mean of an arm of several seeds with its interval over seeds and items; null: no item was graded for all. */
+/**
+ * The mean of an arm of several seeds with its interval over seeds and items; null: no item was graded for all, or no
+ * answer differs, and the interval of single items has to do.
+ */
 export function scoreArm(table: GradedTable, arm: Arm): { score: number; interval: Interval } | null {
   const { runs, clusters, share } = overSeeds(table, [arm]);
   const [values] = runs;
   if (values![0]!.length < 2) return null;
   const nothing = values!.map((run) => run.map(() => 0));
-  const { difference, interval } = compareSeedsAndItems(nothing, values!, clusters, true);
+  const { difference, interval, error } = compareSeedsAndItems(nothing, values!, clusters, true);
   const isLoss = table.kind === 'loss';
+  // All right with every seed, or all wrong: that there is no scatter does not make it certain.
+  if (!isLoss && error === 0) return null;
   return { score: difference, interval: isLoss ? interval : widened(interval, share, 0, 1) };
 }
 
