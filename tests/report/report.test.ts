@@ -75,6 +75,14 @@ describe('a report of stored scores', () => {
     expect(cell.seeds).toEqual([0, 1]);
   });
 
+  it('claims no certainty where all seeds have all items right', () => {
+    const place = columnOf('humaneval', 'pass@10');
+    const cell = subject('idlora').cells[place]!;
+    expect(cell.value).toBe(1);
+    expect(cell.interval[0]).toBeLessThan(0.95);
+    expect(cell.interval[1]).toBe(1);
+  });
+
   it('marks against LoRA by the paired test that a comparison makes, corrected over all columns', async () => {
     expect(group!.baseline).toBe('lora');
     // Five subjects have ten pairs in each of six columns.

@@ -47,13 +47,15 @@ interface TextStyle {
   size?: number;
   anchor?: 'start' | 'middle' | 'end';
   weight?: number;
+  /** Drawn around the letters, where lines cross them. */
+  halo?: string;
 }
 
 export function svgText(
   text: string,
-  { x, y, fill, size = 11, anchor = 'start', weight }: TextStyle,
+  { x, y, fill, size = 11, anchor = 'start', weight, halo }: TextStyle,
 ): string {
-  return `<text x="${round(x)}" y="${round(y)}" fill="${fill}" font-size="${size}" text-anchor="${anchor}"${weight ? ` font-weight="${weight}"` : ''}>${escapedXml(text)}</text>`;
+  return `<text x="${round(x)}" y="${round(y)}" fill="${fill}" font-size="${size}" text-anchor="${anchor}"${weight ? ` font-weight="${weight}"` : ''}${halo ? ` stroke="${halo}" stroke-width="3" paint-order="stroke"` : ''}>${escapedXml(text)}</text>`;
 }
 
 const round = (value: number) => Math.round(100 * value) / 100;
@@ -187,7 +189,12 @@ export function parityChart(
     ...points.map(({ subject, value }) => marker(subject.method, x(subject.trainable!), y(value), paint)),
     ...apartLabels(points.map((point) => ({ x: x(point.subject.trainable!), y: y(point.value), point }))).map(
       (label) =>
-        svgText(shortened(label.point.subject.name), { x: label.x + 9, y: label.y + 4, fill: paint.text }),
+        svgText(shortened(label.point.subject.name), {
+          x: label.x + 9,
+          y: label.y + 4,
+          fill: paint.text,
+          halo: paint.surface,
+        }),
     ),
   ];
   const told = points.map(
