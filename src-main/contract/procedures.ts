@@ -353,7 +353,10 @@ export const procedures = {
 
   'exports.list': { input: nothing, output: z.array(exportRecordSchema) },
   /** Where an export of the run goes where a person names no folder. */
-  'exports.suggest': { input: z.object({ run: reference }), output: z.object({ folder: z.string() }) },
+  'exports.suggest': {
+    input: z.object({ run: reference, format: exportFormatSchema.optional() }),
+    output: z.object({ folder: z.string() }),
+  },
   'exports.create': {
     input: z.object({
       run: reference,

@@ -37,7 +37,7 @@ export function exitsOf(method: Method): Exit[] {
         ? null
         : routes
           ? 'The method weighs its experts anew for every token: no fixed weights compute the same.'
-          : 'Only full fine-tuning is exported as a whole model. PEFT merges the adapter: merge_and_unload().',
+          : null,
     },
   ];
 }

@@ -59,16 +59,27 @@ const exports: { name: string; model: string; adapter: Adapter }[] = [
     adapter: { ...base, method: 'moelora', gate: 'task', experts: 2 },
   },
   { name: 'full', model: 'tiny-qwen2', adapter: { ...base, method: 'full' } },
+  { name: 'merged lora', model: 'tiny-phi3', adapter: { ...base, method: 'lora' } },
+  {
+    name: 'merged lora with patterns',
+    model: 'tiny-qwen2',
+    adapter: { ...base, ...selection, method: 'lora' },
+  },
+  { name: 'merged dora', model: 'tiny-gemma', adapter: { ...base, ...selection, method: 'dora' } },
 ];
 
 const ids = [1, 20, 33, 47, 5, 90, 14, 8, 61, 77];
 const folder = temporaryFolder();
 const folderOf = (name: string) => join(folder, name.replaceAll(/[ ,]+/g, '-'));
 
+/** Whether an export is a whole model. */
+const isMerged = ({ name, adapter }: Pick<(typeof exports)[number], 'name' | 'adapter'>) =>
+  adapter.method === 'full' || name.startsWith('merged');
+
 /** Model and adapter folder of an export. */
 function exported({ name, model, adapter }: (typeof exports)[number]) {
   const out = join(folderOf(name), 'export');
-  return adapter.method === 'full'
+  return isMerged({ name, adapter })
     ? { model: out, adapter: null }
     : { model: join(fixtures, model), adapter: out };
 }
@@ -84,7 +95,7 @@ describe.skipIf(!python)(`transformers and PEFT read what the studio exports${no
       await runEngineRequest(
         {
           kind: 'export',
-          format: adapter.method === 'full' ? 'merged' : 'peft',
+          format: isMerged({ name, adapter }) ? 'merged' : 'peft',
           modelFolder,
           checkpoint: result.checkpoint!,
           baseName: 'organization/base',
@@ -125,7 +136,7 @@ describe.skipIf(!python)(`transformers and PEFT read what the studio exports${no
         `${each.name} on ${each.model}, by the Python package`,
         maxDifference(ours, floats(theirs, 'package')),
       );
-    expect(theirs.tensors.has('package')).toBe(!/^(?:lora|dora|full)/.test(each.name));
+    expect(theirs.tensors.has('package')).toBe(!/^(?:lora|dora|full|merged)/.test(each.name));
     theirs.close();
     // Three steps must have changed something, or equal logits would prove nothing.
     expect(maxDifference(ours, unadapted)).toBeGreaterThan(0.01);

@@ -12,9 +12,16 @@ import { loadsInPeft } from '../../options/exits.ts';
 import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
 import { modelTargets } from '../../shape/targets.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
+import { exportMerged } from './mergedExport.ts';
 import type { EngineEvent, ExportRequest, ExportResult } from '../protocol.ts';
 
 type Emit = (event: EngineEvent) => void;
+
+/** Writes what a checkpoint holds in the form that is asked for. */
+export function exportFolder(request: ExportRequest, emit: Emit = () => undefined): ExportResult {
+  if (request.format === 'peft') return exportAdapter(request, emit);
+  return request.adapter.method === 'full' ? exportModel(request, emit) : exportMerged(request, emit);
+}
 
 /**
  * A checkpoint's adapter as a folder of its own, read and written anew so that what leaves is what our reader accepts.

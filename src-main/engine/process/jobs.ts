@@ -11,7 +11,7 @@ import { loadTensorflow } from '../runtime/loadTensorflow.ts';
 import { productsFor } from '../runtime/products.ts';
 import { train } from '../training/trainer.ts';
 import type { Inbox } from './inbox.ts';
-import { exportAdapter, exportModel } from './exportFolders.ts';
+import { exportFolder } from './exportFolders.ts';
 
 /** Models narrower than this compute a step faster than XLA's calls save; compiling would only cost seconds. */
 const fusionFromHiddenSize = 512;
@@ -23,8 +23,7 @@ export async function runEngineRequest(
   inbox: Inbox,
 ): Promise<EngineResults[EngineRequest['kind']]> {
   // It copies files: TensorFlow need not be there.
-  if (request.kind === 'export')
-    return request.format === 'peft' ? exportAdapter(request, emit) : exportModel(request, emit);
+  if (request.kind === 'export') return exportFolder(request, emit);
   const { tf, version, binding, devices } = loadTensorflow({ verbose: request.kind === 'probe' });
   const contextFor = (hiddenSize: number): AskedContext => ({
     tf,

@@ -193,8 +193,8 @@ export interface TensorToWrite {
   name: string;
   dtype: SafetensorsDType;
   shape: readonly number[];
-  /** The bytes, or a function that makes them when their turn comes. */
-  data: Uint8Array | (() => Uint8Array);
+  /** All bytes, or what gives them when they are to be written: at once or in parts. */
+  data: Uint8Array | (() => Uint8Array | Iterable<Uint8Array>);
 }
 
 /** Bytes that a tensor takes in a file. */
@@ -232,10 +232,14 @@ export function writeSafetensors(
     yield length;
     yield padded;
     for (const { name, dtype, shape, data } of ordered) {
-      const bytes = typeof data === 'function' ? data() : data;
-      if (bytes.byteLength !== tensorBytes({ dtype, shape }))
-        throw new Error(`${name}: ${bytes.byteLength} bytes given for ${dtype}[${shape.join()}]`);
-      yield bytes;
+      const given = typeof data === 'function' ? data() : data;
+      let written = 0;
+      for (const bytes of given instanceof Uint8Array ? [given] : given) {
+        written += bytes.byteLength;
+        yield bytes;
+      }
+      if (written !== tensorBytes({ dtype, shape }))
+        throw new Error(`${name}: ${written} bytes given for ${dtype}[${shape.join()}]`);
     }
   }
 }

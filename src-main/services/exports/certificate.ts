@@ -20,6 +20,9 @@ const certificateTokens = 64;
 /** Largest logit difference at which exported files count as equal: the same numbers through the same graph. */
 const exactTolerance = 1e-5;
 
+/** The same for an adapter that was merged in f32: the update is rounded once more, into the weight. */
+const mergedTolerance = 1e-3;
+
 /**
  * Share of the greatest logit by which rounding every weight may move a logit: 8 units in the last place of the type
  * (2^-8 for bf16, 2^-11 for f16). Each of some ten products in a row adds a random error of about one such unit; a
@@ -56,7 +59,9 @@ export async function certify(
     greatest = Math.max(greatest, Math.abs(value));
   });
   const rounding = roundingTolerances[result.dtype];
-  const tolerance = rounding === undefined ? exactTolerance : rounding * greatest;
+  const isMerged = subject.trained.adapterFolder !== null && subject.exported.adapterFolder === null;
+  const exact = isMerged ? mergedTolerance : exactTolerance;
+  const tolerance = rounding === undefined ? exact : rounding * greatest;
   const width = trained.length / ids.length;
   const sameChoices = ids.filter(
     (_, row) => likeliest(trained, row, width) === likeliest(exported, row, width),

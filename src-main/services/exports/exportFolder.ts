@@ -18,15 +18,15 @@ import { checkFreeSpace } from '../machine/disk.ts';
 export interface ExportFolder {
   path: string;
   format: ExportFormat;
-  /** Folder of the checkpoint whose numbers are written. */
-  trained: string;
+  /** About how much will be written. */
+  bytes: number;
 }
 
 /**
  * Makes the folders above `path`, and checks that there is room and that nothing else lies there.
  * @throws StudioError name_taken, disk_full, or not_found where the folder cannot be made
  */
-export function prepareExportFolder({ path, format, trained }: ExportFolder): void {
+export function prepareExportFolder({ path, format, bytes }: ExportFolder): void {
   const existing = existingEntry(path);
   const isAdapter = existing?.isDirectory() && existsSync(join(path, 'adapter_config.json'));
   const isEmpty = existing?.isDirectory() && readdirSync(path).length === 0;
@@ -44,7 +44,7 @@ export function prepareExportFolder({ path, format, trained }: ExportFolder): vo
     const probe = join(parent, `.id-lora-studio-${process.pid}`);
     mkdirSync(probe);
     rmdirSync(probe);
-    checkFreeSpace(parent, folderSize(trained), 'The export');
+    checkFreeSpace(parent, bytes, 'The export');
   } catch (error) {
     for (const folder of made.reverse()) rmdirSync(folder);
     throw error instanceof StudioError ? error : unwritable(parent, error);
@@ -103,7 +103,8 @@ function unwritable(path: string, error: unknown): StudioError {
   );
 }
 
-function folderSize(folder: string): number {
+/** Bytes of the files in a folder. */
+export function folderSize(folder: string): number {
   return readdirSync(folder)
     .map((name) => statSync(join(folder, name)))
     .reduce((total, stats) => total + (stats.isFile() ? stats.size : 0), 0);

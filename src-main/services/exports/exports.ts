@@ -22,7 +22,7 @@ import { withProgress } from '../progress.ts';
 import { checkBase } from '../runs/checkpoints.ts';
 import type { RunService } from '../runs/runs.ts';
 import { certify } from './certificate.ts';
-import { prepareExportFolder } from './exportFolder.ts';
+import { folderSize, prepareExportFolder } from './exportFolder.ts';
 import { modelCard } from './modelCard.ts';
 import { writePythonPackage } from './pythonPackage.ts';
 
@@ -30,7 +30,7 @@ export interface ExportService {
   /** Newest first; an export whose folder a later one has overwritten says when. */
   list(): ExportRecord[];
   /** Where an export of the run goes where a person names no folder. */
-  suggestFolder(run: string): string;
+  suggestFolder(run: string, format?: ExportFormat): string;
   /**
    * Writes a folder with what the run trained and checks that it computes what the run computes.
    * @param options.folder absent: the suggested one
@@ -49,13 +49,14 @@ export function createExportService(
   runs: RunService,
 ): ExportService {
   /** Named by the run, and numbered where something else lies there. */
-  const suggestFolder = (run: Run): string => {
-    const name = run.name.replace(/[^\w. -]/g, '_').replace(/^[. ]+/, '_') || 'run';
+  const suggestFolder = (run: Run, asked?: ExportFormat): string => {
+    const format = formatOf(run, asked);
+    const isMergedAdapter = format === 'merged' && run.config.adapter.method !== 'full';
+    const name = `${run.name.replace(/[^\w. -]/g, '_').replace(/^[. ]+/, '_') || 'run'}${isMergedAdapter ? '-merged' : ''}`;
     const records = listExports(context.database);
     const isFree = (folder: string): boolean =>
       !existsSync(folder) ||
-      (run.config.adapter.method !== 'full' &&
-        records.find((record) => record.folder === folder)?.runId === run.id);
+      (format === 'peft' && records.find((record) => record.folder === folder)?.runId === run.id);
     for (let number = 1; ; number++) {
       const folder = join(context.paths.exports, number === 1 ? name : `${name}-${number}`);
       if (isFree(folder)) return folder;
@@ -72,7 +73,7 @@ export function createExportService(
         return later ? { ...record, overwrittenAt: later.createdAt } : record;
       });
     },
-    suggestFolder: (run) => suggestFolder(runs.get(run)),
+    suggestFolder: (run, format) => suggestFolder(runs.get(run), format),
     async create(options, signal) {
       const run = runs.get(options.run);
       const checkpoint = runs.requireCheckpoint(run);
@@ -80,9 +81,9 @@ export function createExportService(
       const format = formatOf(run, options.format);
       const model = await models.use(run.modelId, signal);
       checkBase(run, model, checkpoint);
-      const folder = options.folder === undefined ? suggestFolder(run) : typedPath(options.folder);
+      const folder = options.folder === undefined ? suggestFolder(run, format) : typedPath(options.folder);
       const trained = trainedFolder(checkpoint, adapter.method);
-      prepareExportFolder({ path: folder, format, trained });
+      prepareExportFolder({ path: folder, format, bytes: exportBytes(run, model, format, trained) });
       const reference = (place: string): ModelReference =>
         format === 'merged'
           ? { folder: place, precision: 'f32', adapterFolder: null }
@@ -112,7 +113,10 @@ export function createExportService(
           {
             model,
             dataset: datasets.find(context.database, firstDataset(run)) ?? null,
-            trained: reference(trained),
+            trained:
+              adapter.method === 'full'
+                ? reference(trained)
+                : { folder: model.folder, precision: 'f32', adapterFolder: trained },
             exported: reference(folder),
             result,
           },
@@ -196,6 +200,11 @@ function publicName({ name, folder, origin }: Model): string {
   return (origin ?? cacheOrigin(folder))?.repository ?? name;
 }
 
+/** About how large the files will be. */
+function exportBytes(run: Run, model: Model, format: ExportFormat, trained: string): number {
+  return format === 'merged' && run.config.adapter.method !== 'full' ? model.sizeBytes : folderSize(trained);
+}
+
 /** The format asked for, or the one that fits the run's method. @throws StudioError config_invalid */
 function formatOf(run: Run, asked: ExportFormat | undefined): ExportFormat {
   const { method } = run.config.adapter;
@@ -223,6 +232,6 @@ async function describeFile(folder: string, name: string): Promise<ExportRecord[
 export const exportHandlers = (exports: ExportService) =>
   ({
     'exports.list': () => exports.list(),
-    'exports.suggest': ({ run }) => ({ folder: exports.suggestFolder(run) }),
+    'exports.suggest': ({ run, format }) => ({ folder: exports.suggestFolder(run, format) }),
     'exports.create': (input, { signal }) => exports.create(input, signal),
   }) satisfies Partial<ProcedureHandlers>;

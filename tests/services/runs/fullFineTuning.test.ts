@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Run } from '../../../src-main/contract/entities.ts';
@@ -127,11 +127,24 @@ it('refuses the format of the other kind of run, saying which one there is', asy
     message: expect.stringMatching(/trained every parameter: there is no adapter/) as string,
     remedy: expect.stringMatching(/merged/) as string,
   });
-  await expect(create('lora', 'merged')).rejects.toMatchObject({
-    code: 'config_invalid',
-    message: expect.stringMatching(/\(lora\) cannot be exported as merged\. Only full fine-tuning/) as string,
-    remedy: expect.stringMatching(/peft/) as string,
-  });
+  expect(existsSync(join(home, 'none'))).toBe(false);
+});
+
+it('merges a LoRA into a model folder that computes what the run does', async () => {
+  const record = await core.exports.create({ run: 'lora', format: 'merged' }, neverAborted);
+  expect(record.folder).toBe(join(home, 'exports', 'lora-merged'));
+  expect(record.certificate).toMatchObject({ equal: true, dtype: 'F32', tolerance: 1e-3 });
+  // The update is rounded into the weights once more, and so it is not bit for bit.
+  expect(record.certificate.maxLogitDifference).toBeGreaterThan(0);
+  const exported = await core.models.add({ folder: record.folder, name: 'merged', copy: false });
+  const [run, own, before] = [
+    await logits('tiny', 'lora'),
+    await logits(exported.name, null),
+    await logits('tiny', null),
+  ];
+  expect(maxDifference(own, run)).toBeLessThan(1e-4);
+  expect(maxDifference(before, run)).toBeGreaterThan(1e-3);
+  expect(readFileSync(join(record.folder, 'README.md'), 'utf8')).toContain('with a merged lora adapter');
 });
 
 it('does not export over a folder with anything in it', async () => {
