@@ -9,6 +9,8 @@ import {
   type Study,
   type StudyQuestion,
 } from '../contract/studies.ts';
+import { datasetRecipe } from '../contract/mixing/mixes.ts';
+import { distinctPasses, passKey } from '../options/lengths.ts';
 import { flatten } from '../options/trainingOptions.ts';
 import type { Core } from '../core/createCore.ts';
 import type { StartedRun } from '../services/runs/runs.ts';
@@ -180,8 +182,15 @@ async function forecastOf(
   const [{ config }] = plan.arms as [(typeof plan.arms)[number]];
   for (const { id } of sources) counted.push(await forecasts.lengths(model.id, id, signal, config));
   const lengths = counted.reduce((most, next) => (next.longest > most.longest ? next : most));
-  const recipe = sources[counted.indexOf(lengths)]!.mix?.recipe;
+  const longest = sources[counted.indexOf(lengths)]!;
+  const recipe = longest.mix?.recipe;
   const pass = recipe && (await mixes.count({ recipe, model: model.id, options: config }, signal));
+  const steps: Record<string, { steps: number }> = {};
+  for (const run of distinctPasses(plan.runs.map((one) => one.config))) {
+    if (run.maxSteps !== null || !(recipe || run.packing)) continue;
+    const asked = { recipe: recipe ?? datasetRecipe({ id: longest.id, split: 'train' }), model: model.id };
+    steps[passKey(run)] = { steps: await mixes.steps({ ...asked, options: run }, signal) };
+  }
   const place = {
     modelId: model.id,
     shape: readDecoderConfig(model.folder),
@@ -189,6 +198,7 @@ async function forecastOf(
     rows: pass ? pass.rows + pass.heldOutRows : lengths.rows,
     heldOutRows: pass?.heldOutRows,
     lengths,
+    counted: steps,
   };
   return forecastStudy(plan, place, await forecasts.calibration());
 }
@@ -206,6 +216,7 @@ function planDocument(
     arms: plan.arms.map((arm, i) => ({
       ...arm,
       steps: arms[i]!.steps,
+      leastSteps: arms[i]!.leastSteps,
       peakMemoryBytes: arms[i]!.forecast.memory.correctedBytes,
       seconds: arms[i]!.steps === null ? null : arms[i]!.forecast.time.seconds,
       fit: arms[i]!.fit,

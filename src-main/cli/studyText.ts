@@ -14,11 +14,12 @@ export function planText({ plan, notes }: PlannedStudy, forecast: StudyForecast)
     formatTable(
       ['setting', 'trainable', 'left over', 'paper', 'steps', 'memory', 'one run'],
       plan.arms.map(({ label, trainable, remainder, published }, i) => {
-        const { steps, forecast: own } = forecast.arms[i]!;
+        const { steps, leastSteps, forecast: own } = forecast.arms[i]!;
+        const range = leastSteps === steps ? '' : `${formatCount(leastSteps!)} to `;
         return [
           ...[label, formatCount(trainable), remainder === null ? '–' : formatCount(remainder)],
           published === null ? '–' : `${published} %`,
-          steps === null ? '–' : formatCount(steps),
+          steps === null ? '–' : `${range}${formatCount(steps)}`,
           formatBytes(Math.round(own.memory.correctedBytes)),
           steps === null ? '–' : roughTime(own.time.seconds),
         ];
@@ -26,7 +27,7 @@ export function planText({ plan, notes }: PlannedStudy, forecast: StudyForecast)
     ),
     ...plan.impossible.map(({ label, reason }) => `${label} cannot take part: ${reason}`),
     `${plan.runs.length} runs (${plan.arms.length} settings x ${seeds} seeds): ${
-      seconds === null ? 'time not known before the data are packed' : `about ${roughTime(seconds)} in all`
+      seconds === null ? 'time not known' : `about ${roughTime(seconds)} in all`
     }, at most ${formatBytes(Math.round(peakBytes))} of memory (${fitWords[fit]}), ${formatBytes(checkpointBytes)} of checkpoints on the disk.`,
     ...notes,
   ].join('\n');

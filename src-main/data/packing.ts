@@ -39,6 +39,18 @@ function packWindow(lengths: ArrayLike<number>, window: readonly number[], capac
   return packs;
 }
 
+/**
+ * Tokens of a row of the batch: without packing rows are padded to the longest, to a multiple of 8; with it packs have
+ * the context's length, or less where all training rows together are shorter.
+ * @param longest tokens of the longest row, those that are held out included
+ * @param total tokens of all training rows
+ */
+export function rowSlots(of: { longest: number; total: number; context: number; packing: boolean }): number {
+  const eights = (tokens: number) => 8 * Math.ceil(tokens / 8);
+  const padded = Math.min(of.context, eights(of.longest));
+  return of.packing ? Math.min(of.context, Math.max(padded, eights(of.total))) : padded;
+}
+
 /** Share of the packs' slots that hold a token, 0 to 1. */
 export function packingEfficiency(
   lengths: ArrayLike<number>,

@@ -25,9 +25,8 @@ export function heldOutCount(rows: number, fraction: number): number {
 }
 
 /**
- * Optimizer steps; null where rows are packed and nobody counted the packs, as their tokens decide how many there are,
- * or where there are no rows.
- * @param packedSteps steps of one pass over the packed rows, where they were counted
+ * Optimizer steps over a dataset; null where rows are packed, as their tokens decide how many packs there are, or where
+ * nobody knows the rows. Those of a mix and of packed rows are counted (`mixes.steps`).
  */
 export function stepCount(
   {
@@ -38,12 +37,29 @@ export function stepCount(
     packing,
   }: Pick<TrainConfig, 'maxSteps' | 'epochs' | 'batch' | 'accumulate' | 'packing'>,
   trainRows: number | null,
-  packedSteps: number | null = null,
 ): number | null {
   if (maxSteps !== null) return maxSteps;
-  if (trainRows === null) return null;
-  const steps = packing ? packedSteps : Math.ceil(trainRows / (batch * accumulate));
-  return steps === null ? null : Math.max(1, Math.ceil(epochs * steps));
+  if (trainRows === null || packing) return null;
+  return Math.max(1, Math.ceil(epochs * Math.ceil(trainRows / (batch * accumulate))));
+}
+
+/** What of a configuration decides which rows a run trains on, and in how many steps. */
+export function passOptions(config: TrainConfig) {
+  const { context, truncation, template, templateSource, system, trainOn } = config;
+  const { seed, heldOutFraction, batch, accumulate, packing, epochs } = config;
+  const rendering = { truncation, template, templateSource, system, trainOn };
+  return { context, ...rendering, seed, heldOutFraction, batch, accumulate, packing, epochs };
+}
+
+/** One for all configurations with the same passes and the same number of steps. */
+export function passKey(config: TrainConfig): string {
+  return JSON.stringify([passOptions(config), config.maxSteps]);
+}
+
+/** One configuration of each `passKey`. */
+export function distinctPasses(configs: readonly TrainConfig[]): TrainConfig[] {
+  const keys = configs.map(passKey);
+  return configs.filter((_, i) => keys.indexOf(keys[i]!) === i);
 }
 
 /** A checkpoint is due after so long, whatever the number of steps: a run that is killed loses no more. */

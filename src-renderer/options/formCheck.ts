@@ -27,11 +27,12 @@ export interface Library extends DataLibrary {
   runs: readonly Run[];
 }
 
-/** One pass over a mix, as it was counted for a run. */
+/** One pass over a mix or over packed rows, as it was counted for a run. */
 export interface PassCount {
   rows: number;
   heldOutRows: number;
-  stepsPerEpoch: number;
+  /** Of the whole run, exactly. */
+  steps: number;
   /** Tokens of the longest row, as it is cut. */
   longestRow: number | null;
 }
@@ -48,7 +49,7 @@ export interface FormCheck {
   count: ParameterCount | null;
   /** Optimizer steps, where they can be known. */
   steps: number | null;
-  /** Rows that one pass trains on, after those held out; null: not chosen, or a mix that is not counted. */
+  /** Rows that one pass trains on, after those held out; null: not chosen, or a mix that is not counted yet. */
   trainRows: number | null;
   /** Rows that are held out; likewise. */
   heldOutRows: number | null;
@@ -57,7 +58,7 @@ export interface FormCheck {
 
 /**
  * Checks the form against the contract, the model and the library, as the core will.
- * @param pass over the mix that is chosen, where it was counted
+ * @param pass over the data that are chosen, where it was counted
  */
 export function checkForm(
   form: Readonly<TrainForm>,
@@ -80,9 +81,9 @@ export function checkForm(
 
   const rows = data?.rows ?? null;
   const ofDataset = rows === null ? null : heldOutCount(rows, form.heldOutFraction ?? 0);
-  const heldOutRows = rows === null ? (pass?.heldOutRows ?? null) : ofDataset;
-  const trainRows = rows === null ? (pass?.rows ?? null) : rows - (heldOutRows ?? 0);
-  const steps = draft && stepCount(draft, trainRows, rows === null ? (pass?.stepsPerEpoch ?? null) : null);
+  const heldOutRows = pass?.heldOutRows ?? ofDataset;
+  const trainRows = pass?.rows ?? (rows === null ? null : rows - ofDataset!);
+  const steps = draft && (pass?.steps ?? stepCount(draft, trainRows));
   const count = adapter && model ? checkOnModel(adapter, model, problems) : null;
   if (draft) checkTogether(draft, steps, problems);
 

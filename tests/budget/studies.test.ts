@@ -5,6 +5,7 @@ import { publishedCounts } from '../../src-main/budget/paper.ts';
 import { forecastStudy } from '../../src-main/budget/studies/forecast.ts';
 import { isPaperModel, paperStudies, studyNotes } from '../../src-main/budget/studies/paperStudies.ts';
 import { checkStudyData, isPaperData } from '../../src-main/budget/studies/studyData.ts';
+import { passKey } from '../../src-main/options/lengths.ts';
 import { planStudy } from '../../src-main/budget/studies/plan.ts';
 import { paperStudyIds, studyQuestionSchema, type StudyQuestion } from '../../src-main/contract/studies.ts';
 import { methods, trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
@@ -206,4 +207,16 @@ it('foresees a study as the sum of its runs', () => {
   expect(forecast.fit).toBe('fits');
   const packed = planStudy(on(shape), 'eq', equalBudget({}, { packing: true }));
   expect(forecastStudy(packed, place, calibration).seconds).toBeNull();
+  // Packs and mixes are counted run by run: another seed may take a step more.
+  const seeds = planStudy(on(shape), 'eq', equalBudget({ seeds: [0, 1] }, { packing: true }));
+  const counted = Object.fromEntries(
+    seeds.runs.map(({ config, seed }) => [passKey(config), { steps: 40 + seed }]),
+  );
+  expect(Object.keys(counted)).toHaveLength(2);
+  const known = forecastStudy(seeds, { ...place, counted }, calibration);
+  expect(known.arms.map(({ leastSteps, steps }) => [leastSteps, steps])).toEqual([
+    [40, 41],
+    [40, 41],
+  ]);
+  expect(known.seconds).toBeGreaterThan(0);
 });

@@ -9,15 +9,16 @@ import {
 } from '../forecast/calibrate.ts';
 import { checkpointDisk } from '../forecast/disk.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
-import { heldOutCount, stepCount } from '../../options/lengths.ts';
+import { heldOutCount, passKey, stepCount } from '../../options/lengths.ts';
 import type { StudyPlan } from './plan.ts';
 
 /** What one run of a setting takes. */
 export interface ArmForecast {
   forecast: Forecast;
   fit: FitVerdict;
-  /** Null where they are not known before the data are packed. */
+  /** Of the longest of its runs, and of the shortest: seeds pack and mix otherwise. Null: not counted yet. */
   steps: number | null;
+  leastSteps: number | null;
   checkpointBytes: number;
 }
 
@@ -43,13 +44,21 @@ export interface StudyPlace {
   /** Rows of these that are held out; absent: by the share of each setting. */
   heldOutRows?: number | undefined;
   lengths: Pick<RowLengths, 'longest'> | null;
+  /** Steps that were counted, by `passKey`: those over mixes and packed rows. */
+  counted?: Readonly<Record<string, { steps: number }>> | undefined;
 }
 
 export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: Calibration): StudyForecast {
-  const { modelId, shape, contextLength, rows, lengths } = place;
-  const arms = plan.arms.map(({ config }): ArmForecast => {
+  const { modelId, shape, contextLength, rows, lengths, counted } = place;
+  const arms = plan.arms.map(({ config }, i): ArmForecast => {
     const heldOut = place.heldOutRows ?? heldOutCount(rows, config.heldOutFraction);
-    const steps = stepCount(config, rows - heldOut);
+    const ofRuns = plan.runs
+      .filter(({ arm }) => arm === i)
+      .map((run) => counted?.[passKey(run.config)]?.steps ?? stepCount(run.config, rows - heldOut));
+    const known = ofRuns.filter((count) => count !== null);
+    const isKnown = known.length === ofRuns.length;
+    const steps = isKnown ? known.reduce((most, count) => Math.max(most, count), 0) : null;
+    const leastSteps = isKnown ? known.reduce((least, count) => Math.min(least, count), Infinity) : null;
     const forecast = forecastTraining(
       {
         modelId,
@@ -62,7 +71,7 @@ export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: C
       calibration,
     );
     const fit = trainingFit(forecast, calibration);
-    return { forecast, fit, steps, checkpointBytes: checkpointDisk(shape, config).bytes };
+    return { forecast, fit, steps, leastSteps, checkpointBytes: checkpointDisk(shape, config).bytes };
   });
   const seeds = plan.runs.length / arms.length;
   const total = (of: (arm: ArmForecast) => number) => seeds * arms.reduce((sum, arm) => sum + of(arm), 0);

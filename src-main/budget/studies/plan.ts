@@ -38,7 +38,7 @@ export interface StudyPlan extends Pick<Study, 'impossible'> {
 
 /**
  * Settings and runs that a question asks for on a model. Runs of one seed hold out the same rows and see the others in
- * the same order whatever their method (data/split.ts, engine/training/dataOrder.ts), so that settings are compared
+ * the same order whatever their method (data/split.ts, data/mix/dataOrder.ts), so that settings are compared
  * pair by pair; they stand together, so that a study that is cut short has whole pairs.
  *
  * @throws StudioError config_invalid where nothing can be trained, or more than 200 runs would be

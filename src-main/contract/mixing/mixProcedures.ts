@@ -48,6 +48,11 @@ export const mixProcedures = {
   'mixes.restore': { input: z.object({ mix: z.string().min(1) }), output: mixSchema },
   /** The table "asked | got" of one pass; tokenizes what was not tokenized before (progress of `mix count`). */
   'mixes.count': { input: countInput, output: mixCountSchema },
+  /** Optimizer steps of a run of so many passes over a mix, or a dataset (`datasetRecipe`): as many as it takes. */
+  'mixes.steps': {
+    input: countInput.extend({ options: countOptions.extend({ epochs: trainConfigSchema.shape.epochs }) }),
+    output: z.object({ steps: z.number().int() }),
+  },
   /** Rows of the pass in the order in which they are trained. */
   'mixes.sample': {
     input: countInput.extend({

@@ -69,6 +69,21 @@ export const mixRecipeSchema = z.object({
 });
 export type MixRecipe = z.infer<typeof mixRecipeSchema>;
 
+/** A dataset alone, as a mix of one: each row once. */
+export function datasetRecipe(source: Pick<MixSource, 'id' | 'split'>): MixRecipe {
+  return {
+    sources: [{ kind: 'dataset', id: source.id, split: source.split, amount: null, maxEpochs: null }],
+    unit: 'rows',
+    stop: 'once',
+    size: null,
+    maxEpochs: null,
+    temperature: 1,
+    deduplicate: 'none',
+    order: 'random',
+    seed: 0,
+  };
+}
+
 export const mixSchema = mixRecipeSchema.extend({
   id: z.string().min(1),
   project: z.string(),

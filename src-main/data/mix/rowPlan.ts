@@ -164,17 +164,25 @@ function fileRows(path: string): RowSet {
 }
 
 /** Rows are numbered through the sources: first those of the first, in the order of its list. */
+function rowNumbers(sources: RowPlan['sources']): { begins: number[]; rowCount: number } {
+  let rowCount = 0;
+  const begins = sources.map(({ rows }) => (rowCount += rows.length) - rows.length);
+  return { begins, rowCount };
+}
+
+/** Numbers of the rows of a pass over a plan, from 0, in the order in which they are trained. */
+export function planRows({ sources, seed, order }: Omit<RowPlan, 'context' | 'truncation'>, epoch: number) {
+  const { begins } = rowNumbers(sources);
+  const pairs = epochOrder(sources, { seed, order }, epoch);
+  return Uint32Array.from({ length: pairs.length / 2 }, (_, i) => begins[pairs[2 * i]!]! + pairs[2 * i + 1]!);
+}
+
 function plannedRows({ sources, context, truncation, order, seed }: RowPlan): RowSet {
+  const { begins, rowCount } = rowNumbers(sources);
   const readers: TokenFileReader[] = [];
   const close = () => readers.forEach((reader) => reader.close());
-  const begins: number[] = [];
-  let rowCount = 0;
   try {
-    for (const { file, rows } of sources) {
-      readers.push(new TokenFileReader(file));
-      begins.push(rowCount);
-      rowCount += rows.length;
-    }
+    for (const { file } of sources) readers.push(new TokenFileReader(file));
   } catch (error) {
     close();
     throw error;
@@ -203,13 +211,7 @@ function plannedRows({ sources, context, truncation, order, seed }: RowPlan): Ro
       // Rows that are left out for their length are in no plan.
       return { ...cutToContext(reader.row(own), context, truncation)!, source };
     },
-    epochRows(epoch) {
-      const pairs = epochOrder(sources, { seed, order }, epoch);
-      return Uint32Array.from(
-        { length: pairs.length / 2 },
-        (_, i) => begins[pairs[2 * i]!]! + pairs[2 * i + 1]!,
-      );
-    },
+    epochRows: (epoch) => planRows({ sources, seed, order }, epoch),
     close,
   };
 }

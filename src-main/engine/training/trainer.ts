@@ -15,7 +15,8 @@ import type { BatchLayout } from '../model/wholeRows.ts';
 import type { TrainRequest, TrainResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { batchFromRows, paddedLength, rowLengths, type Batch } from '../model/batches.ts';
-import { createDataOrder, type DataOrder } from './dataOrder.ts';
+import { createDataOrder, type DataOrder } from '../../data/mix/dataOrder.ts';
+import { rowSlots } from '../../data/packing.ts';
 import { evaluateHeldOut, type Evaluation } from './heldOut.ts';
 import { optimizerStep, type StepResult } from './optimizerStep.ts';
 import {
@@ -143,11 +144,11 @@ export async function train(
  */
 function layoutOf(config: TrainConfig, rows: RowSet, heldOut: RowSet | null): BatchLayout {
   const { batch, context } = config;
+  const { packing } = config;
   const longest = paddedLength(heldOut ? [rows, heldOut] : [rows], context);
-  if (!config.packing) return { batch, tokens: longest };
-  const all = rowLengths(rows).reduce((total, length) => total + length, 0);
-  const tokens = Math.min(context, Math.max(longest, Math.ceil(all / 8) * 8));
-  return { batch, tokens, longestExample: longest };
+  const total = rowLengths(rows).reduce((sum, length) => sum + length, 0);
+  const tokens = rowSlots({ longest, total, context, packing });
+  return packing ? { batch, tokens, longestExample: longest } : { batch, tokens };
 }
 
 /** A stop before the first step: there is nothing yet that a checkpoint could keep. */

@@ -1,6 +1,7 @@
 import type { RowLengths } from '../../contract/forecast.ts';
 import type { Row } from '../../contract/rows.ts';
 import { openRows } from '../../data/mix/rowPlan.ts';
+import { rowSlots } from '../../data/packing.ts';
 import { createRandom } from '../../statistics/random.ts';
 import type { Rendering } from '../../data/rendering/renderer.ts';
 import { charactersOf } from '../../data/rendering/tokenizeRow.ts';
@@ -84,10 +85,7 @@ export function laidOutTokens(
       rows.close();
     }
   });
-  const eights = (tokens: number) => 8 * Math.ceil(tokens / 8);
-  const most = [training!, ...others].flat().reduce((longest, length) => Math.max(longest, length), 1);
-  const longest = Math.min(context, eights(most));
-  if (!packing) return longest;
-  const all = training!.reduce((total, length) => total + length, 0);
-  return Math.min(context, Math.max(longest, eights(all)));
+  const longest = [training!, ...others].flat().reduce((most, length) => Math.max(most, length), 1);
+  const total = training!.reduce((sum, length) => sum + length, 0);
+  return rowSlots({ longest, total, context, packing });
 }

@@ -1,12 +1,15 @@
+import { setImmediate } from 'node:timers/promises';
 import { countRows } from '../../contract/datasets/parts.ts';
 import type { Model } from '../../contract/entities.ts';
 import type { MixCount, MixedRow } from '../../contract/mixing/mixes.ts';
 import type { TrainConfig } from '../../contract/training.ts';
+import { createDataOrder, type DataOrder } from '../../data/mix/dataOrder.ts';
 import { epochOrder } from '../../data/mix/epochOrder.ts';
 import type { FittedRows } from '../../data/mix/fittedRows.ts';
+import { planRows } from '../../data/mix/rowPlan.ts';
 import { readRows } from '../../data/readRows.ts';
 import type { RenderingOptions } from '../../data/rendering/tokenizeRow.ts';
-import { packingEfficiency, packRows } from '../../data/packing.ts';
+import { packingEfficiency, rowSlots } from '../../data/packing.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ServiceContext } from '../context.ts';
 import { mixLeaves, type MixNode } from './mixTree.ts';
@@ -34,6 +37,16 @@ export interface CountedMix {
   /** Tokens of each planned row as it is trained, by source; null where rows alone were counted. */
   lengths: Uint32Array[] | null;
   labels: Uint32Array[] | null;
+  /** Null likewise. */
+  laidOut: LaidOutRows | null;
+}
+
+/** Training rows as batches hold them. */
+interface LaidOutRows {
+  /** Tokens of each row, numbered through the sources. */
+  lengths: Uint32Array;
+  /** Tokens of a row of the batch. */
+  slots: number;
 }
 
 /**
@@ -65,16 +78,17 @@ export async function countMix(
   const of = (key: 'tokens' | 'labels') =>
     planned.train.sources.map((source, i) => Uint32Array.from(source.rows, (row) => rows[i]![key][row]!));
   const [lengths, labels] = model ? [of('tokens'), of('labels')] : [null, null];
-  const layout = layOut(planned, lengths, { ...options, context: length });
   const held = (planned.heldOut?.sources ?? []).map((source) => {
     const { tokens } = read(source.file, rowOptions);
     return Uint32Array.from(source.rows, (row) => tokens![row]!);
   });
+  const laidOut = lengths && laidOutRows(lengths, held, { ...options, context: length });
   const known = (tokens: number) => (model ? tokens : null);
   return {
     planned,
     lengths,
     labels,
+    laidOut,
     count: {
       ...totals,
       tokens: known(totals.tokens),
@@ -88,7 +102,7 @@ export async function countMix(
       unit: node.recipe.unit,
       model: model?.name ?? null,
       context: length,
-      ...layout,
+      ...fill(planned, laidOut, options),
       longestRow: lengths && [...taking(planned, lengths), ...held].reduce(longestOf, 0),
       warnings: planned.warnings,
     },
@@ -174,35 +188,70 @@ function longestOf(longest: number, lengths: Uint32Array): number {
   return lengths.reduce((most, tokens) => Math.max(most, tokens), longest);
 }
 
-/** How the rows of the first pass fill batches, as the engine lays them out (engine/training). */
-function layOut(
-  { train }: PlannedMix,
-  lengths: readonly Uint32Array[] | null,
-  { batch, accumulate, packing, context }: CountOptions,
-): Pick<MixCount, 'fillRate' | 'stepsPerEpoch'> {
-  const pairs = epochOrder(train.sources, train, 0);
-  const rows = pairs.length / 2;
-  if (!lengths) return { fillRate: null, stepsPerEpoch: Math.ceil(rows / (batch * accumulate)) };
-  const inOrder = Uint32Array.from(
-    { length: rows },
-    (_, at) => lengths[pairs[2 * at]!]![pairs[2 * at + 1]!]!,
-  );
-  const longest = inOrder.reduce((most, tokens) => Math.max(most, tokens), 1);
-  if (packing) {
-    const packs = packRows(
-      inOrder,
-      Array.from(inOrder, (_, at) => at),
-      context,
-    );
-    return {
-      fillRate: packingEfficiency(inOrder, packs, context),
-      stepsPerEpoch: Math.ceil(packs.length / (batch * accumulate)),
-    };
+/** As the engine lays them out (engine/training/trainer.ts). */
+function laidOutRows(
+  bySource: readonly Uint32Array[],
+  heldOut: readonly Uint32Array[],
+  { context, packing }: Pick<CountOptions, 'context' | 'packing'>,
+): LaidOutRows {
+  const lengths = new Uint32Array(bySource.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const of of bySource) {
+    lengths.set(of, at);
+    at += of.length;
   }
-  const tokens = inOrder.reduce((sum, length) => sum + length, 0);
-  const padded = Math.min(context, 8 * Math.ceil(longest / 8));
-  return {
-    fillRate: rows === 0 ? 0 : tokens / (rows * padded),
-    stepsPerEpoch: Math.ceil(rows / (batch * accumulate)),
-  };
+  const longest = [lengths, ...heldOut].reduce(longestOf, 1);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  return { lengths, slots: rowSlots({ longest, total, context, packing }) };
+}
+
+/** The order in which a run trains on a plan, by the function that orders it there. */
+function orderOf(
+  { train }: PlannedMix,
+  laidOut: LaidOutRows | null,
+  { batch, accumulate, packing, seed }: CountOptions,
+): DataOrder {
+  return createDataOrder({
+    rows: train.sources.reduce((sum, { rows }) => sum + rows.length, 0),
+    batch,
+    accumulate,
+    // Passes are counted one by one, as they are asked for.
+    epochs: 1,
+    maxSteps: 1,
+    seed,
+    packing: packing && laidOut ? { lengths: laidOut.lengths, capacity: laidOut.slots } : null,
+    epochRows: (epoch) => planRows(train, epoch),
+  });
+}
+
+/** How the rows of the first pass fill batches. */
+function fill(
+  planned: PlannedMix,
+  laidOut: LaidOutRows | null,
+  options: CountOptions,
+): Pick<MixCount, 'fillRate' | 'stepsPerEpoch'> {
+  const order = orderOf(planned, laidOut, options);
+  const stepsPerEpoch = order.stepsOf(1);
+  if (!laidOut) return { fillRate: null, stepsPerEpoch };
+  const packs = order.packs(0);
+  return { fillRate: packingEfficiency(laidOut.lengths, packs, laidOut.slots), stepsPerEpoch };
+}
+
+/**
+ * Steps of so many passes: as many as a run takes. Passes over a mix, and rows that are packed anew, differ by a step.
+ * @throws StudioError as `countMix` does; the signal's reason
+ */
+export async function countSteps(
+  { planned, laidOut }: CountedMix,
+  options: CountOptions & { epochs: number },
+  signal: AbortSignal,
+): Promise<number> {
+  const order = orderOf(planned, laidOut, options);
+  for (let pass = 1; pass <= options.epochs; pass++) {
+    order.stepsOf(pass);
+    // A pass over a million rows takes a second: the process has other things to do in between.
+    await setImmediate();
+    signal.throwIfAborted();
+  }
+  return order.stepsOf(options.epochs);
 }

@@ -1,6 +1,6 @@
 import type { Dataset } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { MixAmount, MixRecipe, MixSnapshot, MixSource } from '../../contract/mixing/mixes.ts';
+import type { MixAmount, MixRecipe, MixSnapshot } from '../../contract/mixing/mixes.ts';
 import type { Split } from '../../contract/rows.ts';
 import { mixAmounts } from '../../options/mixAmounts.ts';
 
@@ -164,19 +164,4 @@ export function askedWords(amount: MixAmount | null, { unit, temperature }: MixR
     case 'count':
       return `${value} ${unitWords[unit]}`;
   }
-}
-
-/** A dataset alone, as a mix of one: each row once. */
-export function datasetRecipe(source: Pick<MixSource, 'id' | 'split'>): MixRecipe {
-  return {
-    sources: [{ kind: 'dataset', id: source.id, split: source.split, amount: null, maxEpochs: null }],
-    unit: 'rows',
-    stop: 'once',
-    size: null,
-    maxEpochs: null,
-    temperature: 1,
-    deduplicate: 'none',
-    order: 'random',
-    seed: 0,
-  };
 }

@@ -14,7 +14,7 @@ import { missing, newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { ModelService } from '../models/models.ts';
 import { endProgress } from '../progress.ts';
-import { countMix, sampleMix, type CountedMix, type CountOptions } from './countMix.ts';
+import { countMix, countSteps, sampleMix, type CountedMix, type CountOptions } from './countMix.ts';
 import { keepingRowReader } from './planMix.ts';
 import { ofRecipe, trainingSourceOrFile, type TrainingSource } from './trainingSources.ts';
 
@@ -47,6 +47,14 @@ export interface MixService {
   sourceOf(reference: string): Promise<Pick<MixSource, 'kind' | 'id'>>;
   /** The table "asked | got" of one pass; progress of the task `mix count`. */
   count(request: CountRequest, signal: AbortSignal): Promise<MixCount>;
+  /**
+   * Optimizer steps of so many passes, exactly as many as a run takes; progress as with `count`.
+   * @throws StudioError usage where packed rows are to be counted without a model
+   */
+  steps(
+    request: CountRequest & { options: CountOptions & { epochs: number } },
+    signal: AbortSignal,
+  ): Promise<number>;
   /** Rows of the pass in their order. */
   sample(
     request: CountRequest & { offset: number; limit: number },
@@ -166,6 +174,16 @@ export function createMixService(
       return { kind: mix ? 'mix' : 'dataset', id };
     },
     count: async (request, signal) => (await counted(request, signal)).counted.count,
+    async steps(request, signal) {
+      if (request.model === null && request.options.packing)
+        throw new StudioError(
+          'usage',
+          'How many steps packed rows take depends on their tokens, which a model’s tokenizer counts.',
+          'Name a model.',
+        );
+      const { counted: mix } = await counted(request, signal);
+      return countSteps(mix, request.options, signal);
+    },
     async sample({ offset, limit, ...request }, signal) {
       const { source, counted: mix } = await counted(request, signal);
       return { rows: await sampleMix(context, source.node, mix, { offset, limit }), total: mix.count.rows };
@@ -186,5 +204,6 @@ export const mixHandlers = (mixes: MixService) =>
     },
     'mixes.restore': ({ mix }) => mixes.restore(mix),
     'mixes.count': (input, { signal }) => mixes.count(input, signal),
+    'mixes.steps': async (input, { signal }) => ({ steps: await mixes.steps(input, signal) }),
     'mixes.sample': (input, { signal }) => mixes.sample(input, signal),
   }) satisfies Partial<ProcedureHandlers>;

@@ -1,4 +1,9 @@
-import { mixRecipeSchema, type MixRecipe, type MixSnapshot } from '../../contract/mixing/mixes.ts';
+import {
+  datasetRecipe,
+  mixRecipeSchema,
+  type MixRecipe,
+  type MixSnapshot,
+} from '../../contract/mixing/mixes.ts';
 import type { Dataset, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { renderingOf, type RenderingOptions } from '../../data/rendering/tokenizeRow.ts';
@@ -7,7 +12,7 @@ import { findMix, listMixes } from '../../store/mixes.ts';
 import { missing, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import type { RenderedAs } from '../data/rowLengths.ts';
-import { datasetRecipe, mixLeaves, mixTree, snapshotOf, type MixNode } from './mixTree.ts';
+import { mixLeaves, mixTree, snapshotOf, type MixNode } from './mixTree.ts';
 
 /** What a run is trained on: a dataset, or a mix. */
 export interface TrainingSource {

@@ -16,6 +16,8 @@ export interface CountSettings {
   batch: number;
   accumulate: number;
   heldOutFraction: number;
+  /** Passes of the run. */
+  epochs: number;
 }
 
 /** A mix as it is edited: all that is saved, and what it is counted for. Never changed in place. */

@@ -84,6 +84,7 @@ const settingsSchema = trainConfigSchema.pick({
   batch: true,
   accumulate: true,
   heldOutFraction: true,
+  epochs: true,
 });
 
 /** As far as each is possible; else as usual. */
@@ -96,6 +97,7 @@ export function restoreSettings(saved: Partial<Record<keyof CountSettings, unkno
     accumulate: shape.accumulate.safeParse(saved.accumulate).data ?? shape.accumulate.parse(undefined),
     heldOutFraction:
       shape.heldOutFraction.safeParse(saved.heldOutFraction).data ?? shape.heldOutFraction.parse(undefined),
+    epochs: shape.epochs.safeParse(saved.epochs).data ?? shape.epochs.parse(undefined),
   };
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { schedules, trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { createRandom } from '../../../src-main/statistics/random.ts';
-import { createDataOrder } from '../../../src-main/engine/training/dataOrder.ts';
+import { createDataOrder } from '../../../src-main/data/mix/dataOrder.ts';
 import { adamScalars } from '../../../src-main/engine/training/optimizers/adamW.ts';
 import { checkSchedule, learningRate } from '../../../src-main/options/schedule.ts';
 import { recorded as folder } from '../../support/paths.ts';

@@ -83,10 +83,14 @@ it('knows steps and rows of a mix once a pass over it was counted, packed or not
   });
   const all = { ...library, mixes: [mix], runs: [] };
   expect(checkForm(form, all)).toMatchObject({ steps: null, trainRows: null, heldOutRows: null });
-  const pass = { rows: 801, heldOutRows: 20, stepsPerEpoch: 201, longestRow: 90 };
-  expect(checkForm(form, all, pass)).toMatchObject({ steps: 302, trainRows: 801, heldOutRows: 20 });
-  const packed = checkForm({ ...form, packing: true }, all, { ...pass, stepsPerEpoch: 60 });
+  const pass = { rows: 801, heldOutRows: 20, steps: 301, longestRow: 90 };
+  expect(checkForm(form, all, pass)).toMatchObject({ steps: 301, trainRows: 801, heldOutRows: 20 });
+  const packed = checkForm({ ...form, packing: true }, all, { ...pass, steps: 90 });
   expect(packed).toMatchObject({ steps: 90, trainRows: 801 });
+  // A dataset whose rows are packed is counted as well.
+  const alone = { ...form, datasetId: library.datasets[0]!.id, packing: true };
+  expect(checkForm(alone, all)).toMatchObject({ steps: null });
+  expect(checkForm(alone, all, pass)).toMatchObject({ steps: 301, trainRows: 801, heldOutRows: 20 });
 });
 
 describe('what is not shown is not checked', () => {

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { mixRecipeSchema, type MixRecipe } from '../../../src-main/contract/mixing/mixes.ts';
+import { datasetRecipe, mixRecipeSchema, type MixRecipe } from '../../../src-main/contract/mixing/mixes.ts';
 import { countInput } from '../../../src-main/contract/mixing/mixProcedures.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
@@ -297,6 +297,42 @@ describe('a run on a mix', () => {
       expect(run).toMatchObject({ state: 'done', step: plain.stepsPerEpoch });
       expect(run.dataContract).toMatchObject({ trainRows: plain.rows, heldOutRows: plain.heldOutRows });
       expect(run.forecast!.rowTokens).toBe(packing ? 96 : 8 * Math.ceil(plain.longestRow! / 8));
+    },
+  );
+
+  it.each([
+    { packing: true, epochs: 3, seed: 5 },
+    { packing: true, epochs: 2.5, seed: 1 },
+    { packing: false, epochs: 3, seed: 2 },
+  ])(
+    'takes exactly the steps of several passes that were foretold, on a mix and on a dataset (%o)',
+    async (given) => {
+      const opened = await openMixingCore();
+      const { core, short, sums } = opened;
+      core.mixes.create({ name: 'some', recipe: two(short, 30, sums, 70), model: null });
+      const options = { ...given, batch: 2, accumulate: 1, heldOutFraction: 0.1, context: 96 };
+      const plan = { ...options, maxSteps: null, evalEvery: 0, checkpointEvery: 0 };
+      for (const data of ['some', 'sums']) {
+        const found =
+          data === 'some' ? two(short, 30, sums, 70) : datasetRecipe({ id: sums.id, split: 'train' });
+        const asked = { recipe: found, model: 'tiny', options: config(plan) };
+        const steps = await core.mixes.steps(asked, neverAborted);
+        const started = await core.runs.start({
+          name: data,
+          model: 'tiny',
+          dataset: data,
+          config: config(plan),
+        });
+        expect(await started.ended).toMatchObject({ state: 'done', step: steps, totalSteps: steps });
+        expect(steps).toBeGreaterThan(given.epochs);
+      }
+      const noModel = {
+        recipe: two(short, 30, sums, 70, { unit: 'rows' }),
+        model: null,
+        options: config(plan),
+      };
+      if (given.packing)
+        await expect(core.mixes.steps(noModel, neverAborted)).rejects.toMatchObject({ code: 'usage' });
     },
   );
 

@@ -1,4 +1,4 @@
-import { packRows } from '../../data/packing.ts';
+import { packRows } from '../packing.ts';
 import { createRandom, seedFrom } from '../../statistics/random.ts';
 
 /** Row numbers that share one row of the batch: one without packing. */
@@ -7,6 +7,8 @@ export type Pack = readonly number[];
 /** Rows of each optimizer step; the last step of an epoch may have fewer rows. */
 export interface DataOrder {
   totalSteps: number;
+  /** Steps of so many passes. Those of a pass are counted once. */
+  stepsOf(passes: number): number;
   /** Packs of an epoch, from 0. */
   packs(epoch: number): readonly Pack[];
   /** Packs of a step (1-based), split into forward passes of at most `batch` packs. */
@@ -61,11 +63,13 @@ export function createDataOrder(options: {
   const stepsOf = (passes: number): number => {
     const whole = Math.floor(passes);
     const begun = passes - whole;
-    return beginOf(whole) + (begun > 0 ? Math.ceil(begun * (endOf(whole) - beginOf(whole))) : 0);
+    const steps = beginOf(whole) + (begun > 0 ? Math.ceil(begun * (endOf(whole) - beginOf(whole))) : 0);
+    return Math.max(1, steps);
   };
   let current = 0;
   return {
-    totalSteps: maxSteps ?? Math.max(1, stepsOf(epochs)),
+    totalSteps: maxSteps ?? stepsOf(epochs),
+    stepsOf,
     packs,
     microBatches(step) {
       if (step <= beginOf(current)) current = 0;
