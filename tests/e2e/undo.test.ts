@@ -69,7 +69,10 @@ describe.skipIf(!chromiumPath)(`taking a deletion back${chromiumNote}`, () => {
   it('takes a file of this computer under a name of its own, and calls it otherwise', async () => {
     const file = join(server.home, 'train.jsonl');
     writeGeneratedDataset(file, 20, 2);
-    await page.getByLabel('Files of this computer').setInputFiles(file);
+    // By the button, as a person does.
+    const choosing = page.waitForEvent('filechooser');
+    await page.getByRole('button', { name: 'Choose files…' }).click();
+    await (await choosing).setFiles(file);
     await page.getByText('From this computer: train.jsonl').waitFor();
     const name = page.getByRole('textbox', { name: 'Name' });
     await name.fill('sums');

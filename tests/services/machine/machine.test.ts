@@ -142,6 +142,18 @@ it('adds the starter once, usable, and finds it again', async () => {
   }
 });
 
+it('asks one engine what it is, however many ask, and another once that one failed', async () => {
+  let started = 0;
+  const answers = [Promise.reject(new Error('no TensorFlow')), Promise.resolve({ devices: ['cpu'] })];
+  const engine = { start: () => ({ result: answers[started++] }) } as unknown as EngineHost;
+  const probe = createEngineProbe(engine);
+  const failed = await Promise.allSettled([probe.ask(), probe.ask()]);
+  expect([failed.map(({ status }) => status), started]).toEqual([['rejected', 'rejected'], 1]);
+  expect(await Promise.all([probe.ask(), probe.ask()])).toHaveLength(2);
+  await probe.ask();
+  expect(started).toBe(2);
+});
+
 it('offers no repair for a GPU that needs something else', async () => {
   const folder = temporaryFolder();
   const card = 'NVIDIA GeForce RTX 4090, 8.9, 470.256.02';
