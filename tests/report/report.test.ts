@@ -122,6 +122,13 @@ describe('a report of stored scores', () => {
     expect(other.groups[0]!.baseline).toBe('dora-seed-0');
     expect(subject('dora-seed-0', other).cells[0]!.against).toBeNull();
     expect(subject('idlora', other).cells[0]!.against!.mark).toBe('better');
+    // One of the runs of a setting means the setting.
+    const setting = await makeReport(stored, noModels, { subjects: names, against: 'idlora-seed-1' });
+    expect(setting.groups[0]!.baseline).toBe('idlora');
+    await expect(makeReport(stored, noModels, { subjects: names, against: 'who' })).rejects.toMatchObject({
+      code: 'not_found',
+      message: expect.stringContaining('"who"') as string,
+    });
   });
 
   it('tells time and memory as they were measured, the base beside them', () => {

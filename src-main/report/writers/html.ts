@@ -71,6 +71,7 @@ ${groups.map((group) => groupSection(report, group)).join('\n')}
 ${costTable(report)}
 <h2>What was asked</h2>
 ${table(
+  'What was asked',
   ['Column', 'Items', 'Data', 'Shots', 'Asked as', 'Version', 'Seed', 'SHA-256 of the data'],
   columns.map((column) => [
     text(columnHead(column)),
@@ -85,6 +86,7 @@ ${table(
 )}
 <h2>Every score as it is stored</h2>
 ${table(
+  'Every score as it is stored',
   ['Subject', 'Model', 'Benchmark', 'Score (95 %)', 'n', 'Seed of training', 'Precision', 'Version', 'When'],
   report.scores.map((one) => [
     text(one.subject),
@@ -107,12 +109,12 @@ ${list('Left out', report.leftOut)}
 `;
 }
 
-/** @param rows cells as HTML */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table that scrolls to the side, by the keyboard, too. @param rows cells as HTML */
+function table(label: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
   const numbers = head.map((_, c) => rows.every((row) => /^[\d,.–]+$/.test(row[c]!)));
   const cell = (content: string, c: number) =>
     c === 0 ? `<th scope="row">${content}</th>` : `<td${numbers[c] ? ' class="number"' : ''}>${content}</td>`;
-  return `<div class="wide"><table><thead><tr>${head
+  return `<div class="wide" role="group" tabindex="0" aria-label="${escapedXml(label)}"><table><thead><tr>${head
     .map((name, c) => `<th scope="col"${numbers[c] ? ' class="number"' : ''}>${escapedXml(name)}</th>`)
     .join(
       '',
@@ -132,6 +134,7 @@ function groupSection(report: Report, group: ReportGroup): string {
   return `<h2>${escapedXml(model)}${size}</h2>
 ${sentences.map((sentence, c) => (sentence === null ? '' : `<p><strong>${escapedXml(columnHead(columns[c]!))}</strong>: ${escapedXml(sentence)}</p>`)).join('\n')}
 ${table(
+  `Scores of ${model}`,
   ['Subject', 'Method', 'Trainable', '# Params (%)', ...columns.map(columnHead)],
   subjects.map((subject) => [
     escapedXml(subject.name),
@@ -168,6 +171,7 @@ function cellHtml(cell: ReportCell | null, column: ReportColumn): string {
 function pairTable({ pairs }: ReportGroup, columns: readonly ReportColumn[]): string {
   if (pairs.length === 0) return '';
   return `<details><summary>All ${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'}</summary>\n${table(
+    'All pairs',
     ['Column', 'Pair', 'Difference (95 %)', 'p, Holm', 'Test', 'n', 'Verdict', 'What else differs'],
     pairs.map((pair) => {
       const column = columns[pair.column]!;
@@ -188,6 +192,7 @@ function pairTable({ pairs }: ReportGroup, columns: readonly ReportColumn[]): st
 
 function costTable({ groups }: Report): string {
   return table(
+    'Time and memory',
     [
       'Subject',
       'Time an item, ms',

@@ -1,6 +1,7 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parse } from 'csv-parse/sync';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openWritable } from '../../../src-main/store/database.ts';
@@ -15,6 +16,20 @@ const beyondEdge = `document.documentElement.scrollWidth <= document.documentEle
   [...document.querySelectorAll('main *')]
     .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest('.scroll-x'))
     .map((e) => e.tagName + ' ' + e.className + ' ' + e.textContent.trim().slice(0, 40)).slice(0, 8)`;
+
+/** Share of a bitmap's points that are not as its first one: an empty picture has none. */
+function drawnShare(page: Page, png: Buffer): Promise<number> {
+  return page.evaluate<number>(`(async () => {
+    const image = new Image();
+    image.src = 'data:image/png;base64,${png.toString('base64')}';
+    await image.decode();
+    const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height });
+    const context = canvas.getContext('2d');
+    context.drawImage(image, 0, 0);
+    const points = new Uint32Array(context.getImageData(0, 0, image.width, image.height).data.buffer);
+    return points.filter((point) => point !== points[0]).length / points.length;
+  })()`);
+}
 
 describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumNote}`, () => {
   let server: StudioServer;
@@ -107,6 +122,41 @@ describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumN
       .getByTestId('verdict')
       .getByText(/McNemar/)
       .waitFor();
+  });
+
+  it('saves a report in every form, as a browser saves files', async () => {
+    const panel = page.getByRole('region', { name: 'Report', exact: true });
+    const save = async (form: string) => {
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        panel.getByRole('button', { name: `Save the report as ${form}:` }).click(),
+      ]);
+      await expect.poll(() => panel.getByRole('button').first().isEnabled()).toBe(true);
+      return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
+    };
+    const html = await save('HTML');
+    expect(html.name).toBe('scores-default.html');
+    expect(html.bytes.toString()).toContain('<h2>tiny');
+    expect((await save('Markdown')).bytes.toString()).toMatch(/^# Scores of default/);
+    const csv = parse((await save('CSV')).bytes, { columns: true }) as Record<string, string>[];
+    // The two that are compared, and the base model beside them, on four benchmarks.
+    expect(csv.filter(({ table }) => table === 'score')).toHaveLength(12);
+    const png = await save('PNG');
+    expect(png.name).toBe('scores-default.png');
+    expect(png.bytes.subarray(1, 4).toString()).toBe('PNG');
+    expect(await drawnShare(page, png.bytes)).toBeGreaterThan(0.005);
+    await panel.getByLabel('Marks compare with').selectOption({ label: 'lora-seed-0' });
+    expect((await save('Markdown')).bytes.toString()).toContain('worse than lora-seed-0');
+    // What was saved is looked at as a reader of it does, without the studio.
+    const alone = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+    const errorsAlone: string[] = [];
+    alone.on('console', (message) => void errorsAlone.push(message.text()));
+    await alone.setContent(html.bytes.toString());
+    await alone.getByRole('heading', { level: 1, name: 'Scores of default' }).waitFor();
+    expect(await seriousProblems(alone)).toEqual([]);
+    await takePicture(alone, 'report');
+    expect(errorsAlone).toEqual([]);
+    await alone.close();
   });
 
   it('takes scores away and sets others beside, in the address', async () => {

@@ -74,7 +74,7 @@ export async function makeReport(
   const about = findProject(database, project);
   const byId = new Map(models().map((model) => [model.id, model]));
   const labels = new Map(benchmarkInfos.map(({ name, label }) => [name, label]));
-  return buildReport({
+  const report = buildReport({
     title: `Scores of ${about?.title ?? project}`,
     question: about?.question ?? '',
     createdAt: new Date().toISOString(),
@@ -94,6 +94,17 @@ export async function makeReport(
             `${regraded} ${regraded === 1 ? 'grade was' : 'grades were'} changed by hand: every figure here is by the stored grades.`,
           ],
   });
+  const isThere = (name: string) =>
+    report.groups.some(({ subjects }) =>
+      subjects.some((one) => one.name === name || one.runs.some((run) => run.name === name)),
+    );
+  if (asked.against !== null && !isThere(asked.against))
+    throw new StudioError(
+      'not_found',
+      `"${asked.against}" is none of the subjects of the report.`,
+      `Compare with one of ${report.groups.flatMap(({ subjects }) => subjects.map(({ name }) => name)).join(', ')}.`,
+    );
+  return report;
 }
 
 const writers: Readonly<Record<ReportForm, (report: Report) => string>> = {
