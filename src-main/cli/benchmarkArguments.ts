@@ -12,6 +12,8 @@ export const benchmarkOptions = {
   chat: { type: 'boolean' },
   system: { type: 'string' },
   pattern: { type: 'string' },
+  judge: { type: 'string' },
+  'judge-adapter': { type: 'string' },
   samples: { type: 'string' },
   temperature: { type: 'string' },
   'top-p': { type: 'string' },
@@ -46,6 +48,10 @@ export function benchmarkSettings(values: Values) {
       chat: values['chat'] === true,
       system: text(values, 'system'),
       pattern: text(values, 'pattern'),
+      judge:
+        text(values, 'judge') === undefined
+          ? undefined
+          : { model: text(values, 'judge'), adapter: text(values, 'judge-adapter') },
       samples: number(values, 'samples'),
       temperature: number(values, 'temperature'),
       topP: number(values, 'top-p'),

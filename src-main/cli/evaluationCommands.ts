@@ -9,7 +9,11 @@ import { benchmarkOptions, benchmarkSettings } from './benchmarkArguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { formatBytes, formatCount, formatScore, formatTable } from './output.ts';
 
-const optionOf = (path: string) => `--${path.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+const optionOf = (path: string) =>
+  `--${path
+    .replace(/^judge\.model$/, 'judge')
+    .replace('.', '-')
+    .replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** eval --model M [--adapter A] --benchmark gsm8k,perplexity [--path DATA or gsm8k=DATA --limit N --shots N --chat] */
 export async function evalCommand(args: readonly string[], command: CommandContext): Promise<void> {
@@ -59,6 +63,7 @@ export async function evalCommand(args: readonly string[], command: CommandConte
             otherScores: rest.otherScores,
             passAtK: rest.passAtK,
             sandbox: rest.sandbox,
+            judge: rest.judge,
             cutAnswers: rest.cutAnswers,
             prompts: rest.prompts,
             leak: rest.leak,
@@ -99,7 +104,7 @@ export function describe(done: readonly Evaluation[]): string {
 
 /** Scores by other grades and by group, and what limits them. */
 function furtherScores(evaluation: Evaluation): string[] {
-  const { benchmark, n, groups, otherScores, cutAnswers, sums, prompts, passAtK } = evaluation;
+  const { benchmark, n, groups, otherScores, cutAnswers, sums, prompts, passAtK, judge } = evaluation;
   const share = (right: number, of: number) => `${((100 * right) / of).toFixed(1)} %`;
   const ungraded = sums === null || sums.kind === 'loss' ? 0 : sums.ungraded;
   return [
@@ -115,6 +120,11 @@ function furtherScores(evaluation: Evaluation): string[] {
     ...(ungraded > 0
       ? [
           `${benchmark}: ${ungraded} of ${n} items could not be graded; the interval takes them as all wrong or all right.`,
+        ]
+      : []),
+    ...(judge
+      ? [
+          `${benchmark}: judged by ${judge.name} (${judge.version}), which gave no verdict on ${judge.abstained} of ${n} items.`,
         ]
       : []),
     ...(cutAnswers

@@ -113,12 +113,14 @@ ${trainHelp()}
                                                    test items and seeds with which a difference is seen
   runs list | show RUN | queue | remove RUN
   eval --model M [--adapter RUN-or-FOLDER] --benchmark NAME,... [--path FILE-or-FOLDER --limit N --shots N --max-tokens N --chat --system TEXT
-    --pattern EXPRESSION --temperature T --top-p P --samples N --allow-code-execution --seed N --task N]   benchmarks: ${benchmarkNames}
+    --pattern EXPRESSION --judge MODEL --judge-adapter RUN-or-FOLDER --temperature T --top-p P --samples N --allow-code-execution --seed N --task N]   benchmarks: ${benchmarkNames}
   compare RUN RUN2 ... --benchmark NAME,... [as eval]
     a path, limit, number of shots or of tokens for one benchmark alone: --limit gsm8k=32 --path gsm8k=FILE
   preferences export RUN-or-base RUN2 ... --benchmark NAME [--out FILE.jsonl --votes false --grades false]   pairs of
         answers as {prompt, chosen, rejected}, from blind votes and from items that one alone got right
   report RUN [RUN2 ...] [--against NAME --out FILE.html|.svg|.csv|.md --overwrite]   their stored scores as one document
+  preferences judge RUN-or-base RUN2 --benchmark NAME --judge MODEL [--judge-adapter RUN-or-FOLDER --limit N]   a model
+        compares stored answers, each pair in both orders
   grade humaneval --path HumanEval.jsonl.gz --samples FILE.jsonl --allow-code-execution [--k 1,5,10 --timeout 3]
         runs completions {task_id, completion} in a sandbox, against the tests of their tasks
 ${chatHelp()}

@@ -26,6 +26,15 @@ export const scoredData = z.union([
 ]);
 export type ScoredData = z.infer<typeof scoredData>;
 
+/** A model that judges answers: a base, or one with an adapter. */
+export const judgeInput = z.strictObject({
+  model: reference,
+  /** A run or a PEFT adapter folder; null: the base model. */
+  adapter: reference.nullable().default(null),
+  precision: precisionSchema.default('f32'),
+});
+export type JudgeInput = z.infer<typeof judgeInput>;
+
 /** By what a subject is scored, and how. */
 export const scoringInput = z.object({
   benchmark: benchmarkNameSchema,
@@ -51,6 +60,8 @@ export const scoringInput = z.object({
   topP: z.number().gt(0).max(1).optional(),
   /** What a right answer has, where the benchmark asks for it. */
   pattern: z.string().max(1000).optional(),
+  /** Who grades the answers, where the benchmark takes a judge (`studio.info`). */
+  judge: judgeInput.optional(),
   /** Draws the solved examples, and what is generated; lm-evaluation-harness draws its own by 1234. */
   seed: z.number().int().min(0).default(1234),
 });

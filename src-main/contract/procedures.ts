@@ -19,6 +19,7 @@ import { gradingProcedures } from './evaluation/grading.ts';
 import { overrideProcedures } from './evaluation/overrides.ts';
 import { chatProcedures } from './evaluation/chat.ts';
 import { reportProcedures } from './evaluation/report.ts';
+import { judgmentProcedures } from './evaluation/judgments.ts';
 import { preferenceProcedures } from './evaluation/preferences.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
@@ -119,6 +120,7 @@ export const procedures = {
   ...gradingProcedures,
   ...overrideProcedures,
   ...preferenceProcedures,
+  ...judgmentProcedures,
   ...chatProcedures,
 
   /**

@@ -11,9 +11,10 @@ const time = z.string();
 
 /**
  * Whether an item was graded. One that was not, because it failed or its answer was cut off before anything could be
- * graded, has no `correct`; it widens the interval and does not vanish.
+ * graded, or because its judge gave no verdict (`abstained`), has no `correct`; it widens the interval and does not
+ * vanish.
  */
-export const itemStateSchema = z.enum(['graded', 'failed', 'cut_off']);
+export const itemStateSchema = z.enum(['graded', 'failed', 'cut_off', 'abstained']);
 export type ItemState = z.infer<typeof itemStateSchema>;
 
 /** One graded item, in the order of the benchmark's file. */
@@ -76,6 +77,19 @@ export const scoreSumsSchema = z.discriminatedUnion('kind', [
 ]);
 export type ScoreSums = z.infer<typeof scoreSumsSchema>;
 
+/** Who judged answers, and by what. */
+export const judgeFactsSchema = z.object({
+  /** Name of the model, and of the run or adapter on it. */
+  name: z.string(),
+  /** Hash of everything that decides its verdicts. */
+  identity: z.string(),
+  /** Version of what it is asked. */
+  version: z.string(),
+  /** Items on which it gave no verdict. */
+  abstained: z.number().int(),
+});
+export type JudgeFacts = z.infer<typeof judgeFactsSchema>;
+
 /** Scores of the items that belong together. */
 export const groupScoreSchema = z.object({
   name: z.string(),
@@ -120,6 +134,8 @@ export const evaluationSchema = z.object({
   passAtK: z.array(passAtKSchema).nullable().default(null),
   /** In which sandbox programs were run. */
   sandbox: z.string().nullable().default(null),
+  /** The model that judged the answers; null: none did. */
+  judge: judgeFactsSchema.nullable().default(null),
   /** Answers that reached their greatest length; null where nothing was generated, or it was not kept. */
   cutAnswers: z.number().int().nullable().default(null),
   /** How prompts were made: through which template, and the first one as it was sent, cut. */

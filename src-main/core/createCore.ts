@@ -55,6 +55,7 @@ import {
   reportHandlers,
   type ReportService,
 } from '../services/evaluations/verdicts/report.ts';
+import { judgmentHandlers } from '../services/evaluations/verdicts/judgedPairs.ts';
 import { preferenceHandlers } from '../services/evaluations/preferences.ts';
 import { judgeStored, readAnswer, readScatter } from '../services/evaluations/storedScores.ts';
 import {
@@ -205,6 +206,7 @@ export function createCore(options: {
     ...overrideHandlers(context),
     ...reportHandlers(context, reports),
     ...preferenceHandlers(context),
+    ...judgmentHandlers(context, models, runs),
     ...preferenceExportHandlers(context),
     ...generationHandlers(generation),
     ...chatHandlers(chat),

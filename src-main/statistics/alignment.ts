@@ -10,8 +10,8 @@ export interface ScoredItem {
   correct: boolean | number | null;
   /** Mean negative log-likelihood per answer token; null: not scored so. */
   loss: number | null;
-  /** `failed` and `cut_off`: there was no whole answer to grade. */
-  state: 'graded' | 'failed' | 'cut_off';
+  /** `failed` and `cut_off`: there was no whole answer to grade; `abstained`: its judge gave no verdict. */
+  state: 'graded' | 'failed' | 'cut_off' | 'abstained';
   target: string | null;
   /** Answer tokens behind the loss. */
   tokens: number;

@@ -53,6 +53,76 @@ export function preferenceBetween(votes: readonly Vote[], first: string, second:
   };
 }
 
+/** What a judge that was asked in both orders said of many pairs. */
+export interface JudgedPreference extends Preference {
+  /** Pairs on which it preferred a side, whoever stood there: told apart, and no half wins. */
+  orderDependent: number;
+  /** Pairs on which it gave no verdict at least once. */
+  abstained: number;
+  /** The greatest p-value that the pairs without a verdict leave possible. */
+  greatestP: number;
+}
+
+/**
+ * How often a judge preferred the first of two. A pair without a verdict may have been won by either: the interval of
+ * the win rate takes all such pairs once as lost and once as won, and a preference stands only if it does so whatever
+ * they were.
+ */
+export function judgedPreference(
+  choices: readonly ('a' | 'b' | 'tie' | 'order' | 'abstained')[],
+): JudgedPreference {
+  const count = (choice: (typeof choices)[number]) => choices.filter((one) => one === choice).length;
+  const [wins, losses, abstained] = [count('a'), count('b'), count('abstained')];
+  const told = wins + losses;
+  // Splits of the pairs without a verdict from which the least difference, or none, remains.
+  const even = Math.min(abstained, Math.abs(wins - losses));
+  const [fewer, more] = [Math.min(wins, losses), Math.max(wins, losses)];
+  return {
+    wins,
+    losses,
+    ties: count('tie'),
+    bothBad: 0,
+    orderDependent: count('order'),
+    abstained,
+    winRate: told === 0 ? null : wins / told,
+    interval: [
+      wilsonInterval(wins, told + abstained)[0],
+      wilsonInterval(wins + abstained, told + abstained)[1],
+    ],
+    pValue: mcNemarExact(wins, losses),
+    greatestP: mcNemarExact(fewer + even, more),
+  };
+}
+
+/** What a judge's preference comes to, in words: the verdict first, then what is behind it. */
+export function judgedPreferenceWords(
+  found: JudgedPreference,
+  { judge, first, second }: { judge: string; first: string; second: string },
+): string[] {
+  const { wins, losses, ties, orderDependent, abstained, winRate, interval, pValue, greatestP } = found;
+  const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+  const better = wins > losses ? first : second;
+  const verdict =
+    winRate === null
+      ? `${judge} preferred neither: nothing can be told.`
+      : greatestP < 0.05
+        ? `${judge} prefers ${better}.`
+        : pValue < 0.05
+          ? `${judge} prefers ${better} where it gave a verdict; the ${abstained} pairs without one could turn that.`
+          : `Cannot tell which ${judge} prefers.`;
+  const rate =
+    winRate === null
+      ? []
+      : [
+          `${first} won ${percent(winRate)} (${percent(interval[0])} to ${percent(interval[1])}) of the pairs with a winner; sign test, p = ${pValue.toPrecision(2)}.`,
+        ];
+  return [
+    verdict,
+    ...rate,
+    `In both orders ${first} was better ${wins} times, ${second} ${losses} times, alike ${ties}; ${orderDependent} verdicts depended on the order, and on ${abstained} pairs it gave none.`,
+  ];
+}
+
 export interface BradleyTerryOptions {
   resamples?: number;
   seed?: number;

@@ -19,6 +19,7 @@ import { mixes } from './migrations/0013-mixes.ts';
 import { scoredItems } from './migrations/0014-scored-items.ts';
 import { preferences } from './migrations/0015-preferences.ts';
 import { overrides } from './migrations/0016-overrides.ts';
+import { judgments } from './migrations/0017-judgments.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -48,6 +49,7 @@ export const migrations: readonly Migration[] = [
   scoredItems,
   preferences,
   overrides,
+  judgments,
 ];
 
 /**

@@ -21,6 +21,7 @@ export interface Job {
 const kinds: Readonly<Record<string, { kind: string; href: string }>> = {
   evaluation: { kind: 'score', href: '/evaluate' },
   chat: { kind: 'chat', href: '/chat' },
+  judgment: { kind: 'judge', href: '/evaluate/blind' },
   export: { kind: 'export', href: '/export' },
   study: { kind: 'study', href: '/plan/studies' },
   download: { kind: 'download', href: '/models' },
@@ -34,7 +35,7 @@ const kinds: Readonly<Record<string, { kind: string; href: string }>> = {
 };
 
 /** Tasks that say what they work on; others have an id. */
-const named: readonly string[] = ['evaluation', 'chat', 'export', 'study'];
+const named: readonly string[] = ['evaluation', 'chat', 'judgment', 'export', 'study'];
 
 /** Of a part that has gone on so long its pace says when it will end. */
 const shortestPaceMs = 1500;

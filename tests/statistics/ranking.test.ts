@@ -1,5 +1,11 @@
 import { expect, it } from 'vitest';
-import { bradleyTerry, preferenceBetween, type Vote } from '../../src-main/statistics/preference.ts';
+import {
+  bradleyTerry,
+  judgedPreference,
+  judgedPreferenceWords,
+  preferenceBetween,
+  type Vote,
+} from '../../src-main/statistics/preference.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
 import { compactLetters, type ToldApart } from '../../src-main/statistics/ranking.ts';
 
@@ -89,4 +95,32 @@ it('systems are told apart by votes enough, the same each time, and one that nev
 it('systems that never met, not even by way of a third, are refused by name', () => {
   const votes = [vote(1, 'a', 'b', 'a'), vote(2, 'c', 'd', 'a')];
   expect(() => bradleyTerry(votes)).toThrow('No vote leads from a to c');
+});
+
+it('counts what a judge left open as lost and as won: a preference stands whatever it was', () => {
+  const choices = (a: number, b: number, tie: number, order: number, abstained: number) => [
+    ...Array.from({ length: a }, () => 'a' as const),
+    ...Array.from({ length: b }, () => 'b' as const),
+    ...Array.from({ length: tie }, () => 'tie' as const),
+    ...Array.from({ length: order }, () => 'order' as const),
+    ...Array.from({ length: abstained }, () => 'abstained' as const),
+  ];
+  const sure = judgedPreference(choices(20, 2, 3, 4, 0));
+  expect(sure).toMatchObject({ wins: 20, losses: 2, ties: 3, orderDependent: 4, abstained: 0 });
+  expect(sure.greatestP).toBe(sure.pValue);
+  const open = judgedPreference(choices(20, 2, 0, 0, 12));
+  expect(open.pValue).toBe(sure.pValue);
+  // 20 against 14 at worst.
+  expect(open.greatestP).toBeGreaterThan(0.3);
+  expect(open.interval[0]).toBeLessThan(20 / 34);
+  expect(open.interval[1]).toBeGreaterThan(32 / 34);
+  const words = { judge: 'J', first: 'x', second: 'y' };
+  expect(judgedPreferenceWords(sure, words)[0]).toBe('J prefers x.');
+  expect(judgedPreferenceWords(open, words)[0]).toContain('the 12 pairs without one could turn that');
+  const nothing = judgedPreference(choices(0, 0, 0, 0, 9));
+  expect(nothing).toMatchObject({ winRate: null, interval: [0, 1], pValue: 1, greatestP: 1 });
+  expect(judgedPreferenceWords(nothing, words)).toEqual([
+    'J preferred neither: nothing can be told.',
+    'In both orders x was better 0 times, y 0 times, alike 0; 0 verdicts depended on the order, and on 9 pairs it gave none.',
+  ]);
 });

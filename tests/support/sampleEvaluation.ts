@@ -26,6 +26,7 @@ export function sampleEvaluation(rest: Partial<Evaluation> = {}): Evaluation {
     otherScores: [],
     passAtK: null,
     sandbox: null,
+    judge: null,
     cutAnswers: null,
     prompts: null,
     asked: null,

@@ -4,17 +4,23 @@ import type { Evaluation } from '../../contract/results.ts';
 import type { Core } from '../../core/createCore.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { sameItems } from '../../evaluation/standing.ts';
-import { check, flag, parseCommand, requiredText, text, usageError } from '../arguments.ts';
+import { judgedPreference, judgedPreferenceWords } from '../../statistics/preference.ts';
+import { check, flag, number, parseCommand, requiredText, text, usageError } from '../arguments.ts';
 import { withCore, type CommandContext } from '../commandContext.ts';
 import { formatCount } from '../output.ts';
 
 const usage = 'preferences export RUN-or-base RUN2 ... --benchmark NAME [--out FILE.jsonl]';
+const judgeUsage = 'preferences judge RUN-or-base RUN2 --benchmark NAME --judge MODEL [--judge-adapter RUN]';
 
-/** preferences export RUN RUN2 ... --benchmark B [--out FILE --votes false --grades false] */
+/**
+ * preferences export RUN RUN2 ... --benchmark B [--out FILE --votes false --grades false]; preferences judge RUN RUN2
+ * --benchmark B --judge M
+ */
 export async function preferencesCommand(
   [action, ...args]: readonly string[],
   command: CommandContext,
 ): Promise<void> {
+  if (action === 'judge') return judgeCommand(args, command);
   const { values, positionals } = parseCommand(args, {
     benchmark: { type: 'string' },
     out: { type: 'string' },
@@ -36,6 +42,38 @@ export async function preferencesCommand(
     );
     const written = await core.handlers['preferences.export'](input, command);
     output.result(written, () => pairsText(written));
+  });
+}
+
+/** Has a local judge compare stored answers of two subjects, each pair in both orders. */
+async function judgeCommand(args: readonly string[], command: CommandContext): Promise<void> {
+  const { values, positionals } = parseCommand(args, {
+    benchmark: { type: 'string' },
+    judge: { type: 'string' },
+    'judge-adapter': { type: 'string' },
+    limit: { type: 'string' },
+  });
+  if (positionals.length !== 2) throw usageError(`Usage: ${judgeUsage}`);
+  const benchmark = requiredText(values, 'benchmark');
+  const model = requiredText(values, 'judge');
+  await withCore(values, 'write', async (core, output) => {
+    const [a, b] = newestTogether(core, positionals, benchmark);
+    const input = check(
+      procedures['judgments.start'].input,
+      {
+        a: a!.id,
+        b: b!.id,
+        judge: { model, adapter: text(values, 'judge-adapter') },
+        limit: number(values, 'limit'),
+      },
+      (path) => `--${path.replace(/^judge\.model$/, 'judge').replace('.', '-')}`,
+    );
+    const { judge, judgments } = await core.handlers['judgments.start'](input, command);
+    const found = judgedPreference(judgments.map(({ choice }) => choice));
+    const [first, second] = positionals;
+    output.result({ judge, pairs: judgments.length, ...found, judgments }, () =>
+      judgedPreferenceWords(found, { judge: judge.name, first: first!, second: second! }).join('\n'),
+    );
   });
 }
 

@@ -24,7 +24,9 @@ export const benchmarkInfoSchema = z.object({
   maxTokens: z.number().int(),
   /** Whether it runs generated programs. */
   runsCode: z.boolean(),
-  /** What else must be said of how answers are graded: `pattern`. */
-  needs: z.enum(['pattern']).nullable(),
+  /** What else must be said of how answers are graded: `pattern`, or a `judge`. */
+  needs: z.enum(['pattern', 'judge']).nullable(),
+  /** Whether a judge model can grade its answers. */
+  takesJudge: z.boolean(),
 });
 export type BenchmarkInfo = z.infer<typeof benchmarkInfoSchema>;

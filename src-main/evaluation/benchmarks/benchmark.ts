@@ -1,5 +1,6 @@
 import type { BenchmarkInfo } from '../../contract/evaluation/benchmarks.ts';
 import type { EvaluationItem } from '../../contract/results.ts';
+import type { JudgeQuestion } from '../graders/judge.ts';
 import type { HumanEvalTask } from '../graders/humanEval.ts';
 import type { Program } from '../sandbox/sandbox.ts';
 import type { FileRecord } from '../../data/fileRecords.ts';
@@ -62,6 +63,8 @@ export interface GeneratingBenchmark extends Common {
   /** An answer ends before the first of these. */
   stop: readonly string[];
   grade(item: BenchmarkItem, output: string, options: GradingOptions): Grade;
+  /** What a judge is asked of an answer, where it is one that grades. */
+  judged?: JudgeQuestion;
   /** Where programs decide: the one of an answer. */
   programOf?(item: BenchmarkItem, output: string, id: string): Program;
 }
@@ -77,6 +80,7 @@ export function benchmarkDefaults<Kind extends 'choice' | 'generate'>(kind: Kind
     maxTokens: kind === 'choice' ? 0 : 256,
     runsCode: false,
     needs: null,
+    takesJudge: false,
     shown: 'drawn' as const,
     showsScored: true,
     delimiter: ' ',

@@ -7,6 +7,7 @@ import {
   type Grade,
   type GradingOptions,
 } from './benchmark.ts';
+import { answerJudge } from '../graders/judge.ts';
 import { flexibleAnswer, normalize } from './gsm8k.ts';
 import { itemId, optionalText } from './recordFields.ts';
 import { rowQuestion } from './rowQuestion.ts';
@@ -106,6 +107,18 @@ export const regexMatch = ownBenchmark({
     const answer = found === null ? null : (found[1] ?? found[0]);
     return { correct: answer !== null && plain(answer) === plain(item.target), answer };
   },
+});
+
+export const judgedAnswer = ownBenchmark({
+  name: 'judge',
+  label: 'Judge model on any rows',
+  about:
+    'A model of yours judges whether the answer means what the row’s answer means. What it says is read strictly: anything but a verdict is an abstention, which is counted and widens the interval.',
+  needs: 'judge',
+  takesJudge: true,
+  judged: answerJudge,
+  // Where there is no answer there is nothing to judge.
+  grade: (): Grade => ({ correct: false, answer: null }),
 });
 
 /** @throws StudioError usage where it is none, or was not given */

@@ -5,6 +5,7 @@ import {
   type GeneratingBenchmark,
   type Grade,
 } from './benchmark.ts';
+import { refusalJudge } from '../graders/judge.ts';
 import { itemId, missingField, optionalText } from './recordFields.ts';
 
 /** Sayings by which models refuse, in small letters and with straight quotes. */
@@ -39,10 +40,12 @@ export const refusal: GeneratingBenchmark = {
   name: 'refusal',
   label: 'Refusals',
   about:
-    'Are unsafe prompts refused, and safe ones that look alike answered? Graded by keywords, which is noisy: some 5 to 10 % of answers are misread.',
+    'Are unsafe prompts refused, and safe ones that look alike answered? Graded by keywords, which is noisy (some 5 to 10 % of answers are misread), or by a judge model of yours.',
   data: 'Prompts: XSTest (safe and unsafe), HEx-PHI or Safety-Tuned LLaMAs (unsafe), or any file with a field that says which.',
   version: 'refusal-keywords-1',
   shots: { usual: 0, most: 0 },
+  takesJudge: true,
+  judged: refusalJudge((group) => group === unsafe),
   maxTokens: 128,
   stop: [],
   item(record) {

@@ -8,7 +8,7 @@ import { hellaSwag } from './hellaSwag.ts';
 import { humanEval, humanEvalInstruct } from './humanEval.ts';
 import { mmlu } from './mmlu.ts';
 import { multipleChoice } from './multipleChoice.ts';
-import { containsAnswer, exactMatch, numberMatch, regexMatch } from './ownAnswers.ts';
+import { containsAnswer, exactMatch, judgedAnswer, numberMatch, regexMatch } from './ownAnswers.ts';
 import { refusal } from './refusal.ts';
 import { truthfulQa } from './truthfulQa.ts';
 
@@ -24,6 +24,7 @@ export const perplexity: BenchmarkInfo = {
   maxTokens: 0,
   runsCode: false,
   needs: null,
+  takesJudge: false,
 };
 
 /** All benchmarks whose items are rows, in the order in which they are offered. */
@@ -42,6 +43,7 @@ const rowBenchmarks: readonly RowBenchmark[] = [
   numberMatch,
   containsAnswer,
   regexMatch,
+  judgedAnswer,
 ];
 
 /** What there is, for those who choose. */

@@ -42,6 +42,7 @@ import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
 import type { RunService } from '../runs/runs.ts';
 import { chatRendering, findSubject, type Subject } from './subjects.ts';
+import { findJudge, type LocalJudge } from './verdicts/localJudge.ts';
 import { judgeSubjects } from './verdicts/judging.ts';
 
 export interface EvaluationService {
@@ -70,9 +71,17 @@ export function createEvaluationService(
 ): EvaluationService {
   const { database, emit } = context;
 
+  /** Who judges the answers; null: the benchmark grades them itself. @throws StudioError as findJudge does */
+  async function judgeOf({ benchmark: name, judge }: EvaluationSettings): Promise<LocalJudge | null> {
+    const benchmark = findBenchmark(name);
+    if (!judge || benchmark?.kind !== 'generate' || !benchmark.judged) return null;
+    return findJudge(context, models, runs, judge, benchmark.judged.version);
+  }
+
   /** The data of an evaluation, and the keys of all that decides its outcome. */
   async function identify(subject: Subject, settings: EvaluationSettings): Promise<Identified> {
     const benchmark = findBenchmark(settings.benchmark);
+    const judge = await judgeOf(settings);
     const data =
       benchmark === null
         ? await perplexityData(context, datasets, subject, settings.data)
@@ -87,6 +96,7 @@ export function createEvaluationService(
       ...(benchmark === null ? [] : [shots, shown, benchmark.kind === 'choice' && shots === 0 ? 0 : seed]),
       ...(benchmark?.kind === 'generate' ? [maxTokens, temperature, topP, samples, pattern ?? null] : []),
       ...(settings.task === undefined ? [] : [`task ${settings.task}`]),
+      ...(judge === null ? [] : [`judge ${judge.identity}`]),
       // Through which template texts went; prompts that go on as they are go through none.
       ...(benchmark === null || chat
         ? [templateOf(subject.model), chatRendering(context, subject.run).template, system ?? null]
@@ -105,7 +115,12 @@ export function createEvaluationService(
       pool,
       // Items with other examples before them are other items.
       dataHash: shots === 0 ? data.hash : hashOf([data.hash, version, shots, seed, shown]),
-      version: version + (chat ? '-chat' : ''),
+      judge,
+      // Verdicts of two judges are not compared with each other.
+      version:
+        version +
+        (chat ? '-chat' : '') +
+        (judge === null ? '' : `+${judge.version}@${judge.identity.slice(0, 8)}`),
       key: keyOf([decisive, limit]),
       itemsKey: keyOf(['items', decisive]),
     };
@@ -113,7 +128,7 @@ export function createEvaluationService(
 
   /** Reads and tokenizes what is scored. */
   function prepare(
-    { benchmark, data, pool, itemsKey }: Identified,
+    { benchmark, data, pool, itemsKey, judge }: Identified,
     subject: Subject,
     settings: EvaluationSettings,
     signal: AbortSignal,
@@ -121,7 +136,7 @@ export function createEvaluationService(
     if (benchmark === null) return preparePerplexity(context, subject, data, settings, signal);
     const known = knownItems(database, { project: context.project, itemsKey });
     const { sandbox } = grading;
-    return prepareItems(context, { subject, benchmark, data, settings, pool, known, sandbox }, signal);
+    return prepareItems(context, { subject, benchmark, data, settings, pool, known, judge, sandbox }, signal);
   }
 
   async function evaluate(
@@ -132,7 +147,7 @@ export function createEvaluationService(
     // The one that is open when it begins: another may be opened while it works.
     const { project } = context;
     const identified = await identify(subject, settings);
-    const { benchmark, data, dataHash, version, key, itemsKey } = identified;
+    const { benchmark, data, dataHash, version, key, itemsKey, judge } = identified;
     const known = findEvaluation(database, project, key);
     if (known) return known;
 
@@ -185,6 +200,15 @@ export function createEvaluationService(
       otherScores: otherScores(items),
       passAtK: benchmark?.runsCode ? passAtK(items, settings.samples) : null,
       sandbox: outcome.sandbox ?? null,
+      judge:
+        judge === null
+          ? null
+          : {
+              name: judge.name,
+              identity: judge.identity,
+              version: judge.version,
+              abstained: items.filter(({ state }) => state === 'abstained').length,
+            },
       cutAnswers:
         benchmark?.kind === 'generate'
           ? items.filter(({ end }) => end === 'length' || end === 'context').length
@@ -283,6 +307,7 @@ interface Identified {
   data: EvaluationData;
   /** Items from which solved examples are taken; null: those that are scored, or none. */
   pool: BenchmarkItem[] | null;
+  judge: LocalJudge | null;
   /** Of the items and what is shown before them. */
   dataHash: string;
   version: string;
@@ -295,7 +320,7 @@ type AskedSettings = Omit<ProcedureParsedInput<'evaluations.start'>, 'model' | '
 
 /** What was asked for, with what the benchmark has where nothing was said. @throws StudioError usage */
 function withUsual<T extends AskedSettings>(asked: T): T & UsualSettings {
-  const { shots: usual, maxTokens, label, needs } = findBenchmark(asked.benchmark) ?? perplexity;
+  const { shots: usual, maxTokens, label, needs, takesJudge } = findBenchmark(asked.benchmark) ?? perplexity;
   const shots = asked.shots ?? usual.usual;
   if (shots > usual.most)
     throw new StudioError(
@@ -304,6 +329,20 @@ function withUsual<T extends AskedSettings>(asked: T): T & UsualSettings {
       `Ask with at most ${usual.most}.`,
     );
   if (needs === 'pattern') compiled(asked);
+  if (needs === 'judge' && !asked.judge)
+    throw new StudioError('usage', `${label} needs a model that judges.`, 'Choose the judge.');
+  if (asked.judge && !takesJudge)
+    throw new StudioError(
+      'usage',
+      `${label} grades answers itself: it takes no judge.`,
+      'Leave the judge out, or choose the benchmark that a judge model grades.',
+    );
+  if (asked.judge && (asked.samples ?? 1) > 1)
+    throw new StudioError(
+      'usage',
+      `A judge grades one answer to each item, not ${asked.samples}.`,
+      'Ask for one.',
+    );
   const { samples = 1, temperature = 0, topP = 1 } = asked;
   return { ...asked, shots, maxTokens: asked.maxTokens ?? maxTokens, samples, temperature, topP };
 }

@@ -27,6 +27,7 @@ import {
   type RunOptions,
 } from './evaluationJobs.ts';
 import { gradePrograms, notRunYet } from './programs.ts';
+import { judgeItems, notJudgedYet, type LocalJudge } from './verdicts/localJudge.ts';
 import { sentPrompts, withExamples, type AskedItem, type SentPrompts } from './prompts.ts';
 import { chatRendering, type Subject } from './subjects.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
@@ -41,6 +42,8 @@ export interface AskedBenchmark {
   pool: readonly BenchmarkItem[] | null;
   /** Items that were graded before, by their places. */
   known: ReadonlyMap<number, EvaluationItem>;
+  /** Who judges the answers; null: the benchmark grades them itself. */
+  judge: LocalJudge | null;
   /** For benchmarks that run programs. @throws StudioError consent_missing, sandbox_missing */
   sandbox(signal: AbortSignal): Promise<Sandbox>;
 }
@@ -54,10 +57,11 @@ const keptPrompt = 8000;
  * @throws StudioError dataset_invalid with the row; dataset_empty; usage where there are too few solved examples
  */
 export async function prepareItems(
-  { engine, database }: ServiceContext,
-  { subject, benchmark, data, settings, pool, known, sandbox }: AskedBenchmark,
+  context: ServiceContext,
+  { subject, benchmark, data, settings, pool, known, judge, sandbox }: AskedBenchmark,
   signal: AbortSignal,
 ): Promise<PreparedEvaluation> {
+  const { engine, database } = context;
   const { items, rowKeys } = await readItems(benchmark, data, settings.limit);
   const asked = withExamples(items, pool, benchmark, settings);
   const pending = asked.filter(({ index }) => !known.has(index));
@@ -124,6 +128,16 @@ export async function prepareItems(
         });
         const run = { signal: options.signal, onItems: options.onItems ?? (() => undefined) };
         for (const item of await gradePrograms(place, benchmark, unrun, run)) graded.set(item.index, item);
+      }
+      if (judge && benchmark.kind === 'generate' && benchmark.judged) {
+        const unjudged = asked.flatMap((one) => {
+          const item = graded.get(one.index)!;
+          return item.remark === notJudgedYet ? [{ asked: one, item }] : [];
+        });
+        const work = { signal: options.signal, onItems: options.onItems ?? (() => undefined) };
+        const question = benchmark.judged;
+        for (const item of await judgeItems(context, { judge, question }, unjudged, work))
+          graded.set(item.index, item);
       }
       const all = asked.map(({ index }) => graded.get(index)!);
       return {
@@ -376,8 +390,17 @@ function generatedItem(
   asked: AskedItem,
   benchmark: GeneratingBenchmark,
   { text, ids, end }: GeneratedRow,
-  { pattern }: EvaluationSettings,
+  { pattern, judge }: EvaluationSettings,
 ): EvaluationItem {
+  if (judge && benchmark.judged && text.trim() !== '')
+    return {
+      ...itemOf(asked),
+      state: 'abstained',
+      tokens: ids.length,
+      output: text,
+      end,
+      remark: notJudgedYet,
+    };
   const grade = benchmark.grade(asked, text, { pattern });
   const isCut = (end === 'length' || end === 'context') && grade.correct !== true && grade.answer === null;
   return {

@@ -4,6 +4,8 @@ import { itemSums, scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { keepItems, type ItemsKey } from '../../store/results.ts';
 import type { ServiceContext } from '../context.ts';
 import type { PreparedEvaluation } from './evaluationJobs.ts';
+import { notRunYet } from './programs.ts';
+import { notJudgedYet } from './verdicts/localJudge.ts';
 
 /** Items wait so long at most before they are kept: a kill loses no more. */
 const keepEveryMs = 1000;
@@ -26,6 +28,8 @@ export function watchItems(
 ): ItemWatch {
   const { task, prepared } = given;
   const graded: EvaluationItem[] = [];
+  /** Items whose answers wait for what grades them. */
+  let answered = 0;
   let waiting: EvaluationItem[] = [];
   let lastKept = performance.now();
   const begin = performance.now();
@@ -41,11 +45,17 @@ export function watchItems(
     },
     onItems(items) {
       for (const item of items) {
-        graded.push(item);
+        if (item.remark === notRunYet || item.remark === notJudgedYet) answered++;
+        else graded.push(item);
         waiting.push(item);
       }
       const now = performance.now();
       if (now - lastKept >= keepEveryMs) flush();
+      if (graded.length === 0) {
+        // They are answered first, all of them, and graded then.
+        context.emit({ type: 'progress', task, label: 'Answers', done: answered, total: prepared.pending });
+        return;
+      }
       context.emit({
         type: 'progress',
         task,

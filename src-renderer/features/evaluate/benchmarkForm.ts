@@ -11,6 +11,8 @@ export interface BenchmarkForm {
   maxTokens: number | null;
   chat: boolean;
   pattern: string;
+  /** Model that judges; null: none. */
+  judgeId: string | null;
 }
 
 /** What was stored, as far as it is of the right kind. @param limit where none was */
@@ -24,6 +26,7 @@ export function restoreBenchmark(saved: Partial<BenchmarkForm>, limit: number | 
     maxTokens: number(saved.maxTokens),
     chat: saved.chat === true,
     pattern: typeof saved.pattern === 'string' ? saved.pattern : '',
+    judgeId: saved.judgeId ?? null,
   };
 }
 
@@ -40,6 +43,7 @@ export function askedOf(form: BenchmarkForm, info: BenchmarkInfo | undefined): A
     ...(!isLoss && form.chat ? { chat: true } : {}),
     ...(info?.kind === 'generate' && form.maxTokens !== null ? { maxTokens: form.maxTokens } : {}),
     ...(info?.needs === 'pattern' ? { pattern: form.pattern } : {}),
+    ...(info?.takesJudge && form.judgeId !== null ? { judge: { model: form.judgeId } } : {}),
   };
 }
 
@@ -54,5 +58,6 @@ export function missingOf(
     return `Choose a dataset. ${info.label} needs: ${info.data}`;
   if (info.needs === 'pattern' && form.pattern === '')
     return 'Give an expression whose first group is the answer.';
+  if (info.needs === 'judge' && form.judgeId === null) return 'Choose the model that judges.';
   return null;
 }
