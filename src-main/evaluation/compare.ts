@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type {
   Comparison,
   ComparedTogether,
@@ -45,24 +46,67 @@ export function compareSubjects(
  * The same with what all comparisons say together. Runs that differ by their seed alone are compared a second time, as
  * arms of several seeds: whether a setting is better, not whether one training of it was.
  */
-export function compareAll(
+export function compareAll(...asked: ComparedInput): WithArms {
+  const steps = comparing(...asked);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same for whoever has other things to do meanwhile: tests of shares draw samples, many pairs take seconds. */
+export function compareAllInTurn(...asked: ComparedInput): Promise<WithArms> {
+  return inTurn(comparing(...asked));
+}
+
+type ComparedInput = [
   benchmark: BenchmarkName,
   data: string,
   subjects: readonly Graded[],
-  options: Omit<ComparisonOptions, 'chosenOf'> = {},
-): WithArms {
+  options?: Omit<ComparisonOptions, 'chosenOf'>,
+];
+
+function* comparing(...[benchmark, data, subjects, options = {}]: ComparedInput): Steps<WithArms> {
   const table = tabulate(benchmark, data, subjects);
   const about = { benchmark, data, metric: metrics[table.kind] };
-  const comparisons = judgeTogether(measurePairs(table, options));
-  const single = subjects.map((_, place) =>
+  const places = [...subjects.keys()];
+  const pairs = yield* each(pairsOf(places), ([i, j]) => measurePair(table, i, j, options));
+  const comparisons = judgeTogether(pairs);
+  const single = yield* each(places, (place) =>
     unranked(table, { name: subjects[place]!.name, members: [place] }),
   );
   const together = { comparisons, ranking: rank(about, single, comparisons) };
   const arms = armsOf(subjects);
   if (arms.length < 2 || arms.length === subjects.length) return { ...together, arms: null };
-  const ofArms = judgeTogether(pairsOf(arms).map(([a, b]) => measureArmPair(table, a, b, options)));
-  const rows = arms.map((arm) => unranked(table, arm));
+  const ofArms = judgeTogether(yield* each(pairsOf(arms), ([a, b]) => measureArmPair(table, a, b, options)));
+  const rows = yield* each(arms, (arm) => unranked(table, arm));
   return { ...together, arms: { comparisons: ofArms, ranking: rank(about, rows, ofArms) } };
+}
+
+/** Work that may be left after each of its parts. */
+type Steps<T> = Generator<undefined, T>;
+
+function* each<T, R>(list: readonly T[], work: (one: T) => R): Steps<R[]> {
+  const found: R[] = [];
+  for (const one of list) {
+    found.push(work(one));
+    yield;
+  }
+  return found;
+}
+
+/** Milliseconds that others wait at most, beside a single pair. */
+const turnMs = 20;
+
+async function inTurn<T>(steps: Steps<T>): Promise<T> {
+  let begin = performance.now();
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    if (performance.now() - begin < turnMs) continue;
+    await setImmediate();
+    begin = performance.now();
+  }
 }
 
 type WithArms = ComparedTogether & { arms: ComparedTogether | null };
@@ -161,15 +205,23 @@ export function measureGiven(
   data: string,
   subjects: readonly Graded[],
   arms: readonly Arm[],
-  options: Omit<ComparisonOptions, 'chosenOf'> = {},
-): MeasuredArms {
+): Promise<MeasuredArms> {
+  return inTurn(measuring(benchmark, data, subjects, arms));
+}
+
+function* measuring(
+  benchmark: BenchmarkName,
+  data: string,
+  subjects: readonly Graded[],
+  arms: readonly Arm[],
+): Steps<MeasuredArms> {
   const table = tabulate(benchmark, data, subjects);
-  const rows = arms.map((arm) => unranked(table, arm));
+  const rows = yield* each(arms, (arm) => unranked(table, arm));
   const graded = arms.filter((_, i) => rows[i]!.score !== null);
-  const pairs = pairsOf(graded).map(([a, b]) => {
+  const pairs = yield* each(pairsOf(graded), ([a, b]) => {
     const [[first, ...moreA], [second, ...moreB]] = [a.members, b.members];
-    if (moreA.length + moreB.length > 0) return measureArmPair(table, a, b, options);
-    return { ...measurePair(table, first!, second!, options), a: a.name, b: b.name };
+    if (moreA.length + moreB.length > 0) return measureArmPair(table, a, b, {});
+    return { ...measurePair(table, first!, second!, {}), a: a.name, b: b.name };
   });
   return { about: { benchmark, data, metric: metrics[table.kind] }, rows, pairs };
 }

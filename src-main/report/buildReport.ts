@@ -46,13 +46,13 @@ interface Member {
 }
 
 /** Puts a report together from stored scores: every figure is found here, and nothing is run. */
-export function buildReport(source: ReportSource): Report {
+export async function buildReport(source: ReportSource): Promise<Report> {
   const columns = source.columns.flatMap((scored) => measuresOf(source, scored));
   const warnings = new Set<string>();
   const problems: string[] = [];
-  const groups = modelsOf(source).map((modelId) =>
-    groupOf(source, modelId, columns, (line) => void problems.push(line)),
-  );
+  const groups: ReportGroup[] = [];
+  for (const modelId of modelsOf(source))
+    groups.push(await groupOf(source, modelId, columns, (line) => void problems.push(line)));
   for (const { evaluations } of source.columns)
     for (const evaluation of evaluations) for (const line of leakWarning(evaluation)) warnings.add(line);
   const timed = timedColumn(source.columns);
@@ -134,18 +134,19 @@ function modelsOf({ columns }: ReportSource): string[] {
   return distinct(columns.flatMap(({ evaluations }) => evaluations.map(({ modelId }) => modelId)));
 }
 
-function groupOf(
+async function groupOf(
   source: ReportSource,
   modelId: string,
   columns: readonly Measured[],
   problem: (line: string) => void,
-): ReportGroup {
+): Promise<ReportGroup> {
   const members = membersOf(source, modelId);
   const arms = armsOf(members.map((member) => gradedOf(member, member.evaluation, [])));
-  const found = columns.map((measured) => {
+  const found: (MeasuredArms | null)[] = [];
+  for (const measured of columns) {
     const own = measured.scored.evaluations.filter((evaluation) => evaluation.modelId === modelId);
-    return own.length === 0 ? null : measureColumn(measured, own, members, arms, problem);
-  });
+    found.push(own.length === 0 ? null : await measureColumn(measured, own, members, arms, problem));
+  }
   // Everything that is asked at once is corrected together.
   const judged = judgeTogether(found.flatMap((one) => one?.pairs ?? []));
   let next = 0;
@@ -225,13 +226,13 @@ function gradedOf(
 }
 
 /** A column of one model; null where it cannot be compared, which is said. */
-function measureColumn(
+async function measureColumn(
   { column, itemsOf }: Measured,
   own: readonly Evaluation[],
   members: readonly Member[],
   arms: readonly Arm[],
   problem: (line: string) => void,
-): MeasuredArms | null {
+): Promise<MeasuredArms | null> {
   const places = own.map((evaluation) => members.findIndex(({ key }) => key === subjectKey(evaluation)));
   const subjects = own.map((evaluation, i) =>
     gradedOf(members[places[i]!]!, evaluation, itemsOf(evaluation)),
@@ -243,7 +244,7 @@ function measureColumn(
     }))
     .filter((arm) => arm.members.length > 0);
   try {
-    return measureGiven(column.benchmark, column.data, subjects, present);
+    return await measureGiven(column.benchmark, column.data, subjects, present);
   } catch (error) {
     problem(`${column.label} on ${column.data}: ${error instanceof Error ? error.message : String(error)}`);
     return null;

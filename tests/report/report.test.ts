@@ -181,6 +181,34 @@ describe('a report of stored scores', () => {
     expect(reportMarkdown(single)).toContain('n = 200, 1 seed');
   });
 
+  it('lets others work while it is found', async () => {
+    const many = openWritable(':memory:');
+    const settings = Array.from({ length: 12 }, (_, i) => ({
+      ...scoredSettings[0]!,
+      name: `setting-${i}`,
+      rank: 4 + i,
+      seeds: [0],
+      skill: 0.4 + i / 50,
+    }));
+    const known = insertScoredRuns(many, settings).runs.map(({ id }) => id);
+    let [turns, longest, last] = [0, 0, performance.now()];
+    const timer = setInterval(() => {
+      const now = performance.now();
+      [turns, longest, last] = [turns + 1, Math.max(longest, now - last), now];
+    }, 1);
+    const begin = performance.now();
+    const found = await makeReport({ database: many, project: 'default' }, noModels, {
+      subjects: known,
+      against: null,
+    });
+    const whole = performance.now() - begin;
+    clearInterval(timer);
+    expect(found.groups[0]!.pairs).toHaveLength(6 * ((13 * 12) / 2));
+    // Nobody waits for all of it, however fast the machine is.
+    expect(turns).toBeGreaterThan(10);
+    expect(longest).toBeLessThan(whole / 3);
+  });
+
   it('leaves out what was asked otherwise, and says so', async () => {
     const smaller = sampleEvaluation({
       id: 'smaller',

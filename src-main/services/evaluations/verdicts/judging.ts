@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { Run } from '../../../contract/entities.ts';
 import type { ComparisonOutcome } from '../../../contract/evaluation/comparison.ts';
 import type { Evaluation } from '../../../contract/results.ts';
-import { compareAll, type ComparisonOptions } from '../../../evaluation/compare.ts';
+import { compareAllInTurn, type ComparisonOptions } from '../../../evaluation/compare.ts';
 import type { Graded } from '../../../evaluation/gradedTable.ts';
 import { regradeCounts, regraded } from '../../../statistics/overrides.ts';
 import type { ReadableDatabase } from '../../../store/database.ts';
@@ -57,7 +57,8 @@ export async function judgeSubjects(
   });
   return {
     evaluations,
-    ...compareAll(benchmark, data, graded, options),
-    overridden: changed === 0 ? null : { ...compareAll(benchmark, data, anew, options), changed, blind },
+    ...(await compareAllInTurn(benchmark, data, graded, options)),
+    overridden:
+      changed === 0 ? null : { ...(await compareAllInTurn(benchmark, data, anew, options)), changed, blind },
   };
 }

@@ -74,7 +74,7 @@ export async function makeReport(
   const about = findProject(database, project);
   const byId = new Map(models().map((model) => [model.id, model]));
   const labels = new Map(benchmarkInfos.map(({ name, label }) => [name, label]));
-  const report = buildReport({
+  const report = await buildReport({
     title: `Scores of ${about?.title ?? project}`,
     question: about?.question ?? '',
     createdAt: new Date().toISOString(),
