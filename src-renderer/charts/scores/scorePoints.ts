@@ -14,6 +14,13 @@ export interface TrainedPoint extends ScorePoint {
   trainable: number;
 }
 
+/** One item of two subjects, in the axis's unit. */
+export interface ItemPair {
+  id: string;
+  first: number;
+  second: number;
+}
+
 /** Numbers on a logarithmic axis: 1, 2 and 5 of each power of ten within it; the bounds' own where there are few. */
 export function logTicks(from: number, to: number): number[] {
   const ticks: number[] = [];

@@ -124,6 +124,23 @@ describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumN
       .waitFor();
   });
 
+  it('sets losses item against item, and right and wrong as counts', async () => {
+    await page.goto(
+      new URL('/evaluate/compare?e=perplexity-lora-seed-0,perplexity-idlora-seed-0', server.url).href,
+    );
+    const panel = page.getByRole('region', { name: 'Item against item' });
+    await panel.getByText('idlora-seed-0 on 60, and they are alike on 0.').waitFor();
+    await expect.poll(() => panel.getByRole('img').getAttribute('data-points')).toBe('60');
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'compare-losses');
+    await page.goBack();
+    await page
+      .getByTestId('verdict')
+      .getByText(/McNemar/)
+      .waitFor();
+    await expect.poll(() => panel.count()).toBe(0);
+  });
+
   it('saves a report in every form, as a browser saves files', async () => {
     const panel = page.getByRole('region', { name: 'Report', exact: true });
     const save = async (form: string) => {

@@ -1,6 +1,8 @@
 import type { ComparedTogether, Ranked } from '../../../../src-main/contract/evaluation/comparison.ts';
 import type { Run } from '../../../../src-main/contract/entities.ts';
-import type { Evaluation } from '../../../../src-main/contract/results.ts';
+import type { Evaluation, EvaluationItem } from '../../../../src-main/contract/results.ts';
+import type { ItemPair } from '../../../charts/scores/scorePoints.ts';
+import type { ItemRow } from '../items/itemRows.ts';
 import type { ScorePoint, TrainedPoint } from '../../../charts/scores/scorePoints.ts';
 
 /** A ranked subject with what it is: runs of one setting, or a model or adapter that was not trained here. */
@@ -81,4 +83,24 @@ export function comparedRuns(
 ): Run[] {
   const ids = [...new Set(evaluations.flatMap(({ runId }) => runId ?? []))];
   return ids.flatMap((id) => runOf(id) ?? []);
+}
+
+/** Items of two subjects that both were graded on, in the unit, and who is better on how many. */
+export function itemPairs(
+  rows: readonly Pick<ItemRow, 'id' | 'cells'>[],
+  { isLoss, factor }: Pick<ReturnType<typeof scoreUnit>, 'isLoss' | 'factor'>,
+): { pairs: ItemPair[]; firstBetter: number; secondBetter: number; alike: number } {
+  const valueOf = (cell: EvaluationItem | null | undefined): number | null => {
+    if (!cell || cell.state !== 'graded') return null;
+    return isLoss ? cell.loss : (cell.share ?? (cell.correct === null ? null : Number(cell.correct)));
+  };
+  const pairs = rows.flatMap(({ id, cells }): ItemPair[] => {
+    const [first, second] = [valueOf(cells[0]), valueOf(cells[1])];
+    return first === null || second === null ? [] : [{ id, first: factor * first, second: factor * second }];
+  });
+  const sign = isLoss ? -1 : 1;
+  const better = (of: (pair: ItemPair) => number) => pairs.filter((pair) => sign * of(pair) > 0).length;
+  const firstBetter = better(({ first, second }) => first - second);
+  const secondBetter = better(({ first, second }) => second - first);
+  return { pairs, firstBetter, secondBetter, alike: pairs.length - firstBetter - secondBetter };
 }

@@ -7,10 +7,12 @@ import {
   comparedRuns,
   comparedSubjects,
   intervalBars,
+  itemPairs,
   scorePoints,
   scoreUnit,
 } from '../../../../src-renderer/features/evaluate/compare/comparedSubjects.ts';
 import { insertScoredRuns } from '../../../support/evaluation/scoredRuns.ts';
+import { sampleItem } from '../../../support/sampleEvaluation.ts';
 
 describe('subjects of a comparison', async () => {
   const database = openWritable(':memory:');
@@ -61,6 +63,33 @@ describe('subjects of a comparison', async () => {
       [0, expect.closeTo(10, 6), expect.closeTo(20, 6)],
     ]);
     expect(intervalBars([ranked(1, 1, 1)])).toEqual([[0, 0, 0]]);
+  });
+
+  it('meet item by item: less loss is better, what one lacks is left out', () => {
+    const row = (id: string, first: number | null, second: number | null) => ({
+      id,
+      cells: [first, second].map((loss, i) =>
+        sampleItem(i, { loss, state: loss === null ? 'failed' : 'graded' }),
+      ),
+    });
+    const rows = [row('a', 1, 2), row('b', 3, 1), row('c', 2, 2), row('d', null, 1), row('e', 1, 4)];
+    expect(itemPairs(rows, scoreUnit('mean_loss'))).toEqual({
+      pairs: [
+        { id: 'a', first: 1, second: 2 },
+        { id: 'b', first: 3, second: 1 },
+        { id: 'c', first: 2, second: 2 },
+        { id: 'e', first: 1, second: 4 },
+      ],
+      firstBetter: 2,
+      secondBetter: 1,
+      alike: 1,
+    });
+    const shares = [{ id: 'a', cells: [sampleItem(0, { share: 0.5 }), sampleItem(0, { share: 0.75 })] }];
+    expect(itemPairs(shares, scoreUnit('mean_score'))).toMatchObject({
+      pairs: [{ id: 'a', first: 50, second: 75 }],
+      firstBetter: 0,
+      secondBetter: 1,
+    });
   });
 
   it('tell differences with their sign, and ticks at round numbers', () => {
