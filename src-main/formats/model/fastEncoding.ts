@@ -34,9 +34,35 @@ const mostScanned = 64;
 
 /** Replaces the slow parts of a tokenizer of the library's; others stay as they are. */
 export function speedUp(tokenizer: { model: unknown; pre_tokenizer: unknown }): void {
-  const model = tokenizer.model as Partial<MergeModel> | null;
+  const model = tokenizer.model as Partial<MergeModel & ScoredModel> | null;
+  roundScores(model);
   if (isPlainMergeModel(model)) model.encode = fastEncode(model);
   speedUpBytes(tokenizer.pre_tokenizer as PreTokenizer | null);
+}
+
+/** What is used of the library's unigram model. */
+interface ScoredModel {
+  scores: number[];
+  unk_token_id: number;
+}
+
+/**
+ * Scores of a unigram model as the tokenizers of transformers read them. Its parser (serde_json) divides the digits, as
+ * one number, by a power of ten: the last bit is another one where there are more digits than a double has. Of two ways
+ * to cut a text that are equally good, such as a line of hyphens, that bit decides.
+ */
+function roundScores(model: Partial<ScoredModel> | null): void {
+  const scores = model?.scores;
+  if (!Array.isArray(scores)) return;
+  for (const [id, score] of scores.entries()) if (id !== model!.unk_token_id) scores[id] = asDivided(score);
+}
+
+/** The number nearest to a text's digits, divided by the power of ten nearest to that of its decimals. */
+function asDivided(score: number): number {
+  const [, sign, whole, decimals] = /^(-?)(\d+)\.(\d+)$/.exec(String(score)) ?? [];
+  if (whole === undefined || decimals === undefined) return score;
+  const value = Number(whole + decimals) / 10 ** decimals.length;
+  return sign === '-' ? -value : value;
 }
 
 function isPlainMergeModel(model: Partial<MergeModel> | null): model is MergeModel {

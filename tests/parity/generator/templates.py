@@ -198,7 +198,7 @@ def record_tokens(shared, out):
         return
     rows = texts(shared, conversations())
     found = {}
-    for folder in sorted({folder for folder, _ in MASKED} | {"tokenizers/gpt2"}):
+    for folder in sorted({folder for folder, _ in MASKED} | {"tokenizers/gpt2", "tokenizers/t5-small"}):
         tokenizer = tokenizer_of(shared / folder, None)
         ids = [tokenizer(row, add_special_tokens=False)["input_ids"] for row in rows]
         found[folder] = [digest(ids[i:i + BLOCK]) for i in range(0, len(ids), BLOCK)]
