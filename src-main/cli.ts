@@ -7,7 +7,7 @@ import type { CommandContext } from './cli/commandContext.ts';
 import { demoCommand } from './cli/demoCommand.ts';
 import { doctorCommand } from './cli/doctorCommand.ts';
 import { compareCommand, evalCommand } from './cli/evaluationCommands.ts';
-import { datasetsCommand } from './cli/datasetCommands.ts';
+import { datasetsCommand } from './cli/datasets/datasetCommands.ts';
 import { modelsCommand, runsCommand } from './cli/libraryCommands.ts';
 import { mixCommand } from './cli/mixCommand.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';

@@ -25,7 +25,18 @@ describe('near duplicates', () => {
     near.add(302, changed(9, [30]));
     // One word in six is another: their shingles of five share nearly nothing.
     near.add(303, changed(10, [0, 6, 12, 18, 24, 30, 36, 42, 48, 54]));
-    expect(near.found()).toEqual([300, 301, 302]);
+    expect(near.found()).toEqual([
+      { row: 300, of: 7 },
+      { row: 301, of: 8 },
+      { row: 302, of: 9 },
+    ]);
+    // The one that it agrees with most, not the first that it agrees with.
+    near.add(400, changed(7, [59]));
+    near.add(401, changed(7, [59]));
+    expect(near.found().slice(3)).toEqual([
+      { row: 400, of: 7 },
+      { row: 401, of: 400 },
+    ]);
   });
 
   it('are found however far apart they stand, and nothing else is', () => {
@@ -34,7 +45,7 @@ describe('near duplicates', () => {
     for (let i = 0; i < rows; i++) near.add(i, sentence(i, 20).join(' '));
     const places = [0, 1, 4095, 4096, 9999, 16_383, 16_384, rows - 1];
     for (const [n, i] of places.entries()) near.add(rows + n, sentence(i, 20).join(', '));
-    expect(near.found()).toEqual(places.map((_, n) => rows + n));
+    expect(near.found()).toEqual(places.map((of, n) => ({ row: rows + n, of })));
   });
 });
 
@@ -65,6 +76,10 @@ describe('findings in rows', () => {
       chat('Sorry state of affairs: who wrote it?', 'The one who was sorry.'),
     ];
     rows.forEach((row, i) => findings.add(10 * i, row));
+    expect(findings.result().findings.map(({ kind, earlier }) => [kind, earlier])).toContainEqual([
+      'exact_duplicates',
+      [0],
+    ]);
     const found = Object.fromEntries(
       findings.result().findings.map(({ kind, indices, with: other }) => [other ?? kind, indices]),
     );

@@ -37,7 +37,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
       ['plain', { method: 'lora', rank: 2, alpha: 4 }],
       ['routed', { method: 'idlora', rank: 2, alpha: 4, clusters: 2 }],
     ] as const) {
-      const config = { adapter, maxSteps: 2, batch: 2, context: 64 };
+      const config = { adapter, maxSteps: 2, batch: 2, context: 64, system: 'Count well.' };
       await studio.call('runs.start', { name, model: 'tiny', dataset: 'sums', config });
     }
     await studio.goTo('Export');
@@ -65,9 +65,14 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await expect.poll(() => wayOut(/^Adapter folder/).isChecked()).toBe(true);
     await expect.poll(() => wayOut(/^Whole model/).isDisabled()).toBe(true);
     await run().selectOption({ label: 'plain' });
+    const template = page.getByTestId('export-template');
+    await template
+      .getByText(
+        /Trained through the template “.+”, with the system text “Count well.”.*An answer ends (at|before) /,
+      )
+      .waitFor();
     await exits().getByText('PEFT loads the folder.').waitFor();
-    await exits().getByText('PEFT merges the adapter').waitFor();
-    await expect.poll(() => wayOut(/^Whole model/).isDisabled()).toBe(true);
+    await expect.poll(() => wayOut(/^Whole model/).isDisabled()).toBe(false);
   });
 
   it('suggests a folder, shows its parts here and on every other page, and leads back to the certificate', async () => {

@@ -26,6 +26,8 @@ export const templateFactsSchema = z.object({
   showsTools: z.boolean(),
   /** Generation ends at one of these tokens, or before one of these texts. */
   endIds: z.array(z.number().int()).readonly(),
+  /** The same tokens as the vocabulary writes them. */
+  endTokens: z.array(z.string()).readonly(),
   stop: z.array(z.string()).readonly(),
 });
 export type TemplateFacts = z.infer<typeof templateFactsSchema>;
@@ -109,9 +111,12 @@ export const previewProcedures = {
     input: z.object({ model: reference }),
     output: z.object({ facts: templateFactsSchema.nullable(), problem: z.string().nullable() }),
   },
-  /** The template that a run's sample prompts go through; `facts` null: none, they are continued as they stand. */
+  /**
+   * The template that a run's rows go through (`trained`), and the one that its sample prompts do; `facts` null: none,
+   * they are continued as they stand.
+   */
   'templates.ofRun': {
     input: z.object({ run: reference }),
-    output: z.object({ facts: templateFactsSchema.nullable() }),
+    output: z.object({ facts: templateFactsSchema.nullable(), trained: templateFactsSchema }),
   },
 } as const;

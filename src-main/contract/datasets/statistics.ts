@@ -31,6 +31,8 @@ export const findingSchema = z.object({
   rows: z.number().int(),
   /** The first of them, among all usable rows of the dataset, ascending. */
   indices: z.array(z.number().int()).max(mostNamedRows),
+  /** Of duplicates, for each of `indices` the earlier row that it repeats; empty of other findings. */
+  earlier: z.array(z.number().int()).max(mostNamedRows),
 });
 export type Finding = z.infer<typeof findingSchema>;
 

@@ -73,6 +73,7 @@ export function createRenderer(
     mergesSystem: false,
     showsTools: false,
     endIds: tokenizer.endIds,
+    endTokens: textsOf(tokenizer, tokenizer.endIds),
     stop: [],
   };
   const withSystem = (turns: readonly Turn[]): readonly Turn[] =>
@@ -194,7 +195,7 @@ function createChat(
   );
   const showsTools = says(probe.tool, () => render([user, answer], [probeTool], false));
   const ending = endingOf(tokenizer, whole);
-  const endTexts = ending.endIds.flatMap((id) => tokenizer.entryOf(id) ?? []);
+  const endTexts = textsOf(tokenizer, ending.endIds);
   const begin = name !== 'model';
 
   const messagesOf = (turns: readonly Turn[]): Message[] =>
@@ -208,6 +209,7 @@ function createChat(
     mergesSystem,
     showsTools,
     ...ending,
+    endTokens: endTexts,
   };
   return {
     facts,
@@ -302,6 +304,10 @@ function says(what: string, work: () => { text: string }): boolean {
   } catch {
     return false;
   }
+}
+
+function textsOf(tokenizer: TokenizerPart, ids: readonly number[]): string[] {
+  return ids.flatMap((id) => tokenizer.entryOf(id) ?? []);
 }
 
 /** At what generation stops: the token or the text that a template puts behind an answer, and the model's own ends. */

@@ -11,11 +11,17 @@ const bandCount = hashes / rowsPerBand;
 const shingleWords = 5;
 export const leastAgreement = 0.8;
 
+export interface NearDuplicate {
+  row: number;
+  /** The earlier row that it agrees with most. */
+  of: number;
+}
+
 /** Compares rows by what they say; rows are named by the numbers that they are added with. */
 export interface NearDuplicates {
   add(row: number, text: string): void;
   /** Rows that are near duplicates of an earlier one, in the order in which they were added. */
-  found(): number[];
+  found(): NearDuplicate[];
 }
 
 export function createNearDuplicates(): NearDuplicates {
@@ -24,7 +30,9 @@ export function createNearDuplicates(): NearDuplicates {
   const offsets = Uint32Array.from({ length: hashes }, () => random.integer(2 ** 32));
   const signatures = new Signatures();
   const bands = new BandTable(signatures);
-  const found: number[] = [];
+  const found: NearDuplicate[] = [];
+  /** The row of each signature. */
+  const rows = new RowNumbers();
   const least = new Uint32Array(hashes);
   const signature = new Uint16Array(hashes);
 
@@ -48,19 +56,35 @@ export function createNearDuplicates(): NearDuplicates {
     add(row, text) {
       if (!sign(text)) return;
       const place = signatures.push(signature);
+      rows.push(row);
       const candidates = new Set<number>();
       for (let band = 0; band < hashes; band += rowsPerBand) {
         const other = bands.firstWith(place, band);
         if (other !== place) candidates.add(other);
       }
-      for (const other of candidates)
-        if (signatures.agreement(place, other) >= leastAgreement) {
-          found.push(row);
-          break;
-        }
+      let [most, like] = [0, -1];
+      for (const other of candidates) {
+        const agreement = signatures.agreement(place, other);
+        if (agreement < leastAgreement || agreement < most || (agreement === most && other > like)) continue;
+        [most, like] = [agreement, other];
+      }
+      if (like >= 0) found.push({ row, of: rows.at(like) });
     },
     found: () => found,
   };
+}
+
+/** Numbers of rows by the places of their signatures: an array of a million numbers would grow by copying. */
+class RowNumbers {
+  readonly #chunks: Uint32Array[] = [];
+  #length = 0;
+  push(row: number): void {
+    if (this.#length % chunkRows === 0) this.#chunks.push(new Uint32Array(chunkRows));
+    this.#chunks.at(-1)![this.#length++ % chunkRows] = row;
+  }
+  at(place: number): number {
+    return this.#chunks[Math.floor(place / chunkRows)]![place % chunkRows]!;
+  }
 }
 
 /** So many signatures lie side by side. */

@@ -34,14 +34,18 @@ export function wordStretches(text: string): number[] {
 export function createRowFindings(known: readonly KnownItems[]) {
   const found = new Map<string, Finding>();
   const languages = new Map<string, number>();
-  const seen = new Set<number>();
+  /** By what a row says, the first row that says it. */
+  const seen = new Map<number, number>();
   const near = createNearDuplicates();
   let [rows, compared] = [0, 0];
-  const note = (kind: FindingKind, index: number, other: string | null = null) => {
+  const note = (kind: FindingKind, index: number, other: string | null = null, earlier?: number) => {
     const key = `${kind} ${other ?? ''}`;
-    const finding = found.get(key) ?? { kind, with: other, rows: 0, indices: [] };
+    const finding = found.get(key) ?? { kind, with: other, rows: 0, indices: [], earlier: [] };
     finding.rows++;
-    if (finding.indices.length < mostNamedRows) finding.indices.push(index);
+    if (finding.indices.length < mostNamedRows) {
+      finding.indices.push(index);
+      if (earlier !== undefined) finding.earlier.push(earlier);
+    }
     found.set(key, finding);
   };
   return {
@@ -50,12 +54,15 @@ export function createRowFindings(known: readonly KnownItems[]) {
       const { asked, answer } = partsOf(row);
       const text = `${asked}\n${answer}`;
       const key = contentKey(JSON.stringify(row));
-      if (seen.has(key)) note('exact_duplicates', index);
-      else if (compared < mostCompared) {
-        compared++;
-        near.add(index, text);
+      const earlier = seen.get(key);
+      if (earlier !== undefined) note('exact_duplicates', index, null, earlier);
+      else {
+        seen.set(key, index);
+        if (compared < mostCompared) {
+          compared++;
+          near.add(index, text);
+        }
       }
-      seen.add(key);
       const stretches = known.length === 0 ? [] : wordStretches(asked === '' ? answer : asked);
       for (const { name, stretches: items } of known)
         if (stretches.some((stretch) => items.has(stretch))) note('benchmark_overlap', index, name);
@@ -67,7 +74,7 @@ export function createRowFindings(known: readonly KnownItems[]) {
       languages.set(language, (languages.get(language) ?? 0) + 1);
     },
     result(): RowStatistics {
-      for (const index of near.found()) note('near_duplicates', index);
+      for (const { row, of } of near.found()) note('near_duplicates', row, null, of);
       return {
         rows,
         findings: [...found.values()],

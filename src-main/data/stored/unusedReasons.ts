@@ -29,8 +29,12 @@ export class UnusedReasons {
     return this.list.push({ reason, column, detail, rows, file, number }) - 1;
   }
 
-  /** The most frequent reason first. */
+  /** The most frequent reason first; of equal ones the one that is met first. */
   counts(): UnusedCounts {
-    return { rows: this.rows, reasons: [...this.list].sort((a, b) => b.rows - a.rows) };
+    return { rows: this.rows, reasons: [...this.list].sort(byFrequency) };
   }
+}
+
+function byFrequency(a: Counted, b: Counted): number {
+  return b.rows - a.rows || (a.file === b.file ? a.number - b.number : a.file < b.file ? -1 : 1);
 }

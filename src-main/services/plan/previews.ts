@@ -74,7 +74,9 @@ export function createPreviewService(
       if (!run) throw missing('run', reference, []);
       const { node } = sourceOfRun(context, run);
       const rendering = renderingOf(mixLeaves(node)[0]!.dataset, run.config);
-      return { facts: await promptTemplate(thread, models.get(run.modelId), rendering) };
+      const model = models.get(run.modelId);
+      const trained = await thread.renderer(model, rendering);
+      return { facts: await promptTemplate(thread, model, rendering), trained };
     },
     close: () => thread.close(),
   };

@@ -35,7 +35,9 @@ it('looks at rows once, with the test sets of the library beside them, and can b
   const progress: string[] = [];
   core.events.subscribe(null, ({ event }) => progress.push(event.type));
   const found = await core.statistics.rows('mine', neverAborted);
-  expect(found.findings).toEqual([{ kind: 'benchmark_overlap', with: 'exam', rows: 1, indices: [0] }]);
+  expect(found.findings).toEqual([
+    { kind: 'benchmark_overlap', with: 'exam', rows: 1, indices: [0], earlier: [] },
+  ]);
   expect(progress).toContain('progress.ended');
   progress.length = 0;
   expect(await core.statistics.rows('mine', neverAborted)).toEqual(found);
