@@ -91,18 +91,30 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
   });
 }
 
-/** export RUN [--format peft or merged --out DIR]; without --out into exports/ of the data folder */
+/**
+ * export RUN [--format peft or lora or merged --out DIR --calibrate DATASET]; without --out into exports/ of the data
+ * folder
+ */
 export async function exportCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values, positionals } = parseCommand(args, { format: { type: 'string' }, out: { type: 'string' } });
-  if (positionals.length !== 1) throw usageError('Usage: export RUN [--format peft or merged --out DIR]');
+  const { values, positionals } = parseCommand(args, {
+    format: { type: 'string' },
+    out: { type: 'string' },
+    calibrate: { type: 'string' },
+  });
+  if (positionals.length !== 1)
+    throw usageError('Usage: export RUN [--format peft or lora or merged --out DIR --calibrate DATASET]');
   const asked = text(values, 'format');
   const format = exportFormats.find((name) => name === asked);
   if (asked !== undefined && !format)
-    throw usageError(`There is no export format "${asked}"; there are ${exportFormats.join(' and ')}.`);
+    throw usageError(`There is no export format "${asked}"; there are ${exportFormats.join(', ')}.`);
   await withCore(values, 'write', async ({ exports, runs }, output) => {
     const folder = text(values, 'out');
     output.progress(exitSentence(runs.get(positionals[0]!).config.adapter.method));
-    const record = await exports.create({ run: positionals[0]!, format, folder }, command.signal);
+    const calibration = text(values, 'calibrate');
+    if (calibration !== undefined && format !== 'lora')
+      throw usageError('--calibrate says over which rows a route is frozen: it needs --format lora.');
+    const request = { run: positionals[0]!, format, folder, calibration };
+    const record = await exports.create(request, command.signal);
     const { certificate } = record;
     output.result(record, () =>
       [

@@ -366,6 +366,8 @@ export const procedures = {
       format: exportFormatSchema.optional(),
       /** Absent: the suggested one. */
       folder: z.string().optional(),
+      /** Of `lora`: the dataset over whose rows the route is averaged; absent: the run's own. */
+      calibration: reference.optional(),
     }),
     output: exportRecordSchema,
   },

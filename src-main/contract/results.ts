@@ -161,8 +161,8 @@ export const evaluationSchema = z.object({
 });
 export type Evaluation = z.infer<typeof evaluationSchema>;
 
-/** `peft`: the adapter; `merged`: a complete Hugging Face model. */
-export const exportFormats = ['peft', 'merged'] as const;
+/** `peft`: the adapter; `lora`: a routed adapter as a LoRA, its route frozen; `merged`: a complete model. */
+export const exportFormats = ['peft', 'lora', 'merged'] as const;
 export const exportFormatSchema = z.enum(exportFormats);
 export type ExportFormat = z.infer<typeof exportFormatSchema>;
 
@@ -177,6 +177,20 @@ export const peftCheckSchema = z.object({
   maxDifference: z.number(),
 });
 export type PeftCheck = z.infer<typeof peftCheckSchema>;
+
+/** A routed adapter against itself with the mean route of some rows held for every token. */
+export const frozenRouteSchema = z.object({
+  /** The rows over which the route was averaged, and on which both were scored. */
+  dataset: z.string(),
+  rows: z.number().int(),
+  tokens: z.number().int(),
+  /** Mean over the certificate's tokens of KL(routed || frozen) of the next token, nats. */
+  kl: z.number(),
+  /** Nats per answer token of these rows; null: the rows have none. */
+  routedLoss: z.number().nullable(),
+  frozenLoss: z.number().nullable(),
+});
+export type FrozenRoute = z.infer<typeof frozenRouteSchema>;
 
 export const exportRecordSchema = z.object({
   id,
@@ -211,6 +225,8 @@ export const exportRecordSchema = z.object({
      * compute something else than the run. Absent in older ones.
      */
     contradictions: z.array(z.string()).optional(),
+    /** Of `lora`: how far the frozen route is from the routed adapter; absent where the files compute the same. */
+    frozen: frozenRouteSchema.optional(),
   }),
   createdAt: time,
   /** When a later export wrote over the folder; absent: the files are those of this one. */

@@ -179,9 +179,25 @@ export interface BenchRequest {
   steps: number;
 }
 
+/** Mean weights of the experts of a routed adapter over the tokens of the rows of a file. */
+export interface RouteRequest {
+  kind: 'route';
+  model: ModelReference;
+  tokenFile: string;
+  /** Rows computed at once. */
+  batch: number;
+}
+
+/** Module by module. */
+export interface RouteResult {
+  sites: { path: string; weights: number[] }[];
+  /** Over how many tokens. */
+  tokens: number;
+}
+
 /**
- * Writes what a checkpoint holds as a folder of its own: `peft` (layout of method.md) or `merged`, a Hugging Face
- * model.
+ * Writes what a checkpoint holds as a folder of its own: `peft` (layout of method.md), `merged`, a Hugging Face
+ * model, or `lora`, a LoRA for PEFT with the route of a routed adapter frozen.
  */
 export interface ExportRequest {
   kind: 'export';
@@ -195,6 +211,8 @@ export interface ExportRequest {
   /** The run's: the model card of an adapter says so. */
   loadIn8bit: boolean;
   outFolder: string;
+  /** Of `lora`: the route at which a routed adapter is frozen. */
+  route?: RouteResult['sites'];
 }
 
 export type EngineRequest =
@@ -203,6 +221,7 @@ export type EngineRequest =
   | ChatRequest
   | ChoicesRequest
   | ScoreRequest
+  | RouteRequest
   | LogitsRequest
   | ProbeRequest
   | ExportRequest
@@ -319,6 +338,7 @@ export interface EngineResults {
   chat: ChatResult;
   choices: ChoicesResult;
   score: ScoreResult;
+  route: RouteResult;
   logits: LogitsResult;
   probe: ProbeResult;
   export: ExportResult;

@@ -4,6 +4,7 @@ import {
   plainMethod,
   trainedProducts,
   updateScale,
+  weightedSumOf,
   zeroMatrix,
   type AdapterMethod,
 } from './method.ts';
@@ -57,5 +58,15 @@ export const hydraLora: AdapterMethod = {
     weights: ({ linear, softmax }, { x, parameter }) =>
       softmax(linear(x, parameter('hydralora_router.weight'))),
     compared: ({ heads }, read) => each(heads, (i) => read(`hydralora_B.${i}.weight`).floats()),
+    // c (sum_i g_i B_i) A.
+    asLora(adapter, read, weights) {
+      const heads = each(adapter.heads, (i) => read(`hydralora_B.${i}.weight`).floats());
+      const scale = updateScale(adapter);
+      const up = weightedSumOf(
+        heads,
+        weights.map((weight) => scale * weight),
+      );
+      return { down: read('hydralora_A.weight').floats(), up, rank: adapter.rank };
+    },
   },
 };

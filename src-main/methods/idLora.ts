@@ -7,6 +7,7 @@ import {
   plainMethod,
   trainedProducts,
   updateScale,
+  weightedSumOf,
   zeroMatrix,
   type AdapterCall,
   type AdapterMethod,
@@ -138,6 +139,20 @@ export const idLora: AdapterMethod = {
     // The clusters share one B. Alike rows of the input router send the same tokens to both clusters.
     compared: ({ router, clusters }, read) =>
       router === 'input' ? cut(read('idlora_router.weight').floats(), clusters) : null,
+    // c blockdiag(B, ..., B) (sum_i a_i A_i).
+    asLora(adapter, read, weights, rows) {
+      const { rank, clusters, boost } = adapter;
+      const bases = cut(rows(read('idlora_pivots').integers()), clusters);
+      const b = read('idlora_B.weight').floats();
+      const [height, width] = [(b.length * boost) / rank, rank / boost];
+      const scale = updateScale(adapter);
+      const up = new Float32Array(height * boost * rank);
+      for (let part = 0; part < boost; part++)
+        for (let row = 0; row < height; row++)
+          for (let k = 0; k < width; k++)
+            up[(part * height + row) * rank + part * width + k] = scale * b[row * width + k]!;
+      return { down: weightedSumOf(bases, weights), up, rank };
+    },
     pivots: ({ clusters, boost }, read) => ({
       outputs: read('idlora_B.weight').shape[0]! * boost,
       clusters: cut(read('idlora_pivots').integers(), clusters).map((rows) => [...rows]),

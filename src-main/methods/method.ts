@@ -93,8 +93,27 @@ export interface Routing {
   weights<T>(ops: MethodOps<T>, call: AdapterCall<T>): T;
   /** Of each expert of a trained module the numbers by which it can be likened to others; null: it has none. */
   compared(adapter: AdapterConfig, read: ReadTrained): Float32Array[] | null;
+  /**
+   * The LoRA that a trained module is under fixed weights of its experts [experts], its scale in B; absent: it is none.
+   * @param rows gives rows of W [n, dIn]
+   */
+  asLora?(
+    adapter: AdapterConfig,
+    read: ReadTrained,
+    weights: readonly number[],
+    rows: (indices: Int32Array) => Float32Array,
+  ): LowRank;
   /** The rows of W that each expert reads, of `outputs`; absent: it reads all inputs. */
   pivots?(adapter: AdapterConfig, read: ReadTrained): { outputs: number; clusters: number[][] };
+}
+
+/** An update B A of one module. */
+export interface LowRank {
+  /** A [rank, dIn]. */
+  down: Float32Array;
+  /** B [dOut, rank]. */
+  up: Float32Array;
+  rank: number;
 }
 
 /** A tensor of one trained module by its suffix. */
@@ -175,6 +194,15 @@ export interface CheckedModule {
 /** Factor of the update: alpha / r, or alpha / sqrt(r) (rsLoRA, Kalajdzievski 2023; PEFT's use_rslora). */
 export function updateScale({ alpha, rank, rankStabilized }: AdapterConfig): number {
   return alpha / (rankStabilized ? Math.sqrt(rank) : rank);
+}
+
+/** sum_i weights_i parts_i. */
+export function weightedSumOf(parts: readonly Float32Array[], weights: readonly number[]): Float32Array {
+  const sum = new Float32Array(parts[0]!.length);
+  parts.forEach((part, i) => {
+    for (let j = 0; j < sum.length; j++) sum[j]! += weights[i]! * part[j]!;
+  });
+  return sum;
 }
 
 /** Bound of PyTorch's kaiming_uniform_(a = sqrt 5) for a matrix with `fanIn` columns: 1 / sqrt(fanIn). */

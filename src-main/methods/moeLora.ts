@@ -124,6 +124,24 @@ export const moeLora: AdapterMethod = {
     experts: ({ experts }) => experts,
     weights: (ops, call) => ops.softmax(gateLogits(ops, call)),
     compared: ({ experts }, read) => each(experts, (i) => read(`moelora_B.${i}.weight`).floats()),
+    // [c g_1 B_1 ... c g_E B_E] [A_1; ...; A_E].
+    asLora(adapter, read, weights) {
+      const [own, scale] = [expertRank(adapter), updateScale(adapter)];
+      const rank = own * adapter.experts;
+      const downs = each(adapter.experts, (i) => read(`moelora_A.${i}.weight`).floats());
+      const dIn = downs[0]!.length / own;
+      const down = new Float32Array(rank * dIn);
+      downs.forEach((part, i) => down.set(part, i * own * dIn));
+      const ups = each(adapter.experts, (i) => read(`moelora_B.${i}.weight`).floats());
+      const dOut = ups[0]!.length / own;
+      const up = new Float32Array(dOut * rank);
+      for (let row = 0; row < dOut; row++)
+        ups.forEach((part, i) => {
+          for (let k = 0; k < own; k++)
+            up[row * rank + i * own + k] = scale * weights[i]! * part[row * own + k]!;
+        });
+      return { down, up, rank };
+    },
   },
 };
 

@@ -1,4 +1,4 @@
-import type { ExportFormat, ExportRecord } from '../contract/results.ts';
+import type { ExportFormat, ExportRecord, FrozenRoute } from '../contract/results.ts';
 import type { Method } from '../contract/training.ts';
 import { methodOf } from '../methods/registry.ts';
 
@@ -27,6 +27,15 @@ export function exitsOf(method: Method): Exit[] {
           : 'The trained numbers alone, beside the base model. PEFT loads the folder.',
       files: `adapter_config.json, adapter_model.safetensors, README.md${isAdapter && !loadsInPeft(method) ? ', id_lora/' : ''}`,
       problem: isAdapter ? null : 'Full fine-tuning trained every parameter: there is no adapter.',
+    },
+    {
+      format: 'lora',
+      title: 'Plain LoRA (route frozen)',
+      text: 'An ordinary LoRA for PEFT, vLLM and whatever reads such adapters. The weights of its experts are held at their mean over rows of your data: another function than the run’s, and the certificate says how far off it is.',
+      files: 'adapter_config.json, adapter_model.safetensors, README.md',
+      problem: methodOf({ method })?.routing?.asLora
+        ? null
+        : 'The method has no route to freeze, or is no LoRA under one: its own adapter is what there is.',
     },
     {
       format: 'merged',
@@ -67,6 +76,7 @@ export interface CertificateVerdict {
 export function certificateVerdict({
   equal,
   contradictions,
+  frozen,
 }: ExportRecord['certificate']): CertificateVerdict {
   if (!equal) return { isGood: false, short: 'DIFFERS', long: 'DIFFERS from the run' };
   if (contradictions && contradictions.length > 0)
@@ -75,6 +85,7 @@ export function certificateVerdict({
       short: 'AMBIGUOUS',
       long: 'equal here, but the model folder CONTRADICTS ITSELF',
     };
+  if (frozen) return { isGood: true, short: 'approximate', long: 'the run with its route frozen' };
   return { isGood: true, short: 'equal', long: 'equal to the run' };
 }
 
@@ -82,10 +93,12 @@ export function certificateVerdict({
 export function certificateLines(certificate: ExportRecord['certificate']): string[] {
   const { equal, maxLogitDifference, tolerance, tokens, dtype, prompt, textTokens, sameChoices, peft } =
     certificate;
-  const { contradictions = [] } = certificate;
+  const { contradictions = [], frozen } = certificate;
   const rounding = dtype === 'BF16' || dtype === 'F16' ? `, for rounding to ${dtype}` : '';
   const lines = [
-    `${equal ? 'Equal to' : 'NOT EQUAL to'} what the run trained: greatest logit difference ${maxLogitDifference.toExponential(1)} over ${tokens} tokens (tolerance ${tolerance.toExponential(1)}${rounding}).`,
+    frozen
+      ? frozenLine(certificate, frozen)
+      : `${equal ? 'Equal to' : 'NOT EQUAL to'} what the run trained: greatest logit difference ${maxLogitDifference.toExponential(1)} over ${tokens} tokens (tolerance ${tolerance.toExponential(1)}${rounding}).`,
   ];
   if (sameChoices !== undefined)
     lines.push(
@@ -96,4 +109,16 @@ export function certificateLines(certificate: ExportRecord['certificate']): stri
       `By PEFT's rules, in plain arithmetic: the files adapt ${peft.modules} of the run's ${peft.expectedModules} modules, and the updates of ${peft.rows} rows of weights ${peft.isEqual ? 'are the same' : 'DIFFER'} (greatest difference ${peft.maxDifference.toExponential(1)} of the greatest number).`,
     );
   return [...lines, ...contradictions.map((what) => `CONTRADICTION in the model folder: ${what}`)];
+}
+
+/** How far a frozen route is from the routed adapter, as measured. */
+function frozenLine(
+  { maxLogitDifference, tokens }: ExportRecord['certificate'],
+  { dataset, rows, kl, routedLoss, frozenLoss }: FrozenRoute,
+): string {
+  const losses =
+    routedLoss === null || frozenLoss === null
+      ? ''
+      : ` Loss on these rows: ${routedLoss.toFixed(4)} routed, ${frozenLoss.toFixed(4)} frozen (nats per answer token).`;
+  return `NOT the same function as the run: its route is held at the mean over ${rows} rows of “${dataset}”. Greatest logit difference ${maxLogitDifference.toExponential(1)} over ${tokens} tokens, mean KL ${kl.toExponential(1)} nats.${losses}`;
 }

@@ -4,6 +4,7 @@ import { chat } from '../inference/chat.ts';
 import { choices } from '../inference/choices.ts';
 import { generate } from '../inference/generate.ts';
 import { logits } from '../inference/logits.ts';
+import { route } from '../inference/route.ts';
 import { score } from '../inference/score.ts';
 import type { AskedContext } from '../jobContext.ts';
 import type { EngineEvent, EngineRequest, EngineResults } from '../protocol.ts';
@@ -47,6 +48,8 @@ export async function runEngineRequest(
       return choices(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
     case 'score':
       return score(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
+    case 'route':
+      return route(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
     case 'logits':
       return logits(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
     case 'bench':

@@ -2,10 +2,9 @@ import type { EvalMetric, RouterRecord, SourceLoss } from '../../contract/runRec
 import type { TrainConfig } from '../../contract/training.ts';
 import type { RowSet } from '../../data/mix/rowPlan.ts';
 import { packRows } from '../../data/packing.ts';
-import type { HostArray } from '../graph/session.ts';
 import type { BatchLayout } from '../model/wholeRows.ts';
 import { batchFeeds, batchFromRows, rowLengths, type Batch } from '../model/batches.ts';
-import type { RoutingGraph } from './scoring.ts';
+import { RoutingMean } from '../model/routing.ts';
 import type { TrainingGraph } from './trainingGraph.ts';
 
 /** What an evaluation finds; null where there was nothing to score, or no expert to watch. */
@@ -74,36 +73,4 @@ function labelsIn({ labels }: Batch, row: number, { tokens }: BatchLayout): numb
   return labels
     .subarray(row * tokens, (row + 1) * tokens)
     .reduce((count, label) => count + Number(label >= 0), 0);
-}
-
-/** Adds up the routing of several batches. */
-class RoutingMean {
-  readonly #graph: Pick<RoutingGraph, 'sites' | 'experts'>;
-  readonly #sums: Float64Array;
-  #tokens = 0;
-
-  constructor(graph: Pick<RoutingGraph, 'sites' | 'experts'>) {
-    this.#graph = graph;
-    this.#sums = new Float64Array(graph.sites.length * 2 * graph.experts);
-  }
-
-  /** @param tokens that were counted in `sums` */
-  add(sums: HostArray, tokens: number): void {
-    sums.forEach((value, i) => (this.#sums[i]! += value));
-    this.#tokens += tokens;
-  }
-
-  /** Means over all tokens; null where there were none. */
-  result(): Omit<RouterRecord, 'step'> | null {
-    if (this.#tokens === 0) return null;
-    const { sites, experts } = this.#graph;
-    const of = (part: 0 | 1) =>
-      sites.flatMap((_, site) =>
-        Array.from(
-          { length: experts },
-          (_value, expert) => this.#sums[(2 * site + part) * experts + expert]! / this.#tokens,
-        ),
-      );
-    return { tokens: this.#tokens, mean: of(0), magnitude: of(1) };
-  }
 }

@@ -13,12 +13,12 @@ import {
   type Variable,
 } from '../graph/variables.ts';
 import { decodingEntries, type Decoder, type DecodingEntries } from '../inference/decodingGraph.ts';
-import { trainingLoss } from '../model/loss.ts';
+import { positionScores, sumPerRow, trainingLoss } from '../model/loss.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
+import { createRoutingWatch, type RoutingGraph } from '../model/routing.ts';
 import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
 import { chooseOptimizer, parameterUpdate, type ParameterUpdate } from './parameterUpdate.ts';
-import { packingOf, rowInputs, scoring, type RoutingGraph, type RowInputs } from './scoring.ts';
 
 type BatchInputs = RowInputs & Tensors<'seed' | 'lossScale'>;
 
@@ -240,4 +240,42 @@ function identity(graph: Graph, value: Tensor): Tensor {
     outputs: [value],
   });
   return copy!;
+}
+
+/** What every pass over a batch is fed. */
+function rowInputs(model: ModelGraph, layout: BatchLayout) {
+  const { graph } = model;
+  const rows = layout.batch * layout.tokens;
+  const inputs = {
+    ids: graph.placeholder('ids', [rows], 'i32'),
+    labels: graph.placeholder('labels', [rows], 'i32'),
+    ...model.rowInputs(rows),
+  };
+  if (layout.longestExample === undefined) return inputs;
+  const positions = graph.placeholder('positions', [rows], 'f32');
+  const segments = graph.placeholder('segments', [rows], 'f32');
+  return { ...inputs, positions, segments };
+}
+
+type RowInputs = ReturnType<typeof rowInputs>;
+
+/** Whether rows of a batch hold several examples, and where. */
+const packingOf = (inputs: RowInputs) => ('positions' in inputs ? inputs : null);
+
+/** The forward pass without dropout, with what it tells of the experts. */
+function scoring(model: ModelGraph, layout: BatchLayout, inputs: RowInputs) {
+  const watched = createRoutingWatch();
+  const packing = packingOf(inputs);
+  const hidden = wholeRowsHidden(model, inputs.ids, layout, null, { packing, watch: watched.watch });
+  const routing = watched.build(model.graph, layout.batch * layout.tokens);
+  const { loss, missed } = positionScores(hidden, model.headWeight(), inputs.labels, model.config);
+  const score = {
+    inputs: { ...inputs, ...(routing && { counted: routing.counted }) },
+    outputs: {
+      loss: sumPerRow(loss, layout.batch),
+      missed: sumPerRow(missed, layout.batch),
+      ...(routing && { routing: routing.sums }),
+    },
+  };
+  return { score, routing };
 }

@@ -11,6 +11,7 @@ import { SafetensorsFile } from '../../formats/files/safetensors.ts';
 import { createRandom } from '../../statistics/random.ts';
 import type { ServiceContext } from '../context.ts';
 import type { ReportPart } from '../progress.ts';
+import type { Calibration } from './frozenRoute.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
 export type Certificate = ExportRecord['certificate'];
@@ -43,6 +44,8 @@ export async function certify(
     trained: ModelReference;
     exported: ModelReference;
     result: ExportResult;
+    /** Where a route was frozen: what it was averaged over. */
+    calibration?: Calibration | null;
   },
   options: { signal: AbortSignal; report: ReportPart },
 ): Promise<Certificate> {
@@ -63,11 +66,18 @@ export async function certify(
   const exact = isMerged ? mergedTolerance : exactTolerance;
   const tolerance = rounding === undefined ? exact : rounding * greatest;
   const width = trained.length / ids.length;
+  const frozen = subject.calibration && {
+    ...(await subject.calibration.compare(subject.exported)),
+    kl: meanDivergence(trained, exported, width),
+  };
   const sameChoices = ids.filter(
     (_, row) => likeliest(trained, row, width) === likeliest(exported, row, width),
   ).length;
   return {
-    equal: maxLogitDifference <= tolerance && (result.peft?.isEqual ?? true),
+    // A frozen route computes something else by design: its files are right where they are the LoRA that was meant.
+    equal:
+      (frozen ? Number.isFinite(maxLogitDifference) : maxLogitDifference <= tolerance) &&
+      (result.peft?.isEqual ?? true),
     maxLogitDifference: Number.isFinite(maxLogitDifference) ? maxLogitDifference : Number.MAX_VALUE,
     tolerance,
     tokens: ids.length,
@@ -77,6 +87,7 @@ export async function certify(
     sameChoices,
     peft: result.peft,
     contradictions: result.contradictions,
+    ...(frozen && { frozen }),
   };
 }
 
@@ -108,6 +119,26 @@ async function probeTokens(
   const random = createRandom(1);
   while (ids.length < count) ids.push(random.integer(model.vocabularySize));
   return { prompt, ids, textTokens };
+}
+
+/** Mean over rows of KL(p || q) of the softmax of logits, nats. */
+export function meanDivergence(p: Float32Array, q: Float32Array, width: number): number {
+  const rows = p.length / width;
+  let total = 0;
+  for (let row = 0; row < rows; row++) {
+    const [a, b] = [p, q].map((logits) => logProbabilities(logits.subarray(row * width, (row + 1) * width)));
+    for (let i = 0; i < width; i++) total += Math.exp(a![i]!) * (a![i]! - b![i]!);
+  }
+  // Rounding may leave less than nothing of two equal distributions.
+  return Math.max(0, total / rows);
+}
+
+function logProbabilities(logits: Float32Array): Float64Array {
+  let most = -Infinity;
+  for (const value of logits) if (value > most) most = value;
+  let sum = 0;
+  for (const value of logits) sum += Math.exp(value - most);
+  return Float64Array.from(logits, (value) => value - most - Math.log(sum));
 }
 
 function likeliest(values: Float32Array, row: number, width: number): number {

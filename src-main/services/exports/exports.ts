@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { Model, Run } from '../../contract/entities.ts';
+import type { Dataset, Model, Run } from '../../contract/entities.ts';
 import type { Evaluation, ExportFormat, ExportRecord } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
@@ -18,10 +18,11 @@ import { newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
 import { cacheOrigin } from '../models/findModelFolder.ts';
 import type { ModelService } from '../models/models.ts';
-import { withProgress } from '../progress.ts';
+import { withProgress, type ReportPart } from '../progress.ts';
 import { checkBase } from '../runs/checkpoints.ts';
 import type { RunService } from '../runs/runs.ts';
 import { certify } from './certificate.ts';
+import { calibrate } from './frozenRoute.ts';
 import { folderSize, prepareExportFolder } from './exportFolder.ts';
 import { modelCard } from './modelCard.ts';
 import { writePythonPackage } from './pythonPackage.ts';
@@ -38,7 +39,13 @@ export interface ExportService {
    * or disk_full for a folder that cannot be written, before anything is computed
    */
   create(
-    options: { run: string; format?: ExportFormat | undefined; folder?: string | undefined },
+    options: {
+      run: string;
+      format?: ExportFormat | undefined;
+      folder?: string | undefined;
+      /** Of `lora`: the dataset over whose rows the route is averaged; absent: the run's own. */
+      calibration?: string | undefined;
+    },
     signal: AbortSignal,
   ): Promise<ExportRecord>;
 }
@@ -51,8 +58,7 @@ export function createExportService(
   /** Named by the run, and numbered where something else lies there. */
   const suggestFolder = (run: Run, asked?: ExportFormat): string => {
     const format = formatOf(run, asked);
-    const isMergedAdapter = format === 'merged' && run.config.adapter.method !== 'full';
-    const name = `${run.name.replace(/[^\w. -]/g, '_').replace(/^[. ]+/, '_') || 'run'}${isMergedAdapter ? '-merged' : ''}`;
+    const name = `${run.name.replace(/[^\w. -]/g, '_').replace(/^[. ]+/, '_') || 'run'}${run.config.adapter.method === 'full' || format === 'peft' ? '' : `-${format}`}`;
     const records = listExports(context.database);
     const isFree = (folder: string): boolean =>
       !existsSync(folder) ||
@@ -77,60 +83,17 @@ export function createExportService(
     async create(options, signal) {
       const run = runs.get(options.run);
       const checkpoint = runs.requireCheckpoint(run);
-      const { adapter, loadIn8bit } = run.config;
+      const { adapter } = run.config;
       const format = formatOf(run, options.format);
       const model = await models.use(run.modelId, signal);
       checkBase(run, model, checkpoint);
       const folder = options.folder === undefined ? suggestFolder(run, format) : typedPath(options.folder);
       const trained = trainedFolder(checkpoint, adapter.method);
       prepareExportFolder({ path: folder, format, bytes: exportBytes(run, model, format, trained) });
-      const reference = (place: string): ModelReference =>
-        format === 'merged'
-          ? { folder: place, precision: 'f32', adapterFolder: null }
-          : { folder: model.folder, precision: 'f32', adapterFolder: place };
-      const writing = 'Writing the files, part 1 of 3';
-      const made = withProgress(context, `export ${run.name}`, writing, async (report) => {
-        const result = await context.engine.start(
-          {
-            kind: 'export',
-            format,
-            modelFolder: model.folder,
-            baseName: publicName(model),
-            checkpoint,
-            adapter,
-            loadIn8bit,
-            outFolder: folder,
-          },
-          {
-            signal,
-            onEvent: (event) => {
-              if (event.type === 'progress') report(writing, event.done, event.total);
-            },
-          },
-        ).result;
-        const certificate = await certify(
-          context,
-          {
-            model,
-            dataset: datasets.find(context.database, firstDataset(run)) ?? null,
-            trained:
-              adapter.method === 'full'
-                ? reference(trained)
-                : { folder: model.folder, precision: 'f32', adapterFolder: trained },
-            exported: reference(folder),
-            result,
-          },
-          { signal, report },
-        );
-        const names = new Set([
-          ...result.files,
-          ...writeDataContract(run, folder),
-          ...(format === 'peft' && !loadsInPeft(adapter.method) ? writePythonPackage(folder) : []),
-          ...writeModelCard(context, { run, model, format, folder }),
-        ]);
-        const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
-        return { certificate, files };
-      });
+      const job = { run, model, format, checkpoint, folder, calibration: options.calibration };
+      const made = withProgress(context, `export ${run.name}`, writing, (report) =>
+        writeAndCertify(context, job, { signal, report }),
+      );
       const record: ExportRecord = {
         id: newId(),
         runId: run.id,
@@ -144,6 +107,88 @@ export function createExportService(
       return record;
     },
   };
+}
+
+const writing = 'Writing the files, part 1 of 3';
+
+/** What is exported, and where to. */
+interface ExportJob {
+  run: Run;
+  model: Model;
+  format: ExportFormat;
+  checkpoint: string;
+  folder: string;
+  calibration: string | undefined;
+}
+
+/** Writes the files, compares them with the run, and lays beside them what whoever gets them should know. */
+async function writeAndCertify(
+  context: ServiceContext,
+  { run, model, format, checkpoint, folder, calibration: asked }: ExportJob,
+  options: { signal: AbortSignal; report: ReportPart },
+): Promise<Pick<ExportRecord, 'certificate' | 'files'>> {
+  const { signal, report } = options;
+  const { adapter, loadIn8bit } = run.config;
+  const whole = (place: string) => ({ folder: place, precision: 'f32', adapterFolder: null }) as const;
+  const adapted = (place: string) => ({ ...whole(model.folder), adapterFolder: place });
+  const source = trainedFolder(checkpoint, adapter.method);
+  const trained: ModelReference = adapter.method === 'full' ? whole(source) : adapted(source);
+  const dataset = datasets.find(context.database, firstDataset(run)) ?? null;
+  const calibration =
+    format === 'lora'
+      ? await calibrate(
+          context,
+          { run, model, dataset: calibrationSet(context, run, asked), routed: trained },
+          options,
+        )
+      : null;
+  try {
+    const result = await context.engine.start(
+      {
+        kind: 'export',
+        format,
+        modelFolder: model.folder,
+        baseName: publicName(model),
+        checkpoint,
+        adapter,
+        loadIn8bit,
+        outFolder: folder,
+        ...(calibration && { route: calibration.route }),
+      },
+      {
+        signal,
+        onEvent: (event) => {
+          if (event.type === 'progress') report(writing, event.done, event.total);
+        },
+      },
+    ).result;
+    const exported = format === 'merged' ? whole(folder) : adapted(folder);
+    const subject = { model, dataset, trained, exported, result, calibration };
+    const certificate = await certify(context, subject, options);
+    const names = new Set([
+      ...result.files,
+      ...writeDataContract(run, folder),
+      ...(format === 'peft' && !loadsInPeft(adapter.method) ? writePythonPackage(folder) : []),
+      ...writeModelCard(context, { run, model, format, folder }),
+    ]);
+    const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
+    return { certificate, files };
+  } finally {
+    calibration?.close();
+  }
+}
+
+/** The rows over which a route is averaged. @throws StudioError not_found */
+function calibrationSet(context: ServiceContext, run: Run, asked: string | undefined): Dataset {
+  const found = datasets.find(context.database, asked ?? firstDataset(run));
+  if (found) return found;
+  throw new StudioError(
+    'not_found',
+    asked === undefined
+      ? `The dataset "${run.datasetName}" of the run "${run.name}" is gone, and with it the rows to average the route over.`
+      : `There is no dataset "${asked}".`,
+    'Name a dataset of the library to calibrate with.',
+  );
 }
 
 /** The dataset whose begin is read for the certificate. */

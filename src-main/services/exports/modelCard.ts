@@ -42,10 +42,10 @@ function frontMatter({ run, format, base, licence }: CardFacts): string {
   const { method } = run.config.adapter;
   return [
     '---',
-    `library_name: ${format === 'peft' ? 'peft' : 'transformers'}`,
+    `library_name: ${format === 'merged' ? 'transformers' : 'peft'}`,
     'pipeline_tag: text-generation',
     `base_model: ${JSON.stringify(base)}`,
-    `base_model_relation: ${format === 'peft' ? 'adapter' : 'finetune'}`,
+    `base_model_relation: ${format === 'merged' ? 'finetune' : 'adapter'}`,
     ...(licence && identifier.test(licence.name) ? [`license: ${licence.name}`] : []),
     'tags:',
     ...[...new Set(['id-lora-studio', method])].map((tag) => `- ${tag}`),
@@ -64,7 +64,11 @@ function what({ run, format, base }: CardFacts): string {
   const rounded = loadIn8bit
     ? ' It was trained with the linear weights of the base rounded to 8 bits, and fits that model best.'
     : '';
-  return `${kind}${count}${rounded} Made with ID-LoRA Studio.`;
+  const frozen =
+    format === 'lora'
+      ? ' The route of its experts is frozen at its mean over some rows, which makes it a LoRA: an approximation of what was trained.'
+      : '';
+  return `${kind}${count}${rounded}${frozen} Made with ID-LoRA Studio.`;
 }
 
 function loading({ run, format, base }: CardFacts): string {
@@ -77,7 +81,7 @@ function loading({ run, format, base }: CardFacts): string {
           'tokenizer = AutoTokenizer.from_pretrained("this folder")',
         ]
       : [
-          ...(loadsInPeft(method) ? [] : [`import ${packageName}`]),
+          ...(format === 'lora' || loadsInPeft(method) ? [] : [`import ${packageName}`]),
           'from peft import PeftModel',
           'from transformers import AutoModelForCausalLM',
           `base = AutoModelForCausalLM.from_pretrained(${JSON.stringify(base)})`,

@@ -129,9 +129,9 @@ it('every method has an exit, and says what loads it', () => {
     full: ['merged'],
     lora: ['peft', 'merged'],
     dora: ['peft', 'merged'],
-    hydralora: ['peft'],
-    moelora: ['peft'],
-    idlora: ['peft'],
+    hydralora: ['peft', 'lora'],
+    moelora: ['peft', 'lora'],
+    idlora: ['peft', 'lora'],
   });
   const loaded = methods.filter((method) => exitSentence(method).endsWith('that PEFT loads.'));
   expect(loaded).toEqual(['lora', 'dora']);

@@ -1,0 +1,62 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { certificateLines, certificateVerdict } from '../../../src-main/options/exits.ts';
+import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
+import { meanDivergence } from '../../../src-main/services/exports/certificate.ts';
+import { neverAborted, openTrainingCore } from '../../support/core.ts';
+
+const { core, home } = await openTrainingCore();
+afterAll(() => core.close());
+
+const rank = 4;
+
+async function train(name: string, adapter: TrainConfigInput['adapter']): Promise<void> {
+  const config = trainConfigSchema.parse({ adapter, maxSteps: 3, learningRate: 2e-2, batch: 2, context: 64 });
+  const { ended } = await core.runs.start({ name, model: 'tiny', dataset: 'sums', config });
+  expect((await ended).state).toBe('done');
+}
+
+const method = 'idlora';
+
+it('is a LoRA that says how far off the run it is', async () => {
+  await train(method, { method, rank, alpha: 8, clusters: 3, pivots: 'random' });
+  const record = await core.exports.create({ run: method, format: 'lora' }, neverAborted);
+  expect(record.folder).toBe(join(home, 'exports', `${method}-lora`));
+  const { certificate } = record;
+  expect(certificateVerdict(certificate)).toMatchObject({ isGood: true, short: 'approximate' });
+  expect(certificate.peft).toMatchObject({ isEqual: true, modules: 14, expectedModules: 14 });
+  // The route depends on the token, and so something is lost.
+  expect(certificate.maxLogitDifference).toBeGreaterThan(1e-3);
+  expect(certificate.frozen).toMatchObject({ dataset: 'sums', rows: 60 });
+  expect(certificate.frozen!.kl).toBeGreaterThan(0);
+  expect(certificate.frozen!.frozenLoss).not.toBe(certificate.frozen!.routedLoss);
+  expect(certificateLines(certificate)[0]).toMatch(/^NOT the same function.* 60 rows of “sums”/);
+  const config = JSON.parse(readFileSync(join(record.folder, 'adapter_config.json'), 'utf8')) as object;
+  expect(config).toMatchObject({ peft_type: 'LORA', r: 4 });
+  expect(readFileSync(join(record.folder, 'README.md'), 'utf8')).not.toContain('import id_lora');
+  expect(existsSync(join(record.folder, 'id_lora'))).toBe(false);
+  // What was made for the calibration is gone.
+  expect(readdirSync(join(home, 'cache', 'tokens')).filter((name) => name.endsWith('.route'))).toEqual([]);
+});
+
+it('is not there for a LoRA, and needs rows', async () => {
+  await train('plain', { method: 'lora', rank, alpha: 8 });
+  await expect(core.exports.create({ run: 'plain', format: 'lora' }, neverAborted)).rejects.toMatchObject({
+    code: 'config_invalid',
+  });
+  const missing = { run: 'idlora', format: 'lora', calibration: 'none', folder: join(home, 'x') } as const;
+  await expect(core.exports.create(missing, neverAborted)).rejects.toMatchObject({
+    code: 'not_found',
+    message: 'There is no dataset "none".',
+  });
+  expect(existsSync(join(home, 'x'))).toBe(false);
+});
+
+it('measures a divergence as the mean of KL over rows', () => {
+  const p = Float32Array.of(0, 0, Math.log(3), 0);
+  const q = Float32Array.of(Math.log(3), 0, Math.log(3), 0);
+  // KL((1/2, 1/2) || (3/4, 1/4)) = ln 2 - ln 3 / 2, and no difference in the second row.
+  expect(meanDivergence(p, q, 2)).toBeCloseTo((Math.log(2) - Math.log(3) / 2) / 2, 5);
+  expect(meanDivergence(p, p, 2)).toBe(0);
+});
