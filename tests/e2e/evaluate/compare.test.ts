@@ -5,6 +5,10 @@ import { parse } from 'csv-parse/sync';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openWritable } from '../../../src-main/store/database.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
+import type { WritableDatabase } from '../../../src-main/store/database.ts';
+import { insertEvaluation } from '../../../src-main/store/results.ts';
+import { sampleEvaluation, sampleItem, sampleKeys } from '../../support/sampleEvaluation.ts';
 import { insertScoredRuns } from '../../support/evaluation/scoredRuns.ts';
 import { seriousProblems } from '../support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
@@ -16,6 +20,40 @@ const beyondEdge = `document.documentElement.scrollWidth <= document.documentEle
   [...document.querySelectorAll('main *')]
     .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest('.scroll-x'))
     .map((e) => e.tagName + ' ' + e.className + ' ' + e.textContent.trim().slice(0, 40)).slice(0, 8)`;
+
+/** Scores of six adapters from elsewhere on 1,000 items, with answers as long as those to GSM8K. */
+function insertManyItems(database: WritableDatabase): void {
+  const words = 'each apple costs three more than half of what she had left so the answer is'.split(' ');
+  const random = createRandom(3);
+  const sentence = (length: number) =>
+    Array.from({ length }, () => words[random.integer(words.length)]!).join(' ');
+  for (let i = 0; i < 6; i++)
+    insertEvaluation(
+      database,
+      sampleEvaluation({ id: `many-${i}`, subject: `/adapters/${i}`, benchmark: 'contains', n: 1000 }),
+      sampleKeys(`many ${i}`),
+      Array.from({ length: 1000 }, (_, index) =>
+        sampleItem(index, {
+          correct: random.next() < 0.6,
+          question: `${sentence(45)} ${index}`,
+          target: String(index),
+          output: sentence(110),
+        }),
+      ),
+    );
+}
+
+/** Milliseconds from a key in the search field until the page says how many items are left. */
+const filterTime = (text: string) => `(async () => {
+  const field = [...document.querySelectorAll('input')].find((e) => e.closest('label, div').textContent.includes('Search'));
+  const status = [...document.querySelectorAll('[role=status]')].find((e) => / of 1,000 items/.test(e.textContent));
+  const changed = new Promise((resolve) => new MutationObserver(resolve).observe(status, { subtree: true, characterData: true, childList: true }));
+  const begin = performance.now();
+  field.value = ${JSON.stringify(text)};
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+  await changed;
+  return performance.now() - begin;
+})()`;
 
 /** Share of a bitmap's points that are not as its first one: an empty picture has none. */
 function drawnShare(page: Page, png: Buffer): Promise<number> {
@@ -42,6 +80,7 @@ describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumN
     const home = mkdtempSync(join(tmpdir(), 'id-lora-e2e-'));
     const database = openWritable(join(home, 'studio.db'));
     insertScoredRuns(database);
+    insertManyItems(database);
     database.writable.close();
     server = await startStudio({ home });
     browser = await launchChromium();
@@ -139,6 +178,26 @@ describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumN
       .getByText(/McNemar/)
       .waitFor();
     await expect.poll(() => panel.count()).toBe(0);
+  });
+
+  it('shows within 100 ms of a key which of 1,000 items of six subjects fit', async () => {
+    const six = Array.from({ length: 6 }, (_, i) => `many-${i}`).join(',');
+    await page.goto(new URL(`/evaluate/items?e=${six}`, server.url).href);
+    await page.getByText('1,000 of 1,000 items').waitFor();
+    const times = [];
+    for (const text of [
+      'apples',
+      '/apple\\w* costs/i',
+      'three',
+      'nothing fits',
+      '/half of \\w+/i',
+      'answer 7',
+    ])
+      times.push(await page.evaluate<number>(filterTime(text)));
+    // The middle of them: a first key, or what else the machine does, may take longer.
+    expect(times.sort((a, b) => a - b)[2]).toBeLessThan(100);
+    await expect.poll(() => page.getByText(/^\d+ of 1,000 items/).textContent()).toMatch(/^\d+ of/);
+    await page.goBack();
   });
 
   it('saves a report in every form, as a browser saves files', async () => {
