@@ -2,6 +2,7 @@ import type { Evaluation } from '../contract/results.ts';
 import type { Comparison, ComparisonOutcome, Ranking } from '../contract/evaluation/comparison.ts';
 import { procedures } from '../contract/procedures.ts';
 import { judgeBenchmarks } from '../evaluation/compare.ts';
+import { isNearZero } from '../evaluation/verdict.ts';
 import { overriddenWords } from '../statistics/overrides.ts';
 import { leakWarning } from '../statistics/scores.ts';
 import { check, parseCommand, requiredText, text, usageError } from './arguments.ts';
@@ -93,7 +94,7 @@ export function describe(done: readonly Evaluation[]): string {
   );
   const leaks = done.flatMap(leakWarning);
   const more = done.flatMap(furtherScores);
-  const poor = done.some((e) => e.metric === 'accuracy' && e.score < 0.02);
+  const poor = done.some((e) => e.metric === 'accuracy' && isNearZero(e.score, e.interval[1]));
   return [
     table,
     ...more,

@@ -1,6 +1,6 @@
 import type { Comparison, Ranked, Ranking } from '../contract/evaluation/comparison.ts';
 import { compactLetters, type ToldApart } from '../statistics/ranking.ts';
-import { beyondReach } from './verdict.ts';
+import { isNearZero } from './verdict.ts';
 
 /** A subject's own score, before it is put among others. */
 export type Unranked = Omit<Ranked, 'letters' | 'isAmongBest'>;
@@ -53,7 +53,9 @@ function firstSentence(
   if (open === comparisons.length) {
     if (
       metric !== 'mean_loss' &&
-      ranked.every(({ score, ungraded }) => score !== null && score < beyondReach && ungraded === 0)
+      ranked.every(
+        ({ score, interval, ungraded }) => score !== null && isNearZero(score, interval[1]) && ungraded === 0,
+      )
     )
       return `This benchmark is beyond all ${ranked.length}: accuracy is near 0, so it cannot tell ${names(ranked)} apart ${where}.`;
     const isClear = comparisons.every(({ interval: [low, high] }) => low <= 0 && high >= 0);

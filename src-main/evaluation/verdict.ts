@@ -8,6 +8,7 @@ import {
   seedsFor,
   usualCertainty,
 } from '../statistics/sampleSize.ts';
+import { wilsonInterval } from '../statistics/intervals.ts';
 import { studentQuantile } from '../statistics/student.ts';
 
 /** What a comparison is from the figures alone; the rest follows from what is tested with it. */
@@ -16,8 +17,15 @@ export type Measured = Omit<
   'pAdjusted' | 'family' | 'isChosen' | 'verdict' | 'detectable' | 'needed' | 'sentence' | 'outlook'
 >;
 
-/** Below this accuracy of both, a benchmark says nothing about the difference of two models. */
-export const beyondReach = 0.02;
+/**
+ * Whether a benchmark says nothing about models of this accuracy: near 0, and certainly so. None right of 16 may well
+ * be one right of ten.
+ * @param high upper bound of its 95 % interval
+ */
+export function isNearZero(score: number, high: number): boolean {
+  return score < 0.02 && high < 0.05;
+}
+
 const significance = usualCertainty.alpha;
 /** With fewer items that differ no paired test reaches the level above, whatever the outcome (Tarone 1990). */
 const fewestItems = 6;
@@ -152,9 +160,10 @@ function sentence(c: Judged): string {
 }
 
 /** Both are near 0 on all items: not where answers that are missing may be right. */
-function isBeyondReach({ verdict, metric, scoreA, scoreB, ungraded }: Judged): boolean {
-  const isLow = Math.max(scoreA, scoreB) < beyondReach;
-  return verdict === 'cannot_tell' && metric !== 'mean_loss' && isLow && ungraded.items === 0;
+function isBeyondReach({ verdict, metric, scoreA, scoreB, effectiveN, ungraded }: Judged): boolean {
+  if (verdict !== 'cannot_tell' || metric === 'mean_loss' || ungraded.items > 0) return false;
+  const score = Math.max(scoreA, scoreB);
+  return isNearZero(score, wilsonInterval(score * effectiveN, effectiveN)[1]);
 }
 
 function itemCount(count: number): string {

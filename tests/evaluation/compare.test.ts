@@ -67,6 +67,7 @@ describe('comparisons', () => {
     const twenty = () => items(Array.from({ length: 20 }, () => ({ correct: false })));
     const [zeros] = compareSubjects('gsm8k', 'd', [subject('a', twenty()), subject('b', twenty())]);
     expect(zeros!.interval.map((bound) => bound.toFixed(3))).toEqual(['-0.161', '0.161']);
+    expect(zeros!.sentence).toMatch(/^Cannot tell b and a apart on 20 items/);
     expect(zeros!.sentence).toContain('95 % interval −16.1 to +16.1');
     expect(zeros!.sentence).toContain('they differ on no item, and fewer than 6 show nothing');
     expect(couldTell(zeros!)).toBe(false);
