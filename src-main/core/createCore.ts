@@ -248,6 +248,7 @@ export function createCore(options: {
       void browsers.end();
       runs.queue.close();
       downloads.close();
+      hubDatasets.fetches.close();
       models.close();
       previews.close();
       chat.close();

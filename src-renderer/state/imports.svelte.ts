@@ -84,10 +84,26 @@ export class Imports {
 
   /** Downloads what was chosen of a dataset of the Hub, which is then looked at and imported as files are. */
   async fetchFromHub(wanted: ProcedureInput<'datasets.hubFetch'>, title: string): Promise<void> {
-    const found = await this.#runDataset(wanted.repository, (signal) =>
-      this.#client.call('datasets.hubFetch', wanted, { signal }),
-    );
+    const { repository } = wanted;
+    const found = await this.#runDataset(repository, (signal) => {
+      // The core goes on without the page: that it is to end has to be said.
+      signal.addEventListener('abort', () => {
+        void this.#client.call('datasets.hubCancel', { repository }).catch(() => undefined);
+      });
+      return this.#client.call('datasets.hubFetch', { ...wanted, title }, { signal });
+    });
     if (found) this.fetched = { path: found.path, title };
+  }
+
+  /** Finds what was begun before the page was loaded anew: waits for it, shows it, or says why it failed. */
+  async findFetches(): Promise<void> {
+    const [first] = await this.#client.call('datasets.hubFetches', {}).catch(() => []);
+    if (!first || this.fetched || this.dataset.path !== null) return;
+    const { wanted, path, error } = first;
+    this.draft.way = 'hub';
+    if (error) this.dataset.error = error;
+    else if (path === null) await this.fetchFromHub(wanted, wanted.title);
+    else this.fetched = { path, title: wanted.title };
   }
 
   /** Takes back what was sent or downloaded for the next dataset. */

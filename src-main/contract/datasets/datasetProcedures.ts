@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { plainErrorSchema } from '../errors.ts';
 import { datasetFormatSchema, datasetSchema, sharedRowsSchema } from '../entities.ts';
 import { entryName, nothing, reference, repository } from '../inputs.ts';
 import { hubModelSchema } from '../modelLibrary.ts';
@@ -125,6 +126,18 @@ const hubWishShape = {
   splits: z.array(splitSchema).min(1).optional(),
 };
 
+/** What a page wants of the Hub, and what it calls it. */
+const titledWish = z.object({ ...hubWishShape, title: z.string().max(500).default('') });
+
+/** A download that a page began. */
+export const hubFetchSchema = z.object({
+  wanted: titledWish,
+  /** What `datasets.inspect` and `datasets.add` take in `paths`; null: it is under way, or failed. */
+  path: z.string().nullable(),
+  error: plainErrorSchema.nullable(),
+});
+export type HubFetch = z.infer<typeof hubFetchSchema>;
+
 /** Calls about datasets. */
 export const datasetProcedures = {
   'datasets.list': { input: nothing, output: z.array(datasetSchema) },
@@ -219,14 +232,18 @@ export const datasetProcedures = {
     output: hubDatasetSchema,
   },
   /**
-   * Downloads what is wanted, to be looked at and imported as files are; the same call goes on with what was broken
-   * off. Progress of `dataset <repository>`.
+   * Downloads what is wanted, to be looked at and imported as files are. It goes on when the caller is gone; the same
+   * call waits for it, or goes on with what was broken off. Progress of `dataset <repository>`.
    */
   'datasets.hubFetch': {
-    input: z.object(hubWishShape),
+    input: titledWish,
     /** What `datasets.inspect` and `datasets.add` take in `paths`. */
     output: z.object({ path: z.string() }),
   },
+  /** Downloads under way, those that wait to be imported, and those that failed since this was asked last. */
+  'datasets.hubFetches': { input: nothing, output: z.array(hubFetchSchema) },
+  /** Ends downloads under way; what came of them is kept. */
+  'datasets.hubCancel': { input: z.object({ repository }), output: nothing },
   /** Downloads and imports. */
   'datasets.hubDownload': {
     input: z.object({ ...hubWishShape, name: entryName.optional() }),

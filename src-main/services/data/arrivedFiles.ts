@@ -88,6 +88,14 @@ export function arrivedFiles(home: Home, path: string): ArrivedFiles | null {
   return { paths, source: [sourcePath], wish, config };
 }
 
+/** Whether what was downloaded under a path still waits to be imported. */
+export function isArrived(home: Home, path: string): boolean {
+  const [, key, choice] = downloadPath.exec(path) ?? [];
+  if (key === undefined || choice === undefined) return false;
+  const { chosen, note } = downloadFolders(home, key, choice);
+  return existsSync(note) && namesIn(chosen).length > 0;
+}
+
 /** Deletes what waits under a path; of the Hub all that is there of that dataset. */
 export function discardArrived(home: Home, path: string): void {
   const [, key, choice] = downloadPath.exec(path) ?? [];

@@ -11,7 +11,7 @@ import { kindByName } from '../../data/readers/fileKind.ts';
 import { configsOfCard, filesOfConfig, isAside } from '../../data/readers/sourceFiles.ts';
 import { splitOfPath } from '../../data/readers/splitNames.ts';
 import type { ServiceContext } from '../context.ts';
-import { downloadFolders, type HubDownloadNote } from '../data/arrivedFiles.ts';
+import { downloadFolders, isArrived, type HubDownloadNote } from '../data/arrivedFiles.ts';
 import type { DatasetService } from '../data/datasets.ts';
 import { checkFreeSpace, freeBytes } from '../machine/disk.ts';
 import { fetchFile } from '../models/downloads/fetchFile.ts';
@@ -26,6 +26,7 @@ import {
   type Repository,
 } from '../models/hub/repository.ts';
 import { byteProgress, endProgress } from '../progress.ts';
+import { createHubFetches, type HubFetches } from './hubFetches.ts';
 
 export interface HubDatasetService {
   search(query: string, limit: number, signal: AbortSignal): Promise<HubModel[]>;
@@ -38,6 +39,8 @@ export interface HubDatasetService {
    * @throws StudioError as the Hub says; not_found for an unknown configuration or part; busy while it is downloaded
    */
   fetch(wanted: HubWish, signal: AbortSignal): Promise<{ path: string }>;
+  /** The downloads that pages began, which go on without them. */
+  fetches: HubFetches;
   /** Downloads and imports. @throws StudioError as `fetch` and `datasets.add` do */
   download(wanted: HubWish & { name?: string | undefined }, signal: AbortSignal): Promise<Dataset>;
 }
@@ -208,6 +211,7 @@ export function createHubDatasetService(
       };
     },
     fetch,
+    fetches: createHubFetches(fetch, (path) => isArrived(context, path)),
     async download({ name, ...wanted }, signal) {
       const { path } = await fetch(wanted, signal);
       return datasets.add({ paths: [path], name }, signal);
@@ -282,6 +286,11 @@ export const hubDatasetHandlers = (service: HubDatasetService) =>
     'datasets.hubSearch': ({ query, limit }, { signal }) => service.search(query, limit, signal),
     'datasets.hubInspect': ({ repository, revision }, { signal }) =>
       service.inspect(repository, revision, signal),
-    'datasets.hubFetch': (wanted, { signal }) => service.fetch(wanted, signal),
+    'datasets.hubFetch': (wanted) => service.fetches.begin(wanted),
+    'datasets.hubFetches': () => service.fetches.list(),
+    'datasets.hubCancel': async ({ repository }) => {
+      await service.fetches.cancel(repository);
+      return {};
+    },
     'datasets.hubDownload': (wanted, { signal }) => service.download(wanted, signal),
   }) satisfies Partial<ProcedureHandlers>;

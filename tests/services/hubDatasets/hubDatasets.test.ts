@@ -191,3 +191,35 @@ it('sends a token where there is one, and works without', async () => {
   expect(hub.seen.every(({ authorization }) => authorization === 'Bearer secret')).toBe(true);
   vi.stubEnv('HF_TOKEN', '');
 });
+
+it('goes on with a download that a page began when the page is gone, and tells the next page of it', async () => {
+  const wanted = { repository: 'org/sums', config: 'main', splits: ['test' as const], title: 'the sums' };
+  const call = (name: 'datasets.hubFetch', signal: AbortSignal) => core.handlers[name](wanted, { signal });
+  const page = new AbortController();
+  hub.stallAfter = 10;
+  const first = Promise.resolve(call('datasets.hubFetch', page.signal));
+  await vi.waitFor(() => expect(filePaths().length).toBeGreaterThan(1), { timeout: 20_000 });
+  page.abort();
+  // The next page finds it, and waits for the same one: nothing is asked for twice.
+  expect(core.hubDatasets.fetches.list()).toMatchObject([{ wanted, path: null, error: null }]);
+  const second = Promise.resolve(call('datasets.hubFetch', neverAborted));
+  await core.hubDatasets.fetches.cancel('org/other');
+  expect(core.hubDatasets.fetches.list()).toHaveLength(1);
+  await core.hubDatasets.fetches.cancel('org/sums');
+  await expect(first).rejects.toMatchObject({ code: 'cancelled' });
+  await expect(second).rejects.toMatchObject({ code: 'cancelled' });
+  expect(core.hubDatasets.fetches.list()).toEqual([]);
+
+  hub.stallAfter = null;
+  const { path } = await core.hubDatasets.fetches.begin(wanted);
+  // It waits for whoever comes, until it is imported or discarded.
+  expect(core.hubDatasets.fetches.list()).toMatchObject([{ wanted, path, error: null }]);
+  core.datasets.discardArrived(path);
+  expect(core.hubDatasets.fetches.list()).toEqual([]);
+  // A failure is told once.
+  await expect(core.hubDatasets.fetches.begin({ ...wanted, config: 'none' })).rejects.toMatchObject({
+    code: 'not_found',
+  });
+  expect(core.hubDatasets.fetches.list()).toMatchObject([{ path: null, error: { code: 'not_found' } }]);
+  expect(core.hubDatasets.fetches.list()).toEqual([]);
+});
