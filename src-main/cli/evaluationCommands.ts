@@ -1,6 +1,8 @@
 import type { Evaluation } from '../contract/results.ts';
 import type { Comparison, ComparisonOutcome, Ranking } from '../contract/evaluation/comparison.ts';
+import { sidesOf, type Settling } from '../contract/evaluation/settling.ts';
 import { procedures } from '../contract/procedures.ts';
+import type { Core } from '../core/createCore.ts';
 import { judgeBenchmarks } from '../evaluation/compare.ts';
 import { isNearZero } from '../evaluation/verdict.ts';
 import { overriddenWords } from '../statistics/overrides.ts';
@@ -144,34 +146,59 @@ export async function compareCommand(args: readonly string[], command: CommandCo
   const inputs = benchmarkSettings(values).map((settings) =>
     check(procedures['evaluations.compare'].input, { runs: positionals, ...settings }, optionOf),
   );
-  await withCore(values, 'write', async ({ evaluations, grading }, output) => {
+  await withCore(values, 'write', async (core, output) => {
+    const { evaluations, grading } = core;
     if (values['allow-code-execution'] === true) grading.allowForNow();
     const done = [];
     for (const input of inputs) done.push(await evaluations.compare(input, command.signal));
     const judged = judgeBenchmarks(done);
+    const plans = await settlingOf(core, judged, command);
     const all = {
       evaluations: judged.flatMap((result) => result.evaluations),
       comparisons: judged.flatMap((result) => result.comparisons),
       rankings: judged.map(({ ranking }) => ranking),
       arms: judged.flatMap(({ arms }) => arms ?? []),
       overridden: judged.flatMap(({ overridden }) => overridden ?? []),
+      settling: [...plans].map(([{ benchmark, a, b }, plan]) => ({ benchmark, a, b, ...plan })),
     };
     // What it comes to stands first, the scores behind it.
-    output.result(all, () => [...judged.map(outcomeText), describe(all.evaluations)].join('\n\n'));
+    output.result(all, () =>
+      [...judged.map((one) => outcomeText(one, plans)), describe(all.evaluations)].join('\n\n'),
+    );
   });
 }
 
 /** What a benchmark says by its stored grades, and beside it with those that a person gave. */
-function outcomeText({ overridden, ...stored }: ComparisonOutcome): string {
-  if (overridden === null) return comparedText(stored);
-  return [comparedText(stored), `${overriddenWords(overridden)}:`, comparedText(overridden)].join('\n\n');
+function outcomeText({ overridden, ...stored }: ComparisonOutcome, plans: Plans): string {
+  if (overridden === null) return comparedText(stored, plans);
+  const anew = comparedText(overridden, plans);
+  return [comparedText(stored, plans), `${overriddenWords(overridden)}:`, anew].join('\n\n');
+}
+
+/** What would settle each pair that is open. */
+type Plans = ReadonlyMap<Comparison, Settling>;
+
+async function settlingOf(
+  { handlers }: Pick<Core, 'handlers'>,
+  outcomes: readonly ComparisonOutcome[],
+  command: CommandContext,
+): Promise<Plans> {
+  const plans = new Map<Comparison, Settling>();
+  for (const { evaluations, arms, ...single } of outcomes)
+    for (const part of arms ? [arms, single] : [single])
+      for (const comparison of part.comparisons) {
+        if (comparison.verdict !== 'cannot_tell') continue;
+        const input = { comparison, ...sidesOf(part, comparison, evaluations) };
+        plans.set(comparison, await handlers['evaluations.settle'](input, command));
+      }
+  return plans;
 }
 
 /** What a benchmark says of all runs, first as settings where runs differ by their seed alone; then each pair. */
-function comparedText({
-  arms,
-  ...runs
-}: Pick<ComparisonOutcome, 'comparisons' | 'ranking' | 'arms'>): string {
+function comparedText(
+  { arms, ...runs }: Pick<ComparisonOutcome, 'comparisons' | 'ranking' | 'arms'>,
+  plans: Plans,
+): string {
   return (arms ? [arms, runs] : [runs])
     .map(({ ranking, comparisons }) => {
       const isShared = (line: string) =>
@@ -179,7 +206,9 @@ function comparedText({
       const shared = comparisons[0]
         ? [...comparisons[0].warnings, ...comparisons[0].notes].filter(isShared)
         : [];
-      const pairs = comparisons.flatMap((comparison) => comparisonText(comparison, new Set(shared)));
+      const pairs = comparisons.flatMap((comparison) =>
+        comparisonText(comparison, new Set(shared), plans.get(comparison)),
+      );
       return [...rankingText(ranking), ...pairs, ...shared.map((line) => `  ${line}`)].join('\n');
     })
     .join('\n\n');
@@ -212,10 +241,12 @@ function rankingText({ sentence, metric, subjects }: Ranking): string[] {
 function comparisonText(
   { sentence, outlook, confounders, warnings, notes }: Comparison,
   shared: ReadonlySet<string>,
+  plan: Settling | undefined,
 ): string[] {
   return [
     sentence,
     ...(outlook === null ? [] : [`  ${outlook}`]),
+    ...(plan ? [`  What would settle it: ${plan.sentence}`] : []),
     ...(confounders.length > 0 ? [`  What else differs: ${confounders.join('; ')}.`] : []),
     ...[...warnings, ...notes].filter((line) => !shared.has(line)).map((line) => `  ${line}`),
   ];

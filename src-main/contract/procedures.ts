@@ -20,6 +20,7 @@ import { overrideProcedures } from './evaluation/overrides.ts';
 import { chatProcedures } from './evaluation/chat.ts';
 import { reportProcedures } from './evaluation/report.ts';
 import { judgmentProcedures } from './evaluation/judgments.ts';
+import { settlingProcedures } from './evaluation/settling.ts';
 import { preferenceProcedures } from './evaluation/preferences.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
@@ -122,6 +123,7 @@ export const procedures = {
   ...preferenceProcedures,
   ...judgmentProcedures,
   ...chatProcedures,
+  ...settlingProcedures,
 
   /**
    * Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it.

@@ -48,6 +48,7 @@ import { repairRuntime } from '../services/machine/repair.ts';
 import { createRunService, runHandlers, type RunService } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/generatedModel.ts';
+import { settlingHandlers } from '../services/evaluations/verdicts/settling.ts';
 import { preferenceExportHandlers } from '../services/evaluations/verdicts/preferenceExport.ts';
 import { overrideHandlers } from '../services/evaluations/verdicts/overrides.ts';
 import {
@@ -208,6 +209,7 @@ export function createCore(options: {
     ...preferenceHandlers(context),
     ...judgmentHandlers(context, models, runs),
     ...preferenceExportHandlers(context),
+    ...settlingHandlers(context, datasets, runs),
     ...generationHandlers(generation),
     ...chatHandlers(chat),
     ...exportHandlers(exports),

@@ -205,6 +205,27 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     expect(errors).toEqual([]);
   });
 
+  it('says what would settle what is open, and scores that by a click', async () => {
+    const items = page.getByRole('region', { name: 'Items side by side' });
+    const settle = items.getByRole('group', { name: /^What would settle/ }).first();
+    await settle.getByText(/6 of the 40 items that the data hold are scored\. .* here\.$/).waitFor();
+    await settle.getByRole('button', { name: 'Score all items of each' }).click();
+    await settle.getByText('Scored.').waitFor({ timeout: 60_000 });
+    await settle.getByRole('link', { name: 'Compare on all of these items' }).click();
+    const verdict = page.getByRole('region', { name: 'Verdict' });
+    await verdict.getByText(/on 40 items of/).waitFor();
+    // All are scored, and the base model has no seeds: that is said, and no button leads nowhere.
+    const left = verdict.getByRole('group', { name: /^What would settle/ });
+    await left
+      .getByText(/All 40 items of the data are scored.*One of the two was not trained here/)
+      .waitFor();
+    await expect.poll(() => left.getByRole('button').count()).toBe(0);
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'settle');
+    await page.goBack();
+    expect(errors).toEqual([]);
+  });
+
   it('writes pairs with a better answer as preference data, which its library reads', async () => {
     const items = page.getByRole('region', { name: 'Items side by side' });
     await items.getByText('Export pairs as preference data').click();

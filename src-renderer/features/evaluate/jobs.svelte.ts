@@ -21,6 +21,8 @@ export class Jobs {
   result: ComparisonResult | null = $state.raw(null);
   /** The evaluation that was made last. */
   latest: Evaluation | null = $state.raw(null);
+  /** Ids of what was scored together last, in its order. */
+  made: readonly string[] = $state.raw([]);
 
   constructor(studio: Studio) {
     this.#studio = studio;
@@ -40,8 +42,11 @@ export class Jobs {
   /** One after another: each that is done stays, also where a later one fails or is cancelled. */
   evaluateAll(inputs: readonly ProcedureInput<'evaluations.start'>[]): Promise<void> {
     return this.#work('evaluate', 'An evaluation was not made.', async (signal) => {
-      for (const input of inputs)
+      this.made = [];
+      for (const input of inputs) {
         this.latest = await this.#studio.client.call('evaluations.start', input, { signal });
+        this.made = [...this.made, this.latest.id];
+      }
     });
   }
 

@@ -1,0 +1,161 @@
+import type { Run } from '../../../contract/entities.ts';
+import type { Settling } from '../../../contract/evaluation/settling.ts';
+import { StudioError } from '../../../contract/errors.ts';
+import type { ProcedureHandlers, ProcedureParsedInput } from '../../../contract/procedures.ts';
+import type { Evaluation } from '../../../contract/results.ts';
+import { settle, type SettlingGround, type SettlingStep } from '../../../evaluation/settle.ts';
+import { findEvaluations, listEvaluations } from '../../../store/results.ts';
+import { findRun } from '../../../store/runs.ts';
+import { freeName, missing, type ServiceContext } from '../../context.ts';
+import type { DatasetService } from '../../data/datasets.ts';
+import type { RunService } from '../../runs/runs.ts';
+import { givenData } from '../evaluationData.ts';
+
+/** Plans what would settle an open comparison, from what is stored and was measured here. */
+export function settlingHandlers(context: ServiceContext, datasets: DatasetService, runs: RunService) {
+  const { database } = context;
+  /** Counting reads a whole file: once for the same data. */
+  const counted = new Map<string, number>();
+
+  async function itemsOf(evaluation: Evaluation): Promise<number | null> {
+    const { asked, benchmark, shots, dataHash } = evaluation;
+    if (!asked?.data) return null;
+    try {
+      const data = await givenData(datasets, asked.data);
+      // With solved examples the hash is of them, too.
+      if (shots === 0 && data.hash !== dataHash) return null;
+      const key = `${benchmark === 'perplexity'} ${data.hash}`;
+      const known = counted.get(key);
+      if (known !== undefined) return known;
+      let count = 0;
+      for await (const _ of benchmark === 'perplexity' ? data.rows() : data.records()) count++;
+      counted.set(key, count);
+      return count;
+    } catch (error) {
+      if (error instanceof StudioError) return null;
+      throw error;
+    }
+  }
+
+  /** Seconds an item, of the subject itself, else of another one of its model that was asked the same. */
+  function itemSeconds(evaluation: Evaluation, all: readonly Evaluation[]): number | null {
+    const measured = (one: Evaluation) => (one.measured === null ? null : one.measured.seconds / one.n);
+    const own = measured(evaluation);
+    if (own !== null) return own;
+    const alike = all.filter(
+      (one) =>
+        one.measured !== null &&
+        one.benchmark === evaluation.benchmark &&
+        one.modelId === evaluation.modelId &&
+        one.precision === evaluation.precision,
+    );
+    const near = alike.find(({ runId }) => runId === evaluation.runId) ?? alike[0];
+    return near ? measured(near) : null;
+  }
+
+  /** Each side trained here, with what further seeds of it are made from; else why there can be none. */
+  function trainedSides(sides: readonly Evaluation[][]): { sides: Run[][]; problem: string | null } {
+    const found = sides.map((side) =>
+      side.flatMap(({ runId }) => (runId === null ? [] : (findRun(database, context.project, runId) ?? []))),
+    );
+    if (sides.some((side) => side.some(({ asked }) => asked?.data === null)))
+      return {
+        sides: found,
+        problem:
+          'Rows that a run held out are drawn by its seed: other seeds hold out others. Score on a dataset, and further seeds can be compared.',
+      };
+    const isTrained = found.every((side, i) => side.length === sides[i]!.length);
+    return {
+      sides: found,
+      problem: isTrained
+        ? null
+        : 'One of the two was not trained here: there are no further seeds of it. Other data with more items would be needed.',
+    };
+  }
+
+  async function plan({ comparison, a, b }: ProcedureParsedInput<'evaluations.settle'>): Promise<Settling> {
+    const sides = [a, b].map((ids) => {
+      const found = findEvaluations(database, context.project, ids);
+      const absent = ids.find((id) => !found.some((one) => one.id === id));
+      if (absent !== undefined) throw missing('evaluation', absent, []);
+      return found;
+    });
+    const evaluations = sides.flat();
+    const all = listEvaluations(database, context.project);
+    const perItem = evaluations.map((one) => itemSeconds(one, all));
+    const trained = trainedSides(sides);
+    const perRun = trained.sides.map((side) => runSeconds(side));
+    const ground: SettlingGround = {
+      available: await itemsOf(evaluations[0]!),
+      problem: evaluations.some(({ asked }) => asked === null)
+        ? 'These scores were made by an older studio, which did not keep what was asked: score both once more.'
+        : null,
+      secondsPerItem: sumOf(perItem),
+      seedProblem: trained.problem,
+      secondsPerSeed: sumOf(perRun),
+    };
+    const { size, ...step } = settle(comparison, ground);
+    return {
+      ...step,
+      evaluations: step.step === 'items' ? evaluations.map((one) => asMuch(one, size, step)) : [],
+      runs: step.step === 'seeds' ? furtherSeeds(trained.sides, size, runs) : [],
+    };
+  }
+
+  return { 'evaluations.settle': plan } satisfies Partial<ProcedureHandlers>;
+}
+
+/** What one more training of a side takes: the mean of those that there are. */
+function runSeconds(side: readonly Run[]): number | null {
+  const measured = side.flatMap((run) => run.measured?.seconds ?? []);
+  return measured.length === 0 ? null : measured.reduce((sum, value) => sum + value, 0) / measured.length;
+}
+
+/** Null where one of them is not known. */
+function sumOf(values: readonly (number | null)[]): number | null {
+  return values.reduce<number | null>(
+    (sum, value) => (sum === null || value === null ? null : sum + value),
+    0,
+  );
+}
+
+/** The same evaluation on the first so many items; all of them have no limit. */
+function asMuch(
+  { asked, modelId, runId, subject, precision }: Evaluation,
+  size: number,
+  { availableItems }: Pick<SettlingStep, 'availableItems'>,
+): Settling['evaluations'][number] {
+  return {
+    ...asked!,
+    model: modelId,
+    adapter: runId ?? (subject === 'base' ? null : subject),
+    precision,
+    limit: size === availableItems ? null : size,
+  };
+}
+
+/** Runs of both sides that differ from those that are there by their seed alone; both have the same new seeds. */
+function furtherSeeds(
+  sides: readonly Run[][],
+  size: number,
+  { list }: Pick<RunService, 'list'>,
+): Settling['runs'] {
+  const known = list();
+  const names = new Set(known.map(({ name }) => name));
+  const used = sides.flat().reduce((most, { config }) => Math.max(most, config.seed), 0);
+  const seeds = Array.from({ length: size }, (_, i) => used + 1 + i);
+  return sides.flatMap((side) => {
+    const [run] = side;
+    const stem = run!.name.replace(/[-_ ]*seed[-_ ]*\d+$/i, '').slice(0, 80);
+    return seeds.map((seed) => {
+      const name = freeName(`${stem}-seed-${seed}`, (wish) => names.has(wish));
+      names.add(name);
+      return {
+        name,
+        model: run!.modelId,
+        dataset: run!.datasetId,
+        config: { ...run!.config, seed },
+      };
+    });
+  });
+}

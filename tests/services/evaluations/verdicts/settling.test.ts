@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { procedures } from '../../../../src-main/contract/procedures.ts';
+import { scoringInput } from '../../../../src-main/contract/inputs.ts';
+import { sidesOf } from '../../../../src-main/contract/evaluation/settling.ts';
+import type { Core } from '../../../../src-main/core/createCore.ts';
+import { openWritable } from '../../../../src-main/store/database.ts';
+import { insertEvaluation } from '../../../../src-main/store/results.ts';
+import { insertRun } from '../../../../src-main/store/runs.ts';
+import { neverAborted, openTrainingCore } from '../../../support/core.ts';
+import { sampleEvaluation, sampleItem } from '../../../support/sampleEvaluation.ts';
+import { sampleRun } from '../../../support/sampleRun.ts';
+
+const context = { signal: neverAborted };
+const measured = { peakMemoryBytes: 1, seconds: 30, steps: 10, secondsPerStep: 3, startSeconds: 1 };
+let core: Core;
+beforeAll(async () => {
+  const opened = await openTrainingCore();
+  core = opened.core;
+  const dataset = core.datasets.get('sums');
+  const model = core.models.get('tiny');
+  const database = openWritable(join(opened.home, 'studio.db'));
+  for (const name of ['plain', 'routed'])
+    insertRun(
+      database,
+      sampleRun({ id: name, name, modelId: model.id, datasetId: dataset.id, measured, state: 'done' }),
+    );
+  /** 20 (or all 60) of the items of `sums`, of which each subject has some right that the other has not. */
+  const add = (
+    id: string,
+    runId: string | null,
+    n: number,
+    right: (i: number) => boolean,
+    dataHash = dataset.contentHash,
+  ) => {
+    const limit = n === dataset.rows ? null : n;
+    insertEvaluation(
+      database,
+      sampleEvaluation({
+        id,
+        benchmark: 'exact_match',
+        modelId: model.id,
+        runId,
+        subject: runId ?? 'base',
+        dataHash,
+        n,
+        asked: scoringInput.parse({ benchmark: 'exact_match', data: { dataset: 'sums' }, limit }),
+        measured: { peakMemoryBytes: 1, seconds: 2 * n },
+      }),
+      { key: id, itemsKey: id.replace(/ .*/, '') },
+      Array.from({ length: n }, (_, i) => sampleItem(i, { correct: right(i) })),
+    );
+  };
+  for (const n of [20, 60]) {
+    add(`plain ${n}`, 'plain', n, (i) => i % 10 === 0);
+    add(`routed ${n}`, 'routed', n, (i) => i % 10 > 8 || i % 5 === 1);
+    add(`base ${n}`, null, n, (i) => i % 10 === 3);
+  }
+  // Scored before the dataset was changed.
+  add('plain before', 'plain', 20, (i) => i % 10 === 0, 'other rows');
+  add('routed before', 'routed', 20, (i) => i % 5 === 1, 'other rows');
+  database.writable.close();
+});
+afterAll(() => core.close());
+
+async function planFor(...ids: string[]) {
+  const outcome = await core.handlers['evaluations.judge']({ evaluations: ids }, context);
+  const comparison = outcome.comparisons[0]!;
+  expect(comparison.verdict).toBe('cannot_tell');
+  const input = { comparison, ...sidesOf(outcome, comparison, outcome.evaluations) };
+  return core.handlers['evaluations.settle'](procedures['evaluations.settle'].input.parse(input), context);
+}
+
+it('counts the items that the data hold, and asks the same of more of them, with the time it takes', async () => {
+  const plan = await planFor('plain 20', 'routed 20');
+  expect(plan).toMatchObject({ step: 'items', availableItems: 60 });
+  expect(plan.evaluations.map(({ adapter, benchmark, data }) => [adapter, benchmark, data])).toEqual([
+    ['plain', 'exact_match', { dataset: 'sums' }],
+    ['routed', 'exact_match', { dataset: 'sums' }],
+  ]);
+  const size = plan.evaluations[0]!.limit ?? 60;
+  // Two seconds an item for each of the two.
+  expect(plan.seconds).toBeCloseTo((size - 20) * 4, 9);
+  // What the button sends is what the procedure takes.
+  for (const input of plan.evaluations)
+    expect(procedures['evaluations.start'].input.parse(input)).toEqual(input);
+});
+
+it('makes runs of further seeds where all items are scored, the same seeds for both', async () => {
+  const plan = await planFor('base 60', 'plain 60');
+  // The base model has no seeds.
+  expect(plan).toMatchObject({ step: 'none', runs: [] });
+  expect(plan.sentence).toContain('One of the two was not trained here');
+  const outcome = await core.handlers['evaluations.judge'](
+    { evaluations: ['plain 60', 'routed 60'] },
+    context,
+  );
+  const comparison = { ...outcome.comparisons[0]!, verdict: 'cannot_tell' as const };
+  const sides = sidesOf(outcome, comparison, outcome.evaluations);
+  const more = await core.handlers['evaluations.settle']({ comparison, ...sides }, context);
+  expect(more.step).toBe('seeds');
+  const seeds = more.runs.map(({ config }) => config.seed);
+  expect(seeds.slice(0, seeds.length / 2)).toEqual(seeds.slice(seeds.length / 2));
+  expect(new Set(more.runs.map(({ name }) => name)).size).toBe(more.runs.length);
+  const each = more.runs.length / 2;
+  expect(more.seconds).toBeCloseTo(each * (2 * 30 + 60 * 4), 9);
+  for (const run of more.runs) procedures['runs.start'].input.parse(run);
+});
+
+it('names data that are gone or other ones', async () => {
+  const plan = await planFor('plain before', 'routed before');
+  expect(plan).toMatchObject({ availableItems: null, evaluations: [] });
+  expect(plan.sentence).toContain('The data cannot be read any more.');
+});
