@@ -13,6 +13,7 @@ import { mixCommand } from './cli/mixCommand.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
 import { sampleSizeCommand } from './cli/sampleSizeCommand.ts';
 import { gradeCommand } from './cli/evaluation/gradeCommand.ts';
+import { guardsCommand } from './cli/evaluation/guardsCommand.ts';
 import { preferencesCommand } from './cli/evaluation/preferencesCommand.ts';
 import { reportCommand } from './cli/evaluation/reportCommand.ts';
 import { help } from './cli/help.ts';
@@ -35,6 +36,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   compare: compareCommand,
   report: reportCommand,
   grade: gradeCommand,
+  guards: guardsCommand,
   preferences: preferencesCommand,
   chat: chatCommand,
   generate: generateCommand,

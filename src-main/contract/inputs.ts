@@ -72,5 +72,7 @@ export const evaluationInput = scoringInput.extend({
   model: reference,
   /** A run or a PEFT adapter folder; null: the base model. */
   adapter: reference.nullable().default(null),
+  /** Of a run: the kept checkpoint of this step; absent: the one that stands for the run. */
+  step: z.number().int().min(0).optional(),
   precision: precisionSchema.default('f32'),
 });

@@ -16,6 +16,7 @@ import {
 } from './evaluation/comparison.ts';
 import { evaluationItemSchema, evaluationSchema, exportFormatSchema, exportRecordSchema } from './results.ts';
 import { gradingProcedures } from './evaluation/grading.ts';
+import { guardProcedures } from './evaluation/guards.ts';
 import { overrideProcedures } from './evaluation/overrides.ts';
 import { chatProcedures } from './evaluation/chat.ts';
 import { reportProcedures } from './evaluation/report.ts';
@@ -119,6 +120,7 @@ export const procedures = {
   ...datasetProcedures,
   ...previewProcedures,
   ...gradingProcedures,
+  ...guardProcedures,
   ...overrideProcedures,
   ...preferenceProcedures,
   ...judgmentProcedures,

@@ -113,6 +113,8 @@ export const evaluationSchema = z.object({
   runId: id.nullable(),
   /** `base`, the run's name, or the adapter folder. */
   subject: z.string(),
+  /** Of a kept checkpoint its step; null: what stands for the subject. */
+  step: z.number().int().nullable().default(null),
   dataPath: z.string(),
   dataHash: z.string(),
   shots: z.number().int(),

@@ -48,6 +48,7 @@ import { repairRuntime } from '../services/machine/repair.ts';
 import { createRunService, runHandlers, type RunService } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/generatedModel.ts';
+import { guardHandlers } from '../services/evaluations/guards/guards.ts';
 import { settlingHandlers } from '../services/evaluations/verdicts/settling.ts';
 import { preferenceExportHandlers } from '../services/evaluations/verdicts/preferenceExport.ts';
 import { overrideHandlers } from '../services/evaluations/verdicts/overrides.ts';
@@ -204,6 +205,7 @@ export function createCore(options: {
     ...studyHandlers(studies),
     ...evaluationHandlers(evaluations),
     ...gradingHandlers(grading),
+    ...guardHandlers(context, datasets, runs, evaluations),
     ...overrideHandlers(context),
     ...reportHandlers(context, reports),
     ...preferenceHandlers(context),

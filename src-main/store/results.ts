@@ -20,11 +20,12 @@ const ofKeptRun = `(run_id IS NULL OR ${isKept('run_id')})`;
 const entityOf = (row: unknown): unknown => JSON.parse((row as { entity: string }).entity);
 const evaluationOf = (row: unknown): Evaluation => withInterval(evaluationSchema.parse(entityOf(row)));
 
-/** Newest first. */
+/** Newest first; without those of checkpoints that do not stand for their run. */
 export function listEvaluations({ readable }: ReadableDatabase, project: string): Evaluation[] {
   return readable
     .prepare(
-      `SELECT entity FROM evaluations WHERE project = ? AND ${ofKeptRun} ORDER BY created_at DESC, rowid DESC`,
+      `SELECT entity FROM evaluations WHERE project = ? AND step IS NULL AND ${ofKeptRun}
+       ORDER BY created_at DESC, rowid DESC`,
     )
     .all(project)
     .map(evaluationOf);
@@ -82,6 +83,15 @@ export function findEvaluation(
   return row === undefined ? null : evaluationOf(row);
 }
 
+/** A score of a checkpoint that stands for its run since then is listed like any other. */
+export function listCheckpointScore({ writable }: WritableDatabase, evaluation: Evaluation): Evaluation {
+  const listed = { ...evaluation, step: null };
+  writable
+    .prepare('UPDATE evaluations SET step = NULL, entity = ? WHERE id = ?')
+    .run(JSON.stringify(listed), evaluation.id);
+  return listed;
+}
+
 /** Whose items are kept: a project, and the key of what was scored and how. */
 export interface ItemsKey {
   project: string;
@@ -101,7 +111,7 @@ export function insertEvaluation(
   writable.transaction(() => {
     writable
       .prepare(
-        'INSERT INTO evaluations (id, project, run_id, cache_key, created_at, entity, items_key) VALUES (?, ?, ?, ?, ?, ?, ?)',
+        'INSERT INTO evaluations (id, project, run_id, cache_key, created_at, entity, items_key, step) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
       )
       .run(
         evaluation.id,
@@ -111,6 +121,7 @@ export function insertEvaluation(
         evaluation.createdAt,
         JSON.stringify(evaluation),
         itemsKey,
+        evaluation.step,
       );
     const insert = writable.prepare('INSERT INTO evaluation_items VALUES (?, ?, ?)');
     items.forEach((item, position) => insert.run(evaluation.id, position, JSON.stringify(item)));

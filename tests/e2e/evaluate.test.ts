@@ -210,9 +210,10 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     const settle = items.getByRole('group', { name: /^What would settle/ }).first();
     await settle.getByText(/6 of the 40 items that the data hold are scored\. .* here\.$/).waitFor();
     await settle.getByRole('button', { name: 'Score all items of each' }).click();
-    await settle.getByText('Scored.').waitFor({ timeout: 60_000 });
-    await settle.getByRole('link', { name: 'Compare on all of these items' }).click();
-    const verdict = page.getByRole('region', { name: 'Verdict' });
+    const link = settle.getByRole('link', { name: 'Compare on all of these items' });
+    await link.waitFor({ timeout: 100_000 });
+    await link.click();
+    const verdict = page.getByRole('status', { name: 'Verdict' });
     await verdict.getByText(/on 40 items of/).waitFor();
     // All are scored, and the base model has no seeds: that is said, and no button leads nowhere.
     const left = verdict.getByRole('group', { name: /^What would settle/ });

@@ -12,6 +12,7 @@ export function sampleEvaluation(rest: Partial<Evaluation> = {}): Evaluation {
     base: null,
     runId: null,
     subject: 'base',
+    step: null,
     dataPath: '/data/test.jsonl',
     dataHash: 'data',
     shots: 0,

@@ -8,7 +8,7 @@ import type { Evaluation } from '../../contract/results.ts';
 /** How a subject is scored: what was asked for, with what the benchmark has where nothing was said. */
 export type EvaluationSettings = Omit<
   ProcedureParsedInput<'evaluations.start'>,
-  'model' | 'adapter' | keyof UsualSettings
+  'model' | 'adapter' | 'step' | keyof UsualSettings
 > &
   UsualSettings;
 

@@ -23,6 +23,7 @@ import {
   hasEvaluation,
   insertEvaluation,
   knownItems,
+  listCheckpointScore,
   listEvaluations,
   readEvaluationItems,
   sliceEvaluations,
@@ -149,9 +150,15 @@ export function createEvaluationService(
     const identified = await identify(subject, settings);
     const { benchmark, data, dataHash, version, key, itemsKey, judge } = identified;
     const known = findEvaluation(database, project, key);
+    if (known && known.step !== null && subject.step === null) {
+      const listed = listCheckpointScore(context.writable(), known);
+      emit({ type: 'evaluation', evaluation: listed });
+      return listed;
+    }
     if (known) return known;
 
-    const task = `evaluation ${subject.name} ${settings.benchmark}`;
+    const of = subject.step === null ? subject.name : `${subject.name} step ${subject.step}`;
+    const task = `evaluation ${of} ${settings.benchmark}`;
     const scored = withProgress(context, task, 'Tokenizing the items', async (report) => {
       const prepared = await prepare(identified, subject, settings, signal);
       const gpu = await findTrainingGpu(context.probe);
@@ -186,6 +193,7 @@ export function createEvaluationService(
       base: baseOf(identityOf(subject.model), settings.benchmark),
       runId: subject.run?.id ?? null,
       subject: subject.name,
+      step: subject.step,
       dataPath: data.path,
       dataHash,
       shots: benchmark === null ? 0 : settings.shots,
@@ -222,7 +230,8 @@ export function createEvaluationService(
       createdAt: new Date().toISOString(),
     };
     insertEvaluation(context.writable(), evaluation, { key, itemsKey }, items);
-    emit({ type: 'evaluation', evaluation });
+    // Lists of scores leave out checkpoints that do not stand for their run.
+    if (evaluation.step === null) emit({ type: 'evaluation', evaluation });
     return evaluation;
   }
 
@@ -235,14 +244,28 @@ export function createEvaluationService(
       const known = listEvaluations(database, context.project).map(({ id }) => id);
       throw missing('evaluation', reference, known);
     },
-    async start({ model, adapter, ...asked }, signal) {
+    async start({ model, adapter, step, ...asked }, signal) {
       const settings = withUsual(asked);
-      const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
+      const subject = findSubject(
+        context,
+        runs,
+        await models.getOrAdd(model),
+        adapter,
+        settings.precision,
+        step,
+      );
       return evaluate(subject, settings, signal);
     },
-    async forecast({ model, adapter, ...asked }, signal) {
+    async forecast({ model, adapter, step, ...asked }, signal) {
       const settings = withUsual(asked);
-      const subject = findSubject(context, runs, await models.getOrAdd(model), adapter, settings.precision);
+      const subject = findSubject(
+        context,
+        runs,
+        await models.getOrAdd(model),
+        adapter,
+        settings.precision,
+        step,
+      );
       const identified = await identify(subject, settings);
       const { key } = identified;
       const prepared = await prepare(identified, subject, settings, signal);
@@ -316,7 +339,10 @@ interface Identified {
   itemsKey: string;
 }
 
-type AskedSettings = Omit<ProcedureParsedInput<'evaluations.start'>, 'model' | 'adapter' | 'precision'>;
+type AskedSettings = Omit<
+  ProcedureParsedInput<'evaluations.start'>,
+  'model' | 'adapter' | 'precision' | 'step'
+>;
 
 /** What was asked for, with what the benchmark has where nothing was said. @throws StudioError usage */
 function withUsual<T extends AskedSettings>(asked: T): T & UsualSettings {

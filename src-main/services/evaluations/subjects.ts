@@ -9,7 +9,12 @@ import type { Rendering } from '../../data/rendering/renderer.ts';
 import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
 import { openAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
-import { checkpointModels, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
+import {
+  checkpointModels,
+  checkpointStep,
+  listCheckpoints,
+  trainedFolder,
+} from '../../formats/checkpoint/checkpointFolder.ts';
 import { createIdentityReader, identityOf, weightStamp } from '../../formats/model/identity.ts';
 import { datasets } from '../../store/library.ts';
 import { findRun } from '../../store/runs.ts';
@@ -29,10 +34,13 @@ export interface Subject {
   identity: ModelIdentity;
   /** Hash of what decides its outputs besides: the adapter, and how the base is kept. */
   adapterHash: string;
+  /** Of a kept checkpoint its step; null: what stands for the run. */
+  step: number | null;
 }
 
 /**
  * Finds the adapter that a person means: null is the base model, else a run's name or a PEFT folder.
+ * @param step of a run the kept checkpoint; absent: the one that stands for the run
  * @throws StudioError not_found; config_invalid where the run belongs to another model; no_checkpoint
  */
 export function findSubject(
@@ -41,6 +49,7 @@ export function findSubject(
   model: Model,
   adapter: string | null,
   precision: Precision,
+  step?: number,
 ): Subject {
   const identity = identityOf(model);
   const reference = { folder: model.folder, weightsSha256: model.contentHash, precision };
@@ -49,17 +58,20 @@ export function findSubject(
       model,
       name: 'base',
       run: null,
+      step: null,
       reference: { ...reference, adapterFolder: null },
       identity,
       adapterHash: hashOf([precision]),
     };
   const run = findRun(context.database, context.project, adapter);
-  const checkpoint = run && runCheckpoint(runs, run, model);
+  const checkpoint = run && runCheckpoint(context, runs, { run, model, step });
+  const of = checkpoint === null ? null : otherStep(runs, run!, checkpoint);
   if (run?.config.adapter.method === 'full')
     return {
       model,
       name: run.name,
       run,
+      step: of,
       reference: { folder: trainedFolder(checkpoint!, 'full'), precision, adapterFolder: null },
       ...fullyTrained(identity, checkpoint!, precision),
     };
@@ -78,6 +90,7 @@ export function findSubject(
     model,
     name: run?.name ?? folder,
     run,
+    step: of,
     reference: { ...reference, loadIn8bit, adapterFolder: folder },
     identity,
     adapterHash: hashOf([
@@ -107,16 +120,35 @@ function fullyTrained(
   return { identity: { ...base, weights, config, generation }, adapterHash: hashOf([precision]) };
 }
 
-function runCheckpoint(runs: RunService, run: Run, model: Model): string {
+function runCheckpoint(
+  { paths }: Pick<ServiceContext, 'paths'>,
+  runs: RunService,
+  { run, model, step }: { run: Run; model: Model; step: number | undefined },
+): string {
   if (run.modelId !== model.id)
     throw new StudioError(
       'config_invalid',
       `The run "${run.name}" was trained on "${run.modelName}", not on "${model.name}".`,
       `Choose the model "${run.modelName}".`,
     );
-  const checkpoint = runs.requireCheckpoint(run);
+  const kept = step === undefined ? [] : listCheckpoints(paths.runCheckpoints(run.id));
+  const checkpoint =
+    step === undefined ? runs.requireCheckpoint(run) : kept.find((folder) => checkpointStep(folder) === step);
+  if (checkpoint === undefined)
+    throw new StudioError(
+      'no_checkpoint',
+      `The run "${run.name}" has kept no checkpoint of step ${step}.`,
+      kept.length === 0
+        ? 'It has kept none.'
+        : `It has those of step ${kept.map(checkpointStep).join(', ')}.`,
+    );
   checkBase(run, model, checkpoint);
   return checkpoint;
+}
+
+/** The step of a checkpoint; null where it is the one that stands for its run. */
+function otherStep(runs: RunService, run: Run, checkpoint: string): number | null {
+  return checkpoint === runs.requireCheckpoint(run) ? null : checkpointStep(checkpoint);
 }
 
 function hashOf(parts: readonly string[]): string {
