@@ -214,7 +214,9 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await link.waitFor({ timeout: 100_000 });
     await link.click();
     const verdict = page.getByRole('status', { name: 'Verdict' });
-    await verdict.getByText(/on 40 items of/).waitFor();
+    await verdict.getByTestId('verdict').filter({ hasText: 'on 40 items of' }).waitFor();
+    // What a person said of an answer holds for it among more items.
+    await verdict.getByTestId('overridden').getByText(/^With 1 grade changed by hand/).waitFor();
     // All are scored, and the base model has no seeds: that is said, and no button leads nowhere.
     const left = verdict.getByRole('group', { name: /^What would settle/ });
     await left

@@ -6,14 +6,14 @@ import type { ServiceContext } from '../../context.ts';
 import type { DatasetService } from '../../data/datasets.ts';
 import { givenData } from '../evaluationData.ts';
 
-/** Characters of a passage, some 100 to 300 tokens: it fits into any context, and most words have others before them. */
+/** Characters of a passage, some 100 to 300 tokens: it fits into any context, and most words have others before. */
 const [leastPassage, mostPassage] = [400, 1200];
 /** To be raised when texts are cut otherwise. */
 const cutVersion = 1;
 
 /**
- * Data of plain texts as passages: a book would be one item, of which the model reads the begin, and one item says nothing
- * of others. Rows of other kinds stay as they are.
+ * Data of plain texts as passages: a book would be one item, of which the model reads the begin, and one item says
+ * nothing of others. Rows of other kinds stay as they are.
  */
 export async function asPassages(
   { paths }: Pick<ServiceContext, 'paths'>,
