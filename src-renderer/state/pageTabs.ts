@@ -27,4 +27,5 @@ export const evaluateTabs = [
   { key: 'benchmarks', label: 'Benchmarks', href: '/evaluate/benchmarks' },
   { key: 'items', label: 'Items', href: '/evaluate/items' },
   { key: 'blind', label: 'Blind preference', href: '/evaluate/blind' },
+  { key: 'guards', label: 'Guards', href: '/evaluate/guards' },
 ] as const;

@@ -2,14 +2,19 @@ import { getContext, setContext } from 'svelte';
 import type { ComparisonOutcome } from '../../../src-main/contract/evaluation/comparison.ts';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import type { Evaluation } from '../../../src-main/contract/results.ts';
-import type { ProcedureInput } from '../../../src-main/contract/procedures.ts';
+import type { ProcedureInput, ProcedureOutput } from '../../../src-main/contract/procedures.ts';
 import { Action } from '../../state/action.svelte.ts';
 import type { Studio } from '../../state/studio.svelte.ts';
 
-export type JobKind = 'evaluate' | 'compare';
+export type JobKind = 'evaluate' | 'compare' | 'guards';
 export interface ComparisonResult {
   input: ProcedureInput<'evaluations.compare'>;
   outcome: ComparisonOutcome;
+}
+
+export interface GuardsResult {
+  input: ProcedureInput<'guards.check'>;
+  report: ProcedureOutput<'guards.check'>;
 }
 
 /** Work on the Evaluate page, kept apart from it so that it goes on when the page is left. */
@@ -19,6 +24,7 @@ export class Jobs {
   /** What was worked on last. */
   of: JobKind | null = $state(null);
   result: ComparisonResult | null = $state.raw(null);
+  guards: GuardsResult | null = $state.raw(null);
   /** The evaluation that was made last. */
   latest: Evaluation | null = $state.raw(null);
   /** Ids of what was scored together last, in its order. */
@@ -55,6 +61,14 @@ export class Jobs {
       this.result = null;
       const outcome = await this.#studio.client.call('evaluations.compare', input, { signal });
       this.result = { input, outcome };
+    });
+  }
+
+  checkGuards(input: ProcedureInput<'guards.check'>): Promise<void> {
+    return this.#work('guards', 'The guards were not checked.', async (signal) => {
+      this.guards = null;
+      const report = await this.#studio.client.call('guards.check', input, { signal });
+      this.guards = { input, report };
     });
   }
 
