@@ -20,7 +20,7 @@ import { scoredItems } from './migrations/0014-scored-items.ts';
 import { preferences } from './migrations/0015-preferences.ts';
 import { overrides } from './migrations/0016-overrides.ts';
 import { judgments } from './migrations/0017-judgments.ts';
-import { checkpointScores } from './migrations/0017-checkpoint-scores.ts';
+import { checkpointScores } from './migrations/0018-checkpoint-scores.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
