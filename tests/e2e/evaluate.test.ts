@@ -216,7 +216,10 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     const verdict = page.getByRole('status', { name: 'Verdict' });
     await verdict.getByTestId('verdict').filter({ hasText: 'on 40 items of' }).waitFor();
     // What a person said of an answer holds for it among more items.
-    await verdict.getByTestId('overridden').getByText(/^With 1 grade changed by hand/).waitFor();
+    await verdict
+      .getByTestId('overridden')
+      .getByText(/^With 1 grade changed by hand/)
+      .waitFor();
     // All are scored, and the base model has no seeds: that is said, and no button leads nowhere.
     const left = verdict.getByRole('group', { name: /^What would settle/ });
     await left
@@ -247,6 +250,41 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
         return datasets.map(({ format }) => format);
       })
       .toContain('preference');
+    expect(errors).toEqual([]);
+  });
+
+  it('checks what a training cost: forgetting on a general text, at checkpoints, and words in common', async () => {
+    const general = join(server.home, 'general.jsonl');
+    const words = 'rain falls on the old town while a lazy dog sleeps under the bridge all day'.split(' ');
+    const rows = Array.from({ length: 40 }, (_, i) => ({
+      text: words.map((_word, w) => words[(w * (i + 3)) % words.length]).join(' '),
+    }));
+    writeFileSync(general, rows.map((row) => JSON.stringify(row)).join('\n'));
+    await studio.call('datasets.add', { path: general });
+    await tab('Guards');
+    const form = page.getByRole('region', { name: 'What did the training cost?' });
+    await form.getByLabel('Run').selectOption({ label: 'routed' });
+    await form.getByText('Choose a general text, prompts, or a benchmark.').waitFor();
+    await form.getByLabel('General text').selectOption({ label: 'general' });
+    await form.getByRole('button', { name: 'Add a benchmark' }).click();
+    const benchmark = form.getByRole('group', { name: 'Benchmark 1' });
+    await benchmark.getByLabel('Items', { exact: true }).selectOption({ label: 'quiz' });
+    await form.getByLabel('At each kept checkpoint').check();
+    await form.getByRole('button', { name: 'Check', exact: true }).click();
+    const forgotten = page.getByRole('region', { name: /^Perplexity/ });
+    await forgotten
+      .getByTestId('guard')
+      .filter({ hasText: /perplexity .* before and .* after; difference .* nats per token/ })
+      .waitFor({ timeout: 120_000 });
+    await forgotten.getByText(/None of the \d+ items shares 13 words on end/).waitFor();
+    await forgotten.getByText(/^Best of the kept checkpoints is that of step \d+/).waitFor();
+    await forgotten.getByText('★ best').waitFor();
+    await page
+      .getByRole('region', { name: /^Any rows with choices/ })
+      .getByTestId('guard')
+      .waitFor();
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'guards');
     expect(errors).toEqual([]);
   });
 });

@@ -8,7 +8,7 @@ import type {
   SeedScatter,
 } from '../../contract/evaluation/comparison.ts';
 import type { Evaluation } from '../../contract/results.ts';
-import { compareSubjects, itemScatter } from '../../evaluation/compare.ts';
+import { itemScatter } from '../../evaluation/compare.ts';
 import { lossFigures } from '../../evaluation/confounders.ts';
 import { meeting, sameItems, standings } from '../../evaluation/standing.ts';
 import { couldTell } from '../../evaluation/verdict.ts';
@@ -18,6 +18,7 @@ import { findEvaluations, listEvaluations, readEvaluationItems } from '../../sto
 import { findRun, trainableOf } from '../../store/runs.ts';
 import { missing, type ServiceContext } from '../context.ts';
 import type { StudyService } from '../plan/studies.ts';
+import { compareSubjectsApart } from './verdicts/judgeThread.ts';
 import { gradedOf, judgeSubjects, type JudgedSubject } from './verdicts/judging.ts';
 
 /** What a project's stored scores say, without running anything. */
@@ -65,10 +66,11 @@ async function compareBest(
   }
   // The two were chosen by their scores: all pairs of the group count.
   const chosenOf = (evaluations.length * (evaluations.length - 1)) / 2;
-  return compareSubjects(leader.benchmark, basename(leader.dataPath), graded, {
+  const compared = await compareSubjectsApart(leader.benchmark, basename(leader.dataPath), graded, {
     chosenOf,
     warnings: [rival, leader].flatMap(leakWarning),
-  })[0]!;
+  });
+  return compared[0]!;
 }
 
 /**

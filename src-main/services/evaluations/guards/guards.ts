@@ -21,6 +21,7 @@ import type { ServiceContext } from '../../context.ts';
 import type { DatasetService } from '../../data/datasets.ts';
 import type { RunService } from '../../runs/runs.ts';
 import type { EvaluationService } from '../evaluations.ts';
+import { compareSubjectsApart } from '../verdicts/judgeThread.ts';
 import { gradedOf, judgeSubjects, type JudgedSubject } from '../verdicts/judging.ts';
 import { asPassages } from './guardText.ts';
 import { findOverlap } from './overlap.ts';
@@ -77,7 +78,9 @@ export function guardHandlers(
     for (const [i, evaluation] of pair.entries())
       graded.push(await gradedOf(database, { evaluation, name: `${run.name} ${i}`, run }));
     const [first] = pair;
-    return compareSubjects(first!.benchmark, basename(first!.dataPath), graded, { chosenOf })[0]!;
+    const data = basename(first!.dataPath);
+    const compared = await compareSubjectsApart(first!.benchmark, data, graded, { chosenOf });
+    return compared[0]!;
   }
 
   /** The base model (`a`) and the run (`b`) by one guard. */

@@ -2,12 +2,13 @@ import { basename } from 'node:path';
 import type { Run } from '../../../contract/entities.ts';
 import type { ComparisonOutcome } from '../../../contract/evaluation/comparison.ts';
 import type { Evaluation } from '../../../contract/results.ts';
-import { compareAllInTurn, type ComparisonOptions } from '../../../evaluation/compare.ts';
+import type { ComparisonOptions } from '../../../evaluation/compare.ts';
 import type { Graded } from '../../../evaluation/gradedTable.ts';
 import { regradeCounts, regraded } from '../../../statistics/overrides.ts';
 import type { ReadableDatabase } from '../../../store/database.ts';
 import { readEvaluationItems } from '../../../store/results.ts';
 import type { ServiceContext } from '../../context.ts';
+import { compareAllApart } from './judgeThread.ts';
 import { currentOverrides } from './overrides.ts';
 
 /** A stored evaluation as a subject of a comparison. */
@@ -57,8 +58,8 @@ export async function judgeSubjects(
   });
   return {
     evaluations,
-    ...(await compareAllInTurn(benchmark, data, graded, options)),
+    ...(await compareAllApart(benchmark, data, graded, options)),
     overridden:
-      changed === 0 ? null : { ...(await compareAllInTurn(benchmark, data, anew, options)), changed, blind },
+      changed === 0 ? null : { ...(await compareAllApart(benchmark, data, anew, options)), changed, blind },
   };
 }
