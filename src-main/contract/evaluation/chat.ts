@@ -52,6 +52,8 @@ export const chatSchema = z.object({
   id: z.string(),
   model: modelSchema.pick({ id: true, name: true }),
   precision: precisionSchema,
+  /** The base is kept in 8 bits, as the runs among the columns were trained on it. */
+  loadIn8bit: z.boolean(),
   /** Tokens that a conversation has at most with its answer. */
   context: z.number().int(),
   columns: z.array(chatColumnSchema),

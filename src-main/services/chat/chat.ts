@@ -161,6 +161,7 @@ export function createChatService(
           id: newId(),
           model: { id: model.id, name: model.name },
           precision: input.precision,
+          loadIn8bit: subjects.request.model.loadIn8bit ?? false,
           context: Math.min(input.context, model.contextLength),
           columns,
           isOpen: false,

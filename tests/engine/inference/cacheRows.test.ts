@@ -135,3 +135,17 @@ it('computes what prompts begin with once', () => {
   cache.prefill([{ row: 0, text: [...shots, 70, 71, 72] }]);
   expect(prefills()).toBe(6);
 });
+
+it('does not share what another adapter has read', () => {
+  const { decoder, calls } = fakeDecoder();
+  const cache = new CacheRows(decoder, { task: 0, isDrawn: false });
+  const text = Array.from({ length: 8 }, (_, i) => i);
+  const prefills = () => calls.filter((name) => name === 'prefill').length;
+  cache.prefill([{ row: 0, text: [...text, 50], adapter: 1 }]);
+  expect(prefills()).toBe(3);
+  // By the same one a token is new; by another one all nine are.
+  cache.prefill([{ row: 1, text: [...text, 51], adapter: 1 }]);
+  expect(prefills()).toBe(4);
+  cache.prefill([{ row: 2, text: [...text, 52], adapter: 0 }]);
+  expect(prefills()).toBe(7);
+});

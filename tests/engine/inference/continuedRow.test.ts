@@ -62,3 +62,23 @@ it('tells an answer that is long enough from a context that is full', () => {
   });
   expect(answerOf('ab\0cd', {})).toMatchObject({ text: 'ab', end: 'end_id' });
 });
+
+it('tells of a text only what does not change any more', () => {
+  const { tokenizer } = byteTokenizer();
+  const rules = { tokenizer, endIds: new Set([0]), stop: ['STOP'], maxTokens: 1000, contextLength: 4096 };
+  const row = new ContinuedRow([...Buffer.from('Frage: ')], rules, createRandom(1));
+  const settled: string[] = [];
+  for (const id of tokenizer.encode('größer STEIN STOP')) {
+    if (!row.ended) row.push(id);
+    settled.push(row.settledText());
+  }
+  // Half a letter and what may begin the stop text wait; each one goes on where the one before ended.
+  expect(settled.slice(0, 5)).toEqual(['g', 'gr', 'gr', 'grö', 'grö']);
+  expect(settled).toContain('größer ');
+  expect(settled).not.toContain('größer ST');
+  expect(settled.at(-1)).toBe('größer STEIN ');
+  settled.reduce((before, now) => {
+    expect(now.startsWith(before)).toBe(true);
+    return now;
+  });
+});
