@@ -26,7 +26,7 @@ import {
   type Repository,
 } from '../models/hub/repository.ts';
 import { byteProgress, endProgress } from '../progress.ts';
-import { createHubFetches, type HubFetches } from './hubFetches.ts';
+import { createHubFetches, type HubFetches, type HubWish } from './hubFetches.ts';
 
 export interface HubDatasetService {
   search(query: string, limit: number, signal: AbortSignal): Promise<HubModel[]>;
@@ -43,14 +43,6 @@ export interface HubDatasetService {
   fetches: HubFetches;
   /** Downloads and imports. @throws StudioError as `fetch` and `datasets.add` do */
   download(wanted: HubWish & { name?: string | undefined }, signal: AbortSignal): Promise<Dataset>;
-}
-
-export interface HubWish {
-  repository: string;
-  revision?: string | undefined;
-  config?: string | undefined;
-  /** Absent: all parts. */
-  splits?: readonly Split[] | undefined;
 }
 
 const cardName = 'README.md';

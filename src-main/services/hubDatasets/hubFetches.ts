@@ -1,6 +1,15 @@
 import type { HubFetch } from '../../contract/datasets/datasetProcedures.ts';
 import { toPlainError } from '../../contract/errors.ts';
-import type { HubWish } from './hubDatasets.ts';
+import type { Split } from '../../contract/rows.ts';
+
+/** What of a dataset is downloaded. */
+export interface HubWish {
+  repository: string;
+  revision?: string | undefined;
+  config?: string | undefined;
+  /** Absent: all parts. */
+  splits?: readonly Split[] | undefined;
+}
 
 /** A wish with what a page calls it. */
 type TitledWish = HubFetch['wanted'];
