@@ -21,7 +21,7 @@ const engine = (...names) => names.map((name) => `engine/${name}`);
 /** What every job of the engine may use, whatever it computes. */
 const engineJob = [
   ...['contract', 'methods', 'statistics', 'shape', 'options', 'formats', 'data'],
-  ...engine('protocol.ts', 'jobContext.ts', 'runtime'),
+  ...engine('protocol.ts', 'messages.ts', 'jobContext.ts', 'runtime'),
 ];
 // A service that reached into the engine would load TensorFlow into the core, which must outlive it.
 const services = {
@@ -39,7 +39,12 @@ const services = {
       'report',
       'store',
     ),
-    ...main('engine/protocol.ts', 'engine/process/readLines.ts', 'engine/process/supervisor.ts'),
+    ...main(
+      'engine/protocol.ts',
+      'engine/messages.ts',
+      'engine/process/readLines.ts',
+      'engine/process/supervisor.ts',
+    ),
     // What GPU the pinned TensorFlow can use: known to the set-up alone.
     'src-main/setup/tensorflow/gpu.mjs',
   ],
@@ -119,8 +124,9 @@ const parts = {
   'src-main/store': { parts: main('contract', 'statistics'), packages: ['node', 'zod', 'better-sqlite3'] },
   // What passes between the engine's process and the services.
   'src-main/engine/protocol.ts': { parts: main('contract', 'shape'), packages: [] },
+  'src-main/engine/messages.ts': { parts: main('contract', 'engine/protocol.ts'), packages: [] },
   'src-main/engine/jobContext.ts': {
-    parts: main('contract', ...engine('protocol.ts', 'graph')),
+    parts: main('contract', ...engine('protocol.ts', 'messages.ts', 'graph')),
     packages: [],
   },
   // Operations and gradients: no model, no adapter, no file format but the bits of numbers.

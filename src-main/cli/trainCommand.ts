@@ -4,7 +4,7 @@ import { StudioError } from '../contract/errors.ts';
 import { writeDocument, type ReadDocument } from '../options/trainingDocument.ts';
 import { flatten } from '../options/trainingOptions.ts';
 import { configText, configYaml, readConfigYaml } from '../options/trainingYaml.ts';
-import type { EngineEvent } from '../engine/protocol.ts';
+import type { EngineEvent } from '../engine/messages.ts';
 import { nameOf, parseCommand, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { createOutput, formatCount, type Output } from './output.ts';

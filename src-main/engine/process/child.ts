@@ -1,6 +1,6 @@
 import { constants, getPriority, setPriority } from 'node:os';
 import { toPlainError } from '../../contract/errors.ts';
-import type { EngineInbound, EngineOutbound } from '../protocol.ts';
+import type { EngineInbound, EngineOutbound } from '../messages.ts';
 import { asOutOfMemory } from '../runtime/outOfMemory.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 

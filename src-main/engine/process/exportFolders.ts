@@ -14,7 +14,8 @@ import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { exportFrozen } from './frozenExport.ts';
 import { exportMerged } from './mergedExport.ts';
 import { checkAsPeft } from './peftCheck.ts';
-import type { EngineEvent, ExportRequest, ExportResult } from '../protocol.ts';
+import type { EngineEvent } from '../messages.ts';
+import type { ExportRequest, ExportResult } from '../protocol.ts';
 
 type Emit = (event: EngineEvent) => void;
 

@@ -10,7 +10,8 @@ import type { LowRank, ReadTrained } from '../../methods/method.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
 import { modelTargets } from '../../shape/targets.ts';
-import type { EngineEvent, ExportRequest, ExportResult } from '../protocol.ts';
+import type { EngineEvent } from '../messages.ts';
+import type { ExportRequest, ExportResult } from '../protocol.ts';
 import { checkAsPeft } from './peftCheck.ts';
 
 /**

@@ -8,7 +8,8 @@ import { writeModelFolder } from '../../formats/model/modelFolder.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { updateScale } from '../../methods/method.ts';
 import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
-import type { EngineEvent, ExportRequest, ExportResult } from '../protocol.ts';
+import type { EngineEvent } from '../messages.ts';
+import type { ExportRequest, ExportResult } from '../protocol.ts';
 
 /** Rows of a weight are merged and written in blocks of so many bytes: no tensor is held as a whole. */
 const blockBytes = 8 * 1024 * 1024;

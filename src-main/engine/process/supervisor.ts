@@ -1,14 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { StudioError } from '../../contract/errors.ts';
-import type {
-  ChatMessage,
-  EngineEvent,
-  EngineInbound,
-  EngineOutbound,
-  EngineRequest,
-  EngineResults,
-} from '../protocol.ts';
+import type { ChatMessage, EngineEvent, EngineInbound, EngineOutbound } from '../messages.ts';
+import type { EngineRequest, EngineResults } from '../protocol.ts';
 import { outOfMemoryRemedy, saysOutOfMemory } from '../runtime/outOfMemory.ts';
 import { readLines } from './readLines.ts';
 

@@ -4,7 +4,7 @@ import type { Tensorflow } from '../graph/session.ts';
 import type { WeightSource } from '../model/baseWeights.ts';
 import type { AdapterParameter, ModelGraph } from '../model/modelGraph.ts';
 import type { Variable } from '../graph/variables.ts';
-import type { EngineEvent } from '../protocol.ts';
+import type { EngineEvent } from '../messages.ts';
 
 /**
  * Gives every adapter parameter its value before training. Clustering the rows of a large model takes minutes (PMRC):

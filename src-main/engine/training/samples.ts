@@ -8,7 +8,8 @@ import { ContinuedRow } from '../inference/continuedRow.ts';
 import { decodeRows, decoderSize } from '../inference/decodeRows.ts';
 import type { Decoder } from '../inference/decodingGraph.ts';
 import type { DecodingSize } from '../../options/decodingSize.ts';
-import type { EngineEvent, TrainRequest } from '../protocol.ts';
+import type { EngineEvent } from '../messages.ts';
+import type { TrainRequest } from '../protocol.ts';
 
 /** Answers a run's prompts by the model as it is in the middle of training: such an answer is a sample. */
 export interface Sampler {

@@ -1,7 +1,7 @@
 import type { EvaluationItem, ScoreSums } from '../../contract/results.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import type { RowKey } from '../../data/rowKeys.ts';
-import type { EngineEvent } from '../../engine/protocol.ts';
+import type { EngineEvent } from '../../engine/messages.ts';
 import type { ScoringCalls } from '../../options/scoredLengths.ts';
 import type { Evaluation } from '../../contract/results.ts';
 

@@ -2,7 +2,8 @@ import type { EvaluationItem } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
 import { rowKey, type RowKey } from '../../data/rowKeys.ts';
-import type { ChosenRow, EngineEvent, GeneratedRow } from '../../engine/protocol.ts';
+import type { EngineEvent } from '../../engine/messages.ts';
+import type { ChosenRow, GeneratedRow } from '../../engine/protocol.ts';
 import type {
   BenchmarkItem,
   BenchmarkRecord,

@@ -1,5 +1,5 @@
 import type { EvaluationItem } from '../../contract/results.ts';
-import type { EngineEvent } from '../../engine/protocol.ts';
+import type { EngineEvent } from '../../engine/messages.ts';
 import { itemSums, scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { keepItems, type ItemsKey } from '../../store/results.ts';
 import type { ServiceContext } from '../context.ts';

@@ -11,7 +11,7 @@ import {
   type StudyOutcome,
   type StudyQuestion,
 } from '../../contract/studies.ts';
-import type { EngineEvent } from '../../engine/protocol.ts';
+import type { EngineEvent } from '../../engine/messages.ts';
 import { compareOverSeeds, type SeedScore } from '../../statistics/seeds.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { findRun } from '../../store/runs.ts';

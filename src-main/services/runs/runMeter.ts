@@ -1,6 +1,6 @@
 import { median } from '../../budget/forecast/calibrate.ts';
 import type { RunMeasurement } from '../../contract/forecast.ts';
-import type { EngineEvent } from '../../engine/protocol.ts';
+import type { EngineEvent } from '../../engine/messages.ts';
 
 /** Times a training by the engine's events, from now on. */
 export interface RunMeter {

@@ -10,7 +10,8 @@ import type {
   StepMetric,
 } from '../../contract/runRecords.ts';
 import { toPlainError } from '../../contract/errors.ts';
-import type { EngineEvent, TrainResult } from '../../engine/protocol.ts';
+import type { EngineEvent } from '../../engine/messages.ts';
+import type { TrainResult } from '../../engine/protocol.ts';
 import type { RunForecast } from '../../contract/forecast.ts';
 import { recentLossOf, writeMetrics } from '../../store/metrics.ts';
 import type { ServiceContext } from '../context.ts';

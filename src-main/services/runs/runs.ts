@@ -3,7 +3,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { clearPartialCheckpoints } from '../../formats/checkpoint/checkpointFolder.ts';
-import type { EngineEvent } from '../../engine/protocol.ts';
+import type { EngineEvent } from '../../engine/messages.ts';
 import type { WritableDatabase } from '../../store/database.ts';
 import { dropMetricsAfter } from '../../store/metrics.ts';
 import { ensureProject } from '../../store/projects.ts';

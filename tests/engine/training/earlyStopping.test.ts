@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { listCheckpoints } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
-import type { EngineEvent } from '../../../src-main/engine/protocol.ts';
+import type { EngineEvent } from '../../../src-main/engine/messages.ts';
 import { afterEvaluation, startOfRun } from '../../../src-main/engine/training/progress.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { checkpointFiles, trainTiny } from '../../support/trainingRun.ts';

@@ -3,7 +3,7 @@ import type { Sample } from '../../../src-main/contract/runRecords.ts';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { trainedFolder } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
-import type { EngineEvent } from '../../../src-main/engine/protocol.ts';
+import type { EngineEvent } from '../../../src-main/engine/messages.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';

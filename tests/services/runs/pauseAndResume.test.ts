@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
-import type { EngineEvent } from '../../../src-main/engine/protocol.ts';
+import type { EngineEvent } from '../../../src-main/engine/messages.ts';
 import { checkpointStep } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { openTrainingCore } from '../../support/core.ts';
 import { checkpointFiles } from '../../support/trainingRun.ts';

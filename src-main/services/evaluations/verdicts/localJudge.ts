@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { JudgeInput } from '../../../contract/inputs.ts';
 import type { EvaluationItem } from '../../../contract/results.ts';
 import { evaluationBatch as batch } from '../../../budget/forecast/evaluation.ts';
-import type { EngineEvent } from '../../../engine/protocol.ts';
+import type { EngineEvent } from '../../../engine/messages.ts';
 import type { BenchmarkItem } from '../../../evaluation/benchmarks/benchmark.ts';
 import {
   verdictBegin,
