@@ -289,7 +289,7 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
 
   it('trains on the mix, with the loss of each source, and says where two data contracts differ', async () => {
     const perPass = Number(await page.getByTestId('mix-steps').textContent());
-    await page.getByRole('spinbutton', { name: 'Passes' }).fill('3');
+    await page.getByRole('spinbutton', { name: 'Passes', exact: true }).fill('3');
     const total = page.getByTestId('mix-total-steps');
     await expect.poll(async () => Number(await total.textContent())).toBeGreaterThan(2 * perPass);
     const steps = await total.textContent();
