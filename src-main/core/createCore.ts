@@ -5,7 +5,8 @@ import { createEngineHost, type EngineHost } from '../engine/process/supervisor.
 import { benchmarkInfos } from '../evaluation/benchmarks/registry.ts';
 import { chatHandlers, createChatService, type ChatService } from '../services/chat/chat.ts';
 import type { ServiceContext, Trash } from '../services/context.ts';
-import { createDatasetService, datasetHandlers, type DatasetService } from '../services/data/datasets.ts';
+import type { DatasetService } from '../services/data/datasetService.ts';
+import { createDatasetService, datasetHandlers } from '../services/data/datasets.ts';
 import { clearUploads, receiveFile } from '../services/data/uploads.ts';
 import {
   createDownloadService,

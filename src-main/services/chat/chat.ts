@@ -7,7 +7,7 @@ import type { ProcedureHandlers, ProcedureParsedInput } from '../../contract/pro
 import type { Turn } from '../../contract/rows.ts';
 import type { ChatAsk, ChatRow } from '../../engine/protocol.ts';
 import { newId, type ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { chatRendering } from '../evaluations/subjects.ts';
 import { cancelled } from '../machine/disk.ts';
 import type { ModelService } from '../models/models.ts';

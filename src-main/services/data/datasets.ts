@@ -1,16 +1,11 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { z } from 'zod';
-import type { DatasetRow, Inspection, RowChange } from '../../contract/datasets/datasetProcedures.ts';
-import type { Mapping } from '../../contract/datasets/mapping.ts';
-import type { UnusedRow } from '../../contract/datasets/unusable.ts';
-import { datasetSchema, type Dataset, type DatasetFormat, type SharedRows } from '../../contract/entities.ts';
+import { datasetSchema, type Dataset } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
-import type { ProcedureHandlers, procedures } from '../../contract/procedures.ts';
-import type { Split } from '../../contract/rows.ts';
+import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { importDataset } from '../../data/importDataset.ts';
-import { readRows, type NumberedRow, type RowRange } from '../../data/readRows.ts';
+import { readRows } from '../../data/readRows.ts';
 import { readEdits } from '../../data/stored/editLayer.ts';
 import { storedDatasets, datasets } from '../../store/library.ts';
 import { listAllMixes } from '../../store/mixes.ts';
@@ -20,74 +15,10 @@ import { freeName, missing, newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
 import { checkFreeSpace } from '../machine/disk.ts';
 import { arrivedFiles, discardArrived } from './arrivedFiles.ts';
+import type { DatasetService, InspectOptions } from './datasetService.ts';
 import { reshape, withChanges, type Reshaping } from './reshape.ts';
-import {
-  browseRows,
-  findRows,
-  inspectFiles,
-  unusedRows,
-  type BrowsedRows,
-  type WhichRows,
-} from './rowBrowser.ts';
+import { browseRows, findRows, inspectFiles, unusedRows } from './rowBrowser.ts';
 import { benchmarkRows, sharedRows, testSetOf } from './sharedRows.ts';
-
-export type AddOptions = z.input<(typeof procedures)['datasets.add']['input']>;
-export type InspectOptions = z.input<(typeof procedures)['datasets.inspect']['input']>;
-
-export interface DatasetService {
-  list(): Dataset[];
-  get(reference: string): Dataset;
-  /** A name or id of the library, or a file or folder, which is then imported. */
-  getOrAdd(reference: string, signal?: AbortSignal): Promise<Dataset>;
-  /** What files hold, before anything is imported. */
-  inspect(options: InspectOptions): Promise<Inspection>;
-  add(options: AddOptions, signal?: AbortSignal): Promise<Dataset>;
-  /** Deletes files that a browser sent, or that came from the Hub, and that are not imported. */
-  discardArrived(path: string): void;
-  /** Calls it otherwise. @throws StudioError name_taken */
-  rename(reference: string, name: string): Dataset;
-  /** Says what each field is. */
-  setMapping(
-    reference: string,
-    mapping: { mappings: readonly Mapping[]; format?: DatasetFormat | undefined },
-    signal?: AbortSignal,
-  ): Promise<Dataset>;
-  /** Says what part of the data rows are. */
-  setSplit(reference: string, as: Split, from?: Split, signal?: AbortSignal): Promise<Dataset>;
-  edit(reference: string, changes: readonly RowChange[], signal?: AbortSignal): Promise<Dataset>;
-  /** Reads the files again that it was made of, to which rows were added; edits and mapping stay. */
-  readAnew(reference: string, signal?: AbortSignal): Promise<Dataset>;
-  /** Takes the last edit back. @throws StudioError not_found where there is none */
-  undoEdit(reference: string, signal?: AbortSignal): Promise<Dataset>;
-  /** Its usable rows. */
-  read(dataset: Dataset, range?: RowRange): AsyncIterable<NumberedRow>;
-  /** Its rows that stand in benchmarks' test sets or in other datasets. */
-  shared(reference: string): Promise<SharedRows[]>;
-  /** Rows as they are shown, those included that are not used. */
-  rows(
-    reference: string,
-    range: Omit<BrowsedRows, 'which'> & { which?: WhichRows },
-  ): Promise<{ total: number; rows: DatasetRow[] }>;
-  /** Rows with a text; `next`: where to go on, null at the end. */
-  find(
-    reference: string,
-    search: { text: string; from: number; limit: number },
-  ): Promise<{ indices: number[]; next: number | null }>;
-  /** Rows that were set aside. */
-  unused(
-    reference: string,
-    range: { offset: number; limit: number },
-  ): Promise<{ total: number; rows: UnusedRow[] }>;
-  /** Removes it; for a minute it can be restored. @throws StudioError in_use where runs need it */
-  remove(reference: string): void;
-  /**
-   * Brings back a dataset that was removed less than a minute ago, under another name where its own was taken
-   * meanwhile.
-   */
-  restore(id: string): Dataset;
-  /** Deletes copies that a process left behind that died while it imported. */
-  recover(): void;
-}
 
 /** A file of a dataset, by the hash that it is named by; or one of an import under way. */
 const ownFile = /^(?:([0-9a-f]{64})\.|\.import\.)/;

@@ -11,7 +11,7 @@ import type { BenchmarkRecord } from '../../evaluation/benchmarks/benchmark.ts';
 import { hashOfFiles, openFileRecords } from '../../data/fileRecords.ts';
 import { typedPath } from '../homePaths.ts';
 import type { ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { runRows } from '../mixes/runRows.ts';
 import type { Subject } from './subjects.ts';
 

@@ -1,22 +1,16 @@
-import { createHash } from 'node:crypto';
-import type { ModelIdentity } from '../../contract/entities.ts';
 import type { ComparisonOutcome } from '../../contract/evaluation/comparison.ts';
-import type { BenchmarkName } from '../../contract/evaluation/benchmarks.ts';
 import type { Evaluation, EvaluationItem } from '../../contract/results.ts';
-import type { ScoredData } from '../../contract/inputs.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { EvaluationOutlook } from '../../contract/forecast.ts';
 import type { ProcedureParsedInput, ProcedureHandlers } from '../../contract/procedures.ts';
-import { computationVersion } from '../../engine/protocol.ts';
 import { lossFigures } from '../../evaluation/confounders.ts';
 import { findBenchmark, perplexity } from '../../evaluation/benchmarks/registry.ts';
 import { compiled } from '../../evaluation/benchmarks/ownAnswers.ts';
 import { meanPassAtK } from '../../evaluation/graders/humanEval.ts';
-import type { BenchmarkItem, RowBenchmark } from '../../evaluation/benchmarks/benchmark.ts';
 import { gradeOf, groupScores, leakWarning, scoreInterval, scoreOf } from '../../statistics/scores.ts';
 import { countShared, type RowKey } from '../../data/rowKeys.ts';
-import { answersOf, computationOf, identityOf, templateOf } from '../../formats/model/identity.ts';
+import { identityOf } from '../../formats/model/identity.ts';
 import { ensureProject } from '../../store/projects.ts';
 import {
   findEvaluation,
@@ -29,21 +23,20 @@ import {
   sliceEvaluations,
 } from '../../store/results.ts';
 import { missing, newId, type ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
-import { givenData, perplexityData, type EvaluationData } from './evaluationData.ts';
 import { trainedRowKeys } from '../mixes/runRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
 import type { GradingService } from './grading.ts';
 import type { EvaluationSettings, PreparedEvaluation, UsualSettings } from './evaluationJobs.ts';
-import { examplePool, prepareItems } from './itemJob.ts';
+import { baseOf, identifyEvaluation, type Identified } from './identified.ts';
+import { prepareItems } from './itemJob.ts';
 import { watchItems } from './itemWatch.ts';
 import { preparePerplexity } from './perplexityJob.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
 import type { RunService } from '../runs/runs.ts';
-import { chatRendering, findSubject, type Subject } from './subjects.ts';
-import { findJudge, type LocalJudge } from './verdicts/localJudge.ts';
+import { findSubject, type Subject } from './subjects.ts';
 import { judgeSubjects } from './verdicts/judging.ts';
 
 export interface EvaluationService {
@@ -72,60 +65,8 @@ export function createEvaluationService(
 ): EvaluationService {
   const { database, emit } = context;
 
-  /** Who judges the answers; null: the benchmark grades them itself. @throws StudioError as findJudge does */
-  async function judgeOf({ benchmark: name, judge }: EvaluationSettings): Promise<LocalJudge | null> {
-    const benchmark = findBenchmark(name);
-    if (!judge || benchmark?.kind !== 'generate' || !benchmark.judged) return null;
-    return findJudge(context, models, runs, judge, benchmark.judged.version);
-  }
-
-  /** The data of an evaluation, and the keys of all that decides its outcome. */
-  async function identify(subject: Subject, settings: EvaluationSettings): Promise<Identified> {
-    const benchmark = findBenchmark(settings.benchmark);
-    const judge = await judgeOf(settings);
-    const data =
-      benchmark === null
-        ? await perplexityData(context, datasets, subject, settings.data)
-        : await givenData(datasets, requireData(settings));
-    const { version } = benchmark ?? perplexity;
-    // What is shown as solved is a part of what is asked.
-    const pool = benchmark === null ? null : await examplePool(benchmark, data, settings.shots);
-    const shown =
-      pool === null ? null : hashOf(pool.map(({ id, question, solution }) => [id, question, solution]));
-    const { limit, shots, maxTokens, seed, chat, system, temperature, topP, samples, pattern } = settings;
-    const decisive = [
-      ...(benchmark === null ? [] : [shots, shown, benchmark.kind === 'choice' && shots === 0 ? 0 : seed]),
-      ...(benchmark?.kind === 'generate' ? [maxTokens, temperature, topP, samples, pattern ?? null] : []),
-      ...(settings.task === undefined ? [] : [`task ${settings.task}`]),
-      ...(judge === null ? [] : [`judge ${judge.identity}`]),
-      // Through which template texts went; prompts that go on as they are go through none.
-      ...(benchmark === null || chat
-        ? [templateOf(subject.model), chatRendering(context, subject.run).template, system ?? null]
-        : []),
-    ];
-    const states = [baseOf(subject.identity, settings.benchmark), subject.adapterHash];
-    const keyOf = (parts: readonly unknown[]) =>
-      createHash('sha256')
-        .update(
-          JSON.stringify([computationVersion, settings.benchmark, version, states, data.hash, ...parts]),
-        )
-        .digest('hex');
-    return {
-      benchmark,
-      data,
-      pool,
-      // Items with other examples before them are other items.
-      dataHash: shots === 0 ? data.hash : hashOf([data.hash, version, shots, seed, shown]),
-      judge,
-      // Verdicts of two judges are not compared with each other.
-      version:
-        version +
-        (chat ? '-chat' : '') +
-        (judge === null ? '' : `+${judge.version}@${judge.identity.slice(0, 8)}`),
-      key: keyOf([decisive, limit]),
-      itemsKey: keyOf(['items', decisive]),
-    };
-  }
+  const identify = (subject: Subject, settings: EvaluationSettings) =>
+    identifyEvaluation({ context, models, datasets, runs }, subject, settings);
 
   /** Reads and tokenizes what is scored. */
   function prepare(
@@ -323,22 +264,6 @@ async function findLeak(
   return trained ? { items: countShared(rows, trained), dataset: run.datasetName } : null;
 }
 
-/** What decides an evaluation, found out before anything is computed. */
-interface Identified {
-  /** Null: perplexity. */
-  benchmark: RowBenchmark | null;
-  data: EvaluationData;
-  /** Items from which solved examples are taken; null: those that are scored, or none. */
-  pool: BenchmarkItem[] | null;
-  judge: LocalJudge | null;
-  /** Of the items and what is shown before them. */
-  dataHash: string;
-  version: string;
-  /** Of all that decides its outcome, and of that without how many items there are. */
-  key: string;
-  itemsKey: string;
-}
-
 type AskedSettings = Omit<
   ProcedureParsedInput<'evaluations.start'>,
   'model' | 'adapter' | 'precision' | 'step'
@@ -378,10 +303,6 @@ function askedOf({ precision: _precision, maxTokens, ...asked }: EvaluationSetti
   return { ...asked, ...(maxTokens > 0 && { maxTokens }) };
 }
 
-function hashOf(parts: readonly unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
-}
-
 /** Which estimates are told of programs, as far as there are as many answers. */
 const passedOf = [1, 5, 10] as const;
 
@@ -400,22 +321,6 @@ function otherScores(items: readonly EvaluationItem[]): Evaluation['otherScores'
     name,
     right: items.filter(({ others }) => others[name] === true).length,
   }));
-}
-
-/** What a benchmark's score depends on of a model. */
-function baseOf(identity: ModelIdentity, benchmark: BenchmarkName): string {
-  return benchmark === 'perplexity'
-    ? `${computationOf(identity)} ${identity.tokenizer}`
-    : answersOf(identity);
-}
-
-function requireData({ benchmark, data }: EvaluationSettings): ScoredData {
-  if (data !== null) return data;
-  throw new StudioError(
-    'usage',
-    `${benchmark} needs its data.`,
-    'Choose a dataset, or give the file, for example gsm8k/test.jsonl.',
-  );
 }
 
 /** What callers ask of them. */

@@ -12,7 +12,7 @@ import { configsOfCard, filesOfConfig, isAside } from '../../data/readers/source
 import { splitOfPath } from '../../data/readers/splitNames.ts';
 import type { ServiceContext } from '../context.ts';
 import { downloadFolders, isArrived, type HubDownloadNote } from '../data/arrivedFiles.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { checkFreeSpace, freeBytes } from '../machine/disk.ts';
 import { fetchFile } from '../models/downloads/fetchFile.ts';
 import type { HubService } from '../models/hub/hub.ts';

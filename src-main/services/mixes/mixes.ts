@@ -11,7 +11,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { findMix, insertMix, listAllMixes, listMixes, updateMix } from '../../store/mixes.ts';
 import { missing, newId, type ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import type { ModelService } from '../models/models.ts';
 import { endProgress } from '../progress.ts';
 import { countMix, countSteps, sampleMix, type CountedMix, type CountOptions } from './countMix.ts';

@@ -10,7 +10,7 @@ import { renderingOf, type RenderingOptions } from '../../data/rendering/tokeniz
 import { datasets as datasetTable } from '../../store/library.ts';
 import { findMix, listMixes } from '../../store/mixes.ts';
 import { missing, type ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import type { RenderedAs } from '../data/rowLengths.ts';
 import { mixLeaves, mixTree, snapshotOf, type MixNode } from './mixTree.ts';
 

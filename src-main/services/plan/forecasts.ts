@@ -12,7 +12,7 @@ import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { readingOf, templateOf } from '../../formats/model/identity.ts';
 import { insertProbe } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { countRowLengths } from '../data/rowLengths.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
 import { prepareTrainingData } from '../mixes/trainingData.ts';

@@ -5,7 +5,7 @@ import { templateSchema } from '../../contract/templates.ts';
 import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import { findRun } from '../../store/runs.ts';
 import { missing, type ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { mixLeaves } from '../mixes/mixTree.ts';
 import { sourceOfRun } from '../mixes/trainingSources.ts';
 import type { ModelService } from '../models/models.ts';

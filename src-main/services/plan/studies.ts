@@ -18,7 +18,7 @@ import { findRun } from '../../store/runs.ts';
 import { listEvaluations } from '../../store/results.ts';
 import { findStudy, insertStudy, listStudies } from '../../store/studies.ts';
 import { missing, newId, type ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import type { ModelService } from '../models/models.ts';
 import { mixLeaves } from '../mixes/mixTree.ts';
 import { deduplicationOf } from '../mixes/planMix.ts';

@@ -4,7 +4,7 @@ import { createRandom } from '../../statistics/random.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { writeSafetensors } from '../../formats/files/safetensors.ts';
 import type { Dataset, Model } from '../../contract/entities.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import type { HomePaths } from '../homePaths.ts';
 import type { ModelService } from '../models/models.ts';
 

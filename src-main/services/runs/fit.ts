@@ -13,7 +13,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { countRowLengths } from '../data/rowLengths.ts';
 import { findTrainingGpu } from '../machine/engineProbe.ts';
 import { rowsOfSource, type TrainingSource } from '../mixes/trainingSources.ts';

@@ -2,7 +2,7 @@ import type { Model, Run } from '../../contract/entities.ts';
 import { StudioError, toPlainError } from '../../contract/errors.ts';
 import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
 import type { ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { sourceOfRun, type TrainingSource } from '../mixes/trainingSources.ts';
 import type { ModelService } from '../models/models.ts';
 

@@ -11,7 +11,7 @@ import { endProgress, type ReportPart } from '../progress.ts';
 import { checkCheckpointSpace, latestCheckpoint } from './checkpoints.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { gpuOf } from '../machine/engineProbe.ts';
 import { foresee } from './runForecast.ts';
 import type { ModelService } from '../models/models.ts';

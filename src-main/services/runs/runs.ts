@@ -10,7 +10,7 @@ import { ensureProject } from '../../store/projects.ts';
 import { dequeueRun, isWaiting } from '../../store/queue.ts';
 import { insertRun, runsInState, updateRun } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import type { ModelService } from '../models/models.ts';
 import { refuseWhatDoesNotFit, type WantedTraining } from './fit.ts';
 import { createBranch, plannedBranch, type BranchRequest } from './branches.ts';

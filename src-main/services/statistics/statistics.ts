@@ -18,7 +18,7 @@ import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
 import type { ServiceContext } from '../context.ts';
-import type { DatasetService } from '../data/datasets.ts';
+import type { DatasetService } from '../data/datasetService.ts';
 import { cancelled } from '../machine/disk.ts';
 import { mixTree } from '../mixes/mixTree.ts';
 import { datasetRecipe } from '../../contract/mixing/mixes.ts';

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import type { ScoredData } from '../../../contract/inputs.ts';
 import { writeFileAtomic } from '../../../formats/files/atomicFile.ts';
 import type { ServiceContext } from '../../context.ts';
-import type { DatasetService } from '../../data/datasets.ts';
+import type { DatasetService } from '../../data/datasetService.ts';
 import { givenData } from '../evaluationData.ts';
 
 /** Characters of a passage, some 100 to 300 tokens: it fits into any context, and most words have others before. */

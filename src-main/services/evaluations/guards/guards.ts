@@ -18,7 +18,7 @@ import { checkpointStep, listCheckpoints } from '../../../formats/checkpoint/che
 import { leakWarning } from '../../../statistics/scores.ts';
 import { readEvaluationItems } from '../../../store/results.ts';
 import type { ServiceContext } from '../../context.ts';
-import type { DatasetService } from '../../data/datasets.ts';
+import type { DatasetService } from '../../data/datasetService.ts';
 import type { RunService } from '../../runs/runs.ts';
 import type { EvaluationService } from '../evaluations.ts';
 import { compareSubjectsApart } from '../verdicts/judgeThread.ts';

@@ -6,7 +6,7 @@ import type { Evaluation, EvaluationItem } from '../../../contract/results.ts';
 import type { Row } from '../../../contract/rows.ts';
 import { overlapSentence } from '../../../evaluation/guardWords.ts';
 import type { ServiceContext } from '../../context.ts';
-import type { DatasetService } from '../../data/datasets.ts';
+import type { DatasetService } from '../../data/datasetService.ts';
 import { cancelled } from '../../machine/disk.ts';
 import { runRows } from '../../mixes/runRows.ts';
 import { givenData } from '../evaluationData.ts';

@@ -7,7 +7,7 @@ import { settle, type SettlingGround, type SettlingStep } from '../../../evaluat
 import { findEvaluations, listEvaluations } from '../../../store/results.ts';
 import { findRun } from '../../../store/runs.ts';
 import { freeName, missing, type ServiceContext } from '../../context.ts';
-import type { DatasetService } from '../../data/datasets.ts';
+import type { DatasetService } from '../../data/datasetService.ts';
 import type { RunService } from '../../runs/runs.ts';
 import { givenData } from '../evaluationData.ts';
 
