@@ -1,0 +1,2 @@
+/** Environment in which `node` is the provided one and the packages' programs are found. */
+export function studioEnvironment(node: string): NodeJS.ProcessEnv;
