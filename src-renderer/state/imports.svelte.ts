@@ -90,7 +90,7 @@ export class Imports {
       signal.addEventListener('abort', () => {
         void this.#client.call('datasets.hubCancel', { repository }).catch(() => undefined);
       });
-      return this.#client.call('datasets.hubFetch', { ...wanted, title }, { signal });
+      return this.#client.call('datasets.hubFetch', { ...wanted, label: title }, { signal });
     });
     if (found) this.fetched = { path: found.path, title };
   }
@@ -102,8 +102,8 @@ export class Imports {
     const { wanted, path, error } = first;
     this.draft.way = 'hub';
     if (error) this.dataset.error = error;
-    else if (path === null) await this.fetchFromHub(wanted, wanted.title);
-    else this.fetched = { path, title: wanted.title };
+    else if (path === null) await this.fetchFromHub(wanted, wanted.label);
+    else this.fetched = { path, title: wanted.label };
   }
 
   /** Takes back what was sent or downloaded for the next dataset. */

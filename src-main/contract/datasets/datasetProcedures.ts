@@ -127,7 +127,7 @@ const hubWishShape = {
 };
 
 /** What a page wants of the Hub, and what it calls it. */
-const titledWish = z.object({ ...hubWishShape, title: z.string().max(500).default('') });
+const titledWish = z.object({ ...hubWishShape, label: z.string().max(500).default('') });
 
 /** A download that a page began. */
 export const hubFetchSchema = z.object({

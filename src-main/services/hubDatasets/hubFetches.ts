@@ -43,7 +43,7 @@ export function createHubFetches(
 ): HubFetches {
   const fetches = new Map<string, Fetch>();
   const failed: HubFetch[] = [];
-  const keyOf = ({ title: _title, ...wish }: TitledWish) => JSON.stringify(wish);
+  const keyOf = ({ label: _label, ...wish }: TitledWish) => JSON.stringify(wish);
 
   return {
     begin(wanted) {
@@ -51,7 +51,7 @@ export function createHubFetches(
       const known = fetches.get(key);
       if (known && known.path === null) return known.ended;
       const controller = new AbortController();
-      const { title: _title, ...wish } = wanted;
+      const { label: _label, ...wish } = wanted;
       const entry: Fetch = { wanted, controller, ended: fetch(wish, controller.signal), path: null };
       fetches.set(key, entry);
       entry.ended.then(

@@ -145,6 +145,9 @@ describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumN
       await page.setViewportSize({ width, height: 900 });
       // Whatever stands beyond the right edge of the window, by what it says.
       await expect.poll(() => page.evaluate<string[]>(beyondEdge)).toEqual([]);
+      await expect
+        .poll(() => page.evaluate<number>('document.documentElement.scrollWidth - innerWidth'))
+        .toBe(0);
       await takePicture(page, `compare-many-${width}`);
     }
     await page.setViewportSize({ width: 1280, height: 900 });
@@ -249,7 +252,8 @@ describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumN
     await page.getByLabel('Add a run').selectOption({ label: 'dora-seed-0' });
     await expect.poll(() => chosen.filter({ hasText: 'dora-seed-0' }).count()).toBe(1);
     await page.emulateMedia({ colorScheme: 'dark' });
-    expect(await seriousProblems(page)).toEqual([]);
+    // Colors change in a moment.
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
     await takePicture(page, 'compare-form-dark');
     await page.emulateMedia({ colorScheme: 'light' });
     expect(errors).toEqual([]);

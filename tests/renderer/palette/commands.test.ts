@@ -42,7 +42,7 @@ describe('the palette', () => {
       ['sweep-7', 'Recent'],
       ['Plan', 'Recent'],
     ]);
-    expect(found.filter(({ group }) => group === 'Pages')).toHaveLength(14);
+    expect(found.filter(({ group }) => group === 'Pages')).toHaveLength(15);
     expect(found.filter(({ group }) => group === 'Runs')).toHaveLength(6);
   });
 

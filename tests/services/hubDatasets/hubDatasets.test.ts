@@ -193,7 +193,7 @@ it('sends a token where there is one, and works without', async () => {
 });
 
 it('goes on with a download that a page began when the page is gone, and tells the next page of it', async () => {
-  const wanted = { repository: 'org/sums', config: 'main', splits: ['test' as const], title: 'the sums' };
+  const wanted = { repository: 'org/sums', config: 'main', splits: ['test' as const], label: 'the sums' };
   const call = (name: 'datasets.hubFetch', signal: AbortSignal) => core.handlers[name](wanted, { signal });
   const page = new AbortController();
   hub.stallAfter = 10;
