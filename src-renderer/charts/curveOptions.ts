@@ -25,6 +25,14 @@ export interface AxisSettings extends Pick<CurveSettings, 'shown' | 'isLog' | 'r
   place?: (x: number) => string;
 }
 
+/** Points as an axis shows them: a logarithmic one has no place for zero and below. */
+export function onAxis(
+  points: readonly (readonly [x: number, loss: number])[],
+  { isLog }: Pick<AxisSettings, 'isLog'>,
+): [x: number, loss: number | null][] {
+  return points.map(([x, loss]) => [x, isLog && loss <= 0 ? null : loss]);
+}
+
 /**
  * What all charts of curves have in common: an axis of steps (or another measure of progress) and a readout at the
  * pointer.

@@ -1,5 +1,5 @@
 import { sourceColor, sourceSymbols } from '../ui/sources.ts';
-import { axes, type AxisSettings } from './curveOptions.ts';
+import { axes, onAxis, type AxisSettings } from './curveOptions.ts';
 import type { ChartOption } from './echarts.ts';
 import type { ChartColors } from './theme.ts';
 
@@ -29,8 +29,6 @@ export function sourceOption(
   lines: readonly SourceLine[],
   settings: AxisSettings & { labelWidth: number },
 ): ChartOption {
-  const onAxis = (points: SourceLine['trained']) =>
-    points.map(([step, loss]) => [step, settings.isLog && loss <= 0 ? null : loss]);
   return {
     ...axes(colors, settings, (value) => String(Number(value.toPrecision(4)))),
     grid: { left: 8, right: settings.labelWidth + 8, top: 16, bottom: 8, containLabel: true },
@@ -51,7 +49,7 @@ export function sourceOption(
         {
           name,
           type: 'line' as const,
-          data: onAxis(trained),
+          data: onAxis(trained, settings),
           showSymbol: false,
           lineStyle: { color, width: 2 },
           itemStyle: { color },
@@ -61,7 +59,7 @@ export function sourceOption(
         {
           name: `${name}, held-out`,
           type: 'line' as const,
-          data: onAxis(heldOut),
+          data: onAxis(heldOut, settings),
           symbol: sourceSymbols[place % sourceSymbols.length]!,
           symbolSize: 6,
           showSymbol: heldOut.length < mostMarks,

@@ -27,8 +27,16 @@ export const verdictBegin = 'Verdict:';
 export const verdictTokens = 8;
 export const verdictStop: readonly string[] = ['\n'];
 
-/** Marks what is judged off from what is asked: an answer may hold instructions of its own. */
-const quoted = (name: string, text: string) => `<${name}>\n${text.trim()}\n</${name}>`;
+/**
+ * Marks what is judged off from what is asked: an answer may hold instructions of its own, and must not end its own tag
+ * to give them.
+ */
+const quoted = (name: string, text: string) => {
+  const inside = text
+    .trim()
+    .replace(/<(?=\/?(?:question|reference|answer|answer-a|answer-b|request)\s*>)/gi, '‹');
+  return `<${name}>\n${inside}\n</${name}>`;
+};
 
 /**
  * The word that a judge gave, if it gave exactly one of those that were asked for, with a full stop or without; null:

@@ -1,6 +1,6 @@
 import type { Method } from '../../../src-main/contract/training.ts';
 import { methodSigns } from '../../ui/methods.ts';
-import { axes, type AxisSettings } from '../curveOptions.ts';
+import { axes, onAxis, type AxisSettings } from '../curveOptions.ts';
 import type { ChartOption } from '../echarts.ts';
 import type { ChartColors } from '../theme.ts';
 
@@ -24,8 +24,6 @@ export function overlayOption(
   runs: readonly OverlaidRun[],
   settings: AxisSettings & { labelWidth: number },
 ): ChartOption {
-  const onAxis = (points: OverlaidRun['line']) =>
-    points.map(([x, loss]) => [x, settings.isLog && loss <= 0 ? null : loss]);
   return {
     ...axes(colors, settings, (value) => String(Number(value.toPrecision(4)))),
     grid: { left: 8, right: settings.labelWidth + 8, top: 16, bottom: 8, containLabel: true },
@@ -37,7 +35,7 @@ export function overlayOption(
         {
           name: run.name,
           type: 'line' as const,
-          data: onAxis(run.line),
+          data: onAxis(run.line, settings),
           showAllSymbol: true,
           symbol: (_value: unknown, { dataIndex }: { dataIndex: number }) =>
             dataIndex % every === Math.floor(every / 2) ? sign.symbol : 'none',
@@ -61,7 +59,7 @@ export function overlayOption(
         {
           name: `${run.name}, held-out`,
           type: 'line' as const,
-          data: onAxis(run.heldOut),
+          data: onAxis(run.heldOut, settings),
           symbol: sign.symbol,
           symbolSize: 5,
           showSymbol: run.heldOut.length < 60,
