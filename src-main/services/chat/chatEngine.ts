@@ -26,30 +26,46 @@ export interface ChatEngine {
   close(): void;
 }
 
-/** @param onClosed is told when the process has ended, for whatever reason */
+interface Running {
+  job: EngineJob<'chat'> | null;
+  end: AbortController;
+  /** What waits for it: its opening, or an answer. */
+  waiting: { resolve(rows: ChatRow[]): void; reject(error: unknown): void; onText: OnText } | null;
+}
+
+/** @param onClosed is told when the process is no longer in use, for whatever reason */
 export function createChatEngine(
   { engine }: Pick<ServiceContext, 'engine'>,
   onClosed: () => void,
 ): ChatEngine {
-  let running: { tell: EngineJob<'chat'>['tell']; end: AbortController } | null = null;
+  /** The process that is in use; one that was closed is not, though it may take a while to end. */
+  let running: Running | null = null;
+  /** Until the process before has given its memory back. */
+  let gone: Promise<unknown> = Promise.resolve();
   let context = 0;
-  /** What waits for the process: its opening, or an answer. */
-  let waiting: { resolve(rows: ChatRow[]): void; reject(error: unknown): void; onText: OnText } | null = null;
+  /** Closings so far: what waits to be opened while one comes is not opened. */
+  let closings = 0;
   let idle: NodeJS.Timeout | undefined;
   const rest = () => {
     clearTimeout(idle);
     idle = setTimeout(close, idleMs).unref();
   };
-  const wait = (onText: OnText) =>
-    new Promise<ChatRow[]>((resolve, reject) => (waiting = { resolve, reject, onText }));
-  const settle = (rows: ChatRow[]) => {
-    waiting?.resolve(rows);
-    waiting = null;
-  };
+
+  /** Takes a process out of use, with what waits for it. */
+  function leave(process: Running, error: unknown): void {
+    process.waiting?.reject(error);
+    process.waiting = null;
+    if (running !== process) return;
+    running = null;
+    clearTimeout(idle);
+    onClosed();
+  }
 
   function close(): void {
-    clearTimeout(idle);
-    running?.end.abort();
+    closings++;
+    if (!running) return;
+    running.end.abort();
+    leave(running, closed());
   }
 
   return {
@@ -58,32 +74,35 @@ export function createChatEngine(
     },
     async open(request, report, signal) {
       if (running) return context;
-      signal.throwIfAborted();
-      const end = new AbortController();
-      const opening = wait(() => undefined);
+      const before = closings;
+      await gone;
+      if (signal.aborted || closings !== before) throw closed();
+      const process: Running = { job: null, end: new AbortController(), waiting: null };
+      running = process;
+      const opening = wait(process, () => undefined);
+      const settle = (rows: ChatRow[]) => {
+        process.waiting?.resolve(rows);
+        process.waiting = null;
+      };
       const job = engine.start(
         { kind: 'chat', ...request },
         {
-          signal: end.signal,
+          signal: process.end.signal,
           onEvent(event) {
             if (event.type === 'progress') report(event.label, event.done, event.total);
             else if (event.type === 'opened') {
               context = event.context;
               settle([]);
-            } else if (event.type === 'answering') waiting?.onText(event.rows);
+            } else if (event.type === 'answering') process.waiting?.onText(event.rows);
             else if (event.type === 'answered') settle(event.rows);
           },
         },
       );
-      running = { tell: job.tell, end };
-      const ended = (error: unknown) => {
-        running = null;
-        clearTimeout(idle);
-        waiting?.reject(error);
-        waiting = null;
-        onClosed();
-      };
-      job.result.then(() => ended(closed()), ended);
+      process.job = job;
+      gone = job.result.then(
+        () => leave(process, closed()),
+        (error: unknown) => leave(process, error),
+      );
       signal.addEventListener('abort', close, { once: true });
       try {
         await opening;
@@ -96,17 +115,21 @@ export function createChatEngine(
     async ask(ask, onText) {
       if (!running) throw closed();
       clearTimeout(idle);
-      const answered = wait(onText);
-      running.tell({ type: 'ask', ask });
+      const answered = wait(running, onText);
+      running.job?.tell({ type: 'ask', ask });
       try {
         return await answered;
       } finally {
         if (running) rest();
       }
     },
-    interrupt: (ask) => running?.tell({ type: 'interrupt', ask }),
+    interrupt: (ask) => running?.job?.tell({ type: 'interrupt', ask }),
     close,
   };
+}
+
+function wait(process: Running, onText: OnText): Promise<ChatRow[]> {
+  return new Promise((resolve, reject) => (process.waiting = { resolve, reject, onText }));
 }
 
 function closed(): StudioError {

@@ -175,6 +175,19 @@ describe('a chat', () => {
     await expect(ask(chat, 'Hi')).rejects.toMatchObject({ code: 'not_found' });
   });
 
+  it('does not take a process that is on its way out for the one of the next chat', async () => {
+    for (const adapter of ['plain', null]) {
+      const chat = await open(adapter);
+      expect(said(await ask(chat, 'Hi', { maxTokens: 2 }))[0]).toHaveLength(1);
+    }
+    // Of two that are opened at once, one is the chat and the other ended.
+    const both = await Promise.allSettled([open('plain'), open(null)]);
+    const opened = both.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const ended = both.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+    expect(opened).toEqual([core.chat.state()]);
+    expect(ended).toMatchObject([{ code: 'cancelled' }]);
+  }, 60_000);
+
   it('keeps prompts as rows of a dataset that is scored', async () => {
     const keep = (prompt: string, expected: string, dataset = 'kept') =>
       core.chat.keep({ dataset, prompt, expected }, neverAborted);
