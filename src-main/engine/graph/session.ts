@@ -21,6 +21,12 @@ export function asWords(bytes: Uint8Array): Int32Array {
   return new Int32Array(copy.buffer);
 }
 
+/** The same, as numbers that mean nothing: bit for bit. */
+export function asFloats(bytes: Uint8Array): Float32Array {
+  const words = asWords(bytes);
+  return new Float32Array(words.buffer, words.byteOffset, words.length);
+}
+
 /** The bytes of an array that came out of a session. */
 export function hostBytes(values: HostArray): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -63,6 +69,8 @@ export interface Session<E extends Entries> {
     name: Name,
     feeds: HostArrays<EntryOf<E, Name>['inputs']>,
   ): HostArrays<EntryOf<E, Name>['outputs']>;
+  /** Runs a call that was not among the entries: any tensors of the main graph that can cross. */
+  call(entry: Entry, feeds: HostArrays<Tensors>): HostArrays<Tensors>;
   close(): void;
 }
 
@@ -100,6 +108,7 @@ export async function openSession<E extends Entries>(
       }
       return call(feeds) as HostArrays<EntryOf<E, Name>['outputs']>;
     },
+    call: (entry, feeds) => callOf(tf, first, 'call', entry)(feeds),
     close: () => void first.dispose(),
   };
 }

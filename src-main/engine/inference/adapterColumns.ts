@@ -128,11 +128,11 @@ function chosenByRow(base: ModelGraph, models: readonly ModelGraph[]): DecodedMo
       );
       return [...terms, ...base.bias(site)];
     },
-    open(tf, entries, more = []) {
+    open(tf, entries, { assigned = [] } = {}) {
       const own = models.flatMap(({ adapterParameters }) =>
         adapterParameters.map(({ variable }) => variable),
       );
-      return base.open(tf, entries, [...own, ...more]);
+      return base.open(tf, entries, { assigned: [...own, ...assigned] });
     },
   };
 }

@@ -4,7 +4,8 @@ import type { Graph, Tensor } from '../graph/graph.ts';
 import { cast, multiply } from '../graph/ops/elementwise.ts';
 import { gather, gatherByteRows, reshape, transpose } from '../graph/ops/layout.ts';
 import { matmul, rowScaledMatmul } from '../graph/ops/linear.ts';
-import { createVariable, readVariable, type StoredDType, type Variable } from '../graph/variables.ts';
+import { createVariable, readVariable, type Variable } from '../graph/variables.ts';
+import type { StoredDType } from '../graph/words.ts';
 import { rowScaled } from './rowScaled.ts';
 
 /** Where weights come from: a Hugging Face folder (formats/model/weightFolder.ts) or memory. */

@@ -7,18 +7,14 @@ import { hasBias } from '../../formats/model/decoderWeights.ts';
 import type { AdapterCall, AdapterMethod, LinearSize, ParameterSpec } from '../../methods/method.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { methodOps } from './methodOps.ts';
-import { bytesPerElement, elementCount, type DType } from '../graph/dtype.ts';
+import { elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Products, type Tensor } from '../graph/graph.ts';
 import { cast, equal } from '../graph/ops/elementwise.ts';
 import { reshape } from '../graph/ops/layout.ts';
-import { asWords, openSession, type Entries, type Session, type Tensorflow } from '../graph/session.ts';
-import {
-  assignByIndex,
-  createVariable,
-  readVariable,
-  storedTypeOf,
-  type Variable,
-} from '../graph/variables.ts';
+import { openSession, type Entries, type Session, type Tensorflow } from '../graph/session.ts';
+import { declareTransfers, type Transfers } from '../graph/transfers.ts';
+import { createVariable, readVariable, type Variable } from '../graph/variables.ts';
+import { storedTypeOf } from '../graph/words.ts';
 import type { Terms } from './attention.ts';
 import { BaseWeights, type WeightSource } from './baseWeights.ts';
 import { dropOut } from './dropout.ts';
@@ -43,9 +39,7 @@ export interface AdapterParameter {
 }
 
 /** A session on a model, into which values get. */
-export interface ModelSession<E extends Entries> extends Session<E> {
-  /** Sets a variable. @param bytes its elements in the type in which they are stored */
-  assign(variable: Variable, bytes: Uint8Array): void;
+export interface ModelSession<E extends Entries> extends Session<E>, Pick<Transfers, 'assign' | 'read'> {
   /** Sets all weights of the base model from their source. */
   loadWeights(onProgress?: (done: number, total: number) => void): void;
 }
@@ -218,39 +212,37 @@ export class ModelGraph {
   }
 
   /**
-   * Opens a session on the model. It is called last, when all variables are declared: weights, adapter parameters and
-   * `more` can be assigned from outside.
+   * Opens a session on the model. It is called last, when all variables are declared.
+   * @param variables.assigned can be assigned from outside, besides weights and adapter parameters
+   * @param variables.kept can be read
    */
   async open<E extends Entries>(
     tf: Tensorflow,
     entries: E,
-    more: readonly Variable[] = [],
+    { assigned = [], kept = [] }: { assigned?: readonly Variable[]; kept?: readonly Variable[] } = {},
   ): Promise<ModelSession<E>> {
     const targets = [
       ...this.weights.targets(),
-      ...[...this.adapterParameters.map(({ variable }) => variable), ...more].map((variable) => ({
+      ...[...this.adapterParameters.map(({ variable }) => variable), ...assigned].map((variable) => ({
         variable,
         stored: storedTypeOf(variable),
       })),
     ];
-    const index = this.graph.placeholder('assign_index', [], 'i32');
-    const words = this.graph.placeholder('assign_words', [-1], 'i32');
-    const done = assignByIndex(this.graph, targets, index, words);
-    const indexOf = new Map(targets.map(({ variable }, i) => [variable, i]));
-    const session: Session<Entries> = await openSession(tf, this.graph, {
-      ...entries,
-      assign: { inputs: { index, words }, outputs: { done } },
-    });
-    const assign = (variable: Variable, bytes: Uint8Array) => {
-      const i = indexOf.get(variable)!;
-      const expected = elementCount(variable.shape) * bytesPerElement[targets[i]!.stored];
-      if (bytes.byteLength !== expected)
-        throw new Error(`${variable.name}: ${bytes.byteLength} bytes given, ${expected} expected`);
-      session.run('assign', { index: Int32Array.of(i), words: asWords(bytes) });
-    };
+    const transfers = declareTransfers(this.graph, targets, kept);
+    const session: Session<Entries> = await openSession(tf, this.graph, { ...entries, ...transfers.entries });
+    const { assign, read, settle } = transfers.connect(session);
     return {
-      ...(session as Session<E>),
+      run(name, feeds) {
+        settle();
+        return (session as Session<E>).run(name, feeds);
+      },
+      call(entry, feeds) {
+        settle();
+        return session.call(entry, feeds);
+      },
+      close: session.close,
       assign,
+      read,
       loadWeights: (onProgress) => this.weights.load(assign, onProgress),
     };
   }

@@ -2,13 +2,12 @@ import type { TrainConfig } from '../../contract/training.ts';
 import type { DecodingSize } from '../../options/decodingSize.ts';
 import { gradients } from '../graph/gradients.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
-import { effectEntry, hostBytes, type Entry, type Tensorflow, type Tensors } from '../graph/session.ts';
+import { effectEntry, type Entry, type Tensorflow, type Tensors } from '../graph/session.ts';
 import {
   assignAddVariable,
   assignVariable,
   createVariable,
   fill,
-  readByIndex,
   readVariable,
   type Variable,
 } from '../graph/variables.ts';
@@ -30,7 +29,6 @@ type BatchInputs = RowInputs & Tensors<'seed' | 'lossScale'>;
  *   from several sources.
  * - `accumulate` and `apply` instead of `step` where a step has several forward passes.
  * - `score`: loss sum and missed labels of each row, without dropout; `routing` where the method has experts.
- * - `read`: the bytes of one of the variables that a checkpoint holds (see readByIndex).
  * - `gradients`: the gradients themselves by variable name, besides `lossSum` (only with `exposeGradients`).
  *
  * With packing (`layout.longestExample`), entries that take ids also take positions and segments.
@@ -44,18 +42,15 @@ export type TrainingEntries = {
   accumulate?: Entry<BatchInputs, Tensors<'lossSum'> & { losses?: Tensor }>;
   apply?: Entry<Tensors<'wholeLoss'> & Tensors, Tensors<'gradNorm' | 'applied'>>;
   score: Entry<RowInputs & { counted?: Tensor }, Tensors<'loss' | 'missed'> & { routing?: Tensor }>;
-  read: Entry<Tensors<'index'>, Tensors<'bytes'>>;
   gradients?: Entry<BatchInputs, Tensors<'lossSum'> & Tensors>;
 };
 
-/** A training session and the variables that a checkpoint holds. */
+/** A training session, from which `keptParameters` and `state` can be read, and the variables of a checkpoint. */
 export interface TrainingGraph {
   session: ModelSession<TrainingEntries>;
   optimizer: Optimizer;
   /** The optimizer's state of all trainable variables, f32 or u8. */
   state: readonly Variable[];
-  /** The bytes of a parameter of `keptParameters` or of a variable of `state`. */
-  read(variable: Variable): Uint8Array;
   /** The experts of which `score` tells; null where the method has none. */
   routing: Pick<RoutingGraph, 'sites' | 'experts'> | null;
   /** Decodes with the parameters of the moment; null where it was not asked for. */
@@ -95,17 +90,13 @@ export async function openTrainingGraph(
   const zero = effectEntry(graph, fillWithZeros(graph, [...state, ...step.sums]));
   const decoding = options.decoding ? decodingEntries(model, options.decoding) : null;
   const kept = [...keptParameters(model), ...state];
-  const index = graph.placeholder('read_index', [], 'i32');
-  const read = { inputs: { index }, outputs: { bytes: readByIndex(graph, kept, index) } };
 
-  const training: TrainingEntries = { ...step.entries, ...exposed, score, zero, read };
-  const session = await model.open(tf, { ...training, ...decoding?.entries }, state);
+  const training: TrainingEntries = { ...step.entries, ...exposed, score, zero };
+  const session = await model.open(tf, { ...training, ...decoding?.entries }, { assigned: state, kept });
   return {
     session,
     optimizer,
     state,
-    read: (variable) =>
-      hostBytes(session.run('read', { index: Int32Array.of(kept.indexOf(variable)) }).bytes),
     routing,
     decoder: decoding && { ...decoding, session: session as unknown as ModelSession<DecodingEntries> },
     gradientNames: loss.parts.map(({ variable }) => variable.name),

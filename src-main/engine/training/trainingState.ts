@@ -138,7 +138,7 @@ export function saveState(state: TrainingState, progress: Progress): string {
       name: variable.name,
       dtype: variable.dtype === 'u8' ? 'U8' : 'F32',
       shape: variable.shape,
-      data: () => graph.read(variable),
+      data: () => graph.session.read(variable),
     })),
   );
   emit({ type: 'checkpoint', step: progress.step, folder });
@@ -151,7 +151,7 @@ function writeAdapter(
 ): undefined {
   const { adapter } = request.config;
   const base = { name: request.modelFolder, sha256: weights, loadIn8bit: request.config.loadIn8bit };
-  const tensors = adapterTensors(model.adapterParameters, graph.read);
+  const tensors = adapterTensors(model.adapterParameters, graph.session.read);
   writeAdapterFolder(trainedFolder(checkpoint, adapter.method), adapter, base, tensors);
 }
 
@@ -163,7 +163,7 @@ function writeModel({ graph, model, request }: TrainingState, checkpoint: string
     dtype: 'F32' as const,
     shape: variable.shape,
     data: () => {
-      const bytes = graph.read(variable);
+      const bytes = graph.session.read(variable);
       hash.update(variable.name).update(bytes);
       return bytes;
     },

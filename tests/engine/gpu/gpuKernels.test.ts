@@ -10,7 +10,8 @@ import {
 import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts';
 import { Graph, type GraphNode } from '../../../src-main/engine/graph/graph.ts';
 import { openSession, type Tensorflow } from '../../../src-main/engine/graph/session.ts';
-import { assignByIndex, createVariable } from '../../../src-main/engine/graph/variables.ts';
+import { declareTransfers } from '../../../src-main/engine/graph/transfers.ts';
+import { createVariable } from '../../../src-main/engine/graph/variables.ts';
 import { choices } from '../../../src-main/engine/inference/choices.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
 import { logits } from '../../../src-main/engine/inference/logits.ts';
@@ -229,10 +230,8 @@ describe('the check itself', () => {
 
   it('looks into functions', () => {
     const graph = new Graph({ fusion: false });
-    const index = graph.placeholder('index', [], 'i32');
-    const words = graph.placeholder('words', [-1], 'i32');
     const variable = createVariable(graph, 'kept', [4], 'i64');
-    assignByIndex(graph, [{ variable, stored: 'i32' }], index, words);
+    declareTransfers(graph, [{ variable, stored: 'i32' }], [], { small: 0, together: 0 });
     expect(faultsOf(graph)).toEqual([]);
     const [first] = graph.functions.values();
     first!.nodes.push({

@@ -2,7 +2,7 @@ import { StudioError } from '../../../contract/errors.ts';
 import type { PivotStrategy } from '../../../contract/training.ts';
 import { createRandom } from '../../../statistics/random.ts';
 import type { Tensorflow } from '../../graph/session.ts';
-import type { StoredDType } from '../../graph/variables.ts';
+import type { StoredDType } from '../../graph/words.ts';
 import { minimumSizeKMeans } from './minimumSizeKMeans.ts';
 import { RowDistances } from './rowDistances.ts';
 

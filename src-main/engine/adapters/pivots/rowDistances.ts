@@ -15,14 +15,8 @@ import { matmul } from '../../graph/ops/linear.ts';
 import { mean } from '../../graph/ops/neural.ts';
 import { sum } from '../../graph/ops/reduce.ts';
 import { asWords, effectEntry, openSession, type Tensorflow } from '../../graph/session.ts';
-import {
-  assignVariable,
-  createVariable,
-  decodeWords,
-  readVariable,
-  releaseVariable,
-  type StoredDType,
-} from '../../graph/variables.ts';
+import { assignVariable, createVariable, readVariable, releaseVariable } from '../../graph/variables.ts';
+import { decodeWords, type StoredDType } from '../../graph/words.ts';
 
 /** Sizes of a matrix and of its clustering, and the type its values are stored in. */
 export interface RowLayout {

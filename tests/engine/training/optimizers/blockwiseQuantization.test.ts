@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../../src-main/statistics/random.ts';
 import { Graph } from '../../../../src-main/engine/graph/graph.ts';
 import { openSession } from '../../../../src-main/engine/graph/session.ts';
-import { bytesAsWords, createVariable, readVariable } from '../../../../src-main/engine/graph/variables.ts';
+import { createVariable, readVariable } from '../../../../src-main/engine/graph/variables.ts';
+import { bytesAsWords } from '../../../../src-main/engine/graph/words.ts';
 import { loadTensorflow } from '../../../../src-main/engine/runtime/loadTensorflow.ts';
 import {
   assignQuantized,

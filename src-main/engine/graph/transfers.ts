@@ -1,0 +1,261 @@
+import { bytesPerElement, elementCount } from './dtype.ts';
+import { typeAttribute, type Graph, type Tensor } from './graph.ts';
+import { cast } from './ops/elementwise.ts';
+import { bitcast, reshape, transpose } from './ops/layout.ts';
+import { asFloats, hostBytes, type Entries, type Entry, type Session } from './session.ts';
+import { assignVariable, readVariable, type Variable } from './variables.ts';
+import { bytesAsWords, decodeWords, storedTypeOf, type StoredDType } from './words.ts';
+
+/** A variable that is set from outside. */
+export interface Target {
+  variable: Variable;
+  /** The type in which its values come. */
+  stored: StoredDType;
+  /** The variable, a matrix, becomes the transpose of what is given. */
+  transposed?: boolean;
+}
+
+/** How values get into the variables of a session and out of them. */
+export interface Transfers {
+  /**
+   * Sets a variable before anything else runs.
+   * @param bytes its elements as they are stored; they stay as they are until then
+   */
+  assign(variable: Variable, bytes: Uint8Array): void;
+  /** The bytes of a variable. */
+  read(variable: Variable): Uint8Array;
+  /** To be called before anything else runs: what was assigned is set, what was read ahead is forgotten. */
+  settle(): void;
+}
+
+/**
+ * A session prepares its graph anew for every set of nodes that is run: 5 ms and more, rising with the size of the
+ * whole graph. Small values therefore cross many at a time, in one run. For large ones that would take a run each, or a
+ * second copy of the model: they cross one at a time by a `Case` over functions, which is prepared once, at 2 ms a
+ * function.
+ */
+export interface TransferSizes {
+  /** Values of at most so many bytes cross together with others. */
+  small: number;
+  /** So many bytes at a time. */
+  together: number;
+}
+const usualSizes: TransferSizes = { small: 2 ** 22, together: 2 ** 24 };
+
+/**
+ * Declares how variables are set and read from outside; before the session is opened.
+ * @param kept those that are read: f32, i64 or u8, the latter of a size that is a multiple of four
+ * @returns what makes them of the open session, and the calls that it needs
+ */
+export function declareTransfers(
+  graph: Graph,
+  targets: readonly Target[],
+  kept: readonly Variable[],
+  sizes: TransferSizes = usualSizes,
+): { entries: Entries; connect(session: Session<Entries>): Transfers } {
+  const entrance = declareEntrance(graph, targets, sizes);
+  const exit = declareExit(graph, kept, sizes);
+  return {
+    entries: { ...entrance.entries, ...exit.entries },
+    connect(session) {
+      const { assign, flush } = entrance.connect(session);
+      const { read, forget } = exit.connect(session);
+      return {
+        assign(variable, bytes) {
+          forget();
+          assign(variable, bytes);
+        },
+        read(variable) {
+          flush();
+          return read(variable);
+        },
+        settle() {
+          flush();
+          forget();
+        },
+      };
+    },
+  };
+}
+
+/** The numbers of large things among which a `Case` chooses. */
+const numbered = (variables: readonly Variable[]) => new Map(variables.map((variable, i) => [variable, i]));
+
+function declareEntrance(graph: Graph, targets: readonly Target[], { small, together }: TransferSizes) {
+  const byVariable = new Map(targets.map((target) => [target.variable, target]));
+  const large = targets.filter((target) => bytesOf(target) > small);
+  const numbers = numbered(large.map(({ variable }) => variable));
+  const entrances = targets.flatMap((target, i) => {
+    if (numbers.has(target.variable)) return [];
+    const given = graph.placeholder(`assign_words_${i}`, [Math.ceil(bytesOf(target) / 4)], 'f32');
+    const assigned = assignVariable(target.variable, enteringValue(given, target));
+    return [[target.variable, { given, done: graph.after([assigned], () => graph.constant(i)) }] as const];
+  });
+  const smallOnes = new Map(entrances);
+  return {
+    entries: large.length > 0 ? { assignLarge: assignByIndex(graph, large) } : {},
+    connect(session: Session<Entries>) {
+      const waiting = new Map<Variable, Uint8Array>();
+      let waitingBytes = 0;
+      const flush = () => {
+        if (waiting.size === 0) return;
+        const all = [...waiting].map(([variable, bytes]) => ({ ...smallOnes.get(variable)!, bytes }));
+        const byNumber = <T>(of: (one: (typeof all)[number]) => T) =>
+          Object.fromEntries(all.map((one, i) => [String(i), of(one)]));
+        const entry = { inputs: byNumber(({ given }) => given), outputs: byNumber(({ done }) => done) };
+        session.call(
+          entry,
+          byNumber(({ bytes }) => asFloats(bytes)),
+        );
+        waiting.clear();
+        waitingBytes = 0;
+      };
+      return {
+        flush,
+        assign(variable: Variable, bytes: Uint8Array) {
+          const expected = bytesOf(byVariable.get(variable)!);
+          if (bytes.byteLength !== expected)
+            throw new Error(`${variable.name}: ${bytes.byteLength} bytes given, ${expected} expected`);
+          const number = numbers.get(variable);
+          if (number !== undefined) {
+            session.run('assignLarge', { index: Int32Array.of(number), words: asFloats(bytes) });
+            return;
+          }
+          waiting.set(variable, bytes);
+          waitingBytes += bytes.byteLength;
+          if (waitingBytes >= together) flush();
+        },
+      };
+    },
+  };
+}
+
+function declareExit(graph: Graph, kept: readonly Variable[], { small, together }: TransferSizes) {
+  const sizeOf = (variable: Variable) => bytesOf({ variable, stored: storedTypeOf(variable) });
+  const numbers = numbered(kept.filter((variable) => sizeOf(variable) > small));
+  const words = new Map(
+    kept.flatMap((variable) => (numbers.has(variable) ? [] : [[variable, leavingWords(variable)] as const])),
+  );
+  return {
+    entries: numbers.size > 0 ? { readLarge: readByIndex(graph, [...numbers.keys()]) } : {},
+    connect(session: Session<Entries>) {
+      const ahead = new Map<Variable, Uint8Array>();
+      /** Reads a small variable and as many of those after it as cross together. */
+      const readFrom = (first: Variable) => {
+        let bytes = 0;
+        const after = kept.slice(kept.indexOf(first)).filter((variable) => words.has(variable));
+        const outputs = after.flatMap((variable, i) =>
+          (bytes += sizeOf(variable)) <= together || i === 0 ? [[String(i), words.get(variable)!]] : [],
+        );
+        const read = session.call(
+          { inputs: {}, outputs: Object.fromEntries(outputs) as Record<string, Tensor> },
+          {},
+        );
+        ahead.clear();
+        for (const [i] of outputs) ahead.set(after[Number(i)]!, hostBytes(read[i as string]!));
+      };
+      return {
+        forget: () => ahead.clear(),
+        read(variable: Variable): Uint8Array {
+          const number = numbers.get(variable);
+          if (number !== undefined)
+            return hostBytes(session.run('readLarge', { index: Int32Array.of(number) })['words']!);
+          if (!ahead.has(variable)) readFrom(variable);
+          const bytes = ahead.get(variable)!;
+          ahead.delete(variable);
+          return bytes;
+        },
+      };
+    },
+  };
+}
+
+function bytesOf({ variable, stored }: Target): number {
+  return elementCount(variable.shape) * bytesPerElement[stored];
+}
+
+/**
+ * What a variable becomes when `words` enter: its elements as 32-bit words, two 16-bit or four 8-bit elements each (a
+ * part of a word is padded).
+ *
+ * Variables get memory of their own: what is fed is memory of JavaScript where its alignment suits TensorFlow, and
+ * nothing on the way into a variable but a conversion copies. The variable would change with the array; and
+ * TensorFlow's threads, two at a time, would hand such memory back to Node (which allows that to its main thread alone)
+ * when an update replaces it.
+ *
+ * @param words f32, bit for bit: a GPU's function takes i32 arguments for memory of the host, which these are not, and
+ * its reads would end the process
+ */
+function enteringValue(words: Tensor, { variable, stored, transposed = false }: Target): Tensor {
+  const isCopied = stored !== variable.dtype || transposed;
+  const shape = transposed ? variable.shape.toReversed() : variable.shape;
+  const value = cast(decodeWords(isCopied ? words : ownCopy(words), stored, shape), variable.dtype);
+  return transposed ? transpose(value, [1, 0]) : value;
+}
+
+/** A variable's bytes as they are stored, f32 [words]: only f32 and i32 can leave a session. */
+function leavingWords(variable: Variable): Tensor {
+  const value = readVariable(variable);
+  const words = variable.dtype === 'u8' ? bytesAsWords(value) : cast(value, storedTypeOf(variable));
+  const flat = reshape(words, [elementCount(words.shape)]);
+  return flat.dtype === 'f32' ? flat : bitcast(flat, 'f32', flat.shape);
+}
+
+/** A call that sets the variable of a number. */
+function assignByIndex(graph: Graph, targets: readonly Target[]): Entry {
+  const words = graph.placeholder('assign_words', [-1], 'f32');
+  const branches = targets.map((target, i) => {
+    const name = `assign_${i}`;
+    graph.defineFunction(name, [{ shape: words.shape, dtype: words.dtype }], ([given]) => {
+      const assigned = assignVariable(target.variable, enteringValue(given!, target));
+      return graph.after([assigned], () => [graph.constant(i)]);
+    });
+    return name;
+  });
+  const index = graph.placeholder('assign_index', [], 'i32');
+  return { inputs: { index, words }, outputs: { done: callByIndex(graph, branches, index, [words], []) } };
+}
+
+/** A call that gives the words of the variable of a number. */
+function readByIndex(graph: Graph, targets: readonly Variable[]): Entry {
+  const branches = targets.map((variable, i) => {
+    const name = `read_${i}`;
+    graph.defineFunction(name, [], () => [leavingWords(variable)]);
+    return name;
+  });
+  const index = graph.placeholder('read_index', [], 'i32');
+  return { inputs: { index }, outputs: { words: callByIndex(graph, branches, index, [], [-1]) } };
+}
+
+/** One of the functions, chosen as it runs. @param inputs f32 @param shape of the f32 output */
+function callByIndex(
+  graph: Graph,
+  branches: readonly string[],
+  index: Tensor,
+  inputs: readonly Tensor[],
+  shape: readonly number[],
+): Tensor {
+  const [output] = graph.addOperation({
+    op: 'Case',
+    inputs: [index, ...inputs],
+    attributes: {
+      branches: { kind: 'functions', value: branches },
+      Tin: { kind: 'types', value: inputs.map(() => 'f32' as const) },
+      Tout: { kind: 'types', value: ['f32'] },
+      output_shapes: { kind: 'shapes', value: [shape] },
+    },
+    outputs: [{ shape, dtype: 'f32' }],
+  });
+  return output!;
+}
+
+/** The same values in other memory. */
+function ownCopy(value: Tensor): Tensor {
+  const [copy] = value.graph.addOperation({
+    op: 'DeepCopy',
+    inputs: [value],
+    attributes: typeAttribute(value.dtype),
+    outputs: [{ shape: value.shape, dtype: value.dtype }],
+  });
+  return copy!;
+}
