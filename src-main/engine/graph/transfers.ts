@@ -133,26 +133,33 @@ function declareEntrance(graph: Graph, targets: readonly Target[], { small, toge
 function declareExit(graph: Graph, kept: readonly Variable[], { small, together }: TransferSizes) {
   const sizeOf = (variable: Variable) => bytesOf({ variable, stored: storedTypeOf(variable) });
   const numbers = numbered(kept.filter((variable) => sizeOf(variable) > small));
-  const words = new Map(
-    kept.flatMap((variable) => (numbers.has(variable) ? [] : [[variable, leavingWords(variable)] as const])),
+  // Always the same ones together, whatever is asked for first: another set would be prepared anew.
+  const groups: Variable[][] = [];
+  let room = 0;
+  for (const variable of kept.filter((one) => !numbers.has(one))) {
+    if (room < sizeOf(variable)) {
+      groups.push([]);
+      room = together;
+    }
+    groups.at(-1)!.push(variable);
+    room -= sizeOf(variable);
+  }
+  const groupOf = new Map(
+    groups.flatMap((variables) => {
+      const outputs = Object.fromEntries(variables.map((variable, i) => [i, leavingWords(variable)]));
+      const group = { variables, entry: { inputs: {}, outputs } };
+      return variables.map((variable) => [variable, group] as const);
+    }),
   );
   return {
     entries: numbers.size > 0 ? { readLarge: readByIndex(graph, [...numbers.keys()]) } : {},
     connect(session: Session<Entries>) {
       const ahead = new Map<Variable, Uint8Array>();
-      /** Reads a small variable and as many of those after it as cross together. */
-      const readFrom = (first: Variable) => {
-        let bytes = 0;
-        const after = kept.slice(kept.indexOf(first)).filter((variable) => words.has(variable));
-        const outputs = after.flatMap((variable, i) =>
-          (bytes += sizeOf(variable)) <= together || i === 0 ? [[String(i), words.get(variable)!]] : [],
-        );
-        const read = session.call(
-          { inputs: {}, outputs: Object.fromEntries(outputs) as Record<string, Tensor> },
-          {},
-        );
+      const readGroup = (variable: Variable) => {
+        const { variables, entry } = groupOf.get(variable)!;
+        const read = session.call(entry, {});
         ahead.clear();
-        for (const [i] of outputs) ahead.set(after[Number(i)]!, hostBytes(read[i as string]!));
+        variables.forEach((one, i) => ahead.set(one, hostBytes(read[i]!)));
       };
       return {
         forget: () => ahead.clear(),
@@ -160,7 +167,7 @@ function declareExit(graph: Graph, kept: readonly Variable[], { small, together 
           const number = numbers.get(variable);
           if (number !== undefined)
             return hostBytes(session.run('readLarge', { index: Int32Array.of(number) })['words']!);
-          if (!ahead.has(variable)) readFrom(variable);
+          if (!ahead.has(variable)) readGroup(variable);
           const bytes = ahead.get(variable)!;
           ahead.delete(variable);
           return bytes;
