@@ -136,8 +136,8 @@ const parts = {
   },
   // Only this one loads TensorFlow.
   'src-main/engine/runtime': {
-    parts: main('contract', 'engine/graph'),
-    packages: ['node', '@tensorflow/tfjs-node-gpu'],
+    parts: main('contract', 'formats/files/atomicFile.ts', 'engine/graph'),
+    packages: ['node', 'zod', '@tensorflow/tfjs-node-gpu'],
   },
   'src-main/engine/model': {
     parts: main('contract', 'methods', 'shape', 'options', 'formats', 'data', 'engine/graph'),

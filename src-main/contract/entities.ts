@@ -255,6 +255,8 @@ export const environmentSchema = z.object({
   device: z.string(),
   cores: z.number().int(),
   memoryBytes: z.number().int(),
+  /** How the engine multiplies bf16 matrices: by bf16 kernels, or in f32 with rounding; null: it computes in f32. */
+  products: z.enum(['native', 'widened']).nullable().default(null),
 });
 export type Environment = z.infer<typeof environmentSchema>;
 

@@ -1,4 +1,4 @@
-import type { BestEvaluation, DataContract } from '../contract/entities.ts';
+import type { BestEvaluation, DataContract, Environment } from '../contract/entities.ts';
 import type { PlainError } from '../contract/errors.ts';
 import type {
   EvalMetric,
@@ -25,6 +25,8 @@ export type EngineEvent =
       /** Steps skipped, and the best evaluation, before it. */
       skippedSteps: number;
       best: BestEvaluation | null;
+      /** How bf16 matrices are multiplied; null: the run computes in f32. */
+      products: Environment['products'];
       /** Null: rows are not packed. */
       packing: DataContract['packing'];
     }

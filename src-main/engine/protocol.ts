@@ -44,6 +44,8 @@ export interface TrainRequest {
   cacheFolder: string;
   /** Checkpoint to continue from, or null. */
   resumeFrom: string | null;
+  /** How bf16 matrices were multiplied when the run began; absent: it begins, or computes in f32. */
+  products?: 'native' | 'widened';
   /** The prompts of `config.samples` through the run's template, and where their answers end; absent: as they stand. */
   samplePrompts?: {
     ids: readonly (readonly number[])[];

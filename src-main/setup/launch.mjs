@@ -9,7 +9,14 @@ import { modulesFolder, runtimeFolder } from './paths.mjs';
 export function studioEnvironment(node) {
   const path = [dirname(node), join(modulesFolder, '.bin'), process.env.PATH].join(delimiter);
   const kept = process.env.NODE_COMPILE_CACHE ?? join(runtimeFolder, 'compile-cache');
-  return { ...process.env, PATH: path, ID_LORA_STUDIO_NODE: node, NODE_COMPILE_CACHE: kept };
+  return {
+    ...process.env,
+    PATH: path,
+    ID_LORA_STUDIO_NODE: node,
+    NODE_COMPILE_CACHE: kept,
+    // What engines measured of this machine.
+    ID_LORA_STUDIO_MEASURED: process.env.ID_LORA_STUDIO_MEASURED ?? join(runtimeFolder, 'measured'),
+  };
 }
 
 /**

@@ -156,7 +156,7 @@ const refused: [from: string, targets: readonly Target[]][] = [
     ],
   ],
   // The rooms of the engine stand on each other in this order.
-  ['src-main/engine/runtime/new.ts', except('contract', 'graph', 'runtime', 'files')],
+  ['src-main/engine/runtime/new.ts', except('contract', 'graph', 'runtime', 'files', 'zod')],
   [
     'src-main/engine/model/new.ts',
     [...engineWorld, 'protocol', ...engineInside.filter((part) => part !== 'graph' && part !== 'model')],

@@ -1,3 +1,4 @@
+import type { Precision } from '../../contract/training.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { benchTraining } from '../bench/trainingBench.ts';
 import { chat } from '../inference/chat.ts';
@@ -8,9 +9,10 @@ import { route } from '../inference/route.ts';
 import { score } from '../inference/score.ts';
 import type { AskedContext } from '../jobContext.ts';
 import type { EngineEvent } from '../messages.ts';
-import type { EngineRequest, EngineResults } from '../protocol.ts';
+import type { Products } from '../graph/graph.ts';
+import type { EngineRequest, EngineResults, ModelReference } from '../protocol.ts';
 import { loadTensorflow } from '../runtime/loadTensorflow.ts';
-import { productsFor } from '../runtime/products.ts';
+import { chooseProducts } from '../runtime/products.ts';
 import { train } from '../training/trainer.ts';
 import type { Inbox } from './inbox.ts';
 import { exportFolder } from './exportFolders.ts';
@@ -26,35 +28,49 @@ export async function runEngineRequest(
 ): Promise<EngineResults[EngineRequest['kind']]> {
   // It copies files: TensorFlow need not be there.
   if (request.kind === 'export') return exportFolder(request, emit);
-  const { tf, version, binding, devices } = loadTensorflow({ verbose: request.kind === 'probe' });
-  const contextFor = (hiddenSize: number): AskedContext => ({
+  const runtime = loadTensorflow({ verbose: request.kind === 'probe' });
+  const { tf, version, binding, devices } = runtime;
+  /** @param begunWith how products were computed before: a run goes on as it began */
+  const contextFor = async (
+    hiddenSize: number,
+    precision: Precision,
+    begunWith?: Products,
+  ): Promise<AskedContext> => ({
     tf,
     fusion: hiddenSize >= fusionFromHiddenSize,
-    products: productsFor(devices),
+    products: precision === 'bf16' ? (begunWith ?? (await products(hiddenSize))) : undefined,
     emit,
     stopRequested: inbox.stopRequested,
     nextAsk: inbox.nextAsk,
     isInterrupted: inbox.isInterrupted,
   });
+  async function products(hiddenSize: number): Promise<Products> {
+    const { products, reason } = await chooseProducts(runtime, hiddenSize);
+    if (reason && request.kind === 'train') emit({ type: 'log', line: reason });
+    return products;
+  }
+  const contextOf = ({ folder, precision }: Pick<ModelReference, 'folder' | 'precision'>) =>
+    contextFor(readDecoderConfig(folder).hiddenSize, precision);
   switch (request.kind) {
     case 'train': {
       const decoder = readDecoderConfig(request.modelFolder);
-      return train(request, decoder, contextFor(decoder.hiddenSize));
+      const { precision } = request.config;
+      return train(request, decoder, await contextFor(decoder.hiddenSize, precision, request.products));
     }
     case 'generate':
-      return generate(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
+      return generate(request, await contextOf(request.model));
     case 'chat':
-      return chat(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
+      return chat(request, await contextOf(request.model));
     case 'choices':
-      return choices(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
+      return choices(request, await contextOf(request.model));
     case 'score':
-      return score(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
+      return score(request, await contextOf(request.model));
     case 'route':
-      return route(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
+      return route(request, await contextOf(request.model));
     case 'logits':
-      return logits(request, contextFor(readDecoderConfig(request.model.folder).hiddenSize));
+      return logits(request, await contextOf(request.model));
     case 'bench':
-      return benchTraining(request, contextFor(request.shape.hiddenSize));
+      return benchTraining(request, await contextFor(request.shape.hiddenSize, request.precision));
     case 'probe':
       return { tensorflow: version, binding, devices };
     default:

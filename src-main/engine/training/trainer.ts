@@ -114,6 +114,7 @@ export async function train(
       firstStep: start.step + 1,
       skippedSteps: start.skippedSteps,
       best: start.best,
+      products: config.precision === 'bf16' ? (context.products ?? 'native') : null,
       packing: config.packing
         ? { packs: packs.length, efficiency: packingEfficiency(lengths, packs, layout.tokens) }
         : null,

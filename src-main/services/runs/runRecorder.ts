@@ -157,6 +157,7 @@ export function createRunRecorder(
             best: event.best,
             forecast: foresee(event.totalSteps - event.firstStep + 1),
             measured: null,
+            environment: run.environment && { ...run.environment, products: event.products },
             dataContract: run.dataContract && { ...run.dataContract, packing: event.packing },
           };
           log(`training from step ${event.firstStep} of ${event.totalSteps}`, 'info');

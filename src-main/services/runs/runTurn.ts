@@ -103,7 +103,7 @@ export function beginTurn(
     });
     try {
       const { model, data, samples, engine, gpu } = await prepare(run);
-      run = save({ ...run, dataContract: data.contract, environment: environmentOf(engine) });
+      run = save({ ...run, dataContract: data.contract, environment: environmentOf(engine, run) });
       const resumeFrom = latestCheckpoint(context, run.id);
       parts.goBackTo(run.id, resumeFrom ? checkpointStep(resumeFrom) : 0);
       const recorder = createRunRecorder(context, run, save, {
@@ -126,6 +126,7 @@ export function beginTurn(
           checkpointFolder: paths.runCheckpoints(run.id),
           cacheFolder: paths.cache,
           resumeFrom,
+          ...(run.environment?.products && { products: run.environment.products }),
           ...(samples && { samplePrompts: samples }),
         },
         { onEvent: recorder.onEvent, onLog: recorder.onLog, signal: killing.signal },
@@ -196,7 +197,10 @@ function askSamples(model: Model, source: TrainingSource, config: TrainConfig, s
   );
 }
 
-function environmentOf(engine: ProbeResult): NonNullable<Run['environment']> {
+function environmentOf(
+  engine: ProbeResult,
+  { environment }: Pick<Run, 'environment'>,
+): NonNullable<Run['environment']> {
   return {
     studio: studioVersion,
     tensorflow: engine.tensorflow,
@@ -204,5 +208,7 @@ function environmentOf(engine: ProbeResult): NonNullable<Run['environment']> {
     device: engine.devices.join(', '),
     cores: cpus().length,
     memoryBytes: totalmem(),
+    // A run goes on as it began.
+    products: environment?.products ?? null,
   };
 }

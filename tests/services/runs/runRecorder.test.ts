@@ -67,6 +67,7 @@ const start: EngineEvent = {
   firstStep: 1,
   skippedSteps: 0,
   best: null,
+  products: null,
   packing: null,
 };
 const step = (n: number): EngineEvent => ({

@@ -106,6 +106,7 @@ function insertSetting(
       device: 'cpu',
       cores: 2,
       memoryBytes: 8_000_000_000,
+      products: null,
     },
   });
   insertRun(database, run);
