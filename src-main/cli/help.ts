@@ -111,7 +111,8 @@ ${trainHelp()}
   study list | show NAME | resume NAME [--force] | remove NAME
   samples --difference 2 [--discordance 10] [--items N] [--seed-scatter 1] [--metric loss --scatter 0.5] [--power 80 --alpha 5]
                                                    test items and seeds with which a difference is seen
-  runs list | show RUN | queue | remove RUN
+  train ... --hand-over DIR                        the same for PyTorch on a cluster: nothing is trained here
+  runs list | show RUN | import FOLDER [--name N --model M] | queue | remove RUN   import: what a cluster trained
   eval --model M [--adapter RUN-or-FOLDER] --benchmark NAME,... [--path FILE-or-FOLDER --limit N --shots N --max-tokens N --chat --system TEXT
     --pattern EXPRESSION --judge MODEL --judge-adapter RUN-or-FOLDER --temperature T --top-p P --samples N --allow-code-execution --seed N --task N]   benchmarks: ${benchmarkNames}
   compare RUN RUN2 ... --benchmark NAME,... [as eval]
@@ -129,7 +130,7 @@ ${chatHelp()}
   generate --model M [--adapter A] --prompt TEXT [--chat --system TEXT --template NAME|FILE]   --chat: through the template
     [--max-tokens N --temperature T --top-p P --seed S --task N]
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
-  export RUN [--format peft|merged --out DIR]
+  export RUN [--format peft|lora|merged|cluster --out DIR --calibrate DATA]
   serve [--host 127.0.0.1 --port 0]                the studio in a browser
   bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]
                                                    the engine's own speed and memory on random weights

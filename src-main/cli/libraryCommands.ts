@@ -86,10 +86,14 @@ export async function modelsCommand(
   });
 }
 
-/** runs list, runs show RUN, runs queue, runs remove RUN */
+/** runs list, runs show RUN, runs import FOLDER [--name N --model M], runs queue, runs remove RUN */
 export async function runsCommand([action, ...args]: readonly string[]): Promise<void> {
-  const { values, positionals } = parseCommand(args, {});
-  await withCore(values, action === 'remove' ? 'write' : 'read', async ({ runs }, output) => {
+  const { values, positionals } = parseCommand(args, {
+    name: { type: 'string' },
+    model: { type: 'string' },
+  });
+  const writes = action === 'remove' || action === 'import';
+  await withCore(values, writes ? 'write' : 'read', async ({ runs, cluster }, output) => {
     switch (action) {
       case 'list': {
         const all = runs.list();
@@ -119,6 +123,16 @@ export async function runsCommand([action, ...args]: readonly string[]): Promise
         output.result(shown, () => JSON.stringify(shown, null, 2));
         return;
       }
+      case 'import': {
+        const folder = only(positionals, 'runs import FOLDER');
+        const run = await cluster.takeBack({ folder, name: nameOf(values), model: text(values, 'model') });
+        output.result(
+          run,
+          () =>
+            `Took in the run "${run.name}": ${run.step} of ${run.totalSteps} steps, loss ${run.lastLoss?.toFixed(4) ?? '–'}. ${run.notes}`,
+        );
+        return;
+      }
       case 'queue': {
         const { isHeld, waiting } = runs.queue.state();
         const names = waiting.map(({ name }, i) => `${i + 1}. ${name}`);
@@ -136,7 +150,9 @@ export async function runsCommand([action, ...args]: readonly string[]): Promise
         return;
       }
       default:
-        throw usageError(`runs: unknown action "${action ?? ''}"; there are list, show, queue and remove.`);
+        throw usageError(
+          `runs: unknown action "${action ?? ''}"; there are list, show, import, queue and remove.`,
+        );
     }
   });
 }

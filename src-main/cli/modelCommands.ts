@@ -1,3 +1,4 @@
+import type { HandOver } from '../contract/cluster.ts';
 import { exportFormats } from '../contract/results.ts';
 import { certificateLines, certificateVerdict, exitSentence } from '../options/exits.ts';
 import { procedures } from '../contract/procedures.ts';
@@ -13,6 +14,7 @@ import {
   type Values,
 } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
+import { formatBytes, formatCount } from './output.ts';
 import { withTemplateFile } from './trainingArguments.ts';
 
 /**
@@ -92,8 +94,8 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
 }
 
 /**
- * export RUN [--format peft or lora or merged --out DIR --calibrate DATASET]; without --out into exports/ of the data
- * folder
+ * export RUN [--format peft or lora or merged or cluster --out DIR --calibrate DATASET]; without --out into exports/ of
+ * the data folder
  */
 export async function exportCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, {
@@ -102,13 +104,20 @@ export async function exportCommand(args: readonly string[], command: CommandCon
     calibrate: { type: 'string' },
   });
   if (positionals.length !== 1)
-    throw usageError('Usage: export RUN [--format peft or lora or merged --out DIR --calibrate DATASET]');
+    throw usageError(
+      'Usage: export RUN [--format peft or lora or merged or cluster --out DIR --calibrate DATASET]',
+    );
   const asked = text(values, 'format');
   const format = exportFormats.find((name) => name === asked);
-  if (asked !== undefined && !format)
-    throw usageError(`There is no export format "${asked}"; there are ${exportFormats.join(', ')}.`);
-  await withCore(values, 'write', async ({ exports, runs }, output) => {
+  if (asked !== undefined && asked !== 'cluster' && !format)
+    throw usageError(`There is no export format "${asked}"; there are ${exportFormats.join(', ')}, cluster.`);
+  await withCore(values, 'write', async ({ exports, runs, cluster }, output) => {
     const folder = text(values, 'out');
+    if (asked === 'cluster') {
+      const made = await cluster.handOver({ run: positionals[0]!, folder }, command.signal);
+      output.result(made, () => handOverText(made));
+      return;
+    }
     output.progress(exitSentence(runs.get(positionals[0]!).config.adapter.method));
     const calibration = text(values, 'calibrate');
     if (calibration !== undefined && format !== 'lora')
@@ -124,6 +133,16 @@ export async function exportCommand(args: readonly string[], command: CommandCon
     );
     if (!certificateVerdict(certificate).isGood) process.exitCode = 1;
   });
+}
+
+/** What was handed over to a cluster, and what to do with it. */
+export function handOverText({ folder, totalSteps, rows, heldOutRows, sizeBytes, notes }: HandOver): string {
+  return [
+    `Handed over to ${folder} (${formatBytes(sizeBytes)}): ${formatCount(rows)} rows and ${formatCount(heldOutRows)} held-out ones, in the order of ${formatCount(totalSteps)} steps.`,
+    'There: pip install -r requirements.txt && torchrun --nproc-per-node 8 train.py --base FOLDER-OR-REPOSITORY',
+    'Back here: runs import FOLDER',
+    ...notes,
+  ].join('\n');
 }
 
 /**

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import type { DataContract, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
+import type { TrainConfig } from '../contract/training.ts';
 import { writeDocument, type ReadDocument } from '../options/trainingDocument.ts';
 import { flatten } from '../options/trainingOptions.ts';
 import { configText, configYaml, readConfigYaml } from '../options/trainingYaml.ts';
 import type { EngineEvent } from '../engine/messages.ts';
 import { nameOf, parseCommand, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
+import { handOverText } from './modelCommands.ts';
 import { createOutput, formatCount, type Output } from './output.ts';
 import {
   givenOptions,
@@ -16,7 +18,10 @@ import {
   trainOptions,
 } from './trainingArguments.ts';
 
-/** train --model M --data D --method idlora --rank 8 ... --name RUN; train --config FILE.yaml; train --resume RUN */
+/**
+ * train --model M --data D --method idlora --rank 8 ... --name RUN; train --config FILE.yaml; train --resume RUN; train
+ * ... --hand-over DIR
+ */
 export async function trainCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, {
     ...trainOptions,
@@ -27,9 +32,10 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     config: { type: 'string' },
     'print-config': { type: 'boolean' },
     force: { type: 'boolean' },
+    'hand-over': { type: 'string' },
   });
   const resumed = text(values, 'resume');
-  for (const other of ['config', 'print-config'])
+  for (const other of ['config', 'print-config', 'hand-over'])
     if (resumed !== undefined && values[other] !== undefined)
       throw usageError(
         `--${other} and --resume cannot go together: a resumed run has its configuration.`,
@@ -50,22 +56,21 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     );
     return;
   }
-  await withCore(values, 'write', async ({ runs }, output) => {
+  const handOver = text(values, 'hand-over');
+  await withCore(values, 'write', async ({ runs, cluster }, output) => {
     if (file.ignored.length > 0) output.progress(`Ignored in the file: ${file.ignored.join(', ')}`);
+    if (config && handOver !== undefined) {
+      const training = trainingOf(config, names);
+      noteIdleOptions(output, given, [flatten(config)], file.options);
+      const made = await cluster.handOver({ training, folder: handOver }, command.signal);
+      output.result(made, () => handOverText(made));
+      return;
+    }
     const watch = createWatcher(output);
     if (resumed !== undefined && runs.get(resumed).resumesAnew)
       output.progress('The run has kept no checkpoint: it begins anew, with the same seed.');
     const { run, ended } = config
-      ? await runs.start(
-          {
-            name: names.run ?? `${config.adapter.method}-${Date.now().toString(36)}`,
-            model: needed(names.model, 'model'),
-            dataset: needed(names.dataset, 'data'),
-            config,
-            force: values['force'] === true,
-          },
-          watch,
-        )
+      ? await runs.start({ ...trainingOf(config, names), force: values['force'] === true }, watch)
       : await runs.resume(resumed!, watch, givenRunOptions(values), { force: values['force'] === true });
     noteIdleOptions(output, given, [flatten(run.config)], file.options);
     if (config && run.config.context < config.context)
@@ -78,6 +83,19 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     if (final.error) throw StudioError.fromPlain(final.error);
     report(final, output);
   });
+}
+
+/** What is to be trained, with a name of its own where none was given. */
+function trainingOf(
+  config: TrainConfig,
+  { run, model, dataset }: { [K in 'run' | 'model' | 'dataset']: string | undefined },
+) {
+  return {
+    name: run ?? `${config.adapter.method}-${Date.now().toString(36)}`,
+    model: needed(model, 'model'),
+    dataset: needed(dataset, 'data'),
+    config,
+  };
 }
 
 function needed(value: string | undefined, option: string): string {

@@ -23,6 +23,7 @@ import { reportProcedures } from './evaluation/report.ts';
 import { judgmentProcedures } from './evaluation/judgments.ts';
 import { settlingProcedures } from './evaluation/settling.ts';
 import { preferenceProcedures } from './evaluation/preferences.ts';
+import { clusterProcedures } from './cluster.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
 import { progressEventSchema } from './events.ts';
 import { datasetProcedures } from './datasets/datasetProcedures.ts';
@@ -116,6 +117,7 @@ export const procedures = {
   ...modelProcedures,
   ...mixProcedures,
   ...statisticsProcedures,
+  ...clusterProcedures,
   ...browserAccessProcedures,
   ...datasetProcedures,
   ...previewProcedures,

@@ -19,6 +19,7 @@ import {
   evaluationHandlers,
   type EvaluationService,
 } from '../services/evaluations/evaluations.ts';
+import { clusterHandlers, createClusterService, type ClusterService } from '../services/cluster/cluster.ts';
 import { createEventHub } from '../services/eventHub.ts';
 import { createExportService, exportHandlers, type ExportService } from '../services/exports/exports.ts';
 import {
@@ -97,6 +98,7 @@ export interface Core extends ServedCore {
   grading: GradingService;
   reports: ReportService;
   exports: ExportService;
+  cluster: ClusterService;
   generation: GenerationService;
   chat: ChatService;
   projects: ProjectService;
@@ -159,6 +161,7 @@ export function createCore(options: {
   const forecasts = createForecastService(context, models, datasets);
   const previews = createPreviewService(context, models, datasets);
   const exports = createExportService(context, models, runs);
+  const cluster = createClusterService(context, { models, datasets, runs });
   const generation = createGenerationService(context, models, runs);
   const chat = createChatService(context, models, runs, datasets);
   const projects = createProjectService(context, (name) => (project = name));
@@ -216,6 +219,7 @@ export function createCore(options: {
     ...generationHandlers(generation),
     ...chatHandlers(chat),
     ...exportHandlers(exports),
+    ...clusterHandlers(cluster),
     ...browserHandlers(browsers),
   };
   let isClosed = false;
@@ -237,6 +241,7 @@ export function createCore(options: {
     grading,
     reports,
     exports,
+    cluster,
     generation,
     chat,
     projects,

@@ -208,8 +208,42 @@ export interface ExportRequest {
   route?: RouteResult['sites'];
 }
 
+/**
+ * Writes into a folder what another trainer needs to do the steps of a run: the rows as tokens and as text, their order
+ * and the learning rate of each step, and the adapter as it starts.
+ */
+export interface HandOverRequest {
+  kind: 'handOver';
+  modelFolder: string;
+  /** Hash of its weight files, where it is known: it takes long to find. */
+  weightsSha256?: string;
+  /** What the files call the base model: no path of this machine. */
+  baseName: string;
+  /** As of `TrainRequest`. */
+  trainFile: string;
+  heldOutFile: string | null;
+  config: TrainConfig;
+  cacheFolder: string;
+  /** An empty folder. */
+  outFolder: string;
+}
+
+/** What such a folder has the other trainer do. */
+export interface HandOverResult {
+  totalSteps: number;
+  /** Rows of the file, and of them held-out ones. */
+  rows: number;
+  heldOutRows: number;
+  /** Null for full fine-tuning, which trains every parameter. */
+  trainable: number | null;
+  frozenExtra: number;
+  /** SHA-256 of the base's weights. */
+  baseSha256: string;
+}
+
 export type EngineRequest =
   | TrainRequest
+  | HandOverRequest
   | GenerateRequest
   | ChatRequest
   | ChoicesRequest
@@ -327,6 +361,7 @@ export interface ExportResult {
 /** The answer of each kind of request. */
 export interface EngineResults {
   train: TrainResult;
+  handOver: HandOverResult;
   generate: GenerateResult;
   chat: ChatResult;
   choices: ChoicesResult;

@@ -19,6 +19,23 @@ it('an export of a base that contradicts itself is equal to the run, and yet no 
     ...size,
   ]);
   expect(trained.code).toBe(0);
+  const handed = await studio([
+    'export',
+    'r',
+    '--format',
+    'cluster',
+    '--out',
+    join(home, 'x'),
+    '--home',
+    home,
+  ]);
+  expect(handed).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/in the order of 1 steps/) as string,
+  });
+  const taken = await studio(['runs', 'import', join(home, 'x'), '--home', home, '--json']);
+  expect(taken.code).toBe(1);
+  expect(JSON.parse(taken.stdout)).toMatchObject({ error: { code: 'not_found' } });
   const told = await studio(['export', 'r', '--home', home]);
   expect(told.code).toBe(1);
   expect(told.stdout).toMatch(/^Equal to what the run trained/m);

@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { patchedFolder } from '../support/patchedFolder.ts';
-import { fixtures } from '../support/paths.ts';
+import { fixtures, projectFolder } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
@@ -145,6 +145,26 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await expect.poll(() => rows.nth(0).innerText()).toContain('✓ equal');
     await expect.poll(() => rows.nth(1).innerText()).toContain('overwritten');
     expect(existsSync(join(server.home, 'exports', 'plain-2'))).toBe(false);
+  });
+
+  it('hands a run over to a cluster, and takes back what was trained there', async () => {
+    const cluster = page.getByRole('region', { name: 'Cluster' });
+    await cluster.getByLabel('Run to train elsewhere').selectOption({ label: 'routed' });
+    const handed = join(server.home, 'handed');
+    await cluster.getByLabel('Folder to hand over').fill(handed);
+    await cluster.getByRole('button', { name: 'Hand over to a cluster' }).click();
+    await cluster.getByText(/^Handed over: 39 rows and 1 held-out/).waitFor({ timeout: 60_000 });
+    expect(readdirSync(handed)).toEqual(expect.arrayContaining(['rows.safetensors', 'start', 'train.py']));
+    const result = cluster.getByLabel('Result that came back');
+    await result.fill(handed);
+    await cluster.getByRole('button', { name: 'Take in' }).click();
+    await page.getByRole('alert').filter({ hasText: 'there is no result.json' }).waitFor();
+    await result.fill(join(projectFolder, 'tests', 'parity', 'recorded', 'cluster', 'idlora'));
+    await cluster.getByRole('button', { name: 'Take in' }).click();
+    await cluster.getByRole('status').filter({ hasText: '50 steps. Trained elsewhere by PyTorch' }).waitFor();
+    await cluster.getByRole('link', { name: 'handed' }).click();
+    await page.getByRole('heading', { name: 'handed' }).first().waitFor();
+    await studio.goTo('Export');
   });
 
   it('shows in red what the model folder says twice and differently', async () => {

@@ -1,4 +1,6 @@
+import type { TrainConfig } from '../../contract/training.ts';
 import type { RowSet } from '../../data/mix/rowPlan.ts';
+import { rowSlots } from '../../data/packing.ts';
 import type { TokenRow } from '../../formats/files/tokenFile.ts';
 import type { BatchLayout } from './wholeRows.ts';
 
@@ -108,4 +110,21 @@ export function paddedLength(files: readonly Pick<RowSet, 'rowCount' | 'length'>
   for (const file of files)
     for (let row = 0; row < file.rowCount; row++) longest = Math.max(longest, file.length(row));
   return Math.min(context, Math.ceil(longest / 8) * 8);
+}
+
+/**
+ * The layout of all batches. Without packing, rows are padded to the longest; with it, packs have the context's length,
+ * or less where all training rows together are shorter.
+ */
+export function layoutOf(
+  config: Pick<TrainConfig, 'batch' | 'context' | 'packing'>,
+  rows: RowSet,
+  heldOut: RowSet | null,
+): BatchLayout {
+  const { batch, context } = config;
+  const { packing } = config;
+  const longest = paddedLength(heldOut ? [rows, heldOut] : [rows], context);
+  const total = rowLengths(rows).reduce((sum, length) => sum + length, 0);
+  const tokens = rowSlots({ longest, total, context, packing });
+  return packing ? { batch, tokens, longestExample: longest } : { batch, tokens };
 }

@@ -13,6 +13,7 @@ import type { Products } from '../graph/graph.ts';
 import type { EngineRequest, EngineResults, ModelReference } from '../protocol.ts';
 import { loadTensorflow } from '../runtime/loadTensorflow.ts';
 import { chooseProducts } from '../runtime/products.ts';
+import { handOver } from '../training/handOver.ts';
 import { train } from '../training/trainer.ts';
 import type { Inbox } from './inbox.ts';
 import { exportFolder } from './exportFolders.ts';
@@ -56,6 +57,10 @@ export async function runEngineRequest(
       const decoder = readDecoderConfig(request.modelFolder);
       const { precision } = request.config;
       return train(request, decoder, await contextFor(decoder.hiddenSize, precision, request.products));
+    }
+    case 'handOver': {
+      const decoder = readDecoderConfig(request.modelFolder);
+      return handOver(request, decoder, await contextFor(decoder.hiddenSize, 'f32'));
     }
     case 'generate':
       return generate(request, await contextOf(request.model));

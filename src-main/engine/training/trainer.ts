@@ -1,7 +1,6 @@
 import { checkOptions } from '../../options/checkOptions.ts';
 import type { RouterLayout, SourceLoss } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { TrainConfig } from '../../contract/training.ts';
 import { openRows, type RowSet } from '../../data/mix/rowPlan.ts';
 import { packingEfficiency } from '../../data/packing.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
@@ -14,9 +13,8 @@ import { ModelGraph } from '../model/modelGraph.ts';
 import type { BatchLayout } from '../model/wholeRows.ts';
 import type { TrainRequest, TrainResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
-import { batchFromRows, paddedLength, rowLengths, type Batch } from '../model/batches.ts';
+import { batchFromRows, layoutOf, rowLengths, type Batch } from '../model/batches.ts';
 import { createDataOrder, type DataOrder } from '../../data/mix/dataOrder.ts';
-import { rowSlots } from '../../data/packing.ts';
 import { evaluateHeldOut, type Evaluation } from './heldOut.ts';
 import { optimizerStep, type StepResult } from './optimizerStep.ts';
 import {
@@ -137,19 +135,6 @@ export async function train(
     rows.close();
     heldOut?.close();
   }
-}
-
-/**
- * The layout of all batches. Without packing, rows are padded to the longest; with it, packs have the context's length,
- * or less where all training rows together are shorter.
- */
-function layoutOf(config: TrainConfig, rows: RowSet, heldOut: RowSet | null): BatchLayout {
-  const { batch, context } = config;
-  const { packing } = config;
-  const longest = paddedLength(heldOut ? [rows, heldOut] : [rows], context);
-  const total = rowLengths(rows).reduce((sum, length) => sum + length, 0);
-  const tokens = rowSlots({ longest, total, context, packing });
-  return packing ? { batch, tokens, longestExample: longest } : { batch, tokens };
 }
 
 /** A stop before the first step: there is nothing yet that a checkpoint could keep. */

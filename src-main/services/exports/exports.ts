@@ -241,7 +241,7 @@ function isSameQuestion(a: Evaluation, b: Evaluation): boolean {
 }
 
 /** The base's name for those who get the files: its repository where that is known, never a path of this machine. */
-function publicName({ name, folder, origin }: Model): string {
+export function publicName({ name, folder, origin }: Model): string {
   return (origin ?? cacheOrigin(folder))?.repository ?? name;
 }
 

@@ -88,6 +88,10 @@ async function main() {
   const python = await ensureParityPython();
   if (process.argv.includes('--record')) {
     await runGenerator(python, ['record', committed.fixtures, committed.recorded]);
+    const handed = [join(generator, 'handed.ts'), python, committed.recorded];
+    const { code, output } = await runProgram(node, handed, { env: studioEnvironment(node) });
+    if (code !== 0)
+      throw new SetupError(`What is handed over could not be recorded:\n${output}`, 'See above.');
     say('reference values are written; `git diff --stat` shows what changed');
     return 0;
   }

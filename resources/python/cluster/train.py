@@ -1,0 +1,342 @@
+"""Trains what ID-LoRA Studio handed over, on any number of GPUs or CPUs: the same rows in the same order, at the same rates.
+
+    torchrun --nproc-per-node 8 train.py --base /models/base
+    accelerate launch train.py --base /models/base
+    python train.py --base organization/base              # one process
+
+Writes `result/`: the adapter (or the model), curve.jsonl and result.json. The README beside it says how to take it back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import id_lora
+import torch
+import torch.distributed as dist
+from id_lora.base import check_base
+from peft import PeftConfig, PeftModel
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM
+
+FOLDER = Path(__file__).resolve().parent
+#: The studio gives up after as many steps in a row whose loss or gradient is not finite.
+MOST_SKIPPED = 3
+
+
+class Rows:
+    """Rows of tokens, as the studio laid them out."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor], prefix: str = "") -> None:
+        self.ids, self.trained = tensors[f"{prefix}ids"], tensors[f"{prefix}trained"]
+        self.offsets = tensors[f"{prefix}offsets"].tolist()
+        self.tasks = tensors[f"{prefix}tasks"]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def labels(self, row: int) -> int:
+        """Tokens that are predicted: the first of a row never is."""
+        begin, end = self.offsets[row], self.offsets[row + 1]
+        return int(self.trained[begin + 1 : end].sum())
+
+    def batch(self, rows: list[int], device: torch.device) -> dict[str, torch.Tensor]:
+        """Padded at the right; labels are -100 where nothing is learnt. No rows: one token without a label."""
+        lengths = [self.offsets[row + 1] - self.offsets[row] for row in rows] or [1]
+        shape = (len(lengths), max(lengths))
+        batch = {name: torch.zeros(shape, dtype=torch.long) for name in ("input_ids", "attention_mask")}
+        batch["labels"] = torch.full(shape, -100)
+        batch["attention_mask"][:, 0] = 1
+        for i, row in enumerate(rows):
+            part = slice(self.offsets[row], self.offsets[row + 1])
+            ids = self.ids[part].long()
+            batch["input_ids"][i, : len(ids)] = ids
+            batch["attention_mask"][i, : len(ids)] = 1
+            batch["labels"][i, : len(ids)] = torch.where(self.trained[part].bool(), ids, -100)
+        return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+class Processes:
+    """This process among those that train together; one alone needs no launcher."""
+
+    def __init__(self) -> None:
+        self.count, self.rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        local = int(os.environ.get("LOCAL_RANK", 0))
+        on_gpu = torch.cuda.is_available()
+        self.device = torch.device("cuda", local) if on_gpu else torch.device("cpu")
+        if on_gpu:
+            torch.cuda.set_device(self.device)
+        if self.count > 1:
+            dist.init_process_group("nccl" if on_gpu else "gloo")
+
+    def sum(self, *values: float) -> list[float]:
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        if self.count > 1:
+            dist.all_reduce(total)
+        return total.tolist()
+
+    def shares(self, rows: list[int], most: int) -> list[list[int]]:
+        """This process's rows in forward passes of at most `most`. Every process gets as many passes, some of them empty."""
+        passes = max(1, math.ceil(math.ceil(len(rows) / self.count) / most))
+        own = rows[self.rank :: self.count]
+        return [own[i * most : (i + 1) * most] for i in range(passes)]
+
+
+def load_model(run: dict[str, Any], base: str, processes: Processes) -> nn.Module:
+    """The base with the adapter as it starts; what is trained is f32, as in the studio."""
+    config = run["config"]
+    full = config["adapter"]["method"] == "full"
+    low = config["precision"] == "bf16" and not full
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16 if low else torch.float32)
+    check_base(run["base"]["sha256"], base)
+    model.config.use_cache = False
+    if config["gradientCheckpointing"]:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.enable_input_require_grads()
+    model.requires_grad_(full)
+    if not full:
+        start = PeftConfig.from_pretrained(FOLDER / "start")
+        start.base_model_name_or_path = base
+        model = PeftModel.from_pretrained(model, FOLDER / "start", config=start, is_trainable=True)
+    return model.to(processes.device)
+
+
+def shard(model: nn.Module) -> None:
+    """Spreads the weights over the processes (FSDP), a decoder layer at a time."""
+    from torch.distributed.fsdp import fully_shard
+
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList) and any("DecoderLayer" in type(layer).__name__ for layer in module):
+            for layer in module:
+                fully_shard(layer)
+    fully_shard(model)
+
+
+def optimizer_of(config: dict[str, Any], model: nn.Module) -> torch.optim.Optimizer:
+    """The run's optimizer; B matrices (and magnitudes of DoRA) in a group of their own for LoRA+."""
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups["_B." in name or "magnitude_vector" in name].append(parameter)
+    factors = {True: config["loraPlusRatio"], False: 1.0}
+    parameters = [{"params": group, "factor": factors[is_b]} for is_b, group in groups.items() if group]
+    rate, decay = config["learningRate"], config["weightDecay"]
+    if config["optimizer"] == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, momentum=config["momentum"], weight_decay=decay)
+    options = {"lr": rate, "betas": (config["beta1"], config["beta2"]), "eps": config["epsilon"], "weight_decay": decay}
+    if config["optimizer"] == "adamw8bit":
+        from bitsandbytes.optim import AdamW8bit
+
+        return AdamW8bit(parameters, **options)
+    return torch.optim.AdamW(parameters, **options)
+
+
+class Trainer:
+    def __init__(self, run: dict[str, Any], model: nn.Module, processes: Processes, rows_a_pass: int, use_fsdp: bool) -> None:
+        self.config, self.processes, self.rows_a_pass, self.model = run["config"], processes, rows_a_pass, model
+        if use_fsdp:
+            shard(model)
+        self.parallel = model
+        if processes.count > 1 and not use_fsdp:
+            self.parallel = nn.parallel.DistributedDataParallel(model, device_ids=[processes.device] if processes.device.type == "cuda" else None)
+        self.use_fsdp = use_fsdp
+        self.optimizer = optimizer_of(self.config, model)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.skipped_in_a_row = 0
+
+    def loss_sum(self, rows: Rows, numbers: list[int]) -> torch.Tensor:
+        """Sum of -log p over the labels of one forward pass, f32."""
+        device = self.processes.device
+        batch = rows.batch(numbers, device)
+        labels = batch.pop("labels")
+        tasks = rows.tasks[numbers].tolist() if numbers else [0]
+        by_task = self.config["adapter"].get("gate") == "task" and self.config["adapter"]["method"] == "moelora"
+        with id_lora.task_of_rows(self.model, tasks) if by_task else contextlib.nullcontext():
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.config["precision"] == "bf16"):
+                logits = self.parallel(**batch).logits
+        return cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=-100, reduction="sum")
+
+    def step(self, rows: Rows, numbers: list[int], rate: float) -> dict[str, Any]:
+        """One optimizer step: the gradient is that of the mean over the step's labels, however rows are spread."""
+        began = time.perf_counter()
+        self.model.train()
+        count = self.processes.count
+        labelled = max(1, sum(rows.labels(row) for row in numbers))
+        passes = self.processes.shares(numbers, self.rows_a_pass)
+        total = torch.zeros((), device=self.processes.device)
+        for i, part in enumerate(passes):
+            with self.gathering(i == len(passes) - 1):
+                loss = self.loss_sum(rows, part)
+                # Both ways to spread the work take the mean over processes, and this is a sum.
+                (loss * (count / labelled)).backward()
+            total += loss.detach()
+        clip = self.config["clipNorm"]
+        norm = nn.utils.clip_grad_norm_(self.parameters, math.inf if clip is None else clip)
+        norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+        (loss_sum,) = self.processes.sum(float(total))
+        finite = math.isfinite(norm) and math.isfinite(loss_sum)
+        if finite:
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
+        if not finite:
+            return {"skipped": True, "loss": None, "lr": rate, "gradNorm": None}
+        tokens = sum(rows.offsets[row + 1] - rows.offsets[row] for row in numbers)
+        seconds = time.perf_counter() - began
+        return {"loss": loss_sum / labelled, "lr": rate, "gradNorm": norm, "tokensPerSecond": tokens / seconds}
+
+    def gathering(self, is_last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Gradients are exchanged after the last pass of a step only."""
+        if self.use_fsdp:
+            self.model.set_requires_gradient_sync(is_last)
+        elif self.processes.count > 1 and not is_last:
+            return self.parallel.no_sync()
+        return contextlib.nullcontext()
+
+    @torch.no_grad()
+    def held_out(self, rows: Rows) -> dict[str, Any]:
+        """Mean loss over the labels of the held-out rows, without dropout."""
+        self.model.eval()
+        total = sum(float(self.loss_sum(rows, part)) for part in self.processes.shares(list(range(len(rows))), self.rows_a_pass))
+        (loss_sum,) = self.processes.sum(total)
+        labels = sum(rows.labels(row) for row in range(len(rows)))
+        return {"loss": loss_sum / max(1, labels), "rows": len(rows), "tokens": labels}
+
+    def save(self, folder: Path) -> None:
+        """The adapter as PEFT saves it, or the model; complete or absent."""
+        state = {name: self.whole(tensor) for name, tensor in self.model.state_dict().items()} if self.use_fsdp else None
+        if self.processes.rank == 0:
+            partial = folder.with_name(f".{folder.name}.partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            if isinstance(self.model, PeftModel):
+                config = self.model.peft_config["default"]
+                tensors = get_peft_model_state_dict(self.model, state)
+                save_file({key: tensor.contiguous().cpu() for key, tensor in tensors.items()}, partial / "adapter_model.safetensors", {"format": "pt"})
+                start = json.loads((FOLDER / "start" / "adapter_config.json").read_text("utf-8"))
+                (partial / "adapter_config.json").write_text(json.dumps(start, indent=2) + "\n", "utf-8")
+                assert config.r == start["r"]
+            else:
+                self.model.save_pretrained(partial, state_dict=state)
+            if folder.exists():
+                folder.rename(folder.with_name(f".{folder.name}.former"))
+            partial.rename(folder)
+            former = folder.with_name(f".{folder.name}.former")
+            for file in former.iterdir() if former.exists() else []:
+                file.unlink()
+            if former.exists():
+                former.rmdir()
+        if self.processes.count > 1:
+            dist.barrier()
+
+    @staticmethod
+    def whole(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+class Progress:
+    """Which state is kept, and whether the held-out loss fell for long enough not."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.best, self.since_best, self.kept_step = math.inf, 0, 0
+        self.patience: float = config["earlyStoppingPatience"] or math.inf
+        self.keeps_best = config["keepBest"]
+
+    def see(self, loss: float) -> bool:
+        """Takes note of a held-out loss. Returns whether it is the lowest so far."""
+        is_best = loss < self.best
+        self.best, self.since_best = (loss, 0) if is_best else (self.best, self.since_best + 1)
+        return is_best
+
+    @property
+    def is_enough(self) -> bool:
+        return self.since_best >= self.patience
+
+
+def due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def main() -> None:
+    run = json.loads((FOLDER / "run.json").read_text("utf-8"))
+    config = run["config"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", default=run["base"]["name"], help="folder or repository of the base model (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=FOLDER / "result", help="where the result goes (default: result/ beside this file)")
+    parser.add_argument("--rows", type=int, default=config["batch"], help="most rows in one forward pass; changes memory, not the result (default: %(default)s)")
+    parser.add_argument("--fsdp", action="store_true", help="spread the weights over the processes, too")
+    asked = parser.parse_args()
+    if asked.rows < 1:
+        parser.error("--rows is 1 or more")
+    if (asked.out / "result.json").exists():
+        parser.error(f"{asked.out} holds a result already: name another folder with --out")
+    processes = Processes()
+    # Dropout differs between processes, and is the same in every repetition.
+    torch.manual_seed(config["seed"] + processes.rank)
+    tensors = load_file(FOLDER / "rows.safetensors")
+    rows = Rows(tensors)
+    held_out = Rows(tensors, "held_out.") if "held_out.ids" in tensors else None
+    order, begins, rates = tensors["order"].tolist(), tensors["steps"].tolist(), tensors["rates"].tolist()
+    trainer = Trainer(run, load_model(run, asked.base, processes), processes, asked.rows, asked.fsdp and processes.count > 1)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    kept = asked.out / ("model" if config["adapter"]["method"] == "full" else "adapter")
+
+    with (asked.out / "curve.jsonl").open("w", encoding="utf-8") if processes.rank == 0 else contextlib.nullcontext() as curve:
+
+        def tell(event: str, **facts: Any) -> None:
+            if curve:
+                line = json.dumps({"event": event, **facts}, allow_nan=False)
+                print(line, file=curve, flush=True)
+                print(line, flush=True)
+
+        progress = Progress(config)
+        for step, rate in enumerate(rates, 1):
+            result = trainer.step(rows, order[begins[step - 1] : begins[step]], rate)
+            tell("step", step=step, **result)
+            if trainer.skipped_in_a_row >= MOST_SKIPPED:
+                raise SystemExit(f"{MOST_SKIPPED} steps in a row had a loss or a gradient that is not finite: lower the learning rate.")
+            is_last = step == len(rates)
+            is_best = False
+            if held_out and len(held_out) > 0 and (is_last or due(step, config["evalEvery"])):
+                found = trainer.held_out(held_out)
+                is_best = progress.see(found["loss"])
+                if math.isfinite(found["loss"]):
+                    tell("eval", step=step, **found)
+            is_last = is_last or progress.is_enough
+            # With keepBest the state with the lowest held-out loss stays.
+            is_due = is_last or due(step, config["checkpointEvery"])
+            if is_best or (is_last and progress.kept_step == 0) if progress.keeps_best else is_due:
+                trainer.save(kept)
+                progress.kept_step = step
+            if is_last:
+                break
+    if processes.rank == 0:
+        device = torch.cuda.get_device_name() if processes.device.type == "cuda" else "CPU"
+        facts = {
+            "run": run["id"],
+            "step": step,
+            "keptStep": progress.kept_step,
+            "endReason": "all_steps" if step == len(rates) else "early_stopped",
+            "processes": processes.count,
+            "device": device,
+            "torch": torch.__version__,
+        }
+        (asked.out / "run.json").write_bytes((FOLDER / "run.json").read_bytes())
+        (asked.out / "result.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+    if processes.count > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
