@@ -14,6 +14,7 @@ import { exportCommand, generateCommand, logitsCommand } from './cli/modelComman
 import { sampleSizeCommand } from './cli/sampleSizeCommand.ts';
 import { gradeCommand } from './cli/evaluation/gradeCommand.ts';
 import { guardsCommand } from './cli/evaluation/guardsCommand.ts';
+import { queueCommand } from './cli/evaluation/queueCommand.ts';
 import { preferencesCommand } from './cli/evaluation/preferencesCommand.ts';
 import { reportCommand } from './cli/evaluation/reportCommand.ts';
 import { help } from './cli/help.ts';
@@ -38,6 +39,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   grade: gradeCommand,
   guards: guardsCommand,
   preferences: preferencesCommand,
+  queue: queueCommand,
   chat: chatCommand,
   generate: generateCommand,
   logits: logitsCommand,

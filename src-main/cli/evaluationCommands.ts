@@ -9,6 +9,7 @@ import { overriddenWords } from '../statistics/overrides.ts';
 import { leakWarning } from '../statistics/scores.ts';
 import { check, parseCommand, requiredText, text, usageError } from './arguments.ts';
 import { benchmarkOptions, benchmarkSettings } from './benchmarkArguments.ts';
+import { queueTasks } from './evaluation/queueCommand.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { formatBytes, formatCount, formatScore, formatTable } from './output.ts';
 
@@ -24,6 +25,7 @@ export async function evalCommand(args: readonly string[], command: CommandConte
     ...benchmarkOptions,
     model: { type: 'string' },
     adapter: { type: 'string' },
+    queue: { type: 'boolean' },
   });
   const inputs = benchmarkSettings(values).map((settings) =>
     check(
@@ -37,7 +39,14 @@ export async function evalCommand(args: readonly string[], command: CommandConte
       optionOf,
     ),
   );
-  await withCore(values, 'write', async ({ evaluations, grading }, output) => {
+  await withCore(values, 'write', async (core, output) => {
+    const { evaluations, grading } = core;
+    if (values['queue'] === true)
+      return queueTasks(
+        core,
+        output,
+        inputs.map((input) => ({ kind: 'score', input })),
+      );
     if (values['allow-code-execution'] === true) grading.allowForNow();
     const done: Evaluation[] = [];
     for (const input of inputs) {
@@ -141,18 +150,28 @@ function furtherScores(evaluation: Evaluation): string[] {
 
 /** compare RUN RUN2 ... --benchmark B */
 export async function compareCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values, positionals } = parseCommand(args, benchmarkOptions);
+  const { values, positionals } = parseCommand(args, {
+    ...benchmarkOptions,
+    queue: { type: 'boolean' },
+    settle: { type: 'boolean' },
+  });
   if (positionals.length < 2) throw usageError('compare needs at least two runs.');
   const inputs = benchmarkSettings(values).map((settings) =>
     check(procedures['evaluations.compare'].input, { runs: positionals, ...settings }, optionOf),
   );
   await withCore(values, 'write', async (core, output) => {
     const { evaluations, grading } = core;
+    if (values['queue'] === true)
+      return queueTasks(
+        core,
+        output,
+        inputs.map((input) => ({ kind: 'compare', input })),
+      );
     if (values['allow-code-execution'] === true) grading.allowForNow();
     const done = [];
     for (const input of inputs) done.push(await evaluations.compare(input, command.signal));
     const judged = judgeBenchmarks(done);
-    const plans = await settlingOf(core, judged, command);
+    const plans = await settlingOf(core, judged, command, values['settle'] === true);
     const all = {
       evaluations: judged.flatMap((result) => result.evaluations),
       comparisons: judged.flatMap((result) => result.comparisons),
@@ -178,10 +197,12 @@ function outcomeText({ overridden, ...stored }: ComparisonOutcome, plans: Plans)
 /** What would settle each pair that is open. */
 type Plans = ReadonlyMap<Comparison, Settling>;
 
+/** @param isWanted puts it into the queues, too */
 async function settlingOf(
   { handlers }: Pick<Core, 'handlers'>,
   outcomes: readonly ComparisonOutcome[],
   command: CommandContext,
+  isWanted: boolean,
 ): Promise<Plans> {
   const plans = new Map<Comparison, Settling>();
   for (const { evaluations, arms, ...single } of outcomes)
@@ -189,7 +210,10 @@ async function settlingOf(
       for (const comparison of part.comparisons) {
         if (comparison.verdict !== 'cannot_tell') continue;
         const input = { comparison, ...sidesOf(part, comparison, evaluations) };
-        plans.set(comparison, await handlers['evaluations.settle'](input, command));
+        const plan = isWanted
+          ? (await handlers['scoring.settle'](input, command)).plan
+          : await handlers['evaluations.settle'](input, command);
+        plans.set(comparison, plan);
       }
   return plans;
 }

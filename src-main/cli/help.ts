@@ -115,10 +115,12 @@ ${trainHelp()}
   runs list | show RUN | import FOLDER [--name N --model M] | queue | remove RUN   import: what a cluster trained
   eval --model M [--adapter RUN-or-FOLDER] --benchmark NAME,... [--path FILE-or-FOLDER --limit N --shots N --max-tokens N --chat --system TEXT
     --pattern EXPRESSION --judge MODEL --judge-adapter RUN-or-FOLDER --temperature T --top-p P --samples N --allow-code-execution --seed N --task N]   benchmarks: ${benchmarkNames}
-  compare RUN RUN2 ... --benchmark NAME,... [as eval]
+  compare RUN RUN2 ... --benchmark NAME,... [as eval; --settle: put into the queues what would settle open pairs]
     a path, limit, number of shots or of tokens for one benchmark alone: --limit gsm8k=32 --path gsm8k=FILE
   guards RUN [--text FILE --refusal FILE --benchmark NAME,... as eval] [--checkpoints]   what the training cost: base and run on a
         general text, on prompts to refuse or answer, on benchmarks; and each kept checkpoint
+  eval | compare | guards | preferences judge ... --queue   puts it into the queue; runs that wait are scored when trained
+  queue list | work | cancel ID... | move ID [--before ID] | retry ID   what waits to be trained and scored; work does it
   preferences export RUN-or-base RUN2 ... --benchmark NAME [--out FILE.jsonl --votes false --grades false]   pairs of
         answers as {prompt, chosen, rejected}, from blind votes and from items that one alone got right
   report RUN [RUN2 ...] [--against NAME --out FILE.html|.svg|.csv|.md --overwrite]   their stored scores as one document

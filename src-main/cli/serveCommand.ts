@@ -19,6 +19,7 @@ export async function serveCommand(args: readonly string[], command: CommandCont
     const { serving } = await core.browsers.serve({ host, port, canEnd: false });
     const { url, otherUrls } = serving!;
     core.runs.queue.begin();
+    core.scoring.begin();
     output.result({ url, otherUrls }, () =>
       [`The studio is at ${url}`, ...otherUrls.map((other) => `For other computers: ${other}`)].join('\n'),
     );

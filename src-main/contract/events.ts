@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { queueSchema, runSchema } from './entities.ts';
 import { chatSchema, chatTextSchema } from './evaluation/chat.ts';
+import { scoringQueueSchema } from './evaluation/scoring.ts';
 import { evaluationSchema } from './results.ts';
 import { evalMetricSchema, logLineSchema, sampleSchema, stepMetricSchema } from './runRecords.ts';
 
@@ -47,6 +48,8 @@ export const studioEventSchema = z.discriminatedUnion('type', [
   /** A study was made, removed or brought back; how its runs fare comes as `run`. */
   z.object({ type: z.literal('studies.changed') }),
   z.object({ type: z.literal('evaluation'), evaluation: evaluationSchema }),
+  /** What is scored, or waits for it, has changed. */
+  z.object({ type: z.literal('scoring'), queue: scoringQueueSchema }),
   /** A chat began, was asked, has answered or ended (null). */
   z.object({ type: z.literal('chat'), chat: chatSchema.nullable() }),
   chatTextSchema,

@@ -21,6 +21,7 @@ import { overrideProcedures } from './evaluation/overrides.ts';
 import { chatProcedures } from './evaluation/chat.ts';
 import { reportProcedures } from './evaluation/report.ts';
 import { judgmentProcedures } from './evaluation/judgments.ts';
+import { comparisonInput, scoringProcedures } from './evaluation/scoring.ts';
 import { settlingProcedures } from './evaluation/settling.ts';
 import { preferenceProcedures } from './evaluation/preferences.ts';
 import { clusterProcedures } from './cluster.ts';
@@ -34,7 +35,6 @@ import { modelProcedures } from './modelProcedures.ts';
 import {
   entryName,
   evaluationInput,
-  scoringInput,
   force,
   nothing,
   projectTitle,
@@ -128,6 +128,7 @@ export const procedures = {
   ...judgmentProcedures,
   ...chatProcedures,
   ...settlingProcedures,
+  ...scoringProcedures,
 
   /**
    * Of the open project, newest first. Checked as it was read: to check it once more would take longer than to list it.
@@ -310,7 +311,7 @@ export const procedures = {
   'evaluations.forecast': { input: evaluationInput, output: evaluationOutlookSchema },
   'evaluations.compare': {
     /** As in `evaluations.start`; data null: the rows that all the runs held out (perplexity only). */
-    input: scoringInput.extend({ runs: z.array(reference).min(2).max(mostTogether) }),
+    input: comparisonInput,
     output: comparisonOutcomeSchema,
   },
 

@@ -50,8 +50,13 @@ import { repairRuntime } from '../services/machine/repair.ts';
 import { createRunService, runHandlers, type RunService } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/generatedModel.ts';
-import { guardHandlers } from '../services/evaluations/guards/guards.ts';
-import { settlingHandlers } from '../services/evaluations/verdicts/settling.ts';
+import { createGuardService, guardHandlers } from '../services/evaluations/guards/guards.ts';
+import {
+  createScoringService,
+  scoringHandlers,
+  type ScoringService,
+} from '../services/evaluations/scoring/scoringQueue.ts';
+import { createSettlingService, settlingHandlers } from '../services/evaluations/verdicts/settling.ts';
 import { preferenceExportHandlers } from '../services/evaluations/verdicts/preferenceExport.ts';
 import { overrideHandlers } from '../services/evaluations/verdicts/overrides.ts';
 import {
@@ -59,7 +64,7 @@ import {
   reportHandlers,
   type ReportService,
 } from '../services/evaluations/verdicts/report.ts';
-import { judgmentHandlers } from '../services/evaluations/verdicts/judgedPairs.ts';
+import { createJudgmentService, judgmentHandlers } from '../services/evaluations/verdicts/judgedPairs.ts';
 import { preferenceHandlers } from '../services/evaluations/preferences.ts';
 import { judgeStored, readAnswer, readScatter } from '../services/evaluations/storedScores.ts';
 import {
@@ -95,6 +100,7 @@ export interface Core extends ServedCore {
   statistics: StatisticsService;
   runs: RunService;
   evaluations: EvaluationService;
+  scoring: ScoringService;
   grading: GradingService;
   reports: ReportService;
   exports: ExportService;
@@ -155,7 +161,16 @@ export function createCore(options: {
   const hubDatasets = createHubDatasetService(context, hub, datasets);
   const runs = createRunService(context, models, datasets);
   const grading = createGradingService(context);
-  const evaluations = createEvaluationService(context, models, datasets, runs, grading);
+  const evaluationsOf = (own: ServiceContext) =>
+    createEvaluationService(own, models, datasets, runs, grading);
+  const evaluations = evaluationsOf(context);
+  const settling = createSettlingService(context, datasets, runs);
+  const scoring = createScoringService({ context, models, datasets, runs, evaluationsOf }, settling);
+  events.subscribe(null, ({ event }) => {
+    // Behind what the event is about: a run whose end is told still has its turn.
+    if (event.type === 'run' || event.type === 'run.removed' || event.type === 'queue')
+      setImmediate(scoring.look);
+  });
   const reports = createReportService(context, models);
   const studies = createStudyService(context, models, datasets, runs);
   const forecasts = createForecastService(context, models, datasets);
@@ -169,6 +184,7 @@ export function createCore(options: {
   if (mode === 'write') {
     context.trash.empty();
     runs.recover();
+    scoring.recover();
     models.recover();
     datasets.recover();
     downloads.recover();
@@ -209,13 +225,14 @@ export function createCore(options: {
     ...studyHandlers(studies),
     ...evaluationHandlers(evaluations),
     ...gradingHandlers(grading),
-    ...guardHandlers(context, datasets, runs, evaluations),
+    ...guardHandlers(createGuardService(context, datasets, runs, evaluations)),
+    ...scoringHandlers(scoring),
     ...overrideHandlers(context),
     ...reportHandlers(context, reports),
     ...preferenceHandlers(context),
-    ...judgmentHandlers(context, models, runs),
+    ...judgmentHandlers(createJudgmentService(context, models, runs)),
     ...preferenceExportHandlers(context),
-    ...settlingHandlers(context, datasets, runs),
+    ...settlingHandlers(settling),
     ...generationHandlers(generation),
     ...chatHandlers(chat),
     ...exportHandlers(exports),
@@ -238,6 +255,7 @@ export function createCore(options: {
     statistics,
     runs,
     evaluations,
+    scoring,
     grading,
     reports,
     exports,
@@ -257,6 +275,7 @@ export function createCore(options: {
       isClosed = true;
       void browsers.end();
       runs.queue.close();
+      scoring.close();
       downloads.close();
       hubDatasets.fetches.close();
       models.close();

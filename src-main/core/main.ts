@@ -19,6 +19,7 @@ try {
   });
   outliveErrors(() => core.close());
   core.runs.queue.begin();
+  core.scoring.begin();
   const served = serveChannel(core.handlers, core.events, { send });
   process.on('message', (message) => served.receive(message));
   process.on('disconnect', () => {

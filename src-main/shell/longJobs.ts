@@ -1,3 +1,4 @@
+import type { ScoringEntry, ScoringQueue } from '../contract/evaluation/scoring.ts';
 import type { Download } from '../contract/modelLibrary.ts';
 import type { ProcedureName } from '../contract/procedures.ts';
 import type { ClientMessage, CoreMessage } from '../contract/transport.ts';
@@ -16,8 +17,6 @@ const longMs = 20_000;
 const jobs: Partial<Record<ProcedureName, { subject: string; href: string }>> = {
   'models.add': { subject: 'The model', href: '/models' },
   'datasets.add': { subject: 'The dataset', href: '/data' },
-  'evaluations.start': { subject: 'The evaluation', href: '/evaluate' },
-  'evaluations.compare': { subject: 'The comparison', href: '/evaluate/compare' },
   'exports.create': { subject: 'The export', href: '/export' },
   'plan.probe': { subject: 'The measurement of a few steps', href: '/train' },
   'studio.repair': { subject: 'The repair', href: '/settings' },
@@ -28,18 +27,23 @@ export interface JobWatch {
   called(message: ClientMessage): void;
   /** Every message from the core to the page. */
   answered(message: CoreMessage): void;
+  /** What is scored and waits for it, whenever that has changed. */
+  seeScoring(queue: ScoringQueue): void;
   /** The downloads whenever one has changed. */
   seeDownloads(downloads: readonly Download[]): void;
 }
 
 /**
- * Follows what a page waits for, and downloads, and tells of the end of what took long; runs are watched by
- * runWatch.ts.
+ * Follows what a page waits for, what is scored, and downloads, and tells of the end of what took long; runs are
+ * watched by runWatch.ts.
  * @param now milliseconds; tests give their own
  */
 export function watchJobs(onEnded: (notice: JobNotice) => void, now: () => number = Date.now): JobWatch {
   const calls = new Map<number, { subject: string; href: string; begin: number }>();
   const downloads = new Map<string, { repository: string; begin: number }>();
+
+  /** What has its turn. */
+  let scored: ScoringEntry | null = null;
 
   function end(job: { subject: string; href: string; begin: number }, failure: string | null): void {
     if (now() - job.begin < longMs) return;
@@ -59,6 +63,21 @@ export function watchJobs(onEnded: (notice: JobNotice) => void, now: () => numbe
       const { reply } = message;
       if (!job || (!reply.ok && reply.error.code === 'cancelled')) return;
       end(job, reply.ok ? null : reply.error.message);
+    },
+    seeScoring({ running, ended }) {
+      const before = scored;
+      scored = running;
+      if (!before || before.id === running?.id) return;
+      // One that a person took out has not ended.
+      const entry = ended.find(({ id }) => id === before.id);
+      // Of many that go on one by one, the last is told, and each that failed.
+      if (!entry || (entry.state === 'done' && running !== null)) return;
+      if (Date.parse(entry.endedAt!) - Date.parse(entry.startedAt!) < longMs) return;
+      onEnded({
+        title: entry.state === 'done' ? 'What was to be scored is scored' : 'Something was not scored',
+        body: entry.error === null ? entry.title : `${entry.title}: ${entry.error.message}`,
+        href: '/evaluate/queue',
+      });
     },
     seeDownloads(list) {
       for (const [id, { repository, begin }] of downloads) {

@@ -19,7 +19,7 @@ if (options.home !== undefined) app.setPath('userData', windowFolder(options.hom
 let window: BrowserWindow | null = null;
 let core: CoreProcess | null = null;
 let blocker: number | null = null;
-/** Training goes on without a window; the studio ends when it is through. */
+/** Training and scoring go on without a window; the studio ends when they are through. */
 let isInBackground = false;
 /** Whether the studio ends as soon as the run has paused. */
 let isPausing = false;
@@ -77,6 +77,8 @@ function start(): void {
     onMessage(message) {
       runs.see(message);
       jobs.answered(message);
+      if (message.kind === 'event' && message.event.event.type === 'scoring')
+        jobs.seeScoring(message.event.event.queue);
       if (message.kind === 'event' && message.event.event.type === 'downloads.changed' && core)
         void seeDownloads(core);
       window?.webContents.send(shellChannels.fromCore, message);
@@ -93,8 +95,11 @@ function start(): void {
 
 /** A core that dies meanwhile says so itself. */
 async function seeRuns(process: CoreProcess): Promise<void> {
-  const queue = await process.call('runs.queue', {}).catch(() => null);
-  if (queue) runs.seeAll(queue);
+  const [queue, scoring] = await Promise.all([
+    process.call('runs.queue', {}).catch(() => null),
+    process.call('scoring.queue', {}).catch(() => null),
+  ]);
+  if (queue && scoring) runs.seeAll(queue, scoring);
 }
 
 async function seeDownloads(process: CoreProcess): Promise<void> {

@@ -1,9 +1,10 @@
 import type { Queue, Run } from '../contract/entities.ts';
+import type { ScoringQueue } from '../contract/evaluation/scoring.ts';
 import type { CoreMessage } from '../contract/transport.ts';
 
-/** What the shell wants to know of runs. */
+/** What the shell wants to know of runs, and of what is scored. */
 export interface RunWatchListener {
-  /** Whether any run trains or will without being asked: the machine must not fall asleep. */
+  /** Whether anything is trained or scored or will be without being asked: the machine must not fall asleep. */
   onBusy(busy: boolean): void;
   /** A run that was seen running has ended by itself. */
   onEnded(run: Run): void;
@@ -12,10 +13,11 @@ export interface RunWatchListener {
 export interface RunWatch {
   /** Every message from the core to the page. */
   see(message: CoreMessage): void;
-  /** The queue as the core tells it, when it has started. */
-  seeAll(queue: Queue): void;
+  /** Both queues as the core tells them, when it has started. */
+  seeAll(queue: Queue, scoring: ScoringQueue): void;
   /** The core has gone, and the runs with it. */
   forget(): void;
+  /** Whether a run would be cut short; what is scored goes on at the next start behind what is graded. */
   isBusy(): boolean;
   /** How many runs train, and how many wait for their turn. */
   counts(): { running: number; waiting: number };
@@ -24,18 +26,27 @@ export interface RunWatch {
 /** Follows which runs train and wait, from the events that pass through the shell on their way to the page. */
 export function watchRuns(listener: RunWatchListener): RunWatch {
   const running = new Set<string>();
-  let queue: Pick<Queue, 'isHeld' | 'waiting'> = { isHeld: false, waiting: [] };
+  /** Runs that were seen to reach their end: what waits for them is scored next. */
+  const done = new Set<string>();
+  const nothing = { queue: { isHeld: false, waiting: [] }, scoring: { running: null, waiting: [] } };
+  let queue: Pick<Queue, 'isHeld' | 'waiting'> = nothing.queue;
+  let scoring: Pick<ScoringQueue, 'running' | 'waiting'> = nothing.scoring;
 
   // Runs in a held queue wait for a person.
   const isBusy = () => running.size > 0 || (!queue.isHeld && queue.waiting.length > 0);
+  const isScoring = () =>
+    scoring.running !== null || scoring.waiting.some(({ after }) => after.every((id) => done.has(id)));
 
   function change(work: () => void): void {
-    const wasBusy = isBusy();
+    const wasBusy = isBusy() || isScoring();
     work();
-    if (wasBusy !== isBusy()) listener.onBusy(isBusy());
+    const isNow = isBusy() || isScoring();
+    if (wasBusy !== isNow) listener.onBusy(isNow);
   }
 
   function seeRun(run: Run): void {
+    if (run.state === 'done') done.add(run.id);
+    else done.delete(run.id);
     // An event may come twice after a reload of the page: a run ends once, when it leaves the set.
     if (run.state === 'running') running.add(run.id);
     else if (running.delete(run.id) && (run.state === 'done' || run.state === 'failed'))
@@ -48,16 +59,17 @@ export function watchRuns(listener: RunWatchListener): RunWatch {
       const { event } = message.event;
       if (event.type === 'run') change(() => seeRun(event.run));
       if (event.type === 'queue') change(() => (queue = event.queue));
+      if (event.type === 'scoring') change(() => (scoring = event.queue));
     },
-    seeAll: (told) =>
+    seeAll: (told, scored) =>
       change(() => {
-        queue = told;
+        [queue, scoring] = [told, scored];
         if (told.running) seeRun(told.running);
       }),
     forget: () =>
       change(() => {
         running.clear();
-        queue = { isHeld: false, waiting: [] };
+        ({ queue, scoring } = nothing);
       }),
     isBusy,
     counts: () => ({ running: running.size, waiting: queue.waiting.length }),

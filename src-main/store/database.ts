@@ -21,6 +21,7 @@ import { preferences } from './migrations/0015-preferences.ts';
 import { overrides } from './migrations/0016-overrides.ts';
 import { judgments } from './migrations/0017-judgments.ts';
 import { checkpointScores } from './migrations/0018-checkpoint-scores.ts';
+import { scoringQueue } from './migrations/0019-scoring-queue.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -52,6 +53,7 @@ export const migrations: readonly Migration[] = [
   overrides,
   judgments,
   checkpointScores,
+  scoringQueue,
 ];
 
 /**

@@ -28,4 +28,5 @@ export const evaluateTabs = [
   { key: 'items', label: 'Items', href: '/evaluate/items' },
   { key: 'blind', label: 'Blind preference', href: '/evaluate/blind' },
   { key: 'guards', label: 'Guards', href: '/evaluate/guards' },
+  { key: 'queue', label: 'Queue', href: '/evaluate/queue' },
 ] as const;

@@ -2,6 +2,7 @@ import type { ProcedureOutput } from '../../src-main/contract/procedures.ts';
 import { getContext, setContext } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
 import type { Dataset, Model, Project, Queue, Run } from '../../src-main/contract/entities.ts';
+import type { ScoringQueue } from '../../src-main/contract/evaluation/scoring.ts';
 import type { Evaluation } from '../../src-main/contract/results.ts';
 import type { ListPlace, ListSlice } from '../../src-main/contract/listSlices.ts';
 import type { DoctorReport } from '../../src-main/contract/machine.ts';
@@ -50,6 +51,8 @@ export class Studio {
   readonly runList = new GrowingList<Run>(({ id }) => id);
   /** Whose turn comes when, of all projects: the machine is one. */
   queue: Queue = $state.raw({ isHeld: false, running: null, waiting: [] });
+  /** What is scored, and what waits for it, of all projects. */
+  scoring: ScoringQueue = $state.raw({ running: null, waiting: [], ended: [] });
   readonly evaluationList = new GrowingList<Evaluation>(({ runId }) => runId);
   /** Newest first. */
   studies: Study[] = $state.raw([]);
@@ -179,6 +182,7 @@ export class Studio {
         datasets,
         runs,
         queue,
+        scoring,
         evaluations,
         studies,
         mixes,
@@ -191,6 +195,7 @@ export class Studio {
         client.call('datasets.list', {}),
         client.call('runs.list', {}),
         client.call('runs.queue', {}),
+        client.call('scoring.queue', {}),
         client.call('evaluations.list', {}),
         client.call('studies.list', {}),
         client.call('mixes.list', {}),
@@ -206,6 +211,7 @@ export class Studio {
       this.datasets = datasets;
       this.runList.begin(runs, { isSame });
       this.queue = queue;
+      this.scoring = scoring;
       this.evaluationList.begin(evaluations, { isSame });
       this.studies = studies;
       this.mixes = mixes;
@@ -301,6 +307,9 @@ export class Studio {
       case 'evaluation':
         if (this.info && event.evaluation.project !== this.info.project) break;
         this.evaluationList.put(event.evaluation);
+        break;
+      case 'scoring':
+        this.scoring = event.queue;
         break;
       // Kept where chats are shown.
       case 'chat':

@@ -50,7 +50,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     // The second one can be chosen once it has trained.
     await page
       .getByLabel('Adapter')
-      .getByRole('option', { name: 'routed' })
+      .getByRole('option', { name: 'routed', exact: true })
       .waitFor({ state: 'attached', timeout: 110_000 });
   });
 
@@ -285,6 +285,48 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
       .waitFor();
     expect(await seriousProblems(page)).toEqual([]);
     await takePicture(page, 'guards');
+    expect(errors).toEqual([]);
+  });
+
+  it('scores a run when it is trained, from a queue that stays over a reload and a restart', async () => {
+    await studio.call('runs.hold', { isHeld: true });
+    const adapter = { method: 'lora', rank: 2, alpha: 4 };
+    const config = { adapter, maxSteps: 2, batch: 4, context: 64 };
+    await studio.call('runs.start', { name: 'later', model: 'tiny', dataset: 'sums', config });
+    await tab('Score');
+    const form = page.getByRole('region', { name: 'Score one model or adapter' });
+    await form.getByLabel('Adapter').selectOption({ label: 'later, when it is trained' });
+    for (const count of ['7', '11']) {
+      await form.getByLabel('At most').fill(count);
+      await form.getByRole('button', { name: 'Evaluate when trained' }).click();
+      await form.getByText(`${count === '7' ? 'later by' : '1 more waits'}`).waitFor();
+    }
+    await tab('Queue');
+    const list = page.getByRole('list', { name: 'What waits to be scored' });
+    const titles = () => list.getByRole('listitem').locator('strong').allTextContents();
+    const both = ['later by multiple_choice, 7 items', 'later by multiple_choice, 11 items'];
+    await expect.poll(titles).toEqual(both);
+    await list.getByText('waits until later is trained, and no other run trains').first().waitFor();
+    await list.getByRole('button', { name: `Move ${both[1]} up` }).click();
+    await expect.poll(titles).toEqual(both.toReversed());
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'scoring-queue');
+    await page.reload();
+    await expect.poll(titles).toEqual(both.toReversed());
+    const { home } = server;
+    await server.stop();
+    server = await startStudio({ home });
+    await page.goto(server.url);
+    await studio.goTo('Evaluate');
+    await tab('Queue');
+    await expect.poll(titles).toEqual(both.toReversed());
+    await list.getByRole('button', { name: `Take out ${both[0]}` }).click();
+    await expect.poll(titles).toEqual([both[1]]);
+    await studio.call('runs.hold', { isHeld: false });
+    const ended = page.getByRole('list', { name: 'Ended' }).getByRole('listitem').first();
+    await ended.getByText(both[1]!).waitFor({ timeout: 100_000 });
+    await ended.getByRole('link', { name: 'show it' }).click();
+    await page.getByText('11 of 11 items').waitFor();
     expect(errors).toEqual([]);
   });
 });

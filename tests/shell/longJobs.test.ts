@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
+import type { ScoringEntry } from '../../src-main/contract/evaluation/scoring.ts';
 import type { Download } from '../../src-main/contract/modelLibrary.ts';
 import { watchJobs, type JobNotice } from '../../src-main/shell/longJobs.ts';
+import { sampleEntry } from '../support/evaluation/sampleEntry.ts';
 
 function watched() {
   const notices: JobNotice[] = [];
@@ -26,8 +28,8 @@ function watched() {
 
 it('tells of what took long, and of nothing that a person saw end or ended', () => {
   const { notices, wait, call, answer, fail } = watched();
-  call(1, 'evaluations.start');
-  call(2, 'evaluations.compare');
+  call(1, 'datasets.add');
+  call(2, 'plan.probe');
   call(3, 'runs.list');
   call(4, 'exports.create');
   wait(19);
@@ -44,8 +46,37 @@ it('tells of what took long, and of nothing that a person saw end or ended', () 
   call(2, 'runs.get');
   answer(2);
   expect(notices).toEqual([
-    { title: 'The comparison is done', body: 'See what it brought.', href: '/evaluate/compare' },
+    { title: 'The measurement of a few steps is done', body: 'See what it brought.', href: '/train' },
     { title: 'The export has failed', body: 'It was out_of_memory.', href: '/export' },
+  ]);
+});
+
+it('tells of what was scored when the last has ended, of each that failed, and not of what was short', () => {
+  const { watch, notices } = watched();
+  const at = (second: number) => new Date(1000 * second).toISOString();
+  const entry = (id: string, begin: number, end: number | null, error: ScoringEntry['error'] = null) => ({
+    ...sampleEntry(id),
+    state: end === null ? ('running' as const) : error ? ('failed' as const) : ('done' as const),
+    startedAt: at(begin),
+    endedAt: end === null ? null : at(end),
+    error,
+  });
+  const see = (running: ScoringEntry | null, ended: ScoringEntry[]) =>
+    watch.seeScoring({ running, waiting: [], ended });
+  see(entry('a', 0, null), []);
+  // Another one goes on: nothing to look at yet.
+  see(entry('b', 30, null), [entry('a', 0, 30)]);
+  const broken = { code: 'out_of_memory' as const, message: 'It is full.', remedy: 'Take less.' };
+  see(entry('c', 90, null), [entry('b', 30, 90, broken)]);
+  see(null, [entry('c', 90, 150)]);
+  see(entry('d', 150, null), []);
+  see(null, [entry('d', 150, 160)]);
+  // Taken out by a person.
+  see(entry('e', 160, null), []);
+  see(null, []);
+  expect(notices).toEqual([
+    { title: 'Something was not scored', body: 'b: It is full.', href: '/evaluate/queue' },
+    { title: 'What was to be scored is scored', body: 'c', href: '/evaluate/queue' },
   ]);
 });
 

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
 import type { Queue, Run } from '../../src-main/contract/entities.ts';
+import type { ScoringEntry } from '../../src-main/contract/evaluation/scoring.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import { quitQuestion } from '../../src-main/shell/quitQuestion.ts';
 import { watchRuns } from '../../src-main/shell/runWatch.ts';
+import { sampleEntry } from '../support/evaluation/sampleEntry.ts';
 import { sampleRun } from '../support/sampleRun.ts';
 
 function queueOf(isHeld: boolean, ...names: string[]): Queue {
@@ -21,6 +23,8 @@ function watched() {
     busy,
     ended,
     run: (name: string, state: Run['state']) => see({ type: 'run', run: sampleRun({ name, state }) }),
+    scoring: (running: ScoringEntry | null, ...waiting: ScoringEntry[]) =>
+      see({ type: 'scoring', queue: { running, waiting, ended: [] } }),
     queue: (isHeld: boolean, ...names: string[]) => see({ type: 'queue', queue: queueOf(isHeld, ...names) }),
   };
 }
@@ -45,11 +49,26 @@ it('is busy without a pause from the first run of a queue to the last', () => {
 
 it('lets the machine sleep over a held queue, and knows a queue that a restart found', () => {
   const { watch, busy, queue } = watched();
-  watch.seeAll(queueOf(true, 'a'));
+  watch.seeAll(queueOf(true, 'a'), { running: null, waiting: [], ended: [] });
   expect(watch.isBusy()).toBe(false);
   queue(false, 'a');
   expect(busy).toEqual([true]);
   watch.forget();
+  expect(busy).toEqual([true, false]);
+});
+
+it('stays at work for the scores of a run that was trained, and not for those of one that was stopped', () => {
+  const { watch, busy, run, scoring } = watched();
+  const [first, second] = [sampleRun({ name: 'a' }).id, 'another'];
+  run('a', 'running');
+  const mine = sampleEntry('mine', { after: [first] });
+  const other = sampleEntry('other', { after: [second] });
+  scoring(null, mine, other);
+  run('a', 'done');
+  // Nothing is lost where it ends now: nobody is asked.
+  expect([watch.isBusy(), busy]).toEqual([false, [true]]);
+  scoring(mine, other);
+  scoring(null, other);
   expect(busy).toEqual([true, false]);
 });
 

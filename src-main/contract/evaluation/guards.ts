@@ -42,18 +42,20 @@ export const guardSchema = z.object({
 });
 export type Guard = z.infer<typeof guardSchema>;
 
+export const guardsInput = z.object({
+  run: reference,
+  guards: z.array(scoringInput).min(1).max(12),
+  /** Also each kept checkpoint. */
+  checkpoints: z.boolean().default(false),
+});
+
 export const guardProcedures = {
   /**
    * Scores the base model and a run by each guard, where that is not stored yet, and says what changed; progress of the
    * evaluations' tasks.
    */
   'guards.check': {
-    input: z.object({
-      run: reference,
-      guards: z.array(scoringInput).min(1).max(12),
-      /** Also each kept checkpoint. */
-      checkpoints: z.boolean().default(false),
-    }),
+    input: guardsInput,
     output: z.object({ run: z.string(), base: z.string(), guards: z.array(guardSchema) }),
   },
 } as const;

@@ -31,17 +31,19 @@ export type JudgedPairs = z.infer<typeof judgedPairSchema>;
 /** Two evaluations on the same items. */
 const pair = { a: reference, b: reference };
 
+export const judgmentInput = z.object({
+  ...pair,
+  judge: judgeInput,
+  /** Pairs at most, the first ones; null: all. */
+  limit: z.number().int().min(1).nullable().default(null),
+});
+
 export const judgmentProcedures = {
   /** What each judge said so far. */
   'judgments.list': { input: z.object(pair), output: z.array(judgedPairSchema) },
   /** Has a judge compare the answers that it did not compare yet; progress of the task `judgment`. */
   'judgments.start': {
-    input: z.object({
-      ...pair,
-      judge: judgeInput,
-      /** Pairs at most, the first ones; null: all. */
-      limit: z.number().int().min(1).nullable().default(null),
-    }),
+    input: judgmentInput,
     output: judgedPairSchema,
   },
 } as const;

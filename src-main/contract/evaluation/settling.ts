@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { comparisonSchema, type ComparedTogether, type Comparison } from './comparison.ts';
-import { evaluationInput, reference } from '../inputs.ts';
+import { evaluationInput, reference, scoringInput } from '../inputs.ts';
 import { trainConfigSchema } from '../training.ts';
 
 /** What would settle a comparison that is open, and what it would take here. */
@@ -23,6 +23,8 @@ export const settlingSchema = z.object({
   runs: z.array(
     z.object({ name: z.string(), model: reference, dataset: reference, config: trainConfigSchema }),
   ),
+  /** By what those runs are scored when they are trained; null: none are. */
+  afterwards: scoringInput.nullable(),
 });
 export type Settling = z.infer<typeof settlingSchema>;
 

@@ -1,4 +1,5 @@
 import type { ComparisonOutcome } from '../../contract/evaluation/comparison.ts';
+import type { Run } from '../../contract/entities.ts';
 import type { Evaluation, EvaluationItem } from '../../contract/results.ts';
 import type { ListSlice, SliceRequest } from '../../contract/listSlices.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -29,7 +30,7 @@ import { trainedRowKeys } from '../mixes/runRows.ts';
 import { evaluationFit, foreseeEvaluation, pastErrors } from './evaluationForecast.ts';
 import type { GradingService } from './grading.ts';
 import type { EvaluationSettings, PreparedEvaluation, UsualSettings } from './evaluationJobs.ts';
-import { baseOf, identifyEvaluation, type Identified } from './identified.ts';
+import { baseOf, identifyEvaluation, requireData, type Identified } from './identified.ts';
 import { prepareItems } from './itemJob.ts';
 import { watchItems } from './itemWatch.ts';
 import { preparePerplexity } from './perplexityJob.ts';
@@ -50,6 +51,12 @@ export interface EvaluationService {
   start(input: ProcedureParsedInput<'evaluations.start'>, signal: AbortSignal): Promise<Evaluation>;
   /** What `start` would take; runs nothing. */
   forecast(input: ProcedureParsedInput<'evaluations.start'>, signal: AbortSignal): Promise<EvaluationOutlook>;
+  /** @throws StudioError what `start` would refuse before it reads any data */
+  check(input: ProcedureParsedInput<'evaluations.start'>): Promise<void>;
+  /** What `start` would answer at once. @throws StudioError where it would refuse to begin */
+  known(input: ProcedureParsedInput<'evaluations.start'>): Promise<Evaluation | null>;
+  /** The same input for each of several runs, in their order. @throws StudioError usage, not_found */
+  inputsOf(input: ProcedureParsedInput<'evaluations.compare'>): ProcedureParsedInput<'evaluations.start'>[];
   compare(
     input: ProcedureParsedInput<'evaluations.compare'>,
     signal: AbortSignal,
@@ -79,6 +86,36 @@ export function createEvaluationService(
     const known = knownItems(database, { project: context.project, itemsKey });
     const { sandbox } = grading;
     return prepareItems(context, { subject, benchmark, data, settings, pool, known, judge, sandbox }, signal);
+  }
+
+  async function askedSubject({
+    model,
+    adapter,
+    step,
+    ...asked
+  }: ProcedureParsedInput<'evaluations.start'>): Promise<{ subject: Subject; settings: EvaluationSettings }> {
+    const settings = withUsual(asked);
+    const used = await models.getOrAdd(model);
+    return { settings, subject: findSubject(context, runs, used, adapter, settings.precision, step) };
+  }
+
+  function inputsOf({ runs: names, ...asked }: ProcedureParsedInput<'evaluations.compare'>) {
+    const chosen = names.map((name) => runs.get(name));
+    const [first] = chosen;
+    const data = ({ datasetId, mix, config }: Run) =>
+      JSON.stringify([datasetId, mix, config.seed, config.heldOutFraction]);
+    if (asked.data === null && chosen.some((run) => data(run) !== data(first!)))
+      throw new StudioError(
+        'usage',
+        'These runs held different rows out: they cannot be compared on them.',
+        'Choose one dataset, or give one data file, for all.',
+      );
+    return chosen.map(({ id, modelId, config: { precision } }) => ({
+      ...asked,
+      model: modelId,
+      adapter: id,
+      precision,
+    }));
   }
 
   async function evaluate(
@@ -185,28 +222,22 @@ export function createEvaluationService(
       const known = listEvaluations(database, context.project).map(({ id }) => id);
       throw missing('evaluation', reference, known);
     },
-    async start({ model, adapter, step, ...asked }, signal) {
-      const settings = withUsual(asked);
-      const subject = findSubject(
-        context,
-        runs,
-        await models.getOrAdd(model),
-        adapter,
-        settings.precision,
-        step,
-      );
+    async start(input, signal) {
+      const { subject, settings } = await askedSubject(input);
       return evaluate(subject, settings, signal);
     },
-    async forecast({ model, adapter, step, ...asked }, signal) {
-      const settings = withUsual(asked);
-      const subject = findSubject(
-        context,
-        runs,
-        await models.getOrAdd(model),
-        adapter,
-        settings.precision,
-        step,
-      );
+    async check(input) {
+      await askedSubject(input);
+      if (input.benchmark !== 'perplexity') requireData(input);
+    },
+    async known(input) {
+      const { subject, settings } = await askedSubject(input);
+      const { key } = await identify(subject, settings);
+      return findEvaluation(database, context.project, key);
+    },
+    inputsOf,
+    async forecast(input, signal) {
+      const { subject, settings } = await askedSubject(input);
       const identified = await identify(subject, settings);
       const { key } = identified;
       const prepared = await prepare(identified, subject, settings, signal);
@@ -215,29 +246,17 @@ export function createEvaluationService(
       const isKnown = findEvaluation(database, context.project, key) !== null;
       return { forecast, isKnown, fit: evaluationFit(forecast, gpu), errors: pastErrors(context) };
     },
-    async compare({ runs: names, ...asked }, signal) {
-      const settings = withUsual(asked);
-      const chosen = names.map((name) => runs.get(name));
-      const [first] = chosen;
-      const data = ({ datasetId, mix, config }: (typeof chosen)[number]) =>
-        JSON.stringify([datasetId, mix, config.seed, config.heldOutFraction]);
-      if (settings.data === null && chosen.some((run) => data(run) !== data(first!)))
-        throw new StudioError(
-          'usage',
-          'These runs held different rows out: they cannot be compared on them.',
-          'Choose one dataset, or give one data file, for all.',
-        );
+    async compare(input, signal) {
+      const inputs = inputsOf(input);
+      const chosen = input.runs.map((name) => runs.get(name));
       const evaluations: Evaluation[] = [];
-      for (const run of chosen) {
-        const precision = run.config.precision;
-        const subject = findSubject(context, runs, await models.use(run.modelId), run.name, precision);
-        evaluations.push(await evaluate(subject, { ...settings, precision }, signal));
+      for (const one of inputs) {
+        const { subject, settings } = await askedSubject(one);
+        evaluations.push(await evaluate(subject, settings, signal));
       }
-      const { contextLength } = models.get(first!.modelId);
+      const { contextLength } = models.get(chosen[0]!.modelId);
       const figures =
-        settings.benchmark === 'perplexity' && settings.data === null
-          ? lossFigures(chosen, contextLength)
-          : null;
+        input.benchmark === 'perplexity' && input.data === null ? lossFigures(chosen, contextLength) : null;
       // Two equal adapters share their evaluation, which has the name of one of them.
       const subjects = evaluations.map((evaluation, i) => ({
         evaluation,

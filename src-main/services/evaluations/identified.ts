@@ -108,7 +108,8 @@ export function baseOf(identity: ModelIdentity, benchmark: BenchmarkName): strin
     : answersOf(identity);
 }
 
-function requireData({ benchmark, data }: EvaluationSettings): ScoredData {
+/** @throws StudioError usage */
+export function requireData({ benchmark, data }: Pick<EvaluationSettings, 'benchmark' | 'data'>): ScoredData {
   if (data !== null) return data;
   throw new StudioError(
     'usage',

@@ -1,87 +1,119 @@
 import { getContext, setContext } from 'svelte';
-import type { ComparisonOutcome } from '../../../src-main/contract/evaluation/comparison.ts';
 import type { Run } from '../../../src-main/contract/entities.ts';
-import type { Evaluation } from '../../../src-main/contract/results.ts';
-import type { ProcedureInput, ProcedureOutput } from '../../../src-main/contract/procedures.ts';
+import type { ScoringEntry, ScoringKind } from '../../../src-main/contract/evaluation/scoring.ts';
+import type { ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import { Action } from '../../state/action.svelte.ts';
-import type { Studio } from '../../state/studio.svelte.ts';
+import type { Progress, Studio } from '../../state/studio.svelte.ts';
+import { duration } from '../../ui/format.ts';
 
-export type JobKind = 'evaluate' | 'compare' | 'guards';
-export interface ComparisonResult {
-  input: ProcedureInput<'evaluations.compare'>;
-  outcome: ComparisonOutcome;
-}
+type Task = ProcedureInput<'scoring.add'>['tasks'][number];
 
-export interface GuardsResult {
-  input: ProcedureInput<'guards.check'>;
-  report: ProcedureOutput<'guards.check'>;
-}
-
-/** Work on the Evaluate page, kept apart from it so that it goes on when the page is left. */
+/** What is scored for the open project, and what waits for it. The core has it: it goes on without any page. */
 export class Jobs {
   readonly #studio: Studio;
   readonly action = new Action();
-  /** What was worked on last. */
-  of: JobKind | null = $state(null);
-  result: ComparisonResult | null = $state.raw(null);
-  guards: GuardsResult | null = $state.raw(null);
-  /** The evaluation that was made last. */
-  latest: Evaluation | null = $state.raw(null);
-  /** Ids of what was scored together last, in its order. */
-  made: readonly string[] = $state.raw([]);
+  /** Where something was asked for last: there its refusal is shown. */
+  of: ScoringKind | null = $state(null);
 
   constructor(studio: Studio) {
     this.#studio = studio;
   }
 
-  /** What is being worked on; null: nothing. */
-  get busy(): JobKind | null {
-    return this.action.isBusy ? this.of : null;
+  /** What runs and what waits, in its order. */
+  get open(): ScoringEntry[] {
+    const { running, waiting } = this.#studio.scoring;
+    return this.#own([...(running ? [running] : []), ...waiting]);
   }
 
-  evaluate(input: ProcedureInput<'evaluations.start'>): Promise<void> {
-    return this.#work('evaluate', 'The evaluation was not made.', async (signal) => {
-      this.latest = await this.#studio.client.call('evaluations.start', input, { signal });
+  /** The last that were done or failed, newest first. */
+  get ended(): ScoringEntry[] {
+    return this.#own(this.#studio.scoring.ended);
+  }
+
+  /** How far what runs is; undefined: nothing was told of it yet. */
+  get progress(): Progress | undefined {
+    if (!this.#studio.scoring.running) return undefined;
+    return [...this.#studio.progress].find(([task]) => /^(evaluation|judgment) /.test(task))?.[1];
+  }
+
+  /** @returns what was queued; null where it was refused */
+  async add(tasks: readonly Task[], batch: string | null = null): Promise<ScoringEntry[] | null> {
+    this.of = tasks[0]!.kind;
+    let added: ScoringEntry[] | null = null;
+    await this.action.run('This cannot be scored.', async (signal) => {
+      added = await this.#studio.client.call('scoring.add', { tasks: [...tasks], batch }, { signal });
     });
+    return added;
   }
 
-  /** One after another: each that is done stays, also where a later one fails or is cancelled. */
-  evaluateAll(inputs: readonly ProcedureInput<'evaluations.start'>[]): Promise<void> {
-    return this.#work('evaluate', 'An evaluation was not made.', async (signal) => {
-      this.made = [];
-      for (const input of inputs) {
-        this.latest = await this.#studio.client.call('evaluations.start', input, { signal });
-        this.made = [...this.made, this.latest.id];
-      }
-    });
+  /** Ends what runs, takes out what waits, forgets what has ended. */
+  async cancel(entries: readonly ScoringEntry[]): Promise<void> {
+    const ids = entries.map(({ id }) => id);
+    await this.action.run('It could not be taken out.', () =>
+      this.#studio.client.call('scoring.cancel', { entries: ids }),
+    );
   }
 
-  compare(input: ProcedureInput<'evaluations.compare'>): Promise<void> {
-    return this.#work('compare', 'The comparison was not made.', async (signal) => {
-      this.result = null;
-      const outcome = await this.#studio.client.call('evaluations.compare', input, { signal });
-      this.result = { input, outcome };
-    });
+  async retry(entry: ScoringEntry): Promise<void> {
+    this.of = entry.task.kind;
+    await this.action.run('It could not be queued again.', () =>
+      this.#studio.client.call('scoring.retry', { entry: entry.id }),
+    );
   }
 
-  checkGuards(input: ProcedureInput<'guards.check'>): Promise<void> {
-    return this.#work('guards', 'The guards were not checked.', async (signal) => {
-      this.guards = null;
-      const report = await this.#studio.client.call('guards.check', input, { signal });
-      this.guards = { input, report };
-    });
+  #own(entries: readonly ScoringEntry[]): ScoringEntry[] {
+    return entries.filter(({ project }) => project === this.#studio.info?.project);
   }
+}
 
-  async #work(of: JobKind, title: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    if (this.busy) return;
-    this.of = of;
-    await this.action.run(title, work);
-  }
+/** Whether an entry asks for all that an input says; what is absent there is as usual. */
+export function asksFor({ task }: ScoringEntry, kind: ScoringKind, input: object): boolean {
+  if (task.kind !== kind) return false;
+  const asked = task.input as Record<string, unknown>;
+  return Object.entries(input).every(([name, value]) => value === undefined || holds(asked[name], value));
+}
+
+/** Whether the first has all that the second says. */
+function holds(whole: unknown, part: unknown): boolean {
+  if (typeof part !== 'object' || part === null) return whole === part;
+  if (typeof whole !== 'object' || whole === null) return false;
+  const values = whole as Record<string, unknown>;
+  if (Array.isArray(part) && (!Array.isArray(whole) || whole.length !== part.length)) return false;
+  return Object.entries(part).every(([name, value]) => value === undefined || holds(values[name], value));
 }
 
 /** Whether a run has an adapter that can be scored: one without a checkpoint has none. */
 export function scorable({ state, resumable, resumesAnew }: Run): boolean {
   return state === 'done' || (resumable && !resumesAnew && state !== 'running');
+}
+
+/** Whether a run is to be trained without being asked again: then it can be scored afterwards. */
+export function isAwaited({ state }: Run): boolean {
+  return state === 'queued' || state === 'running';
+}
+
+/**
+ * Milliseconds until an entry has its turn: what runs, and what waits before it. What waits for a training is passed.
+ * Null: of one of them it is not known how long it takes.
+ */
+export function waitMs(
+  entry: ScoringEntry,
+  waiting: readonly ScoringEntry[],
+  runningMs: number | null,
+): number | null {
+  let sum = runningMs;
+  for (const one of waiting) {
+    if (one.id === entry.id) return sum;
+    if (one.after.length > 0) continue;
+    sum = sum === null || one.seconds === null ? null : sum + 1000 * one.seconds;
+  }
+  return sum;
+}
+
+/** How what was done went, in words. */
+export function endOf({ startedAt, endedAt }: ScoringEntry): string {
+  if (startedAt === null || endedAt === null) return 'was scored before';
+  return `took ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`;
 }
 
 const key = Symbol('jobs');

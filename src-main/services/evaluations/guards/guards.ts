@@ -4,7 +4,11 @@ import type { Guard } from '../../../contract/evaluation/guards.ts';
 import type { Run } from '../../../contract/entities.ts';
 import { evaluationInput } from '../../../contract/inputs.ts';
 import { StudioError } from '../../../contract/errors.ts';
-import type { ProcedureHandlers, ProcedureParsedInput } from '../../../contract/procedures.ts';
+import type {
+  ProcedureHandlers,
+  ProcedureOutput,
+  ProcedureParsedInput,
+} from '../../../contract/procedures.ts';
 import type { Evaluation, EvaluationItem } from '../../../contract/results.ts';
 import { compareSubjects, judgeBenchmarks } from '../../../evaluation/compare.ts';
 import type { Graded } from '../../../evaluation/gradedTable.ts';
@@ -30,12 +34,18 @@ type GuardsInput = ProcedureParsedInput<'guards.check'>;
 type GuardSettings = GuardsInput['guards'][number];
 
 /** What a training cost: the base model and a run by the same guards, paired item by item. */
-export function guardHandlers(
+export interface GuardService {
+  check(input: GuardsInput, signal: AbortSignal): Promise<ProcedureOutput<'guards.check'>>;
+  /** What `check` compares, which answers at once then. */
+  score(input: GuardsInput, signal: AbortSignal): Promise<Evaluation[]>;
+}
+
+export function createGuardService(
   context: ServiceContext,
   datasets: DatasetService,
   runs: RunService,
   evaluations: Pick<EvaluationService, 'start'>,
-) {
+): GuardService {
   const { database, paths } = context;
 
   const score =
@@ -93,9 +103,8 @@ export function guardHandlers(
     ];
   }
 
-  async function check({ run: reference, guards, checkpoints }: GuardsInput, signal: AbortSignal) {
-    const run = runs.get(reference);
-    const own = checkpointStep(runs.requireCheckpoint(run));
+  /** Guards as they are scored. @throws StudioError usage where one has no data */
+  async function prepare(guards: readonly GuardSettings[]): Promise<GuardSettings[]> {
     for (const { benchmark, data } of guards)
       if (data === null)
         throw new StudioError(
@@ -110,6 +119,26 @@ export function guardHandlers(
           ? { ...settings, data: await asPassages(context, datasets, settings.data!) }
           : settings,
       );
+    return prepared;
+  }
+
+  async function scoreAll({ run: reference, guards, checkpoints }: GuardsInput, signal: AbortSignal) {
+    const run = runs.get(reference);
+    const own = checkpointStep(runs.requireCheckpoint(run));
+    const kept = checkpoints ? listCheckpoints(paths.runCheckpoints(run.id)).map(checkpointStep) : [];
+    const made: Evaluation[] = [];
+    for (const settings of await prepare(guards)) {
+      for (const { evaluation } of await scoreBoth(run, settings, signal)) made.push(evaluation);
+      for (const step of kept)
+        if (step !== own) made.push(await score(run, settings, { adapter: run.id, step })(signal));
+    }
+    return made;
+  }
+
+  async function check({ run: reference, guards, checkpoints }: GuardsInput, signal: AbortSignal) {
+    const run = runs.get(reference);
+    const own = checkpointStep(runs.requireCheckpoint(run));
+    const prepared = await prepare(guards);
     const judged = [];
     for (const settings of prepared) {
       const subjects = await scoreBoth(run, settings, signal);
@@ -156,7 +185,11 @@ export function guardHandlers(
     return { unsafe: halfOf('unsafe'), safe: halfOf('safe') };
   }
 
-  return {
-    'guards.check': (input, { signal }) => check(input, signal),
-  } satisfies Partial<ProcedureHandlers>;
+  return { check, score: scoreAll };
 }
+
+/** What callers ask of them. */
+export const guardHandlers = (guards: GuardService) =>
+  ({
+    'guards.check': (input, { signal }) => guards.check(input, signal),
+  }) satisfies Partial<ProcedureHandlers>;

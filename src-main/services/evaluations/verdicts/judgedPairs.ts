@@ -28,11 +28,21 @@ interface Pair {
   b: string;
 }
 
+export interface JudgmentService {
+  /** What each judge said so far. @throws StudioError not_found, usage */
+  list(a: string, b: string): JudgedPairs[];
+  start(input: ProcedureParsedInput<'judgments.start'>, signal: AbortSignal): Promise<JudgedPairs>;
+}
+
 /**
  * Judge models on pairs of stored answers. Each pair is asked in both orders: an answer wins only if it does so on both
  * sides. What was judged is kept pair by pair, so that an interrupted work goes on behind it.
  */
-export function judgmentHandlers(context: ServiceContext, models: ModelService, runs: RunService) {
+export function createJudgmentService(
+  context: ServiceContext,
+  models: ModelService,
+  runs: RunService,
+): JudgmentService {
   const { database } = context;
 
   /** The two evaluations with the lesser id first, as they are stored. @throws StudioError not_found, usage */
@@ -126,11 +136,15 @@ export function judgmentHandlers(context: ServiceContext, models: ModelService, 
     );
   }
 
-  return {
-    'judgments.list': ({ a, b }) => listed(pairOf(a, b)),
-    'judgments.start': (input, { signal }) => start(input, signal),
-  } satisfies Partial<ProcedureHandlers>;
+  return { list: (a, b) => listed(pairOf(a, b)), start };
 }
+
+/** What callers ask of it. */
+export const judgmentHandlers = (judgments: JudgmentService) =>
+  ({
+    'judgments.list': ({ a, b }) => judgments.list(a, b),
+    'judgments.start': (input, { signal }) => judgments.start(input, signal),
+  }) satisfies Partial<ProcedureHandlers>;
 
 function judgmentOf(
   { identity, name, version }: LocalJudge,

@@ -10,9 +10,19 @@ import { freeName, missing, type ServiceContext } from '../../context.ts';
 import type { DatasetService } from '../../data/datasetService.ts';
 import type { RunService } from '../../runs/runs.ts';
 import { givenData } from '../evaluationData.ts';
+import { itemSecondsOf } from '../itemSeconds.ts';
 
-/** Plans what would settle an open comparison, from what is stored and was measured here. */
-export function settlingHandlers(context: ServiceContext, datasets: DatasetService, runs: RunService) {
+/** Plans what would settle an open comparison. */
+export interface SettlingService {
+  /** From what is stored and was measured here; runs nothing. @throws StudioError not_found */
+  plan(input: ProcedureParsedInput<'evaluations.settle'>): Promise<Settling>;
+}
+
+export function createSettlingService(
+  context: ServiceContext,
+  datasets: DatasetService,
+  runs: RunService,
+): SettlingService {
   const { database } = context;
   /** Counting reads a whole file: once for the same data. */
   const counted = new Map<string, number>();
@@ -35,22 +45,6 @@ export function settlingHandlers(context: ServiceContext, datasets: DatasetServi
       if (error instanceof StudioError) return null;
       throw error;
     }
-  }
-
-  /** Seconds an item, of the subject itself, else of another one of its model that was asked the same. */
-  function itemSeconds(evaluation: Evaluation, all: readonly Evaluation[]): number | null {
-    const measured = (one: Evaluation) => (one.measured === null ? null : one.measured.seconds / one.n);
-    const own = measured(evaluation);
-    if (own !== null) return own;
-    const alike = all.filter(
-      (one) =>
-        one.measured !== null &&
-        one.benchmark === evaluation.benchmark &&
-        one.modelId === evaluation.modelId &&
-        one.precision === evaluation.precision,
-    );
-    const near = alike.find(({ runId }) => runId === evaluation.runId) ?? alike[0];
-    return near ? measured(near) : null;
   }
 
   /** Each side trained here, with what further seeds of it are made from; else why there can be none. */
@@ -82,7 +76,7 @@ export function settlingHandlers(context: ServiceContext, datasets: DatasetServi
     });
     const evaluations = sides.flat();
     const all = listEvaluations(database, context.project);
-    const perItem = evaluations.map((one) => itemSeconds(one, all));
+    const perItem = evaluations.map((one) => itemSecondsOf(one, all));
     const trained = trainedSides(sides);
     const perRun = trained.sides.map((side) => runSeconds(side));
     const ground: SettlingGround = {
@@ -99,11 +93,16 @@ export function settlingHandlers(context: ServiceContext, datasets: DatasetServi
       ...step,
       evaluations: step.step === 'items' ? evaluations.map((one) => asMuch(one, size, step)) : [],
       runs: step.step === 'seeds' ? furtherSeeds(trained.sides, size, runs) : [],
+      afterwards: step.step === 'seeds' ? evaluations[0]!.asked : null,
     };
   }
 
-  return { 'evaluations.settle': plan } satisfies Partial<ProcedureHandlers>;
+  return { plan };
 }
+
+/** What callers ask of it. */
+export const settlingHandlers = (settling: SettlingService) =>
+  ({ 'evaluations.settle': (input) => settling.plan(input) }) satisfies Partial<ProcedureHandlers>;
 
 /** What one more training of a side takes: the mean of those that there are. */
 function runSeconds(side: readonly Run[]): number | null {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { procedures } from '../../../../src-main/contract/procedures.ts';
 import { scoringInput } from '../../../../src-main/contract/inputs.ts';
+import { settlingBatch } from '../../../../src-main/contract/evaluation/scoring.ts';
 import { sidesOf } from '../../../../src-main/contract/evaluation/settling.ts';
 import type { Core } from '../../../../src-main/core/createCore.ts';
 import { openWritable } from '../../../../src-main/store/database.ts';
@@ -105,6 +106,30 @@ it('makes runs of further seeds where all items are scored, the same seeds for b
   const each = more.runs.length / 2;
   expect(more.seconds).toBeCloseTo(each * (2 * 30 + 60 * 4), 9);
   for (const run of more.runs) procedures['runs.start'].input.parse(run);
+});
+
+it('puts seeds into the queue of the runs and their scores behind them, once', async () => {
+  // Nothing is trained here.
+  core.runs.queue.hold(true);
+  core.runs.queue.begin();
+  const outcome = await core.handlers['evaluations.judge'](
+    { evaluations: ['plain 60', 'routed 60'] },
+    context,
+  );
+  const comparison = { ...outcome.comparisons[0]!, verdict: 'cannot_tell' as const };
+  const input = { comparison, ...sidesOf(outcome, comparison, outcome.evaluations) };
+  const { plan, entries } = await core.scoring.settle(input);
+  const { waiting } = core.runs.queue.state();
+  expect(waiting.map(({ name }) => name)).toEqual(plan.runs.map(({ name }) => name));
+  expect(core.scoring.state().waiting.map(({ after }) => after)).toEqual(waiting.map(({ id }) => [id]));
+  for (const { task, batch } of entries) {
+    expect(task).toMatchObject({ kind: 'score', input: { benchmark: 'exact_match', limit: null } });
+    expect(batch).toBe(settlingBatch(input.a, input.b));
+  }
+  // A second click, or another window, adds nothing.
+  const again = await core.scoring.settle(input);
+  expect(again.entries.map(({ id }) => id)).toEqual(entries.map(({ id }) => id));
+  expect(core.runs.queue.state().waiting.length).toBe(waiting.length);
 });
 
 it('names data that are gone or other ones', async () => {

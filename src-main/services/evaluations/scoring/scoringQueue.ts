@@ -1,0 +1,294 @@
+import { StudioError, toPlainError } from '../../../contract/errors.ts';
+import {
+  settlingBatch,
+  type ScoringEntry,
+  type ScoringQueue,
+  type ScoringTask,
+} from '../../../contract/evaluation/scoring.ts';
+import type {
+  ProcedureHandlers,
+  ProcedureOutput,
+  ProcedureParsedInput,
+} from '../../../contract/procedures.ts';
+import { findRun } from '../../../store/runs.ts';
+import {
+  addScoring,
+  orderScoring,
+  readScoring,
+  removeScoring,
+  updateScoring,
+} from '../../../store/scoring.ts';
+import { ensureProject } from '../../../store/projects.ts';
+import { missing, newId } from '../../context.ts';
+import type { SettlingService } from '../verdicts/settling.ts';
+import { knownScores, planTask, scoreTask, type ScoringParts } from './scoringWork.ts';
+
+/** What is to be scored, of all projects: one piece at a time, kept in the database. */
+export interface ScoringService {
+  state(): ScoringQueue;
+  /** @throws StudioError what an evaluation would refuse at its begin: then nothing is queued */
+  add(tasks: readonly ScoringTask[], batch: string | null): Promise<ScoringEntry[]>;
+  /** @throws StudioError not_found */
+  require(entry: string): ScoringEntry;
+  cancel(entries: readonly string[]): ScoringQueue;
+  /** @throws StudioError busy where it does not wait (any more) */
+  move(entry: string, before: string | null): ScoringQueue;
+  /** @throws StudioError busy where it has not failed; as add does */
+  retry(entry: string): Promise<ScoringQueue>;
+  /** Queues what settles a pair: items here, seeds as runs and here what scores them. */
+  settle(input: ProcedureParsedInput<'scoring.settle'>): Promise<ProcedureOutput<'scoring.settle'>>;
+  /** What a dead process left at work waits again. */
+  recover(): void;
+  /** From now on works on what waits. Before, a command line that scores one thing begins nobody's queue. */
+  begin(): void;
+  /** Looks again whether something can have its turn: runs have changed. */
+  look(): void;
+  /** When nothing has its turn and nothing that waits can have it. */
+  idle(): Promise<void>;
+  /** Takes nothing more; what is at work goes on at the next start. */
+  close(): void;
+}
+
+export function createScoringService(parts: ScoringParts, settling: SettlingService): ScoringService {
+  const { context, runs } = parts;
+  const { database } = context;
+  let hasBegun = false;
+  let isClosed = false;
+  /** What has its turn. */
+  let current: { id: string; abort: AbortController } | null = null;
+  let idlers: (() => void)[] = [];
+
+  const state = () => readScoring(database);
+  function tell(): ScoringQueue {
+    const queue = state();
+    context.emit({ type: 'scoring', queue });
+    return queue;
+  }
+  const now = () => new Date().toISOString();
+
+  /** Why an entry can not have its turn: a run that is not trained yet (null: nothing), or never will be. */
+  function obstacle({ after, project }: ScoringEntry): { waits: true } | { error: StudioError } | null {
+    for (const id of after) {
+      const run = findRun(database, project, id);
+      if (!run)
+        return {
+          error: new StudioError(
+            'not_found',
+            'The run was removed before it could be scored.',
+            'Bring it back, or take this out of the queue.',
+          ),
+        };
+      if (run.state === 'failed' || run.state === 'stopped')
+        return {
+          error: new StudioError(
+            'no_checkpoint',
+            `The run "${run.name}" ${run.state === 'failed' ? 'has failed' : 'was stopped'} before its last step.`,
+            'Try again to score it as it is; or resume the run, and try again when it waits.',
+          ),
+        };
+      if (run.state !== 'done') return { waits: true };
+    }
+    // Two at once would need the memory of both; who queued trainings wants them done first.
+    const { running, waiting, isHeld } = runs.queue.state();
+    return after.length > 0 && (running !== null || (waiting.length > 0 && !isHeld)) ? { waits: true } : null;
+  }
+
+  /** The first that can have its turn. @param fail is given what never can */
+  function next(fail: (entry: ScoringEntry) => void): ScoringEntry | undefined {
+    return state().waiting.find((entry) => {
+      const found = obstacle(entry);
+      if (found && 'error' in found)
+        fail({ ...entry, state: 'failed', error: toPlainError(found.error), endedAt: now() });
+      return found === null;
+    });
+  }
+
+  /** @param hasChanged whether listeners are to be told also where nothing has its turn */
+  function advance(hasChanged = false): void {
+    if (isClosed || !hasBegun || current !== null) {
+      if (hasChanged) tell();
+      return;
+    }
+    let entry: ScoringEntry | undefined;
+    let mustTell = hasChanged;
+    try {
+      entry = next((failed) => {
+        updateScoring(context.writable(), failed);
+        mustTell = true;
+      });
+      if (entry) {
+        entry = { ...entry, state: 'running', startedAt: now() };
+        updateScoring(context.writable(), entry);
+      }
+    } catch (error) {
+      // A full disk, say: looked at again when something is asked of the queue.
+      console.error(error);
+      return;
+    }
+    if (!entry) {
+      if (mustTell) tell();
+      for (const done of idlers.splice(0)) done();
+      return;
+    }
+    const abort = new AbortController();
+    current = { id: entry.id, abort };
+    tell();
+    void work(entry, abort);
+  }
+
+  async function work(entry: ScoringEntry, abort: AbortController): Promise<void> {
+    let ended: ScoringEntry;
+    try {
+      const made = await scoreTask(parts, entry, abort.signal);
+      ended = { ...entry, state: 'done', made: made.map(({ id }) => id), endedAt: now() };
+    } catch (thrown) {
+      ended = { ...entry, state: 'failed', error: toPlainError(thrown), endedAt: now() };
+    }
+    if (isClosed) return;
+    try {
+      // Taken out by a person meanwhile, it is not put back.
+      if (!abort.signal.aborted) updateScoring(context.writable(), ended);
+    } catch (error) {
+      // A full disk, say: the next one would fare no better, and this one is begun anew at the next start.
+      console.error(error);
+      return;
+    } finally {
+      current = null;
+    }
+    advance(true);
+  }
+
+  function require(id: string): ScoringEntry {
+    const { running, waiting, ended } = state();
+    const all = [...(running ? [running] : []), ...waiting, ...ended];
+    const found = all.find((entry) => entry.id === id);
+    if (found) return found;
+    throw missing(
+      'entry of the queue',
+      id,
+      all.map((entry) => entry.id),
+    );
+  }
+
+  async function add(tasks: readonly ScoringTask[], batch: string | null): Promise<ScoringEntry[]> {
+    const { project } = context;
+    const planned = [];
+    for (const task of tasks) planned.push(await planTask(parts, task));
+    // What is there already is shown at once, and not behind an hour of other work.
+    const [only] = planned;
+    const known =
+      planned.length === 1 && only!.after.length === 0 ? await knownScores(parts, only!.task) : null;
+    const createdAt = now();
+    const entries = planned.map(({ task, title, after, seconds }): ScoringEntry => ({
+      id: newId(),
+      project,
+      task,
+      title,
+      batch,
+      after,
+      state: known ? 'done' : 'waiting',
+      seconds,
+      made: known?.map(({ id }) => id) ?? [],
+      error: null,
+      createdAt,
+      startedAt: null,
+      endedAt: known ? createdAt : null,
+    }));
+    ensureProject(context.writable(), project);
+    addScoring(context.writable(), entries);
+    advance(true);
+    return entries;
+  }
+
+  return {
+    state,
+    require,
+    add,
+    cancel(ids) {
+      removeScoring(context.writable(), ids);
+      if (current && ids.includes(current.id)) current.abort.abort();
+      return tell();
+    },
+    move(id, before) {
+      const waiting = state().waiting.map((entry) => entry.id);
+      if (!waiting.includes(id))
+        throw new StudioError(
+          'busy',
+          'This does not wait in the queue.',
+          'It may have begun, or been taken out, meanwhile.',
+        );
+      const others = waiting.filter((other) => other !== id);
+      // One that has left the queue meanwhile was at its front.
+      const place = before === null ? others.length : Math.max(0, others.indexOf(before));
+      orderScoring(context.writable(), others.toSpliced(place, 0, id));
+      advance(true);
+      return state();
+    },
+    async retry(id) {
+      const failed = require(id);
+      if (failed.state !== 'failed')
+        throw new StudioError(
+          'busy',
+          `${failed.title} has not failed.`,
+          'Only what has failed is tried again.',
+        );
+      // In its own project, whichever is open: a run may wait or train once more.
+      const own = { ...parts, context: { ...context, project: failed.project } };
+      const { task, title, after, seconds } = await planTask(own, failed.task);
+      const again = { ...failed, task, title, after, seconds, state: 'waiting', error: null } as const;
+      removeScoring(context.writable(), [id]);
+      addScoring(context.writable(), [{ ...again, startedAt: null, endedAt: null }]);
+      advance(true);
+      return state();
+    },
+    async settle({ comparison, a, b }) {
+      const plan = await settling.plan({ comparison, a, b });
+      const batch = settlingBatch(a, b);
+      const { running, waiting } = state();
+      const queued = [...(running ? [running] : []), ...waiting].filter((entry) => entry.batch === batch);
+      if (queued.length > 0) return { plan, entries: queued };
+      if (plan.step === 'items') {
+        const tasks = plan.evaluations.map((input): ScoringTask => ({ kind: 'score', input }));
+        return { plan, entries: await add(tasks, batch) };
+      }
+      if (plan.step === 'none' || plan.afterwards === null) return { plan, entries: [] };
+      const tasks: ScoringTask[] = [];
+      for (const wanted of plan.runs) {
+        const { run } = await runs.start(wanted);
+        const { precision } = run.config;
+        const input = { ...plan.afterwards, model: run.modelId, adapter: run.id, precision };
+        tasks.push({ kind: 'score', input });
+      }
+      return { plan, entries: await add(tasks, batch) };
+    },
+    recover() {
+      const { running } = state();
+      if (running) updateScoring(context.writable(), { ...running, state: 'waiting', startedAt: null });
+    },
+    begin() {
+      hasBegun = true;
+      advance();
+    },
+    look: () => advance(),
+    idle: () =>
+      new Promise((resolve) => {
+        idlers = [...idlers, resolve];
+        advance();
+      }),
+    close() {
+      isClosed = true;
+      current?.abort.abort();
+    },
+  };
+}
+
+/** What callers ask of it. */
+export const scoringHandlers = (scoring: ScoringService) =>
+  ({
+    'scoring.queue': () => scoring.state(),
+    'scoring.add': ({ tasks, batch }) => scoring.add(tasks, batch),
+    'scoring.cancel': ({ entries }) => scoring.cancel(entries),
+    'scoring.move': ({ entry, before }) => scoring.move(entry, before),
+    'scoring.retry': ({ entry }) => scoring.retry(entry),
+    'scoring.settle': (input) => scoring.settle(input),
+  }) satisfies Partial<ProcedureHandlers>;

@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ScoringEntry } from '../../../src-main/contract/evaluation/scoring.ts';
+import { procedures, type ProcedureInput } from '../../../src-main/contract/procedures.ts';
+import { trainConfigSchema } from '../../../src-main/contract/training.ts';
+import { createCore, type Core } from '../../../src-main/core/createCore.ts';
+import { neverAborted, openTrainingCore } from '../../support/core.ts';
+
+/** Scores of a model without training: some 60 items, of which the first ones are asked. */
+const score = (limit: number, more: object = {}) => ({
+  kind: 'score' as const,
+  input: { model: 'tiny', benchmark: 'exact_match', data: { dataset: 'sums' }, limit, maxTokens: 2, ...more },
+});
+const config = trainConfigSchema.parse({
+  adapter: { method: 'lora', rank: 2, alpha: 4 },
+  maxSteps: 2,
+  batch: 2,
+  context: 64,
+});
+
+describe('the queue of what is scored', () => {
+  let core: Core;
+  let home: string;
+  beforeAll(async () => {
+    ({ core, home } = await openTrainingCore());
+  });
+  afterAll(() => core.close());
+
+  const add = (tasks: ProcedureInput<'scoring.add'>['tasks']) =>
+    core.handlers['scoring.add'](procedures['scoring.add'].input.parse({ tasks }), { signal: neverAborted });
+  const state = () => core.scoring.state();
+  const limits = (entries: readonly ScoringEntry[]) =>
+    entries.map(({ task }) => task.kind === 'score' && task.input.limit);
+  const reopen = () => {
+    core.close();
+    core = createCore({ home, project: 'default', mode: 'write' });
+  };
+
+  it('refuses at once what cannot be scored, and queues nothing then', async () => {
+    await expect(add([score(2), score(2, { model: 'nowhere' })])).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    await expect(add([score(2), score(2, { adapter: 'nobody' })])).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    await expect(add([score(2), score(2, { data: null })])).rejects.toMatchObject({ code: 'usage' });
+    expect(state()).toEqual({ running: null, waiting: [], ended: [] });
+  });
+
+  it('keeps what waits, in its order, over a restart, and can be moved and taken out', async () => {
+    const entries = await add([score(3), score(4), score(5)]);
+    expect(entries.map(({ title }) => title)).toEqual(
+      [3, 4, 5].map((limit) => `tiny (base) by exact_match, ${limit} items`),
+    );
+    // Nobody has begun the queue: a command line that scores one thing works on nobody's.
+    expect(limits(state().waiting)).toEqual([3, 4, 5]);
+    reopen();
+    core.scoring.move(entries[2]!.id, entries[0]!.id);
+    expect(limits(state().waiting)).toEqual([5, 3, 4]);
+    core.scoring.move(entries[2]!.id, null);
+    core.scoring.cancel([entries[1]!.id]);
+    expect(limits(state().waiting)).toEqual([3, 5]);
+    expect(() => core.scoring.move(entries[1]!.id, null)).toThrow(/does not wait/);
+  });
+
+  it('scores one after another when it has begun, and tells the time that the next ones take', async () => {
+    core.scoring.begin();
+    await core.scoring.idle();
+    const { ended, waiting, running } = state();
+    expect([running, waiting]).toEqual([null, []]);
+    expect(limits(ended)).toEqual([5, 3]);
+    for (const { state: how, made } of ended) {
+      expect(how).toBe('done');
+      expect(core.evaluations.list().map(({ id }) => id)).toContain(made[0]);
+    }
+    reopen();
+    const [entry] = await add([score(8)]);
+    // Of the first three items none was known before, so that their time was measured.
+    const { measured, n } = core.evaluations.list().find((one) => one.n === 3)!;
+    expect(entry!.seconds).toBeCloseTo((8 * measured!.seconds) / n, 9);
+    core.scoring.cancel([entry!.id]);
+  });
+
+  it('answers at once what is scored already, also behind other work', async () => {
+    await add([score(9)]);
+    const [known] = await add([score(5)]);
+    expect(known).toMatchObject({ state: 'done', made: [expect.any(String)] });
+    core.scoring.cancel(state().waiting.map(({ id }) => id));
+  });
+
+  it('goes on at the next start with what a closed studio was at', async () => {
+    const [entry] = await add([score(60, { maxTokens: 40 })]);
+    core.scoring.begin();
+    await expect.poll(() => state().running?.id).toBe(entry!.id);
+    reopen();
+    expect(state()).toMatchObject({ running: null, waiting: [{ id: entry!.id }] });
+    core.scoring.begin();
+    // Ended by a person, it is forgotten, and the next has its turn.
+    await expect.poll(() => state().running?.id).toBe(entry!.id);
+    core.scoring.cancel([entry!.id]);
+    await core.scoring.idle();
+    expect(state().ended.map(({ id }) => id)).not.toContain(entry!.id);
+  });
+
+  it('scores in the project in which it was asked for, whichever is open', async () => {
+    await core.handlers['projects.create']({ title: 'Elsewhere' }, { signal: neverAborted });
+    reopen();
+    const [entry] = await add([score(6)]);
+    core.projects.open('Elsewhere');
+    core.scoring.begin();
+    await core.scoring.idle();
+    expect(core.evaluations.list()).toEqual([]);
+    core.projects.open('default');
+    const made = state().ended.find(({ id }) => id === entry!.id)!.made;
+    expect(core.evaluations.list().map(({ id }) => id)).toContain(made[0]);
+  });
+
+  it('scores runs when they are trained and no other trains, and tells of those that never will be', async () => {
+    core.runs.queue.hold(true);
+    const start = async (name: string, steps: number) =>
+      (
+        await core.runs.start({
+          name,
+          model: 'tiny',
+          dataset: 'sums',
+          config: { ...config, maxSteps: steps },
+        })
+      ).run;
+    core.runs.queue.begin();
+    const [first, second] = [await start('first', 2), await start('second', 2)];
+    const asked = (run: string) => score(2, { adapter: run });
+    const entries = await add([asked('first'), asked('second')]);
+    expect(entries.map(({ after }) => after)).toEqual([[first.id], [second.id]]);
+    // What waits for a training lets others pass.
+    const [other] = await add([score(7)]);
+    await expect.poll(() => state().ended[0]?.id).toBe(other!.id);
+    await core.runs.stop('second', { save: true });
+    await expect.poll(() => state().ended[0]?.id).toBe(entries[1]!.id);
+    expect(state().ended[0]).toMatchObject({ state: 'failed', error: { code: 'no_checkpoint' } });
+    // It has kept nothing that could be scored as it is.
+    await expect(core.scoring.retry(entries[1]!.id)).rejects.toMatchObject({ code: 'no_checkpoint' });
+    expect(limits(state().waiting)).toEqual([2]);
+    core.runs.queue.hold(false);
+    await expect.poll(() => state().ended[0]?.id, { timeout: 60_000 }).toBe(entries[0]!.id);
+    expect(core.runs.get('first').state).toBe('done');
+    const [made] = state().ended[0]!.made;
+    expect(core.evaluations.list().find(({ id }) => id === made)).toMatchObject({ runId: first.id, n: 2 });
+  });
+
+  it('makes the scores that a comparison and guards need: both answer at once then', async () => {
+    const guards = [{ benchmark: 'exact_match', data: { dataset: 'sums' }, limit: 2, maxTokens: 2 }];
+    const [guard] = await add([{ kind: 'guards', input: { run: 'first', guards } }]);
+    expect(guard!.title).toBe('Guards of first: exact_match');
+    await core.scoring.idle();
+    const { made, state: how, error } = state().ended[0]!;
+    expect([how, error]).toEqual(['done', null]);
+    const report = await core.handlers['guards.check'](
+      procedures['guards.check'].input.parse({ run: 'first', guards }),
+      { signal: neverAborted },
+    );
+    expect([report.guards[0]!.before.id, report.guards[0]!.after.id]).toEqual(made);
+  });
+});
