@@ -16,6 +16,7 @@ const benchmarkNames = benchmarkInfos.map(({ name }) => name).join(', ');
 const examples: Partial<Record<OptionName, string>> = {
   targets: 'all|q_proj,v_proj',
   layers: 'all|0-7,12',
+  paths: 'all|model.layers.0.mlp.up_proj,...',
   rankPattern: "q_proj=16,'layers\\.[0-3]\\\\.mlp\\..*=4'",
   alphaPattern: 'q_proj=32',
   template: `${optionChoices('template').join('|').replace('custom', 'FILE')}`,
@@ -28,6 +29,7 @@ const examples: Partial<Record<OptionName, string>> = {
 const remarks: Partial<Record<OptionName, string>> = {
   alpha: 'twice the rank unless given',
   rankStabilized: 'alpha / sqrt(rank)',
+  paths: 'of --targets and --layers these alone',
   template: 'auto: the model’s own, if any',
   system: 'for conversations that have none',
   truncation: 'of rows longer than the context: their end, their begin, all of them',

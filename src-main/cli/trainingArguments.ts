@@ -5,6 +5,7 @@ import {
   optionText,
   readLayers,
   readModules,
+  readPaths,
   readPattern,
   readSamples,
   type Read,
@@ -139,6 +140,8 @@ function readOption(values: Values, name: OptionName): unknown {
       return readModules(given);
     case 'layers':
       return given === 'all' ? null : read(option, readLayers(given));
+    case 'paths':
+      return given === 'all' ? null : readPaths(given);
     case 'pattern':
       return read(option, readPattern(given));
     case 'samples':

@@ -65,6 +65,13 @@ export const adapterConfigSchema = z.object({
     .default([...targetModules]),
   /** Layers that are adapted, from 0 (PEFT: layers_to_transform); null: all. */
   layers: z.array(z.number().int().min(0).max(9999)).min(1).nullable().default(null),
+  /** The adapted modules themselves, where they are only a part of `targets` and `layers`; null: all of these. */
+  paths: z
+    .array(z.string().regex(/^model\.layers\.\d{1,4}\.(?:self_attn|mlp)\.\w+$/, 'no path of a linear module'))
+    .min(1)
+    .max(100_000)
+    .nullable()
+    .default(null),
   /** ID-LoRA: number of clusters k. */
   clusters: z.number().int().min(1).max(64).default(4),
   /** ID-LoRA: boosting s; s divides rank and every d_out. */

@@ -71,12 +71,13 @@ function distinctModules(shape: ModelShape, adapter: AdapterConfig) {
  */
 export function checkAdapter(shape: ModelShape, adapter: AdapterConfig): void {
   if (adapter.method === 'full') {
-    const { layers, rankPattern, alphaPattern, rankStabilized, dropout } = adapter;
+    const { layers, paths, rankPattern, alphaPattern, rankStabilized, dropout } = adapter;
     const targets = modelTargets(shape, adapter.targets);
     const given: [keyof AdapterConfig, string][] = [];
     if (targets.length < linearModules(shape).length)
       given.push(['targets', `a choice of modules (${targets.join(', ')})`]);
     if (layers) given.push(['layers', 'a choice of layers']);
+    if (paths) given.push(['paths', 'a choice of module paths']);
     if (Object.keys(rankPattern).length > 0) given.push(['rankPattern', 'a rank pattern']);
     if (Object.keys(alphaPattern).length > 0) given.push(['alphaPattern', 'an alpha pattern']);
     if (rankStabilized) given.push(['rankStabilized', 'rank-stabilized scaling (rslora)']);

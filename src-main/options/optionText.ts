@@ -31,6 +31,11 @@ export function layersText(layers: readonly number[]): string {
   return runs.map(([first, last]) => (first === last ? String(first) : `${first}-${last}`)).join(',');
 }
 
+/** Paths of modules, one a line or with commas between them. The paths are checked by the schema. */
+export function readPaths(text: string): string[] {
+  return [...new Set(parts(text))];
+}
+
 /** `q_proj=4,layers.0.mlp.up_proj=16` (or one a line) as { q_proj: 4, ... }; a JSON object where a key has a comma. */
 export function readPattern(text: string): Read<Record<string, number>> {
   if (text.trimStart().startsWith('{')) return readJsonPattern(text);
@@ -78,6 +83,8 @@ export function optionText(name: OptionName, value: unknown): string {
       return modulesText(value as readonly TargetModule[]);
     case 'layers':
       return value === null ? 'all' : layersText(value as readonly number[]);
+    case 'paths':
+      return value === null ? 'all' : (value as readonly string[]).join(',');
     case 'pattern':
       return patternText(value as Record<string, number>);
     case 'samples':

@@ -20,7 +20,7 @@ export type OptionName = keyof FlatConfig;
 
 /** How an option is written as text. */
 export type OptionKind =
-  'number' | 'choice' | 'switch' | 'text' | 'modules' | 'layers' | 'pattern' | 'samples';
+  'number' | 'choice' | 'switch' | 'text' | 'modules' | 'layers' | 'paths' | 'pattern' | 'samples';
 
 /** The options that decide whether others matter; null: not known yet. */
 export interface DecidingOptions extends Pick<
@@ -80,6 +80,7 @@ export const optionDeclarations: Readonly<Record<OptionName, OptionDeclaration>>
   gate: option('choice', 'gate', 'gate', isMoeLora),
   tasks: option('number', 'tasks', 'num_tasks', (config) => isMoeLora(config) && config.gate === 'task'),
   layers: option('layers', 'layers', 'layers_to_transform', isAdapter),
+  paths: option('paths', 'paths', 'module_paths', isAdapter),
   rankPattern: option('pattern', 'rank-pattern', 'rank_pattern', isAdapter),
   alphaPattern: option('pattern', 'alpha-pattern', 'alpha_pattern', isAdapter),
   learningRate: option('number', 'lr', 'learning_rate'),

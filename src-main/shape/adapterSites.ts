@@ -18,10 +18,7 @@ export function modulePath({ layer, module }: LinearSite): string {
 
 /** The options of an adapter that say where it is and how large it is there. */
 export type AdapterPlacement = Pick<AdapterConfig, 'rank' | 'targets'> &
-  Partial<Pick<AdapterConfig, 'alpha' | 'layers' | 'rankPattern' | 'alphaPattern'>> & {
-    /** The modules themselves, where they are only a part of targets and layers (adapters from elsewhere). */
-    paths?: readonly string[];
-  };
+  Partial<Pick<AdapterConfig, 'alpha' | 'layers' | 'paths' | 'rankPattern' | 'alphaPattern'>>;
 
 /** An adapted module and the adapter's options as they hold there. */
 export interface AdapterSite<A> {
@@ -62,6 +59,14 @@ export function adapterSites<A extends AdapterPlacement>(
         const own = { ...(rank && { rank: rank.value }), ...(alpha && { alpha: alpha.value }) };
         sites.push({ site, adapter: rank || alpha ? { ...adapter, ...own } : adapter });
       }
+  const reached = new Set(sites.map(({ site }) => modulePath(site)));
+  const outside = adapter.paths?.find((path) => !reached.has(path));
+  if (outside !== undefined)
+    throw impossible(
+      `The path ${outside} is no adapted module of this model: targets are ${targets.join(', ')}, layers ${adapter.layers?.join(', ') ?? `0 to ${layers - 1}`}.`,
+      'Correct the path, or name its module and its layer among them.',
+      ['adapter', 'paths'],
+    );
   for (const kind of ['rank', 'alpha'] as const) {
     const unused = patterns[kind].find(({ fits }) => !sites.some(({ site }) => fits(modulePath(site))));
     if (unused)

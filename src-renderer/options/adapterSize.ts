@@ -1,7 +1,7 @@
 import { largestRank, rankStep } from '../../src-main/options/checkAdapter.ts';
 import type { Model } from '../../src-main/contract/entities.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
-import { readLayers, readPattern } from '../../src-main/options/optionText.ts';
+import { readLayers, readPaths, readPattern } from '../../src-main/options/optionText.ts';
 import type { AdapterConfig } from '../../src-main/contract/training.ts';
 import {
   isAdapterOption,
@@ -28,6 +28,7 @@ export function adapterSize(form: Readonly<TrainForm>, method = form.method): Ad
     ...Object.fromEntries(counting.map((name) => [name, form[name] ?? (name === 'rank' ? 0 : 1)])),
     method,
     layers: 'value' in layers && layers.value.length > 0 ? layers.value : null,
+    paths: form.paths.trim() === '' ? null : readPaths(form.paths),
     rankPattern: 'value' in ranks ? ranks.value : {},
     alphaPattern: {},
   };

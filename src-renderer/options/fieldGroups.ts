@@ -31,6 +31,7 @@ export const advancedGroups: readonly { title: string; options: readonly OptionN
       'router',
       'routerSoftmax',
       'layers',
+      'paths',
       'rankPattern',
       'alphaPattern',
     ],

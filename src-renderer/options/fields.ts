@@ -82,6 +82,11 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
     definition: 'Layers that get an adapter, from 0, for example 0-7,12.',
     placeholder: 'all',
   },
+  paths: {
+    label: 'Module paths',
+    definition: 'Of these modules and layers only those named here, one path a line.',
+    placeholder: 'all of them',
+  },
   rankPattern: {
     label: 'Rank pattern',
     definition:
@@ -276,7 +281,7 @@ export function fileKey(name: OptionName): string {
   const { key } = optionDeclarations[name];
   const own = [
     ...['method', 'samples', 'held_out_fraction', 'held_out_rows', 'momentum', 'precision'],
-    ...['template', 'template_source', 'system', 'train_on', 'truncation'],
+    ...['template', 'template_source', 'system', 'train_on', 'truncation', 'module_paths'],
   ];
   if (own.includes(key)) return `In files: ${key}`;
   if (isAdapterOption(name) || name === 'loraPlusRatio') return `PEFT: ${key}`;

@@ -1,5 +1,6 @@
 import {
   readLayers,
+  readPaths,
   readPattern,
   layersText,
   patternText,
@@ -27,7 +28,7 @@ export interface SamplesForm {
 }
 
 /** Options that people type as text. */
-type TextOption = 'rankPattern' | 'alphaPattern' | 'layers' | 'templateSource' | 'system';
+type TextOption = 'rankPattern' | 'alphaPattern' | 'layers' | 'paths' | 'templateSource' | 'system';
 
 /** An option as the form has it; an empty number box is null. */
 type FormValue<K extends OptionName> = K extends TextOption
@@ -77,6 +78,8 @@ export function formValue(name: OptionName, value: unknown): unknown {
   switch (name) {
     case 'layers':
       return value === null ? '' : layersText(value as readonly number[]);
+    case 'paths':
+      return value === null ? '' : (value as readonly string[]).join('\n');
     case 'rankPattern':
     case 'alphaPattern':
       return patternText(value as Record<string, number>, '\n');
@@ -125,6 +128,7 @@ function isRestorable(name: OptionName, value: unknown): boolean {
     case 'number':
       return value === null || typeof value === 'number';
     case 'layers':
+    case 'paths':
     case 'pattern':
     case 'text':
       return typeof value === 'string';
@@ -191,6 +195,9 @@ export function readForm(form: Readonly<TrainForm>): {
     switch (name) {
       case 'layers':
         take(name, form.layers.trim() === '' ? { value: null } : readLayers(form.layers));
+        break;
+      case 'paths':
+        options.paths = form.paths.trim() === '' ? null : readPaths(form.paths);
         break;
       case 'rankPattern':
       case 'alphaPattern':

@@ -49,6 +49,7 @@ const others: { [K in OptionName]: FlatConfig[K][] } = {
   gate: ['task'],
   tasks: [7],
   layers: [[0], [0, 1, 2, 5, 7, 8]],
+  paths: [['model.layers.0.self_attn.q_proj', 'model.layers.1.mlp.up_proj']],
   rankPattern: [{ q_proj: 4, 'layers\\.[0-3]\\.mlp\\..*': 2 }, { 'layers.[0,1].mlp.up_proj': 3 }],
   alphaPattern: [{ '^v_proj$': 0.5 }],
   learningRate: [5e-5, 1.5e-7],

@@ -8,7 +8,7 @@ import { linearModules, type ModelShape } from '../../shape/modelShape.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { syncFolder, writeFileAtomic } from '../files/atomicFile.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
-import { parsePeftConfig, peftConfigOf, type PlacedAdapter, type ReadPeftConfig } from './peftConfig.ts';
+import { parsePeftConfig, peftConfigOf, type ReadPeftConfig } from './peftConfig.ts';
 import { adaptedPaths } from './peftPlacement.ts';
 import { SafetensorsFile, writeSafetensors, type SafetensorsDType } from '../files/safetensors.ts';
 
@@ -129,7 +129,7 @@ export function openAdapterFolder(folder: string): AdapterFolder {
  * An adapter's options as they apply to its modules: without patterns of rank and alpha that fit none of them, of which
  * PEFT takes no notice.
  */
-export function appliedConfig({ config, keys }: Pick<AdapterFolder, 'config' | 'keys'>): PlacedAdapter {
+export function appliedConfig({ config, keys }: Pick<AdapterFolder, 'config' | 'keys'>): AdapterConfig {
   const paths = adaptedPaths(keys.keys());
   const fitting = (map: 'rankPattern' | 'alphaPattern') => {
     const entries = compilePatternMap(config[map], map).filter(({ fits }) => paths.some(fits));

@@ -82,7 +82,7 @@ const fileNames: Readonly<Record<string, string>> = {
 
 /** What adapter_config.json says. */
 export interface ReadPeftConfig {
-  config: PlacedAdapter;
+  config: AdapterConfig;
   /** SHA-256 of the base weights that pivots refer to; null where the writer did not say. */
   baseSha256: string | null;
   /** The base model's name, as its writer called it; null where it did not say. */
@@ -92,9 +92,6 @@ export interface ReadPeftConfig {
   /** Modules that the adapter replaces as a whole. */
   saved: readonly string[];
 }
-
-/** An adapter's options, with the paths of its modules where they are only a part of targets and layers. */
-export type PlacedAdapter = AdapterConfig & { paths?: string[] };
 
 /**
  * Reads the content of adapter_config.json.
@@ -119,6 +116,7 @@ export function parsePeftConfig(raw: unknown, paths: readonly string[] = []): Re
     dropout: peft.lora_dropout,
     targets,
     layers,
+    paths: chosen,
     ...Object.fromEntries(
       Object.entries(method.fileKeys).map(([key, option]) => [option, peft[key] ?? undefined]),
     ),
@@ -140,7 +138,7 @@ export function parsePeftConfig(raw: unknown, paths: readonly string[] = []): Re
         : error;
     }
   return {
-    config: { ...config.data, ...(chosen && { paths: chosen }) },
+    config: config.data,
     baseSha256: peft.base_sha256 ?? null,
     baseName: peft.base_model_name_or_path ?? null,
     adapts: adaptsModule(peft),
@@ -150,7 +148,7 @@ export function parsePeftConfig(raw: unknown, paths: readonly string[] = []): Re
 
 /** adapter_config.json of an adapter: PEFT's keys and, for methods of our own, those of the method. */
 export function peftConfigOf(
-  adapter: PlacedAdapter,
+  adapter: AdapterConfig,
   base: { name: string; sha256: string },
 ): Record<string, unknown> {
   const method = methodOf(adapter);

@@ -10,12 +10,13 @@ export interface PlacementOptions {
   layers_to_transform?: number | number[] | null | undefined;
 }
 
-/** Where an adapter is: a grid of modules and layers, with the paths where it is only a part of the grid. */
+/** Where an adapter is, as AdapterConfig has it. */
 export interface Placement {
   targets: TargetModule[];
   /** Null: all. */
   layers: number[] | null;
-  paths?: string[];
+  /** Null: all modules of targets and layers. */
+  paths: string[] | null;
 }
 
 /** Path of a linear module of the decoder, at the beginning of a tensor's name. */
@@ -45,7 +46,11 @@ export function placementOf(options: PlacementOptions, paths: readonly string[])
     names.every(isTarget) &&
     [excluded ?? []].flat().length + (saved ?? []).length === 0
   )
-    return { targets: targetModuleSchema.options.filter((name) => names.includes(name)), layers };
+    return {
+      targets: targetModuleSchema.options.filter((name) => names.includes(name)),
+      layers,
+      paths: null,
+    };
   if (typeof targets === 'string' && layers !== null)
     throw new StudioError(
       'adapter_invalid',
@@ -72,7 +77,7 @@ export function placementOf(options: PlacementOptions, paths: readonly string[])
     layers: [...new Set(parts.map((part) => Number(part[1])))].sort((a, b) => a - b),
   };
   const isWhole = grid.targets.length * grid.layers.length === paths.length;
-  return isWhole ? grid : { ...grid, paths: [...paths] };
+  return { ...grid, paths: isWhole ? null : [...paths] };
 }
 
 /** Whether PEFT adapts the module at a path (check_target_module_exists of its tuners_utils.py). */
