@@ -53,7 +53,7 @@ const services = {
 /** What all rooms of the services stand on, and the rooms: each may import those before it. */
 const serviceBase = ['context', 'homePaths', 'eventHub', 'progress', 'trash'];
 const serviceOrder =
-  'machine tokenizer data models hubDatasets mixes statistics projects runs plan evaluations chat exports cluster'.split(
+  'machine tokenizer data models hubDatasets mixes statistics projects runs adapters plan evaluations chat exports cluster'.split(
     ' ',
   );
 const serviceRooms = Object.fromEntries(

@@ -8,6 +8,7 @@ import { demoCommand } from './cli/demoCommand.ts';
 import { doctorCommand } from './cli/doctorCommand.ts';
 import { compareCommand, evalCommand } from './cli/evaluationCommands.ts';
 import { datasetsCommand } from './cli/datasets/datasetCommands.ts';
+import { adaptersCommand } from './cli/imports/adaptersCommand.ts';
 import { modelsCommand, runsCommand } from './cli/libraryCommands.ts';
 import { mixCommand } from './cli/mixCommand.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
@@ -27,6 +28,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   doctor: doctorCommand,
   budget: budgetCommand,
   models: modelsCommand,
+  adapters: adaptersCommand,
   datasets: datasetsCommand,
   mix: mixCommand,
   train: trainCommand,

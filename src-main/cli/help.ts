@@ -88,6 +88,8 @@ export const help = `ID-LoRA Studio
         --solve-percent base|paper --solve-dtype f32|bf16]   settings of each method closest within a budget
   models add FOLDER [--name N --copy] | list | show N | remove N
   models download ORGANISATION/NAME [--revision R --name N]   from the Hugging Face Hub; resumes
+  adapters add FOLDER [--model M --name N] | list | show N | remove N | inspect FOLDER   PEFT adapters from elsewhere, as runs
+  adapters download ORGANISATION/NAME [--revision R --model M --name N]   from the Hugging Face Hub; resumes
   datasets add PATH... [--name N --format auto --split train|validation|test --config C --encoding E --strict --in-place
         and which field is what: --prompt F --answer F --input F --system F --history F | --turns F --tools F | --text F
         | --question F --choices F,... --answer F | --chosen F --rejected F | --mapping FILE.json]   files and folders:
@@ -105,6 +107,8 @@ export const help = `ID-LoRA Studio
   mix import FILE --name N [--by weight|epochs|count]   mixing of LLaMA-Factory, TRL, axolotl, open-instruct, Mosaic
   mix list | show NAME [--model M --context N] | remove NAME
 ${trainHelp()}
+  train --from RUN --data DATASET-or-MIX [--from-step N --name RUN and options of train]
+        trains a run's adapter on (also an imported one), with a fresh optimizer and rows of your choice
   train --resume RUN [--force and options of train that a run may change on its way, such as --max-steps]
   study plan | start --name N --model M --data D --methods lora,idlora --budget 4000000|50M|0.5%|8MB|'like RUN' --seeds 0,1
         [--force --budget-percent base|paper --budget-dtype f32|bf16 and options of train]   methods at one budget

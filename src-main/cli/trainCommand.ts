@@ -6,11 +6,12 @@ import { writeDocument, type ReadDocument } from '../options/trainingDocument.ts
 import { flatten } from '../options/trainingOptions.ts';
 import { configText, configYaml, readConfigYaml } from '../options/trainingYaml.ts';
 import type { EngineEvent } from '../engine/messages.ts';
-import { nameOf, parseCommand, text, usageError } from './arguments.ts';
+import { nameOf, number, parseCommand, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { handOverText } from './modelCommands.ts';
 import { createOutput, formatCount, type Output } from './output.ts';
 import {
+  type GivenOptions,
   givenOptions,
   givenRunOptions,
   noteIdleOptions,
@@ -19,8 +20,8 @@ import {
 } from './trainingArguments.ts';
 
 /**
- * train --model M --data D --method idlora --rank 8 ... --name RUN; train --config FILE.yaml; train --resume RUN; train
- * ... --hand-over DIR
+ * train --model M --data D --method idlora --rank 8 ... --name RUN; train --config FILE.yaml;
+ * train --from RUN --data D; train --resume RUN; train ... --hand-over DIR
  */
 export async function trainCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, {
@@ -29,13 +30,16 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     data: { type: 'string' },
     name: { type: 'string' },
     resume: { type: 'string' },
+    from: { type: 'string' },
+    'from-step': { type: 'string' },
     config: { type: 'string' },
     'print-config': { type: 'boolean' },
     force: { type: 'boolean' },
     'hand-over': { type: 'string' },
   });
   const resumed = text(values, 'resume');
-  for (const other of ['config', 'print-config', 'hand-over'])
+  const from = text(values, 'from');
+  for (const other of ['from', 'config', 'print-config', 'hand-over'])
     if (resumed !== undefined && values[other] !== undefined)
       throw usageError(
         `--${other} and --resume cannot go together: a resumed run has its configuration.`,
@@ -43,13 +47,21 @@ export async function trainCommand(args: readonly string[], command: CommandCont
       );
   const file = configFile(text(values, 'config'));
   const given = givenOptions(values);
-  const config = resumed === undefined ? trainConfigFrom({ ...file.options, ...given }) : null;
+  if (from !== undefined && values['print-config'] === true)
+    throw usageError('--print-config and --from cannot go together: no file says where a run begins.');
+  if (from !== undefined && values['hand-over'] !== undefined)
+    throw usageError('--hand-over and --from cannot go together: a cluster begins with a fresh adapter.');
+  if (from === undefined && values['from-step'] !== undefined)
+    throw usageError('--from-step says which checkpoint --from means.');
+  /** @param base the options of an adapter that is trained on */
+  const configWith = (base: GivenOptions) => trainConfigFrom({ ...base, ...file.options, ...given });
   const names = {
     model: text(values, 'model') ?? file.names.model,
     dataset: text(values, 'data') ?? file.names.dataset,
     run: nameOf(values, { otherwise: file.names.run }),
   };
-  if (config && values['print-config'] === true) {
+  if (values['print-config'] === true) {
+    const config = configWith({});
     const present = Object.fromEntries(Object.entries(names).filter(([, name]) => name !== undefined));
     createOutput(values['json'] === true).result(writeDocument(config, present), () =>
       configYaml(config, present).trimEnd(),
@@ -59,6 +71,8 @@ export async function trainCommand(args: readonly string[], command: CommandCont
   const handOver = text(values, 'hand-over');
   await withCore(values, 'write', async ({ runs, cluster }, output) => {
     if (file.ignored.length > 0) output.progress(`Ignored in the file: ${file.ignored.join(', ')}`);
+    const parent = from === undefined ? null : runs.get(from);
+    const config = resumed === undefined ? configWith(parent?.config.adapter ?? {}) : null;
     if (config && handOver !== undefined) {
       const training = trainingOf(config, names);
       noteIdleOptions(output, given, [flatten(config)], file.options);
@@ -69,8 +83,16 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     const watch = createWatcher(output);
     if (resumed !== undefined && runs.get(resumed).resumesAnew)
       output.progress('The run has kept no checkpoint: it begins anew, with the same seed.');
+    const start = parent && { from: { run: parent.id, step: number(values, 'from-step') } };
     const { run, ended } = config
-      ? await runs.start({ ...trainingOf(config, names), force: values['force'] === true }, watch)
+      ? await runs.start(
+          {
+            ...trainingOf(config, { ...names, model: names.model ?? parent?.modelId }),
+            ...start,
+            force: values['force'] === true,
+          },
+          watch,
+        )
       : await runs.resume(resumed!, watch, givenRunOptions(values), { force: values['force'] === true });
     noteIdleOptions(output, given, [flatten(run.config)], file.options);
     if (config && run.config.context < config.context)

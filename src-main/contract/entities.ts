@@ -6,6 +6,7 @@ import { mappingSchema } from './datasets/mapping.ts';
 import { unusedCountsSchema } from './datasets/unusable.ts';
 import { mixedSourceSchema, mixSnapshotSchema } from './mixing/mixes.ts';
 import { splitSchema } from './rows.ts';
+import { importedSchema, startSchema } from './runRecords.ts';
 import { trainConfigSchema } from './training.ts';
 
 /** Identifiers are short random strings; times are ISO 8601 in UTC; sizes are bytes. */
@@ -281,8 +282,8 @@ export const runSchema = z.object({
   project: z.string(),
   modelId: id,
   modelName: z.string(),
-  /** The dataset or the mix that it trains on. */
-  datasetId: id,
+  /** The dataset or the mix that it trains on; null: it was trained elsewhere, on rows that are not known. */
+  datasetId: id.nullable(),
   datasetName: z.string(),
   /** The mix as it was when the run was made; null: it trains on a dataset. */
   mix: mixSnapshotSchema.nullable().default(null),
@@ -317,6 +318,13 @@ export const runSchema = z.object({
   resumesAnew: z.boolean().default(false),
   /** The run and the step from whose checkpoint it was branched; that run may be gone. */
   parent: z.object({ runId: id, step: z.number().int() }).nullable().default(null),
+  /** The adapter whose values it began with, in place of fresh ones; null: it began anew, or was branched. */
+  start: startSchema.nullable().default(null),
+  /**
+   * Null: it was trained here. Else no more than the adapter's options of `config` are known: the others are the
+   * defaults, with which it could be trained on.
+   */
+  imported: importedSchema.nullable().default(null),
   createdAt: time,
   startedAt: time.nullable(),
   endedAt: time.nullable(),

@@ -105,6 +105,15 @@ export function toPlainError(thrown: unknown): PlainError {
       message: `The disk is full: ${message}`,
       remedy: 'Free some space, or choose another data folder with --home DIR, then try again.',
     };
+  if (systemCode === 'EROFS' || systemCode === 'EACCES')
+    return {
+      code: 'not_found',
+      message:
+        systemCode === 'EROFS'
+          ? `The disk is read-only: ${message}`
+          : `The system does not allow it: ${message}`,
+      remedy: 'Choose a folder that can be read and written, or have its permissions changed.',
+    };
   if (systemCode === 'ENOENT')
     return {
       code: 'not_found',

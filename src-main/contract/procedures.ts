@@ -32,6 +32,7 @@ import { previewProcedures, templateFactsSchema } from './datasets/previews.ts';
 import { statisticsProcedures } from './datasets/statistics.ts';
 import { mixProcedures } from './mixing/mixProcedures.ts';
 import { modelProcedures } from './modelProcedures.ts';
+import { adapterProcedures } from './imports/adapters.ts';
 import {
   entryName,
   evaluationInput,
@@ -115,6 +116,7 @@ export const procedures = {
   'projects.answer': { input: nothing, output: answerSchema },
 
   ...modelProcedures,
+  ...adapterProcedures,
   ...mixProcedures,
   ...statisticsProcedures,
   ...clusterProcedures,
@@ -201,6 +203,8 @@ export const procedures = {
       model: reference,
       dataset: reference,
       config: trainConfigSchema,
+      /** Trains on the adapter of a run (of that step; absent: what stands for it) with a fresh optimizer. */
+      from: z.object({ run: reference, step: z.number().int().min(0).optional() }).optional(),
       force,
     }),
     output: runSchema,

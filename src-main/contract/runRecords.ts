@@ -129,3 +129,26 @@ export const logLineSchema = z.object({
   line: z.string(),
 });
 export type LogLine = z.infer<typeof logLineSchema>;
+
+/** Where an adapter came from that was trained elsewhere. */
+export const importedSchema = z.object({
+  /** A folder of this machine, or `hub/organisation/name@commit`. */
+  source: z.string(),
+  /** What PEFT calls its kind. */
+  peftType: z.string(),
+  /** The base as its adapter_config.json calls it, which is only a claim; null: it says nothing. */
+  baseName: z.string().nullable(),
+  /** Of its adapter_model.safetensors as it came. */
+  sha256: z.string(),
+  /** Weights of the base that were saved beside it: they equal those of the model, and are not kept a second time. */
+  sameWeights: z.array(z.string()),
+});
+export type Imported = z.infer<typeof importedSchema>;
+
+/** The adapter from which a run goes on, with rows and options of its own. */
+export const startSchema = z.object({
+  runId: z.string(),
+  runName: z.string(),
+  step: z.number().int(),
+});
+export type RunStart = z.infer<typeof startSchema>;

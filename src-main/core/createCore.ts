@@ -6,6 +6,7 @@ import { benchmarkInfos } from '../evaluation/benchmarks/registry.ts';
 import { chatHandlers, createChatService, type ChatService } from '../services/chat/chat.ts';
 import type { ServiceContext, Trash } from '../services/context.ts';
 import type { DatasetService } from '../services/data/datasetService.ts';
+import { adapterHandlers, createAdapterService, type AdapterService } from '../services/adapters/adapters.ts';
 import { createDatasetService, datasetHandlers } from '../services/data/datasets.ts';
 import { clearUploads, receiveFile } from '../services/data/uploads.ts';
 import {
@@ -94,6 +95,7 @@ export interface Core extends ServedCore {
   models: ModelService;
   hub: HubService;
   downloads: DownloadService;
+  adapters: AdapterService;
   datasets: DatasetService;
   hubDatasets: HubDatasetService;
   mixes: MixService;
@@ -160,6 +162,7 @@ export function createCore(options: {
   const statistics = createStatisticsService(context, models, datasets);
   const hubDatasets = createHubDatasetService(context, hub, datasets);
   const runs = createRunService(context, models, datasets);
+  const adapters = createAdapterService(context, hub, models, runs);
   const grading = createGradingService(context);
   const evaluationsOf = (own: ServiceContext) =>
     createEvaluationService(own, models, datasets, runs, grading);
@@ -185,6 +188,7 @@ export function createCore(options: {
     context.trash.empty();
     runs.recover();
     scoring.recover();
+    adapters.recover();
     models.recover();
     datasets.recover();
     downloads.recover();
@@ -220,6 +224,7 @@ export function createCore(options: {
     ...mixHandlers(mixes),
     ...statisticsHandlers(statistics),
     ...runHandlers(runs),
+    ...adapterHandlers(adapters),
     ...forecastHandlers(forecasts),
     ...previewHandlers(previews),
     ...studyHandlers(studies),
@@ -249,6 +254,7 @@ export function createCore(options: {
     models,
     hub,
     downloads,
+    adapters,
     datasets,
     hubDatasets,
     mixes,

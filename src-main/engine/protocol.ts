@@ -46,6 +46,8 @@ export interface TrainRequest {
   resumeFrom: string | null;
   /** How bf16 matrices were multiplied when the run began; absent: it begins, or computes in f32. */
   products?: 'native' | 'widened';
+  /** Folder of the adapter that a run without a checkpoint begins with; absent: a fresh one. */
+  startFrom?: string;
   /** The prompts of `config.samples` through the run's template, and where their answers end; absent: as they stand. */
   samplePrompts?: {
     ids: readonly (readonly number[])[];
@@ -241,6 +243,29 @@ export interface HandOverResult {
   baseSha256: string;
 }
 
+/**
+ * Takes in an adapter that was trained elsewhere: checks every tensor against the base, and writes what it holds as the
+ * first checkpoint of a run, in the studio's own form (f32, canonical names).
+ */
+export interface AdoptRequest {
+  kind: 'adopt';
+  modelFolder: string;
+  /** Hash of its weight files, where it is known: it takes long to find. */
+  weightsSha256?: string;
+  adapterFolder: string;
+  /** Complete or absent. */
+  checkpointFolder: string;
+}
+
+export interface AdoptResult {
+  /** Its options as they apply to the model. */
+  adapter: AdapterConfig;
+  trainable: number;
+  frozenExtra: number;
+  /** Weights of the base that were saved beside it, unchanged. */
+  sameWeights: string[];
+}
+
 export type EngineRequest =
   | TrainRequest
   | HandOverRequest
@@ -252,6 +277,7 @@ export type EngineRequest =
   | LogitsRequest
   | ProbeRequest
   | ExportRequest
+  | AdoptRequest
   | BenchRequest;
 
 export interface TrainResult {
@@ -370,5 +396,6 @@ export interface EngineResults {
   logits: LogitsResult;
   probe: ProbeResult;
   export: ExportResult;
+  adopt: AdoptResult;
   bench: BenchResult;
 }

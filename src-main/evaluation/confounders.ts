@@ -2,7 +2,10 @@ import type { Run } from '../contract/entities.ts';
 import type { TrainConfig } from '../contract/training.ts';
 
 /** What two subjects were made of, as far as it can differ without their method: a run, or null for the base model. */
-type Trained = Pick<Run, 'name' | 'datasetId' | 'datasetName' | 'config' | 'step' | 'best' | 'dataContract'>;
+type Trained = Pick<
+  Run,
+  'name' | 'datasetId' | 'datasetName' | 'config' | 'step' | 'best' | 'dataContract' | 'start' | 'imported'
+>;
 
 /** The model that a subject was made from or is, as it was when it was scored. */
 export interface ScoredBase {
@@ -38,6 +41,12 @@ const traits: readonly Trait[] = [
     // The contract holds what was read; a run from before it had one is told apart by the dataset.
     value: ({ dataContract, datasetId }) => dataContract?.datasetHash ?? datasetId,
     words: ({ datasetName }) => datasetName,
+  },
+  {
+    name: 'start',
+    value: ({ start }) => (start ? `${start.runId} ${start.step}` : 'fresh'),
+    words: ({ start }) =>
+      start ? `the adapter of ${start.runName} at step ${start.step}` : 'a fresh adapter',
   },
   { name: 'trained rows', value: ({ dataContract }) => dataContract?.trainRows ?? null },
   { name: 'steps', value: trainedSteps },
@@ -91,6 +100,9 @@ function baseConfounders(a: ScoredBase, b: ScoredBase): string[] {
 }
 
 function trainingConfounders(a: Trained, b: Trained): string[] {
+  const foreign = [a, b].filter(({ imported }) => imported !== null).map(({ name }) => name);
+  if (foreign.length > 0)
+    return [`training: rows and settings of ${foreign.join(' and ')} are not known, trained elsewhere`];
   const found = traits.flatMap(({ name, value, words }) => {
     const [mine, theirs] = [value(a), value(b)];
     if (mine === theirs || mine === null || theirs === null) return [];
@@ -111,14 +123,16 @@ function trainingConfounders(a: Trained, b: Trained): string[] {
 
 /** Whether two subjects are one setting, trained with two seeds. What follows from the seed is no other setting. */
 export function differBySeedAlone(a: Compared, b: Compared): boolean {
-  if (!a.run || !b.run || a.run.config.seed === b.run.config.seed) return false;
+  if (!a.run || !b.run || a.run.imported || b.run.imported) return false;
+  if (a.run.config.seed === b.run.config.seed) return false;
   if (baseConfounders(a.base, b.base).length > 0) return false;
-  const setting = ({ config, dataContract, datasetId }: Trained) =>
+  const setting = ({ config, dataContract, datasetId, start }: Trained) =>
     JSON.stringify([
       Object.entries(config)
         .filter(([name]) => name !== 'seed')
         .sort(([first], [second]) => (first < second ? -1 : 1)),
       dataContract?.datasetHash ?? datasetId,
+      start,
     ]);
   return setting(a.run) === setting(b.run);
 }

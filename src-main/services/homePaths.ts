@@ -17,6 +17,8 @@ export interface HomePaths {
   /** Is there once the user agreed that generated code is run. */
   codeExecution: string;
   runCheckpoints(runId: string): string;
+  /** What a run that trains another's adapter on began with, as a checkpoint has it. */
+  runStart(runId: string): string;
   runFolder(runId: string): string;
 }
 
@@ -44,6 +46,7 @@ export function homePaths(home: string): HomePaths {
     hubToken: join(home, 'hub-token'),
     codeExecution: join(home, 'code-execution'),
     runFolder,
+    runStart: (runId) => join(runFolder(runId), 'start'),
     runCheckpoints: (runId) => join(runFolder(runId), 'checkpoints'),
   };
 }

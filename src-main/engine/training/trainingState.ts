@@ -37,7 +37,8 @@ export interface TrainingState {
 }
 
 /**
- * Fresh adapter parameters, and zeros for the optimizer; the weights are loaded already.
+ * Fresh adapter parameters, or those of the adapter that is trained on, and zeros for the optimizer; the weights are
+ * loaded already.
  * @returns null where a stop was asked for before all was ready
  */
 export async function beginState(
@@ -48,6 +49,10 @@ export async function beginState(
   const { graph, model, weights, request, emit } = state;
   const { session } = graph;
   session.run('zero', {});
+  if (request.startFrom !== undefined) {
+    restoreAdapter(state, request.startFrom);
+    return startOfRun;
+  }
   const { cacheFolder, config } = request;
   const { assign } = session;
   const context = { tf, seed: config.seed, cacheFolder, assign, emit, isStopped };
@@ -69,14 +74,14 @@ export function startingWeights({ config, resumeFrom }: TrainRequest, base: Weig
  * run
  */
 export function restoreState(state: TrainingState, checkpoint: string): Progress {
-  const { graph, model } = state;
+  const { graph, model, request } = state;
   const { origin, progress, optimizer } = openCheckpoint(checkpoint);
   try {
     checkOrigin(state, origin, basename(checkpoint));
     const change = origin.rates && scheduleChange(origin.rates, ratesOf(state), progress.step);
     if (change) state.emit({ type: 'log', line: `Warning: ${change}` });
     graph.session.run('zero', {});
-    if (!model.trainsBase) restoreAdapter(state, checkpoint);
+    if (!model.trainsBase) restoreAdapter(state, trainedFolder(checkpoint, request.config.adapter.method));
     for (const variable of graph.state) graph.session.assign(variable, optimizer.read(variable.name));
   } finally {
     optimizer.close();
@@ -111,8 +116,8 @@ function checkOrigin(
   );
 }
 
-function restoreAdapter({ graph, model, request }: TrainingState, checkpoint: string): void {
-  const adapter = openAdapterFolder(trainedFolder(checkpoint, request.config.adapter.method));
+function restoreAdapter({ graph, model }: TrainingState, folder: string): void {
+  const adapter = openAdapterFolder(folder);
   try {
     for (const parameter of model.adapterParameters)
       graph.session.assign(parameter.variable, storedValue(parameter, adapter));

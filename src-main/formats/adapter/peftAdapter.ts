@@ -2,13 +2,14 @@ import { existsSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
 import type { AdapterConfig } from '../../contract/training.ts';
-import { modulePath } from '../../shape/adapterSites.ts';
+import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
 import { compilePatternMap } from '../../shape/modulePatterns.ts';
-import { linearModules, type ModelShape } from '../../shape/modelShape.ts';
+import { linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
+import type { ParameterSpec } from '../../methods/method.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { syncFolder, writeFileAtomic } from '../files/atomicFile.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
-import { parsePeftConfig, peftConfigOf, type ReadPeftConfig } from './peftConfig.ts';
+import { parsePeftConfig, peftConfigOf, readSupported, type ReadPeftConfig } from './peftConfig.ts';
 import { adaptedPaths } from './peftPlacement.ts';
 import { SafetensorsFile, writeSafetensors, type SafetensorsDType } from '../files/safetensors.ts';
 
@@ -81,8 +82,11 @@ export function openAdapterFolder(folder: string): AdapterFolder {
     );
   const raw = readJsonObject(join(folder, configName), 10 * 1024 * 1024, 'adapter_invalid');
   if (!existsSync(join(folder, tensorsName))) {
-    parsePeftConfig(raw, []);
-    throw existsSync(join(folder, pickleName))
+    const hasPickle = existsSync(join(folder, pickleName));
+    // What is wrong with the options comes first; without tensors a pickle says where they are.
+    if (hasPickle) readSupported(raw);
+    else parsePeftConfig(raw, []);
+    throw hasPickle
       ? new StudioError(
           'adapter_invalid',
           `${folder} has its tensors in ${pickleName}, a Python pickle, which the studio does not run.`,
@@ -177,6 +181,56 @@ export function otherBaseRemedy({ baseName }: Pick<AdapterFolder, 'baseName'>): 
   return baseName === null
     ? 'Choose the base model that the adapter was trained on: its adapter_config.json does not name it.'
     : `Choose the base model that the adapter was trained on: its adapter_config.json names ${baseName}.`;
+}
+
+/**
+ * Why an adapter cannot belong to a model, by the shapes of its tensors; null where it can. Names are only claims, and
+ * equal shapes do not prove a base either: they leave few, among which a person knows the right one.
+ */
+export function misfitOf(shape: ModelShape, folder: AdapterFolder): StudioError | null {
+  try {
+    checkFit(shape, folder);
+    return null;
+  } catch (error) {
+    if (!(error instanceof StudioError)) throw error;
+    // A layer or module that the model lacks is said as of options that a person chose: here it is the model that was.
+    return error.code === 'config_invalid'
+      ? new StudioError('adapter_invalid', error.message, otherBaseRemedy(folder))
+      : error;
+  }
+}
+
+/** @throws StudioError adapter_invalid, config_invalid with what does not fit */
+function checkFit(shape: ModelShape, folder: AdapterFolder): void {
+  const adapter = appliedConfig(folder);
+  const sites = adapterSites(shape, adapter);
+  const paths = new Set(sites.map(({ site }) => modulePath(site)));
+  const outside = adaptedPaths(folder.keys.keys()).find((path) => !paths.has(path));
+  if (outside !== undefined)
+    throw new StudioError(
+      'adapter_invalid',
+      `The adapter has tensors for ${outside}, which the model lacks: it has ${shape.layers} layers.`,
+      otherBaseRemedy(folder),
+    );
+  checkWhole(shape, folder);
+  const method = methodOf(adapter)!;
+  for (const { site, adapter: own } of sites)
+    checkShapes(folder, modulePath(site), method.parameters(moduleSize(shape, site.module), own));
+  checkShapes(folder, 'model', method.sharedParameters(adapter));
+}
+
+/** @throws StudioError adapter_invalid for a tensor that is missing or has another shape than it needs there */
+function checkShapes(folder: AdapterFolder, path: string, specs: readonly ParameterSpec[]): void {
+  for (const { suffix, shape: wanted } of specs) {
+    const key = folder.keys.get(`${path}.${suffix}`);
+    const found = key === undefined ? undefined : folder.tensors.tensors.get(key)?.shape;
+    if (found?.join() === wanted.join()) continue;
+    throw new StudioError(
+      'adapter_invalid',
+      `The adapter's tensor ${path}.${suffix} ${found ? `is [${found.join()}]` : 'is missing'}; this model and its options need [${wanted.join()}].`,
+      otherBaseRemedy(folder),
+    );
+  }
 }
 
 /** What an adapter was trained on. */

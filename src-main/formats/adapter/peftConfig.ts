@@ -100,11 +100,7 @@ export interface ReadPeftConfig {
  * by name)
  */
 export function parsePeftConfig(raw: unknown, paths: readonly string[] = []): ReadPeftConfig {
-  const parsed = peftConfigSchema.safeParse(raw);
-  if (!parsed.success) throw invalid(parsed.error, (key) => key);
-  const peft = parsed.data;
-  const [name, method] = methodIn(peft);
-  checkSupported(peft, method);
+  const { peft, name, method } = readSupported(raw);
   const { targets, layers, paths: chosen } = placementOf(peft, paths);
   const config = adapterConfigSchema.safeParse({
     method: name,
@@ -144,6 +140,19 @@ export function parsePeftConfig(raw: unknown, paths: readonly string[] = []): Re
     adapts: adaptsModule(peft),
     saved: peft.modules_to_save ?? [],
   };
+}
+
+/** What can be read without the tensors. @throws StudioError as `parsePeftConfig` does */
+export function readSupported(raw: unknown): {
+  peft: PeftConfig;
+  name: AdapterMethodName;
+  method: AdapterMethod;
+} {
+  const parsed = peftConfigSchema.safeParse(raw);
+  if (!parsed.success) throw invalid(parsed.error, (key) => key);
+  const [name, method] = methodIn(parsed.data);
+  checkSupported(parsed.data, method);
+  return { peft: parsed.data, name, method };
 }
 
 /** adapter_config.json of an adapter: PEFT's keys and, for methods of our own, those of the method. */
@@ -203,8 +212,14 @@ function checkSupported(peft: PeftConfig, method: AdapterMethod): void {
     if (absent || (Array.isArray(value) && value.length === 0)) continue;
     throw unsupported(`${key} ${JSON.stringify(value).slice(0, 100)}`);
   }
-  if (!harmlessStarts.includes(peft.init_lora_weights))
-    throw unsupported(`init_lora_weights "${String(peft.init_lora_weights)}" (it changes the base weights)`);
+  const start = peft.init_lora_weights;
+  if (!harmlessStarts.includes(start))
+    throw unsupported(
+      `init_lora_weights "${String(start)}" (it changes the base weights)`,
+      /^(pissa|olora|corda)/.test(String(start))
+        ? `Save it with PEFT as the LoRA of the unchanged base that it amounts to: save_pretrained(FOLDER, path_initial_model_for_weight_conversion=INITIAL), with the adapter as it was before training as INITIAL. Or merge it and import the merged model.`
+        : undefined,
+    );
   const known = new Set([
     ...Object.keys(peftConfigSchema.shape),
     ...Object.keys(method.fileFlags),
@@ -229,11 +244,14 @@ function isSwitchedOn(value: unknown): boolean {
   return value === true || (typeof value === 'object' && value !== null && Object.keys(value).length > 0);
 }
 
-function unsupported(what: string): StudioError {
+function unsupported(
+  what: string,
+  remedy = 'Merge the adapter with PEFT and import the merged model instead.',
+): StudioError {
   return new StudioError(
     'model_unsupported',
     `The adapter uses ${what}, which the studio does not read.`,
-    'Merge the adapter with PEFT and import the merged model instead.',
+    remedy,
   );
 }
 

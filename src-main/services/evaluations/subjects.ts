@@ -164,7 +164,7 @@ export function chatRendering(
   run: Run | null,
   asked: AskedTemplate = {},
 ): Rendering {
-  const format = (run && datasets.find(database, run.datasetId)?.format) ?? 'chat';
+  const format = (run?.datasetId && datasets.find(database, run.datasetId)?.format) || 'chat';
   const trained = run ? renderingOf({ format }, run.config) : renderingOf({ format });
   const { name = trained.template.name, source = trained.template.source } = asked;
   const system = asked.system ?? trained.template.system;

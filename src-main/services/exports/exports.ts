@@ -133,7 +133,8 @@ async function writeAndCertify(
   const adapted = (place: string) => ({ ...whole(model.folder), adapterFolder: place });
   const source = trainedFolder(checkpoint, adapter.method);
   const trained: ModelReference = adapter.method === 'full' ? whole(source) : adapted(source);
-  const dataset = datasets.find(context.database, firstDataset(run)) ?? null;
+  const first = firstDataset(run);
+  const dataset = (first !== null && datasets.find(context.database, first)) || null;
   const calibration =
     format === 'lora'
       ? await calibrate(
@@ -180,19 +181,22 @@ async function writeAndCertify(
 
 /** The rows over which a route is averaged. @throws StudioError not_found */
 function calibrationSet(context: ServiceContext, run: Run, asked: string | undefined): Dataset {
-  const found = datasets.find(context.database, asked ?? firstDataset(run));
+  const wanted = asked ?? firstDataset(run);
+  const found = wanted !== null && datasets.find(context.database, wanted);
   if (found) return found;
   throw new StudioError(
     'not_found',
-    asked === undefined
-      ? `The dataset "${run.datasetName}" of the run "${run.name}" is gone, and with it the rows to average the route over.`
-      : `There is no dataset "${asked}".`,
+    wanted === null
+      ? `The run "${run.name}" was trained elsewhere: there are no rows of it to average the route over.`
+      : asked === undefined
+        ? `The dataset "${run.datasetName}" of the run "${run.name}" is gone, and with it the rows to average the route over.`
+        : `There is no dataset "${asked}".`,
     'Name a dataset of the library to calibrate with.',
   );
 }
 
-/** The dataset whose begin is read for the certificate. */
-function firstDataset({ mix, datasetId }: Run): string {
+/** The dataset whose begin is read for the certificate; null: it was trained elsewhere. */
+function firstDataset({ mix, datasetId }: Run): string | null {
   return (mix && snapshotDatasets(mix)[0]) ?? datasetId;
 }
 

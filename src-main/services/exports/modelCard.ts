@@ -56,7 +56,9 @@ function frontMatter({ run, format, base, licence }: CardFacts): string {
 function what({ run, format, base }: CardFacts): string {
   const { adapter, loadIn8bit } = run.config;
   const count =
-    run.trainable === null ? '' : ` ${run.trainable.toLocaleString('en-US')} parameters were trained.`;
+    run.trainable === null
+      ? ''
+      : ` ${run.trainable.toLocaleString('en-US')} parameters${run.imported ? '' : ' were trained'}.`;
   const kind =
     adapter.method === 'full'
       ? `Every parameter of ${plain(base)} was trained.`
@@ -98,7 +100,14 @@ function loading({ run, format, base }: CardFacts): string {
   return section('How to load it', `\`\`\`python\n${code.join('\n')}\n\`\`\``, note, identity);
 }
 
+/** Where an adapter from elsewhere came from, as others know it: no folder of this machine. */
+function origin({ source, sha256 }: NonNullable<Run['imported']>): string {
+  const place = source.startsWith('hub/') ? `, from ${plain(source.slice('hub/'.length))} on the Hub` : '';
+  return `It was trained elsewhere${place}, and imported (adapter_model.safetensors with SHA-256 ${sha256.slice(0, 16)}…): how, and on which data, is not known here.`;
+}
+
 function training(run: Run): string {
+  if (run.imported) return section('Training', origin(run.imported));
   const { config, step, totalSteps, lastHeldOutLoss, best, environment } = run;
   const rows: [string, string][] = [
     ['steps', `${step}${totalSteps !== null && totalSteps !== step ? ` of ${totalSteps}` : ''}`],
@@ -112,12 +121,15 @@ function training(run: Run): string {
     rows.push(['held-out loss', `${lastHeldOutLoss.toFixed(4)} nats per trained token`]);
   if (best !== null && config.keepBest)
     rows.push(['best step', `${best.step} (held-out loss ${best.loss.toFixed(4)})`]);
+  if (run.start)
+    rows.push(['began with', `the adapter of the run ${run.start.runName} at step ${run.start.step}`]);
   if (environment)
     rows.push(['software', `studio ${environment.studio}, TensorFlow ${environment.tensorflow}`]);
   return section('Training', table(['what', 'value'], rows));
 }
 
-function data({ config, dataContract, datasetName }: Run): string {
+function data({ config, dataContract, datasetName, imported }: Run): string {
+  if (imported) return '';
   if (!dataContract) return section('Data', plain(datasetName));
   const { sources, trainRows, heldOutRows, tokens, trainedTokens, truncatedRows, hash } = dataContract;
   const number = (value: number) => value.toLocaleString('en-US');

@@ -47,12 +47,21 @@ export async function trainingSourceOrFile(
   return findSource(place, reference) ?? ofDataset(await datasets.getOrAdd(reference));
 }
 
-/** What a run was made for: of a mix, as it was then. @throws StudioError not_found where a dataset of it is gone */
+/**
+ * What a run was made for: of a mix, as it was then.
+ * @throws StudioError not_found where a dataset of it is gone, or where it was trained elsewhere
+ */
 export function sourceOfRun(
   place: Pick<Place, 'database'>,
   run: Pick<Run, 'name' | 'datasetId' | 'datasetName' | 'mix'>,
 ): TrainingSource {
   const { datasetId: id, datasetName: name, mix } = run;
+  if (id === null)
+    throw new StudioError(
+      'not_found',
+      `The run "${run.name}" was trained elsewhere: the rows that it was trained on are not known here.`,
+      'Choose a dataset, or give a file.',
+    );
   const dataset = (wanted: string) =>
     datasetTable.find(place.database, wanted) ?? goneOfRun(run, mix ? wanted : name);
   if (!mix) return ofDataset(dataset(id));

@@ -6,9 +6,21 @@ import type { Model, Run } from '../../contract/entities.ts';
 import { countRows, trainingRefusal } from '../../contract/datasets/parts.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import type { StartRequest } from './startFrom.ts';
 import { newId } from '../context.ts';
 import { mixLeaves } from '../mixes/mixTree.ts';
 import type { TrainingSource } from '../mixes/trainingSources.ts';
+
+/** What a person asks for. */
+export interface RunRequest {
+  name: string;
+  model: string;
+  dataset: string;
+  config: TrainConfig;
+  /** The adapter that it trains on; absent: a fresh one. */
+  from?: StartRequest | undefined;
+  force?: boolean;
+}
 
 /**
  * A run of a model on a dataset, whose adapter names the modules as the model does, and whose context is no longer than
@@ -85,6 +97,8 @@ export function newRun(
     resumable: false,
     resumesAnew: false,
     parent: null,
+    start: null,
+    imported: null,
     createdAt: new Date().toISOString(),
     startedAt: null,
     endedAt: null,

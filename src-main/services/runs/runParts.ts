@@ -16,12 +16,13 @@ interface Libraries {
 /**
  * What a run trains.
  * @throws StudioError not_found where its model or a dataset is gone; as the model says where that cannot be used (any
- * more)
+ * more); config_invalid for a run that was trained elsewhere
  */
 export function partsOf(
   run: Run,
   { context, models }: Pick<Libraries, 'context' | 'models'>,
 ): { model: Model; source: TrainingSource } {
+  refuseImported(run);
   const model = models.list().find(({ id }) => id === run.modelId);
   if (!model)
     throw new StudioError(
@@ -37,7 +38,10 @@ export function partsOf(
 export function bringBackParts(run: Run, { models, datasets }: Pick<Libraries, 'models' | 'datasets'>): void {
   const parts = [
     { library: models, id: run.modelId },
-    ...(run.mix ? snapshotDatasets(run.mix) : [run.datasetId]).map((id) => ({ library: datasets, id })),
+    ...(run.mix ? snapshotDatasets(run.mix) : run.datasetId === null ? [] : [run.datasetId]).map((id) => ({
+      library: datasets,
+      id,
+    })),
   ];
   for (const { library, id } of parts) {
     if (library.list().some((entry) => entry.id === id)) continue;
@@ -48,4 +52,17 @@ export function bringBackParts(run: Run, { models, datasets }: Pick<Libraries, '
       if (toPlainError(error).code !== 'not_found') throw error;
     }
   }
+}
+
+/**
+ * Refuses to go on with a run that was trained elsewhere: its optimizer's state, its rows and its rates are not here.
+ * @throws StudioError config_invalid
+ */
+function refuseImported({ name, imported }: Run): void {
+  if (!imported) return;
+  throw new StudioError(
+    'config_invalid',
+    `The adapter "${name}" was trained elsewhere: neither its optimizer's state nor its rows are here.`,
+    `Start a run that trains it on, with data of your choice: train --from ${name} --data D.`,
+  );
 }

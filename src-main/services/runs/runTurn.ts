@@ -6,9 +6,9 @@ import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import type { EngineEvent } from '../../engine/messages.ts';
 import type { ProbeResult } from '../../engine/protocol.ts';
 import type { EngineJob } from '../../engine/process/supervisor.ts';
-import { checkpointStep } from '../../formats/checkpoint/checkpointFolder.ts';
+import { checkpointStep, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { endProgress, type ReportPart } from '../progress.ts';
-import { checkCheckpointSpace, latestCheckpoint } from './checkpoints.ts';
+import { checkBase, checkCheckpointSpace, latestCheckpoint } from './checkpoints.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasetService.ts';
@@ -74,6 +74,7 @@ export function beginTurn(
     const { source } = partsOf(run, { context, models });
     refuseFormerRows(run, latestCheckpoint(context, run.id));
     const model = await models.use(run.modelId, preparing.signal);
+    if (run.start) checkBase(run, model, paths.runStart(run.id));
     await checkCheckpointSpace(context, run, readDecoderConfig(model.folder));
     const report: ReportPart = (label, done = 0, total = null) =>
       context.emit({ type: 'progress', task: `run ${run.id}`, label, done, total });
@@ -127,6 +128,7 @@ export function beginTurn(
           cacheFolder: paths.cache,
           resumeFrom,
           ...(run.environment?.products && { products: run.environment.products }),
+          ...(run.start && { startFrom: trainedFolder(paths.runStart(run.id), run.config.adapter.method) }),
           ...(samples && { samplePrompts: samples }),
         },
         { onEvent: recorder.onEvent, onLog: recorder.onLog, signal: killing.signal },

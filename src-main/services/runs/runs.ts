@@ -16,7 +16,8 @@ import { refuseWhatDoesNotFit, type WantedTraining } from './fit.ts';
 import { createBranch, plannedBranch, type BranchRequest } from './branches.ts';
 import { checkBase, latestCheckpoint } from './checkpoints.ts';
 import { mayBeginAnew, queuedAgain } from './goingOn.ts';
-import { plannedRun } from './newRun.ts';
+import { plannedRun, type RunRequest } from './newRun.ts';
+import { keepStart, startOf } from './startFrom.ts';
 import { createRunQueue, type RunQueue } from './queue.ts';
 import { bringBackParts, partsOf } from './runParts.ts';
 import { trainingSourceOrFile } from '../mixes/trainingSources.ts';
@@ -46,12 +47,9 @@ export interface RunService extends StoredRuns {
   /**
    * Checks and creates a run, and puts it at the end of the queue; returns at once. `watch` sees the engine's events.
    * @param options.force starts also what does not fit into memory
-   * @throws StudioError config_invalid, name_taken, does_not_fit
+   * @throws StudioError config_invalid, name_taken, does_not_fit; as `startOf` does
    */
-  start(
-    options: { name: string; model: string; dataset: string; config: TrainConfig; force?: boolean },
-    watch?: Watch,
-  ): Promise<StartedRun>;
+  start(options: RunRequest, watch?: Watch): Promise<StartedRun>;
   /**
    * Creates checked runs that belong together, or none of them, and puts them at the end of the queue in their order.
    * @throws StudioError name_taken
@@ -231,6 +229,7 @@ export function createRunService(
       for (const run of runs) {
         ensureProject(writable, run.project);
         insertRun(writable, run);
+        keepStart(context, run);
       }
       record?.(writable);
     };
@@ -280,10 +279,14 @@ export function createRunService(
     ...stored,
     queue,
 
-    async start({ name, model: modelReference, dataset: datasetReference, config, force = false }, watch) {
-      const model = await models.getOrAdd(modelReference);
-      const source = await trainingSourceOrFile(context, datasets, datasetReference);
-      const run = plannedRun({ name, project: context.project, model, source, config });
+    async start({ name, config, from, force = false, ...asked }, watch) {
+      const model = await models.getOrAdd(asked.model);
+      const source = await trainingSourceOrFile(context, datasets, asked.dataset);
+      const planned = plannedRun({ name, project: context.project, model, source, config });
+      const start = from
+        ? startOf(context, get(from.run), { model, config: planned.config, step: from.step })
+        : null;
+      const run = { ...planned, start };
       refuseTakenName(run.project, name);
       if (!force) await refuse([{ name, model, source, config: run.config }]);
       return startTogether([run], watch && { watch: () => watch })[0]!;

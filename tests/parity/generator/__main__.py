@@ -18,6 +18,7 @@ from cases import CASES
 from clusters import record_assignments, record_clusters
 from decoding import record_decoding
 from dropout import record_dropout
+from elsewhere import record_elsewhere
 from foreign import write_logits
 from models import record_real_model, write_fixtures
 from optimizers import record_optimizers
@@ -43,6 +44,7 @@ def record_all(fixtures, recorded, only):
         record_dropout(recorded)
         record_optimizers(fixtures, recorded)
         record_package(fixtures, recorded)
+        record_elsewhere(fixtures, recorded)
         record_schedules(recorded)
         record_quantization(recorded)
         record_templates(SHARED, recorded)

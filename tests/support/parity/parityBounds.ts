@@ -17,6 +17,8 @@ export const parityBounds = {
   'loss curve, bf16': 2e-2,
   /** Absolute, each value: a folder that the studio wrote, opened by transformers and PEFT. */
   'exported logits': 1e-4,
+  /** Absolute, each value: an adapter that PEFT trained and saved, taken in as a run. */
+  'imported logits': 1e-4,
 };
 export type ParityMeasure = keyof typeof parityBounds;
 

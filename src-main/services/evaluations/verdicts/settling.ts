@@ -50,7 +50,11 @@ export function createSettlingService(
   /** Each side trained here, with what further seeds of it are made from; else why there can be none. */
   function trainedSides(sides: readonly Evaluation[][]): { sides: Run[][]; problem: string | null } {
     const found = sides.map((side) =>
-      side.flatMap(({ runId }) => (runId === null ? [] : (findRun(database, context.project, runId) ?? []))),
+      side.flatMap(({ runId }) => {
+        const run = runId === null ? null : findRun(database, context.project, runId);
+        // How an imported adapter was trained is not known: no further seed of it can be.
+        return run && !run.imported ? [run] : [];
+      }),
     );
     if (sides.some((side) => side.some(({ asked }) => asked?.data === null)))
       return {
@@ -152,7 +156,7 @@ function furtherSeeds(
       return {
         name,
         model: run!.modelId,
-        dataset: run!.datasetId,
+        dataset: run!.datasetId!,
         config: { ...run!.config, seed },
       };
     });
