@@ -243,10 +243,7 @@ export interface HandOverResult {
   baseSha256: string;
 }
 
-/**
- * Takes in an adapter that was trained elsewhere: checks every tensor against the base, and writes what it holds as the
- * first checkpoint of a run, in the studio's own form (f32, canonical names).
- */
+/** Checks an adapter from elsewhere against its base, and writes it as a run's checkpoint (f32, canonical names). */
 export interface AdoptRequest {
   kind: 'adopt';
   modelFolder: string;

@@ -106,7 +106,7 @@ function handedRun(
       sha256: result.baseSha256,
       identity: identityOf(model),
     },
-    data: { id: run.datasetId, name: run.datasetName, mix: run.mix, contract },
+    data: { id: run.datasetId!, name: run.datasetName, mix: run.mix, contract },
     config: run.config,
     totalSteps: result.totalSteps,
     trainable: result.trainable ?? model.parameters,

@@ -52,7 +52,7 @@ export async function handOverTiny(options: {
       identity: { weights: result.baseSha256, config: '', tokenizer: '', template: '', generation: '' },
     },
     data: {
-      id: datasetId,
+      id: datasetId!,
       name: datasetName,
       mix: null,
       contract: {
