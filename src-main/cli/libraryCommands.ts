@@ -58,7 +58,7 @@ export async function modelsCommand(
                   m.name,
                   m.family,
                   formatCount(m.parameters),
-                  m.dtype,
+                  m.quantization ? `${m.quantization} as ${m.dtype}` : m.dtype,
                   formatCount(m.contextLength),
                   formatBytes(m.sizeBytes),
                   m.folder,

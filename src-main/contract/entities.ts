@@ -52,6 +52,8 @@ export const modelSchema = z.object({
   parameters: z.number().int(),
   /** Dtype of most tensors as stored, for example `F32`. */
   dtype: z.string(),
+  /** How its weights are packed, where they are dequantized as they are read, for example `NF4`; null: they are not. */
+  quantization: z.string().nullable().default(null),
   sizeBytes: z.number().int(),
   /** Positions the model was made for. */
   contextLength: z.number().int(),

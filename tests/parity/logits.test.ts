@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
@@ -22,6 +23,15 @@ it('a sharded model gives the same logits as the single file, bit for bit', asyn
   const single = await logitsOf(join(fixtures, 'tiny-llama'), ids, null);
   const sharded = await logitsOf(join(fixtures, 'tiny-llama-sharded'), ids, null);
   expect(sharded).toEqual(single);
+});
+
+it("weights in 4 bits: logits equal those of bitsandbytes' own dequantization", async () => {
+  const { ids, logits } = JSON.parse(readFileSync(join(recorded, 'packed', 'logits.json'), 'utf8')) as {
+    ids: number[];
+    logits: number[][];
+  };
+  const actual = await logitsOf(join(recorded, 'packed', 'model'), ids, null);
+  expect(maxDifference(actual, Float32Array.from(logits.flat()))).toBeLessThan(1e-4);
 });
 
 it.skipIf(!hasSharedData)(

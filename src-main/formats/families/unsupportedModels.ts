@@ -67,7 +67,10 @@ function refuseQuantized(
 ): void {
   const key = ['quantization_config', 'compression_config', 'quantization'].find((name) => raw[name]);
   if (key === undefined) return;
-  const method = (raw[key] as Record<string, unknown>)['quant_method'];
+  const stated = raw[key] as Record<string, unknown>;
+  const method = stated['quant_method'];
+  // Such weights describe themselves, tensor by tensor (formats/model/bitsandbytes.ts).
+  if (method === 'bitsandbytes' && stated['load_in_4bit'] === true) return;
   const by = typeof method === 'string' ? ` by ${method}` : key === 'quantization' ? ' by MLX' : '';
   refuse(
     `The weights are quantized${by} (${key} in config.json).`,

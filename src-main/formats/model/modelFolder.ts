@@ -103,6 +103,8 @@ function writeCompanions(folder: string, { base, tensors, dtype, card }: ModelTo
   const config = withoutPaths(readJsonObject(join(base, 'config.json'), 10 * 1024 * 1024, 'model_invalid'));
   // Older and newer spelling. Where neither is there, readers take the type from the weights.
   for (const key of ['torch_dtype', 'dtype']) if (dtype && key in config) config[key] = dtypeNames[dtype];
+  // The weights are written as what they stand for.
+  delete config['quantization_config'];
   // Programs differ in what they follow where the weights have an output layer and config.json says that they share it.
   if (tensors.some(({ name }) => name === 'lm_head.weight') && tiesHead(config))
     config['tie_word_embeddings'] = false;

@@ -5,6 +5,7 @@ import { fetchRemedy, foreignFile } from '../files/foreignFile.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
 import { SafetensorsFile, type TensorInfo } from '../files/safetensors.ts';
 import { sha256Of } from '../files/sha256.ts';
+import { packedWeights, type PackedWeight } from './bitsandbytes.ts';
 
 export const weightIndexName = 'model.safetensors.index.json';
 export const singleWeightName = 'model.safetensors';
@@ -12,12 +13,14 @@ export const singleWeightName = 'model.safetensors';
 /**
  * The safetensors weights of a Hugging Face folder, one file or shards, read tensor by tensor. Tensors have the names
  * of a model with its output layer (`model.embed_tokens.weight`), also where they were stored without `model.` or with
- * it twice, which transformers reads as well.
+ * it twice, which transformers reads as well. Weights that bitsandbytes stored in 4 bits are read as what they stand
+ * for.
  */
 export class WeightFolder {
   readonly folder: string;
   readonly #shards: SafetensorsFile[];
   readonly #byName = new Map<string, { shard: SafetensorsFile; stored: string }>();
+  readonly #packed: ReadonlyMap<string, PackedWeight>;
 
   /**
    * @param files of the folder; by default those that transformers chooses
@@ -39,10 +42,16 @@ export class WeightFolder {
             );
           this.#byName.set(name, { shard, stored });
         }
+      this.#packed = this.#takePacked();
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  /** How weights are stored that are dequantized as they are read, for example `NF4`; null: none is. */
+  get quantization(): string | null {
+    return this.#packed.values().next().value?.type ?? null;
   }
 
   get names(): string[] {
@@ -56,19 +65,42 @@ export class WeightFolder {
 
   /** Null where the tensor does not exist. */
   info(name: string): TensorInfo | null {
-    const place = this.#byName.get(name);
-    return place?.shard.tensors.get(place.stored) ?? null;
+    return this.#packed.get(name)?.info ?? this.#storedInfo(name);
   }
 
   read(name: string): Uint8Array {
+    const packed = this.#packed.get(name);
+    if (packed) return packed.readRange(0, packed.info.byteLength);
     const { shard, stored } = this.#placeOf(name);
     return shard.read(stored);
   }
 
   /** Bytes begin..end of a tensor. */
   readRange(name: string, begin: number, end: number): Uint8Array {
+    const packed = this.#packed.get(name);
+    if (packed) return packed.readRange(begin, end);
     const { shard, stored } = this.#placeOf(name);
     return shard.readRange(stored, begin, end);
+  }
+
+  /** Finds weights in 4 bits; what describes them is no weight and no longer named. */
+  #takePacked(): Map<string, PackedWeight> {
+    const places = new Map(this.#byName);
+    const packed = packedWeights({
+      names: [...places.keys()],
+      info: (name) => this.#storedInfo(name, places),
+      readRange(name, begin, end) {
+        const { shard, stored } = places.get(name)!;
+        return shard.readRange(stored, begin, end);
+      },
+    });
+    for (const { parts } of packed.values()) for (const part of parts) this.#byName.delete(part);
+    return packed;
+  }
+
+  #storedInfo(name: string, places = this.#byName): TensorInfo | null {
+    const place = places.get(name);
+    return place?.shard.tensors.get(place.stored) ?? null;
   }
 
   #placeOf(name: string): { shard: SafetensorsFile; stored: string } {

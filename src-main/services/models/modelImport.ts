@@ -59,6 +59,7 @@ export function readModel(folder: string): ModelFacts & { weightPaths: string[];
       family: config.family,
       parameters: baseParameters(config),
       dtype: weights.info('model.embed_tokens.weight')!.dtype,
+      quantization: weights.quantization,
       sizeBytes: weights.sizeBytes,
       contextLength: config.contextLength,
       vocabularySize: config.vocabularySize,

@@ -1,0 +1,166 @@
+import { z } from 'zod';
+import { StudioError } from '../../contract/errors.ts';
+import { asFloat32, asStored } from '../files/floats.ts';
+import type { TensorInfo } from '../files/safetensors.ts';
+
+/** The tensors of a folder as they are stored, by name. */
+export interface StoredTensors {
+  readonly names: readonly string[];
+  info(name: string): TensorInfo | null;
+  readRange(name: string, begin: number, end: number): Uint8Array;
+}
+
+/** A weight that is stored in 4 bits, as what it stands for. */
+export interface PackedWeight {
+  /** In the type that it was made from, and of its shape. */
+  info: TensorInfo;
+  /** `NF4` or `FP4`. */
+  type: string;
+  /** Names of the tensors that describe it, which are no weights. */
+  parts: readonly string[];
+  /** Bytes begin..end of `info`, dequantized. */
+  readRange(begin: number, end: number): Uint8Array;
+}
+
+/** What bitsandbytes writes beside a weight (functional.QuantState.as_dict, packed). */
+const stateSchema = z.object({
+  quant_type: z.enum(['nf4', 'fp4']),
+  blocksize: z.int().min(2).max(4096),
+  dtype: z.enum(['float32', 'float16', 'bfloat16']),
+  shape: z.array(z.int().positive()).min(1).max(4),
+  nested_blocksize: z.int().positive().max(65536).optional(),
+  nested_dtype: z.literal('float32').optional(),
+  nested_offset: z.number().optional(),
+});
+type State = z.infer<typeof stateSchema>;
+
+const stateSuffix = /\.quant_state\.bitsandbytes__(nf4|fp4)$/;
+/** The longest description that is read. */
+const longestState = 64 * 1024;
+const dtypes = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
+const bytesOf = { F32: 4, F16: 2, BF16: 2 } as const;
+
+/**
+ * The weights that bitsandbytes stored in 4 bits (folders named `*-bnb-4bit`), by name.
+ *
+ * Dequantized as its `dequantize_4bit` does: an element is its entry of the map, of 16 numbers, times the scale of its
+ * block, in f32, rounded to the type that the weight had. Where the scales are themselves quantized (double
+ * quantization), a scale is its entry of a map of 256 times the scale of its own block, plus an offset. Blocks run on
+ * over the ends of rows; the first of two elements is in the upper half of a byte. (The processor's kernel of
+ * bitsandbytes 0.50 begins a block with every row, against what its quantization wrote: the two differ where a row is
+ * no whole number of blocks.)
+ *
+ * @throws StudioError model_invalid where a description is damaged or does not fit its tensors
+ */
+export function packedWeights(tensors: StoredTensors): Map<string, PackedWeight> {
+  return new Map(
+    tensors.names
+      .filter((name) => stateSuffix.test(name))
+      .map((stateName) => {
+        const name = stateName.replace(stateSuffix, '');
+        return [name, packedWeight(name, stateName, tensors)] as const;
+      }),
+  );
+}
+
+function packedWeight(name: string, stateName: string, tensors: StoredTensors): PackedWeight {
+  const state = readState(name, stateName, tensors);
+  const count = state.shape.reduce((product, size) => product * size, 1);
+  const expect = (suffix: string, dtype: string, length: number) => {
+    const full = `${name}${suffix}`;
+    const info = tensors.info(full);
+    const elements = info?.shape.reduce((product, size) => product * size, 1);
+    if (info?.dtype !== dtype || elements !== length)
+      throw damaged(
+        name,
+        info
+          ? `${full} is ${info.dtype}[${info.shape.join()}], and ${dtype}[${length}] is needed`
+          : `${full} is missing`,
+      );
+    return full;
+  };
+  const packed = expect('', 'U8', Math.ceil(count / 2));
+  const blocks = Math.ceil(count / state.blocksize);
+  const isNested = state.nested_blocksize !== undefined;
+  const map = expect('.quant_map', 'F32', 16);
+  const scales = expect('.absmax', isNested ? 'U8' : 'F32', blocks);
+  const nested = isNested && {
+    map: expect('.nested_quant_map', 'F32', 256),
+    scales: expect('.nested_absmax', 'F32', Math.ceil(blocks / state.nested_blocksize!)),
+  };
+  const dtype = dtypes[state.dtype];
+  const info: TensorInfo = {
+    name,
+    dtype,
+    shape: state.shape,
+    byteOffset: tensors.info(name)!.byteOffset,
+    byteLength: count * bytesOf[dtype],
+  };
+  const floats = (of: string, begin = 0, end = tensors.info(of)!.byteLength / 4) =>
+    asFloat32(tensors.readRange(of, 4 * begin, 4 * end), 'F32');
+
+  /** The scales of blocks begin..end. */
+  function scalesOf(begin: number, end: number): Float32Array {
+    if (!nested) return floats(scales, begin, end);
+    const { nested_blocksize: size = 1, nested_offset: offset = 0 } = state;
+    const first = Math.floor(begin / size);
+    const outer = floats(nested.scales, first, Math.ceil(end / size));
+    const entries = floats(nested.map);
+    const numbers = tensors.readRange(scales, begin, end);
+    const made = new Float32Array(end - begin);
+    const shift = Math.fround(offset);
+    for (let i = 0; i < made.length; i++)
+      made[i] = Math.fround(entries[numbers[i]!]! * outer[Math.floor((begin + i) / size) - first]!) + shift;
+    return made;
+  }
+
+  return {
+    info,
+    type: state.quant_type.toUpperCase(),
+    parts: tensors.names.filter((part) => part.startsWith(`${name}.`)),
+    readRange(begin, end) {
+      const size = bytesOf[dtype];
+      const [from, to] = [Math.floor(begin / size), Math.ceil(end / size)];
+      const firstBlock = Math.floor(from / state.blocksize);
+      const blockScales = scalesOf(firstBlock, Math.ceil(to / state.blocksize));
+      const entries = floats(map);
+      const firstByte = Math.floor(from / 2);
+      const bytes = tensors.readRange(packed, firstByte, Math.ceil(to / 2));
+      const values = new Float32Array(to - from);
+      for (let i = 0; i < values.length; i++) {
+        const at = from + i;
+        const byte = bytes[(at >> 1) - firstByte]!;
+        const entry = at & 1 ? byte & 15 : byte >> 4;
+        values[i] = entries[entry]! * blockScales[Math.floor(at / state.blocksize) - firstBlock]!;
+      }
+      return asStored(values, dtype).subarray(begin - from * size, end - from * size);
+    },
+  };
+}
+
+function readState(name: string, stateName: string, tensors: StoredTensors): State {
+  const { byteLength, dtype } = tensors.info(stateName)!;
+  if (dtype !== 'U8' || byteLength > longestState)
+    throw damaged(name, `${stateName} is ${dtype} of ${byteLength} bytes, and no description`);
+  try {
+    const text = Buffer.from(tensors.readRange(stateName, 0, byteLength)).toString('utf8');
+    const state = stateSchema.parse(JSON.parse(text));
+    if (!Number.isSafeInteger(state.shape.reduce((product, size) => product * size, 1)))
+      throw new RangeError(`its shape is [${state.shape.join()}]`);
+    return state;
+  } catch (error) {
+    const what =
+      error instanceof z.ZodError
+        ? error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')
+        : String(error);
+    throw damaged(name, `${stateName} cannot be read: ${what}`);
+  }
+}
+
+function damaged(name: string, what: string): StudioError {
+  return new StudioError(
+    'model_invalid',
+    `The weight ${name} is stored in 4 bits by bitsandbytes, and what describes it does not fit: ${what}.`,
+    'Fetch the model again, or choose the unquantized model that it was made from.',
+  );
+}

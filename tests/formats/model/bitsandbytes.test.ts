@@ -1,0 +1,111 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { SafetensorsFile, writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
+import { packedWeights } from '../../../src-main/formats/model/bitsandbytes.ts';
+import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
+import { recorded } from '../../support/paths.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+
+const folder = join(recorded, 'packed');
+
+/** The tensors of a file, some of them changed: null takes one away. */
+function tensorsOf(path: string, changes: Record<string, Uint8Array | null> = {}) {
+  const file = new SafetensorsFile(path, 'model_invalid');
+  const bytes = new Map([...file.tensors.keys()].map((name) => [name, file.read(name)] as const));
+  file.close();
+  for (const [name, value] of Object.entries(changes))
+    if (value) bytes.set(name, value);
+    else bytes.delete(name);
+  return {
+    names: [...bytes.keys()],
+    info: (name: string) => {
+      const info = file.tensors.get(name);
+      const length = bytes.get(name)?.byteLength;
+      if (!info || length === undefined) return null;
+      return length === info.byteLength ? info : { ...info, shape: [length], byteLength: length };
+    },
+    readRange: (name: string, begin: number, end: number) => bytes.get(name)!.slice(begin, end),
+  };
+}
+
+describe("weights in 4 bits equal bitsandbytes' own dequantization", () => {
+  const weights = packedWeights(tensorsOf(join(folder, 'kinds.safetensors')));
+  const expected = new SafetensorsFile(join(folder, 'dequantized.safetensors'), 'model_invalid');
+
+  it.each([...expected.tensors.keys()])('%s', (name) => {
+    const { info, type, readRange } = weights.get(name)!;
+    const { shape, dtype } = expected.tensors.get(name)!;
+    expect([info.shape, info.dtype, type]).toEqual([shape, dtype, name.slice(0, 3).toUpperCase()]);
+    const bytes = expected.read(name);
+    expect(Buffer.compare(readRange(0, info.byteLength), bytes)).toBe(0);
+    // Any part of it, also from the middle of an element, a byte and a block on.
+    for (const [begin, end] of [
+      [0, 1],
+      [3, 700],
+      [info.byteLength - 5, info.byteLength],
+      [130, 130],
+    ] as const)
+      expect(Buffer.compare(readRange(begin, end), bytes.subarray(begin, end))).toBe(0);
+  });
+});
+
+describe('a description that does not fit', () => {
+  const name = 'nf4-nested-bfloat16.weight';
+  const stateName = `${name}.quant_state.bitsandbytes__nf4`;
+  const path = join(folder, 'kinds.safetensors');
+  const stateOf = (changes: object) => {
+    const { readRange, info } = tensorsOf(path);
+    const text = Buffer.from(readRange(stateName, 0, info(stateName)!.byteLength)).toString();
+    return Buffer.from(JSON.stringify({ ...JSON.parse(text), ...changes }));
+  };
+  it.each([
+    ['no JSON', { [stateName]: Buffer.from('{'.repeat(9)) }, /cannot be read: SyntaxError/],
+    ['another type', { [stateName]: stateOf({ quant_type: 'af4' }) }, /quant_type/],
+    ['another shape', { [stateName]: stateOf({ shape: [129, 130] }) }, /U8\[8385\] is needed/],
+    ['a shape beyond all numbers', { [stateName]: stateOf({ shape: [2 ** 40, 2 ** 40] }) }, /its shape is/],
+    ['no shape', { [stateName]: stateOf({ shape: [0] }) }, /shape/],
+    [
+      'blocks of another size',
+      { [stateName]: stateOf({ blocksize: 128 }) },
+      /absmax is U8\[258\], and U8\[129\]/,
+    ],
+    ['no scales', { [`${name}.absmax`]: null }, /absmax is missing/],
+    ['a short map', { [`${name}.quant_map`]: new Uint8Array(32) }, /F32\[16\] is needed/],
+    ['no scales of scales', { [`${name}.nested_absmax`]: null }, /nested_absmax is missing/],
+    ['a description of megabytes', { [stateName]: new Uint8Array(2 ** 20) }, /no description/],
+  ])('%s', (_, changes, message) => {
+    expect(() => packedWeights(tensorsOf(path, changes))).toThrow(message);
+  });
+});
+
+it('a folder names the weights alone, though its parts lie in other shards, and tells how they are kept', () => {
+  const model = join(folder, 'model');
+  const copy = temporaryFolder();
+  cpSync(model, copy, { recursive: true });
+  const whole = new WeightFolder(model);
+  const file = new SafetensorsFile(join(model, 'model.safetensors'), 'model_invalid');
+  const shards = [/\.(quant_map|nested_\w+|absmax)$/, /weight$|bitsandbytes/];
+  const weight_map: Record<string, string> = {};
+  shards.forEach((of, i) => {
+    const tensors = [...file.tensors.values()].filter(({ name }) => of.test(name));
+    for (const { name } of tensors) weight_map[name] = `model-${i}.safetensors`;
+    writeSafetensors(
+      join(copy, `model-${i}.safetensors`),
+      tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape, data: () => file.read(name) })),
+    );
+  });
+  writeFileSync(join(copy, 'model.safetensors.index.json'), JSON.stringify({ weight_map }));
+  writeFileSync(join(copy, 'model.safetensors'), '');
+  const config = JSON.parse(readFileSync(join(copy, 'config.json'), 'utf8')) as object;
+  writeFileSync(
+    join(copy, 'config.json'),
+    JSON.stringify({ ...config, transformers_weights: 'model.safetensors.index.json' }),
+  );
+  const cut = new WeightFolder(copy);
+  expect(cut.quantization).toBe('NF4');
+  expect(cut.names.toSorted()).toEqual(whole.names.toSorted());
+  expect(cut.names.filter((name) => !name.endsWith('.weight'))).toEqual([]);
+  for (const name of cut.names) expect(Buffer.compare(cut.read(name), whole.read(name))).toBe(0);
+  for (const each of [cut, whole, file]) each.close();
+});
