@@ -1,5 +1,22 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/**
+ * Files that take longest. They are short, and without a memory of their times, as on a fresh checkout, the shortest
+ * files come last: one that begins then would let the other worker wait for minutes.
+ */
+const longest =
+  /(everyModel|parity\/curves|plan\/studies|runs\/queue|cli\/cli|e2e\/browser|e2e\/window|mixes|fullFineTuning)\.test\.ts$/;
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return [true, false].flatMap((isLong) =>
+      sorted.filter(({ moduleId }) => longest.test(moduleId) === isLong),
+    );
+  }
+}
 
 export default defineConfig({
   // For what the page keeps in states (*.svelte.ts).
@@ -10,6 +27,7 @@ export default defineConfig({
     // TensorFlow must not be loaded twice into one process, and a native crash must not take the others along.
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     // The longest test takes half a minute on two idle cores; one that shares them must not fail for that.
     testTimeout: 120_000,
     hookTimeout: 120_000,
