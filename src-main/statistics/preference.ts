@@ -53,6 +53,54 @@ export function preferenceBetween(votes: readonly Vote[], first: string, second:
   };
 }
 
+/** What a person's votes come to, in words: how often, and whether that tells anything. */
+export function preferenceWords(
+  { wins, losses, ties, bothBad, winRate, interval, pValue }: Preference,
+  { first, second }: { first: string; second: string },
+): string[] {
+  const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+  const counts = `${first} was better ${wins} times, ${second} ${losses} times; alike ${ties}, both bad ${bothBad}.`;
+  if (winRate === null) return [counts, 'Nobody was preferred yet: nothing can be told.'];
+  const verdict =
+    pValue < 0.05 ? `${wins > losses ? first : second} is preferred` : 'Cannot tell which is preferred';
+  return [
+    counts,
+    `${verdict}: ${first} won ${percent(winRate)} (${percent(interval[0])} to ${percent(interval[1])}) of the ${wins + losses} pairs with a winner; sign test, p = ${pValue.toPrecision(2)}.`,
+  ];
+}
+
+/** Who was called best among several, as votes on pairs: the best one stands before each of the others. */
+export function votesOfBest(
+  votes: readonly { id: string; choice: { column: number } | 'alike' | 'all_bad' }[],
+  names: readonly string[],
+): Vote[] {
+  return votes.flatMap(({ id: item, choice }) => {
+    if (typeof choice === 'object') {
+      const a = names[choice.column]!;
+      return names.flatMap((b): Vote[] => (b === a ? [] : [{ item, a, b, choice: 'a' }]));
+    }
+    const of = choice === 'alike' ? ('tie' as const) : ('both_bad' as const);
+    return names.flatMap((a, i) => names.slice(i + 1).map((b): Vote => ({ item, a, b, choice: of })));
+  });
+}
+
+/** What such votes come to, in words: of two their win rate, of more who is told apart from whom. */
+export function bestWords(votes: Parameters<typeof votesOfBest>[0], names: readonly string[]): string[] {
+  const pairs = votesOfBest(votes, names);
+  const [first, second] = names;
+  if (names.length === 2)
+    return preferenceWords(preferenceBetween(pairs, first!, second!), { first: first!, second: second! });
+  const best = names.map((_, i) =>
+    votes.filter(({ choice }) => typeof choice === 'object' && choice.column === i),
+  );
+  const count = (which: 'alike' | 'all_bad') => votes.filter(({ choice }) => choice === which).length;
+  const counts = `Best of ${names.length}: ${names.map((name, i) => `${name} ${best[i]!.length} times`).join(', ')}; alike ${count('alike')}, all bad ${count('all_bad')}.`;
+  if (best.every(({ length }) => length === 0))
+    return [counts, 'Nobody was preferred yet: nothing can be told.'];
+  const ranked = bradleyTerry(pairs).map(({ name, letters }) => `${name} (${letters.join(' ')})`);
+  return [counts, `By their strengths: ${ranked.join(', ')}. Those that share a letter are not told apart.`];
+}
+
 /** What a judge that was asked in both orders said of many pairs. */
 export interface JudgedPreference extends Preference {
   /** Pairs on which it preferred a side, whoever stood there: told apart, and no half wins. */

@@ -11,7 +11,7 @@ import { samples } from './migrations/0006-samples.ts';
 import { trash } from './migrations/0007-trash.ts';
 import { router } from './migrations/0008-router.ts';
 import { probes } from './migrations/0009-probes.ts';
-import type { Migration } from './migrations/migration.ts';
+import type { Migration } from './migration.ts';
 import { studies } from './migrations/0010-studies.ts';
 import { listIndexes } from './migrations/0011-list-indexes.ts';
 import { recentLosses } from './migrations/0012-recent-losses.ts';
@@ -22,6 +22,7 @@ import { overrides } from './migrations/0016-overrides.ts';
 import { judgments } from './migrations/0017-judgments.ts';
 import { checkpointScores } from './migrations/0018-checkpoint-scores.ts';
 import { scoringQueue } from './migrations/0019-scoring-queue.ts';
+import { chats } from './migrations/0020-chats.ts';
 
 /** A handle that may only read. */
 export interface ReadableDatabase {
@@ -54,6 +55,7 @@ export const migrations: readonly Migration[] = [
   judgments,
   checkpointScores,
   scoringQueue,
+  chats,
 ];
 
 /**

@@ -1,3 +1,4 @@
+import { scoringEntrySchema, type ScoringEntry, type ScoringQueue } from '../contract/evaluation/scoring.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 
 /** Ids of the runs that wait for their turn, first to last. */
@@ -35,4 +36,62 @@ export function holdQueue({ writable }: WritableDatabase, isHeld: boolean): void
     writable.prepare('DELETE FROM run_queue_hold').run();
     if (isHeld) writable.prepare('INSERT INTO run_queue_hold VALUES (?)').run(new Date().toISOString());
   })();
+}
+
+/** So many entries that have ended are kept. */
+const keptEnded = 50;
+
+/** Of all projects, by their state. */
+export function readScoring({ readable }: ReadableDatabase): ScoringQueue {
+  const read = (states: string, order: string) =>
+    (
+      readable
+        .prepare(`SELECT state, entity FROM scoring_queue WHERE state IN (${states}) ORDER BY ${order}`)
+        .all() as { state: string; entity: string }[]
+    ).map(({ state, entity }) => scoringEntrySchema.parse({ ...(JSON.parse(entity) as object), state }));
+  return {
+    running: read("'running'", 'position')[0] ?? null,
+    waiting: read("'waiting'", 'position'),
+    ended: read("'done', 'failed'", 'ended_at DESC, position DESC'),
+  };
+}
+
+/** Puts entries at the end. */
+export function addScoring({ writable }: WritableDatabase, entries: readonly ScoringEntry[]): void {
+  const insert = writable.prepare(
+    `INSERT INTO scoring_queue (id, project, state, position, ended_at, entity)
+     SELECT ?, ?, ?, coalesce(max(position), 0) + 1, ?, ? FROM scoring_queue`,
+  );
+  writable.transaction(() => {
+    for (const { state, ...entry } of entries)
+      insert.run(entry.id, entry.project, state, entry.endedAt, JSON.stringify(entry));
+    forgetOld(writable);
+  })();
+}
+
+export function updateScoring({ writable }: WritableDatabase, { state, ...entry }: ScoringEntry): void {
+  writable
+    .prepare('UPDATE scoring_queue SET state = ?, ended_at = ?, entity = ? WHERE id = ?')
+    .run(state, entry.endedAt, JSON.stringify(entry), entry.id);
+  forgetOld(writable);
+}
+
+export function removeScoring({ writable }: WritableDatabase, ids: readonly string[]): void {
+  const remove = writable.prepare('DELETE FROM scoring_queue WHERE id = ?');
+  writable.transaction(() => ids.forEach((id) => remove.run(id)))();
+}
+
+/** Gives all that wait this order. */
+export function orderScoring({ writable }: WritableDatabase, ids: readonly string[]): void {
+  const place = writable.prepare('UPDATE scoring_queue SET position = ? WHERE id = ?');
+  writable.transaction(() => ids.forEach((id, i) => place.run(i + 1, id)))();
+}
+
+function forgetOld(writable: WritableDatabase['writable']): void {
+  writable
+    .prepare(
+      `DELETE FROM scoring_queue WHERE id IN (SELECT id FROM scoring_queue WHERE ended_at IS NOT NULL
+       ORDER BY ended_at DESC, position DESC LIMIT -1 OFFSET ?)`,
+    )
+    .run(keptEnded);
 }

@@ -41,19 +41,39 @@ it('answers prompts turn after turn, in one document or in words, and keeps the 
   expect([words.code, words.stdout]).toEqual([0, `${first!.text}\n`]);
   const wrong = await ask('--prompt', 'Hi', '--temperature', '11');
   expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('--temperature 11')]);
+  // What was not kept cannot go on.
+  const gone = await studio(['chat', '--continue', '--prompt', 'Hi', ...home]);
+  expect([gone.code, gone.stderr]).toEqual([1, expect.stringContaining('The project keeps no chat')]);
   const lost = await studio(['chat', 'nobody', '--prompt', 'Hi', ...home]);
   expect([lost.code, lost.stderr]).toEqual([1, expect.stringContaining('nobody')]);
 });
 
-it('reads prompts line by line, takes turns back and ends', async () => {
+/** Types lines to a chat. */
+async function typed(lines: readonly string[], ...columns: string[]) {
   const home = join(temporaryFolder(), 'home');
-  const args = [join(projectFolder, 'src-main', 'cli.ts'), 'chat', tinyLlama, '--home', home];
+  const args = [join(projectFolder, 'src-main', 'cli.ts'), 'chat', ...columns, '--home', home];
   const child = spawn(process.execPath, [...args, '--max-tokens', '3'], { stdio: 'pipe' });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (part: string) => (stdout += part));
   child.stderr.setEncoding('utf8').on('data', (part: string) => (stderr += part));
-  child.stdin.end('Hi\n/undo\nHi\n/keep yes\n/quit\nunread\n');
+  child.stdin.end(lines.map((line) => `${line}\n`).join(''));
   const code = await new Promise((resolve) => child.on('close', resolve));
+  return { code, stdout, stderr };
+}
+
+it('hides names until they are asked for, and counts votes', async () => {
+  const lines = ['/vote A', 'Hi', '/vote C', '/vote b', '/reveal'];
+  const { code, stdout, stderr } = await typed(lines, tinyLlama, tinyLlama, '--blind');
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/A: .*\nB: /)]);
+  expect(stderr).toContain('Answers are judged while names are hidden, and when all columns have answered.');
+  expect(stderr).toContain('/vote takes the letter of the best column');
+  expect(stderr).toContain('1 vote. /reveal shows whose they are.');
+  expect(stderr).toContain('A was base, B was base.');
+});
+
+it('reads prompts line by line, takes turns back and ends', async () => {
+  const typing = ['Hi', '/undo', 'Hi', '/keep yes', '/quit', 'unread'];
+  const { code, stdout, stderr } = await typed(typing, tinyLlama);
   expect([code, stderr]).toEqual([0, expect.stringContaining('"kept prompts" has 1 prompts.')]);
   const lines = stdout.split('\n').filter((line) => line !== '');
   // The turn that was taken back left nothing behind: the same prompt has the same answer.

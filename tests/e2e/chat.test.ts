@@ -122,9 +122,47 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a chat with stories260K in a b
     await score.getByRole('status').filter({ hasText: 'n = 1' }).waitFor({ timeout: 60_000 });
   });
 
-  it('gives the memory back when it is closed', async () => {
+  it('is there after a restart, hides names, and tells who was preferred when it is asked', async () => {
+    const { home } = server;
+    await server.stop();
+    server = await startStudio({ home });
+    await page.goto(server.url);
     await studio.goTo('Chat');
-    await columns().getByRole('button', { name: 'Close and free its memory' }).click();
+    await talk().getByText('Once upon a time').first().waitFor();
+    const blind = talk().getByRole('group', { name: 'Blind mode' });
+    await blind.getByRole('button', { name: 'Hide the names, and begin a new conversation' }).click();
+    await blind.getByText('0 prompts are judged.').waitFor();
+    for (const [number, prompt] of ['One day', 'Lily'].entries()) {
+      await talk().getByLabel('Prompt to all columns').fill(prompt);
+      await talk().getByRole('button', { name: 'Send' }).click();
+      const votes = talk().getByRole('group', { name: `Your vote on prompt ${number + 1}` });
+      await votes.getByRole('button', { name: 'B is best' }).click({ timeout: 60_000 });
+      await votes.getByRole('button', { name: 'B is best', pressed: true }).waitFor();
+    }
+    // Nothing on the page tells whose an answer is.
+    await expect
+      .poll(() =>
+        talk()
+          .getByText(/tales|base|ID-LoRA/)
+          .count(),
+      )
+      .toBe(0);
+    await expect.poll(() => talk().getByRole('article', { name: 'A' }).count()).toBe(2);
+    expect(await seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'chat-blind');
+    await blind.getByRole('button', { name: 'Show names and result' }).click();
+    await blind.getByText(/Cannot tell which is preferred: base won (0|100) % .* of the 2 pairs/).waitFor();
+    expect(await talk().getByRole('article', { name: 'tales' }).count()).toBe(2);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.setViewportSize({ width: 720, height: 900 });
+    await expect.poll(() => seriousProblems(page)).toEqual([]);
+    await takePicture(page, 'chat-dark-720');
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await page.emulateMedia({ colorScheme: 'light' });
+  });
+
+  it('gives the memory back when a person ends it', async () => {
+    await columns().getByRole('button', { name: 'End this chat, and free its memory' }).click();
     await page.getByRole('heading', { name: 'No chat is open' }).waitFor();
     expect(errors).toEqual([]);
   });

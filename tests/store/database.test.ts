@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { migrations, openReadable, openWritable } from '../../src-main/store/database.ts';
-import type { Migration } from '../../src-main/store/migrations/migration.ts';
+import type { Migration } from '../../src-main/store/migration.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 it('makes a database in WAL mode with full synchronisation and foreign keys', () => {

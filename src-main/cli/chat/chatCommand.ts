@@ -1,6 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import type { StudioEvent } from '../../contract/events.ts';
-import type { Chat } from '../../contract/evaluation/chat.ts';
+import { StudioError } from '../../contract/errors.ts';
+import { shownColumns, type Chat } from '../../contract/evaluation/chat.ts';
+import { bestWords } from '../../statistics/preference.ts';
 import { procedures } from '../../contract/procedures.ts';
 import type { Core } from '../../core/createCore.ts';
 import { check, number, parseCommand, text, usageError, type Values } from '../arguments.ts';
@@ -18,8 +20,16 @@ const settingsOption = (path: string) =>
 /** chat MODEL-OR-RUN [RUN2 ...]: one prompt to all of them, turn after turn (chatOptions.ts) */
 export async function chatCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, chatOptions);
-  if (positionals.length === 0) throw usageError('chat needs a model or a run.');
+  const isContinued = values['continue'] === true;
+  if ((positionals.length === 0) !== isContinued)
+    throw usageError(
+      isContinued
+        ? '--continue goes on with the columns of the chat that is kept: name none.'
+        : 'chat needs a model or a run.',
+    );
   const prompts = many(values, 'prompt');
+  if (values['blind'] === true && prompts.length > 0)
+    throw usageError('--blind is for somebody who reads and votes: give no --prompt.');
   if (values['json'] === true && prompts.length === 0)
     throw usageError('--json needs at least one --prompt: what is typed has no one document.');
   const keep = { dataset: text(values, 'keep'), expected: text(values, 'expect') };
@@ -37,16 +47,8 @@ export async function chatCommand(args: readonly string[], command: CommandConte
   };
   check(procedures['chat.ask'].input, { chat: '-', prompt: '-', settings }, settingsOption);
   await withCore(values, 'write', async (core, output) => {
-    const opening = check(
-      procedures['chat.open'].input,
-      {
-        columns: positionals.map((word) => core.chat.columnOf(word, text(values, 'model') ?? null)),
-        context: number(values, 'context'),
-        precision: text(values, 'precision'),
-      },
-      settingsOption,
-    );
-    let chat = await core.chat.open(opening, command.signal);
+    let chat = isContinued ? keptChat(core) : await openChat(core, { words: positionals, values, command });
+    if (values['blind'] === true && !chat.blind?.isOn) chat = core.chat.setBlind(chat.id, true);
     const ask = async (prompt: string, shownUntil: AbortController | null): Promise<void> => {
       const isShown = shownUntil !== null;
       const controller = shownUntil ?? new AbortController();
@@ -54,7 +56,8 @@ export async function chatCommand(args: readonly string[], command: CommandConte
       command.onInterrupt(() => controller.abort());
       const { signal } = controller;
       const input = procedures['chat.ask'].input.parse({ chat: chat.id, prompt, settings });
-      const end = isShown ? showFirst(core, chat) : () => undefined;
+      // It may have another order since the last prompt.
+      const end = isShown ? showFirst(core, core.chat.state() ?? chat) : () => undefined;
       chat = await core.chat.ask(input, signal).finally(end);
       if (isShown) process.stdout.write(restOf(chat));
     };
@@ -84,34 +87,63 @@ export async function chatCommand(args: readonly string[], command: CommandConte
   });
 }
 
+/** The chat that the page, or an earlier call, has left. @throws StudioError not_found */
+function keptChat(core: Core): Chat {
+  const kept = core.chat.state();
+  if (kept) return kept;
+  throw new StudioError('not_found', 'The project keeps no chat.', 'Begin one: chat MODEL-OR-RUN [RUN2 ...]');
+}
+
+/** Begins a chat, which is forgotten at the end: a script must not end the one that a person keeps. */
+function openChat(
+  core: Core,
+  { words, values, command }: { words: readonly string[]; values: Values; command: CommandContext },
+): Promise<Chat> {
+  const opening = check(
+    procedures['chat.open'].input,
+    {
+      columns: words.map((word) => core.chat.columnOf(word, text(values, 'model') ?? null)),
+      context: number(values, 'context'),
+      precision: text(values, 'precision'),
+      isKept: false,
+    },
+    settingsOption,
+  );
+  return core.chat.open(opening, command.signal);
+}
+
 function many(values: Values, name: string): string[] {
   const value = values[name];
   return Array.isArray(value) ? value : [];
 }
 
 /** Prints what the first column says while it says it. @returns ends it */
-function showFirst({ events }: Core, { id, columns }: Chat): () => void {
-  if (columns.length > 1) process.stdout.write(`${columns[0]!.name}: `);
+function showFirst({ events }: Core, chat: Chat): () => void {
+  const { id } = chat;
+  const [first] = shownColumns(chat);
+  if (chat.columns.length > 1) process.stdout.write(`${first!.name}: `);
   let shown = '';
   const listener = ({ event }: { event: StudioEvent }) => {
     if (event.type === 'chat.text' && event.chat === id) {
-      const { at, text: added } = event.answers[0]!;
+      const { at, text: added } = event.answers[first!.column]!;
       const now = shown.slice(0, at) + added;
       // What was printed cannot be taken back; it hardly ever changes.
       if (now.startsWith(shown)) process.stdout.write(now.slice(shown.length));
       shown = now;
     }
     if (event.type !== 'chat' || event.chat?.id !== id || event.chat.isAnswering) return;
-    const whole = event.chat.turns.at(-1)?.answers[0]?.text ?? '';
+    const whole = event.chat.turns.at(-1)?.answers[first!.column]?.text ?? '';
     if (whole.startsWith(shown)) process.stdout.write(whole.slice(shown.length));
   };
   return events.subscribe(null, listener);
 }
 
 /** What stands behind the first column's answer. */
-function restOf({ columns, turns }: Chat): string {
-  const { answers } = turns.at(-1)!;
-  const rest = answers.slice(1).map(({ text: said }, i) => `${columns[i + 1]!.name}: ${said}`);
+function restOf(chat: Chat): string {
+  const { answers } = chat.turns.at(-1)!;
+  const rest = shownColumns(chat)
+    .slice(1)
+    .map(({ column, name }) => `${name}: ${answers[column]!.text}`);
   return `\n${rest.map((line) => `${line}\n`).join('')}`;
 }
 
@@ -126,14 +158,15 @@ function turnText({ columns, turns }: Chat, turn: number): string {
 async function converse(
   core: Core,
   output: Output,
-  { id, columns, context }: Chat,
+  chat: Chat,
   ask: (prompt: string, shownUntil: AbortController) => Promise<void>,
 ): Promise<void> {
   const isTerminal = process.stdin.isTTY === true;
   let answering: AbortController | null = null;
-  output.progress(
-    `${columns.map(({ name }) => name).join(', ')}; ${context} tokens of context. /undo, /new, /keep ANSWER, /quit`,
-  );
+  const { id, context } = chat;
+  const names = shownColumns(chat).map(({ name }) => name);
+  const commands = `/undo, /new, /keep ANSWER, ${chat.blind?.isOn ? '/vote LETTER|alike|bad, /reveal, ' : ''}/quit`;
+  output.progress(`${names.join(', ')}; ${context} tokens of context. ${commands}`);
   const lines = createInterface({ input: process.stdin, output: process.stdout, terminal: isTerminal });
   if (isTerminal) {
     lines.setPrompt('> ');
@@ -147,6 +180,12 @@ async function converse(
     if (word === '/quit') break;
     if (word === '/new' || word === '/undo')
       core.chat.rewind(id, word === '/new' ? 0 : Math.max(0, turns.length - 1));
+    else if (word === '/vote' || word === '/reveal')
+      try {
+        judge(core, output, id, word === '/reveal' ? null : rest.join(' ').trim());
+      } catch (error) {
+        output.progress(error instanceof Error ? error.message : String(error));
+      }
     else if (word === '/keep') {
       const prompt = turns.at(-1)?.prompt;
       const expected = rest.join(' ').trim();
@@ -171,4 +210,26 @@ async function converse(
     if (isTerminal) lines.prompt();
   }
   lines.close();
+}
+
+/** Votes on the last prompt, or shows whose the columns are (null). @throws StudioError usage */
+function judge(core: Core, output: Output, id: string, said: string | null): void {
+  const chat = core.chat.state()!;
+  if (said === null) {
+    const { columns, blind } = core.chat.setBlind(id, false);
+    const shown = shownColumns(chat).map(({ column, name }) => `${name} was ${columns[column]!.name}`);
+    const words = bestWords(
+      blind?.votes ?? [],
+      columns.map(({ name }) => name),
+    );
+    output.progress([`${shown.join(', ')}.`, ...words].join('\n'));
+    return;
+  }
+  const column = shownColumns(chat).find(({ name }) => name === said.toUpperCase())?.column;
+  const choice = column !== undefined ? { column } : said === 'alike' ? 'alike' : 'all_bad';
+  if (column === undefined && said !== 'alike' && said !== 'bad')
+    throw usageError('/vote takes the letter of the best column, alike, or bad.');
+  const { blind } = core.chat.vote(id, chat.turns.length - 1, choice);
+  const votes = blind!.votes.length;
+  output.progress(`${votes} ${votes === 1 ? 'vote' : 'votes'}. /reveal shows whose they are.`);
 }

@@ -25,15 +25,18 @@ export const chatOptions = {
   task: { type: 'string', example: 'N' },
   context: { type: 'string', example: '2048' },
   precision: { type: 'string', example: 'f32|bf16' },
+  continue: { type: 'boolean', example: '', about: 'goes on with the chat that the project keeps' },
+  blind: { type: 'boolean', example: '', about: 'names hidden and shuffled until /reveal' },
   keep: { type: 'string', example: 'DATASET', about: 'adds the last prompt to a dataset to be scored by' },
   expect: { type: 'string', example: 'TEXT', about: 'with this answer' },
 } as const satisfies Record<string, ChatOption>;
 
 /** The paragraph on `chat`. */
 export function chatHelp(): string {
-  const lines = ['  chat MODEL-OR-RUN [RUN2 ...]'];
+  const lines = ['  chat MODEL-OR-RUN [RUN2 ...] | chat --continue'];
   const options = Object.entries<ChatOption>(chatOptions).map(
-    ([name, { example, about }]) => `--${name} ${example}${about === undefined ? '' : ` (${about})`}`,
+    ([name, { example, about }]) =>
+      `--${name}${example && ` ${example}`}${about === undefined ? '' : ` (${about})`}`,
   );
   for (const part of options.map(
     (option, i) => `${i === 0 ? '[' : ''}${option}${i === options.length - 1 ? ']' : ''}`,
@@ -42,6 +45,7 @@ export function chatHelp(): string {
     else lines.push(`        ${part}`);
   return [
     ...lines,
-    '        one prompt to all of them, turn after turn; in a terminal /undo, /new, /keep ANSWER and /quit',
+    '        one prompt to all of them, turn after turn; line by line /undo, /new, /keep ANSWER and /quit, with --blind',
+    '        /vote LETTER|alike|bad and /reveal',
   ].join('\n');
 }

@@ -47,7 +47,38 @@ export const chatColumnSchema = z.object({
 });
 export type ChatColumn = z.infer<typeof chatColumnSchema>;
 
-/** One prompt to several columns at once, turn after turn. There is one at a time: it keeps a model in memory. */
+/** What a person says of the answers to one prompt without knowing whose they are: the best one, or none. */
+export const chatChoiceSchema = z.union([
+  z.strictObject({ column: z.number().int().min(0) }),
+  z.enum(['alike', 'all_bad']),
+]);
+export type ChatChoice = z.infer<typeof chatChoiceSchema>;
+
+/** Names are hidden, and columns stand in an order that is drawn for each conversation. */
+export const chatBlindSchema = z.object({
+  /** False: they were revealed; what was said until then stays. */
+  isOn: z.boolean(),
+  /** By which orders are drawn, and how many were. */
+  seed: z.number().int(),
+  draws: z.number().int(),
+  /** The columns as they stand. */
+  order: z.array(z.number().int()),
+  votes: z.array(
+    z.object({
+      id: z.string(),
+      /** Null: of a conversation that has ended. */
+      turn: z.number().int().nullable(),
+      choice: chatChoiceSchema,
+      createdAt: z.string(),
+    }),
+  ),
+});
+export type ChatBlind = z.infer<typeof chatBlindSchema>;
+
+/**
+ * One prompt to several columns at once, turn after turn. Each project has one at most, which is kept until a person
+ * ends it; one of them at a time has its model in memory.
+ */
 export const chatSchema = z.object({
   id: z.string(),
   model: modelSchema.pick({ id: true, name: true }),
@@ -62,6 +93,8 @@ export const chatSchema = z.object({
   isAnswering: z.boolean(),
   /** One answer a column. */
   turns: z.array(z.object({ prompt: z.string(), answers: z.array(chatAnswerSchema) })),
+  /** Null: names were never hidden. */
+  blind: chatBlindSchema.nullable().default(null),
 });
 export type Chat = z.infer<typeof chatSchema>;
 
@@ -76,6 +109,34 @@ export const chatTextSchema = z.object({
 export type ChatText = z.infer<typeof chatTextSchema>;
 
 export const mostChatColumns = 8;
+
+/** The columns as they are to be shown: by their names, or by letters where those are hidden. */
+export function shownColumns({ columns, blind }: Pick<Chat, 'columns' | 'blind'>): {
+  column: number;
+  name: string;
+}[] {
+  return blind?.isOn
+    ? blind.order.map((column, place) => ({ column, name: String.fromCharCode(65 + place) }))
+    : columns.map(({ name }, column) => ({ column, name }));
+}
+
+export const chatInput = z.object({
+  columns: z
+    .array(
+      z.object({
+        /** Null: the one that the run was trained on. */
+        model: reference.nullable().default(null),
+        /** A run or a PEFT adapter folder; null: the base model. */
+        adapter: reference.nullable().default(null),
+      }),
+    )
+    .min(1)
+    .max(mostChatColumns),
+  precision: precisionSchema.default('f32'),
+  context: z.number().int().min(16).max(131_072).default(2048),
+  /** False: forgotten with the process, and what the project keeps stays. */
+  isKept: z.boolean().default(true),
+});
 const chat = z.string().min(1);
 
 export const chatProcedures = {
@@ -83,21 +144,7 @@ export const chatProcedures = {
   'chat.state': { input: nothing, output: chatSchema.nullable() },
   /** Begins a chat in place of the one before; progress of the task `chat`. */
   'chat.open': {
-    input: z.object({
-      columns: z
-        .array(
-          z.object({
-            /** Null: the one that the run was trained on. */
-            model: reference.nullable().default(null),
-            /** A run or a PEFT adapter folder; null: the base model. */
-            adapter: reference.nullable().default(null),
-          }),
-        )
-        .min(1)
-        .max(mostChatColumns),
-      precision: precisionSchema.default('f32'),
-      context: z.number().int().min(16).max(131_072).default(2048),
-    }),
+    input: chatInput,
     output: chatSchema,
   },
   /** Puts a prompt to all columns and returns when they have answered; what they say comes as `chat.text`. */
@@ -113,6 +160,16 @@ export const chatProcedures = {
   'chat.stop': { input: z.object({ chat }), output: chatSchema },
   /** Takes turns back, all but the first so many. */
   'chat.rewind': { input: z.object({ chat, turns: z.number().int().min(0) }), output: chatSchema },
+  /**
+   * Hides the names of the columns and begins a new conversation, so that nothing that was seen tells them; or shows
+   * them.
+   */
+  'chat.blind': { input: z.object({ chat, isOn: z.boolean() }), output: chatSchema },
+  /** While names are hidden: which answer to a prompt is best. Null takes it back. */
+  'chat.vote': {
+    input: z.object({ chat, turn: z.number().int().min(0), choice: chatChoiceSchema.nullable() }),
+    output: chatSchema,
+  },
   /** Gives the memory back and forgets the conversation. */
   'chat.close': { input: z.object({ chat }), output: nothing },
   /** Adds a prompt with the answer that is expected to a dataset of such prompts, made at the first use. */

@@ -2,7 +2,8 @@ import { appendFileSync, mkdirSync, statSync, truncateSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Dataset } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { Chat, ChatAnswer } from '../../contract/evaluation/chat.ts';
+import type { Chat, ChatAnswer, ChatChoice } from '../../contract/evaluation/chat.ts';
+import type { StudioEvent } from '../../contract/events.ts';
 import type { ProcedureHandlers, ProcedureParsedInput } from '../../contract/procedures.ts';
 import type { Turn } from '../../contract/rows.ts';
 import type { ChatAsk, ChatRow } from '../../engine/protocol.ts';
@@ -14,13 +15,15 @@ import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
 import type { RunService } from '../runs/runs.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
+import { dropChat, keepChat, readChat, type KeptChat } from '../../store/chats.ts';
+import { afterRewind, hidden, withVote } from './blind.ts';
 import { createChatEngine } from './chatEngine.ts';
 import { columnOf, findColumns, type ChatSubjects } from './columns.ts';
 
 type Ask = ProcedureParsedInput<'chat.ask'>;
 
 export interface ChatService {
-  /** The chat of the open project; null: there is none. */
+  /** The chat of the open project, also one that an earlier process has left; null: there is none. */
   state(): Chat | null;
   /** What a word means as a column: a run, an adapter folder (on the base `model`) or a model. */
   columnOf(word: string, model: string | null): ProcedureParsedInput<'chat.open'>['columns'][number];
@@ -38,6 +41,10 @@ export interface ChatService {
   ask(input: Ask, signal: AbortSignal): Promise<Chat>;
   stop(chat: string): Chat;
   rewind(chat: string, turns: number): Chat;
+  /** Hides the names of the columns, which begins a new conversation, or shows them. @throws StudioError busy */
+  setBlind(chat: string, isOn: boolean): Chat;
+  /** @throws StudioError usage where names are seen, or there is no such answer */
+  vote(chat: string, turn: number, choice: ChatChoice | null): Chat;
   end(chat: string): void;
   keep(input: ProcedureParsedInput<'chat.keep'>, signal: AbortSignal): Promise<Dataset>;
   /** Ends its process. */
@@ -53,9 +60,9 @@ export function createChatService(
   runs: RunService,
   datasets: DatasetService,
 ): ChatService {
-  const { emit } = context;
-  /** The chat, with what its columns are made of. */
-  let current: { chat: Chat; project: string; subjects: ChatSubjects } | null = null;
+  const { database, emit } = context;
+  /** The chat whose model is in memory, or was; `subjects` null: an earlier process has left it. */
+  let current: (KeptChat & { project: string; isKept: boolean; subjects: ChatSubjects | null }) | null = null;
   let asks = 0;
   const engine = createChatEngine(context, () => {
     if (current) change({ isOpen: false });
@@ -64,14 +71,47 @@ export function createChatService(
   function change(changes: Partial<Chat>): Chat {
     const chat = { ...current!.chat, ...changes };
     current!.chat = chat;
-    emit({ type: 'chat', chat });
+    // What is being answered was not said yet.
+    if (current!.isKept && !chat.isAnswering && (changes.turns || changes.blind)) keep();
+    tell({ type: 'chat', chat });
     return chat;
+  }
+
+  /** Pages show the chat of the open project: of another one's they hear nothing. */
+  function tell(event: StudioEvent): void {
+    if (current!.project === context.project) emit(event);
+  }
+
+  function keep(): void {
+    const { project, chat, asked } = current!;
+    keepChat(context.writable(), project, { chat: { ...chat, isOpen: false }, asked });
+  }
+
+  /** The chat of the open project. */
+  function here(): typeof current {
+    const { project } = context;
+    if (current?.project === project) return current;
+    const kept = readChat(database, project);
+    return kept && { ...kept, project, isKept: true, subjects: null };
   }
 
   /** @throws StudioError not_found where it is another one, or none */
   function required(id: string): NonNullable<typeof current> {
-    if (current?.chat.id === id && current.project === context.project) return current;
-    throw new StudioError('not_found', 'This chat has ended.', 'Begin a new one.');
+    const found = here();
+    if (found?.chat.id !== id) throw new StudioError('not_found', 'This chat has ended.', 'Begin a new one.');
+    if (found !== current) {
+      // Its base is another one's: of one chat at a time the model is in memory.
+      checkIdle();
+      current = found;
+      engine.close();
+    }
+    return found;
+  }
+
+  /** What the columns are made of; found anew for a chat that an earlier process has left. */
+  async function subjectsOf(chat: NonNullable<typeof current>): Promise<ChatSubjects> {
+    chat.subjects ??= await findColumns(context, models, runs, chat.asked);
+    return chat.subjects;
   }
 
   function checkIdle(): void {
@@ -83,9 +123,10 @@ export function createChatService(
       );
   }
 
-  function openEngine(signal: AbortSignal): Promise<number> {
-    const { chat, subjects } = current!;
-    if (engine.isOpen) return Promise.resolve(chat.context);
+  async function openEngine(signal: AbortSignal): Promise<number> {
+    const { chat } = current!;
+    if (engine.isOpen) return chat.context;
+    const subjects = await subjectsOf(current!);
     const request = { ...subjects.request, context: chat.context };
     return withProgress(context, `chat ${chat.model.name}`, 'Starting the engine', (report) =>
       engine.open(request, report, signal),
@@ -94,7 +135,8 @@ export function createChatService(
 
   /** What each column is sent: the conversation so far and the prompt, through its template. */
   async function promptsOf({ prompt, settings }: Ask, signal: AbortSignal) {
-    const { chat, subjects } = current!;
+    const { chat } = current!;
+    const subjects = await subjectsOf(current!);
     return withTokenizerThread(signal, (thread) =>
       Promise.all(
         subjects.subjects.map(async ({ model, run }, column) => {
@@ -118,7 +160,7 @@ export function createChatService(
     const before = chat.turns[turn]!.answers;
     const answers = before.map((answer, i) => ({ ...answer, ...rows[i]! }));
     current!.chat = { ...chat, turns: chat.turns.with(turn, { ...chat.turns[turn]!, answers }) };
-    emit({
+    tell({
       type: 'chat.text',
       chat: chat.id,
       turn,
@@ -145,7 +187,7 @@ export function createChatService(
   }
 
   return {
-    state: () => (current?.project === context.project ? current.chat : null),
+    state: () => here()?.chat ?? null,
     columnOf: (word, model) => columnOf(context, word, model),
     async open(input, signal) {
       checkIdle();
@@ -157,6 +199,8 @@ export function createChatService(
       current = {
         project: context.project,
         subjects,
+        isKept: input.isKept,
+        asked: { ...input, columns: subjects.subjects.map(askedColumn) },
         chat: {
           id: newId(),
           model: { id: model.id, name: model.name },
@@ -167,16 +211,20 @@ export function createChatService(
           isOpen: false,
           isAnswering: false,
           turns: [],
+          blind: null,
         },
       };
       const { id } = current.chat;
       try {
         const length = await openEngine(signal);
-        return change({ isOpen: true, context: length });
+        const opened = change({ isOpen: true, context: length });
+        if (current.isKept) keep();
+        return opened;
       } catch (error) {
         if (current?.chat.id === id) {
           current = null;
-          emit({ type: 'chat', chat: null });
+          // What the project has kept is there still.
+          emit({ type: 'chat', chat: here()?.chat ?? null });
         }
         throw error;
       }
@@ -233,17 +281,38 @@ export function createChatService(
     rewind(id, turns) {
       const { chat } = required(id);
       checkIdle();
-      return change({ turns: chat.turns.slice(0, turns) });
+      const blind = chat.blind && afterRewind(chat.blind, turns);
+      return change({ turns: chat.turns.slice(0, turns), blind });
+    },
+    setBlind(id, isOn) {
+      const { chat } = required(id);
+      checkIdle();
+      if (!isOn) return change({ blind: chat.blind && { ...chat.blind, isOn } });
+      return change({ turns: [], blind: hidden(chat) });
+    },
+    vote(id, turn, choice) {
+      const { chat } = required(id);
+      return change({ blind: withVote(chat, turn, choice) });
     },
     end(id) {
-      required(id);
+      const { project, isKept } = required(id);
+      if (isKept) dropChat(context.writable(), project);
       current = null;
       engine.close();
-      emit({ type: 'chat', chat: null });
+      emit({ type: 'chat', chat: here()?.chat ?? null });
     },
     keep: (input, signal) => keepItem(context, datasets, input, signal),
     close: () => engine.close(),
   };
+}
+
+/** A column by ids, so that it can be found again whatever its run is called by then. */
+function askedColumn({
+  model,
+  run,
+  name,
+}: ChatSubjects['subjects'][number]): KeptChat['asked']['columns'][number] {
+  return { model: model.id, adapter: run?.id ?? (name === 'base' ? null : name) };
 }
 
 function withRow(answer: ChatAnswer, { text, ids, end, tokensPerSecond }: ChatRow): ChatAnswer {
@@ -317,6 +386,8 @@ export const chatHandlers = (chat: ChatService) =>
     'chat.ask': (input, { signal }) => chat.ask(input, signal),
     'chat.stop': ({ chat: id }) => chat.stop(id),
     'chat.rewind': ({ chat: id, turns }) => chat.rewind(id, turns),
+    'chat.blind': ({ chat: id, isOn }) => chat.setBlind(id, isOn),
+    'chat.vote': ({ chat: id, turn, choice }) => chat.vote(id, turn, choice),
     'chat.close': ({ chat: id }) => {
       chat.end(id);
       return {};

@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * Entities are stored as the JSON of their contract schema, beside the columns by which they are found. Metrics are

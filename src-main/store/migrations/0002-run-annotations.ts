@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * What a person writes about a run, in columns of its own: while a run trains, its entity is written from the

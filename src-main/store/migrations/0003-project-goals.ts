@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * A project's title (the name stays its key: runs point to it), its one question and the limits of it, and when it was

@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /** Memory of a step, and when and how grave a line of the log was: unknown where they were not kept. */
 export const memoryAndLogTimes: Migration = {

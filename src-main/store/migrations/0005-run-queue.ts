@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /** Runs of all projects that wait for their turn, and whether the queue is held: then the second table has a row. */
 export const runQueue: Migration = {

@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /** What models in training say to the prompts of their runs. */
 export const samples: Migration = {

@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * What was removed and can still be brought back. The row itself stays in its table, under its id as its name, so that

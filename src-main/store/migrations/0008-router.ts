@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /** How much experts were used: the layout once a run, then f32 numbers for each evaluation. */
 export const router: Migration = {

@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /** Steps that were taken only to be measured, by machine. */
 export const probes: Migration = {

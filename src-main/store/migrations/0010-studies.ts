@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /** Studies of a project, and room for them in the trash, whose list of kinds was closed. */
 export const studies: Migration = {

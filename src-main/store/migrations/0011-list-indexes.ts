@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * Evaluations are listed in slices, newest first, and found by their run; the runs of a project that are under way are

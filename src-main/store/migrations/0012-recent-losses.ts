@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * Runs from before the mean loss of their last steps was kept get it from their metrics: lists showed the loss of their

@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /** Mixes of a project, with room for them in the trash, and the losses of their sources in runs. */
 export const mixes: Migration = {

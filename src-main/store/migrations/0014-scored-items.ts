@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * Items that are graded, from the moment that they are: an evaluation that is stopped or killed goes on behind them,

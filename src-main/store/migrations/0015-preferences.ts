@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /** Votes on pairs of answers: `a` and `b` are evaluations, the lesser id first. */
 export const preferences: Migration = {

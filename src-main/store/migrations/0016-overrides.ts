@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * What a person says of graded answers: a row for each change, never rewritten but for when it was taken back. `answer`

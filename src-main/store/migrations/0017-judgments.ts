@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * What judge models said of pairs of answers: `a` and `b` are evaluations, the lesser id first; `judge` is the hash of

@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /** Scores of a run's kept checkpoints: of the step that `step` names. Lists of scores leave them out. */
 export const checkpointScores: Migration = {

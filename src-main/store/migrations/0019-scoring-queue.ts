@@ -1,4 +1,4 @@
-import type { Migration } from './migration.ts';
+import type { Migration } from '../migration.ts';
 
 /**
  * Work that ends in scores: what waits, what has its turn, and the last that have ended. `entity` is the entry as the

@@ -1,5 +1,5 @@
 import { getContext, setContext } from 'svelte';
-import type { Chat, ChatAnswer, ChatText } from '../../../src-main/contract/evaluation/chat.ts';
+import type { Chat, ChatAnswer, ChatChoice, ChatText } from '../../../src-main/contract/evaluation/chat.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import type { ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import { Action } from '../../state/action.svelte.ts';
@@ -77,12 +77,29 @@ export class Talk {
     });
   }
 
+  /** Hides the names of the columns, which begins a new conversation, or shows them. */
+  setBlind(isOn: boolean): Promise<boolean> {
+    const { chat } = this;
+    if (!chat) return Promise.resolve(false);
+    const title = isOn ? 'The names were not hidden.' : 'The names were not shown.';
+    return this.asking.run(title, async () => {
+      this.chat = await this.#studio.client.call('chat.blind', { chat: chat.id, isOn });
+    });
+  }
+
+  vote(turn: number, choice: ChatChoice | null): Promise<boolean> {
+    const { chat } = this;
+    if (!chat) return Promise.resolve(false);
+    return this.asking.run('The vote was not kept.', async () => {
+      this.chat = await this.#studio.client.call('chat.vote', { chat: chat.id, turn, choice });
+    });
+  }
+
   close(): Promise<boolean> {
     const { chat } = this;
     if (!chat) return Promise.resolve(false);
     return this.opening.run('The chat was not closed.', async () => {
       await this.#studio.client.call('chat.close', { chat: chat.id });
-      this.chat = null;
     });
   }
 }

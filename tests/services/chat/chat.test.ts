@@ -3,10 +3,11 @@ import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import type { Chat } from '../../../src-main/contract/evaluation/chat.ts';
 import { procedures, type ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import { trainConfigSchema, type Method } from '../../../src-main/contract/training.ts';
-import type { Core } from '../../../src-main/core/createCore.ts';
+import { createCore, type Core } from '../../../src-main/core/createCore.ts';
 import { neverAborted, openTrainingCore } from '../../support/core.ts';
 
 let core: Core;
+let home: string;
 const events: StudioEvent[] = [];
 
 const train = async (name: string, method: Method, more: object = {}) => {
@@ -41,7 +42,7 @@ const ask = (
 const said = ({ turns }: Chat) => turns.map(({ answers }) => answers.map(({ text }) => text));
 
 beforeAll(async () => {
-  ({ core } = await openTrainingCore());
+  ({ core, home } = await openTrainingCore());
   core.events.subscribe(null, ({ event }) => events.push(event));
   await train('plain', 'lora');
   await train('weighed', 'dora');
@@ -174,6 +175,44 @@ describe('a chat', () => {
     expect(core.chat.state()).toBeNull();
     await expect(ask(chat, 'Hi')).rejects.toMatchObject({ code: 'not_found' });
   });
+
+  it('stays until a person ends it: over a restart, beside that of another project, and under a script', async () => {
+    const hiddenNames = core.chat.setBlind((await open(null, 'plain')).id, true);
+    const first = await ask(hiddenNames, 'Hi');
+    const chat = core.chat.vote(first.id, 0, { column: 1 });
+    const reopen = () => {
+      core.close();
+      core = createCore({ home, project: 'default', mode: 'write' });
+    };
+    reopen();
+    expect(core.chat.state()).toEqual({ ...chat, isOpen: false });
+    const again = await ask(chat, 'So?', { maxTokens: 4 });
+    expect(again).toMatchObject({ isOpen: true, turns: [chat.turns[0], {}], blind: chat.blind });
+    again.turns[1]!.answers.forEach(({ sent }, i) =>
+      expect(sent).toContain(said(first)[0]![i]!.trim().slice(-5)),
+    );
+    await core.handlers['projects.create']({ title: 'Elsewhere' }, { signal: neverAborted });
+    core.projects.open('Elsewhere');
+    expect(core.chat.state()).toBeNull();
+    await expect(ask(chat, 'Hi')).rejects.toMatchObject({ code: 'not_found' });
+    const other = await ask(await open(null), 'Hi', { maxTokens: 2 });
+    core.projects.open('default');
+    expect(core.chat.state()).toEqual({ ...again, isOpen: false });
+    await core.chat.open(
+      procedures['chat.open'].input.parse({ columns: [{ model: 'tiny' }], isKept: false }),
+      neverAborted,
+    );
+    // One that is not kept ends with its process, and brings the kept one back.
+    core.chat.end(core.chat.state()!.id);
+    expect(core.chat.state()).toEqual({ ...again, isOpen: false });
+    core.chat.end(chat.id);
+    reopen();
+    expect(core.chat.state()).toBeNull();
+    core.projects.open('Elsewhere');
+    expect(core.chat.state()?.id).toBe(other.id);
+    core.chat.end(other.id);
+    core.projects.open('default');
+  }, 60_000);
 
   it('does not take a process that is on its way out for the one of the next chat', async () => {
     for (const adapter of ['plain', null]) {

@@ -17,7 +17,7 @@ import {
   readScoring,
   removeScoring,
   updateScoring,
-} from '../../../store/scoring.ts';
+} from '../../../store/queue.ts';
 import { ensureProject } from '../../../store/projects.ts';
 import { missing, newId } from '../../context.ts';
 import type { SettlingService } from '../verdicts/settling.ts';
