@@ -1,5 +1,6 @@
 import type { Run } from '../../src-main/contract/entities.ts';
 import {
+  isAdapterOption,
   flatten,
   mattering,
   optionDefaults,
@@ -89,6 +90,8 @@ function usualText(key: string): string | null {
 
 function optionText(run: Run, name: OptionName): string | null {
   const flat = flatten(run.config);
+  // How an adapter from elsewhere was trained is not known: the rest of its configuration are defaults.
+  if (run.imported && !isAdapterOption(name)) return null;
   if (!mattering(flat).includes(name)) return null;
   // The length that counts stands as epochs then.
   if (name === 'maxSteps' && flat.maxSteps === null) return null;

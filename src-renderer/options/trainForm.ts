@@ -6,7 +6,7 @@ import {
   patternText,
   type Read,
 } from '../../src-main/options/optionText.ts';
-import type { SamplesConfig, TrainConfig } from '../../src-main/contract/training.ts';
+import type { AdapterConfig, SamplesConfig, TrainConfig } from '../../src-main/contract/training.ts';
 import {
   flatten,
   matters,
@@ -107,6 +107,12 @@ export function takeConfig(form: TrainForm, config: TrainConfig): void {
   form.length = maxSteps === null ? 'epochs' : 'steps';
   if (maxSteps === null) form.epochs = epochs;
   else form.maxSteps = maxSteps;
+}
+
+/** The same of the adapter's options alone. */
+export function takeAdapter(form: TrainForm, adapter: AdapterConfig): void {
+  const entries = Object.entries(adapter) as [keyof AdapterConfig, unknown][];
+  Object.assign(form, Object.fromEntries(entries.map(([name, value]) => [name, formValue(name, value)])));
 }
 
 /** What was stored, as far as it is of the right kind: a form of an older version must not break the page. */

@@ -12,6 +12,8 @@ export interface CommandNames {
   run: string;
   model: string;
   dataset: string;
+  /** The run whose adapter is trained on; absent: a fresh one. */
+  from?: string | undefined;
 }
 
 /** What people look for in a command even where it is as usual. */
@@ -37,6 +39,7 @@ export function commandArguments(config: TrainConfig, names: CommandNames): stri
     );
   });
   return [
+    ...(names.from === undefined ? [] : ['--from', names.from]),
     ...['--model', names.model, '--data', names.dataset],
     ...options.flatMap((name) => [`--${optionDeclarations[name].flag}`, optionText(name, flat[name])]),
     ...['--name', names.run],
