@@ -1,5 +1,5 @@
 import type { HandOver } from '../contract/cluster.ts';
-import { exportFormats } from '../contract/results.ts';
+import { exportFormats, exportOptionsSchema } from '../contract/results.ts';
 import { certificateLines, certificateVerdict, exitSentence } from '../options/exits.ts';
 import { procedures } from '../contract/procedures.ts';
 import type { PreviewRow, TemplateFacts } from '../contract/datasets/previews.ts';
@@ -94,14 +94,17 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
 }
 
 /**
- * export RUN [--format peft or lora or merged or cluster --out DIR --calibrate DATASET]; without --out into exports/ of
- * the data folder
+ * export RUN [--format peft or lora or merged or cluster --out DIR --calibrate DATASET --embed-pivots --dtype
+ * f32 or f16 or bf16 --rank R]; without --out into exports/ of the data folder
  */
 export async function exportCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, {
     format: { type: 'string' },
     out: { type: 'string' },
     calibrate: { type: 'string' },
+    'embed-pivots': { type: 'boolean' },
+    dtype: { type: 'string' },
+    rank: { type: 'string' },
   });
   if (positionals.length !== 1)
     throw usageError(
@@ -119,10 +122,17 @@ export async function exportCommand(args: readonly string[], command: CommandCon
       return;
     }
     output.progress(exitSentence(runs.get(positionals[0]!).config.adapter.method));
-    const calibration = text(values, 'calibrate');
-    if (calibration !== undefined && format !== 'lora')
-      throw usageError('--calibrate says over which rows a route is frozen: it needs --format lora.');
-    const request = { run: positionals[0]!, format, folder, calibration };
+    const options = check(
+      exportOptionsSchema,
+      {
+        calibration: text(values, 'calibrate'),
+        ...(values['embed-pivots'] === true && { embedPivots: true }),
+        dtype: text(values, 'dtype')?.toUpperCase(),
+        rank: number(values, 'rank'),
+      },
+      (path) => `--${path === 'calibration' ? 'calibrate' : path}`,
+    );
+    const request = { run: positionals[0]!, format, folder, ...options };
     const record = await exports.create(request, command.signal);
     const { certificate } = record;
     output.result(record, () =>

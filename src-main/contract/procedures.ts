@@ -14,7 +14,13 @@ import {
   mostTogether,
   scatterSchema,
 } from './evaluation/comparison.ts';
-import { evaluationItemSchema, evaluationSchema, exportFormatSchema, exportRecordSchema } from './results.ts';
+import {
+  evaluationItemSchema,
+  evaluationSchema,
+  exportFormatSchema,
+  exportOptionsSchema,
+  exportRecordSchema,
+} from './results.ts';
 import { gradingProcedures } from './evaluation/grading.ts';
 import { guardProcedures } from './evaluation/guards.ts';
 import { overrideProcedures } from './evaluation/overrides.ts';
@@ -377,8 +383,7 @@ export const procedures = {
       format: exportFormatSchema.optional(),
       /** Absent: the suggested one. */
       folder: z.string().optional(),
-      /** Of `lora`: the dataset over whose rows the route is averaged; absent: the run's own. */
-      calibration: reference.optional(),
+      ...exportOptionsSchema.shape,
     }),
     output: exportRecordSchema,
   },

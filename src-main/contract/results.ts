@@ -168,6 +168,24 @@ export const exportFormats = ['peft', 'lora', 'merged'] as const;
 export const exportFormatSchema = z.enum(exportFormats);
 export type ExportFormat = z.infer<typeof exportFormatSchema>;
 
+/** In which type the weights of a merged model may be written, as safetensors names it. */
+export const weightTypes = ['F32', 'F16', 'BF16'] as const;
+export const weightTypeSchema = z.enum(weightTypes);
+export type WeightType = z.infer<typeof weightTypeSchema>;
+
+/** What may be asked of an export; each option belongs to some formats and methods. */
+export const exportOptionsSchema = z.object({
+  /** Of a frozen route: the dataset over whose rows it is averaged; absent: the run's own. */
+  calibration: z.string().min(1).optional(),
+  /** Of `peft` with ID-LoRA: stores the rows of the base that the indices name. */
+  embedPivots: z.boolean().optional(),
+  /** Of `merged`: the type of all weights; absent: as the base stores them. */
+  dtype: weightTypeSchema.optional(),
+  /** Of `lora`: updates of a higher rank are cut to this one. */
+  rank: z.number().int().min(1).max(65536).optional(),
+});
+export type ExportOptions = z.infer<typeof exportOptionsSchema>;
+
 /** The update of a run's modules, from its own numbers and from exported files by PEFT's rules in plain arithmetic. */
 export const peftCheckSchema = z.object({
   isEqual: z.boolean(),
@@ -191,6 +209,8 @@ export const frozenRouteSchema = z.object({
   /** Nats per answer token of these rows; null: the rows have none. */
   routedLoss: z.number().nullable(),
   frozenLoss: z.number().nullable(),
+  /** Share of the updates' variance that a cut of their rank has kept; absent: nothing was cut. */
+  keptVariance: z.number().optional(),
 });
 export type FrozenRoute = z.infer<typeof frozenRouteSchema>;
 
@@ -222,6 +242,8 @@ export const exportRecordSchema = z.object({
      * method.
      */
     peft: peftCheckSchema.nullable().optional(),
+    /** Rows of merged weights against W + c B A in plain arithmetic; null: nothing was merged. Absent in older ones. */
+    merged: peftCheckSchema.nullable().optional(),
     /**
      * What the folder of the base says twice and differently (of a whole model, the exported one): other programs may
      * compute something else than the run. Absent in older ones.

@@ -1,5 +1,5 @@
 import type { BestEvaluation } from '../contract/entities.ts';
-import type { ExportFormat, PeftCheck } from '../contract/results.ts';
+import type { ExportFormat, PeftCheck, WeightType } from '../contract/results.ts';
 import type { AdapterConfig, Method, Precision, TrainConfig } from '../contract/training.ts';
 import type { ModelShape } from '../shape/modelShape.ts';
 
@@ -206,7 +206,15 @@ export interface ExportRequest {
   /** The run's: the model card of an adapter says so. */
   loadIn8bit: boolean;
   outFolder: string;
-  /** Of `lora`: the route at which a routed adapter is frozen. */
+  /** Of `peft` with ID-LoRA: the rows of the base that its indices name lie beside them. */
+  embedPivots?: boolean;
+  /** Of `merged`: the type of all weights; absent: as the base stores them. */
+  dtype?: WeightType;
+  /** Of `merged`: most bytes in one file; absent: Hugging Face's usual 5 GB. */
+  shardBytes?: number;
+  /** Of `lora`: updates of a higher rank are cut to this one. */
+  rank?: number;
+  /** Of `lora`, and of `merged` for a routed adapter: the route at which it is frozen. */
   route?: RouteResult['sites'];
 }
 
@@ -377,6 +385,10 @@ export interface ExportResult {
   dtype: string;
   /** What the files mean to PEFT; null where it has no such method. */
   peft: PeftCheck | null;
+  /** Rows of merged weights against plain arithmetic; null where nothing was merged. */
+  merged: PeftCheck | null;
+  /** Of `lora` cut to a rank: the share of the updates' variance that it kept; null: nothing was cut. */
+  keptVariance: number | null;
   /** What the model folder that others load with it, or that it is, says twice and differently. */
   contradictions: string[];
 }

@@ -1,4 +1,4 @@
-import type { ExportFormat, ExportRecord, FrozenRoute } from '../contract/results.ts';
+import type { ExportFormat, ExportOptions, ExportRecord, FrozenRoute } from '../contract/results.ts';
 import type { Method } from '../contract/training.ts';
 import { methodOf } from '../methods/registry.ts';
 
@@ -16,7 +16,7 @@ export interface Exit {
 /** The exits of a method. The page and the command line say them before and after training. */
 export function exitsOf(method: Method): Exit[] {
   const isAdapter = method !== 'full';
-  const routes = methodOf({ method })?.routing !== undefined;
+  const routing = methodOf({ method })?.routing;
   return [
     {
       format: 'peft',
@@ -40,15 +40,50 @@ export function exitsOf(method: Method): Exit[] {
     {
       format: 'merged',
       title: 'Whole model',
-      text: 'A complete Hugging Face folder: configuration, weights and tokenizer. Whatever loads such folders loads it.',
+      text: routing?.asLora
+        ? 'A complete Hugging Face folder, with the weights of its experts held at their mean over rows of your data: another function than the run’s, and the certificate says how far off it is.'
+        : 'A complete Hugging Face folder: configuration, weights and tokenizer. Whatever loads such folders loads it.',
       files: 'config.json, *.safetensors, tokenizer.json',
-      problem: !isAdapter
-        ? null
-        : routes
+      problem:
+        routing && !routing.asLora
           ? 'The method weighs its experts anew for every token: no fixed weights compute the same.'
           : null,
     },
   ];
+}
+
+/** The options of an export, with what of it they belong to. */
+const exportOptions: Readonly<Record<keyof ExportOptions, string>> = {
+  calibration: 'a frozen route is averaged over rows',
+  embedPivots: 'the adapter folder of ID-LoRA names rows of the base',
+  dtype: 'a merged model has weights of a type',
+  rank: 'a plain LoRA with the route frozen can be cut to a rank',
+};
+
+/** Which options mean something to an export of what a method trained. */
+export function meantOptions(method: Method, format: ExportFormat): Set<keyof ExportOptions> {
+  const adapter = methodOf({ method });
+  const freezes = format === 'lora' || (format === 'merged' && adapter?.routing !== undefined);
+  const meant: Record<keyof ExportOptions, boolean> = {
+    calibration: freezes,
+    embedPivots: format === 'peft' && adapter?.refersToBase === true,
+    dtype: format === 'merged',
+    rank: format === 'lora',
+  };
+  return new Set((Object.keys(meant) as (keyof ExportOptions)[]).filter((name) => meant[name]));
+}
+
+/** An option that was asked for and means nothing, with what it belongs to; null: each means something. */
+export function idleExportOption(
+  method: Method,
+  format: ExportFormat,
+  options: ExportOptions,
+): { option: keyof ExportOptions; belongsTo: string } | null {
+  const meant = meantOptions(method, format);
+  const option = (Object.keys(exportOptions) as (keyof ExportOptions)[]).find(
+    (name) => options[name] !== undefined && options[name] !== false && !meant.has(name),
+  );
+  return option === undefined ? null : { option, belongsTo: exportOptions[option] };
 }
 
 /** What leaves the studio, in a sentence. */
@@ -108,17 +143,26 @@ export function certificateLines(certificate: ExportRecord['certificate']): stri
     lines.push(
       `By PEFT's rules, in plain arithmetic: the files adapt ${peft.modules} of the run's ${peft.expectedModules} modules, and the updates of ${peft.rows} rows of weights ${peft.isEqual ? 'are the same' : 'DIFFER'} (greatest difference ${peft.maxDifference.toExponential(1)} of the greatest number).`,
     );
+  const { merged } = certificate;
+  if (merged)
+    lines.push(
+      `In plain arithmetic: ${merged.rows} rows of ${merged.modules} merged weights ${merged.isEqual ? 'are what base and update add up to' : 'are NOT what base and update add up to'} (greatest difference ${merged.maxDifference.toExponential(1)} of a row’s greatest number).`,
+    );
   return [...lines, ...contradictions.map((what) => `CONTRADICTION in the model folder: ${what}`)];
 }
 
 /** How far a frozen route is from the routed adapter, as measured. */
 function frozenLine(
   { maxLogitDifference, tokens }: ExportRecord['certificate'],
-  { dataset, rows, kl, routedLoss, frozenLoss }: FrozenRoute,
+  { dataset, rows, kl, routedLoss, frozenLoss, keptVariance }: FrozenRoute,
 ): string {
   const losses =
     routedLoss === null || frozenLoss === null
       ? ''
       : ` Loss on these rows: ${routedLoss.toFixed(4)} routed, ${frozenLoss.toFixed(4)} frozen (nats per answer token).`;
-  return `NOT the same function as the run: its route is held at the mean over ${rows} rows of “${dataset}”. Greatest logit difference ${maxLogitDifference.toExponential(1)} over ${tokens} tokens, mean KL ${kl.toExponential(1)} nats.${losses}`;
+  const cut =
+    keptVariance === undefined
+      ? ''
+      : ` Its rank was cut, which kept ${(100 * keptVariance).toFixed(2)} % of the variance of the updates.`;
+  return `NOT the same function as the run: its route is held at the mean over ${rows} rows of “${dataset}”. Greatest logit difference ${maxLogitDifference.toExponential(1)} over ${tokens} tokens, mean KL ${kl.toExponential(1)} nats.${losses}${cut}`;
 }

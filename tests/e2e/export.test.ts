@@ -61,9 +61,9 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
   it('says before the export which ways out the run’s method has, and why not the others', async () => {
     await run().selectOption({ label: 'routed' });
     await exits().getByText('the small Python package beside them teaches it').waitFor();
-    await exits().getByText('no fixed weights compute the same').waitFor();
+    await exits().getByText('with the weights of its experts held at their mean').waitFor();
     await expect.poll(() => wayOut(/^Adapter folder/).isChecked()).toBe(true);
-    await expect.poll(() => wayOut(/^Whole model/).isDisabled()).toBe(true);
+    await expect.poll(() => wayOut(/^Whole model/).isDisabled()).toBe(false);
     await run().selectOption({ label: 'plain' });
     const template = page.getByTestId('export-template');
     await template

@@ -9,6 +9,7 @@ import {
 } from '../../formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { StudioError } from '../../contract/errors.ts';
+import { checkStoredRows } from '../adapters/storedRows.ts';
 import { checkTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Entries } from '../graph/session.ts';
 import { ModelGraph, type ModelSession } from '../model/modelGraph.ts';
@@ -82,7 +83,9 @@ export function checkAdapter(
   checkTensors(model.adapterParameters, adapter, weights);
   checkWhole(model.config, adapter);
   const { baseSha256, baseName } = adapter;
-  if (baseSha256 === null) return;
+  // Whoever stores the rows that the indices mean needs no base of the same bytes, only one with these rows.
+  const hasOwnRows = checkStoredRows(adapter, weights);
+  if (baseSha256 === null || hasOwnRows) return;
   const own = weightsSha256 ?? weights.contentHash();
   if (baseSha256 !== own)
     throw new StudioError(

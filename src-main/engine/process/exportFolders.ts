@@ -1,8 +1,7 @@
 import type { PeftCheck } from '../../contract/results.ts';
-import { writeModelFolder } from '../../formats/model/modelFolder.ts';
 import { adapterKey, openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
-import { asFloat32, asStored } from '../../formats/files/floats.ts';
+import { asFloat32 } from '../../formats/files/floats.ts';
 import type { SafetensorsFile } from '../../formats/files/safetensors.ts';
 import { findContradictions } from '../../formats/model/contradictions.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
@@ -11,6 +10,7 @@ import { loadsInPeft } from '../../options/exits.ts';
 import { adapterSites } from '../../shape/adapterSites.ts';
 import { modelTargets } from '../../shape/targets.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
+import { isRowTensor, rowTensors, type ReadTensor } from '../adapters/storedRows.ts';
 import { exportFrozen } from './frozenExport.ts';
 import { exportMerged } from './mergedExport.ts';
 import { checkAsPeft } from './peftCheck.ts';
@@ -23,7 +23,7 @@ type Emit = (event: EngineEvent) => void;
 export function exportFolder(request: ExportRequest, emit: Emit = () => undefined): ExportResult {
   if (request.format === 'peft') return exportAdapter(request, emit);
   if (request.format === 'lora') return exportFrozen(request, emit);
-  return request.adapter.method === 'full' ? exportModel(request, emit) : exportMerged(request, emit);
+  return exportMerged(request, emit);
 }
 
 /**
@@ -34,22 +34,28 @@ export function exportAdapter(request: ExportRequest, emit: Emit = () => undefin
   const adapter = openAdapterFolder(trainedFolder(request.checkpoint, method));
   const weights = new WeightFolder(request.modelFolder);
   try {
-    const tensors = [...adapter.keys].map(([name, key]) => {
+    const embedsRows = request.embedPivots === true;
+    // Rows that an adapter brought lie in the file only where they are asked for.
+    const own = [...adapter.keys].filter(([name]) => !isRowTensor(name));
+    const trained = own.map(([name, key]): ReadTensor => {
       const { dtype, shape } = adapter.tensors.tensors.get(key)!;
       return { name, dtype, shape, data: () => adapter.tensors.read(key) };
     });
+    const tensors = [...trained, ...(embedsRows ? rowTensors(adapter, weights) : [])];
     const base = {
       name: request.baseName,
       // Only methods that refer to rows of the base write it, and their checkpoints have it.
       sha256: adapter.baseSha256 ?? '',
       loadIn8bit: request.loadIn8bit,
+      embedsRows,
     };
     // PEFT knows the modules by the names that the model has for them.
     const targets = modelTargets(readDecoderConfig(request.modelFolder), adapter.config.targets);
     const told = tellingOf(tensors, emit);
     const files = writeAdapterFolder(request.outFolder, { ...adapter.config, targets }, base, told);
     const peft = loadsInPeft(method) ? checkNative(request, weights, adapter.tensors) : null;
-    return { files, dtype: 'F32', peft, contradictions: findContradictions(request.modelFolder) };
+    const contradictions = findContradictions(request.modelFolder);
+    return { files, dtype: 'F32', peft, merged: null, contradictions, keptVariance: null };
   } finally {
     weights.close();
     adapter.tensors.close();
@@ -77,31 +83,6 @@ function checkNative(request: ExportRequest, weights: WeightFolder, trained: Saf
   });
 }
 
-/**
- * The model of a full fine-tuning checkpoint as a folder of its own. Checkpoints hold f32 masters; here every tensor
- * gets the type in which the base stores it, rounded to nearest, ties to even, so that the result can stand in for the
- * base.
- */
-export function exportModel(request: ExportRequest, emit: Emit = () => undefined): ExportResult {
-  const trained = new WeightFolder(trainedFolder(request.checkpoint, 'full'));
-  const base = new WeightFolder(request.modelFolder);
-  try {
-    const tensors = trained.names.map((name) => {
-      const { dtype, shape } = base.info(name)!;
-      return { name, dtype, shape, data: () => asStored(asFloat32(trained.read(name), 'F32'), dtype) };
-    });
-    const card = modelCard(request.baseName);
-    const model = { base: request.modelFolder, tensors: tellingOf(tensors, emit), dtype: null, card };
-    const narrowest = ['BF16', 'F16'].find((dtype) => tensors.some((tensor) => tensor.dtype === dtype));
-    const files = writeModelFolder(request.outFolder, model);
-    const contradictions = findContradictions(request.outFolder);
-    return { files, dtype: narrowest ?? 'F32', peft: null, contradictions };
-  } finally {
-    trained.close();
-    base.close();
-  }
-}
-
 /** The tensors, which tell of their number as they are read to be written. */
 function tellingOf<T extends { data(): Uint8Array }>(tensors: readonly T[], emit: Emit): T[] {
   let done = 0;
@@ -113,21 +94,4 @@ function tellingOf<T extends { data(): Uint8Array }>(tensors: readonly T[], emit
       return bytes;
     },
   }));
-}
-
-function modelCard(baseName: string): string {
-  return [
-    '---',
-    'library_name: transformers',
-    `base_model: ${JSON.stringify(baseName)}`,
-    '---',
-    '',
-    `# ${baseName}, fine-tuned`,
-    '',
-    `Every parameter of ${baseName} was trained. The terms under which the base may be used hold for this model, too.`,
-    '',
-    '    from transformers import AutoModelForCausalLM',
-    '    model = AutoModelForCausalLM.from_pretrained("this folder")',
-    '',
-  ].join('\n');
 }

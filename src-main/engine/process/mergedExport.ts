@@ -1,8 +1,10 @@
+import type { AdapterConfig } from '../../contract/training.ts';
+import { StudioError } from '../../contract/errors.ts';
 import { adapterKey, openAdapterFolder, type AdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { asFloat32, asStored } from '../../formats/files/floats.ts';
-import type { TensorToWrite } from '../../formats/files/safetensors.ts';
+import type { SafetensorsDType, TensorToWrite } from '../../formats/files/safetensors.ts';
 import { findContradictions } from '../../formats/model/contradictions.ts';
 import { writeModelFolder } from '../../formats/model/modelFolder.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
@@ -10,68 +12,87 @@ import { updateScale } from '../../methods/method.ts';
 import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
 import type { EngineEvent } from '../messages.ts';
 import type { ExportRequest, ExportResult } from '../protocol.ts';
+import { frozenUpdates } from './frozenUpdates.ts';
+import { checkMerged, type MergeOf, type MergedUpdate } from './mergedCheck.ts';
 
 /** Rows of a weight are merged and written in blocks of so many bytes: no tensor is held as a whole. */
 const blockBytes = 8 * 1024 * 1024;
 
-/** What an adapter makes of the rows of one weight. */
-interface Merge {
-  /** c B [dOut, r] and A [r, dIn]. */
-  up: Float32Array;
-  down: Float32Array;
-  /** DoRA's magnitude [dOut]; null: the update is added. */
-  magnitude: Float32Array | null;
-}
+/** What f16 holds at most. */
+const greatestHalf = 65504;
 
 /**
- * A LoRA or DoRA adapter merged into its base, as a folder of its own: W' = W + c B A, and for DoRA m W' / ||W'|| by
- * rows. Computed in f32 and rounded once to the type in which the base stores the weight.
+ * A whole model as a folder of its own, block by block: the base with a LoRA or DoRA merged, or with a routed adapter
+ * under a frozen route, or after full fine-tuning the trained weights. W' = W + c B A, and for DoRA m W' / ||W'|| by
+ * rows; computed in f32 and rounded once, to nearest and ties to even, to `request.dtype` or the type in which the base
+ * stores the weight.
+ * @throws StudioError config_invalid for numbers that the type does not hold
  */
 export function exportMerged(request: ExportRequest, emit: (event: EngineEvent) => void): ExportResult {
-  const adapter = openAdapterFolder(trainedFolder(request.checkpoint, request.adapter.method));
+  const { adapter } = request;
   const base = new WeightFolder(request.modelFolder);
+  const isFull = adapter.method === 'full';
+  const source = isFull ? new WeightFolder(trainedFolder(request.checkpoint, 'full')) : base;
+  const trained = isFull ? null : openAdapterFolder(trainedFolder(request.checkpoint, adapter.method));
   try {
-    const sites = adapterSites(readDecoderConfig(request.modelFolder), request.adapter);
+    const sites = trained ? adapterSites(readDecoderConfig(request.modelFolder), adapter) : [];
+    const mergeOf = trained && mergesOf(request, trained, base);
     const merges = new Map(
       sites.map(({ site, adapter: own }) => {
         const path = modulePath(site);
-        return [`${path}.weight`, () => readMerge(adapter, path, updateScale(own))];
+        return [`${path}.weight`, () => mergeOf!(path, own)];
       }),
     );
     let done = 0;
-    const tensors = base.names.map((name): TensorToWrite => {
-      const { dtype, shape } = base.info(name)!;
+    const tensors = source.names.map((name): TensorToWrite => {
+      const stored = base.info(name)!.dtype;
+      const dtype = request.dtype ?? stored;
       const told = function* () {
-        yield* mergedBlocks(base, name, merges.get(name)?.() ?? null);
-        emit({ type: 'progress', label: 'Writing the files', done: ++done, total: base.names.length });
+        yield* blocks(source, name, dtype, merges.get(name)?.() ?? null);
+        emit({ type: 'progress', label: 'Writing the files', done: ++done, total: source.names.length });
       };
-      return { name, dtype, shape, data: told };
+      return { name, dtype, shape: source.info(name)!.shape, data: told };
     });
     // The service writes the card: it knows scores and data.
     const files = writeModelFolder(request.outFolder, {
       base: request.modelFolder,
       tensors,
-      dtype: null,
+      dtype: request.dtype ?? null,
       card: '',
+      ...(request.shardBytes !== undefined && { shardBytes: request.shardBytes }),
     });
     const narrowest = ['BF16', 'F16'].find((dtype) => tensors.some((tensor) => tensor.dtype === dtype));
     return {
       files,
       dtype: narrowest ?? 'F32',
       peft: null,
+      merged: mergeOf && checkMerged(request.outFolder, base, sites, mergeOf),
       contradictions: findContradictions(request.outFolder),
+      keptVariance: null,
     };
   } finally {
     base.close();
-    adapter.tensors.close();
+    if (isFull) source.close();
+    trained?.tensors.close();
   }
 }
 
-function readMerge({ tensors, keys }: AdapterFolder, path: string, scale: number): Merge {
+/** What is merged into the modules; that of a routed adapter under its frozen route. */
+function mergesOf(request: ExportRequest, trained: AdapterFolder, base: WeightFolder): MergeOf {
+  if (!request.route) return (path, own) => readMerge(trained, path, own);
+  const updates = frozenUpdates(request, trained, base);
+  return (path, own) => {
+    const { up, down } = updates.of(path, own);
+    return { up, down, magnitude: null };
+  };
+}
+
+function readMerge({ tensors, keys }: AdapterFolder, path: string, own: AdapterConfig): MergedUpdate {
   const read = (suffix: string) => {
     const key = keys.get(`${path}.${suffix}`) ?? adapterKey(`${path}.${suffix}`);
     return asFloat32(tensors.read(key), tensors.tensors.get(key)!.dtype);
   };
+  const scale = updateScale(own);
   return {
     up: read('lora_B.weight').map((value) => scale * value),
     down: read('lora_A.weight'),
@@ -79,35 +100,44 @@ function readMerge({ tensors, keys }: AdapterFolder, path: string, scale: number
   };
 }
 
-/** The bytes of a weight with the update in it, block by block. */
-function* mergedBlocks(base: WeightFolder, name: string, merge: Merge | null): Generator<Uint8Array> {
-  const { dtype, shape, byteLength } = base.info(name)!;
+/** The bytes of a weight in a type, with the update in it, block by block. */
+function* blocks(
+  source: WeightFolder,
+  name: string,
+  dtype: SafetensorsDType,
+  merge: MergedUpdate | null,
+): Generator<Uint8Array> {
+  const { dtype: stored, shape, byteLength } = source.info(name)!;
   const rows = shape[0] ?? 1;
   const rowBytes = byteLength / rows;
   const step = Math.max(1, Math.floor(blockBytes / rowBytes));
   for (let row = 0; row < rows; row += step) {
     const end = Math.min(rows, row + step);
-    const bytes = base.readRange(name, row * rowBytes, end * rowBytes);
-    if (!merge) yield bytes;
-    else {
-      const values = Float32Array.from(asFloat32(bytes, dtype));
-      addUpdate(values, merge, row, end - row);
-      yield asStored(values, dtype);
+    const bytes = source.readRange(name, row * rowBytes, end * rowBytes);
+    if (!merge && dtype === stored) {
+      yield bytes;
+      continue;
     }
+    const values = asFloat32(bytes, stored);
+    if (merge) addUpdate(values, merge, row, end - row);
+    if (dtype === 'F16' && stored !== 'F16') refuseGreater(values, name);
+    yield asStored(values, dtype);
   }
 }
 
 /** Merges the update into rows first..first + count of a weight, in place. */
-function addUpdate(values: Float32Array, { up, down, magnitude }: Merge, first: number, count: number): void {
+function addUpdate(
+  values: Float32Array,
+  { up, down, magnitude }: MergedUpdate,
+  first: number,
+  count: number,
+): void {
   const dIn = values.length / count;
   const rank = down.length / dIn;
   for (let i = 0; i < count; i++) {
     const row = values.subarray(i * dIn, (i + 1) * dIn);
-    for (let k = 0; k < rank; k++) {
-      const factor = up[(first + i) * rank + k]!;
-      const direction = down.subarray(k * dIn, (k + 1) * dIn);
-      for (let j = 0; j < dIn; j++) row[j]! += factor * direction[j]!;
-    }
+    const factors = up.subarray((first + i) * rank, (first + i + 1) * rank);
+    addDirections(row, factors, down);
     if (magnitude) {
       let squares = 0;
       for (let j = 0; j < dIn; j++) squares += row[j]! * row[j]!;
@@ -115,4 +145,30 @@ function addUpdate(values: Float32Array, { up, down, magnitude }: Merge, first: 
       for (let j = 0; j < dIn; j++) row[j]! *= ratio;
     }
   }
+}
+
+/** row += factors A, four rows of A at a time: the row is read and written a quarter as often. */
+function addDirections(row: Float32Array, factors: Float32Array, down: Float32Array): void {
+  const [dIn, rank] = [row.length, factors.length];
+  let k = 0;
+  for (; k + 4 <= rank; k += 4) {
+    const [f, g, h, i] = [factors[k]!, factors[k + 1]!, factors[k + 2]!, factors[k + 3]!];
+    const [a, b, c, d] = [k * dIn, (k + 1) * dIn, (k + 2) * dIn, (k + 3) * dIn];
+    for (let j = 0; j < dIn; j++)
+      row[j]! += f * down[a + j]! + g * down[b + j]! + h * down[c + j]! + i * down[d + j]!;
+  }
+  for (; k < rank; k++) {
+    const [f, a] = [factors[k]!, k * dIn];
+    for (let j = 0; j < dIn; j++) row[j]! += f * down[a + j]!;
+  }
+}
+
+function refuseGreater(values: Float32Array, name: string): void {
+  for (const value of values)
+    if (Math.abs(value) > greatestHalf)
+      throw new StudioError(
+        'config_invalid',
+        `${name} has the value ${value}, and F16 holds numbers up to ${greatestHalf}.`,
+        'Choose BF16 or F32 for the exported weights.',
+      );
 }

@@ -241,6 +241,8 @@ export interface AdaptedBase {
   sha256: string;
   /** Its linear weights were rounded to 8 bits in training. */
   loadIn8bit: boolean;
+  /** The rows that its indices name lie in the file. */
+  embedsRows?: boolean;
 }
 
 /**

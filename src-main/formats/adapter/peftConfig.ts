@@ -60,7 +60,7 @@ const idleOptions = [
   'ensure_weight_tying',
   // PEFT switches it off where the modules are linear ones, as all are here.
   'fan_in_fan_out',
-  // ID-LoRA's rows lie beside their indices; the engine takes them from the base, whose identity it checks.
+  // ID-LoRA's rows lie beside their indices; the engine compares them with those of the base.
   'embed_pivots',
 ];
 
@@ -158,7 +158,7 @@ export function readSupported(raw: unknown): {
 /** adapter_config.json of an adapter: PEFT's keys and, for methods of our own, those of the method. */
 export function peftConfigOf(
   adapter: AdapterConfig,
-  base: { name: string; sha256: string },
+  base: { name: string; sha256: string; embedsRows?: boolean },
 ): Record<string, unknown> {
   const method = methodOf(adapter);
   if (!method) throw new Error('full fine-tuning has no adapter folder');
@@ -180,6 +180,7 @@ export function peftConfigOf(
     ...method.fileFlags,
     ...Object.fromEntries(Object.entries(method.fileKeys).map(([key, option]) => [key, stored[option]])),
     ...(method.refersToBase && { base_sha256: base.sha256 }),
+    ...(base.embedsRows && { embed_pivots: true }),
   };
 }
 

@@ -70,6 +70,7 @@ export async function certify(
   const frozen = subject.calibration && {
     ...(await subject.calibration.compare(subject.exported)),
     kl: meanDivergence(trained, exported, width),
+    ...(result.keptVariance !== null && { keptVariance: result.keptVariance }),
   };
   const sameChoices = ids.filter(
     (_, row) => likeliest(trained, row, width) === likeliest(exported, row, width),
@@ -78,7 +79,8 @@ export async function certify(
     // A frozen route computes something else by design: its files are right where they are the LoRA that was meant.
     equal:
       (frozen ? Number.isFinite(maxLogitDifference) : maxLogitDifference <= tolerance) &&
-      (result.peft?.isEqual ?? true),
+      (result.peft?.isEqual ?? true) &&
+      (result.merged?.isEqual ?? true),
     maxLogitDifference: Number.isFinite(maxLogitDifference) ? maxLogitDifference : Number.MAX_VALUE,
     tolerance,
     tokens: ids.length,
@@ -87,6 +89,7 @@ export async function certify(
     textTokens,
     sameChoices,
     peft: result.peft,
+    merged: result.merged,
     contradictions: result.contradictions,
     ...(frozen && { frozen }),
   };

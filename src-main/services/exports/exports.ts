@@ -3,7 +3,7 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
-import type { Evaluation, ExportFormat, ExportRecord } from '../../contract/results.ts';
+import type { Evaluation, ExportFormat, ExportOptions, ExportRecord } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
@@ -11,7 +11,7 @@ import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { readLicence } from '../../formats/model/licence.ts';
-import { exitsOf, loadsInPeft } from '../../options/exits.ts';
+import { exitsOf, idleExportOption, loadsInPeft, meantOptions } from '../../options/exits.ts';
 import { datasets } from '../../store/library.ts';
 import { insertExport, listEvaluations, listExports } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
@@ -43,9 +43,7 @@ export interface ExportService {
       run: string;
       format?: ExportFormat | undefined;
       folder?: string | undefined;
-      /** Of `lora`: the dataset over whose rows the route is averaged; absent: the run's own. */
-      calibration?: string | undefined;
-    },
+    } & ExportOptions,
     signal: AbortSignal,
   ): Promise<ExportRecord>;
 }
@@ -85,12 +83,17 @@ export function createExportService(
       const checkpoint = runs.requireCheckpoint(run);
       const { adapter } = run.config;
       const format = formatOf(run, options.format);
+      refuseIdleOptions(run, format, options);
       const model = await models.use(run.modelId, signal);
       checkBase(run, model, checkpoint);
       const folder = options.folder === undefined ? suggestFolder(run, format) : typedPath(options.folder);
       const trained = trainedFolder(checkpoint, adapter.method);
-      prepareExportFolder({ path: folder, format, bytes: exportBytes(run, model, format, trained) });
-      const job = { run, model, format, checkpoint, folder, calibration: options.calibration };
+      prepareExportFolder({
+        path: folder,
+        format,
+        bytes: exportBytes({ run, model, format, options }, trained),
+      });
+      const job = { run, model, format, checkpoint, folder, options };
       const made = withProgress(context, `export ${run.name}`, writing, (report) =>
         writeAndCertify(context, job, { signal, report }),
       );
@@ -118,16 +121,18 @@ interface ExportJob {
   format: ExportFormat;
   checkpoint: string;
   folder: string;
-  calibration: string | undefined;
+  options: ExportOptions;
 }
 
 /** Writes the files, compares them with the run, and lays beside them what whoever gets them should know. */
 async function writeAndCertify(
   context: ServiceContext,
-  { run, model, format, checkpoint, folder, calibration: asked }: ExportJob,
+  job: ExportJob,
   options: { signal: AbortSignal; report: ReportPart },
 ): Promise<Pick<ExportRecord, 'certificate' | 'files'>> {
   const { signal, report } = options;
+  const { run, model, format, checkpoint, folder, options: asked } = job;
+  const { embedPivots, dtype, rank } = asked;
   const { adapter, loadIn8bit } = run.config;
   const whole = (place: string) => ({ folder: place, precision: 'f32', adapterFolder: null }) as const;
   const adapted = (place: string) => ({ ...whole(model.folder), adapterFolder: place });
@@ -135,14 +140,13 @@ async function writeAndCertify(
   const trained: ModelReference = adapter.method === 'full' ? whole(source) : adapted(source);
   const first = firstDataset(run);
   const dataset = (first !== null && datasets.find(context.database, first)) || null;
-  const calibration =
-    format === 'lora'
-      ? await calibrate(
-          context,
-          { run, model, dataset: calibrationSet(context, run, asked), routed: trained },
-          options,
-        )
-      : null;
+  const calibration = meantOptions(adapter.method, format).has('calibration')
+    ? await calibrate(
+        context,
+        { run, model, dataset: calibrationSet(context, run, asked.calibration), routed: trained },
+        options,
+      )
+    : null;
   try {
     const result = await context.engine.start(
       {
@@ -154,6 +158,9 @@ async function writeAndCertify(
         adapter,
         loadIn8bit,
         outFolder: folder,
+        ...(embedPivots && { embedPivots }),
+        ...(dtype && { dtype }),
+        ...(rank !== undefined && { rank }),
         ...(calibration && { route: calibration.route }),
       },
       {
@@ -170,7 +177,7 @@ async function writeAndCertify(
       ...result.files,
       ...writeDataContract(run, folder),
       ...(format === 'peft' && !loadsInPeft(adapter.method) ? writePythonPackage(folder) : []),
-      ...writeModelCard(context, { run, model, format, folder }),
+      ...writeModelCard(context, job),
     ]);
     const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
     return { certificate, files };
@@ -220,7 +227,7 @@ function writeDataContract({ dataContract, datasetName, config }: Run, folder: s
 /** Writes the card in place of the plain one that lies there. @returns its name */
 function writeModelCard(
   context: ServiceContext,
-  { run, model, format, folder }: { run: Run; model: Model; format: ExportFormat; folder: string },
+  { run, model, format, folder, options: { embedPivots = false } }: ExportJob,
 ): string[] {
   const name = 'README.md';
   const all = listEvaluations(context.database, run.project);
@@ -233,7 +240,8 @@ function writeModelCard(
       own.some((mine) => isSameQuestion(mine, e)),
   );
   const evaluations = [...own, ...ofBase].sort((a, b) => a.benchmark.localeCompare(b.benchmark));
-  const facts = { run, format, base: publicName(model), licence: readLicence(model.folder), evaluations };
+  const base = publicName(model);
+  const facts = { run, format, base, licence: readLicence(model.folder), evaluations, embedPivots };
   writeFileAtomic(join(folder, name), modelCard(facts));
   return [name];
 }
@@ -250,8 +258,15 @@ export function publicName({ name, folder, origin }: Model): string {
 }
 
 /** About how large the files will be. */
-function exportBytes(run: Run, model: Model, format: ExportFormat, trained: string): number {
-  return format === 'merged' && run.config.adapter.method !== 'full' ? model.sizeBytes : folderSize(trained);
+function exportBytes(
+  { run, model, format, options }: Pick<ExportJob, 'run' | 'model' | 'format' | 'options'>,
+  trained: string,
+): number {
+  const { method } = run.config.adapter;
+  if (format !== 'merged') return folderSize(trained);
+  const bytes = options.dtype === undefined ? null : options.dtype === 'F32' ? 4 : 2;
+  if (bytes !== null) return bytes * model.parameters;
+  return method === 'full' ? folderSize(trained) : model.sizeBytes;
 }
 
 /** The format asked for, or the one that fits the run's method. @throws StudioError config_invalid */
@@ -267,6 +282,18 @@ function formatOf(run: Run, asked: ExportFormat | undefined): ExportFormat {
       `Export it with the format ${possible}.`,
     );
   return asked ?? possible;
+}
+
+/** Refuses options that mean nothing to the format. @throws StudioError config_invalid */
+function refuseIdleOptions({ name, config }: Run, format: ExportFormat, options: ExportOptions): void {
+  const { method } = config.adapter;
+  const idle = idleExportOption(method, format, options);
+  if (idle)
+    throw new StudioError(
+      'config_invalid',
+      `The option ${idle.option} means nothing to the export of "${name}" (${method}) as ${format}: only ${idle.belongsTo}.`,
+      'Leave it out, or choose another format.',
+    );
 }
 
 /** Read as a stream: weights may be larger than memory. */

@@ -15,6 +15,8 @@ export interface CardFacts {
   licence: Licence | null;
   /** Of the run and of its base, of the same version. */
   evaluations: readonly Evaluation[];
+  /** The rows that the indices of ID-LoRA name lie in the file. */
+  embedPivots?: boolean;
 }
 
 /**
@@ -67,13 +69,13 @@ function what({ run, format, base }: CardFacts): string {
     ? ' It was trained with the linear weights of the base rounded to 8 bits, and fits that model best.'
     : '';
   const frozen =
-    format === 'lora'
+    format === 'lora' || (format === 'merged' && methodOf(adapter)?.routing)
       ? ' The route of its experts is frozen at its mean over some rows, which makes it a LoRA: an approximation of what was trained.'
       : '';
   return `${kind}${count}${rounded}${frozen} Made with ID-LoRA Studio.`;
 }
 
-function loading({ run, format, base }: CardFacts): string {
+function loading({ run, format, base, embedPivots }: CardFacts): string {
   const { method } = run.config.adapter;
   const code =
     format === 'merged'
@@ -95,7 +97,9 @@ function loading({ run, format, base }: CardFacts): string {
       : '';
   const identity =
     format === 'peft' && methodOf(run.config.adapter)?.refersToBase
-      ? 'Its indices name rows of the base’s weights: another base is refused by its hash (`base_sha256`).'
+      ? embedPivots
+        ? 'The rows of the base that its indices name lie beside them (`embed_pivots`): it needs no base of the same bytes.'
+        : 'Its indices name rows of the base’s weights: another base is refused by its hash (`base_sha256`).'
       : '';
   return section('How to load it', `\`\`\`python\n${code.join('\n')}\n\`\`\``, note, identity);
 }

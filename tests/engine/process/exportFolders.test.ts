@@ -1,8 +1,8 @@
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { adapterConfigSchema, type AdapterConfig } from '../../../src-main/contract/training.ts';
-import { exportAdapter, exportModel } from '../../../src-main/engine/process/exportFolders.ts';
+import { exportAdapter, exportFolder } from '../../../src-main/engine/process/exportFolders.ts';
 import type { ExportRequest } from '../../../src-main/engine/protocol.ts';
 import { openAdapterFolder } from '../../../src-main/formats/adapter/peftAdapter.ts';
 import {
@@ -13,7 +13,10 @@ import {
 import { findContradictions } from '../../../src-main/formats/model/contradictions.ts';
 import { writeModelFolder } from '../../../src-main/formats/model/modelFolder.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
-import { adapterFolderOf, parityCase } from '../../support/parity/parityCase.ts';
+import { openModel } from '../../../src-main/engine/inference/openModel.ts';
+import { checkStoredRows } from '../../../src-main/engine/adapters/storedRows.ts';
+import { adapterFolderOf, logitsOf, parityCase } from '../../support/parity/parityCase.ts';
+import { maxDifference } from '../../support/parity/recordedValues.ts';
 import { patchedFolder } from '../../support/patchedFolder.ts';
 import { fixtures } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
@@ -153,6 +156,136 @@ it.each([
   ).not.toContain('/home/me');
 });
 
+describe('an adapter of ID-LoRA with the rows that its indices name', () => {
+  const exported = () => {
+    const request = { ...requestOf('tiny-llama-idlora'), embedPivots: true };
+    exportAdapter(request);
+    return request.outFolder;
+  };
+  /** Changes adapter_config.json. */
+  const edit = (folder: string, change: (config: Record<string, unknown>) => object) => {
+    const path = join(folder, 'adapter_config.json');
+    const config = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify(change(config)));
+  };
+  const check = (folder: string) => {
+    const adapter = openAdapterFolder(folder);
+    const weights = new WeightFolder(join(fixtures, 'tiny-llama'));
+    try {
+      return checkStoredRows(adapter, weights);
+    } finally {
+      adapter.tensors.close();
+      weights.close();
+    }
+  };
+  const model = join(fixtures, 'tiny-llama');
+  /** Opens it as every job does. */
+  const open = (adapterFolder: string) => {
+    const context = { fusion: false, emit: () => undefined };
+    openModel({ folder: model, precision: 'f32', adapterFolder }, context).close();
+  };
+
+  it('has them as the base has them, and says so', async () => {
+    const folder = exported();
+    expect(check(folder)).toBe(true);
+    expect(JSON.parse(readFileSync(join(folder, 'adapter_config.json'), 'utf8'))).toMatchObject({
+      embed_pivots: true,
+    });
+    const request = requestOf('tiny-llama-idlora');
+    exportAdapter(request);
+    expect(check(request.outFolder)).toBe(false);
+    // On a base of the same rows in other bytes it computes the same; without its rows it is refused there.
+    for (const each of [folder, request.outFolder])
+      edit(each, (config) => ({ ...config, base_sha256: 'ab'.repeat(32) }));
+    open(folder);
+    expect(() => open(request.outFolder)).toThrow('pivots refer to base weights abababababab…');
+    const ids = [1, 20, 33, 47];
+    const indexed = await logitsOf(model, ids, request.outFolder);
+    expect(maxDifference(await logitsOf(model, ids, folder), indexed)).toBe(0);
+  });
+
+  it('is refused where a stored row is not the base’s, even of the base by its hash', () => {
+    const folder = exported();
+    const path = join(folder, 'adapter_model.safetensors');
+    const file = new SafetensorsFile(path, 'internal');
+    const tensors = [...file.tensors.values()].map(({ name, dtype, shape }) => {
+      const data = Uint8Array.from(file.read(name));
+      if (name.endsWith('layers.1.self_attn.v_proj.idlora_A.weight')) data[3]! ^= 0x80;
+      return { name, dtype, shape, data };
+    });
+    file.close();
+    writeSafetensors(path, tensors);
+    expect(() => open(folder)).toThrow(
+      'rows of model.layers.1.self_attn.v_proj (idlora_A) that are not those',
+    );
+  });
+
+  it('leaves them out again where they are not asked for', () => {
+    const request = requestOf('tiny-llama-idlora');
+    cpSync(exported(), join(request.checkpoint, 'adapter'), { recursive: true });
+    exportAdapter(request);
+    const again = openAdapterFolder(request.outFolder);
+    expect([...again.keys.keys()].filter((name) => name.includes('idlora_A'))).toEqual([]);
+    again.tensors.close();
+  });
+});
+
+describe('a merged model', () => {
+  const ids = [1, 20, 33, 47, 5, 90];
+  const merged = (changes: Partial<ExportRequest>) => {
+    const request = { ...requestOf('tiny-llama-lora'), format: 'merged' as const, ...changes };
+    return { request, result: exportFolder(request) };
+  };
+  const dtypesIn = (folder: string) => {
+    const weights = new WeightFolder(folder);
+    const found = new Set(weights.names.map((name) => weights.info(name)!.dtype));
+    weights.close();
+    return [...found];
+  };
+
+  it.each([
+    ['F32', 1e-3, 'float32'],
+    ['F16', 0.02, 'float16'],
+    ['BF16', 0.2, 'bfloat16'],
+  ] as const)('in %s computes what the adapter computes', async (dtype, bound, named) => {
+    const base = patchedFolder('tiny-llama', { 'config.json': { dtype: 'float32' } });
+    const { request, result } = merged({ dtype, modelFolder: base });
+    expect(result).toMatchObject({ dtype, merged: { isEqual: true, rows: 32 } });
+    expect(dtypesIn(request.outFolder)).toEqual([dtype]);
+    const config = JSON.parse(readFileSync(join(request.outFolder, 'config.json'), 'utf8')) as object;
+    expect(config).toMatchObject({ dtype: named });
+    const live = await logitsOf(base, ids, join(request.checkpoint, 'adapter'));
+    expect(maxDifference(await logitsOf(request.outFolder, ids, null), live)).toBeLessThan(bound);
+    expect(result.files).toEqual(expect.arrayContaining(['tokenizer.json', 'model.safetensors']));
+  });
+
+  it('lies in several files where one would be too large', async () => {
+    const { request, result } = merged({ shardBytes: 40_000 });
+    expect(result.files).toContain('model.safetensors.index.json');
+    expect(result.files.filter((name) => name.endsWith('.safetensors')).length).toBeGreaterThan(2);
+    const live = await logitsOf(request.modelFolder, ids, join(request.checkpoint, 'adapter'));
+    expect(maxDifference(await logitsOf(request.outFolder, ids, null), live)).toBeLessThan(1e-4);
+  });
+
+  it('is refused in F16 where a weight is beyond its range, and nothing is left', () => {
+    const base = join(temporaryFolder(), 'base');
+    cpSync(join(fixtures, 'tiny-llama'), base, { recursive: true });
+    const file = new SafetensorsFile(join(base, 'model.safetensors'), 'internal');
+    const tensors = [...file.tensors.values()].map(({ name, dtype, shape }) => {
+      const data = Uint8Array.from(file.read(name));
+      if (name === 'model.norm.weight') new Float32Array(data.buffer)[1] = 1e6;
+      return { name, dtype, shape, data };
+    });
+    file.close();
+    writeSafetensors(join(base, 'model.safetensors'), tensors);
+    const outFolder = join(temporaryFolder(), 'out');
+    expect(() => merged({ dtype: 'F16', modelFolder: base, outFolder })).toThrow(
+      'model.norm.weight has the value 1000000, and F16 holds numbers up to 65504.',
+    );
+    expect(existsSync(outFolder)).toBe(false);
+  });
+});
+
 it('a whole model says of its output layer what its weights are', () => {
   const base = patchedFolder('tiny-llama', { 'config.json': { tie_word_embeddings: true } });
   expect(findContradictions(base)).toHaveLength(1);
@@ -195,7 +328,7 @@ it('a whole model leaves without the paths that its base was saved with', () => 
   weights.close();
   const outFolder = join(temporaryFolder(), 'out');
   const adapter = adapterConfigSchema.parse({ method: 'full', rank: 1, alpha: 1 });
-  const { files } = exportModel({
+  const { files } = exportFolder({
     kind: 'export',
     format: 'merged',
     modelFolder: base,

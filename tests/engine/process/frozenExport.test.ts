@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { adapterConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
@@ -87,4 +87,19 @@ it.each(adapters)('a LoRA is %s where the route is the same for every token', as
   expect(maxDifference(await logitsOf(modelFolder, ids, outFolder), routed)).toBeLessThan(1e-4);
   // Three steps must have changed something, or equal logits would prove nothing.
   expect(maxDifference(await logitsOf(modelFolder, ids, null), routed)).toBeGreaterThan(0.01);
+
+  // The same LoRA merged, and the nearest one of a lower rank.
+  const whole = { modelFolder, checkpoint: result.checkpoint!, baseName: 'organization/base', adapter };
+  const again = { ...whole, kind: 'export', loadIn8bit: false, route: route.sites } as const;
+  const mergedFolder = join(folder, 'merged');
+  const merged = await request<ExportResult>({ ...again, format: 'merged', outFolder: mergedFolder });
+  expect(merged.merged).toMatchObject({ isEqual: true });
+  expect(maxDifference(await logitsOf(mergedFolder, ids, null), routed)).toBeLessThan(1e-3);
+  const cutFolder = join(folder, 'cut');
+  const cut = await request<ExportResult>({ ...again, format: 'lora', outFolder: cutFolder, rank: 2 });
+  expect(cut.peft).toMatchObject({ isEqual: true, modules: route.sites.length });
+  expect(cut.keptVariance).toBeGreaterThan(0.3);
+  expect(cut.keptVariance).toBeLessThanOrEqual(1);
+  const written = JSON.parse(readFileSync(join(cutFolder, 'adapter_config.json'), 'utf8')) as object;
+  expect(written).toMatchObject({ r: 2, lora_alpha: 2 });
 });

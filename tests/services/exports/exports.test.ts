@@ -129,9 +129,9 @@ it('every method has an exit, and says what loads it', () => {
     full: ['merged'],
     lora: ['peft', 'merged'],
     dora: ['peft', 'merged'],
-    hydralora: ['peft', 'lora'],
-    moelora: ['peft', 'lora'],
-    idlora: ['peft', 'lora'],
+    hydralora: ['peft', 'lora', 'merged'],
+    moelora: ['peft', 'lora', 'merged'],
+    idlora: ['peft', 'lora', 'merged'],
   });
   const loaded = methods.filter((method) => exitSentence(method).endsWith('that PEFT loads.'));
   expect(loaded).toEqual(['lora', 'dora']);

@@ -40,6 +40,31 @@ it('is a LoRA that says how far off the run it is', async () => {
   expect(readdirSync(join(home, 'cache', 'tokens')).filter((name) => name.endsWith('.route'))).toEqual([]);
 });
 
+it('is merged, too, or cut to a rank, and says how much of it stayed', async () => {
+  const merged = await core.exports.create({ run: method, format: 'merged', dtype: 'BF16' }, neverAborted);
+  expect(merged.certificate).toMatchObject({ equal: true, dtype: 'BF16', merged: { isEqual: true } });
+  expect(certificateVerdict(merged.certificate)).toMatchObject({ short: 'approximate' });
+  expect(certificateLines(merged.certificate).join(' ')).toContain('are what base and update add up to');
+  expect(readFileSync(join(merged.folder, 'README.md'), 'utf8')).toContain('is frozen at its mean');
+  const cut = await core.exports.create({ run: method, format: 'lora', rank: 2 }, neverAborted);
+  const { keptVariance } = cut.certificate.frozen!;
+  expect(keptVariance).toBeGreaterThan(0.3);
+  expect(keptVariance).toBeLessThan(1);
+  expect(certificateLines(cut.certificate)[0]).toMatch(/kept \d\d\.\d\d % of the variance of the updates\.$/);
+});
+
+it.each([
+  [{ format: 'peft', dtype: 'BF16' }, /^The option dtype means nothing to the export .* as peft/],
+  [{ format: 'peft', rank: 2 }, /^The option rank means nothing/],
+  [{ format: 'peft', calibration: 'sums' }, /^The option calibration means nothing/],
+  [{ format: 'lora', embedPivots: true }, /^The option embedPivots means nothing/],
+] as const)('refuses %j, which would be ignored', async (asked, message) => {
+  await expect(core.exports.create({ run: method, ...asked }, neverAborted)).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringMatching(message) as string,
+  });
+});
+
 it('is not there for a LoRA, and needs rows', async () => {
   await train('plain', { method: 'lora', rank, alpha: 8 });
   await expect(core.exports.create({ run: 'plain', format: 'lora' }, neverAborted)).rejects.toMatchObject({

@@ -1,0 +1,79 @@
+import type { PeftCheck } from '../../contract/results.ts';
+import type { AdapterConfig } from '../../contract/training.ts';
+import { asFloat32 } from '../../formats/files/floats.ts';
+import { WeightFolder } from '../../formats/model/weightFolder.ts';
+import { modulePath, type AdapterSite } from '../../shape/adapterSites.ts';
+
+/** So many modules, from first to last, and rows of each are compared. */
+const comparedModules = 4;
+const comparedRows = 8;
+
+/** Share of a row's greatest number by which a type may round it. */
+const rounding: Readonly<Record<string, number>> = { F32: 2 ** -18, BF16: 2 ** -8, F16: 2 ** -10 };
+
+/** What is merged into the rows of one weight. */
+export interface MergedUpdate {
+  /** c B [dOut, r] and A [r, dIn]. */
+  up: Float32Array;
+  down: Float32Array;
+  /** DoRA's magnitude [dOut]; null: the update is added. */
+  magnitude: Float32Array | null;
+}
+
+export type MergeOf = (path: string, own: AdapterConfig) => MergedUpdate;
+
+/** Compares rows of merged files with W + c B A in f64, whatever wrote them. */
+export function checkMerged(
+  folder: string,
+  base: WeightFolder,
+  sites: readonly AdapterSite<AdapterConfig>[],
+  mergeOf: MergeOf,
+): PeftCheck {
+  const written = new WeightFolder(folder);
+  try {
+    let [modules, rows, worst, isEqual] = [0, 0, 0, true];
+    const step = Math.max(1, Math.floor(sites.length / comparedModules));
+    for (const { site, adapter } of sites.filter((_, i) => i % step === 0).slice(0, comparedModules)) {
+      const path = modulePath(site);
+      const merge = mergeOf(path, adapter);
+      const name = `${path}.weight`;
+      const [dOut = 1, dIn = 1] = base.info(name)!.shape;
+      modules++;
+      const chosen = Array.from({ length: comparedRows }, (_, i) => Math.floor((i * dOut) / comparedRows));
+      for (const row of new Set(chosen)) {
+        const expected = expectedRow(rowOf(base, name, row), merge, row);
+        const found = rowOf(written, name, row);
+        const greatest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        for (let j = 0; j < dIn; j++) {
+          const share = Math.abs(found[j]! - expected[j]!) / (greatest || 1);
+          // Not Math.max: a NaN must not look like equality.
+          if (!(share <= worst)) worst = share;
+        }
+        rows++;
+      }
+      isEqual &&= worst <= rounding[written.info(name)!.dtype]!;
+    }
+    const maxDifference = Number.isFinite(worst) ? worst : Number.MAX_VALUE;
+    return { isEqual, modules, expectedModules: modules, rows, maxDifference };
+  } finally {
+    written.close();
+  }
+}
+
+function rowOf(weights: WeightFolder, name: string, row: number): Float64Array {
+  const { dtype, shape, byteLength } = weights.info(name)!;
+  const bytes = byteLength / shape[0]!;
+  return Float64Array.from(asFloat32(weights.readRange(name, row * bytes, (row + 1) * bytes), dtype));
+}
+
+function expectedRow(weight: Float64Array, { up, down, magnitude }: MergedUpdate, row: number): Float64Array {
+  const dIn = weight.length;
+  const rank = down.length / dIn;
+  for (let j = 0; j < dIn; j++)
+    for (let k = 0; k < rank; k++) weight[j]! += up[row * rank + k]! * down[k * dIn + j]!;
+  if (magnitude) {
+    const norm = Math.sqrt(weight.reduce((sum, value) => sum + value * value, 0));
+    for (let j = 0; j < dIn; j++) weight[j]! *= magnitude[row]! / norm;
+  }
+  return weight;
+}
