@@ -10,5 +10,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 1,
     testTimeout: 1_800_000,
+    // Sets-up import models and make data of them.
+    hookTimeout: 1_800_000,
   },
 });

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fixtures } from '../../support/paths.ts';
@@ -68,9 +68,37 @@ describe.runIf(canRunElectron)(`scores in the window${electronNote}`, () => {
     await expect.poll(() => score('tiny-llama')).toMatch(/^\s*\d+(\.\d)? % \(\d+(\.\d)? to \d+(\.\d)?/);
     await expect.poll(() => score('taught')).toMatch(/^\s*Score\s*$/);
     await table.getByRole('button', { name: 'Score what is missing (1)' }).click();
-    await table.getByRole('button', { name: 'Score what is missing (0)' }).waitFor({ timeout: 60_000 });
-    await expect.poll(() => score('taught')).toMatch(/^\s*\d+(\.\d)? % \(\d+(\.\d)? to \d+(\.\d)?/);
+    // It is in the queue, and missing no more; its cell fills when it is scored.
+    await table.getByRole('button', { name: 'Score what is missing (0)' }).waitFor();
+    await expect
+      .poll(() => score('taught'), { timeout: 60_000 })
+      .toMatch(/^\s*\d+(\.\d)? % \(\d+(\.\d)? to \d+(\.\d)?/);
     await takePicture(page, 'electron-benchmarks');
+  });
+
+  it('saves a report as a page and as a picture, as the window saves files', async () => {
+    const panel = window.page.getByRole('region', { name: 'Report', exact: true });
+    const save = async (form: string, path: string) => {
+      // A person chooses the place in a dialog, which a test cannot see.
+      const saved = window.inShell(`new Promise((resolve) =>
+        electron.session.defaultSession.once('will-download', (_event, item) => {
+          item.setSavePath(${JSON.stringify(path)});
+          item.once('done', (_ended, state) => resolve([state, item.getFilename()]));
+        }))`);
+      await panel.getByRole('button', { name: `Save the report as ${form}:` }).click();
+      const ended = await saved;
+      await expect.poll(() => panel.getByRole('button').first().isEnabled()).toBe(true);
+      return ended;
+    };
+    const page = join(home, 'scores.html');
+    expect(await save('HTML', page)).toEqual(['completed', 'scores-default.html']);
+    const text = readFileSync(page, 'utf8');
+    expect(text).toContain('<h1>Scores of default</h1>');
+    expect(text).toContain('taught');
+    const picture = join(home, 'scores.png');
+    expect(await save('PNG', picture)).toEqual(['completed', 'scores-default.png']);
+    expect(readFileSync(picture).subarray(1, 4).toString()).toBe('PNG');
+    await panel.getByRole('alert').waitFor({ state: 'detached' });
   });
 
   it('opens the items behind a column, and one of them in full', async () => {
