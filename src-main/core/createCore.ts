@@ -119,6 +119,9 @@ export interface Core extends ServedCore {
   close(): void;
 }
 
+/** Some 16 MB, and as much again on the way to the engine: of MMLU with five examples a fifth. */
+const usualHeldTokens = 2 ** 21;
+
 /**
  * Composes the core.
  * @param options.project name or title, made where there is none; null: the one that was opened last, else `default`
@@ -130,6 +133,8 @@ export function createCore(options: {
   project: string | null;
   mode: 'write' | 'read';
   engine?: EngineHost;
+  /** Tokens of prompts that are held at once; tests give fewer. */
+  heldTokens?: number;
 }): Core {
   const { home, mode } = options;
   const paths = homePaths(home);
@@ -150,6 +155,7 @@ export function createCore(options: {
     writable: opened.writable,
     engine,
     probe: createEngineProbe(engine),
+    heldTokens: options.heldTokens ?? usualHeldTokens,
     trash: createTrash({ database, writable: opened.writable }),
     emit: events.emit,
   };

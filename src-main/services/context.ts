@@ -18,6 +18,8 @@ export interface ServiceContext {
   writable(): WritableDatabase;
   engine: EngineHost;
   probe: EngineProbe;
+  /** So many tokens of prompts are held at once: what is asked with solved examples has some hundred times as many. */
+  heldTokens: number;
   trash: Trash;
   emit(event: StudioEvent): void;
 }

@@ -4,15 +4,29 @@ import { evaluationBatch as batch } from '../../budget/forecast/evaluation.ts';
 import { rowKey, type RowKey } from '../../data/rowKeys.ts';
 import type { BenchmarkItem, BenchmarkRecord, RowBenchmark } from '../../evaluation/benchmarks/benchmark.ts';
 import { choiceCalls } from '../../options/choiceRows.ts';
+import type { ScoringCalls } from '../../options/scoredLengths.ts';
 import { itemSums } from '../../statistics/scores.ts';
 import type { Sandbox } from '../../evaluation/sandbox/sandbox.ts';
 import type { ServiceContext } from '../context.ts';
 import type { EvaluationData } from './evaluationData.ts';
 import { chooseAnswers, chosenParts, generateAnswers, longestText, readsByLength } from './itemAnswers.ts';
-import { longestOf, type EvaluationSettings, type PreparedEvaluation } from './evaluationJobs.ts';
+import {
+  longestOf,
+  type EvaluationSettings,
+  type Outcome,
+  type PreparedEvaluation,
+  type RunOptions,
+} from './evaluationJobs.ts';
 import { gradePrograms, notRunYet } from './programs.ts';
 import { judgeItems, notJudgedYet, type LocalJudge } from './verdicts/localJudge.ts';
-import { sentPrompts, withExamples, type SentPrompts } from './prompts.ts';
+import {
+  promptWindows,
+  sentPrompts,
+  withExamples,
+  type Asking,
+  type PromptWindow,
+  type SentPrompts,
+} from './prompts.ts';
 import { chatRendering, type Subject } from './subjects.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
@@ -57,52 +71,76 @@ export async function prepareItems(
         settings.system === undefined ? {} : { system: settings.system },
       )
     : null;
-  // The first one is shown with the score, also where all are known.
-  const sentItems = pending.length > 0 && pending[0]!.index === 0 ? pending : [asked[0]!, ...pending];
-  const sent = await withTokenizerThread(signal, (thread) =>
-    sentPrompts(thread, subject.model, sentItems, benchmark, rendering),
-  );
-  const first = sent.texts[0]!;
-  const own = sentItems === pending ? sent : withoutFirst(sent);
+  const asking: Asking = { owner: subject.model, benchmark, rendering };
   const maxTokens =
     benchmark.kind === 'choice' ? 0 : Math.min(settings.maxTokens, Math.max(1, contextLength - 1));
-  const fitted = benchmark.kind === 'choice' ? own : fitPrompts(own, { contextLength, maxTokens });
+  const fit = (sent: SentPrompts): SentPrompts =>
+    benchmark.kind === 'choice' ? sent : fitPrompts(sent, { contextLength, maxTokens });
+  const limits = { batch, context: contextLength, isUniform: readsByLength(subject.model) };
   const most = longestText(subject.model);
-  const isCut = (ids: readonly number[], i: number) =>
-    benchmark.kind === 'choice'
-      ? ids.length + longestOf(own.choices[i]!) > most
-      : ids.length > fitted.ids[i]!.length;
+  const read = await withTokenizerThread(signal, async (thread) => {
+    // The first one is shown with the score, also where all are known.
+    const { first, template } = await sentPrompts(thread, [asked[0]!], asking);
+    const scoring: ScoringCalls[] = [];
+    let [rowTokens, cut, windows] = [1, 0, 0];
+    // What one part holds stays, to be sent; of more of them each is made anew when its turn comes.
+    let only: SentPrompts | null = null;
+    for await (const { sent } of promptWindows(thread, pending, asking, context.heldTokens)) {
+      const fitted = fit(sent);
+      only = windows++ === 0 ? fitted : null;
+      rowTokens = Math.max(rowTokens, longestOf(fitted.ids));
+      if (benchmark.kind === 'choice')
+        for (const calls of choiceCalls(chosenParts(sent, subject.model), limits)) scoring.push(calls);
+      cut += sent.ids.filter((ids, i) =>
+        benchmark.kind === 'choice'
+          ? ids.length + longestOf(sent.choices[i]!) > most
+          : ids.length > fitted.ids[i]!.length,
+      ).length;
+    }
+    return { first, template, scoring, rowTokens, cut, only };
+  });
+
+  /** Asks all that is not known, a part after the other. */
+  async function answer(options: RunOptions): Promise<Pick<Outcome, 'items' | 'peakMemoryBytes'>> {
+    const done = { items: [] as EvaluationItem[], peakMemoryBytes: 0 };
+    const take = async ({ from, sent }: PromptWindow) => {
+      const some = pending.slice(from, from + sent.ids.length);
+      const job = { engine, subject, settings, pending: some, sent, maxTokens };
+      const part =
+        benchmark.kind === 'choice'
+          ? await chooseAnswers(job, benchmark, options)
+          : await generateAnswers(job, benchmark, options);
+      for (const item of part.items) done.items.push(item);
+      done.peakMemoryBytes = Math.max(done.peakMemoryBytes, part.peakMemoryBytes);
+    };
+    if (pending.length === 0) return done;
+    if (read.only) await take({ from: 0, sent: read.only });
+    else
+      await withTokenizerThread(options.signal, async (thread) => {
+        for await (const { from, sent } of promptWindows(thread, pending, asking, context.heldTokens))
+          await take({ from, sent: fit(sent) });
+      });
+    return done;
+  }
+
   return {
     items: items.length,
     pending: pending.length,
-    rowTokens: Math.min(contextLength, longestOf(fitted.ids)),
+    rowTokens: Math.min(contextLength, read.rowTokens),
     maxTokens,
-    scoring:
-      benchmark.kind === 'choice'
-        ? choiceCalls(chosenParts(own, subject.model), {
-            batch,
-            context: contextLength,
-            isUniform: readsByLength(subject.model),
-          })
-        : null,
+    scoring: benchmark.kind === 'choice' ? read.scoring : null,
     rowKeys,
     prompts: {
-      chat: own.template !== null,
-      template: own.template?.name ?? null,
-      system: own.template === null ? null : (rendering?.template.system ?? null),
-      first: first.length > keptPrompt ? `${first.slice(0, keptPrompt)}…` : first,
-      cut: own.ids.filter(isCut).length,
+      chat: read.template !== null,
+      template: read.template?.name ?? null,
+      system: read.template === null ? null : (rendering?.template.system ?? null),
+      first: read.first.length > keptPrompt ? `${read.first.slice(0, keptPrompt)}…` : read.first,
+      cut: read.cut,
     },
     async run(options) {
       // Before an hour of work it is found out whether its programs can be run.
       const place = benchmark.runsCode ? await sandbox(options.signal) : null;
-      const job = { engine, subject, settings, pending, sent: fitted, maxTokens };
-      const done =
-        pending.length === 0
-          ? { items: [], peakMemoryBytes: 0 }
-          : benchmark.kind === 'choice'
-            ? await chooseAnswers(job, benchmark, options)
-            : await generateAnswers(job, benchmark, options);
+      const done = await answer(options);
       const graded = new Map(known);
       for (const item of done.items) graded.set(item.index, item);
       if (place && benchmark.kind === 'generate') {
@@ -181,10 +219,6 @@ export async function examplePool(
   const pool: BenchmarkItem[] = [];
   for await (const record of records) pool.push(benchmark.item(record));
   return pool;
-}
-
-function withoutFirst(sent: SentPrompts): SentPrompts {
-  return { ...sent, texts: sent.texts.slice(1), ids: sent.ids.slice(1), choices: sent.choices.slice(1) };
 }
 
 /**

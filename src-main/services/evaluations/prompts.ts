@@ -72,7 +72,8 @@ export function chatPrompt({ description, shown, question }: AskedItem, system: 
 
 /** Prompts as they are sent. */
 export interface SentPrompts {
-  texts: string[];
+  /** Text of the first one. */
+  first: string;
   ids: number[][];
   /** Tokens of each answer that can be chosen, behind the prompt. */
   choices: number[][][];
@@ -86,29 +87,53 @@ export interface SentPrompts {
 /** So many prompts are sent to the tokenizer at once: with solved examples each has some kilobytes. */
 const promptsAtOnce = 64;
 
-/**
- * Makes tokens of prompts.
- * @param rendering null: texts that go on; likewise where nobody chose a template and the model has none of its own
- */
+/** How items become prompts. */
+export interface Asking {
+  owner: TokenizerOwner;
+  benchmark: Pick<RowBenchmark, 'delimiter'>;
+  /** Null: texts that go on; likewise where nobody chose a template and the model has none of its own. */
+  rendering: Rendering | null;
+}
+
+/** Makes tokens of prompts. */
 export async function sentPrompts(
   thread: TokenizerThread,
-  owner: TokenizerOwner,
   items: readonly AskedItem[],
-  { delimiter }: Pick<RowBenchmark, 'delimiter'>,
-  rendering: Rendering | null,
+  asking: Asking,
 ): Promise<SentPrompts> {
+  for await (const { sent } of promptWindows(thread, items, asking, Infinity)) return sent;
+  throw new Error('prompts are made of no items');
+}
+
+/** Prompts of some items that follow each other. */
+export interface PromptWindow {
+  from: number;
+  sent: SentPrompts;
+}
+
+/**
+ * Makes tokens of prompts, in parts: nobody needs to hold all of them.
+ * @param most tokens after which a part ends, with the next few prompts at most
+ */
+export async function* promptWindows(
+  thread: TokenizerThread,
+  items: readonly AskedItem[],
+  { owner, benchmark: { delimiter }, rendering }: Asking,
+  most: number,
+): AsyncGenerator<PromptWindow> {
   const system = rendering?.template.system ?? null;
   const used = rendering && { ...rendering, template: { ...rendering.template, system: null } };
   const facts = used && (await thread.renderer(owner, used));
   const isPlain = !facts || (used.template.name === 'auto' && facts.name !== 'model');
-  const sent: SentPrompts = {
-    texts: [],
+  const begin = (): SentPrompts => ({
+    first: '',
     ids: [],
     choices: [],
     template: isPlain ? null : facts,
     endIds: isPlain ? [] : facts.endIds,
     stop: isPlain ? [] : facts.stop,
-  };
+  });
+  let [sent, from, tokens] = [begin(), 0, 0];
   // Behind the mark of the assistant's turn an answer begins without a space.
   const before = isPlain ? delimiter : '';
   for (let first = 0; first < items.length; first += promptsAtOnce) {
@@ -126,11 +151,15 @@ export async function sentPrompts(
       continuations: choices.map((choice) => before + choice),
     }));
     const pairs = await thread.pairs(owner, continued);
-    continued.forEach(({ text }, i) => {
-      sent.texts.push(text);
-      sent.ids.push(pairs[i]!.ids);
-      sent.choices.push(pairs[i]!.continuations);
-    });
+    if (sent.ids.length === 0) sent.first = continued[0]!.text;
+    for (const { ids, continuations } of pairs) {
+      sent.ids.push(ids);
+      sent.choices.push(continuations);
+      tokens += continuations.reduce((sum, { length }) => sum + length, ids.length);
+    }
+    const end = first + some.length;
+    if (tokens < most && end < items.length) continue;
+    yield { from, sent };
+    [sent, from, tokens] = [begin(), end, 0];
   }
-  return sent;
 }

@@ -109,7 +109,7 @@ export async function askJudge(
   }));
   const rendering = chatRendering(context, subject.run);
   const sent = await withTokenizerThread(signal, (thread) =>
-    sentPrompts(thread, subject.model, asked, { delimiter: '\n' }, rendering),
+    sentPrompts(thread, asked, { owner: subject.model, benchmark: { delimiter: '\n' }, rendering }),
   );
   const fitting = [...sent.ids.keys()].filter(
     (index) => sent.ids[index]!.length + verdictTokens <= subject.model.contextLength,
