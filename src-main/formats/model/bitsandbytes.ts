@@ -35,6 +35,8 @@ const stateSchema = z.object({
 type State = z.infer<typeof stateSchema>;
 
 const stateSuffix = /\.quant_state\.bitsandbytes__(nf4|fp4)$/;
+/** What stands beside a weight. */
+const parts = ['absmax', 'quant_map', 'nested_absmax', 'nested_quant_map'].map((part) => `.${part}`);
 /** The longest description that is read. */
 const longestState = 64 * 1024;
 const dtypes = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
@@ -65,6 +67,8 @@ export function packedWeights(tensors: StoredTensors): Map<string, PackedWeight>
 
 function packedWeight(name: string, stateName: string, tensors: StoredTensors): PackedWeight {
   const state = readState(name, stateName, tensors);
+  if (!stateName.endsWith(state.quant_type))
+    throw damaged(name, `${stateName} describes it as ${state.quant_type}`);
   const count = state.shape.reduce((product, size) => product * size, 1);
   const expect = (suffix: string, dtype: string, length: number) => {
     const full = `${name}${suffix}`;
@@ -79,6 +83,13 @@ function packedWeight(name: string, stateName: string, tensors: StoredTensors): 
       );
     return full;
   };
+  const storage = tensors.info(name)?.dtype;
+  if (storage !== undefined && storage !== 'U8')
+    throw new StudioError(
+      'model_unsupported',
+      `The weight ${name} is stored in 4 bits by bitsandbytes, several of them in a number of type ${storage} (bnb_4bit_quant_storage).`,
+      'Choose a folder that stores them as bytes (uint8, the default), or the unquantized model.',
+    );
   const packed = expect('', 'U8', Math.ceil(count / 2));
   const blocks = Math.ceil(count / state.blocksize);
   const isNested = state.nested_blocksize !== undefined;
@@ -117,7 +128,7 @@ function packedWeight(name: string, stateName: string, tensors: StoredTensors): 
   return {
     info,
     type: state.quant_type.toUpperCase(),
-    parts: tensors.names.filter((part) => part.startsWith(`${name}.`)),
+    parts: [stateName, ...parts.map((part) => name + part).filter((part) => tensors.info(part) !== null)],
     readRange(begin, end) {
       const size = bytesOf[dtype];
       const [from, to] = [Math.floor(begin / size), Math.ceil(end / size)];

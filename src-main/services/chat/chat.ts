@@ -237,7 +237,9 @@ export function createChatService(
       const { settings } = input;
       try {
         const prompts = await promptsOf(input, signal);
+        required(input.chat);
         await openEngine(signal);
+        required(input.chat);
         checkRoom(chat, prompts);
         const answers = prompts.map(({ ids, text }): ChatAnswer => ({
           text: '',

@@ -13,9 +13,10 @@ type OnText = (rows: Extract<EngineEvent, { type: 'answering' }>['rows']) => voi
 
 /** The process that keeps the model of a chat in memory. */
 export interface ChatEngine {
+  /** Whether its model is in memory. */
   readonly isOpen: boolean;
   /**
-   * Loads the model, where it is not in memory.
+   * Loads the model, where it is neither in memory nor on its way there.
    * @returns tokens of a conversation at most
    * @throws StudioError as the engine does; cancelled where the signal is aborted, which ends the process
    */
@@ -29,7 +30,10 @@ export interface ChatEngine {
 interface Running {
   job: EngineJob<'chat'> | null;
   end: AbortController;
-  /** What waits for it: its opening, or an answer. */
+  /** Tokens of a conversation at most, once the model is in memory. */
+  opened: { promise: Promise<number>; resolve(context: number): void; reject(error: unknown): void };
+  context: number | null;
+  /** Who waits for an answer. */
   waiting: { resolve(rows: ChatRow[]): void; reject(error: unknown): void; onText: OnText } | null;
 }
 
@@ -42,7 +46,6 @@ export function createChatEngine(
   let running: Running | null = null;
   /** Until the process before has given its memory back. */
   let gone: Promise<unknown> = Promise.resolve();
-  let context = 0;
   /** Closings so far: what waits to be opened while one comes is not opened. */
   let closings = 0;
   let idle: NodeJS.Timeout | undefined;
@@ -53,6 +56,7 @@ export function createChatEngine(
 
   /** Takes a process out of use, with what waits for it. */
   function leave(process: Running, error: unknown): void {
+    process.opened.reject(error);
     process.waiting?.reject(error);
     process.waiting = null;
     if (running !== process) return;
@@ -70,20 +74,22 @@ export function createChatEngine(
 
   return {
     get isOpen() {
-      return running !== null;
+      return running !== null && running.context !== null;
     },
     async open(request, report, signal) {
-      if (running) return context;
       const before = closings;
-      await gone;
+      if (!running) await gone;
       if (signal.aborted || closings !== before) throw closed();
-      const process: Running = { job: null, end: new AbortController(), waiting: null };
-      running = process;
-      const opening = wait(process, () => undefined);
-      const settle = (rows: ChatRow[]) => {
-        process.waiting?.resolve(rows);
-        process.waiting = null;
+      // Somebody else has begun to load it: both wait for that.
+      if (running) return running.opened.promise;
+      const process: Running = {
+        job: null,
+        end: new AbortController(),
+        opened: opening(),
+        context: null,
+        waiting: null,
       };
+      running = process;
       const job = engine.start(
         { kind: 'chat', ...request },
         {
@@ -91,10 +97,13 @@ export function createChatEngine(
           onEvent(event) {
             if (event.type === 'progress') report(event.label, event.done, event.total);
             else if (event.type === 'opened') {
-              context = event.context;
-              settle([]);
+              process.context = event.context;
+              process.opened.resolve(event.context);
             } else if (event.type === 'answering') process.waiting?.onText(event.rows);
-            else if (event.type === 'answered') settle(event.rows);
+            else if (event.type === 'answered') {
+              process.waiting?.resolve(event.rows);
+              process.waiting = null;
+            }
           },
         },
       );
@@ -105,22 +114,25 @@ export function createChatEngine(
       );
       signal.addEventListener('abort', close, { once: true });
       try {
-        await opening;
+        await process.opened.promise;
       } finally {
         signal.removeEventListener('abort', close);
       }
       rest();
-      return context;
+      return process.opened.promise;
     },
     async ask(ask, onText) {
-      if (!running) throw closed();
+      const process = running;
+      if (!process?.job || process.context === null) throw closed();
       clearTimeout(idle);
-      const answered = wait(running, onText);
-      running.job?.tell({ type: 'ask', ask });
+      const answered = new Promise<ChatRow[]>((resolve, reject) => {
+        process.waiting = { resolve, reject, onText };
+      });
+      process.job.tell({ type: 'ask', ask });
       try {
         return await answered;
       } finally {
-        if (running) rest();
+        if (running === process) rest();
       }
     },
     interrupt: (ask) => running?.job?.tell({ type: 'interrupt', ask }),
@@ -128,8 +140,10 @@ export function createChatEngine(
   };
 }
 
-function wait(process: Running, onText: OnText): Promise<ChatRow[]> {
-  return new Promise((resolve, reject) => (process.waiting = { resolve, reject, onText }));
+function opening(): Running['opened'] {
+  let settle: Omit<Running['opened'], 'promise'>;
+  const promise = new Promise<number>((resolve, reject) => (settle = { resolve, reject }));
+  return { promise, ...settle! };
 }
 
 function closed(): StudioError {

@@ -266,7 +266,9 @@ function exportBytes(
   if (format !== 'merged') return folderSize(trained);
   const bytes = options.dtype === undefined ? null : options.dtype === 'F32' ? 4 : 2;
   if (bytes !== null) return bytes * model.parameters;
-  return method === 'full' ? folderSize(trained) : model.sizeBytes;
+  if (method === 'full') return folderSize(trained);
+  // Written as what the packed weights stand for.
+  return model.quantization === null ? model.sizeBytes : model.parameters * (model.dtype === 'F32' ? 4 : 2);
 }
 
 /** The format asked for, or the one that fits the run's method. @throws StudioError config_invalid */

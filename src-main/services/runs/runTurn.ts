@@ -203,14 +203,15 @@ function environmentOf(
   engine: ProbeResult,
   { environment }: Pick<Run, 'environment'>,
 ): NonNullable<Run['environment']> {
+  const device = engine.devices.join(', ');
   return {
     studio: studioVersion,
     tensorflow: engine.tensorflow,
     node: process.versions.node,
-    device: engine.devices.join(', '),
+    device,
     cores: cpus().length,
     memoryBytes: totalmem(),
-    // A run goes on as it began.
-    products: environment?.products ?? null,
+    // A run goes on as it began, where it goes on with the kind of device that it began on.
+    products: environment?.device === device ? environment.products : null,
   };
 }

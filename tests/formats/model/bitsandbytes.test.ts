@@ -73,10 +73,47 @@ describe('a description that does not fit', () => {
     ['no scales', { [`${name}.absmax`]: null }, /absmax is missing/],
     ['a short map', { [`${name}.quant_map`]: new Uint8Array(32) }, /F32\[16\] is needed/],
     ['no scales of scales', { [`${name}.nested_absmax`]: null }, /nested_absmax is missing/],
+    [
+      'another kind than its name says',
+      { [stateName]: stateOf({ quant_type: 'fp4' }) },
+      /describes it as fp4/,
+    ],
     ['a description of megabytes', { [stateName]: new Uint8Array(2 ** 20) }, /no description/],
   ])('%s', (_, changes, message) => {
     expect(() => packedWeights(tensorsOf(path, changes))).toThrow(message);
   });
+});
+
+it('are found in time that grows with their number', () => {
+  const state = Buffer.from(
+    JSON.stringify({ quant_type: 'nf4', blocksize: 64, dtype: 'float32', shape: [2] }),
+  );
+  const bytes: Record<string, number> = { '.absmax': 4, '.quant_map': 64, '': 1 };
+  const infoOf = (name: string, dtype: 'U8' | 'F32', byteLength: number) => ({
+    name,
+    dtype,
+    shape: [dtype === 'F32' ? byteLength / 4 : byteLength],
+    byteOffset: 0,
+    byteLength,
+  });
+  const infos = new Map(
+    Array.from({ length: 20_000 }, (_, i) => `w${i}.weight`)
+      .flatMap((name) => [
+        ...Object.entries(bytes).map(([suffix, length]) =>
+          infoOf(name + suffix, suffix ? 'F32' : 'U8', length),
+        ),
+        infoOf(`${name}.quant_state.bitsandbytes__nf4`, 'U8', state.length),
+      ])
+      .map((info) => [info.name, info]),
+  );
+  const begun = performance.now();
+  const found = packedWeights({
+    names: [...infos.keys()],
+    info: (name) => infos.get(name) ?? null,
+    readRange: () => state,
+  });
+  expect(found.size).toBe(20_000);
+  expect(performance.now() - begun).toBeLessThan(5000);
 });
 
 it('a folder names the weights alone, though its parts lie in other shards, and tells how they are kept', () => {

@@ -225,6 +225,23 @@ describe('a chat', () => {
     const ended = both.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
     expect(opened).toEqual([core.chat.state()]);
     expect(ended).toMatchObject([{ code: 'cancelled' }]);
+    // Somebody who asks while the model is loaded, from another window, is answered once it is.
+    core.chat.close();
+    const { id } = core.chat.state()!;
+    const loading = open(null);
+    await expect.poll(() => core.chat.state()!.id).not.toBe(id);
+    const answered = await ask(core.chat.state()!, 'Hi', { maxTokens: 2 });
+    expect(said(answered)[0]).toHaveLength(1);
+    expect((await loading).id).toBe(answered.id);
+  }, 60_000);
+
+  it('leaves a prompt of a chat that ended meanwhile unanswered, and the next chat alone', async () => {
+    const chat = await open(null);
+    const asked = ask(chat, 'Hi', { maxTokens: 2 });
+    core.chat.end(chat.id);
+    await expect(asked).rejects.toMatchObject({ code: 'not_found' });
+    const next = await open(null);
+    expect(core.chat.state()).toMatchObject({ id: next.id, isAnswering: false, turns: [] });
   }, 60_000);
 
   it('keeps prompts as rows of a dataset that is scored', async () => {

@@ -11,13 +11,7 @@ import type {
   ProcedureParsedInput,
 } from '../../../contract/procedures.ts';
 import { findRun } from '../../../store/runs.ts';
-import {
-  addScoring,
-  orderScoring,
-  readScoring,
-  removeScoring,
-  updateScoring,
-} from '../../../store/queue.ts';
+import { addScoring, orderScoring, readScoring, removeScoring, updateScoring } from '../../../store/queue.ts';
 import { ensureProject } from '../../../store/projects.ts';
 import { missing, newId } from '../../context.ts';
 import type { SettlingService } from '../verdicts/settling.ts';
