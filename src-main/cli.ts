@@ -9,6 +9,7 @@ import { doctorCommand } from './cli/doctorCommand.ts';
 import { compareCommand, evalCommand } from './cli/evaluationCommands.ts';
 import { datasetsCommand } from './cli/datasets/datasetCommands.ts';
 import { adaptersCommand } from './cli/imports/adaptersCommand.ts';
+import { projectsCommand } from './cli/imports/projectsCommand.ts';
 import { modelsCommand, runsCommand } from './cli/libraryCommands.ts';
 import { mixCommand } from './cli/mixCommand.ts';
 import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
@@ -29,6 +30,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   budget: budgetCommand,
   models: modelsCommand,
   adapters: adaptersCommand,
+  projects: projectsCommand,
   datasets: datasetsCommand,
   mix: mixCommand,
   train: trainCommand,

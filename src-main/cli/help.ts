@@ -90,6 +90,7 @@ export const help = `ID-LoRA Studio
   models download ORGANISATION/NAME [--revision R --name N]   from the Hugging Face Hub; resumes
   adapters add FOLDER [--model M --name N] | list | show N | remove N | inspect FOLDER   PEFT adapters from elsewhere, as runs
   adapters download ORGANISATION/NAME [--revision R --model M --name N]   from the Hugging Face Hub; resumes
+  projects list | export [NAME] --out FILE | import FILE [--into NAME]   a project with runs, checkpoints and scores as one file
   datasets add PATH... [--name N --format auto --split train|validation|test --config C --encoding E --strict --in-place
         and which field is what: --prompt F --answer F --input F --system F --history F | --turns F --tools F | --text F
         | --question F --choices F,... --answer F | --chosen F --rejected F | --mapping FILE.json]   files and folders:

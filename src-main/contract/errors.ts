@@ -15,6 +15,7 @@ export const errorCodes = [
   'dataset_invalid',
   'dataset_empty',
   'adapter_invalid',
+  'archive_invalid', // a project's archive that is damaged, cut off, or holds what does not belong in one
   'config_invalid', // options that cannot go together for this model
   'number_ambiguous', // a number of an imported file that programs mean differently: which is meant must be said
   'busy', // what is asked for waits for something that is under way

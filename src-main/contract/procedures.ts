@@ -38,7 +38,7 @@ import { previewProcedures, templateFactsSchema } from './datasets/previews.ts';
 import { statisticsProcedures } from './datasets/statistics.ts';
 import { mixProcedures } from './mixing/mixProcedures.ts';
 import { modelProcedures } from './modelProcedures.ts';
-import { adapterProcedures } from './imports/adapters.ts';
+import { importProcedures } from './imports/archives.ts';
 import {
   entryName,
   evaluationInput,
@@ -122,7 +122,7 @@ export const procedures = {
   'projects.answer': { input: nothing, output: answerSchema },
 
   ...modelProcedures,
-  ...adapterProcedures,
+  ...importProcedures,
   ...mixProcedures,
   ...statisticsProcedures,
   ...clusterProcedures,

@@ -47,6 +47,7 @@ import { readLoad, studioVersion } from '../services/machine/machine.ts';
 import { createMixService, mixHandlers, type MixService } from '../services/mixes/mixes.ts';
 import { createModelService, modelHandlers, type ModelService } from '../services/models/models.ts';
 import { createProjectService, projectHandlers, type ProjectService } from '../services/projects/projects.ts';
+import { clearArchives } from '../services/projects/importProject.ts';
 import { repairRuntime } from '../services/machine/repair.ts';
 import { createRunService, runHandlers, type RunService } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
@@ -199,6 +200,7 @@ export function createCore(options: {
     datasets.recover();
     downloads.recover();
     clearUploads(context);
+    clearArchives(context);
   }
 
   const handlers: ProcedureHandlers = {

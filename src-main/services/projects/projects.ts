@@ -2,7 +2,10 @@ import type { Project } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { ensureProject, findProject, listProjects, markOpened, updateProject } from '../../store/projects.ts';
+import type { ExportedProject, ImportedProject } from '../../contract/imports/archives.ts';
 import { missing, type ServiceContext } from '../context.ts';
+import { exportProject } from './exportProject.ts';
+import { importProject } from './importProject.ts';
 
 export type ProjectChanges = Partial<Pick<Project, 'title' | 'question' | 'benchmark' | 'maxTrainable'>>;
 
@@ -12,6 +15,10 @@ export interface ProjectService {
   create(title: string): Project;
   /** @throws StudioError not_found, name_taken */
   update(reference: string, changes: { [K in keyof ProjectChanges]: ProjectChanges[K] | undefined }): Project;
+  /** Writes a project into one file; null: the open one. @throws StudioError as `exportProject` does */
+  exportTo(reference: string | null, file: string, signal: AbortSignal): Promise<ExportedProject>;
+  /** Takes such a file in. @throws StudioError as `importProject` does */
+  importFrom(file: string, into: string | null, signal: AbortSignal): Promise<ImportedProject>;
   /** Opens a project in place of the present one; jobs of that one go on. @throws StudioError not_found */
   open(reference: string): Project;
 }
@@ -63,6 +70,17 @@ export function createProjectService(
       emit({ type: 'projects.changed' });
       return get(project.name);
     },
+    exportTo: (reference, file, signal) =>
+      exportProject(context, reference === null ? context.project : get(reference).name, file, signal),
+    async importFrom(file, into, signal) {
+      const target = into === null ? null : get(into).name;
+      const imported = await importProject(context, { file, into: target }, signal);
+      for (const type of ['projects.changed', 'models.changed', 'mixes.changed', 'studies.changed'] as const)
+        emit({ type });
+      // Lists of the project that is open are those of another moment now: they are read anew.
+      if (imported.project === context.project) emit({ type: 'project.opened', project: imported.project });
+      return imported;
+    },
     open(reference) {
       const { name } = get(reference);
       markOpened(context.writable(), name);
@@ -79,5 +97,7 @@ export const projectHandlers = (projects: ProjectService) =>
     'projects.list': () => projects.list(),
     'projects.create': ({ title }) => projects.create(title),
     'projects.update': ({ project: reference, ...changes }) => projects.update(reference, changes),
+    'projects.export': ({ project, file }, { signal }) => projects.exportTo(project ?? null, file, signal),
+    'projects.import': ({ file, into }, { signal }) => projects.importFrom(file, into ?? null, signal),
     'projects.open': ({ project: reference }) => projects.open(reference),
   }) satisfies Partial<ProcedureHandlers>;
