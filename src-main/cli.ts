@@ -12,7 +12,7 @@ import { adaptersCommand } from './cli/imports/adaptersCommand.ts';
 import { projectsCommand } from './cli/imports/projectsCommand.ts';
 import { modelsCommand, runsCommand } from './cli/libraryCommands.ts';
 import { mixCommand } from './cli/mixCommand.ts';
-import { exportCommand, generateCommand, logitsCommand } from './cli/modelCommands.ts';
+import { exportCommand, generateCommand, logitsCommand, pushCommand } from './cli/modelCommands.ts';
 import { sampleSizeCommand } from './cli/sampleSizeCommand.ts';
 import { gradeCommand } from './cli/evaluation/gradeCommand.ts';
 import { guardsCommand } from './cli/evaluation/guardsCommand.ts';
@@ -48,6 +48,7 @@ const commands: Record<string, (args: readonly string[], context: CommandContext
   generate: generateCommand,
   logits: logitsCommand,
   export: exportCommand,
+  push: pushCommand,
   serve: serveCommand,
   bench: benchCommand,
   demo: demoCommand,

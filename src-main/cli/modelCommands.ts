@@ -1,5 +1,5 @@
 import type { HandOver } from '../contract/cluster.ts';
-import { exportFormats, exportOptionsSchema } from '../contract/results.ts';
+import { exportFormats, exportOptionsSchema, type PushedExport } from '../contract/results.ts';
 import { certificateLines, certificateVerdict, exitSentence } from '../options/exits.ts';
 import { procedures } from '../contract/procedures.ts';
 import type { PreviewRow, TemplateFacts } from '../contract/datasets/previews.ts';
@@ -105,6 +105,7 @@ export async function exportCommand(args: readonly string[], command: CommandCon
     'embed-pivots': { type: 'boolean' },
     dtype: { type: 'string' },
     rank: { type: 'string' },
+    'check-elsewhere': { type: 'boolean' },
   });
   if (positionals.length !== 1)
     throw usageError(
@@ -129,6 +130,7 @@ export async function exportCommand(args: readonly string[], command: CommandCon
         ...(values['embed-pivots'] === true && { embedPivots: true }),
         dtype: text(values, 'dtype')?.toUpperCase(),
         rank: number(values, 'rank'),
+        ...(values['check-elsewhere'] === true && { checkElsewhere: true }),
       },
       (path) => `--${path === 'calibration' ? 'calibrate' : path}`,
     );
@@ -143,6 +145,31 @@ export async function exportCommand(args: readonly string[], command: CommandCon
     );
     if (!certificateVerdict(certificate).isGood) process.exitCode = 1;
   });
+}
+
+/** push RUN-or-FOLDER --to OWNER/NAME [--public --overwrite]: an export to the Hub, private where nothing is said */
+export async function pushCommand(args: readonly string[], command: CommandContext): Promise<void> {
+  const { values, positionals } = parseCommand(args, {
+    to: { type: 'string' },
+    public: { type: 'boolean' },
+    overwrite: { type: 'boolean' },
+  });
+  if (positionals.length !== 1) throw usageError('Usage: push RUN-or-FOLDER --to OWNER/NAME');
+  const request = {
+    export: positionals[0]!,
+    repository: requiredText(values, 'to'),
+    isPublic: values['public'] === true,
+    overwrite: values['overwrite'] === true,
+  };
+  await withCore(values, 'write', async ({ exports }, output) => {
+    const pushed = await exports.push(request, command.signal);
+    output.result(pushed, () => pushedText(pushed));
+  });
+}
+
+function pushedText({ url, commit, isNew, sent, alreadyThere }: PushedExport): string {
+  const were = alreadyThere.length > 0 ? ` ${alreadyThere.length} were there already.` : '';
+  return `${isNew ? 'Made' : 'Wrote to'} ${url}, commit ${commit.slice(0, 8)}: sent ${sent.length} files.${were}`;
 }
 
 /** What was handed over to a cluster, and what to do with it. */

@@ -20,6 +20,7 @@ import {
   exportFormatSchema,
   exportOptionsSchema,
   exportRecordSchema,
+  pushedExportSchema,
 } from './results.ts';
 import { gradingProcedures } from './evaluation/grading.ts';
 import { guardProcedures } from './evaluation/guards.ts';
@@ -375,6 +376,18 @@ export const procedures = {
   'exports.suggest': {
     input: z.object({ run: reference, format: exportFormatSchema.optional() }),
     output: z.object({ folder: z.string() }),
+  },
+  /** Sends an export to a repository of the Hub, as one commit. */
+  'exports.push': {
+    input: z.object({
+      /** Its id, its folder, or a run, whose newest export is meant. */
+      export: z.string().min(1),
+      repository: z.string().min(1),
+      /** Absent: a new repository is private. */
+      isPublic: z.boolean().optional(),
+      overwrite: z.boolean().optional(),
+    }),
+    output: pushedExportSchema,
   },
   'exports.create': {
     input: z.object({

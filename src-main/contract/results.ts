@@ -183,6 +183,8 @@ export const exportOptionsSchema = z.object({
   dtype: weightTypeSchema.optional(),
   /** Of `lora`: updates of a higher rank are cut to this one. */
   rank: z.number().int().min(1).max(65536).optional(),
+  /** Has transformers and PEFT, in a Python of the person's own, compute the same tokens. */
+  checkElsewhere: z.boolean().optional(),
 });
 export type ExportOptions = z.infer<typeof exportOptionsSchema>;
 
@@ -213,6 +215,18 @@ export const frozenRouteSchema = z.object({
   keptVariance: z.number().optional(),
 });
 export type FrozenRoute = z.infer<typeof frozenRouteSchema>;
+
+/** Logits of the certificate's tokens, computed by other software from the exported files. */
+export const elsewhereSchema = z.object({
+  /** With versions. */
+  software: z.string(),
+  isEqual: z.boolean(),
+  maxLogitDifference: z.number(),
+  tolerance: z.number(),
+  /** At how many tokens the likeliest next one is the same. */
+  sameChoices: z.number().int(),
+});
+export type Elsewhere = z.infer<typeof elsewhereSchema>;
 
 export const exportRecordSchema = z.object({
   id,
@@ -249,6 +263,12 @@ export const exportRecordSchema = z.object({
      * compute something else than the run. Absent in older ones.
      */
     contradictions: z.array(z.string()).optional(),
+    /** Mean over the tokens of KL(run || files) of the next token, nats. Absent in older ones. */
+    kl: z.number().optional(),
+    /** Of a whole model: files that other software reads, and that differ from the base's. Absent in older ones. */
+    otherFiles: z.array(z.string()).optional(),
+    /** What transformers and PEFT computed from the files, against the studio's reader; absent: not asked. */
+    elsewhere: elsewhereSchema.optional(),
     /** Of `lora`: how far the frozen route is from the routed adapter; absent where the files compute the same. */
     frozen: frozenRouteSchema.optional(),
   }),
@@ -257,3 +277,16 @@ export const exportRecordSchema = z.object({
   overwrittenAt: time.optional(),
 });
 export type ExportRecord = z.infer<typeof exportRecordSchema>;
+
+/** What was sent to a repository of the Hub. */
+export const pushedExportSchema = z.object({
+  repository: z.string(),
+  url: z.string(),
+  commit: z.string(),
+  /** The repository was made for it. */
+  isNew: z.boolean(),
+  /** Paths of files that were sent, and of those that were there already, the same. */
+  sent: z.array(z.string()),
+  alreadyThere: z.array(z.string()),
+});
+export type PushedExport = z.infer<typeof pushedExportSchema>;

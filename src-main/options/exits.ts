@@ -58,6 +58,7 @@ const exportOptions: Readonly<Record<keyof ExportOptions, string>> = {
   embedPivots: 'the adapter folder of ID-LoRA names rows of the base',
   dtype: 'a merged model has weights of a type',
   rank: 'a plain LoRA with the route frozen can be cut to a rank',
+  checkElsewhere: 'transformers and PEFT read',
 };
 
 /** Which options mean something to an export of what a method trained. */
@@ -69,6 +70,7 @@ export function meantOptions(method: Method, format: ExportFormat): Set<keyof Ex
     embedPivots: format === 'peft' && adapter?.refersToBase === true,
     dtype: format === 'merged',
     rank: format === 'lora',
+    checkElsewhere: true,
   };
   return new Set((Object.keys(meant) as (keyof ExportOptions)[]).filter((name) => meant[name]));
 }
@@ -138,6 +140,19 @@ export function certificateLines(certificate: ExportRecord['certificate']): stri
   if (sameChoices !== undefined)
     lines.push(
       `The likeliest next token is the same at ${sameChoices} of ${tokens} tokens: ${textTokens ?? 0} of ${prompt === '' ? 'a text' : `“${prompt}”`}, the others random.`,
+    );
+  if (certificate.kl !== undefined && !frozen)
+    lines.push(`Mean KL of the next token, run against files: ${certificate.kl.toExponential(1)} nats.`);
+  const { otherFiles, elsewhere } = certificate;
+  if (otherFiles)
+    lines.push(
+      otherFiles.length === 0
+        ? 'Tokenizer, template and the tokens that end an answer are the base’s.'
+        : `NOT the base’s: ${otherFiles.join(' and ')}.`,
+    );
+  if (elsewhere)
+    lines.push(
+      `${elsewhere.isEqual ? 'The same' : 'NOT THE SAME'} in other software (${elsewhere.software}): greatest logit difference ${elsewhere.maxLogitDifference.toExponential(1)} from the studio’s reader (tolerance ${elsewhere.tolerance.toExponential(1)}), the same likeliest token at ${elsewhere.sameChoices} of ${tokens}.`,
     );
   if (peft)
     lines.push(

@@ -5,23 +5,26 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { patchedFolder } from '../support/patchedFolder.ts';
 import { fixtures, projectFolder } from '../support/paths.ts';
+import { startWritableHub, type WritableHub } from '../support/hub/writableHub.ts';
 import { seriousProblems } from './support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { enginesOf, removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
 
-const files = ['README.md', 'adapter_config.json', 'adapter_model.safetensors'];
+const exported = ['README.md', 'adapter_config.json', 'adapter_model.safetensors'];
 
 describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
   let server: StudioServer;
+  let hub: WritableHub;
   let browser: Browser;
   let page: Page;
   let studio: StudioPage;
   const errors: string[] = [];
 
   beforeAll(async () => {
-    server = await startStudio();
+    hub = await startWritableHub();
+    server = await startStudio({ env: { HF_ENDPOINT: hub.endpoint, HF_TOKEN: hub.token } });
     browser = await launchChromium();
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
@@ -48,6 +51,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
   afterAll(async () => {
     await browser?.close();
     await server?.stop();
+    await hub?.close();
     if (server) removeHome(server.home);
   });
 
@@ -104,7 +108,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await latest().getByText('✓ equal to the run').waitFor({ timeout: 60_000 });
     await chip.waitFor({ state: 'detached' });
     await latest().getByText(suggested, { exact: true }).waitFor();
-    expect(readdirSync(suggested)).toEqual(expect.arrayContaining(files));
+    expect(readdirSync(suggested)).toEqual(expect.arrayContaining(exported));
     for (const compared of [/over 64 tokens \(tolerance/, /likeliest next token is the same at 64 of 64/])
       await latest().getByText(compared).waitFor();
   });
@@ -115,6 +119,27 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await expect
       .poll(() => page.evaluate<string>('navigator.clipboard.readText()'))
       .toBe(join(server.home, 'exports', 'plain'));
+  });
+
+  it('pushes it to the Hub, and replaces there only what a person says', async () => {
+    await latest().getByText('Push to the Hub').click();
+    await latest().getByLabel('Repository').fill('me/plain');
+    const push = latest().getByRole('button', { name: 'Push', exact: true });
+    await push.click();
+    await latest()
+      .getByText(/^Made me\/plain, commit/)
+      .waitFor({ timeout: 30_000 });
+    const { files, isPrivate } = hub.repositories.get('me/plain')!;
+    expect(isPrivate).toBe(true);
+    expect([...files.keys()]).toEqual(expect.arrayContaining(exported));
+    files.set('README.md', Buffer.from('mine'));
+    await push.click();
+    await latest().getByRole('alert').filter({ hasText: 'other files of these names: README.md' }).waitFor();
+    await latest().getByRole('button', { name: 'Replace these files' }).click();
+    await latest()
+      .getByText(/^Wrote to me\/plain, commit .*: 1 files sent/)
+      .waitFor();
+    expect(files.get('README.md')!.toString()).toContain('# plain');
   });
 
   it('refuses at the form a folder that holds something else, and takes a typed one', async () => {
@@ -131,7 +156,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await start();
     await latest().getByText(typed, { exact: true }).waitFor({ timeout: 60_000 });
     await latest().getByText('✓ equal to the run').waitFor();
-    expect(readdirSync(typed)).toEqual(expect.arrayContaining(files));
+    expect(readdirSync(typed)).toEqual(expect.arrayContaining(exported));
     expect(await page.getByRole('alert').count()).toBe(0);
   });
 

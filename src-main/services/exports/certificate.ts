@@ -2,17 +2,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Dataset, Model } from '../../contract/entities.ts';
-import type { ExportRecord } from '../../contract/results.ts';
+import type { Elsewhere, ExportRecord } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { readRows } from '../../data/readRows.ts';
 import { exampleOf } from '../../data/rowExample.ts';
 import type { EngineEvent } from '../../engine/messages.ts';
 import type { ExportResult, ModelReference } from '../../engine/protocol.ts';
 import { SafetensorsFile } from '../../formats/files/safetensors.ts';
+import { changedParts, createIdentityReader, identityOf } from '../../formats/model/identity.ts';
 import { createRandom } from '../../statistics/random.ts';
 import type { ServiceContext } from '../context.ts';
 import type { ReportPart } from '../progress.ts';
 import type { Calibration } from './frozenRoute.ts';
+import { otherLogits } from './otherSoftware.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 
 export type Certificate = ExportRecord['certificate'];
@@ -24,6 +26,9 @@ const exactTolerance = 1e-5;
 
 /** The same for an adapter that was merged in f32: the update is rounded once more, into the weight. */
 const mergedTolerance = 1e-3;
+
+/** Share of the greatest logit by which two programs may differ in f32: they add in another order. */
+const elsewhereShare = 1e-4;
 
 /**
  * Share of the greatest logit by which rounding every weight may move a logit: 8 units in the last place of the type
@@ -47,51 +52,108 @@ export async function certify(
     result: ExportResult;
     /** Where a route was frozen: what it was averaged over. */
     calibration?: Calibration | null;
+    /** Transformers and PEFT are to compute the tokens, too. */
+    checkElsewhere?: boolean;
   },
   options: { signal: AbortSignal; report: ReportPart },
 ): Promise<Certificate> {
-  const { result } = subject;
+  const { result, model } = subject;
   const { prompt, ids, textTokens } = await probeTokens(context, subject, options.signal);
   const computed = (model: ModelReference, part: string) => logits(context, { model, ids, part }, options);
   const trained = await computed(subject.trained, 'Computing with the run, part 2 of 3');
   const exported = await computed(subject.exported, 'Computing with the files, part 3 of 3');
-  let [maxLogitDifference, greatest] = [0, 0];
-  trained.forEach((value, i) => {
-    const difference = Math.abs(value - exported[i]!);
-    // Not Math.max: a NaN must not look like equality.
-    if (!(difference <= maxLogitDifference)) maxLogitDifference = difference;
-    greatest = Math.max(greatest, Math.abs(value));
-  });
+  const maxLogitDifference = greatestDifference(trained, exported);
+  const greatest = trained.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const rounding = roundingTolerances[result.dtype];
   const isMerged = subject.trained.adapterFolder !== null && subject.exported.adapterFolder === null;
   const exact = isMerged ? mergedTolerance : exactTolerance;
   const tolerance = rounding === undefined ? exact : rounding * greatest;
   const width = trained.length / ids.length;
+  const kl = meanDivergence(trained, exported, width);
   const frozen = subject.calibration && {
     ...(await subject.calibration.compare(subject.exported)),
-    kl: meanDivergence(trained, exported, width),
+    kl,
     ...(result.keptVariance !== null && { keptVariance: result.keptVariance }),
   };
-  const sameChoices = ids.filter(
-    (_, row) => likeliest(trained, row, width) === likeliest(exported, row, width),
-  ).length;
+  const otherFiles =
+    subject.exported.adapterFolder === null ? differingFiles(model, subject.exported.folder) : null;
+  const elsewhere = subject.checkElsewhere
+    ? await compareElsewhere(subject, { ids, exported }, options)
+    : null;
+  const isSound =
+    (result.peft?.isEqual ?? true) &&
+    (result.merged?.isEqual ?? true) &&
+    (otherFiles === null || otherFiles.length === 0) &&
+    (elsewhere?.isEqual ?? true);
   return {
     // A frozen route computes something else by design: its files are right where they are the LoRA that was meant.
-    equal:
-      (frozen ? Number.isFinite(maxLogitDifference) : maxLogitDifference <= tolerance) &&
-      (result.peft?.isEqual ?? true) &&
-      (result.merged?.isEqual ?? true),
-    maxLogitDifference: Number.isFinite(maxLogitDifference) ? maxLogitDifference : Number.MAX_VALUE,
+    equal: (frozen ? Number.isFinite(maxLogitDifference) : maxLogitDifference <= tolerance) && isSound,
+    maxLogitDifference: written(maxLogitDifference),
     tolerance,
     tokens: ids.length,
     dtype: result.dtype,
     prompt,
     textTokens,
-    sameChoices,
+    sameChoices: sameChoices(trained, exported, ids.length),
+    ...(Number.isFinite(kl) && { kl }),
     peft: result.peft,
     merged: result.merged,
+    ...(otherFiles && { otherFiles }),
+    ...(elsewhere && { elsewhere }),
     contradictions: result.contradictions,
     ...(frozen && { frozen }),
+  };
+}
+
+/** NaN or infinity where a logit is none: it must not look like equality, which Math.max would make of it. */
+function greatestDifference(one: Float32Array, other: Float32Array): number {
+  if (one.length !== other.length) return Infinity;
+  let greatest = 0;
+  one.forEach((value, i) => {
+    const difference = Math.abs(value - other[i]!);
+    if (!(difference <= greatest)) greatest = difference;
+  });
+  return greatest;
+}
+
+/** JSON has no number that is none. */
+function written(difference: number): number {
+  return Number.isFinite(difference) ? difference : Number.MAX_VALUE;
+}
+
+/** At how many tokens the likeliest next one is the same. */
+function sameChoices(one: Float32Array, other: Float32Array, tokens: number): number {
+  const width = one.length / tokens;
+  let same = 0;
+  for (let row = 0; row < tokens; row++)
+    if (likeliest(one, row, width) === likeliest(other, row, width)) same++;
+  return same;
+}
+
+/** What decides which tokens a text becomes and where an answer ends, as far as it is not the base's. */
+function differingFiles(model: Model, folder: string): string[] {
+  const base = identityOf(model);
+  const own = createIdentityReader().read(folder, base.weights);
+  return changedParts(base, own, ['tokenizer', 'template', 'generation']);
+}
+
+/** The exported files in transformers and PEFT against the studio's reader of the same files. */
+async function compareElsewhere(
+  { exported: reference }: { exported: ModelReference },
+  { ids, exported }: { ids: readonly number[]; exported: Float32Array },
+  { signal, report }: { signal: AbortSignal; report: ReportPart },
+): Promise<Elsewhere> {
+  report('Computing with transformers and PEFT');
+  const { logits: theirs, software } = await otherLogits(reference, ids, signal);
+  const difference = greatestDifference(exported, theirs);
+  const greatest = exported.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const tolerance = Math.max(mergedTolerance, elsewhereShare * greatest);
+  return {
+    software,
+    isEqual: difference <= tolerance,
+    maxLogitDifference: written(difference),
+    tolerance,
+    sameChoices: theirs.length === exported.length ? sameChoices(exported, theirs, ids.length) : 0,
   };
 }
 

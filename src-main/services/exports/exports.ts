@@ -3,7 +3,13 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
-import type { Evaluation, ExportFormat, ExportOptions, ExportRecord } from '../../contract/results.ts';
+import type {
+  Evaluation,
+  ExportFormat,
+  ExportOptions,
+  ExportRecord,
+  PushedExport,
+} from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
@@ -25,6 +31,7 @@ import { certify } from './certificate.ts';
 import { calibrate } from './frozenRoute.ts';
 import { folderSize, prepareExportFolder } from './exportFolder.ts';
 import { modelCard } from './modelCard.ts';
+import { pushExport, type PushRequest } from './pushExport.ts';
 import { writePythonPackage } from './pythonPackage.ts';
 
 export interface ExportService {
@@ -46,6 +53,8 @@ export interface ExportService {
     } & ExportOptions,
     signal: AbortSignal,
   ): Promise<ExportRecord>;
+  /** Sends an export to a repository of the Hub. @throws StudioError as `pushExport` does */
+  push(request: PushRequest, signal: AbortSignal): Promise<PushedExport>;
 }
 
 export function createExportService(
@@ -77,6 +86,7 @@ export function createExportService(
         return later ? { ...record, overwrittenAt: later.createdAt } : record;
       });
     },
+    push: (request, signal) => pushExport(context, request, signal),
     suggestFolder: (run, format) => suggestFolder(runs.get(run), format),
     async create(options, signal) {
       const run = runs.get(options.run);
@@ -171,12 +181,15 @@ async function writeAndCertify(
       },
     ).result;
     const exported = format === 'merged' ? whole(folder) : adapted(folder);
-    const subject = { model, dataset, trained, exported, result, calibration };
+    // Other software finds it beside the files.
+    const beside = format === 'peft' && !loadsInPeft(adapter.method) ? writePythonPackage(folder) : [];
+    const { checkElsewhere = false } = asked;
+    const subject = { model, dataset, trained, exported, result, calibration, checkElsewhere };
     const certificate = await certify(context, subject, options);
     const names = new Set([
       ...result.files,
       ...writeDataContract(run, folder),
-      ...(format === 'peft' && !loadsInPeft(adapter.method) ? writePythonPackage(folder) : []),
+      ...beside,
       ...writeModelCard(context, job),
     ]);
     const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
@@ -312,4 +325,5 @@ export const exportHandlers = (exports: ExportService) =>
     'exports.list': () => exports.list(),
     'exports.suggest': ({ run, format }) => ({ folder: exports.suggestFolder(run, format) }),
     'exports.create': (input, { signal }) => exports.create(input, signal),
+    'exports.push': (input, { signal }) => exports.push(input, signal),
   }) satisfies Partial<ProcedureHandlers>;

@@ -37,6 +37,24 @@ export function modelCard(facts: CardFacts): string {
   return `${sections.filter((section) => section !== '').join('\n\n')}\n`;
 }
 
+/** How the package beside an adapter is found. */
+const startHere = 'Start Python here, or put this folder on PYTHONPATH.';
+
+/** The card as it stands in a repository of the Hub: pasted code finds the files there. */
+export function cardForRepository(card: string, repository: string): string {
+  const name = JSON.stringify(repository);
+  const fetching = [
+    'import sys',
+    'from huggingface_hub import snapshot_download',
+    `sys.path.insert(0, snapshot_download(${name}))`,
+    `import ${packageName}`,
+  ];
+  return card
+    .replaceAll('"this folder"', name)
+    .replace(`\nimport ${packageName}\n`, `\n${fetching.join('\n')}\n`)
+    .replace(startHere, 'The first lines fetch it.');
+}
+
 /** Identifiers as the Hub's front matter takes them. */
 const identifier = /^[a-z0-9][a-z0-9.-]*$/;
 
@@ -93,7 +111,7 @@ function loading({ run, format, base, embedPivots }: CardFacts): string {
         ];
   const note =
     format === 'peft' && !loadsInPeft(method)
-      ? `PEFT has no method ${method}: the package ${packageName} in this folder registers it. Start Python here, or put this folder on PYTHONPATH.`
+      ? `PEFT has no method ${method}: the package ${packageName} in this folder registers it. ${startHere}`
       : '';
   const identity =
     format === 'peft' && methodOf(run.config.adapter)?.refersToBase
