@@ -91,7 +91,7 @@ describe.skipIf(!chromiumPath)(`adapters from elsewhere in a browser${chromiumNo
     await studio.waitForState('done');
   });
 
-  it('comes from the Hub, and a refusal says what PEFT calls it', async () => {
+  it('comes from the Hub, is refused by what PEFT calls it, and goes along with its project', async () => {
     await page.goto(new URL('/train/adapters', server.url).href);
     await page.getByRole('tab', { name: 'Hugging Face Hub' }).click();
     await page.getByLabel('Adapter on the Hub').fill('org/tiny');
@@ -110,6 +110,22 @@ describe.skipIf(!chromiumPath)(`adapters from elsewhere in a browser${chromiumNo
       .getByRole('region', { name: 'Imported adapters' })
       .getByRole('link', { name: 'theirs' })
       .waitFor();
+    await page.goto(new URL('/settings', server.url).href);
+    const file = join(server.home, 'carried.tar');
+    await page.getByLabel(/^Write “/).fill(file);
+    await page.getByRole('button', { name: 'Export the project' }).click();
+    const archive = page.getByRole('region', { name: 'Project archive' });
+    await archive.getByText('It names these models and holds no weights of them: mine.').waitFor();
+    await page.getByLabel('Archive to import').fill(file);
+    await page.getByRole('button', { name: 'Import the archive' }).click();
+    await archive.getByText('runs: 0 added, 3 here already, left as they are').waitFor();
+    await page.getByRole('button', { name: 'Export the project' }).click();
+    await archive.getByText(`${file} exists already.`).waitFor();
+    await page.getByLabel('Archive to import').fill(join(server.home, 'sums.jsonl'));
+    await page.getByRole('button', { name: 'Import the archive' }).click();
+    await archive.getByText(/is cut off|is damaged, or no archive of a project/).waitFor();
+    expect(await seriousProblems(page)).toEqual([]);
+    await page.goto(new URL('/train/adapters', server.url).href);
     await page.setViewportSize({ width: 360, height: 780 });
     await page.emulateMedia({ colorScheme: 'dark' });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);

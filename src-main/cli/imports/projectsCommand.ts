@@ -1,7 +1,7 @@
-import type { ImportedProject } from '../../contract/imports/archives.ts';
+import { absentFromArchive, importedCounts, importedNotes } from '../../options/archiveWords.ts';
 import { only, parseCommand, requiredText, text, usageError } from '../arguments.ts';
 import { withCore, type CommandContext } from '../commandContext.ts';
-import { formatBytes, formatCount, formatTable } from '../output.ts';
+import { formatBytes, formatTable } from '../output.ts';
 
 /** projects list, projects export [NAME] --out FILE, projects import FILE [--into NAME] */
 export async function projectsCommand(
@@ -31,12 +31,7 @@ export async function projectsCommand(
         output.result(made, () =>
           [
             `Wrote ${made.file} (${formatBytes(made.sizeBytes)}): ${made.runs} runs with their checkpoints and scores.`,
-            ...(made.models.length > 0
-              ? [`It names these models and holds no weights of them: ${made.models.join(', ')}.`]
-              : []),
-            ...(made.datasets.length > 0
-              ? [`It names these datasets and holds no rows of them: ${made.datasets.join(', ')}.`]
-              : []),
+            ...absentFromArchive(made),
           ].join('\n'),
         );
         return;
@@ -44,34 +39,16 @@ export async function projectsCommand(
       case 'import': {
         const file = only(positionals, 'projects import FILE');
         const imported = await projects.importFrom(file, text(values, 'into') ?? null, command.signal);
-        output.result(imported, () => importedLines(imported).join('\n'));
+        output.result(imported, () =>
+          [
+            `Imported into the project "${imported.title}":`,
+            ...[...importedCounts(imported), ...importedNotes(imported)].map((line) => `  ${line}`),
+          ].join('\n'),
+        );
         return;
       }
       default:
         throw usageError(`projects: unknown action "${action ?? ''}"; there are list, export and import.`);
     }
   });
-}
-
-function importedLines(imported: ImportedProject): string[] {
-  const { title, runs, evaluations, mixes, studies, renamed, absentModels, absentDatasets } = imported;
-  const counts = { runs, scores: evaluations, mixes, studies };
-  return [
-    `Imported into the project "${title}":`,
-    ...Object.entries(counts).map(
-      ([what, { added, here }]) =>
-        `  ${what}: ${added} added${here > 0 ? `, ${here} here already, left as they are` : ''}`,
-    ),
-    ...renamed.map(
-      ({ kind, from, to }) => `  The ${kind} "${from}" is called "${to}" here: the name was taken.`,
-    ),
-    ...absentModels.map(
-      ({ name, repository, contentHash, parameters }) =>
-        `  The model "${name}" (${formatCount(parameters)} parameters, SHA-256 ${contentHash.slice(0, 12)}…) is not here: add it${repository === null ? '' : `, for example with models download ${repository}`}, and its runs can be used.`,
-    ),
-    ...absentDatasets.map(
-      ({ name, contentHash, rows }) =>
-        `  The dataset "${name}" (${formatCount(rows)} rows, SHA-256 ${contentHash.slice(0, 12)}…) is not here: add it and import the archive once more, and its runs are tied to it.`,
-    ),
-  ];
 }
