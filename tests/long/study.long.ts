@@ -22,6 +22,8 @@ const sizes = {
   heldOut: setting('HELD_OUT', 16),
   commonsenseqa: setting('COMMONSENSEQA', 100),
   gsm8k: setting('GSM8K', 16),
+  /** Of the rows that the runs held out, which there are some forty of. */
+  perplexity: setting('PERPLEXITY', 1000),
 };
 const smollm2 = join(homedir(), '.cache', 'id-lora-studio-tests', 'smollm2-135m-instruct');
 const isThere = hasSharedData && existsSync(smollm2);
@@ -90,6 +92,7 @@ describe.skipIf(!isThere)(`a study of methods at one budget${note}`, () => {
       ...['--path', `commonsenseqa=${join(files, 'commonsenseqa.jsonl')}`],
       ...['--path', `gsm8k=${sharedData('gsm8k', 'test.jsonl')}`, '--max-tokens', 'gsm8k=128'],
       ...['--limit', `commonsenseqa=${sizes.commonsenseqa}`, '--limit', `gsm8k=${sizes.gsm8k}`],
+      ...['--limit', `perplexity=${sizes.perplexity}`],
     ];
     const { rankings, arms } = await json<Compared>('compare', ...names, ...asked);
     expect(rankings.map(({ benchmark }) => benchmark)).toEqual(['commonsenseqa', 'gsm8k', 'perplexity']);

@@ -33,7 +33,7 @@ const smollm2 = join(homedir(), '.cache', 'id-lora-studio-tests', 'smollm2-135m-
 const models = {
   stories260k: { folder: sharedData('stories260K-hf'), items: 24, tasks: 5 },
   random: { folder: join(temporaryFolder(), 'random'), items: 24, tasks: 3 },
-  smollm2: { folder: smollm2, items: 0, tasks: 1 },
+  smollm2: { folder: smollm2, items: 0, tasks: 3 },
   'smollm2-chat': { folder: smollm2, items: 0, tasks: 1 },
 };
 if (hasSharedData) writeRandomLlama(models.random.folder, sharedData('tokenizers', 'phi-3-mini'));
