@@ -5,17 +5,21 @@ import {
   countText,
   markLegend,
   marks,
-  measuredText,
-  megabytes,
   methodText,
-  milliseconds,
   percentText,
   pText,
-  differenceText,
 } from '../figures.ts';
 import type { Report, ReportCell, ReportColumn, ReportGroup } from '../report.ts';
 import { costChart, parityChart, svgElement, type Paint } from './charts.ts';
-import { costBasis, storedText, versionsText } from './markdown.ts';
+import {
+  askedTable,
+  costBasis,
+  costTable,
+  pairTable,
+  scoreTable,
+  versionsText,
+  type TextTable,
+} from './tables.ts';
 import { escapedXml } from './xml.ts';
 
 /** Colors of the page follow the reader's theme. */
@@ -68,38 +72,11 @@ ${question === '' ? '' : `<p>${text(question)}</p>`}
 ${groups.map((group) => groupSection(report, group)).join('\n')}
 <h2>Time and memory</h2>
 <p>${text(costBasis(report.timedColumn === null ? null : columns[report.timedColumn]!))}</p>
-${costTable(report)}
+${textTable(costTable(report))}
 <h2>What was asked</h2>
-${table(
-  'What was asked',
-  ['Column', 'Items', 'Data', 'Shots', 'Asked as', 'Version', 'Seed', 'SHA-256 of the data'],
-  columns.map((column) => [
-    text(columnHead(column)),
-    countText(column.n),
-    text(column.data),
-    String(column.shots),
-    column.isChat ? 'conversation' : 'text',
-    text(column.version),
-    String(column.seed),
-    `<code>${text(column.dataHash.slice(0, 16))}</code>`,
-  ]),
-)}
+${textTable(askedTable(columns, 16))}
 <h2>Every score as it is stored</h2>
-${table(
-  'Every score as it is stored',
-  ['Subject', 'Model', 'Benchmark', 'Score (95 %)', 'n', 'Seed of training', 'Precision', 'Version', 'When'],
-  report.scores.map((one) => [
-    text(one.subject),
-    text(one.model),
-    text(`${one.benchmark}, ${one.shots} shots${one.isChat ? ', conversation' : ''}`),
-    text(storedText(one)),
-    countText(one.n),
-    one.trainingSeed === null ? '–' : String(one.trainingSeed),
-    text(one.precision),
-    text(one.version),
-    text(one.createdAt.slice(0, 19)),
-  ]),
-)}
+${textTable(scoreTable(report))}
 ${list('Warnings', report.warnings)}
 ${list('How to read it', report.notes)}
 ${list('Left out', report.leftOut)}
@@ -120,6 +97,13 @@ function table(label: string, head: readonly string[], rows: readonly (readonly 
       '',
     )}</tr></thead><tbody>${rows.map((row) => `<tr>${row.map(cell).join('')}</tr>`).join('')}</tbody></table></div>`;
 }
+
+const textTable = ({ label, head, rows }: TextTable) =>
+  table(
+    label,
+    head,
+    rows.map((row) => row.map(escapedXml)),
+  );
 
 function groupSection(report: Report, group: ReportGroup): string {
   const { columns } = report;
@@ -153,7 +137,7 @@ ${
 <div class="figures">${parity.join('')}</div>`
 }
 ${cost ? `<h3>Time and extra memory</h3>\n<figure>${svgElement(cost)}</figure>` : ''}
-${pairTable(group, columns)}`;
+${pairDetails(group, columns)}`;
 }
 
 function cellHtml(cell: ReportCell | null, column: ReportColumn): string {
@@ -168,54 +152,10 @@ function cellHtml(cell: ReportCell | null, column: ReportColumn): string {
   return `${cell.isAmongBest ? `<strong>${value}</strong>` : value}${mark}${letters}<small>${escapedXml(basisText(cell) + p)}</small>`;
 }
 
-function pairTable({ pairs }: ReportGroup, columns: readonly ReportColumn[]): string {
-  if (pairs.length === 0) return '';
-  return `<details><summary>All ${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'}</summary>\n${table(
-    'All pairs',
-    ['Column', 'Pair', 'Difference (95 %)', 'p, Holm', 'Test', 'n', 'Verdict', 'What else differs'],
-    pairs.map((pair) => {
-      const column = columns[pair.column]!;
-      const [low, high] = pair.interval.map((bound) => differenceText(column, bound));
-      return [
-        columnHead(column),
-        `${pair.b} against ${pair.a}`,
-        `${differenceText(column, pair.difference)} (${low} to ${high})`,
-        pText(pair.pAdjusted),
-        pair.test.replaceAll('_', ' '),
-        countText(pair.n),
-        pair.verdict === 'cannot_tell' ? 'cannot tell' : pair.verdict === 'b_better' ? 'better' : 'worse',
-        pair.confounders.join('; ') || '–',
-      ].map(escapedXml);
-    }),
-  )}\n</details>`;
-}
-
-function costTable({ groups }: Report): string {
-  return table(
-    'Time and memory',
-    [
-      'Subject',
-      'Time an item, ms',
-      'Peak memory, MB',
-      'Beyond the base, MB',
-      'Numbers beside the base, MB',
-      'Training: time a step, ms',
-      'Training: peak memory, MB',
-      'Measurements',
-    ],
-    groups.flatMap(({ subjects }) =>
-      subjects.map(({ name, cost }) => [
-        escapedXml(name),
-        measuredText(cost.secondsPerItem, milliseconds),
-        measuredText(cost.peakBytes, megabytes),
-        cost.extraBytes === null ? '–' : megabytes(cost.extraBytes),
-        cost.numberBytes === null ? '–' : megabytes(cost.numberBytes),
-        measuredText(cost.trainingSecondsPerStep, milliseconds),
-        measuredText(cost.trainingPeakBytes, megabytes),
-        String(cost.secondsPerItem?.n ?? cost.trainingPeakBytes?.n ?? 0),
-      ]),
-    ),
-  );
+function pairDetails(group: ReportGroup, columns: readonly ReportColumn[]): string {
+  const { length } = group.pairs;
+  if (length === 0) return '';
+  return `<details><summary>All ${length} ${length === 1 ? 'pair' : 'pairs'}</summary>\n${textTable(pairTable(group, columns))}\n</details>`;
 }
 
 function list(title: string, texts: readonly string[]): string {

@@ -1,7 +1,7 @@
 import { cellText, columnHead, countText, markLegend, marks, methodText, percentText } from '../figures.ts';
 import type { Report, ReportGroup } from '../report.ts';
 import { costChart, parityChart, shortened, svgText, type Drawing, type Paint } from './charts.ts';
-import { versionsText } from './markdown.ts';
+import { versionsText } from './tables.ts';
 import { escapedXml } from './xml.ts';
 
 const paints: Readonly<Record<'light' | 'dark', Paint>> = {
