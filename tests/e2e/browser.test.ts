@@ -1,13 +1,13 @@
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { fixtures } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath } from './support/chromium.ts';
+import { openStudio, type OpenedStudio } from './support/openedStudio.ts';
 import { takePicture } from './support/pictures.ts';
-import { StudioPage } from './support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import type { StudioPage } from './support/studioPage.ts';
 
 const common = { 'Learning rate': '0.01', 'Batch size': '4', 'Context length': '64' };
 /** Pages whose address does not depend on what was trained. */
@@ -24,28 +24,18 @@ const pages = [
 ];
 
 describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
-  let server: StudioServer;
-  let browser: Browser;
+  let opened: OpenedStudio;
   let page: Page;
   let studio: StudioPage;
-  const errors: string[] = [];
+  let errors: string[];
 
   beforeAll(async () => {
-    server = await startStudio();
-    browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
-    page = await context.newPage();
-    page.on('pageerror', (error) => errors.push(error.message));
+    opened = await openStudio({ viewport: { width: 1360, height: 860 } });
+    ({ page, studio, errors } = opened);
     page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-    studio = new StudioPage(page);
-    await page.goto(server.url);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.stop();
-    if (server) removeHome(server.home);
-  });
+  afterAll(() => opened?.close());
 
   it('leads a newcomer from an empty studio to the first model', async () => {
     await page.getByRole('heading', { name: 'Add a base model' }).waitFor();
@@ -67,7 +57,7 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
   it('adds a model and a dataset and shows their rows', async () => {
     await studio.addModel(join(fixtures, 'tiny-llama'));
     await page.getByRole('heading', { name: 'tiny-llama' }).waitFor();
-    const file = join(server.home, 'sums.jsonl');
+    const file = join(opened.server.home, 'sums.jsonl');
     writeGeneratedDataset(file, 400, 1);
     await studio.addDataset(file);
     await page.getByRole('heading', { name: 'sums' }).waitFor();
@@ -165,14 +155,14 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     'keeps every page accessible and inside a narrow window, in light and dark',
     { timeout: 120_000 },
     async () => {
-      await page.goto(new URL('/train/runs', server.url).href);
+      await page.goto(new URL('/train/runs', opened.server.url).href);
       const run = await page.getByRole('link', { name: 'idlora-e2e' }).first().getAttribute('href');
       const problems: string[] = [];
       for (const theme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme: theme });
         for (const path of [...pages, run!]) {
           await page.setViewportSize({ width: 1360, height: 860 });
-          await page.goto(new URL(path, server.url).href);
+          await page.goto(new URL(path, opened.server.url).href);
           await page.getByRole('heading', { level: 1 }).waitFor();
           await page.waitForLoadState('networkidle');
           for (const problem of await seriousProblems(page)) problems.push(`${theme} ${path} ${problem}`);
@@ -201,13 +191,9 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     'says that the connection is lost, and goes on by itself when the studio is back',
     { timeout: 90_000 },
     async () => {
-      const { port } = new URL(server.url);
-      const { home } = server;
-      await server.stop();
-      await page.getByRole('alert').filter({ hasText: 'connection' }).waitFor({ timeout: 2000 });
-      server = await startStudio({ home, port: Number(port) });
-      // A new server has a new token: the address that it prints is opened as a person would.
-      await page.goto(server.url);
+      await opened.restart({
+        whileGone: () => page.getByRole('alert').filter({ hasText: 'connection' }).waitFor({ timeout: 2000 }),
+      });
       await studio.goTo('Models');
       await page.getByRole('link', { name: 'tiny-llama' }).first().waitFor();
     },
@@ -216,7 +202,7 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
   it('paints something useful within 1.5 s', async () => {
     const fresh = await page.context().newPage();
     const begin = Date.now();
-    await fresh.goto(server.url);
+    await fresh.goto(opened.server.url);
     await fresh.getByRole('heading', { level: 1 }).waitFor();
     expect(Date.now() - begin).toBeLessThan(1500);
     // The other pages, with their charts, come behind the first paint, and are there for the first click.

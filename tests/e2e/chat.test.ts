@@ -1,38 +1,28 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasSharedData, sharedData } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath } from './support/chromium.ts';
+import { openStudio, type OpenedStudio } from './support/openedStudio.ts';
 import { takePicture } from './support/pictures.ts';
-import { StudioPage } from './support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import type { StudioPage } from './support/studioPage.ts';
 
 const note = hasSharedData ? chromiumNote : ' (skipped: needs ../shared/data)';
 
 describe.skipIf(!chromiumPath || !hasSharedData)(`a chat with stories260K in a browser${note}`, () => {
-  let server: StudioServer;
-  let browser: Browser;
+  let opened: OpenedStudio;
   let page: Page;
   let studio: StudioPage;
-  const errors: string[] = [];
+  let errors: string[];
 
   beforeAll(async () => {
-    server = await startStudio();
-    browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    page = await context.newPage();
-    page.on('pageerror', (error) => errors.push(error.message));
-    studio = new StudioPage(page);
-    await page.goto(server.url);
+    opened = await openStudio();
+    ({ page, studio, errors } = opened);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.stop();
-    if (server) removeHome(server.home);
-  });
+  afterAll(() => opened?.close());
 
   const columns = () => page.getByRole('region', { name: 'Who answers' });
   const talk = () => page.getByRole('region', { name: /^Conversation/ });
@@ -40,7 +30,7 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a chat with stories260K in a b
   it('says what to do where there is no model, and asks who is to answer', async () => {
     await studio.goTo('Chat');
     await page.getByRole('heading', { name: 'No model yet' }).waitFor();
-    const rows = join(server.home, 'tales.jsonl');
+    const rows = join(opened.server.home, 'tales.jsonl');
     const tale = { prompt: 'Tell me of Lily.', completion: ' Lily had a red ball and a big dog.' };
     writeFileSync(rows, Array.from({ length: 24 }, () => JSON.stringify(tale)).join('\n'));
     await studio.call('models.add', { folder: sharedData('stories260K-hf'), name: 'stories' });
@@ -123,10 +113,7 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a chat with stories260K in a b
   });
 
   it('is there after a restart, hides names, and tells who was preferred when it is asked', async () => {
-    const { home } = server;
-    await server.stop();
-    server = await startStudio({ home });
-    await page.goto(server.url);
+    await opened.restart();
     await studio.goTo('Chat');
     await talk().getByText('Once upon a time').first().waitFor();
     const blind = talk().getByRole('group', { name: 'Blind mode' });

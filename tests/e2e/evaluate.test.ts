@@ -1,33 +1,27 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { fixtures } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath } from './support/chromium.ts';
+import { openStudio, type OpenedStudio } from './support/openedStudio.ts';
 import { takePicture } from './support/pictures.ts';
-import { StudioPage } from './support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import type { StudioPage } from './support/studioPage.ts';
 
 describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
-  let server: StudioServer;
-  let browser: Browser;
+  let opened: OpenedStudio;
   let page: Page;
   let studio: StudioPage;
-  const errors: string[] = [];
+  let errors: string[];
 
   beforeAll(async () => {
-    server = await startStudio();
-    browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    page = await context.newPage();
-    page.on('pageerror', (error) => errors.push(error.message));
-    studio = new StudioPage(page);
-    await page.goto(server.url);
-    const sums = join(server.home, 'sums.jsonl');
+    opened = await openStudio();
+    ({ page, studio, errors } = opened);
+    const sums = join(opened.server.home, 'sums.jsonl');
     writeGeneratedDataset(sums, 40, 1);
-    const quiz = join(server.home, 'quiz.jsonl');
+    const quiz = join(opened.server.home, 'quiz.jsonl');
     const rows = Array.from({ length: 12 }, (_, i) => ({
       question: `${i}?`,
       choices: [`${i}`, '6', '7', '8'],
@@ -54,11 +48,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
       .waitFor({ state: 'attached', timeout: 110_000 });
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.stop();
-    if (server) removeHome(server.home);
-  });
+  afterAll(() => opened?.close());
 
   const tab = (name: string) =>
     page.getByRole('navigation', { name: 'Evaluate' }).getByRole('link', { name }).click();
@@ -163,6 +153,8 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await page.reload();
     await panel.getByText(/^1 of \d pairs judged/).waitFor();
     await panel.getByRole('button', { name: 'Take the last vote back' }).click();
+    // Two pairs may have the same answer on the left: it alone does not tell that the vote is gone.
+    await panel.getByText(/^0 of \d pairs judged/).waitFor();
     await expect.poll(() => left.textContent()).toBe(said);
     await page.keyboard.press('ArrowRight');
     await panel.getByText(/^1 of \d pairs judged/).waitFor();
@@ -181,7 +173,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await left.getByRole('button', { name: '✓ Right' }).click();
     await left.getByRole('button', { name: '✓ Right', pressed: true }).waitFor();
     const both = new URL(page.url()).searchParams.get('e')!;
-    await page.goto(new URL(`/evaluate/items?e=${both}`, server.url).href);
+    await page.goto(new URL(`/evaluate/items?e=${both}`, opened.server.url).href);
     const items = page.getByRole('region', { name: 'Items side by side' });
     // The verdict as it was graded stands first, the one with the person's grade beside it.
     const anew = items.getByRole('region', { name: 'With your grades' });
@@ -237,7 +229,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await items.getByText('Export pairs as preference data').click();
     const group = items.getByRole('group', { name: 'Preference data' });
     await group.getByText(/^\d pairs: 1 by votes/).waitFor();
-    const file = join(server.home, 'pairs.jsonl');
+    const file = join(opened.server.home, 'pairs.jsonl');
     await group.getByLabel('File').fill(file);
     await group.getByRole('button', { name: 'Write file' }).click();
     await group.getByText(/^Wrote \d pairs to/).waitFor();
@@ -254,7 +246,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
   });
 
   it('checks what a training cost: forgetting on a general text, at checkpoints, and words in common', async () => {
-    const general = join(server.home, 'general.jsonl');
+    const general = join(opened.server.home, 'general.jsonl');
     const words = 'rain falls on the old town while a lazy dog sleeps under the bridge all day'.split(' ');
     const rows = Array.from({ length: 40 }, (_, i) => ({
       text: words.map((_word, w) => words[(w * (i + 3)) % words.length]).join(' '),
@@ -313,10 +305,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await takePicture(page, 'scoring-queue');
     await page.reload();
     await expect.poll(titles).toEqual(both.toReversed());
-    const { home } = server;
-    await server.stop();
-    server = await startStudio({ home });
-    await page.goto(server.url);
+    await opened.restart();
     await studio.goTo('Evaluate');
     await tab('Queue');
     await expect.poll(titles).toEqual(both.toReversed());

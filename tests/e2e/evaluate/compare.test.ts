@@ -11,10 +11,10 @@ import { insertEvaluation } from '../../../src-main/store/results.ts';
 import { sampleEvaluation, sampleItem, sampleKeys } from '../../support/sampleEvaluation.ts';
 import { insertScoredRuns } from '../../support/evaluation/scoredRuns.ts';
 import { seriousProblems } from '../support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { chromiumNote, chromiumPath } from '../support/chromium.ts';
+import { openStudio, type OpenedStudio } from '../support/openedStudio.ts';
 import { takePicture } from '../support/pictures.ts';
-import { StudioPage } from '../support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
+import type { StudioPage } from '../support/studioPage.ts';
 
 const beyondEdge = `document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
   [...document.querySelectorAll('main *')]
@@ -70,11 +70,11 @@ function drawnShare(page: Page, png: Buffer): Promise<number> {
 }
 
 describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumNote}`, () => {
-  let server: StudioServer;
-  let browser: Browser;
+  let opened: OpenedStudio;
   let page: Page;
   let studio: StudioPage;
-  const errors: string[] = [];
+  let errors: string[];
+  let browser: Browser;
 
   beforeAll(async () => {
     const home = mkdtempSync(join(tmpdir(), 'id-lora-e2e-'));
@@ -82,23 +82,11 @@ describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumN
     insertScoredRuns(database);
     insertManyItems(database);
     database.writable.close();
-    server = await startStudio({ home });
-    browser = await launchChromium();
-    const context = await browser.newContext({
-      viewport: { width: 1280, height: 900 },
-      acceptDownloads: true,
-    });
-    page = await context.newPage();
-    page.on('pageerror', (error) => errors.push(error.message));
-    studio = new StudioPage(page);
-    await page.goto(server.url);
+    opened = await openStudio({ home, acceptDownloads: true });
+    ({ page, studio, errors, browser } = opened);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.stop();
-    if (server) removeHome(server.home);
-  });
+  afterAll(() => opened?.close());
 
   const tab = (name: string) =>
     page.getByRole('navigation', { name: 'Evaluate' }).getByRole('link', { name, exact: true }).click();
@@ -168,7 +156,7 @@ describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumN
 
   it('sets losses item against item, and right and wrong as counts', async () => {
     await page.goto(
-      new URL('/evaluate/compare?e=perplexity-lora-seed-0,perplexity-idlora-seed-0', server.url).href,
+      new URL('/evaluate/compare?e=perplexity-lora-seed-0,perplexity-idlora-seed-0', opened.server.url).href,
     );
     const panel = page.getByRole('region', { name: 'Item against item' });
     await panel.getByText('idlora-seed-0 on 60, and they are alike on 0.').waitFor();
@@ -185,7 +173,7 @@ describe.skipIf(!chromiumPath)(`many scores side by side in a browser${chromiumN
 
   it('shows within 100 ms of a key which of 1,000 items of six subjects fit', async () => {
     const six = Array.from({ length: 6 }, (_, i) => `many-${i}`).join(',');
-    await page.goto(new URL(`/evaluate/items?e=${six}`, server.url).href);
+    await page.goto(new URL(`/evaluate/items?e=${six}`, opened.server.url).href);
     await page.getByText('1,000 of 1,000 items').waitFor();
     const times = [];
     for (const text of [

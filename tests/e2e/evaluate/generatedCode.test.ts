@@ -1,36 +1,28 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seriousProblems } from '../support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { chromiumNote, chromiumPath } from '../support/chromium.ts';
+import { openStudio, type OpenedStudio } from '../support/openedStudio.ts';
 import { takePicture } from '../support/pictures.ts';
-import { StudioPage } from '../support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
+import type { StudioPage } from '../support/studioPage.ts';
 
 /** The switch that lets benchmarks run what a model wrote; what it allows is in the data folder, and nowhere else. */
 describe.skipIf(!chromiumPath)(`consent to generated code in a browser${chromiumNote}`, () => {
-  let server: StudioServer;
-  let browser: Browser;
+  let opened: OpenedStudio;
   let page: Page;
   let studio: StudioPage;
-  const consent = () => existsSync(join(server.home, 'code-execution'));
+  const consent = () => existsSync(join(opened.server.home, 'code-execution'));
   const section = () => page.getByRole('region', { name: 'Generated code' });
   /** Each answer waits until the sandbox was tried with two programs. */
   const saysSoon = () => expect.poll(() => section().getByRole('status').textContent(), { timeout: 60_000 });
 
   beforeAll(async () => {
-    server = await startStudio();
-    browser = await launchChromium();
-    page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
-    studio = new StudioPage(page);
-    await page.goto(server.url);
+    opened = await openStudio();
+    ({ page, studio } = opened);
   });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.stop();
-    if (server) removeHome(server.home);
-  });
+  afterAll(() => opened?.close());
 
   it('is off at first, and says in which sandbox programs would run and what they may use', async () => {
     await studio.goTo('Settings');

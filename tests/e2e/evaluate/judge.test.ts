@@ -1,43 +1,33 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasSharedData, sharedData } from '../../support/paths.ts';
 import { seriousProblems } from '../support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { chromiumNote, chromiumPath } from '../support/chromium.ts';
+import { openStudio, type OpenedStudio } from '../support/openedStudio.ts';
 import { takePicture } from '../support/pictures.ts';
-import { StudioPage } from '../support/studioPage.ts';
-import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
+import type { StudioPage } from '../support/studioPage.ts';
 
 const note = hasSharedData ? chromiumNote : ' (skipped: needs ../shared/data)';
 
 describe.skipIf(!chromiumPath || !hasSharedData)(`a judge that tells stories, in a browser${note}`, () => {
-  let server: StudioServer;
-  let browser: Browser;
+  let opened: OpenedStudio;
   let page: Page;
   let studio: StudioPage;
-  const errors: string[] = [];
+  let errors: string[];
 
   beforeAll(async () => {
-    server = await startStudio();
-    browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    page = await context.newPage();
-    page.on('pageerror', (error) => errors.push(error.message));
-    studio = new StudioPage(page);
-    await page.goto(server.url);
-    const quiz = join(server.home, 'quiz.jsonl');
+    opened = await openStudio();
+    ({ page, studio, errors } = opened);
+    const quiz = join(opened.server.home, 'quiz.jsonl');
     const rows = Array.from({ length: 5 }, (_, i) => ({ question: `${i} + 1?`, answer: `${i + 1}` }));
     writeFileSync(quiz, rows.map((row) => JSON.stringify(row)).join('\n'));
     await studio.call('models.add', { folder: sharedData('stories260K-hf'), name: 'stories' });
     await studio.call('datasets.add', { path: quiz });
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.stop();
-    if (server) removeHome(server.home);
-  });
+  afterAll(() => opened?.close());
 
   it('gives no verdict on any answer: each is an abstention, shown and within the interval', async () => {
     await studio.goTo('Evaluate');
