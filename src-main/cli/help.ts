@@ -139,7 +139,8 @@ ${chatHelp()}
   generate --model M [--adapter A] --prompt TEXT [--chat --system TEXT --template NAME|FILE]   --chat: through the template
     [--max-tokens N --temperature T --top-p P --seed S --task N]
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
-  export RUN [--format peft|lora|merged|cluster --out DIR --calibrate DATA --embed-pivots --dtype f32|f16|bf16 --rank R --check-elsewhere]
+  export RUN [--format peft|lora|merged|gguf-lora|gguf|cluster --out DIR --calibrate DATA --embed-pivots --rank R
+    --dtype f32|f16|bf16|q8_0 --check-elsewhere]
   push RUN-or-FOLDER --to OWNER/NAME [--public --overwrite]   an export to the Hub; a new repository is private
   serve [--host 127.0.0.1 --port 0]                the studio in a browser
   bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]

@@ -94,8 +94,8 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
 }
 
 /**
- * export RUN [--format peft or lora or merged or cluster --out DIR --calibrate DATASET --embed-pivots --dtype
- * f32 or f16 or bf16 --rank R]; without --out into exports/ of the data folder
+ * export RUN [--format peft or lora or merged or gguf-lora or gguf or cluster --out DIR --calibrate DATASET
+ * --embed-pivots --dtype f32 or f16 or bf16 or q8_0 --rank R]; without --out into exports/ of the data folder
  */
 export async function exportCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, {
@@ -109,7 +109,7 @@ export async function exportCommand(args: readonly string[], command: CommandCon
   });
   if (positionals.length !== 1)
     throw usageError(
-      'Usage: export RUN [--format peft or lora or merged or cluster --out DIR --calibrate DATASET]',
+      `Usage: export RUN [--format ${exportFormats.join(' or ')} or cluster --out DIR --calibrate DATASET]`,
     );
   const asked = text(values, 'format');
   const format = exportFormats.find((name) => name === asked);

@@ -163,8 +163,11 @@ export const evaluationSchema = z.object({
 });
 export type Evaluation = z.infer<typeof evaluationSchema>;
 
-/** `peft`: the adapter; `lora`: a routed adapter as a LoRA, its route frozen; `merged`: a complete model. */
-export const exportFormats = ['peft', 'lora', 'merged'] as const;
+/**
+ * `peft`: the adapter; `lora`: a routed adapter as a LoRA, its route frozen; `merged`: a complete model; `gguf-lora`: a
+ * LoRA for llama.cpp, of a routed adapter its frozen route; `gguf`: a complete model for it.
+ */
+export const exportFormats = ['peft', 'lora', 'merged', 'gguf-lora', 'gguf'] as const;
 export const exportFormatSchema = z.enum(exportFormats);
 export type ExportFormat = z.infer<typeof exportFormatSchema>;
 
@@ -173,15 +176,20 @@ export const weightTypes = ['F32', 'F16', 'BF16'] as const;
 export const weightTypeSchema = z.enum(weightTypes);
 export type WeightType = z.infer<typeof weightTypeSchema>;
 
+/** How the weights of a whole model may be stored in GGUF. */
+export const ggufTypes = [...weightTypes, 'Q8_0'] as const;
+const ggufTypeSchema = z.enum(ggufTypes);
+export type GgufType = z.infer<typeof ggufTypeSchema>;
+
 /** What may be asked of an export; each option belongs to some formats and methods. */
 export const exportOptionsSchema = z.object({
   /** Of a frozen route: the dataset over whose rows it is averaged; absent: the run's own. */
   calibration: z.string().min(1).optional(),
   /** Of `peft` with ID-LoRA: stores the rows of the base that the indices name. */
   embedPivots: z.boolean().optional(),
-  /** Of `merged`: the type of all weights; absent: as the base stores them. */
-  dtype: weightTypeSchema.optional(),
-  /** Of `lora`: updates of a higher rank are cut to this one. */
+  /** Of `merged`: the type of all weights, as the base stores them where absent; of `gguf`: of matrices, F16 then. */
+  dtype: ggufTypeSchema.optional(),
+  /** Of a LoRA with its route frozen: updates of a higher rank are cut to this one. */
   rank: z.number().int().min(1).max(65536).optional(),
   /** Has transformers and PEFT, in a Python of the person's own, compute the same tokens. */
   checkElsewhere: z.boolean().optional(),
@@ -197,6 +205,8 @@ export const peftCheckSchema = z.object({
   /** Rows of weights whose updates were compared, and their greatest difference as a share of the greatest number. */
   rows: z.number().int(),
   maxDifference: z.number(),
+  /** By whose rules the files were read; absent: PEFT's. */
+  rules: z.enum(['peft', 'llama.cpp']).optional(),
 });
 export type PeftCheck = z.infer<typeof peftCheckSchema>;
 
@@ -269,6 +279,8 @@ export const exportRecordSchema = z.object({
     otherFiles: z.array(z.string()).optional(),
     /** What transformers and PEFT computed from the files, against the studio's reader; absent: not asked. */
     elsewhere: elsewhereSchema.optional(),
+    /** Where the software that the files are for computes something else than the studio; absent: nowhere. */
+    notes: z.array(z.string()).optional(),
     /** Of `lora`: how far the frozen route is from the routed adapter; absent where the files compute the same. */
     frozen: frozenRouteSchema.optional(),
   }),

@@ -1,5 +1,5 @@
 import type { BestEvaluation } from '../contract/entities.ts';
-import type { ExportFormat, PeftCheck, WeightType } from '../contract/results.ts';
+import type { ExportFormat, GgufType, PeftCheck, WeightType } from '../contract/results.ts';
 import type { AdapterConfig, Method, Precision, TrainConfig } from '../contract/training.ts';
 import type { ModelShape } from '../shape/modelShape.ts';
 
@@ -192,7 +192,8 @@ export interface RouteResult {
 
 /**
  * Writes what a checkpoint holds as a folder of its own: `peft` (layout of method.md), `merged`, a Hugging Face
- * model, or `lora`, a LoRA for PEFT with the route of a routed adapter frozen.
+ * model, `lora`, a LoRA for PEFT with the route of a routed adapter frozen, or for
+ * llama.cpp a LoRA (`gguf-lora`) or a whole model (`gguf`).
  */
 export interface ExportRequest {
   kind: 'export';
@@ -214,8 +215,15 @@ export interface ExportRequest {
   shardBytes?: number;
   /** Of `lora`: updates of a higher rank are cut to this one. */
   rank?: number;
-  /** Of `lora`, and of `merged` for a routed adapter: the route at which it is frozen. */
+  /** Of `lora`, and of the others but `peft` for a routed adapter: the route at which it is frozen. */
   route?: RouteResult['sites'];
+  /** Of `gguf`: how matrices are stored, and the chat template (Jinja). */
+  storedAs?: GgufType;
+  chatTemplate?: string | null;
+  /** Of files in GGUF: a folder to make, in which they lie as the studio reads them, for the certificate. */
+  readBack?: string;
+  /** What the files of GGUF call what was trained, and the licence of its base; null: it states none. */
+  title?: { name: string; licence: string | null };
 }
 
 /**
@@ -391,6 +399,8 @@ export interface ExportResult {
   keptVariance: number | null;
   /** What the model folder that others load with it, or that it is, says twice and differently. */
   contradictions: string[];
+  /** Where the software that the files are for computes something else; absent: nowhere. */
+  notes?: string[];
 }
 
 /** The answer of each kind of request. */

@@ -1,6 +1,7 @@
 import type { ExportFormat, ExportOptions, ExportRecord, FrozenRoute } from '../contract/results.ts';
 import type { Method } from '../contract/training.ts';
 import { methodOf } from '../methods/registry.ts';
+import { ggufFamilies, isGgufFamily } from '../shape/ggufFamilies.ts';
 
 /** A way out of the studio for what a run trained. */
 export interface Exit {
@@ -13,8 +14,23 @@ export interface Exit {
   problem: string | null;
 }
 
-/** The exits of a method. The page and the command line say them before and after training. */
-export function exitsOf(method: Method): Exit[] {
+/** Whether the files are for llama.cpp and what is built on it. */
+export function isGguf(format: ExportFormat): boolean {
+  return format === 'gguf-lora' || format === 'gguf';
+}
+
+/** Why llama.cpp does not compute a family of models; null: it does, or the family is not known yet. */
+function familyProblem(family: string | null): string | null {
+  return family === null || isGgufFamily(family)
+    ? null
+    : `GGUF files are written for ${ggufFamilies.join(', ')}; this model is of the family ${family}.`;
+}
+
+/**
+ * The exits of a method. The page and the command line say them before and after training.
+ * @param family of the base model; null: not known yet
+ */
+export function exitsOf(method: Method, family: string | null = null): Exit[] {
   const isAdapter = method !== 'full';
   const routing = methodOf({ method })?.routing;
   return [
@@ -49,14 +65,44 @@ export function exitsOf(method: Method): Exit[] {
           ? 'The method weighs its experts anew for every token: no fixed weights compute the same.'
           : null,
     },
+    {
+      format: 'gguf-lora',
+      title: 'Adapter for llama.cpp (GGUF)',
+      text: `One file for llama.cpp, Ollama and LM Studio, beside the base model as GGUF.${routing ? ` ${frozenText}` : ''}`,
+      files: 'adapter.gguf, Modelfile, README.md',
+      problem: familyProblem(family) ?? ggufAdapterProblem(method),
+    },
+    {
+      format: 'gguf',
+      title: 'Whole model for llama.cpp (GGUF)',
+      text: `One file with weights, tokenizer and chat template for llama.cpp, Ollama and LM Studio, in F32, F16, BF16 or Q8_0.${routing ? ` ${frozenText}` : ''}`,
+      files: 'model.gguf, Modelfile, README.md',
+      problem: familyProblem(family) ?? routeProblem(method),
+    },
   ];
 }
+
+function ggufAdapterProblem(method: Method): string | null {
+  if (method === 'full') return 'Full fine-tuning trained every parameter: there is no adapter.';
+  const own = methodOf({ method })!;
+  if (own.peftType === 'LORA' && own.fileFlags['use_dora'])
+    return 'DoRA rescales the rows of the base’s weights, which llama.cpp’s adapters do not: merge it.';
+  return routeProblem(method);
+}
+
+function routeProblem(method: Method): string | null {
+  const routing = methodOf({ method })?.routing;
+  return routing && !routing.asLora ? 'The method is no LoRA, even under a fixed route.' : null;
+}
+
+const frozenText =
+  'The weights of its experts are held at their mean over rows of your data: another function than the run’s, and the certificate says how far off it is.';
 
 /** The options of an export, with what of it they belong to. */
 const exportOptions: Readonly<Record<keyof ExportOptions, string>> = {
   calibration: 'a frozen route is averaged over rows',
   embedPivots: 'the adapter folder of ID-LoRA names rows of the base',
-  dtype: 'a merged model has weights of a type',
+  dtype: 'a whole model has weights of a type',
   rank: 'a plain LoRA with the route frozen can be cut to a rank',
   checkElsewhere: 'transformers and PEFT read',
 };
@@ -64,13 +110,13 @@ const exportOptions: Readonly<Record<keyof ExportOptions, string>> = {
 /** Which options mean something to an export of what a method trained. */
 export function meantOptions(method: Method, format: ExportFormat): Set<keyof ExportOptions> {
   const adapter = methodOf({ method });
-  const freezes = format === 'lora' || (format === 'merged' && adapter?.routing !== undefined);
+  const freezes = format !== 'peft' && adapter?.routing !== undefined;
   const meant: Record<keyof ExportOptions, boolean> = {
     calibration: freezes,
     embedPivots: format === 'peft' && adapter?.refersToBase === true,
-    dtype: format === 'merged',
-    rank: format === 'lora',
-    checkElsewhere: true,
+    dtype: format === 'merged' || format === 'gguf',
+    rank: freezes && (format === 'lora' || format === 'gguf-lora'),
+    checkElsewhere: !isGguf(format),
   };
   return new Set((Object.keys(meant) as (keyof ExportOptions)[]).filter((name) => meant[name]));
 }
@@ -130,8 +176,8 @@ export function certificateVerdict({
 export function certificateLines(certificate: ExportRecord['certificate']): string[] {
   const { equal, maxLogitDifference, tolerance, tokens, dtype, prompt, textTokens, sameChoices, peft } =
     certificate;
-  const { contradictions = [], frozen } = certificate;
-  const rounding = dtype === 'BF16' || dtype === 'F16' ? `, for rounding to ${dtype}` : '';
+  const { contradictions = [], notes = [], frozen } = certificate;
+  const rounding = dtype === undefined || dtype === 'F32' ? '' : `, for rounding to ${dtype}`;
   const lines = [
     frozen
       ? frozenLine(certificate, frozen)
@@ -156,14 +202,14 @@ export function certificateLines(certificate: ExportRecord['certificate']): stri
     );
   if (peft)
     lines.push(
-      `By PEFT's rules, in plain arithmetic: the files adapt ${peft.modules} of the run's ${peft.expectedModules} modules, and the updates of ${peft.rows} rows of weights ${peft.isEqual ? 'are the same' : 'DIFFER'} (greatest difference ${peft.maxDifference.toExponential(1)} of the greatest number).`,
+      `By ${peft.rules === 'llama.cpp' ? 'llama.cpp' : 'PEFT'}'s rules, in plain arithmetic: the files adapt ${peft.modules} of the run's ${peft.expectedModules} modules, and the updates of ${peft.rows} rows of weights ${peft.isEqual ? 'are the same' : 'DIFFER'} (greatest difference ${peft.maxDifference.toExponential(1)} of the greatest number).`,
     );
   const { merged } = certificate;
   if (merged)
     lines.push(
       `In plain arithmetic: ${merged.rows} rows of ${merged.modules} merged weights ${merged.isEqual ? 'are what base and update add up to' : 'are NOT what base and update add up to'} (greatest difference ${merged.maxDifference.toExponential(1)} of a row’s greatest number).`,
     );
-  return [...lines, ...contradictions.map((what) => `CONTRADICTION in the model folder: ${what}`)];
+  return [...lines, ...notes, ...contradictions.map((what) => `CONTRADICTION in the model folder: ${what}`)];
 }
 
 /** How far a frozen route is from the routed adapter, as measured. */

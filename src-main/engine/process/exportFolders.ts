@@ -12,6 +12,8 @@ import { modelTargets } from '../../shape/targets.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { isRowTensor, rowTensors, type ReadTensor } from '../adapters/storedRows.ts';
 import { exportFrozen } from './frozenExport.ts';
+import { exportGgufAdapter } from './ggufAdapterExport.ts';
+import { exportGgufModel } from './ggufModelExport.ts';
 import { exportMerged } from './mergedExport.ts';
 import { checkAsPeft } from './peftCheck.ts';
 import type { EngineEvent } from '../messages.ts';
@@ -23,7 +25,8 @@ type Emit = (event: EngineEvent) => void;
 export function exportFolder(request: ExportRequest, emit: Emit = () => undefined): ExportResult {
   if (request.format === 'peft') return exportAdapter(request, emit);
   if (request.format === 'lora') return exportFrozen(request, emit);
-  return exportMerged(request, emit);
+  if (request.format === 'gguf-lora') return exportGgufAdapter(request, emit);
+  return request.format === 'gguf' ? exportGgufModel(request, emit) : exportMerged(request, emit);
 }
 
 /**

@@ -78,7 +78,7 @@ export function exportMerged(request: ExportRequest, emit: (event: EngineEvent) 
 }
 
 /** What is merged into the modules; that of a routed adapter under its frozen route. */
-function mergesOf(request: ExportRequest, trained: AdapterFolder, base: WeightFolder): MergeOf {
+export function mergesOf(request: ExportRequest, trained: AdapterFolder, base: WeightFolder): MergeOf {
   if (!request.route) return (path, own) => readMerge(trained, path, own);
   const updates = frozenUpdates(request, trained, base);
   return (path, own) => {
@@ -126,7 +126,7 @@ function* blocks(
 }
 
 /** Merges the update into rows first..first + count of a weight, in place. */
-function addUpdate(
+export function addUpdate(
   values: Float32Array,
   { up, down, magnitude }: MergedUpdate,
   first: number,

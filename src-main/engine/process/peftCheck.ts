@@ -24,11 +24,15 @@ export interface ExpectedUpdate {
   weight(row: number): ArrayLike<number>;
 }
 
-/** Compares the updates that are meant with what PEFT makes of the exported files, in plain arithmetic. */
+/**
+ * Compares the updates that are meant with what PEFT makes of the exported files, in plain arithmetic.
+ * @param tolerance greatest difference as a share of the greatest number
+ */
 export function checkAsPeft(
   folder: string,
   sites: readonly AdapterSite<AdapterConfig>[],
   expectedOf: (path: string, own: AdapterConfig) => ExpectedUpdate,
+  tolerance = updateTolerance,
 ): PeftCheck {
   const exported = openPeftUpdate(folder);
   try {
@@ -57,7 +61,7 @@ export function checkAsPeft(
     }
     const share = maxDifference === 0 ? 0 : maxDifference / greatest;
     return {
-      isEqual: isEqual && share <= updateTolerance,
+      isEqual: isEqual && share <= tolerance,
       modules: exported.paths.length,
       expectedModules: paths.size,
       rows,

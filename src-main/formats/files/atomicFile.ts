@@ -5,6 +5,7 @@ import {
   existsSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -12,7 +13,8 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { StudioError } from '../../contract/errors.ts';
 
 /** Makes a rename inside `folder` survive a power loss. Windows cannot open folders: there it is a no-op. */
 export function syncFolder(folder: string): void {
@@ -77,6 +79,34 @@ function writeThen(
     syncFolder(folder);
   } catch (error) {
     rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Writes a folder that is not there yet, or empty: complete or absent.
+ * @param write is given the folder to fill; what it returns is returned
+ * @throws StudioError name_taken
+ */
+export function writeNewFolder<T>(folder: string, write: (temporary: string) => T): T {
+  const existing = lstatSync(folder, { throwIfNoEntry: false });
+  if (existing && !(existing.isDirectory() && readdirSync(folder).length === 0))
+    throw new StudioError(
+      'name_taken',
+      `${folder} exists and is not empty.`,
+      'Choose a new folder for the model: nothing is overwritten.',
+    );
+  const temporary = join(dirname(folder), `.${basename(folder)}.${process.pid}.partial`);
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary, { recursive: true });
+  try {
+    const result = write(temporary);
+    if (existing) rmSync(folder, { recursive: true });
+    renameSync(temporary, folder);
+    syncFolder(dirname(folder));
+    return result;
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
     throw error;
   }
 }

@@ -5,6 +5,8 @@ import { basename, dirname } from 'node:path';
 export interface ForeignFile {
   what: string;
   remedy: string;
+  /** Of a file that may be read under another name. */
+  isGguf?: true;
 }
 
 /** A file of a snapshot in the Hugging Face cache. */
@@ -65,7 +67,8 @@ const beginnings: readonly [pattern: RegExp, is: (name: string, path: string) =>
     /^GGUF/,
     () => ({
       what: 'is a GGUF file under another name',
-      remedy: 'GGUF files cannot be trained: choose the same model in safetensors format.',
+      remedy: 'Give it a name that ends with .gguf, and add that file: models add FILE.gguf.',
+      isGguf: true,
     }),
   ],
   [

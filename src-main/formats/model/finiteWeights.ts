@@ -1,5 +1,5 @@
 import { StudioError } from '../../contract/errors.ts';
-import { SafetensorsFile, type TensorInfo } from '../files/safetensors.ts';
+import type { TensorInfo } from '../files/safetensors.ts';
 
 /**
  * Bits of the exponent, and what carries into the bit above them where all are set (NaN and infinity). A word has 32
@@ -13,7 +13,7 @@ const exponents: Readonly<Record<string, { mask: number; carry: number; above: n
 
 const wordBytes = 4;
 
-/** Looks for values that are no finite numbers in the tensors of a file that is read through once, part by part. */
+/** Looks for values that are no finite numbers in tensors that are read through once, part by part. */
 export class FiniteCheck {
   readonly #path: string;
   readonly #tensors: readonly TensorInfo[];
@@ -21,12 +21,13 @@ export class FiniteCheck {
   /** Bytes of the tensor under way that make no whole word yet. */
   #rest = new Uint8Array(0);
 
-  /** @param spared names of tensors that are not looked at */
-  constructor(path: string, spared: ReadonlySet<string>) {
-    const file = new SafetensorsFile(path, 'model_invalid');
-    file.close();
+  /**
+   * @param tensors of the file, in the order of their places
+   * @param spared names of tensors that are not looked at
+   */
+  constructor(path: string, tensors: Iterable<TensorInfo>, spared: ReadonlySet<string>) {
     this.#path = path;
-    this.#tensors = [...file.tensors.values()].filter(
+    this.#tensors = [...tensors].filter(
       ({ name, dtype, byteLength }) => dtype in exponents && byteLength > 0 && !spared.has(name),
     );
   }

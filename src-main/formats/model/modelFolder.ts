@@ -1,7 +1,6 @@
-import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { StudioError } from '../../contract/errors.ts';
-import { syncFolder, writeFileAtomic } from '../files/atomicFile.ts';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic, writeNewFolder } from '../files/atomicFile.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
 import { readFamily } from '../families/decoderConfigOf.ts';
 import { families } from '../families/registry.ts';
@@ -43,29 +42,10 @@ export interface ModelToWrite {
  * @throws StudioError name_taken where `folder` exists and is not empty: it may be a model of its own
  */
 export function writeModelFolder(folder: string, model: ModelToWrite): string[] {
-  const existing = lstatSync(folder, { throwIfNoEntry: false });
-  if (existing && !(existing.isDirectory() && readdirSync(folder).length === 0))
-    throw new StudioError(
-      'name_taken',
-      `${folder} exists and is not empty.`,
-      'Choose a new folder for the model: nothing is overwritten.',
-    );
-  const temporary = join(dirname(folder), `.${basename(folder)}.${process.pid}.partial`);
-  rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
-  try {
-    const names = [
-      ...writeWeights(temporary, model.tensors, model.shardBytes ?? defaultShardBytes),
-      ...writeCompanions(temporary, model),
-    ];
-    if (existing) rmSync(folder, { recursive: true });
-    renameSync(temporary, folder);
-    syncFolder(dirname(folder));
-    return names;
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    throw error;
-  }
+  return writeNewFolder(folder, (temporary) => [
+    ...writeWeights(temporary, model.tensors, model.shardBytes ?? defaultShardBytes),
+    ...writeCompanions(temporary, model),
+  ]);
 }
 
 function writeWeights(folder: string, tensors: readonly TensorToWrite[], shardBytes: number): string[] {

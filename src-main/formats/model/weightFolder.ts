@@ -1,25 +1,31 @@
-import { existsSync, lstatSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
 import { fetchRemedy, foreignFile } from '../files/foreignFile.ts';
 import { readJsonObject } from '../files/jsonFile.ts';
 import { SafetensorsFile, type TensorInfo } from '../files/safetensors.ts';
+import { GgufWeights } from '../gguf/ggufWeights.ts';
 import { sha256Of } from '../files/sha256.ts';
 import { packedWeights, type PackedWeight } from './bitsandbytes.ts';
 
 export const weightIndexName = 'model.safetensors.index.json';
 export const singleWeightName = 'model.safetensors';
+/** Read where a folder has no safetensors. */
+export const ggufWeightName = 'model.gguf';
+
+/** A file of weights, open for reading single tensors: safetensors, or GGUF, which is dequantized. */
+export type WeightFile = Pick<SafetensorsFile, 'path' | 'tensors' | 'read' | 'readRange' | 'close'>;
 
 /**
- * The safetensors weights of a Hugging Face folder, one file or shards, read tensor by tensor. Tensors have the names
+ * The weights of a Hugging Face folder, one file or shards, read tensor by tensor. Tensors have the names
  * of a model with its output layer (`model.embed_tokens.weight`), also where they were stored without `model.` or with
- * it twice, which transformers reads as well. Weights that bitsandbytes stored in 4 bits are read as what they stand
- * for.
+ * it twice, which transformers reads as well. Weights that bitsandbytes stored in 4 bits, and those of GGUF files, are
+ * read as what they stand for.
  */
 export class WeightFolder {
   readonly folder: string;
-  readonly #shards: SafetensorsFile[];
-  readonly #byName = new Map<string, { shard: SafetensorsFile; stored: string }>();
+  readonly #shards: WeightFile[];
+  readonly #byName = new Map<string, { shard: WeightFile; stored: string }>();
   readonly #packed: ReadonlyMap<string, PackedWeight>;
 
   /**
@@ -51,6 +57,8 @@ export class WeightFolder {
 
   /** How weights are stored that are dequantized as they are read, for example `NF4`; null: none is. */
   get quantization(): string | null {
+    const [shard] = this.#shards;
+    if (shard instanceof GgufWeights) return shard.quantization;
     return this.#packed.values().next().value?.type ?? null;
   }
 
@@ -103,7 +111,7 @@ export class WeightFolder {
     return place?.shard.tensors.get(place.stored) ?? null;
   }
 
-  #placeOf(name: string): { shard: SafetensorsFile; stored: string } {
+  #placeOf(name: string): { shard: WeightFile; stored: string } {
     const place = this.#byName.get(name);
     if (!place) throw invalid(`The model has no tensor ${name}.`, sameModel);
     return place;
@@ -162,6 +170,8 @@ export function weightFiles(folder: string): WeightFiles {
   const isLink = (name: string) => lstatSync(join(folder, name), { throwIfNoEntry: false })?.isSymbolicLink();
   // A link that leads nowhere counts where there is nothing else: it is to be said.
   const name = names.find((file) => existsSync(join(folder, file))) ?? names.find(isLink);
+  if (name === undefined && readdirSync(folder).includes(ggufWeightName))
+    return { index: null, shards: [ggufWeightName] };
   if (name === undefined)
     throw new StudioError(
       'model_invalid',
@@ -232,16 +242,23 @@ function checkShardName(name: unknown): string {
   return name;
 }
 
-function openShard(folder: string, name: string): SafetensorsFile {
-  const path = join(folder, name);
+function openShard(folder: string, name: string): WeightFile {
+  return openWeights(join(folder, name));
+}
+
+/** @throws StudioError model_invalid, model_unsupported */
+export function openWeights(path: string): WeightFile {
+  const [folder, name] = [dirname(path), basename(path)];
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (!stats) throw invalid(`The shard ${name} is missing in ${folder}.`, fetchRemedy(path, 'missing'));
+  const isGguf = name === ggufWeightName;
   const foreign = foreignFile(path);
-  if (foreign) throw new StudioError('model_invalid', `${name} ${foreign.what}.`, foreign.remedy);
+  if (foreign && !(isGguf && foreign.isGguf))
+    throw new StudioError('model_invalid', `${name} ${foreign.what}.`, foreign.remedy);
   // The Hugging Face cache links each file to a blob: a link is fine as long as it ends at a file.
   if (!statSync(path, { throwIfNoEntry: false })?.isFile())
     throw invalid(`${path} is not a file.`, 'Put the file of that name in its place.');
-  return new SafetensorsFile(path, 'model_invalid');
+  return isGguf ? new GgufWeights(path) : new SafetensorsFile(path, 'model_invalid');
 }
 
 const comparedBytes = 16 * 1024 * 1024;

@@ -1,23 +1,26 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
-import type {
-  Evaluation,
-  ExportFormat,
-  ExportOptions,
-  ExportRecord,
-  PushedExport,
+import {
+  weightTypes,
+  type Evaluation,
+  type ExportFormat,
+  type ExportOptions,
+  type ExportRecord,
+  type PushedExport,
 } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
-import type { ModelReference } from '../../engine/protocol.ts';
+import type { EngineEvent } from '../../engine/messages.ts';
+import type { ExportRequest, ModelReference } from '../../engine/protocol.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { readLicence } from '../../formats/model/licence.ts';
-import { exitsOf, idleExportOption, loadsInPeft, meantOptions } from '../../options/exits.ts';
+import { exitsOf, idleExportOption, isGguf, loadsInPeft, meantOptions } from '../../options/exits.ts';
 import { datasets } from '../../store/library.ts';
 import { insertExport, listEvaluations, listExports } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
@@ -31,6 +34,7 @@ import { certify } from './certificate.ts';
 import { calibrate } from './frozenRoute.ts';
 import { folderSize, prepareExportFolder } from './exportFolder.ts';
 import { modelCard } from './modelCard.ts';
+import { chatTemplateOf, templateOfRun, writeModelfile } from './modelfile.ts';
 import { pushExport, type PushRequest } from './pushExport.ts';
 import { writePythonPackage } from './pythonPackage.ts';
 
@@ -92,9 +96,9 @@ export function createExportService(
       const run = runs.get(options.run);
       const checkpoint = runs.requireCheckpoint(run);
       const { adapter } = run.config;
-      const format = formatOf(run, options.format);
-      refuseIdleOptions(run, format, options);
       const model = await models.use(run.modelId, signal);
+      const format = formatOf(run, options.format, model.family);
+      refuseIdleOptions(run, format, options);
       checkBase(run, model, checkpoint);
       const folder = options.folder === undefined ? suggestFolder(run, format) : typedPath(options.folder);
       const trained = trainedFolder(checkpoint, adapter.method);
@@ -157,45 +161,77 @@ async function writeAndCertify(
         options,
       )
     : null;
+  /** Where a GGUF file lies as the studio reads it. */
+  const temporary = mkdtempSync(join(tmpdir(), 'id-lora-export-'));
   try {
-    const result = await context.engine.start(
-      {
-        kind: 'export',
-        format,
-        modelFolder: model.folder,
-        baseName: publicName(model),
-        checkpoint,
-        adapter,
-        loadIn8bit,
-        outFolder: folder,
-        ...(embedPivots && { embedPivots }),
-        ...(dtype && { dtype }),
-        ...(rank !== undefined && { rank }),
-        ...(calibration && { route: calibration.route }),
-      },
-      {
-        signal,
-        onEvent: (event) => {
-          if (event.type === 'progress') report(writing, event.done, event.total);
-        },
-      },
-    ).result;
-    const exported = format === 'merged' ? whole(folder) : adapted(folder);
+    const asking = isGguf(format) ? await templateOfRun({ run, model, dataset }, signal) : null;
+    const readBack = join(temporary, 'files');
+    const request: ExportRequest = {
+      kind: 'export',
+      format,
+      modelFolder: model.folder,
+      baseName: publicName(model),
+      checkpoint,
+      adapter,
+      loadIn8bit,
+      outFolder: folder,
+      ...(embedPivots && { embedPivots }),
+      ...(dtype && dtype !== 'Q8_0' && { dtype }),
+      ...(rank !== undefined && { rank }),
+      ...(calibration && { route: calibration.route }),
+      ...(asking && {
+        readBack,
+        storedAs: dtype ?? 'F16',
+        chatTemplate: chatTemplateOf(asking),
+        title: { name: run.name, licence: readLicence(model.folder)?.name ?? null },
+      }),
+    };
+    const onEvent = (event: EngineEvent) => {
+      if (event.type === 'progress') report(writing, event.done, event.total);
+    };
+    const result = await context.engine.start(request, { signal, onEvent }).result;
+    let meant: ModelReference | null = null;
+    if (format === 'gguf' && calibration) {
+      // What the merged weights are to compute: the LoRA that the frozen route is.
+      const outFolder = join(temporary, 'frozen');
+      await context.engine.start({ ...request, format: 'lora', outFolder }, { signal, onEvent }).result;
+      meant = adapted(outFolder);
+    }
+    const exported = {
+      peft: adapted(folder),
+      lora: adapted(folder),
+      merged: whole(folder),
+      'gguf-lora': adapted(readBack),
+      gguf: whole(readBack),
+    }[format];
     // Other software finds it beside the files.
     const beside = format === 'peft' && !loadsInPeft(adapter.method) ? writePythonPackage(folder) : [];
     const { checkElsewhere = false } = asked;
-    const subject = { model, dataset, trained, exported, result, calibration, checkElsewhere };
+    const isReadBack = asking !== null;
+    const subject = {
+      model,
+      dataset,
+      trained,
+      exported,
+      meant,
+      isReadBack,
+      result,
+      calibration,
+      checkElsewhere,
+    };
     const certificate = await certify(context, subject, options);
     const names = new Set([
       ...result.files,
       ...writeDataContract(run, folder),
       ...beside,
-      ...writeModelCard(context, job),
+      ...(asking ? writeModelfile(folder, format, { asked: asking, run, base: publicName(model) }) : []),
+      ...writeModelCard(context, job, result.notes ?? []),
     ]);
     const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
     return { certificate, files };
   } finally {
     calibration?.close();
+    rmSync(temporary, { recursive: true, force: true });
   }
 }
 
@@ -241,6 +277,7 @@ function writeDataContract({ dataContract, datasetName, config }: Run, folder: s
 function writeModelCard(
   context: ServiceContext,
   { run, model, format, folder, options: { embedPivots = false } }: ExportJob,
+  notes: readonly string[],
 ): string[] {
   const name = 'README.md';
   const all = listEvaluations(context.database, run.project);
@@ -254,7 +291,9 @@ function writeModelCard(
   );
   const evaluations = [...own, ...ofBase].sort((a, b) => a.benchmark.localeCompare(b.benchmark));
   const base = publicName(model);
-  const facts = { run, format, base, licence: readLicence(model.folder), evaluations, embedPivots };
+  const licence = readLicence(model.folder);
+  const { quantization } = model;
+  const facts = { run, format, base, licence, evaluations, embedPivots, quantization, notes };
   writeFileAtomic(join(folder, name), modelCard(facts));
   return [name];
 }
@@ -276,6 +315,8 @@ function exportBytes(
   trained: string,
 ): number {
   const { method } = run.config.adapter;
+  // No type of GGUF takes more than the four bytes of F32.
+  if (format === 'gguf') return 4 * model.parameters;
   if (format !== 'merged') return folderSize(trained);
   const bytes = options.dtype === undefined ? null : options.dtype === 'F32' ? 4 : 2;
   if (bytes !== null) return bytes * model.parameters;
@@ -285,9 +326,9 @@ function exportBytes(
 }
 
 /** The format asked for, or the one that fits the run's method. @throws StudioError config_invalid */
-function formatOf(run: Run, asked: ExportFormat | undefined): ExportFormat {
+function formatOf(run: Run, asked: ExportFormat | undefined, family: string | null = null): ExportFormat {
   const { method } = run.config.adapter;
-  const exits = exitsOf(method);
+  const exits = exitsOf(method, family);
   const possible = exits.find(({ problem }) => problem === null)!.format;
   const problem = exits.find(({ format }) => format === asked)?.problem ?? null;
   if (problem !== null)
@@ -308,6 +349,12 @@ function refuseIdleOptions({ name, config }: Run, format: ExportFormat, options:
       'config_invalid',
       `The option ${idle.option} means nothing to the export of "${name}" (${method}) as ${format}: only ${idle.belongsTo}.`,
       'Leave it out, or choose another format.',
+    );
+  if (options.dtype === 'Q8_0' && format !== 'gguf')
+    throw new StudioError(
+      'config_invalid',
+      'Q8_0 is a type of GGUF: Hugging Face folders have none like it.',
+      `Choose one of ${weightTypes.join(', ')}, or the format gguf.`,
     );
 }
 

@@ -2,7 +2,7 @@ import type { Run } from '../../contract/entities.ts';
 import type { Licence } from '../../contract/modelLibrary.ts';
 import type { Evaluation, ExportFormat } from '../../contract/results.ts';
 import { methodOf } from '../../methods/registry.ts';
-import { loadsInPeft } from '../../options/exits.ts';
+import { isGguf, loadsInPeft } from '../../options/exits.ts';
 import { packageName } from './pythonPackage.ts';
 
 /** What a model card is written from. */
@@ -17,6 +17,10 @@ export interface CardFacts {
   evaluations: readonly Evaluation[];
   /** The rows that the indices of ID-LoRA name lie in the file. */
   embedPivots?: boolean;
+  /** How weights of the base are stored that are dequantized as they are read; null: none is. */
+  quantization: string | null;
+  /** Where the software that loads the files computes something else than the studio. */
+  notes: readonly string[];
 }
 
 /**
@@ -55,6 +59,17 @@ export function cardForRepository(card: string, repository: string): string {
     .replace(startHere, 'The first lines fetch it.');
 }
 
+/** What loads the files, as the Hub calls it. */
+const libraries: Readonly<Record<ExportFormat, string>> = {
+  peft: 'peft',
+  lora: 'peft',
+  merged: 'transformers',
+  'gguf-lora': 'gguf',
+  gguf: 'gguf',
+};
+
+const isWhole = (format: ExportFormat) => format === 'merged' || format === 'gguf';
+
 /** Identifiers as the Hub's front matter takes them. */
 const identifier = /^[a-z0-9][a-z0-9.-]*$/;
 
@@ -62,10 +77,10 @@ function frontMatter({ run, format, base, licence }: CardFacts): string {
   const { method } = run.config.adapter;
   return [
     '---',
-    `library_name: ${format === 'merged' ? 'transformers' : 'peft'}`,
+    `library_name: ${libraries[format]}`,
     'pipeline_tag: text-generation',
     `base_model: ${JSON.stringify(base)}`,
-    `base_model_relation: ${format === 'merged' ? 'finetune' : 'adapter'}`,
+    `base_model_relation: ${isWhole(format) ? 'finetune' : 'adapter'}`,
     ...(licence && identifier.test(licence.name) ? [`license: ${licence.name}`] : []),
     'tags:',
     ...[...new Set(['id-lora-studio', method])].map((tag) => `- ${tag}`),
@@ -73,7 +88,7 @@ function frontMatter({ run, format, base, licence }: CardFacts): string {
   ].join('\n');
 }
 
-function what({ run, format, base }: CardFacts): string {
+function what({ run, format, base, quantization }: CardFacts): string {
   const { adapter, loadIn8bit } = run.config;
   const count =
     run.trainable === null
@@ -82,19 +97,32 @@ function what({ run, format, base }: CardFacts): string {
   const kind =
     adapter.method === 'full'
       ? `Every parameter of ${plain(base)} was trained.`
-      : `${format === 'merged' ? `${plain(base)} with a merged` : 'An adapter of'} ${adapter.method}${format === 'merged' ? ' adapter' : ` for ${plain(base)}`}: rank ${adapter.rank}, alpha ${adapter.alpha}${adapter.rankStabilized ? ' (rank-stabilized)' : ''}, dropout ${adapter.dropout}, modules ${adapter.targets.join(', ')}${adapter.layers ? `, layers ${adapter.layers.join(', ')}` : ''}.`;
+      : `${isWhole(format) ? `${plain(base)} with a merged` : 'An adapter of'} ${adapter.method}${isWhole(format) ? ' adapter' : ` for ${plain(base)}`}: rank ${adapter.rank}, alpha ${adapter.alpha}${adapter.rankStabilized ? ' (rank-stabilized)' : ''}, dropout ${adapter.dropout}, modules ${adapter.targets.join(', ')}${adapter.layers ? `, layers ${adapter.layers.join(', ')}` : ''}.`;
   const rounded = loadIn8bit
     ? ' It was trained with the linear weights of the base rounded to 8 bits, and fits that model best.'
     : '';
   const frozen =
-    format === 'lora' || (format === 'merged' && methodOf(adapter)?.routing)
+    format !== 'peft' && methodOf(adapter)?.routing
       ? ' The route of its experts is frozen at its mean over some rows, which makes it a LoRA: an approximation of what was trained.'
       : '';
-  return `${kind}${count}${rounded}${frozen} Made with ID-LoRA Studio.`;
+  const unpacked =
+    quantization === null
+      ? ''
+      : ` The base’s weights were stored as ${quantization} and dequantized as they were read: what was trained fits these best.`;
+  return `${kind}${count}${rounded}${unpacked}${frozen} Made with ID-LoRA Studio.`;
 }
 
-function loading({ run, format, base, embedPivots }: CardFacts): string {
+function loading({ run, format, base, embedPivots, notes }: CardFacts): string {
   const { method } = run.config.adapter;
+  if (isGguf(format))
+    return section(
+      'How to load it',
+      `\`\`\`sh\nllama-cli -m ${format === 'gguf' ? 'model.gguf' : 'base.gguf --lora adapter.gguf'}\n\nollama create my-model -f Modelfile && ollama run my-model\n\`\`\``,
+      format === 'gguf'
+        ? ''
+        : `\`base.gguf\` is ${plain(base)} in llama.cpp's format, of any type: the adapter holds no weights of it.`,
+      notes.map((note) => `- ${note}`).join('\n'),
+    );
   const code =
     format === 'merged'
       ? [

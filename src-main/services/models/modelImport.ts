@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { baseParameters } from '../../shape/modelShape.ts';
 import type { Model } from '../../contract/entities.ts';
@@ -13,8 +14,12 @@ import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { changedParts } from '../../formats/model/identity.ts';
 import { modelFileNames } from '../../formats/model/modelFiles.ts';
 import { FiniteCheck } from '../../formats/model/finiteWeights.ts';
-import { WeightFolder } from '../../formats/model/weightFolder.ts';
-import { SafetensorsFile } from '../../formats/files/safetensors.ts';
+import {
+  ggufWeightName,
+  openWeights,
+  WeightFolder,
+  type WeightFile,
+} from '../../formats/model/weightFolder.ts';
 import { checkFreeSpace, partsOfFile, writeAll } from '../machine/disk.ts';
 import type { ModelCard } from '../../contract/modelLibrary.ts';
 import { readChatTemplate } from '../../formats/model/chatTemplate.ts';
@@ -115,7 +120,8 @@ export async function hashWeights(paths: readonly string[], { onBytes, signal }:
   const spared = new Set(paths.some(hasHead) ? ['model.embed_tokens.weight'] : []);
   let done = 0;
   for (const path of paths) {
-    const check = new FiniteCheck(path, spared);
+    const isGguf = basename(path) === ggufWeightName;
+    const check = new FiniteCheck(path, isGguf ? [] : tensorsOf(path).values(), spared);
     let at = 0;
     for await (const part of partsOfFile(path, signal, 'Adding the model')) {
       hash.update(part);
@@ -123,15 +129,43 @@ export async function hashWeights(paths: readonly string[], { onBytes, signal }:
       at += part.length;
       onBytes((done += part.length), total);
     }
+    if (isGguf) await checkDequantized(path, spared, signal);
   }
   return hash.digest('hex');
 }
 
-function hasHead(path: string): boolean {
-  const file = new SafetensorsFile(path, 'model_invalid');
+function tensorsOf(path: string): WeightFile['tensors'] {
+  const file = openWeights(path);
   file.close();
-  return file.tensors.has('lm_head.weight');
+  return file.tensors;
 }
+
+function hasHead(path: string): boolean {
+  return tensorsOf(path).has('lm_head.weight');
+}
+
+/** What is stored in blocks shows its numbers only where it is dequantized. */
+async function checkDequantized(
+  path: string,
+  spared: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<void> {
+  const file = openWeights(path);
+  try {
+    for (const info of file.tensors.values()) {
+      const check = new FiniteCheck(path, [{ ...info, byteOffset: 0 }], spared);
+      for (let at = 0; at < info.byteLength; at += dequantizedBytes) {
+        // The core answers others in between.
+        await nextTurn(undefined, { signal });
+        check.read(file.readRange(info.name, at, Math.min(info.byteLength, at + dequantizedBytes)), at);
+      }
+    }
+  } finally {
+    file.close();
+  }
+}
+
+const dequantizedBytes = 16 * 1024 * 1024;
 
 /**
  * Copies a folder's model files, links as what they point to; complete or absent.

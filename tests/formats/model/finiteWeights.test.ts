@@ -2,7 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FiniteCheck } from '../../../src-main/formats/model/finiteWeights.ts';
-import { writeSafetensors, type SafetensorsDType } from '../../../src-main/formats/files/safetensors.ts';
+import {
+  SafetensorsFile,
+  writeSafetensors,
+  type SafetensorsDType,
+} from '../../../src-main/formats/files/safetensors.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** A value as stored: one, the largest, NaN, infinity. */
@@ -42,7 +46,9 @@ function file(
 /** Reads a file in parts of so many bytes. */
 function check(path: string, partBytes: number): void {
   const bytes = readFileSync(path);
-  const reading = new FiniteCheck(path, new Set(['spared']));
+  const opened = new SafetensorsFile(path, 'model_invalid');
+  opened.close();
+  const reading = new FiniteCheck(path, opened.tensors.values(), new Set(['spared']));
   for (let at = 0; at < bytes.length; at += partBytes) reading.read(bytes.subarray(at, at + partBytes), at);
 }
 

@@ -126,13 +126,18 @@ it('every method has an exit, and says what loads it', () => {
   const open = (method: (typeof methods)[number]) =>
     exitsOf(method).flatMap(({ format, problem }) => (problem === null ? [format] : []));
   expect(Object.fromEntries(methods.map((method) => [method, open(method)]))).toEqual({
-    full: ['merged'],
-    lora: ['peft', 'merged'],
-    dora: ['peft', 'merged'],
-    hydralora: ['peft', 'lora', 'merged'],
-    moelora: ['peft', 'lora', 'merged'],
-    idlora: ['peft', 'lora', 'merged'],
+    full: ['merged', 'gguf'],
+    lora: ['peft', 'merged', 'gguf-lora', 'gguf'],
+    dora: ['peft', 'merged', 'gguf'],
+    hydralora: ['peft', 'lora', 'merged', 'gguf-lora', 'gguf'],
+    moelora: ['peft', 'lora', 'merged', 'gguf-lora', 'gguf'],
+    idlora: ['peft', 'lora', 'merged', 'gguf-lora', 'gguf'],
   });
+  const problemOf = (format: string, family: string) =>
+    exitsOf('lora', family).find((exit) => exit.format === format)!.problem;
+  expect(problemOf('gguf', 'qwen3')).toBe(null);
+  expect(problemOf('gguf', 'granite')).toMatch(/this model is of the family granite/);
+  expect(problemOf('peft', 'granite')).toBe(null);
   const loaded = methods.filter((method) => exitSentence(method).endsWith('that PEFT loads.'));
   expect(loaded).toEqual(['lora', 'dora']);
   for (const method of ['hydralora', 'moelora', 'idlora'] as const)

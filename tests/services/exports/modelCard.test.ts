@@ -16,6 +16,8 @@ const facts = (changes: Partial<CardFacts> = {}): CardFacts => ({
   base: 'organization/base',
   licence: { name: 'apache-2.0', source: 'README.md' },
   evaluations: [],
+  notes: [],
+  quantization: null,
   ...changes,
 });
 
