@@ -3,8 +3,8 @@ import { type CommandContext, withCore } from './commandContext.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
 /**
- * models add FOLDER [--name N --copy], models download REPOSITORY [--revision R --name N], models list, models show N,
- * models remove N
+ * models add FOLDER-or-FILE.gguf [--name N --copy], models download REPOSITORY [--revision R --name N], models list,
+ * models show N, models remove N
  */
 export async function modelsCommand(
   [action, ...args]: readonly string[],
@@ -19,7 +19,7 @@ export async function modelsCommand(
   await withCore(values, reading ? 'read' : 'write', async ({ models, downloads }, output) => {
     switch (action) {
       case 'add': {
-        const folder = only(positionals, 'models add FOLDER');
+        const folder = only(positionals, 'models add FOLDER or FILE.gguf');
         const model = await models.add(
           { folder, name: nameOf(values), copy: values['copy'] === true },
           command.signal,

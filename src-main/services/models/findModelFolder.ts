@@ -33,9 +33,7 @@ export function findModelFolder(given: string): string {
     throw new StudioError(
       'model_invalid',
       `${folder} is a file, not a model folder.`,
-      folder.endsWith('.gguf')
-        ? 'GGUF files cannot be trained: choose the folder of the same model in safetensors format.'
-        : 'Choose the folder that holds config.json, the *.safetensors files and tokenizer.json.',
+      'Choose the folder that holds config.json, the *.safetensors files and tokenizer.json, or a file that ends with .gguf.',
     );
   const config = join(folder, 'config.json');
   if (existsSync(config)) return folder;
@@ -54,9 +52,7 @@ export function findModelFolder(given: string): string {
     `${folder} holds no model: it ${has}. A model folder has config.json, model.safetensors (or shards with their index) and tokenizer.json.`,
     inner.length > 0
       ? `Choose a folder inside it: ${inner.slice(0, 3).join(', ')}${inner.length > 3 ? ' …' : '.'}`
-      : names.some((name) => name.endsWith('.gguf'))
-        ? 'GGUF files cannot be trained: choose the same model in safetensors format.'
-        : 'Choose the folder that the model was downloaded or saved to.',
+      : 'Choose the folder that the model was downloaded or saved to.',
   );
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { type Model, modelSchema } from '../../contract/entities.ts';
@@ -27,7 +27,15 @@ import { cancelled, filesIn, freeBytes, totalBytes } from '../machine/disk.ts';
 import { listRecords, presentBytes } from './downloads/downloadRecord.ts';
 import { listModelCache } from './modelCache.ts';
 import { cacheOrigin, findModelFolder } from './findModelFolder.ts';
-import { copyModel, hashWeights, isSameModel, readModel, readModelCard } from './modelImport.ts';
+import { ggufFileOf, makeGgufFolder, standsFor } from './ggufModel.ts';
+import {
+  copyModel,
+  hashWeights,
+  isSameModel,
+  readModel,
+  readModelCard,
+  type LongWork,
+} from './modelImport.ts';
 import type { HistogramAnswer, HistogramRequest } from './histogramWorker.ts';
 import { createTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 import { listAllRuns } from '../../store/runs.ts';
@@ -152,6 +160,23 @@ export function createModelService(context: ServiceContext): ModelService {
     weightStamp: stamp,
   });
 
+  /** Checks a complete folder of the studio's own, moves it to its place, and enters it. */
+  const enterPlaced = async (
+    folder: string,
+    { id, origin, wish, usual }: Pick<Model, 'id' | 'origin'> & { wish: string | null; usual: string },
+    work: LongWork,
+  ): Promise<Model> => {
+    const { weightPaths, ...facts } = await check(folder);
+    const contentHash = await hashWeights(weightPaths, work);
+    const place = join(paths.models, id);
+    if (folder !== place) {
+      renameSync(folder, place);
+      syncFolder(paths.models);
+    }
+    const state = identified(place, contentHash, weightStamp(place));
+    return enter({ id, folder: place, copied: true, origin, ...facts, ...state }, { wish, usual });
+  };
+
   const use: ModelService['use'] = async (reference, signal = new AbortController().signal) => {
     const model = get(reference);
     if (model.unusable) throw StudioError.fromPlain(model.unusable);
@@ -182,17 +207,38 @@ export function createModelService(context: ServiceContext): ModelService {
     signal = new AbortController().signal,
   ) => {
     context.writable();
-    const folder = findModelFolder(given);
+    const file = ggufFileOf(given);
+    const folder = file === null ? findModelFolder(given) : dirname(file);
     const checkName = () => {
       if (name !== undefined && isTaken(name))
         throw new StudioError('name_taken', `There is already a model "${name}".`, 'Choose another name.');
     };
     checkName();
-    const known = models.list(database).find((model) => model.folder === folder && !model.copied);
+    const known = models
+      .list(database)
+      .find((model) =>
+        file === null ? model.folder === folder && !model.copied : standsFor(model.folder, file),
+      );
     if (known && !copy && name === undefined) return use(known.id, signal);
     const id = newId();
     const task = `model ${id}`;
     const work = (label: string) => ({ signal, onBytes: byteProgress(context, task, label) });
+    if (file !== null)
+      try {
+        const place = join(paths.models, id);
+        await makeGgufFolder(file, place, { copy, work: work('Copying the model') });
+        const usual = basename(file).replace(/\.gguf$/i, '');
+        return await enterPlaced(
+          place,
+          { id, origin: null, wish: name ?? null, usual },
+          work('Hashing the weights'),
+        );
+      } catch (error) {
+        rmSync(join(paths.models, id), { recursive: true, force: true });
+        throw error;
+      } finally {
+        endProgress(context, task);
+      }
     const { weightPaths, ...facts } = await check(folder);
     const place = copy ? join(paths.models, id) : folder;
     const origin = cacheOrigin(folder);
@@ -229,25 +275,9 @@ export function createModelService(context: ServiceContext): ModelService {
         : use(reference),
     add,
     async adopt({ id, folder, name, origin }, task, signal) {
-      const { weightPaths, ...facts } = await check(folder);
       const onBytes = byteProgress(context, task, 'Checking the weights');
-      const contentHash = await hashWeights(weightPaths, { signal, onBytes });
-      const place = join(paths.models, id);
-      if (folder !== place) {
-        renameSync(folder, place);
-        syncFolder(paths.models);
-      }
-      return enter(
-        {
-          id,
-          folder: place,
-          copied: true,
-          origin,
-          ...facts,
-          ...identified(place, contentHash, weightStamp(place)),
-        },
-        { wish: name, usual: basename(origin.repository) },
-      );
+      const described = { id, origin, wish: name, usual: basename(origin.repository) };
+      return enterPlaced(folder, described, { signal, onBytes });
     },
     cache: () => listModelCache(models.list(database)),
     card: async (reference) => readModelCard(get(reference), tokenizers),

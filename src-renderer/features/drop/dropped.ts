@@ -4,7 +4,7 @@ export type Dropped = { kind: 'model'; path: string } | { kind: 'dataset'; path:
 /** Files that lie in a model's folder and are no dataset. */
 const modelFile =
   /\.safetensors$|^(config|generation_config|tokenizer|tokenizer_config)\.json$|\.safetensors\.index\.json$/i;
-/** Models in forms that the studio cannot train: taken for models, so that the error says so. */
+/** Models as one file: GGUF, and forms that the studio does not read, of which the error says so. */
 const otherModel = /\.(gguf|bin|pt|pth|onnx)$/i;
 
 /**
