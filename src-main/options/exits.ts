@@ -67,14 +67,14 @@ export function exitsOf(method: Method, family: string | null = null): Exit[] {
     },
     {
       format: 'gguf-lora',
-      title: 'Adapter for llama.cpp (GGUF)',
+      title: 'GGUF adapter for llama.cpp',
       text: `One file for llama.cpp, Ollama and LM Studio, beside the base model as GGUF.${routing ? ` ${frozenText}` : ''}`,
       files: 'adapter.gguf, Modelfile, README.md',
       problem: familyProblem(family) ?? ggufAdapterProblem(method),
     },
     {
       format: 'gguf',
-      title: 'Whole model for llama.cpp (GGUF)',
+      title: 'GGUF model for llama.cpp',
       text: `One file with weights, tokenizer and chat template for llama.cpp, Ollama and LM Studio, in F32, F16, BF16 or Q8_0.${routing ? ` ${frozenText}` : ''}`,
       files: 'model.gguf, Modelfile, README.md',
       problem: familyProblem(family) ?? routeProblem(method),
