@@ -87,7 +87,10 @@ export async function modelsCommand(
 }
 
 /** runs list, runs show RUN, runs import FOLDER [--name N --model M], runs queue, runs remove RUN */
-export async function runsCommand([action, ...args]: readonly string[]): Promise<void> {
+export async function runsCommand(
+  [action, ...args]: readonly string[],
+  command: CommandContext,
+): Promise<void> {
   const { values, positionals } = parseCommand(args, {
     name: { type: 'string' },
     model: { type: 'string' },
@@ -125,7 +128,8 @@ export async function runsCommand([action, ...args]: readonly string[]): Promise
       }
       case 'import': {
         const folder = only(positionals, 'runs import FOLDER');
-        const run = await cluster.takeBack({ folder, name: nameOf(values), model: text(values, 'model') });
+        const request = { folder, name: nameOf(values), model: text(values, 'model') };
+        const run = await cluster.takeBack(request, command.signal);
         output.result(
           run,
           () =>

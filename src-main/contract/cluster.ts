@@ -12,7 +12,7 @@ export const handedRunSchema = z.object({
   version: z.literal(1),
   /** The run's, for whoever has it, and its name. */
   id: z.string().min(1).max(100),
-  name: z.string().min(1).max(200),
+  name: entryName,
   /** The version that wrote it, and when. */
   studio: z.string().max(100),
   createdAt: z.string().max(100),

@@ -268,6 +268,19 @@ export interface AdoptRequest {
   adapterFolder: string;
   /** Complete or absent. */
   checkpointFolder: string;
+  /** What it is the state of, where that is known: a run that was handed over. Absent: step 0 of a run of its own. */
+  handed?: { step: number; adapter: AdapterConfig; loadIn8bit: boolean };
+}
+
+/** Likewise of full fine-tuning: the weights that it reached as a checkpoint. */
+export interface AdoptModelRequest {
+  kind: 'adoptModel';
+  modelFolder: string;
+  weightsSha256?: string;
+  trainedFolder: string;
+  /** Complete or absent. */
+  checkpointFolder: string;
+  step: number;
 }
 
 export interface AdoptResult {
@@ -291,6 +304,7 @@ export type EngineRequest =
   | ProbeRequest
   | ExportRequest
   | AdoptRequest
+  | AdoptModelRequest
   | BenchRequest;
 
 export interface TrainResult {
@@ -416,5 +430,6 @@ export interface EngineResults {
   probe: ProbeResult;
   export: ExportResult;
   adopt: AdoptResult;
+  adoptModel: { trainable: number };
   bench: BenchResult;
 }

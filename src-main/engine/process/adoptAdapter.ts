@@ -11,19 +11,22 @@ import {
 import { checkpointName, partialName, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { syncFolder, writeFileAtomic } from '../../formats/files/atomicFile.ts';
-import { asFloat32 } from '../../formats/files/floats.ts';
+import { asFloat32, asStored } from '../../formats/files/floats.ts';
+import { expectedWeights } from '../../formats/model/decoderWeights.ts';
 import { createIdentityReader } from '../../formats/model/identity.ts';
+import { writeModelFolder } from '../../formats/model/modelFolder.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { modelTargets } from '../../shape/targets.ts';
+import { elementCount } from '../graph/dtype.ts';
 import { storedValue } from '../adapters/storedValues.ts';
 import { checkAdapter } from '../inference/openModel.ts';
 import type { EngineEvent } from '../messages.ts';
 import { ModelGraph, type AdapterParameter } from '../model/modelGraph.ts';
-import type { AdoptRequest, AdoptResult } from '../protocol.ts';
+import type { AdoptModelRequest, AdoptRequest, AdoptResult, EngineResults } from '../protocol.ts';
 
 /**
- * Writes an adapter that was trained elsewhere as the checkpoint of step 0 of a run. What is written is what the engine
+ * Writes an adapter that was trained elsewhere as a checkpoint of a run. What is written is what the engine
  * would load: f32, canonical names, nothing but the adapter, so that it is evaluated, exported and trained on like the
  * studio's own.
  * @throws StudioError adapter_invalid, model_unsupported, config_invalid: it is damaged, or belongs to another base
@@ -36,7 +39,16 @@ export function adoptAdapter(request: AdoptRequest, emit: (event: EngineEvent) =
     const folder = openAdapterFolder(adapterFolder);
     try {
       const applied = appliedConfig(folder);
-      const adapter = { ...applied, targets: modelTargets(config, applied.targets) };
+      const adapter = request.handed?.adapter ?? {
+        ...applied,
+        targets: modelTargets(config, applied.targets),
+      };
+      if (adapter.method !== applied.method)
+        throw new StudioError(
+          'adapter_invalid',
+          `${adapterFolder} is an adapter of the method ${applied.method}, and ${adapter.method} was to be trained.`,
+          wholeRemedy,
+        );
       const model = new ModelGraph({ config, source: weights, precision: 'f32', adapter, fusion: false });
       const sha256 = request.weightsSha256 ?? weights.contentHash();
       checkAdapter(model, folder, weights, { folder: modelFolder, weightsSha256: sha256 });
@@ -52,20 +64,11 @@ export function adoptAdapter(request: AdoptRequest, emit: (event: EngineEvent) =
         };
         return { name, dtype: spec.dtype === 'f32' ? 'F32' : 'I32', shape: spec.shape, data };
       });
-      const temporary = join(checkpointFolder, partialName(0));
-      rmSync(temporary, { recursive: true, force: true });
-      mkdirSync(temporary, { recursive: true });
-      try {
-        const base = { name: modelFolder, sha256, loadIn8bit: false };
+      const { step = 0, loadIn8bit = false } = request.handed ?? {};
+      writeAdopted({ modelFolder, sha256, checkpointFolder, step }, (temporary) => {
+        const base = { name: modelFolder, sha256, loadIn8bit };
         writeAdapterFolder(trainedFolder(temporary, adapter.method), adapter, base, tensors);
-        const identity = createIdentityReader().read(modelFolder, sha256);
-        writeFileAtomic(join(temporary, 'state.json'), `${JSON.stringify({ base: identity })}\n`);
-        renameSync(temporary, join(checkpointFolder, checkpointName(0)));
-        syncFolder(checkpointFolder);
-      } catch (error) {
-        rmSync(temporary, { recursive: true, force: true });
-        throw error;
-      }
+      });
       const own = new Set(parameters.map(({ name }) => name));
       const unread = methodOf(adapter)?.unreadSuffixes ?? [];
       return {
@@ -82,6 +85,76 @@ export function adoptAdapter(request: AdoptRequest, emit: (event: EngineEvent) =
     }
   } finally {
     weights.close();
+  }
+}
+
+/**
+ * Writes the weights that full fine-tuning reached elsewhere as a checkpoint of a run, as f32 masters.
+ * @throws StudioError adapter_invalid: a tensor is missing, has another shape or holds no numbers
+ */
+export function adoptModel(
+  request: AdoptModelRequest,
+  emit: (event: EngineEvent) => void,
+): EngineResults['adoptModel'] {
+  const { modelFolder, checkpointFolder, step } = request;
+  const [base, trained] = [new WeightFolder(modelFolder), new WeightFolder(request.trainedFolder)];
+  try {
+    // Not the base's own names: it may have copies and tables that nothing computes with, and that nobody saves.
+    const expected = [...expectedWeights(readDecoderConfig(modelFolder))];
+    const damaged = (what: string) =>
+      new StudioError(
+        'adapter_invalid',
+        `${request.trainedFolder} is not what full fine-tuning of this base leaves: ${what}.`,
+        'Copy the folder once more from where it was trained.',
+      );
+    let done = 0;
+    const tensors = expected.map(([name, shape]) => {
+      const info = trained.info(name);
+      if (info?.shape.join() !== shape.join())
+        throw damaged(`${name} is [${info?.shape.join() ?? 'missing'}] instead of [${shape.join()}]`);
+      const data = () => {
+        const values = asFloat32(trained.read(name), info.dtype);
+        if (!values.every(Number.isFinite)) throw damaged(`${name} has values that are no finite numbers`);
+        emit({ type: 'progress', label: 'Reading the weights', done: ++done, total: expected.length });
+        return asStored(values, 'F32');
+      };
+      return { name, dtype: 'F32' as const, shape, data };
+    });
+    const sha256 = request.weightsSha256 ?? base.contentHash();
+    writeAdopted({ modelFolder, sha256, checkpointFolder, step }, (temporary) =>
+      writeModelFolder(trainedFolder(temporary, 'full'), {
+        base: modelFolder,
+        tensors,
+        dtype: 'F32',
+        card: null,
+      }),
+    );
+    const sizes = expected.map(([, shape]) => elementCount(shape));
+    return { trainable: sizes.reduce((sum, size) => sum + size, 0) };
+  } finally {
+    base.close();
+    trained.close();
+  }
+}
+
+/** Writes a checkpoint without an optimizer: complete or absent. */
+function writeAdopted(
+  place: { modelFolder: string; sha256: string; checkpointFolder: string; step: number },
+  write: (temporary: string) => void,
+): void {
+  const { modelFolder, sha256, checkpointFolder, step } = place;
+  const temporary = join(checkpointFolder, partialName(step));
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary, { recursive: true });
+  try {
+    write(temporary);
+    const identity = createIdentityReader().read(modelFolder, sha256);
+    writeFileAtomic(join(temporary, 'state.json'), `${JSON.stringify({ base: identity })}\n`);
+    renameSync(temporary, join(checkpointFolder, checkpointName(step)));
+    syncFolder(checkpointFolder);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
   }
 }
 

@@ -16,7 +16,7 @@ import { chooseProducts } from '../runtime/products.ts';
 import { handOver } from '../training/handOver.ts';
 import { train } from '../training/trainer.ts';
 import type { Inbox } from './inbox.ts';
-import { adoptAdapter } from './adoptAdapter.ts';
+import { adoptAdapter, adoptModel } from './adoptAdapter.ts';
 import { exportFolder } from './exportFolders.ts';
 
 /** Models narrower than this compute a step faster than XLA's calls save; compiling would only cost seconds. */
@@ -31,6 +31,7 @@ export async function runEngineRequest(
   // They copy files: TensorFlow need not be there.
   if (request.kind === 'export') return exportFolder(request, emit);
   if (request.kind === 'adopt') return adoptAdapter(request, emit);
+  if (request.kind === 'adoptModel') return adoptModel(request, emit);
   const runtime = loadTensorflow({ verbose: request.kind === 'probe' });
   const { tf, version, binding, devices } = runtime;
   /** @param begunWith how products were computed before: a run goes on as it began */

@@ -1,14 +1,6 @@
 import { createHash } from 'node:crypto';
-import {
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { createReadStream, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -26,6 +18,7 @@ import type { HubService } from '../models/hub/hub.ts';
 import { cacheOrigin } from '../models/findModelFolder.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
+import { clearUnfinishedImports, importRun } from '../runs/importedRun.ts';
 import { newRun } from '../runs/newRun.ts';
 import type { RunService } from '../runs/runs.ts';
 import { describeAdapter, findAdapterFolder, problemOf } from './adapterFolders.ts';
@@ -54,16 +47,13 @@ export interface AdapterService {
   recover(): void;
 }
 
-/** Lies in a run's folder until its record is written. */
-const unfinishedMark = '.importing';
-
 export function createAdapterService(
   context: ServiceContext,
   hub: HubService,
   models: ModelService,
   runs: RunService,
 ): AdapterService {
-  const { paths, database, emit } = context;
+  const { paths, database } = context;
 
   /** @throws StudioError where the model cannot be its base, or where none is given and it is not clear which */
   async function baseOf(
@@ -115,10 +105,7 @@ export function createAdapterService(
       // 16-bit numbers become f32.
       checkFreeSpace(paths.home, 2 * statSync(path).size, 'The adapter');
       const id = newId();
-      const runFolder = paths.runFolder(id);
-      mkdirSync(runFolder, { recursive: true });
-      try {
-        writeFileSync(join(runFolder, unfinishedMark), '');
+      return await importRun(context, id, async () => {
         const adopted = await withProgress(
           context,
           `adapter ${given}`,
@@ -168,14 +155,9 @@ export function createAdapterService(
         };
         ensureProject(context.writable(), project);
         insertRun(context.writable(), run);
-        rmSync(join(runFolder, unfinishedMark));
-        emit({ type: 'run', run });
         clearDownload(context, folder);
         return run;
-      } catch (error) {
-        if (!findRun(database, project, id)) rmSync(runFolder, { recursive: true, force: true });
-        throw error;
-      }
+      });
     } finally {
       adapter.tensors.close();
     }
@@ -190,17 +172,7 @@ export function createAdapterService(
     },
     download: ({ repository, revision }, signal) =>
       fetchAdapter(context, hub, { repository, revision }, signal),
-    recover() {
-      const all = dirname(paths.runFolder('any'));
-      for (const id of existsSync(all) ? readdirSync(all) : []) {
-        const mark = join(all, id, unfinishedMark);
-        if (!existsSync(mark)) continue;
-        rmSync(findRun(database, context.project, id) ? mark : join(all, id), {
-          recursive: true,
-          force: true,
-        });
-      }
-    },
+    recover: () => clearUnfinishedImports(context),
   };
 }
 

@@ -9,11 +9,11 @@ import { findRun } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasetService.ts';
 import { typedPath } from '../homePaths.ts';
-import { trainingSourceOrFile, type TrainingSource } from '../mixes/trainingSources.ts';
+import { sourceOfRun, trainingSourceOrFile, type TrainingSource } from '../mixes/trainingSources.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
 import { plannedRun } from '../runs/newRun.ts';
-import { partsOf } from '../runs/runParts.ts';
+import { refuseImported } from '../runs/runParts.ts';
 import type { RunService } from '../runs/runs.ts';
 import { writeHandOver } from './handOver.ts';
 import { openReturned, takeBack, type ReturnedFolder } from './takeBack.ts';
@@ -36,7 +36,10 @@ export interface ClusterService {
    * Makes a run of what was trained elsewhere.
    * @throws StudioError not_found, adapter_invalid, model_changed, name_taken
    */
-  takeBack(request: { folder: string; name?: string | undefined; model?: string | undefined }): Promise<Run>;
+  takeBack(
+    request: { folder: string; name?: string | undefined; model?: string | undefined },
+    signal: AbortSignal,
+  ): Promise<Run>;
 }
 
 export function createClusterService(
@@ -57,7 +60,8 @@ export function createClusterService(
       );
     if (reference !== undefined) {
       const run = runs.get(reference);
-      return { run, source: partsOf(run, { context, models }).source };
+      refuseOtherStart(run);
+      return { run, source: sourceOfRun(context, run) };
     }
     const { name, model: modelReference, dataset, config } = training!;
     const model = await models.getOrAdd(modelReference);
@@ -92,14 +96,34 @@ export function createClusterService(
         writeHandOver(context, { run, model, source, folder }, { signal, report }),
       );
     },
-    async takeBack({ folder, name, model: reference }) {
+    async takeBack({ folder, name, model: reference }, signal) {
+      context.writable();
       const returned = openReturned(typedPath(folder));
       if (name !== undefined) runs.refuseTakenName(context.project, name);
       const { id } = reference === undefined ? baseOf(returned) : await models.getOrAdd(reference);
-      const model = await models.use(id);
-      return takeBack(context, returned, { name: name ?? freeName(returned.handed.name), model });
+      const model = await models.use(id, signal);
+      return takeBack(context, returned, { name: name ?? freeName(returned.handed.name), model }, signal);
     },
   };
+}
+
+/**
+ * A hand-over begins with a fresh adapter on the base; a run that began elsewhere would be another one.
+ * @throws StudioError config_invalid
+ */
+function refuseOtherStart(run: Run): void {
+  refuseImported(run);
+  const from = run.start
+    ? `with the adapter of the run "${run.start.runName}"`
+    : run.parent
+      ? `at step ${run.parent.step} of another run`
+      : null;
+  if (from === null) return;
+  throw new StudioError(
+    'config_invalid',
+    `The run "${run.name}" began ${from}: what is handed over begins with a fresh adapter, and would be another run.`,
+    'Hand over the run that it began with, or train this one here.',
+  );
 }
 
 /** Named by the run, and numbered where something lies there. */
@@ -115,5 +139,5 @@ function freeFolder({ paths }: ServiceContext, run: Run): string {
 export const clusterHandlers = (cluster: ClusterService) =>
   ({
     'cluster.handOver': (input, { signal }) => cluster.handOver(input, signal),
-    'cluster.takeBack': (input) => cluster.takeBack(input),
+    'cluster.takeBack': (input, { signal }) => cluster.takeBack(input, signal),
   }) satisfies Partial<ProcedureHandlers>;

@@ -1,14 +1,15 @@
-import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { HandedRun, HandOver } from '../../contract/cluster.ts';
 import type { DataContract, Model, Run } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { syncFolder, writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { identityOf } from '../../formats/model/identity.ts';
 import type { HandOverResult } from '../../engine/protocol.ts';
 import type { EngineEvent } from '../../engine/messages.ts';
-import type { ServiceContext } from '../context.ts';
+import { newId, type ServiceContext } from '../context.ts';
 import { prepareExportFolder } from '../exports/exportFolder.ts';
 import { publicName } from '../exports/exports.ts';
 import { writePythonPackage } from '../exports/pythonPackage.ts';
@@ -32,6 +33,12 @@ export async function writeHandOver(
   { signal, report }: { signal: AbortSignal; report: ReportPart },
 ): Promise<HandOver> {
   const { paths } = context;
+  if (model.quantization !== null)
+    throw new StudioError(
+      'model_unsupported',
+      `The weights of “${model.name}” are packed as ${model.quantization}, and are dequantized here as they are read: PyTorch would compute with others.`,
+      'Hand over with the model that it was made from.',
+    );
   const config = { ...run.config, context: Math.min(run.config.context, model.contextLength) };
   prepareExportFolder({ path: folder, format: 'merged', bytes: 0 });
   const data = await prepareTrainingData({
@@ -45,7 +52,7 @@ export async function writeHandOver(
   });
   const bytes = bytesPerToken * data.contract.tokens;
   prepareExportFolder({ path: folder, format: 'merged', bytes });
-  const temporary = join(dirname(folder), `.${basename(folder)}.${process.pid}.partial`);
+  const temporary = join(dirname(folder), `.${basename(folder)}.${newId()}.partial`);
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });
   try {
@@ -71,7 +78,8 @@ export async function writeHandOver(
     ).result;
     const handed = handedRun({ ...run, config }, { model, contract: data.contract, result });
     writeTrainer(temporary, handed);
-    rmSync(folder, { recursive: true, force: true });
+    // Empty, as it was when the work began: what somebody put there meanwhile stays.
+    if (existsSync(folder)) rmdirSync(folder);
     renameSync(temporary, folder);
     syncFolder(dirname(folder));
     const files = filesBelow(folder);

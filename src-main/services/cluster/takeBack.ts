@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   clusterResultSchema,
@@ -9,21 +9,17 @@ import {
 import { recentSteps, type Model, type Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { EvalMetric, StepMetric } from '../../contract/runRecords.ts';
-import { openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
-import { checkpointName, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
-import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
-import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
-import { asFloat32 } from '../../formats/files/floats.ts';
+import type { EngineEvent } from '../../engine/messages.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { identityOf } from '../../formats/model/identity.ts';
-import { writeModelFolder } from '../../formats/model/modelFolder.ts';
-import { WeightFolder } from '../../formats/model/weightFolder.ts';
-import { methodOf } from '../../methods/registry.ts';
-import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
-import { moduleSize } from '../../shape/modelShape.ts';
 import { recentLossOf, writeMetrics } from '../../store/metrics.ts';
-import { insertRun, removeRun, updateRun } from '../../store/runs.ts';
+import { ensureProject } from '../../store/projects.ts';
+import { insertRun, updateRun } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
+import { folderSize } from '../exports/exportFolder.ts';
+import { checkFreeSpace } from '../machine/disk.ts';
+import { withProgress } from '../progress.ts';
+import { importRun } from '../runs/importedRun.ts';
 import { newRun } from '../runs/newRun.ts';
 import { readCurve } from './curveFile.ts';
 
@@ -72,22 +68,24 @@ export function openReturned(folder: string): ReturnedFolder {
 }
 
 /**
- * Makes a run, with its curve and its state as a checkpoint, of what was trained elsewhere.
+ * Makes a run, with its curve and its state as a checkpoint, of what was trained elsewhere: all of it, or nothing.
  * @param name of the run, which is free
  * @param model the base
- * @throws StudioError adapter_invalid for files that are not of that run; model_changed for another base
+ * @throws StudioError adapter_invalid for files that are not of that run; model_changed for another base; cancelled
  */
-export function takeBack(
+export async function takeBack(
   context: ServiceContext,
   { folder, handed, result }: ReturnedFolder,
   { name, model }: { name: string; model: Model },
-): Run {
+  signal: AbortSignal,
+): Promise<Run> {
   if (identityOf(model).weights !== handed.base.sha256)
     throw new StudioError(
       'model_changed',
       `“${handed.name}” was trained on weights with SHA-256 ${handed.base.sha256.slice(0, 16)}…, and those of "${model.name}" have ${identityOf(model).weights.slice(0, 16)}….`,
       `Add the model ${handed.base.name} that it was handed over with, or name it with --model.`,
     );
+  const { project } = context;
   const curve = readCurve(join(folder, 'curve.jsonl'), result.step);
   const now = new Date().toISOString();
   const best = curve.evals.reduce<Run['best']>(
@@ -97,7 +95,7 @@ export function takeBack(
   const planned: Run = {
     ...newRun({
       name,
-      project: context.project,
+      project,
       modelId: model.id,
       modelName: model.name,
       datasetId: handed.data.id,
@@ -106,8 +104,8 @@ export function takeBack(
       config: handed.config,
     }),
     state: 'done',
+    trainedElsewhere: true,
     endReason: result.endReason,
-    trainable: handed.trainable,
     frozenExtra: handed.frozenExtra,
     step: result.step,
     totalSteps: handed.totalSteps,
@@ -120,18 +118,45 @@ export function takeBack(
     startedAt: now,
     endedAt: now,
   };
-  // The record first: files without one would never be found again.
-  insertRun(context.writable(), planned);
-  try {
-    writeCheckpointOf(context, planned, { folder, handed, result }, model);
-    return record(context, planned, curve);
-  } catch (error) {
-    removeRun(context.writable(), planned.id);
-    rmSync(context.paths.runFolder(planned.id), { recursive: true, force: true });
-    throw error;
-  }
+  return importRun(context, planned.id, async () => {
+    const { trainable } = await adoptState(context, planned, { folder, handed, result }, { model, signal });
+    return record(context, { ...planned, trainable }, curve);
+  });
 }
 
+/** Writes the state that was kept as a checkpoint of the run, checked number by number in a process of its own. */
+function adoptState(
+  { paths, engine, ...context }: ServiceContext,
+  { id, config }: Run,
+  { folder, handed, result }: ReturnedFolder,
+  { model, signal }: { model: Model; signal: AbortSignal },
+): Promise<{ trainable: number }> {
+  const isFull = config.adapter.method === 'full';
+  const trained = join(folder, isFull ? 'model' : 'adapter');
+  // Weights become f32 masters, whatever type they were saved in; 16-bit adapters, too.
+  checkFreeSpace(paths.home, isFull ? 4 * model.parameters : 2 * folderSize(trained), 'The run');
+  const place = {
+    modelFolder: model.folder,
+    weightsSha256: model.contentHash,
+    checkpointFolder: paths.runCheckpoints(id),
+  };
+  const step = result.keptStep;
+  const { adapter, loadIn8bit } = handed.config;
+  return withProgress(context, `import ${folder}`, 'Reading what was trained', async (report) => {
+    const onEvent = (event: EngineEvent) => {
+      if (event.type === 'progress') report(event.label, event.done, event.total);
+    };
+    return isFull
+      ? engine.start({ kind: 'adoptModel', ...place, trainedFolder: trained, step }, { signal, onEvent })
+          .result
+      : engine.start(
+          { kind: 'adopt', ...place, adapterFolder: trained, handed: { step, adapter, loadIn8bit } },
+          { signal, onEvent },
+        ).result;
+  });
+}
+
+/** The run and its curve, both or neither. */
 function record(
   context: ServiceContext,
   run: Run,
@@ -142,98 +167,15 @@ function record(
     level,
     line: text,
   });
-  writeMetrics(context.writable(), run.id, {
-    steps,
-    evals,
-    logs: [line(run.notes), ...skipped.map((step) => line(`step ${step} skipped`, 'warning'))],
-  });
-  const recentLoss = recentLossOf(context.writable(), run.id, recentSteps);
-  const stored = updateRun(context.writable(), { ...run, recentLoss });
-  context.emit({ type: 'run', run: stored });
-  return stored;
-}
-
-/** The state that was kept, as a checkpoint of the studio without an optimizer. */
-function writeCheckpointOf(
-  context: ServiceContext,
-  run: Run,
-  { folder, handed, result }: ReturnedFolder,
-  model: Model,
-): void {
-  const checkpoint = join(context.paths.runCheckpoints(run.id), checkpointName(result.keptStep));
-  mkdirSync(checkpoint, { recursive: true });
-  const { adapter } = run.config;
-  const target = trainedFolder(checkpoint, adapter.method);
-  if (adapter.method === 'full') copyModel(join(folder, 'model'), target, model);
-  else copyAdapter(join(folder, 'adapter'), target, { handed, model });
-  const state = { base: identityOf(model), step: result.keptStep, trainedElsewhere: true };
-  writeFileAtomic(join(checkpoint, 'state.json'), `${JSON.stringify(state)}\n`);
-}
-
-/** Tensors of an adapter of these options on a model: shapes by name. */
-function expectedTensors(model: Model, { config }: HandedRun): Map<string, readonly number[]> {
-  const decoder = readDecoderConfig(model.folder);
-  const method = methodOf(config.adapter)!;
-  const expected = new Map<string, readonly number[]>();
-  for (const { site, adapter } of adapterSites(decoder, config.adapter))
-    for (const { suffix, shape } of method.parameters(moduleSize(decoder, site.module), adapter))
-      expected.set(`${modulePath(site)}.${suffix}`, shape);
-  for (const { suffix, shape } of method.sharedParameters(config.adapter))
-    expected.set(`model.${suffix}`, shape);
-  return expected;
-}
-
-function copyAdapter(from: string, to: string, { handed, model }: { handed: HandedRun; model: Model }): void {
-  const adapter = openAdapterFolder(from);
-  try {
-    const expected = expectedTensors(model, handed);
-    const foreign = [...adapter.keys.keys()].find((name) => !expected.has(name));
-    if (foreign !== undefined) throw notOfRun(from, `has the tensor ${foreign}`);
-    const tensors = [...expected].map(([name, shape]) => {
-      const key = adapter.keys.get(name);
-      const info = key === undefined ? undefined : adapter.tensors.tensors.get(key);
-      if (info?.shape.join() !== shape.join())
-        throw notOfRun(from, `has ${name} [${info?.shape.join() ?? 'missing'}] instead of [${shape.join()}]`);
-      const isInteger = info.dtype === 'I32';
-      if (!isInteger && !['F32', 'BF16', 'F16'].includes(info.dtype))
-        throw notOfRun(from, `has ${name} as ${info.dtype}`);
-      const data = () => {
-        const bytes = adapter.tensors.read(key!);
-        return isInteger ? bytes : new Uint8Array(Float32Array.from(asFloat32(bytes, info.dtype)).buffer);
-      };
-      return { name, dtype: isInteger ? ('I32' as const) : ('F32' as const), shape, data };
+  const database = context.writable();
+  return database.writable.transaction(() => {
+    ensureProject(database, run.project);
+    insertRun(database, run);
+    writeMetrics(database, run.id, {
+      steps,
+      evals,
+      logs: [line(run.notes), ...skipped.map((step) => line(`step ${step} skipped`, 'warning'))],
     });
-    const { sha256 } = handed.base;
-    const { loadIn8bit } = handed.config;
-    writeAdapterFolder(to, handed.config.adapter, { name: model.folder, sha256, loadIn8bit }, tensors);
-  } finally {
-    adapter.tensors.close();
-  }
-}
-
-/** The weights as f32 masters, as checkpoints of full fine-tuning hold them. */
-function copyModel(from: string, to: string, model: Model): void {
-  const [trained, base] = [new WeightFolder(from), new WeightFolder(model.folder)];
-  try {
-    const tensors = base.names.map((name) => {
-      const shape = base.info(name)!.shape;
-      const info = trained.info(name);
-      if (info?.shape.join() !== shape.join())
-        throw notOfRun(from, `has ${name} [${info?.shape.join() ?? 'missing'}] instead of [${shape.join()}]`);
-      const data = () => new Uint8Array(Float32Array.from(asFloat32(trained.read(name), info.dtype)).buffer);
-      return { name, dtype: 'F32' as const, shape, data };
-    });
-    writeModelFolder(to, { base: model.folder, tensors, dtype: 'F32', card: null });
-  } finally {
-    trained.close();
-    base.close();
-  }
-}
-
-function notOfRun(folder: string, what: string): StudioError {
-  return new StudioError(
-    'adapter_invalid',
-    `${folder} is not what the run handed over would have trained: it ${what}.`,
-    'Copy the folder once more from where it was trained.',
-  );
+    return updateRun(database, { ...run, recentLoss: recentLossOf(database, run.id, recentSteps) });
+  })();
 }

@@ -99,6 +99,7 @@ export function newRun(
     parent: null,
     start: null,
     imported: null,
+    trainedElsewhere: false,
     createdAt: new Date().toISOString(),
     startedAt: null,
     endedAt: null,

@@ -58,7 +58,15 @@ export function bringBackParts(run: Run, { models, datasets }: Pick<Libraries, '
  * Refuses to go on with a run that was trained elsewhere: its optimizer's state, its rows and its rates are not here.
  * @throws StudioError config_invalid
  */
-function refuseImported({ name, imported }: Run): void {
+export function refuseImported({ name, imported, trainedElsewhere, config }: Run): void {
+  if (trainedElsewhere)
+    throw new StudioError(
+      'config_invalid',
+      `The run "${name}" was trained elsewhere: its optimizer's state is not here, and it cannot go on.`,
+      config.adapter.method === 'full'
+        ? 'Export the model that it reached, add that to the library, and train it on.'
+        : `Start a run that trains its adapter on: train --from ${name} --data D.`,
+    );
   if (!imported) return;
   throw new StudioError(
     'config_invalid',

@@ -4,7 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { handedRunSchema, type HandOver } from '../../../src-main/contract/cluster.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import { createDataOrder } from '../../../src-main/data/mix/dataOrder.ts';
+import { adoptModel } from '../../../src-main/engine/process/adoptAdapter.ts';
+import { checkpointName } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { SafetensorsFile, writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
+import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { learningRate } from '../../../src-main/options/schedule.ts';
 import { neverAborted, openTrainingCore } from '../../support/core.ts';
 import { fixtures, projectFolder } from '../../support/paths.ts';
@@ -104,22 +107,86 @@ describe('a training that is handed over', () => {
     };
     writeFileSync(join(result, 'result.json'), JSON.stringify(facts));
     // The folder as a whole serves, too.
-    const run = await core.cluster.takeBack({ folder: made.folder });
+    const run = await core.cluster.takeBack({ folder: made.folder }, neverAborted);
     expect(run).toMatchObject({ name: 'far', state: 'done', step: 5, totalSteps: 5, skippedSteps: 1 });
     expect(run.dataContract!.trainRows).toBe(made.rows);
     expect(core.runs.curves(run.id).steps.map(({ step }) => step)).toEqual([1, 2, 4, 5]);
     expect(run.notes).toContain('8 processes (GPU)');
-    const again = await core.cluster.takeBack({ folder: made.folder });
+    const again = await core.cluster.takeBack({ folder: made.folder }, neverAborted);
     expect(again.name).toBe('far-2');
-    await expect(core.cluster.takeBack({ folder: made.folder, name: 'far' })).rejects.toMatchObject({
+    await expect(
+      core.cluster.takeBack({ folder: made.folder, name: 'far' }, neverAborted),
+    ).rejects.toMatchObject({
       code: 'name_taken',
     });
   });
 });
 
+it('a run that began with another one’s adapter is not handed over as a fresh one, and what came back does not go on', async () => {
+  const { id } = await core.cluster.takeBack(
+    { folder: join(recorded, 'lora'), name: 'origin' },
+    neverAborted,
+  );
+  const { adapter } = core.runs.get(id).config;
+  core.runs.queue.hold(true);
+  const config = trainConfigSchema.parse({ adapter, maxSteps: 2, batch: 2, context: 64 });
+  const parts = { model: 'tiny', dataset: 'sums', config };
+  const { run } = await core.runs.start({ name: 'further', from: { run: id }, ...parts });
+  for (const asked of [run.id, id])
+    await expect(core.cluster.handOver({ run: asked }, neverAborted)).rejects.toMatchObject({
+      code: 'config_invalid',
+    });
+  await expect(core.runs.resume(id, undefined, { maxSteps: 100 })).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringContaining('was trained elsewhere') as string,
+  });
+  await expect(
+    core.runs.branch(id, { name: 'twig', step: 50, changes: {} }, undefined),
+  ).rejects.toMatchObject({
+    code: 'config_invalid',
+  });
+  expect(core.runs.get(id).state).toBe('done');
+  core.runs.stop(run.id, { save: false });
+  core.runs.queue.hold(false);
+});
+
+it('takes what full fine-tuning leaves of a base that keeps copies beside its weights, and nothing that is no number', () => {
+  const base = temporaryFolder();
+  cpSync(join(fixtures, 'tiny-gemma'), base, { recursive: true });
+  const path = join(fixtures, 'tiny-gemma', 'model.safetensors');
+  const file = new SafetensorsFile(path, 'internal');
+  const tensors = [...file.tensors.values()].map(({ name, dtype, shape }) => ({
+    name,
+    dtype,
+    shape,
+    data: file.read(name),
+  }));
+  const embedding = tensors.find(({ name }) => name === 'model.embed_tokens.weight')!;
+  writeSafetensors(join(base, 'model.safetensors'), [...tensors, { ...embedding, name: 'lm_head.weight' }]);
+  const adopt = (trainedFolder: string) => {
+    const checkpointFolder = temporaryFolder();
+    const request = { modelFolder: base, trainedFolder, checkpointFolder, step: 7 };
+    adoptModel({ kind: 'adoptModel', ...request }, () => undefined);
+    return new WeightFolder(join(checkpointFolder, checkpointName(7), 'model'));
+  };
+  const adopted = adopt(join(fixtures, 'tiny-gemma'));
+  expect(adopted.names.toSorted()).toEqual(tensors.map(({ name }) => name).toSorted());
+  expect(adopted.info(embedding.name)!.dtype).toBe('F32');
+  adopted.close();
+  const damaged = temporaryFolder();
+  cpSync(join(fixtures, 'tiny-gemma'), damaged, { recursive: true });
+  const spoilt = { ...embedding, data: new Uint8Array(embedding.data.length).fill(0xff) };
+  writeSafetensors(
+    join(damaged, 'model.safetensors'),
+    tensors.map((tensor) => (tensor === embedding ? spoilt : tensor)),
+  );
+  expect(() => adopt(damaged)).toThrow(/model\.embed_tokens\.weight has values that are no finite numbers/);
+  file.close();
+});
+
 describe('what PyTorch trained', () => {
   it('is a run that computes what its adapter computes, with its curve', async () => {
-    const run = await core.cluster.takeBack({ folder: join(recorded, 'idlora'), name: 'back' });
+    const run = await core.cluster.takeBack({ folder: join(recorded, 'idlora'), name: 'back' }, neverAborted);
     expect(run).toMatchObject({ state: 'done', step: 50, totalSteps: 50, endReason: 'all_steps' });
     const { steps, evals } = core.runs.curves(run.id);
     expect(steps).toHaveLength(50);
@@ -199,16 +266,18 @@ describe('what PyTorch trained', () => {
       'adapter_invalid',
       /run\.json is not what train\.py writes/,
     ],
-    ['a missing tensor', withoutTensor, 'adapter_invalid', /has .* \[missing\] instead of/],
+    ['a missing tensor', withoutTensor, 'adapter_invalid', /^The adapter's tensor base_model/],
     [
       'another rank',
       edit('run.json', (text) => text.replace('"rank": 4', '"rank": 2')),
       'adapter_invalid',
-      /instead of \[/,
+      /^The adapter's tensor base_model/,
     ],
   ])('with %s is refused, and leaves nothing', async (_name, change, code, message) => {
     const before = core.runs.list().length;
-    await expect(core.cluster.takeBack({ folder: spoilt(change), name: 'never' })).rejects.toMatchObject({
+    await expect(
+      core.cluster.takeBack({ folder: spoilt(change), name: 'never' }, neverAborted),
+    ).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message) as string,
     });
@@ -217,14 +286,13 @@ describe('what PyTorch trained', () => {
 
   it('is taken in on no other base', async () => {
     await expect(
-      core.cluster.takeBack({
-        folder: join(recorded, 'lora'),
-        name: 'x',
-        model: join(fixtures, 'tiny-qwen2'),
-      }),
+      core.cluster.takeBack(
+        { folder: join(recorded, 'lora'), name: 'x', model: join(fixtures, 'tiny-qwen2') },
+        neverAborted,
+      ),
     ).rejects.toMatchObject({ code: 'model_changed' });
     const other = edit('run.json', (text) => text.replace(/"sha256": "[0-9a-f]{8}/, '"sha256": "00000000'));
-    await expect(core.cluster.takeBack({ folder: spoilt(other) })).rejects.toMatchObject({
+    await expect(core.cluster.takeBack({ folder: spoilt(other) }, neverAborted)).rejects.toMatchObject({
       code: 'not_found',
     });
   });
