@@ -12,7 +12,7 @@ import { fewestGroups } from '../statistics/clusters.ts';
 import { scoreItems } from '../statistics/itemScore.ts';
 import { pairOutcome } from '../statistics/pairOutcome.ts';
 import { deviation, mean } from '../statistics/seeds.ts';
-import { confounders } from './confounders.ts';
+import { confounders, seedsOf } from './confounders.ts';
 import { tabulate, type Graded, type GradedTable } from './gradedTable.ts';
 import { armsOf, measureArms, scoreArm, type Arm } from './overSeeds.ts';
 import { rank, type Unranked } from './ranking.ts';
@@ -174,13 +174,12 @@ function measurePair(table: GradedTable, i: number, j: number, options: Comparis
   const [a, b] = [subjects[i]!, subjects[j]!];
   const found = pairOutcome(kind, values[i]!, values[j]!, groups);
   if (!found) throw nothingGraded(a.name, b.name);
-  const seedsOf = ({ run }: Graded) => (run ? [run.config.seed] : []);
   return {
     ...common(table, options),
     ...found,
     a: a.name,
     b: b.name,
-    seeds: { a: seedsOf(a), b: seedsOf(b) },
+    seeds: { a: seedsOf(a.run), b: seedsOf(b.run) },
     overSeeds: null,
     confounders: confounders(a, b),
   };
@@ -263,7 +262,7 @@ function unranked(table: GradedTable, { name, members }: Arm): Unranked {
     ungraded: scores.reduce((most, { n, graded }) => Math.max(most, n - graded), 0),
     groups: first!.groups,
     effectiveN: first!.effectiveN,
-    seeds: members.flatMap((place) => table.subjects[place]!.run?.config.seed ?? []),
+    seeds: members.flatMap((place) => seedsOf(table.subjects[place]!.run)),
   };
 }
 

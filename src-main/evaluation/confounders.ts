@@ -121,6 +121,11 @@ function trainingConfounders(a: Trained, b: Trained): string[] {
   return [...found, ...options];
 }
 
+/** The seed of a training; none where nothing was trained here. */
+export function seedsOf(run: Pick<Trained, 'config' | 'imported'> | null | undefined): number[] {
+  return run && !run.imported ? [run.config.seed] : [];
+}
+
 /** Whether two subjects are one setting, trained with two seeds. What follows from the seed is no other setting. */
 export function differBySeedAlone(a: Compared, b: Compared): boolean {
   if (!a.run || !b.run || a.run.imported || b.run.imported) return false;

@@ -2,7 +2,7 @@ import { clustersOf, type Clusters } from '../statistics/clusters.ts';
 import type { Interval } from '../statistics/intervals.ts';
 import { pairOutcome, type PairOutcome } from '../statistics/pairOutcome.ts';
 import { compareSeedsAndItems, type CrossedDifference } from '../statistics/seedsAndItems.ts';
-import { differBySeedAlone } from './confounders.ts';
+import { differBySeedAlone, seedsOf as seedsOfRun } from './confounders.ts';
 import type { Graded, GradedTable } from './gradedTable.ts';
 import type { Measured } from './verdict.ts';
 
@@ -97,8 +97,7 @@ export type ArmFigures = PairOutcome & Pick<Measured, 'seeds' | 'overSeeds' | 'n
  */
 export function measureArms(table: GradedTable, a: Arm, b: Arm): ArmFigures | null {
   const means = [a, b].map(({ members }) => meanOverRuns(members.map((place) => table.values[place]!)));
-  const seedsOf = ({ members }: Arm) =>
-    members.flatMap((place) => table.subjects[place]!.run?.config.seed ?? []);
+  const seedsOf = ({ members }: Arm) => members.flatMap((place) => seedsOfRun(table.subjects[place]!.run));
   const seeds = { a: seedsOf(a), b: seedsOf(b) };
   const single = [a, b].find(({ members }) => members.length < 2);
   const kind = single && table.kind === 'right' ? 'share' : table.kind;

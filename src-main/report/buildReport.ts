@@ -1,3 +1,4 @@
+import { seedsOf } from '../evaluation/confounders.ts';
 import type { Run } from '../contract/entities.ts';
 import type { Evaluation, EvaluationItem } from '../contract/results.ts';
 import { methods, type Method } from '../contract/training.ts';
@@ -174,9 +175,11 @@ async function groupOf(
       trainable,
       percent: trainable === null || modelParameters === null ? null : (100 * trainable) / modelParameters,
       frozenExtra: run?.frozenExtra ?? null,
-      seeds: own.flatMap((member) => member.run?.config.seed ?? []),
+      seeds: own.flatMap((member) => seedsOf(member.run)),
       runs: own.flatMap(({ run: one }) =>
-        one ? [{ name: one.name, seed: one.config.seed, steps: one.step, data: one.datasetName }] : [],
+        one && !one.imported
+          ? [{ name: one.name, seed: one.config.seed, steps: one.step, data: one.datasetName }]
+          : [],
       ),
       cells: parts.map((part) => (part ? cellOf(part, arm.name, baseline) : null)),
       cost: costsOf(

@@ -1,3 +1,4 @@
+import { seedsOf } from '../evaluation/confounders.ts';
 import type { Run } from '../contract/entities.ts';
 import type { Evaluation, EvaluationItem } from '../contract/results.ts';
 import type { ScoredColumn } from './columns.ts';
@@ -51,7 +52,7 @@ export function storedScore(source: Pick<ReportSource, 'runs'>, evaluation: Eval
     precision: evaluation.precision,
     data: evaluation.dataPath,
     dataHash: evaluation.dataHash,
-    trainingSeed: run?.config.seed ?? null,
+    trainingSeed: seedsOf(run)[0] ?? null,
     seed: evaluation.seed,
     createdAt: evaluation.createdAt,
   };

@@ -171,7 +171,7 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     // Without those ways: the modules are one stop, and so is the rank.
     await advanced.evaluate((summary) => summary.parentElement!.removeAttribute('open'));
     await title.focus();
-    await tabTo(/^Start training$/, 31);
+    await tabTo(/^Start training$/, 32);
     // Where it cannot start, the way leads to what is missing.
     await number('Rank').fill('0');
     await title.focus();

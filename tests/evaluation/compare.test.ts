@@ -109,6 +109,26 @@ describe('what else tells two runs apart', () => {
     expect(confounders({ run: null, base: tiny }, { run: run('b', 3), base: tiny })).toEqual([]);
   });
 
+  it('is not known of an adapter from elsewhere: no setting of it is told, and no seed', () => {
+    const imported = { source: 'x', peftType: 'LORA', baseName: null, sha256: 'x', sameWeights: [] };
+    const theirs = run('theirs', 0, { imported, datasetId: null });
+    const words = ['training: rows and settings of theirs are not known, trained elsewhere'];
+    expect(between(run('a', 0), theirs)).toEqual(words);
+    const [c] = compareSubjects('gsm8k', 'test.jsonl', [
+      { name: 'a', run: run('a', 0), base: tiny, items: items([{ correct: true }]), dataHash: 'h' },
+      { name: 'theirs', run: theirs, base: tiny, items: items([{ correct: false }]), dataHash: 'h' },
+    ]);
+    expect(c!.sentence).not.toContain('seed 0');
+    expect(c!.sentence).toContain('one run');
+  });
+
+  it('names the adapter that one of them began with', () => {
+    const further = run('b', 0, { start: { runId: 'x', runName: 'first', step: 7 } });
+    expect(between(run('a', 0), further)).toEqual([
+      'start: the adapter of first at step 7 against a fresh adapter',
+    ]);
+  });
+
   it('names steps, data, rows, seed, context, precision and every other option', () => {
     const contract = {
       hash: 'one',
