@@ -168,7 +168,7 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await tabTo(/^Skip the advanced values$/, 1);
     await page.keyboard.press('Enter');
     await expect.poll(focused).toBe('Start training');
-    // Without those ways: the modules are one stop, and so are the rank, each tab of the page, and “Train it elsewhere”.
+    // Without those ways: the modules are one stop, and so are the rank, each tab, and “Train it elsewhere”.
     await advanced.evaluate((summary) => summary.parentElement!.removeAttribute('open'));
     await title.focus();
     await tabTo(/^Start training$/, 33);
