@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { dataContractSchema, modelIdentitySchema, runSchema } from './entities.ts';
+import { dataContractSchema, endReasonSchema, modelIdentitySchema, runSchema } from './entities.ts';
 import { entryName, reference } from './inputs.ts';
 import { mixSnapshotSchema } from './mixing/mixes.ts';
 import { trainConfigSchema } from './training.ts';
@@ -42,7 +42,8 @@ export const clusterResultSchema = z.object({
   /** The last step, and the one whose state was kept. */
   step: z.number().int().min(1),
   keptStep: z.number().int().min(1),
-  endReason: z.enum(['all_steps', 'early_stopped']),
+  /** `stop_requested`: the last state that was kept before the job ended, or was ended. */
+  endReason: endReasonSchema,
   processes: z.number().int().min(1),
   device: z.string().max(200),
   torch: z.string().max(100),

@@ -35,9 +35,11 @@ describe('a training that is handed over does the same steps in PyTorch', () => 
       const theirs = readCurve(join(result, 'curve.jsonl'), handedSteps);
       expect(theirs.evals.map(({ step }) => step)).toEqual([20, 40, 50]);
       const errors = curveErrors(events, theirs);
-      expectWithin('loss curve', `${name}, handed over`, errors.loss);
-      expectWithin('norm curve', `${name}, handed over`, errors.norm);
-      expectWithin('loss curve', `${name}, handed over: held-out rows`, errors.heldOut);
+      const isLow = config.precision === 'bf16';
+      const curve = isLow ? 'loss curve, bf16' : 'loss curve';
+      expectWithin(curve, `${name}, handed over`, errors.loss);
+      if (!isLow) expectWithin('norm curve', `${name}, handed over`, errors.norm);
+      expectWithin(curve, `${name}, handed over: held-out rows`, errors.heldOut);
       expect(errors.rate).toBeLessThan(1e-12);
     },
   );

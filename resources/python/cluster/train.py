@@ -92,8 +92,8 @@ class Processes:
         return [own[i * most : (i + 1) * most] for i in range(passes)]
 
 
-def load_model(run: dict[str, Any], base: str, processes: Processes) -> nn.Module:
-    """The base with the adapter as it starts; what is trained is f32, as in the studio."""
+def load_model(run: dict[str, Any], base: str) -> nn.Module:
+    """The base with the adapter as it starts, in main memory; what is trained is f32, as in the studio."""
     config = run["config"]
     full = config["adapter"]["method"] == "full"
     low = config["precision"] == "bf16" and not full
@@ -108,11 +108,14 @@ def load_model(run: dict[str, Any], base: str, processes: Processes) -> nn.Modul
         start = PeftConfig.from_pretrained(FOLDER / "start")
         start.base_model_name_or_path = base
         model = PeftModel.from_pretrained(model, FOLDER / "start", config=start, is_trainable=True)
-    return model.to(processes.device)
+    return model
 
 
 def shard(model: nn.Module) -> None:
-    """Spreads the weights over the processes (FSDP), a decoder layer at a time."""
+    """
+    Spreads the weights over the processes (FSDP), a decoder layer at a time: each is moved to the device only then, so that no GPU ever holds
+    the whole base.
+    """
     from torch.distributed.fsdp import fully_shard
 
     for module in model.modules():
@@ -146,6 +149,8 @@ class Trainer:
         self.config, self.processes, self.rows_a_pass, self.model = run["config"], processes, rows_a_pass, model
         if use_fsdp:
             shard(model)
+        else:
+            model.to(processes.device)
         self.parallel = model
         if processes.count > 1 and not use_fsdp:
             self.parallel = nn.parallel.DistributedDataParallel(model, device_ids=[processes.device] if processes.device.type == "cuda" else None)
@@ -216,14 +221,13 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """The adapter as PEFT saves it, or the model; complete or absent."""
-        state = {name: self.whole(tensor) for name, tensor in self.model.state_dict().items()} if self.use_fsdp else None
+        state = self.state()
         if self.processes.rank == 0:
             partial = folder.with_name(f".{folder.name}.partial")
             partial.mkdir(parents=True, exist_ok=True)
             if isinstance(self.model, PeftModel):
                 config = self.model.peft_config["default"]
-                tensors = get_peft_model_state_dict(self.model, state)
-                save_file({key: tensor.contiguous().cpu() for key, tensor in tensors.items()}, partial / "adapter_model.safetensors", {"format": "pt"})
+                save_file(state, partial / "adapter_model.safetensors", {"format": "pt"})
                 start = json.loads((FOLDER / "start" / "adapter_config.json").read_text("utf-8"))
                 (partial / "adapter_config.json").write_text(json.dumps(start, indent=2) + "\n", "utf-8")
                 assert config.r == start["r"]
@@ -240,9 +244,17 @@ class Trainer:
         if self.processes.count > 1:
             dist.barrier()
 
-    @staticmethod
-    def whole(tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    def state(self) -> dict[str, torch.Tensor]:
+        """What is saved, in main memory; every process takes part, and the first one has it. One tensor is whole on a GPU at a time."""
+        spread = self.model.state_dict()
+        if isinstance(self.model, PeftModel):
+            spread = get_peft_model_state_dict(self.model, spread)
+        kept = {}
+        for name, tensor in spread.items():
+            whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+            if self.processes.rank == 0:
+                kept[name] = whole.detach().to("cpu").contiguous()
+        return kept
 
 
 class Progress:
@@ -262,6 +274,16 @@ class Progress:
     @property
     def is_enough(self) -> bool:
         return self.since_best >= self.patience
+
+
+def write_result(folder: Path, run: dict[str, Any], processes: Processes, **facts: Any) -> None:
+    """result.json, by which the studio takes the folder back: complete or as it was."""
+    device = torch.cuda.get_device_name() if processes.device.type == "cuda" else "CPU"
+    facts = {"run": run["id"], **facts, "processes": processes.count, "device": device, "torch": torch.__version__}
+    (folder / "run.json").write_bytes((FOLDER / "run.json").read_bytes())
+    partial = folder / ".result.json.partial"
+    partial.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+    partial.replace(folder / "result.json")
 
 
 def due(step: int, every: int) -> bool:
@@ -287,8 +309,10 @@ def main() -> None:
     tensors = load_file(FOLDER / "rows.safetensors")
     rows = Rows(tensors)
     held_out = Rows(tensors, "held_out.") if "held_out.ids" in tensors else None
+    if held_out and not any(held_out.labels(row) for row in range(len(held_out))):
+        held_out = None  # Nothing in them is predicted.
     order, begins, rates = tensors["order"].tolist(), tensors["steps"].tolist(), tensors["rates"].tolist()
-    trainer = Trainer(run, load_model(run, asked.base, processes), processes, asked.rows, asked.fsdp and processes.count > 1)
+    trainer = Trainer(run, load_model(run, asked.base), processes, asked.rows, asked.fsdp and processes.count > 1)
     asked.out.mkdir(parents=True, exist_ok=True)
     kept = asked.out / ("model" if config["adapter"]["method"] == "full" else "adapter")
 
@@ -308,7 +332,7 @@ def main() -> None:
                 raise SystemExit(f"{MOST_SKIPPED} steps in a row had a loss or a gradient that is not finite: lower the learning rate.")
             is_last = step == len(rates)
             is_best = False
-            if held_out and len(held_out) > 0 and (is_last or due(step, config["evalEvery"])):
+            if held_out and (is_last or due(step, config["evalEvery"])):
                 found = trainer.held_out(held_out)
                 is_best = progress.see(found["loss"])
                 if math.isfinite(found["loss"]):
@@ -319,21 +343,12 @@ def main() -> None:
             if is_best or (is_last and progress.kept_step == 0) if progress.keeps_best else is_due:
                 trainer.save(kept)
                 progress.kept_step = step
+            # With every state that is kept: a job that is killed later has come as far as that.
+            if processes.rank == 0 and (is_last or progress.kept_step == step):
+                reason = "early_stopped" if progress.is_enough else "all_steps" if step == len(rates) else "stop_requested"
+                write_result(asked.out, run, step=step, keptStep=progress.kept_step, endReason=reason, processes=processes)
             if is_last:
                 break
-    if processes.rank == 0:
-        device = torch.cuda.get_device_name() if processes.device.type == "cuda" else "CPU"
-        facts = {
-            "run": run["id"],
-            "step": step,
-            "keptStep": progress.kept_step,
-            "endReason": "all_steps" if step == len(rates) else "early_stopped",
-            "processes": processes.count,
-            "device": device,
-            "torch": torch.__version__,
-        }
-        (asked.out / "run.json").write_bytes((FOLDER / "run.json").read_bytes())
-        (asked.out / "result.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
     if processes.count > 1:
         dist.destroy_process_group()
 

@@ -31,7 +31,7 @@ export interface ReturnedCurve {
 
 /**
  * Reads curve.jsonl of a run that was trained elsewhere: JSON lines as `train --json` prints them.
- * @param lastStep which it must reach, step by step
+ * @param lastStep which it must reach, step by step; what a job did after the state that it kept last is left out
  * @throws StudioError adapter_invalid with the line; not_found
  */
 export function readCurve(path: string, lastStep: number): ReturnedCurve {
@@ -53,6 +53,7 @@ export function readCurve(path: string, lastStep: number): ReturnedCurve {
     }
     const { data: line, error } = lineSchema.safeParse(json);
     if (!line) throw fail(`is no step and no evaluation: ${error.issues[0]?.message}`);
+    if (line.event === 'step' && step === lastStep) break;
     if (line.event === 'eval') {
       const { event: _event, ...metric } = line;
       if (metric.step !== step) throw fail(`is an evaluation of step ${metric.step} after step ${step}`);

@@ -132,7 +132,8 @@ export function writeTrainer(folder: string, handed: HandedRun): void {
 }
 
 function requirements({ config }: HandedRun): string[] {
-  const packages = ['torch>=2.6', 'transformers>=5.0', 'peft>=0.21', 'safetensors>=0.5'];
+  // From that version on, FSDP spreads frozen bf16 weights beside adapters in f32.
+  const packages = ['torch>=2.8', 'transformers>=5.0', 'peft>=0.21', 'safetensors>=0.5'];
   return [...packages, ...(config.optimizer === 'adamw8bit' ? ['bitsandbytes>=0.45'] : []), ''];
 }
 
@@ -161,10 +162,11 @@ export function differences({ config }: Pick<HandedRun, 'config'>): string[] {
 function readme(handed: HandedRun): string {
   const { name, base, totalSteps, config, data } = handed;
   const notes = differences(handed);
+  const isFull = config.adapter.method === 'full';
   return [
     `# ${JSON.stringify(name)}, to be trained by PyTorch`,
     '',
-    `${totalSteps} steps of ${config.batch * config.accumulate} rows on ${JSON.stringify(base.name)}, method ${config.adapter.method}. Rows, their order and the rate of each step are in rows.safetensors, and the adapter as it starts in start/: any number of GPUs does the same steps.`,
+    `${totalSteps} steps of ${config.batch * config.accumulate} ${config.packing ? 'packs of rows' : 'rows'} on ${JSON.stringify(base.name)}, method ${config.adapter.method}. Rows, their order and the rate of each step are in rows.safetensors${isFull ? '' : ', and the adapter as it starts in start/'}: any number of GPUs does the same steps.`,
     '',
     '```sh',
     'pip install -r requirements.txt',
@@ -172,12 +174,13 @@ function readme(handed: HandedRun): string {
     '# accelerate launch train.py ...     the same through Accelerate',
     '# python train.py ...                one process; without a GPU it takes the CPU',
     '# --rows 1                           fewer rows in a forward pass, where memory is short: the same result',
-    '# --fsdp                             the weights spread over the processes, for bases that one GPU does not hold',
+    '# --fsdp                             the weights spread over the processes, for bases that one GPU does not hold;',
+    '#                                    each process still reads the base into main memory first',
     '```',
     '',
     `--base takes a folder or a repository of the Hub. Its weights must be those with SHA-256 ${base.sha256}: the script checks folders and what the Hub’s cache holds.`,
     '',
-    'It writes result/: the adapter (after full fine-tuning the model), curve.jsonl and result.json. Copy that folder back, and take it in:',
+    'It writes result/: the adapter (after full fine-tuning the model), curve.jsonl and result.json, anew with every checkpoint: of a job that is killed that much can be taken in. It does not go on from there. Copy that folder back, and take it in:',
     '',
     '```sh',
     'npm run -s studio -- runs import result',
@@ -188,7 +191,7 @@ function readme(handed: HandedRun): string {
     '| run.json | the configuration, and on what the rows were made |',
     `| rows.safetensors | ${data.contract.trainRows} rows a pass as tokens, their order, and the learning rates |`,
     '| rows.jsonl | the same rows as text, for people |',
-    '| start/ | the adapter before its first step, as PEFT lays it out |',
+    ...(isFull ? [] : ['| start/ | the adapter before its first step, as PEFT lays it out |']),
     '| train.py, id_lora/ | the script and the methods that PEFT does not have |',
     ...(notes.length > 0
       ? ['', 'What is not as in the studio:', '', ...notes.map((note) => `- ${note}`)]

@@ -103,7 +103,7 @@ export async function takeBack(
       mix: handed.data.mix,
       config: handed.config,
     }),
-    state: 'done',
+    state: result.endReason === 'stop_requested' ? 'stopped' : 'done',
     trainedElsewhere: true,
     endReason: result.endReason,
     frozenExtra: handed.frozenExtra,

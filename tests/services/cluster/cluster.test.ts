@@ -284,6 +284,19 @@ describe('what PyTorch trained', () => {
     expect(core.runs.list()).toHaveLength(before);
   });
 
+  it('of a job that was killed is taken in as far as it kept its state', async () => {
+    const folder = spoilt(
+      edit('result.json', (text) =>
+        JSON.stringify({ ...JSON.parse(text), step: 40, keptStep: 40, endReason: 'stop_requested' }),
+      ),
+    );
+    const run = await core.cluster.takeBack({ folder, name: 'killed' }, neverAborted);
+    expect(run).toMatchObject({ state: 'stopped', step: 40, totalSteps: 50 });
+    const { steps, evals } = core.runs.curves(run.id);
+    expect(steps).toHaveLength(40);
+    expect(evals.map(({ step }) => step)).toEqual([20, 40]);
+  });
+
   it('is taken in on no other base', async () => {
     await expect(
       core.cluster.takeBack(

@@ -57,6 +57,12 @@ export const handedCases: { name: string; config: TrainConfigInput; fsdp: boolea
     isRecorded: false,
   },
   {
+    name: 'lora-bf16',
+    config: { ...common, adapter: { ...adapter, method: 'lora' }, precision: 'bf16' },
+    fsdp: true,
+    isRecorded: false,
+  },
+  {
     // One row a step: a process of the two has nothing to do.
     name: 'moelora',
     config: {
