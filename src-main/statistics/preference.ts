@@ -1,7 +1,7 @@
 import { StudioError } from '../contract/errors.ts';
 import { quantile, usualResamples } from './bootstrap.ts';
 import { wilsonInterval, type Interval } from './intervals.ts';
-import { mcNemarExact } from './pairedTests.ts';
+import { holm, mcNemarExact } from './pairedTests.ts';
 import { createRandom } from './random.ts';
 import { compactLetters, type ToldApart } from './ranking.ts';
 
@@ -84,8 +84,25 @@ export function votesOfBest(
   });
 }
 
-/** What such votes come to, in words: of two their win rate, of more who is told apart from whom. */
-export function bestWords(votes: Parameters<typeof votesOfBest>[0], names: readonly string[]): string[] {
+/** Names by which all columns can be told: of those that share one, the later ones get a number. */
+export function distinctNames(names: readonly string[]): string[] {
+  const taken = new Set(names);
+  return names.map((name, i) => {
+    if (names.indexOf(name) === i) return name;
+    let number = 2;
+    while (taken.has(`${name} (${number})`)) number++;
+    const free = `${name} (${number})`;
+    taken.add(free);
+    return free;
+  });
+}
+
+/**
+ * What such votes come to, in words: of two their win rate, of more who is told apart from whom.
+ * @param columns their names, of which several may be the same
+ */
+export function bestWords(votes: Parameters<typeof votesOfBest>[0], columns: readonly string[]): string[] {
+  const names = distinctNames(columns);
   const pairs = votesOfBest(votes, names);
   const [first, second] = names;
   if (names.length === 2)
@@ -192,7 +209,8 @@ export interface Strength {
  * Strengths of several systems from votes between two of them each (Bradley and Terry 1952), by Hunter's steps (2004,
  * "MM algorithms for generalized Bradley-Terry models"), strongest first. Ties and votes against both are left out.
  * Prompts are drawn anew with all their votes; two systems are told apart where the interval of their difference leaves
- * 0 out at 5 % over the number of pairs.
+ * 0 out at 5 % over the number of pairs, and the sign test over their prompts agrees after Holm's correction over all
+ * pairs: votes of one mind have no spread to draw from, however few they are.
  *
  * @throws StudioError usage where some were never compared with the others, not even by way of a third
  */
@@ -235,9 +253,11 @@ export function bradleyTerry(
 
   const order = [...names.keys()].sort((i, j) => found[j]! - found[i]!);
   const pairs = (count * (count - 1)) / 2;
+  const signs = signTests(items, count);
   const apart: ToldApart[] = [];
   for (let i = 0; i < count; i++)
     for (let j = i + 1; j < count; j++) {
+      if (signs[order[i]! * count + order[j]!]! >= 0.05) continue;
       const [first, second] = [drawn[order[i]!]!, drawn[order[j]!]!];
       const differences = first.map((value, draw) => value - second[draw]!).sort();
       if (quantile(differences, 0.025 / pairs) > 0) apart.push([i, j]);
@@ -252,6 +272,33 @@ export function bradleyTerry(
       letters: letters[at]!,
     };
   });
+}
+
+/**
+ * The exact sign test of each two over the prompts on which one of them won more votes, by Holm over all pairs.
+ * @param items of each prompt its votes, as places in a table [count, count] in which row beats column
+ * @returns [count, count], symmetric; 1 on the diagonal
+ */
+function signTests(items: readonly (readonly number[])[], count: number): Float64Array {
+  const won = new Int32Array(count * count);
+  for (const cells of items) {
+    const ahead = new Int32Array(count * count);
+    for (const cell of cells) {
+      ahead[cell]!++;
+      ahead[(cell % count) * count + Math.floor(cell / count)]!--;
+    }
+    ahead.forEach((more, cell) => {
+      if (more > 0) won[cell]!++;
+    });
+  }
+  const pairs: [number, number][] = [];
+  for (let i = 0; i < count; i++) for (let j = i + 1; j < count; j++) pairs.push([i, j]);
+  const adjusted = holm(pairs.map(([i, j]) => mcNemarExact(won[i * count + j]!, won[j * count + i]!)));
+  const table = new Float64Array(count * count).fill(1);
+  pairs.forEach(([i, j], at) => {
+    table[i * count + j] = table[j * count + i] = adjusted[at]!;
+  });
+  return table;
 }
 
 /**

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import type { StudioEvent } from '../../contract/events.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { shownColumns, type Chat } from '../../contract/evaluation/chat.ts';
-import { bestWords } from '../../statistics/preference.ts';
+import { bestWords, distinctNames } from '../../statistics/preference.ts';
 import { procedures } from '../../contract/procedures.ts';
 import type { Core } from '../../core/createCore.ts';
 import { check, number, parseCommand, text, usageError, type Values } from '../arguments.ts';
@@ -217,11 +217,9 @@ function judge(core: Core, output: Output, id: string, said: string | null): voi
   const chat = core.chat.state()!;
   if (said === null) {
     const { columns, blind } = core.chat.setBlind(id, false);
-    const shown = shownColumns(chat).map(({ column, name }) => `${name} was ${columns[column]!.name}`);
-    const words = bestWords(
-      blind?.votes ?? [],
-      columns.map(({ name }) => name),
-    );
+    const names = distinctNames(columns.map(({ name }) => name));
+    const shown = shownColumns(chat).map(({ column, name }) => `${name} was ${names[column]!}`);
+    const words = bestWords(blind?.votes ?? [], names);
     output.progress([`${shown.join(', ')}.`, ...words].join('\n'));
     return;
   }

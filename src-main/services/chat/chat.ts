@@ -18,7 +18,7 @@ import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 import { dropChat, keepChat, readChat, type KeptChat } from '../../store/chats.ts';
 import { afterRewind, hidden, withVote } from './blind.ts';
 import { createChatEngine } from './chatEngine.ts';
-import { columnOf, findColumns, type ChatSubjects } from './columns.ts';
+import { checkRoom, columnOf, findColumns, type ChatSubjects } from './columns.ts';
 
 type Ask = ProcedureParsedInput<'chat.ask'>;
 
@@ -319,17 +319,6 @@ function askedColumn({
 
 function withRow(answer: ChatAnswer, { text, ids, end, tokensPerSecond }: ChatRow): ChatAnswer {
   return { ...answer, text, tokens: ids.length, end, tokensPerSecond };
-}
-
-/** @throws StudioError usage where a conversation leaves no room for an answer */
-function checkRoom({ columns, context }: Chat, prompts: readonly { ids: readonly number[] }[]): void {
-  const full = prompts.findIndex(({ ids }) => ids.length >= context);
-  if (full < 0) return;
-  throw new StudioError(
-    'usage',
-    `The conversation of ${columns[full]!.name} has ${prompts[full]!.ids.length} tokens, and the chat has room for ${context} with the answer.`,
-    'Take turns back, shorten the prompt, or begin a chat with a longer context.',
-  );
 }
 
 function commonLength(a: string, b: string): number {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { ChatColumn } from '../../contract/evaluation/chat.ts';
+import { shownColumns, type Chat, type ChatColumn } from '../../contract/evaluation/chat.ts';
 import type { ProcedureParsedInput } from '../../contract/procedures.ts';
 import type { ChatRequest } from '../../engine/protocol.ts';
 import { answersOf, computationOf, readingOf } from '../../formats/model/identity.ts';
@@ -112,4 +112,20 @@ export function columnOf(
   if (storedModels.find(database, word) === null && existsSync(join(typedPath(word), 'adapter_config.json')))
     return { model, adapter: word };
   return { model: word, adapter: null };
+}
+
+/** @throws StudioError usage where a conversation leaves no room for an answer */
+export function checkRoom(
+  { columns, blind, context }: Pick<Chat, 'columns' | 'blind' | 'context'>,
+  prompts: readonly { ids: readonly number[] }[],
+): void {
+  const full = prompts.findIndex(({ ids }) => ids.length >= context);
+  if (full < 0) return;
+  // By the name under which it is shown: a vote is to be blind.
+  const { name } = shownColumns({ columns, blind }).find(({ column }) => column === full)!;
+  throw new StudioError(
+    'usage',
+    `The conversation of ${name} has ${prompts[full]!.ids.length} tokens, and the chat has room for ${context} with the answer.`,
+    'Take turns back, shorten the prompt, or begin a chat with a longer context.',
+  );
 }
