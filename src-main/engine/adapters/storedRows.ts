@@ -4,12 +4,9 @@ import {
   type AdapterFolder,
   type AdapterTensor,
 } from '../../formats/adapter/peftAdapter.ts';
+import { indicesSuffix, modulesWithRows, rowsSuffix, storesRows } from '../../formats/adapter/adapterRows.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
 import type { WeightFolder } from '../../formats/model/weightFolder.ts';
-
-/** The frozen rows A_i of ID-LoRA beside the indices S that name them (IdLoraConfig.embed_pivots of our package). */
-const rowsSuffix = '.idlora_A.weight';
-const indicesSuffix = '.idlora_pivots';
 
 /** Rows written where the base was loaded in bf16 differ from the base's by its rounding. */
 const roundingTolerance = 2 ** -8;
@@ -33,15 +30,19 @@ export function baseRows(weights: WeightFolder, name: string, rows: Int32Array):
  * @throws StudioError adapter_invalid with the module where they differ: others would compute something else
  */
 export function checkStoredRows(adapter: AdapterFolder, weights: WeightFolder): boolean {
-  const modules = [...adapter.keys.keys()].flatMap((name) =>
-    name.endsWith(indicesSuffix) ? [name.slice(0, -indicesSuffix.length)] : [],
-  );
-  const stored = modules.filter((path) => adapter.keys.has(`${path}${rowsSuffix}`));
+  const stored = modulesWithRows(adapter.keys).filter((path) => adapter.keys.has(`${path}${rowsSuffix}`));
   for (const path of stored) {
     const key = adapter.keys.get(`${path}${rowsSuffix}`)!;
     const { dtype, shape } = adapter.tensors.tensors.get(key)!;
     const rows = readIndices(adapter, path);
-    const dIn = weights.info(`${path}.weight`)?.shape[1] ?? 0;
+    const [dOut = 0, dIn = 0] = weights.info(`${path}.weight`)?.shape ?? [];
+    const beyond = rows.find((row) => row < 0 || row >= dOut);
+    if (beyond !== undefined)
+      throw new StudioError(
+        'adapter_invalid',
+        `The adapter names row ${beyond} of ${path}, which has ${dOut} in this base model.`,
+        otherBaseRemedy(adapter),
+      );
     const values =
       shape.join() === [rows.length, dIn].join() ? asFloat32(adapter.tensors.read(key), dtype) : null;
     const own = baseRows(weights, `${path}.weight`, rows);
@@ -55,7 +56,7 @@ export function checkStoredRows(adapter: AdapterFolder, weights: WeightFolder): 
         otherBaseRemedy(adapter),
       );
   }
-  return stored.length > 0 && stored.length === modules.length;
+  return storesRows(adapter.keys);
 }
 
 /** A tensor that is read when it is written. */
@@ -63,9 +64,7 @@ export type ReadTensor = AdapterTensor & { data(): Uint8Array };
 
 /** The tensors of the rows that an adapter's indices name, as our package reads them. */
 export function rowTensors(adapter: AdapterFolder, weights: WeightFolder): ReadTensor[] {
-  return [...adapter.keys.keys()].flatMap((name) => {
-    if (!name.endsWith(indicesSuffix)) return [];
-    const path = name.slice(0, -indicesSuffix.length);
+  return modulesWithRows(adapter.keys).map((path) => {
     const rows = readIndices(adapter, path);
     const dIn = weights.info(`${path}.weight`)!.shape[1]!;
     return {

@@ -120,7 +120,7 @@ function* blocks(
     }
     const values = asFloat32(bytes, stored);
     if (merge) addUpdate(values, merge, row, end - row);
-    if (dtype === 'F16' && stored !== 'F16') refuseGreater(values, name);
+    if (dtype === 'F16' && (merge || stored !== 'F16')) refuseGreater(values, name);
     yield asStored(values, dtype);
   }
 }

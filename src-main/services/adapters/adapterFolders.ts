@@ -9,6 +9,7 @@ import {
   openAdapterFolder,
   type AdapterFolder,
 } from '../../formats/adapter/peftAdapter.ts';
+import { storesRows } from '../../formats/adapter/adapterRows.ts';
 import { adaptedPaths } from '../../formats/adapter/peftPlacement.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { methodOf } from '../../methods/registry.ts';
@@ -89,13 +90,20 @@ function rankOf({ isNamed, problem }: FoundAdapter['models'][number]): number {
 export function problemOf(model: Model, adapter: AdapterFolder): StudioError | null {
   if (model.unusable) return StudioError.fromPlain(model.unusable);
   const { baseSha256 } = adapter;
-  if (baseSha256 !== null && baseSha256 !== model.contentHash)
+  // Rows that lie in the file are compared with the base's own when it is read.
+  if (baseSha256 !== null && baseSha256 !== model.contentHash && !storesRows(adapter.keys))
     return new StudioError(
       'adapter_invalid',
       `The adapter refers to rows of the base weights ${baseSha256.slice(0, 12)}…, and "${model.name}" has ${model.contentHash.slice(0, 12)}….`,
       'Choose the model with the very weights that it was trained on: in another precision they are others.',
     );
-  return misfitOf(readDecoderConfig(model.folder), adapter);
+  try {
+    return misfitOf(readDecoderConfig(model.folder), adapter);
+  } catch (error) {
+    // A damaged model is no base; the others are still told.
+    if (error instanceof StudioError) return error;
+    throw error;
+  }
 }
 
 /** Whether an adapter names a model as its base. */

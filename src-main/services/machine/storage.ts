@@ -7,8 +7,11 @@ import { runsInState } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
 import { filesIn, freeBytes, totalBytes } from './disk.ts';
 
-/** What the cache holds that is computed anew where it is missed: tokenized rows and chosen pivots. */
-const cleanable = ['tokens', 'pivots'];
+/**
+ * What the cache holds that is computed or fetched anew where it is missed: tokenized rows, chosen pivots, adapters of
+ * the Hub that were not added.
+ */
+const cleanable = ['tokens', 'pivots', 'hub-adapters'];
 /** A file that was written this recently may belong to work under way. */
 const untouchedMs = 10 * 60_000;
 
@@ -26,7 +29,7 @@ export async function readStorage({ paths }: Pick<ServiceContext, 'paths'>): Pro
 }
 
 /**
- * Deletes what the cache holds of tokens and pivots; the next run that needs them computes them anew.
+ * Deletes what the cache holds of these; who needs them next computes or fetches them anew.
  * @returns what was freed
  * @throws StudioError busy while a run trains
  */

@@ -110,9 +110,16 @@ describe('which base', () => {
       remedy: expect.stringContaining('tiny-llama') as string,
     });
     const pivots = join(recorded, 'package', 'idlora-rows');
-    await expect(base(pivots, 'other')).rejects.toMatchObject({
+    await expect(base(pivots, 'other')).rejects.toMatchObject({ code: 'adapter_invalid' });
+    await expect(base(join(recorded, 'package', 'idlora-pivot'), 'tiny')).rejects.toMatchObject({
       message: expect.stringContaining('refers to rows of the base weights') as string,
     });
+  });
+
+  it('may be the same weights in other files where the rows that it names lie beside it', async () => {
+    const run = await base(join(recorded, 'package', 'idlora-rows'), join(fixtures, 'tiny-llama-sharded'));
+    expect(run).toMatchObject({ state: 'done', modelName: 'tiny-llama-sharded' });
+    core.runs.remove(run.id);
   });
 });
 
