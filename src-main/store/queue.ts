@@ -41,18 +41,49 @@ export function holdQueue({ writable }: WritableDatabase, isHeld: boolean): void
 /** So many entries that have ended are kept. */
 const keptEnded = 50;
 
-/** Of all projects, by their state. */
+/** Of all projects, by their state. What cannot be read is set aside: nothing else is to wait for it. */
 export function readScoring({ readable }: ReadableDatabase): ScoringQueue {
+  const unreadable: ScoringQueue['unreadable'] = [];
   const read = (states: string, order: string) =>
     (
       readable
-        .prepare(`SELECT state, entity FROM scoring_queue WHERE state IN (${states}) ORDER BY ${order}`)
-        .all() as { state: string; entity: string }[]
-    ).map(({ state, entity }) => scoringEntrySchema.parse({ ...(JSON.parse(entity) as object), state }));
+        .prepare(`SELECT id, state, entity FROM scoring_queue WHERE state IN (${states}) ORDER BY ${order}`)
+        .all() as ScoringRow[]
+    ).flatMap((row) => {
+      const found = entryOf(row);
+      if ('reason' in found) unreadable.push(found);
+      return 'reason' in found ? [] : [found];
+    });
   return {
     running: read("'running'", 'position')[0] ?? null,
     waiting: read("'waiting'", 'position'),
     ended: read("'done', 'failed'", 'ended_at DESC, position DESC'),
+    unreadable,
+  };
+}
+
+interface ScoringRow {
+  id: string;
+  state: string;
+  entity: string;
+}
+
+function entryOf({ id, state, entity }: ScoringRow): ScoringEntry | ScoringQueue['unreadable'][number] {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(entity);
+  } catch {
+    return { id, title: id, reason: 'it is damaged' };
+  }
+  const fields = typeof stored === 'object' && stored !== null ? stored : {};
+  const found = scoringEntrySchema.safeParse({ ...fields, state });
+  if (found.success) return found.data;
+  const { title } = fields as { title?: unknown };
+  const [issue] = found.error.issues;
+  return {
+    id,
+    title: typeof title === 'string' ? title : id,
+    reason: `${issue!.path.join('.')}: ${issue!.message}`,
   };
 }
 

@@ -52,7 +52,7 @@ export class Studio {
   /** Whose turn comes when, of all projects: the machine is one. */
   queue: Queue = $state.raw({ isHeld: false, running: null, waiting: [] });
   /** What is scored, and what waits for it, of all projects. */
-  scoring: ScoringQueue = $state.raw({ running: null, waiting: [], ended: [] });
+  scoring: ScoringQueue = $state.raw({ running: null, waiting: [], ended: [], unreadable: [] });
   readonly evaluationList = new GrowingList<Evaluation>(({ runId }) => runId);
   /** Newest first. */
   studies: Study[] = $state.raw([]);

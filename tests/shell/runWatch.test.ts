@@ -24,7 +24,7 @@ function watched() {
     ended,
     run: (name: string, state: Run['state']) => see({ type: 'run', run: sampleRun({ name, state }) }),
     scoring: (running: ScoringEntry | null, ...waiting: ScoringEntry[]) =>
-      see({ type: 'scoring', queue: { running, waiting, ended: [] } }),
+      see({ type: 'scoring', queue: { running, waiting, ended: [], unreadable: [] } }),
     queue: (isHeld: boolean, ...names: string[]) => see({ type: 'queue', queue: queueOf(isHeld, ...names) }),
   };
 }
@@ -49,7 +49,7 @@ it('is busy without a pause from the first run of a queue to the last', () => {
 
 it('lets the machine sleep over a held queue, and knows a queue that a restart found', () => {
   const { watch, busy, queue } = watched();
-  watch.seeAll(queueOf(true, 'a'), { running: null, waiting: [], ended: [] });
+  watch.seeAll(queueOf(true, 'a'), { running: null, waiting: [], ended: [], unreadable: [] });
   expect(watch.isBusy()).toBe(false);
   queue(false, 'a');
   expect(busy).toEqual([true]);

@@ -107,6 +107,11 @@ function showQueue(core: Core, output: Output): void {
       scores.length === 0
         ? 'Nothing waits to be scored.'
         : formatTable(['id', 'what', 'state', 'time'], scores.map(scoreRow)),
+      ...scoring.waiting.flatMap(({ title, stalled }) => (stalled === null ? [] : [`${title}: ${stalled}`])),
+      ...scoring.unreadable.map(
+        ({ id, title, reason }) =>
+          `${title} (${id}) cannot be read by this version and is left alone: ${reason}. queue cancel ${id} takes it out.`,
+      ),
       ...scoring.ended.flatMap(({ title, error }) =>
         error === null ? [] : [`${title}: ${error.message} ${error.remedy}`],
       ),

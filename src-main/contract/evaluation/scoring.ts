@@ -44,8 +44,13 @@ export const scoringEntrySchema = z.object({
   createdAt: z.string(),
   startedAt: z.string().nullable(),
   endedAt: z.string().nullable(),
+  /** Why it waits for something that does not come by itself, and what to do; null: it has its turn in time. */
+  stalled: z.string().nullable().default(null),
 });
 export type ScoringEntry = z.infer<typeof scoringEntrySchema>;
+
+/** What this version cannot read, say a kind of task that another one knows: kept, and never begun. */
+export const unreadableEntrySchema = z.object({ id: z.string(), title: z.string(), reason: z.string() });
 
 export const scoringQueueSchema = z.object({
   running: scoringEntrySchema.nullable(),
@@ -53,6 +58,8 @@ export const scoringQueueSchema = z.object({
   waiting: z.array(scoringEntrySchema),
   /** The last ones that were done or failed, newest first. */
   ended: z.array(scoringEntrySchema),
+  /** Set aside; `scoring.cancel` takes them out. */
+  unreadable: z.array(unreadableEntrySchema).default([]),
 });
 export type ScoringQueue = z.infer<typeof scoringQueueSchema>;
 

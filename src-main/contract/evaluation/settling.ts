@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { comparisonSchema, type ComparedTogether, type Comparison } from './comparison.ts';
+import { precisionSchema } from '../training.ts';
+import { comparisonSchema, mostTogether, type ComparedTogether, type Comparison } from './comparison.ts';
 import { evaluationInput, reference, scoringInput } from '../inputs.ts';
 import { trainConfigSchema } from '../training.ts';
 
@@ -21,9 +22,17 @@ export const settlingSchema = z.object({
   evaluations: z.array(evaluationInput),
   /** What is to be trained, as `runs.start` takes it; empty unless the step is further seeds. */
   runs: z.array(
-    z.object({ name: z.string(), model: reference, dataset: reference, config: trainConfigSchema }),
+    z.object({
+      name: z.string(),
+      model: reference,
+      dataset: reference,
+      config: trainConfigSchema,
+      from: z.object({ run: reference, step: z.number().int() }).optional(),
+    }),
   ),
-  /** By what those runs are scored when they are trained; null: none are. */
+  /** Further seeds that are scored, of the first and then of the second: those runs, and others that are there. */
+  scores: z.array(z.object({ run: reference, precision: precisionSchema })),
+  /** By what they are scored when they are trained; null: none are. */
   afterwards: scoringInput.nullable(),
 });
 export type Settling = z.infer<typeof settlingSchema>;
@@ -52,4 +61,18 @@ export function sidesOf(
       .filter((subject) => subject.name === name)
       .flatMap(({ members }) => members.flatMap((place) => evaluations[place]?.id ?? []));
   return { a: idsOf(a), b: idsOf(b) };
+}
+
+/** The compared scores and those of further seeds, as many as can be compared at once: of each seed all, or none. */
+export function withFurtherSeeds(
+  compared: readonly string[],
+  made: readonly { id: string; seed: number }[],
+): string[] {
+  let together = [...compared];
+  for (const seed of [...new Set(made.map((one) => one.seed))].sort((a, b) => a - b)) {
+    const ofSeed = made.filter((one) => one.seed === seed).map(({ id }) => id);
+    if (together.length + ofSeed.length > mostTogether) break;
+    together = together.concat(ofSeed);
+  }
+  return together;
 }

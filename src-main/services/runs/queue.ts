@@ -125,6 +125,7 @@ export function createRunQueue(
           'The run does not wait in the queue.',
           'It may have started, or been taken out, meanwhile.',
         );
+      if (before === runId) return;
       const others = waiting.filter((id) => id !== runId);
       // One that has left the queue meanwhile was at its front.
       const place = before === null ? others.length : Math.max(0, others.indexOf(before));

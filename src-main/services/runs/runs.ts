@@ -51,6 +51,11 @@ export interface RunService extends StoredRuns {
    */
   start(options: RunRequest, watch?: Watch): Promise<StartedRun>;
   /**
+   * Checks and creates runs that belong together, or none of them.
+   * @throws StudioError as `start` does
+   */
+  startAll(requests: readonly RunRequest[]): Promise<StartedRun[]>;
+  /**
    * Creates checked runs that belong together, or none of them, and puts them at the end of the queue in their order.
    * @throws StudioError name_taken
    */
@@ -222,6 +227,19 @@ export function createRunService(
     return ended;
   }
 
+  /** A run as it is asked for, and what it takes. @throws StudioError config_invalid, name_taken; as `startOf` does */
+  async function checked({ name, config, from, ...asked }: RunRequest) {
+    const model = await models.getOrAdd(asked.model);
+    const source = await trainingSourceOrFile(context, datasets, asked.dataset);
+    const planned = plannedRun({ name, project: context.project, model, source, config });
+    const start = from
+      ? startOf(context, get(from.run), { model, config: planned.config, step: from.step })
+      : null;
+    const run: Run = { ...planned, start };
+    refuseTakenName(run.project, name);
+    return { run, wanted: { name, model, source, config: run.config } };
+  }
+
   function startTogether(runs: readonly Run[], { watch, record }: TogetherOptions = {}): StartedRun[] {
     for (const { project, name } of runs) refuseTakenName(project, name);
     const write = () => {
@@ -279,17 +297,16 @@ export function createRunService(
     ...stored,
     queue,
 
-    async start({ name, config, from, force = false, ...asked }, watch) {
-      const model = await models.getOrAdd(asked.model);
-      const source = await trainingSourceOrFile(context, datasets, asked.dataset);
-      const planned = plannedRun({ name, project: context.project, model, source, config });
-      const start = from
-        ? startOf(context, get(from.run), { model, config: planned.config, step: from.step })
-        : null;
-      const run = { ...planned, start };
-      refuseTakenName(run.project, name);
-      if (!force) await refuse([{ name, model, source, config: run.config }]);
+    async start({ force = false, ...request }, watch) {
+      const { run, wanted } = await checked(request);
+      if (!force) await refuse([wanted]);
       return startTogether([run], watch && { watch: () => watch })[0]!;
+    },
+    async startAll(requests) {
+      const ready = [];
+      for (const request of requests) ready.push(await checked(request));
+      await refuse(ready.map(({ wanted }) => wanted));
+      return startTogether(ready.map(({ run }) => run));
     },
     startTogether,
     refuseWhatDoesNotFit: refuse,

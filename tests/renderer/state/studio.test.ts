@@ -16,7 +16,7 @@ async function openedStudio(unfinished: StudioEvent[] = []) {
       if (name === 'studio.info') return { version: '0', home: '/home', project: 'default', benchmarks: [] };
       if (name === 'studio.progress') return unfinished;
       if (name === 'runs.queue') return { isHeld: false, running: null, waiting: [] };
-      if (name === 'scoring.queue') return { running: null, waiting: [], ended: [] };
+      if (name === 'scoring.queue') return { running: null, waiting: [], ended: [], unreadable: [] };
       return ['runs.list', 'evaluations.list'].includes(name) ? { entries: [], next: null } : [];
     },
   } as unknown as StudioClient;

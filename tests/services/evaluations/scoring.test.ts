@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ScoringEntry } from '../../../src-main/contract/evaluation/scoring.ts';
 import { procedures, type ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
+import { openWritable } from '../../../src-main/store/database.ts';
 import { neverAborted, openTrainingCore } from '../../support/core.ts';
 
 /** Scores of a model without training: some 60 items, of which the first ones are asked. */
@@ -43,7 +45,7 @@ describe('the queue of what is scored', () => {
       code: 'not_found',
     });
     await expect(add([score(2), score(2, { data: null })])).rejects.toMatchObject({ code: 'usage' });
-    expect(state()).toEqual({ running: null, waiting: [], ended: [] });
+    expect(state()).toEqual({ running: null, waiting: [], ended: [], unreadable: [] });
   });
 
   it('keeps what waits, in its order, over a restart, and can be moved and taken out', async () => {
@@ -56,10 +58,37 @@ describe('the queue of what is scored', () => {
     reopen();
     core.scoring.move(entries[2]!.id, entries[0]!.id);
     expect(limits(state().waiting)).toEqual([5, 3, 4]);
+    // In front of itself it stays where it is.
+    core.scoring.move(entries[1]!.id, entries[1]!.id);
+    expect(limits(state().waiting)).toEqual([5, 3, 4]);
     core.scoring.move(entries[2]!.id, null);
     core.scoring.cancel([entries[1]!.id]);
     expect(limits(state().waiting)).toEqual([3, 5]);
     expect(() => core.scoring.move(entries[1]!.id, null)).toThrow(/does not wait/);
+  });
+
+  it('sets aside what it cannot read, tells it, and takes it out when asked', async () => {
+    const [entry] = await add([score(3)]);
+    core.close();
+    const database = openWritable(join(home, 'studio.db'));
+    const { entity } = database.writable
+      .prepare('SELECT entity FROM scoring_queue WHERE id = ?')
+      .get(entry!.id) as { entity: string };
+    const insert = database.writable.prepare(
+      `INSERT INTO scoring_queue (id, project, state, position, entity) VALUES (?, 'default', ?, 0, ?)`,
+    );
+    insert.run('later', 'running', entity.replaceAll('"score"', '"later"'));
+    insert.run('damaged', 'waiting', '{');
+    database.writable.close();
+    core = createCore({ home, project: 'default', mode: 'write' });
+    expect(state().waiting.map(({ id }) => id)).toContain(entry!.id);
+    expect(state().unreadable).toEqual([
+      { id: 'later', title: entry!.title, reason: expect.stringContaining('task.kind') as string },
+      { id: 'damaged', title: 'damaged', reason: 'it is damaged' },
+    ]);
+    expect(core.scoring.require('later').id).toBe('later');
+    core.scoring.cancel(['later', 'damaged', entry!.id]);
+    expect(state().unreadable).toEqual([]);
   });
 
   it('scores one after another when it has begun, and tells the time that the next ones take', async () => {
@@ -139,7 +168,18 @@ describe('the queue of what is scored', () => {
     // It has kept nothing that could be scored as it is.
     await expect(core.scoring.retry(entries[1]!.id)).rejects.toMatchObject({ code: 'no_checkpoint' });
     expect(limits(state().waiting)).toEqual([2]);
+    // What does not go on by itself is told, with what to do.
+    expect(state().waiting[0]!.stalled).toBeNull();
+    const told: (string | null)[] = [];
+    const unsubscribe = core.events.subscribe(null, ({ event }) => {
+      if (event.type === 'scoring') told.push(event.queue.waiting[0]?.stalled ?? null);
+    });
+    await core.runs.pause('first');
+    await expect.poll(() => told.at(-1)).toMatch(/"first" is paused: resume it, or take this out/);
+    await core.runs.resume('first');
     core.runs.queue.hold(false);
+    await expect.poll(() => told.at(-1)).toBeNull();
+    unsubscribe();
     await expect.poll(() => state().ended[0]?.id, { timeout: 60_000 }).toBe(entries[0]!.id);
     expect(core.runs.get('first').state).toBe('done');
     const [made] = state().ended[0]!.made;

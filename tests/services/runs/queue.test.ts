@@ -57,6 +57,9 @@ it('trains one run after another, in the order that a person gives them', async 
   const [b, c, d] = others.map(({ run }) => run.id);
   core.runs.queue.move(d!, b!);
   expect(waiting(core)).toEqual(['d', 'b', 'c']);
+  // In front of itself it stays where it is.
+  core.runs.queue.move(b!, b!);
+  expect(waiting(core)).toEqual(['d', 'b', 'c']);
   core.runs.queue.move(b!, null);
   expect(waiting(core)).toEqual(['d', 'c', 'b']);
   // A run in front of which another is put may have left the queue meanwhile: it was at its front.

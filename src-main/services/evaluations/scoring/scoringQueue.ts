@@ -10,6 +10,7 @@ import type {
   ProcedureOutput,
   ProcedureParsedInput,
 } from '../../../contract/procedures.ts';
+import type { Precision } from '../../../contract/training.ts';
 import { findRun } from '../../../store/runs.ts';
 import { addScoring, orderScoring, readScoring, removeScoring, updateScoring } from '../../../store/queue.ts';
 import { ensureProject } from '../../../store/projects.ts';
@@ -23,7 +24,7 @@ export interface ScoringService {
   /** @throws StudioError what an evaluation would refuse at its begin: then nothing is queued */
   add(tasks: readonly ScoringTask[], batch: string | null): Promise<ScoringEntry[]>;
   /** @throws StudioError not_found */
-  require(entry: string): ScoringEntry;
+  require(entry: string): Pick<ScoringEntry, 'id' | 'title'>;
   cancel(entries: readonly string[]): ScoringQueue;
   /** @throws StudioError busy where it does not wait (any more) */
   move(entry: string, before: string | null): ScoringQueue;
@@ -52,9 +53,17 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
   let current: { id: string; abort: AbortController } | null = null;
   let idlers: (() => void)[] = [];
 
-  const state = () => readScoring(database);
+  function state(): ScoringQueue {
+    const queue = readScoring(database);
+    return { ...queue, waiting: queue.waiting.map((entry) => ({ ...entry, stalled: stallOf(entry) })) };
+  }
+  /** What listeners were told of what waits in vain. */
+  let toldStalls = '';
+  const stallsOf = ({ waiting }: ScoringQueue) =>
+    JSON.stringify(waiting.map(({ id, stalled }) => [id, stalled]));
   function tell(): ScoringQueue {
     const queue = state();
+    toldStalls = stallsOf(queue);
     context.emit({ type: 'scoring', queue });
     return queue;
   }
@@ -85,6 +94,15 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
     // Two at once would need the memory of both; who queued trainings wants them done first.
     const { running, waiting, isHeld } = runs.queue.state();
     return after.length > 0 && (running !== null || (waiting.length > 0 && !isHeld)) ? { waits: true } : null;
+  }
+
+  /** A paused or interrupted run does not go on by itself. */
+  function stallOf({ after, project }: ScoringEntry): string | null {
+    const open = after.flatMap((id) => findRun(database, project, id) ?? []);
+    const rests = open.find(({ state: how }) => how === 'paused' || how === 'interrupted');
+    if (rests)
+      return `The run "${rests.name}" ${rests.state === 'paused' ? 'is paused' : 'was interrupted'}: resume it, or take this out of the queue.`;
+    return null;
   }
 
   /** The first that can have its turn. @param fail is given what never can */
@@ -120,7 +138,7 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
       return;
     }
     if (!entry) {
-      if (mustTell) tell();
+      if (mustTell || stallsOf(state()) !== toldStalls) tell();
       for (const done of idlers.splice(0)) done();
       return;
     }
@@ -152,7 +170,12 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
     advance(true);
   }
 
-  function require(id: string): ScoringEntry {
+  function require(id: string): Pick<ScoringEntry, 'id' | 'title'> {
+    const { unreadable } = state();
+    return unreadable.find((entry) => entry.id === id) ?? readableEntry(id);
+  }
+
+  function readableEntry(id: string): ScoringEntry {
     const { running, waiting, ended } = state();
     const all = [...(running ? [running] : []), ...waiting, ...ended];
     const found = all.find((entry) => entry.id === id);
@@ -187,6 +210,7 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
       createdAt,
       startedAt: null,
       endedAt: known ? createdAt : null,
+      stalled: null,
     }));
     ensureProject(context.writable(), project);
     addScoring(context.writable(), entries);
@@ -211,6 +235,7 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
           'This does not wait in the queue.',
           'It may have begun, or been taken out, meanwhile.',
         );
+      if (before === id) return state();
       const others = waiting.filter((other) => other !== id);
       // One that has left the queue meanwhile was at its front.
       const place = before === null ? others.length : Math.max(0, others.indexOf(before));
@@ -219,7 +244,7 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
       return state();
     },
     async retry(id) {
-      const failed = require(id);
+      const failed = readableEntry(id);
       if (failed.state !== 'failed')
         throw new StudioError(
           'busy',
@@ -246,13 +271,18 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
         return { plan, entries: await add(tasks, batch) };
       }
       if (plan.step === 'none' || plan.afterwards === null) return { plan, entries: [] };
-      const tasks: ScoringTask[] = [];
-      for (const wanted of plan.runs) {
-        const { run } = await runs.start(wanted);
-        const { precision } = run.config;
-        const input = { ...plan.afterwards, model: run.modelId, adapter: run.id, precision };
-        tasks.push({ kind: 'score', input });
-      }
+      const { afterwards } = plan;
+      const taskOf = (model: string, adapter: string | null, precision: Precision): ScoringTask => ({
+        kind: 'score',
+        input: { ...afterwards, model, adapter, precision },
+      });
+      // By the model alone: for what cannot be scored nothing is to be trained.
+      for (const { model } of plan.runs) await planTask(parts, taskOf(model, null, 'f32'));
+      await runs.startAll(plan.runs);
+      const tasks = plan.scores.map(({ run: reference, precision }) => {
+        const run = runs.get(reference);
+        return taskOf(run.modelId, run.id, precision);
+      });
       return { plan, entries: await add(tasks, batch) };
     },
     recover() {

@@ -3,6 +3,7 @@ import type { Settling } from '../../../contract/evaluation/settling.ts';
 import { StudioError } from '../../../contract/errors.ts';
 import type { ProcedureHandlers, ProcedureParsedInput } from '../../../contract/procedures.ts';
 import type { Evaluation } from '../../../contract/results.ts';
+import { differBySeedAlone } from '../../../evaluation/confounders.ts';
 import { settle, type SettlingGround, type SettlingStep } from '../../../evaluation/settle.ts';
 import { findEvaluations, listEvaluations } from '../../../store/results.ts';
 import { findRun } from '../../../store/runs.ts';
@@ -62,6 +63,18 @@ export function createSettlingService(
         problem:
           'Rows that a run held out are drawn by its seed: other seeds hold out others. Score on a dataset, and further seeds can be compared.',
       };
+    const branched = found.flat().find(({ parent }) => parent !== null);
+    if (branched)
+      return {
+        sides: found,
+        problem: `The run "${branched.name}" was branched from a checkpoint of another: a further seed begins anew, and is another experiment.`,
+      };
+    const lost = found.flat().find(({ start }) => start && !findRun(database, context.project, start.runId));
+    if (lost)
+      return {
+        sides: found,
+        problem: `The run "${lost.name}" began with the adapter of "${lost.start!.runName}", which is gone: a further seed cannot begin with it.`,
+      };
     const isTrained = found.every((side, i) => side.length === sides[i]!.length);
     return {
       sides: found,
@@ -93,10 +106,13 @@ export function createSettlingService(
       secondsPerSeed: sumOf(perRun),
     };
     const { size, ...step } = settle(comparison, ground);
+    const precisions = sides.map((side) => side[0]!.precision);
+    const further = step.step === 'seeds' ? furtherSeeds(trained.sides, size, precisions, runs.list()) : null;
     return {
       ...step,
       evaluations: step.step === 'items' ? evaluations.map((one) => asMuch(one, size, step)) : [],
-      runs: step.step === 'seeds' ? furtherSeeds(trained.sides, size, runs) : [],
+      runs: further?.runs ?? [],
+      scores: further?.scores ?? [],
       afterwards: step.step === 'seeds' ? evaluations[0]!.asked : null,
     };
   }
@@ -137,28 +153,63 @@ function asMuch(
   };
 }
 
-/** Runs of both sides that differ from those that are there by their seed alone; both have the same new seeds. */
+/** Trained, or trained without being asked again: no second one of its seed is needed. */
+const isUsable = ({ state }: Run) => state === 'done' || state === 'queued' || state === 'running';
+
+/** Whether a run is of the same setting with another seed; one that waits has not read its data yet. */
+function isOtherSeed(a: Run, b: Run): boolean {
+  const base = { modelId: a.modelId, name: a.modelName, hash: null };
+  const ofId = a.dataContract === null || b.dataContract === null;
+  const [run, other] = [a, b].map((one) => (ofId ? { ...one, dataContract: null } : one));
+  return (
+    b.parent === null &&
+    differBySeedAlone({ run: run!, base }, { run: other!, base: { ...base, modelId: b.modelId } })
+  );
+}
+
+/**
+ * Runs of both sides that differ from those that are there by their seed alone; both have the same new seeds. One that
+ * was asked for before and is trained, or waits for it, is not trained a second time.
+ * @param precisions in which the scores of each side were computed: those of its further seeds are, too
+ */
 function furtherSeeds(
   sides: readonly Run[][],
   size: number,
-  { list }: Pick<RunService, 'list'>,
-): Settling['runs'] {
-  const known = list();
+  precisions: readonly Evaluation['precision'][],
+  known: readonly Run[],
+): Pick<Settling, 'runs' | 'scores'> {
   const names = new Set(known.map(({ name }) => name));
-  const used = sides.flat().reduce((most, { config }) => Math.max(most, config.seed), 0);
-  const seeds = Array.from({ length: size }, (_, i) => used + 1 + i);
-  return sides.flatMap((side) => {
-    const [run] = side;
-    const stem = run!.name.replace(/[-_ ]*seed[-_ ]*\d+$/i, '').slice(0, 80);
-    return seeds.map((seed) => {
-      const name = freeName(`${stem}-seed-${seed}`, (wish) => names.has(wish));
+  const others = sides.map((side) => known.filter((run) => isOtherSeed(side[0]!, run)));
+  const compared = new Set(sides.flat().map(({ config }) => config.seed));
+  const there = sides.map(
+    (_, i) => new Map(others[i]!.filter(isUsable).map((run) => [run.config.seed, run])),
+  );
+  const spent = others.map((runs, i) =>
+    runs.flatMap(({ config }) => (there[i]!.has(config.seed) ? [] : config.seed)),
+  );
+  const begun = [...new Set(there.flatMap((side) => [...side.keys()]))]
+    .filter((seed) => !compared.has(seed) && !spent.some((seeds) => seeds.includes(seed)))
+    .sort((a, b) => a - b);
+  const used = [...others.flat(), ...sides.flat()].reduce(
+    (most, { config }) => Math.max(most, config.seed),
+    0,
+  );
+  const seeds = [...begun, ...Array.from({ length: size }, (_, i) => used + 1 + i)].slice(0, size);
+  const runs: Settling['runs'] = [];
+  const scores: Settling['scores'] = [];
+  sides.forEach((side, i) => {
+    const { name: ofFirst, modelId, datasetId, config, start } = side[0]!;
+    const stem = ofFirst.replace(/[-_ ]*seed[-_ ]*\d+$/i, '').slice(0, 80);
+    const precision = precisions[i]!;
+    for (const seed of seeds) {
+      const found = there[i]!.get(seed);
+      const name = found?.id ?? freeName(`${stem}-seed-${seed}`, (wish) => names.has(wish));
+      scores.push({ run: name, precision });
+      if (found) continue;
       names.add(name);
-      return {
-        name,
-        model: run!.modelId,
-        dataset: run!.datasetId!,
-        config: { ...run!.config, seed },
-      };
-    });
+      const from = start && { from: { run: start.runId, step: start.step } };
+      runs.push({ name, model: modelId, dataset: datasetId!, config: { ...config, seed }, ...from });
+    }
   });
+  return { runs, scores };
 }
