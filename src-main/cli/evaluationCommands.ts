@@ -9,7 +9,7 @@ import { overriddenWords } from '../statistics/overrides.ts';
 import { leakWarning } from '../statistics/scores.ts';
 import { check, parseCommand, requiredText, text, usageError } from './arguments.ts';
 import { benchmarkOptions, benchmarkSettings } from './benchmarkArguments.ts';
-import { queueTasks } from './evaluation/queueCommand.ts';
+import { isQueued, queueTasks } from './evaluation/queueCommand.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { formatBytes, formatCount, formatScore, formatTable } from './output.ts';
 
@@ -41,7 +41,7 @@ export async function evalCommand(args: readonly string[], command: CommandConte
   );
   await withCore(values, 'write', async (core, output) => {
     const { evaluations, grading } = core;
-    if (values['queue'] === true)
+    if (isQueued(values))
       return queueTasks(
         core,
         output,
@@ -161,7 +161,7 @@ export async function compareCommand(args: readonly string[], command: CommandCo
   );
   await withCore(values, 'write', async (core, output) => {
     const { evaluations, grading } = core;
-    if (values['queue'] === true)
+    if (isQueued(values))
       return queueTasks(
         core,
         output,

@@ -42,6 +42,10 @@ it('eval --queue keeps what is to be scored, and queue lists, orders, takes out 
     [first, 'done'],
     [last!.id, 'done'],
   ]);
+  // A word for this command alone would be none when it has its turn.
+  const asked = ['--benchmark', 'humaneval', '--path', file, '--queue', '--home', join(folder, 'home')];
+  const refused = await studio(['eval', '--model', tinyLlama, ...asked, '--allow-code-execution']);
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('agrees for this command')]);
   const absent = await studio(['queue', 'cancel', second!, '--home', join(folder, 'home')]);
   expect([absent.code, absent.stderr]).toEqual([1, expect.stringContaining('no entry of the queue')]);
 });

@@ -2,7 +2,7 @@ import type { Guard } from '../../contract/evaluation/guards.ts';
 import { procedures } from '../../contract/procedures.ts';
 import { check, only, parseCommand, text, usageError } from '../arguments.ts';
 import { benchmarkOptions, benchmarkSettings } from '../benchmarkArguments.ts';
-import { queueTasks } from './queueCommand.ts';
+import { isQueued, queueTasks } from './queueCommand.ts';
 import { withCore, type CommandContext } from '../commandContext.ts';
 import { formatScore, formatTable } from '../output.ts';
 
@@ -34,7 +34,7 @@ export async function guardsCommand(args: readonly string[], command: CommandCon
   );
   await withCore(values, 'write', async (core, output) => {
     const { handlers, grading } = core;
-    if (values['queue'] === true) return queueTasks(core, output, [{ kind: 'guards', input }]);
+    if (isQueued(values)) return queueTasks(core, output, [{ kind: 'guards', input }]);
     if (values['allow-code-execution'] === true) grading.allowForNow();
     const report = await handlers['guards.check'](input, command);
     output.result(report, () => report.guards.map(guardText).join('\n\n'));

@@ -6,7 +6,7 @@ import { StudioError } from '../../contract/errors.ts';
 import { sameItems } from '../../evaluation/standing.ts';
 import { judgedPreference, judgedPreferenceWords } from '../../statistics/preference.ts';
 import { check, flag, number, parseCommand, requiredText, text, usageError } from '../arguments.ts';
-import { queueTasks } from './queueCommand.ts';
+import { isQueued, queueTasks } from './queueCommand.ts';
 import { withCore, type CommandContext } from '../commandContext.ts';
 import { formatCount } from '../output.ts';
 
@@ -70,7 +70,7 @@ async function judgeCommand(args: readonly string[], command: CommandContext): P
       },
       (path) => `--${path.replace(/^judge\.model$/, 'judge').replace('.', '-')}`,
     );
-    if (values['queue'] === true) return queueTasks(core, output, [{ kind: 'judge', input }]);
+    if (isQueued(values)) return queueTasks(core, output, [{ kind: 'judge', input }]);
     const { judge, judgments } = await core.handlers['judgments.start'](input, command);
     const found = judgedPreference(judgments.map(({ choice }) => choice));
     const [first, second] = positionals;

@@ -1,7 +1,7 @@
 import type { ScoringEntry, ScoringTask } from '../../contract/evaluation/scoring.ts';
 import { procedures } from '../../contract/procedures.ts';
 import type { Core } from '../../core/createCore.ts';
-import { check, only, parseCommand, text, usageError } from '../arguments.ts';
+import { check, only, parseCommand, text, usageError, type Values } from '../arguments.ts';
 import { withCore, type CommandContext } from '../commandContext.ts';
 import { formatTable, type Output } from '../output.ts';
 
@@ -38,6 +38,19 @@ export async function queueCommand(
     default:
       throw usageError(`queue: unknown action "${action}"; there are ${actions}.`);
   }
+}
+
+/**
+ * Whether work is to be put into the queue in place of doing it.
+ * @throws StudioError usage with a word that is given for one command alone: what is queued is done by another one
+ */
+export function isQueued(values: Values): boolean {
+  if (values['queue'] !== true) return false;
+  if (values['allow-code-execution'] === true)
+    throw usageError(
+      '--allow-code-execution agrees for this command alone, and what is queued is done later: agree to it in the Settings of the studio, or leave --queue out.',
+    );
+  return true;
 }
 
 /** Puts work into the queue in place of doing it. */

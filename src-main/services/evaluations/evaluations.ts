@@ -53,6 +53,8 @@ export interface EvaluationService {
   forecast(input: ProcedureParsedInput<'evaluations.start'>, signal: AbortSignal): Promise<EvaluationOutlook>;
   /** @throws StudioError what `start` would refuse before it reads any data */
   check(input: ProcedureParsedInput<'evaluations.start'>): Promise<void>;
+  /** @throws StudioError usage: no such benchmark; consent_missing, sandbox_missing where one runs programs */
+  checkBenchmarks(names: readonly string[]): Promise<void>;
   /** What `start` would answer at once. @throws StudioError where it would refuse to begin */
   known(input: ProcedureParsedInput<'evaluations.start'>): Promise<Evaluation | null>;
   /** The same input for each of several runs, in their order. @throws StudioError usage, not_found */
@@ -229,6 +231,10 @@ export function createEvaluationService(
     async check(input) {
       await askedSubject(input);
       if (input.benchmark !== 'perplexity') requireData(input);
+    },
+    async checkBenchmarks(names) {
+      const runsCode = names.filter((name) => findBenchmark(name)?.runsCode);
+      if (runsCode.length > 0) await grading.sandbox(new AbortController().signal);
     },
     async known(input) {
       const { subject, settings } = await askedSubject(input);

@@ -45,6 +45,23 @@ describe('the queue of what is scored', () => {
       code: 'not_found',
     });
     await expect(add([score(2), score(2, { data: null })])).rejects.toMatchObject({ code: 'usage' });
+    // Also of a run that is not trained yet, nothing is found out hours later.
+    core.runs.queue.hold(true);
+    const asked = { name: 'waits', model: 'tiny', dataset: 'sums', config };
+    core.runs.queue.begin();
+    await core.runs.start(asked);
+    for (const adapter of [null, 'waits']) {
+      const code = add([score(2), score(2, { benchmark: 'humaneval', adapter })]);
+      await expect(code).rejects.toMatchObject({ code: 'consent_missing' });
+      const unknown = add([score(2, { benchmark: 'nothing', adapter })]);
+      await expect(unknown).rejects.toMatchObject({ code: 'usage' });
+    }
+    const guards = [{ benchmark: 'humaneval', data: { dataset: 'sums' } }];
+    await expect(add([{ kind: 'guards', input: { run: 'waits', guards } }])).rejects.toMatchObject({
+      code: 'consent_missing',
+    });
+    core.runs.remove('waits');
+    core.runs.queue.hold(false);
     expect(state()).toEqual({ running: null, waiting: [], ended: [], unreadable: [] });
   });
 

@@ -44,6 +44,8 @@ export async function planTask(parts: ScoringParts, task: ScoringTask): Promise<
   const subjects = runsOf(context, named);
   const after = subjects.filter(isAwaited).map(({ id }) => id);
   const evaluations = parts.evaluationsOf(context);
+  // Whether it may be done at all is no question of the training.
+  await evaluations.checkBenchmarks(benchmarksOf(named));
   // What is scored of a run that trains is checked when it is trained.
   if (after.length === 0)
     switch (named.kind) {
@@ -63,6 +65,13 @@ export async function planTask(parts: ScoringParts, task: ScoringTask): Promise<
         throw new Error(`unknown task ${JSON.stringify(named satisfies never)}`);
     }
   return { task: named, title: titleOf(named, { context, models }), after, seconds: secondsOf(parts, named) };
+}
+
+function benchmarksOf(task: ScoringTask): string[] {
+  if (task.kind === 'judge') return [];
+  return task.kind === 'guards'
+    ? task.input.guards.map(({ benchmark }) => benchmark)
+    : [task.input.benchmark];
 }
 
 /** The scores of a task that are there already; null: something is to be computed. */
