@@ -1,5 +1,10 @@
 import type { HandOver } from '../contract/cluster.ts';
-import { exportFormats, exportOptionsSchema, type PushedExport } from '../contract/results.ts';
+import {
+  exportFormats,
+  exportOptionsSchema,
+  type ComparedExit,
+  type PushedExport,
+} from '../contract/results.ts';
 import { certificateLines, certificateVerdict, exitSentence } from '../options/exits.ts';
 import { procedures } from '../contract/procedures.ts';
 import type { PreviewRow, TemplateFacts } from '../contract/datasets/previews.ts';
@@ -14,7 +19,7 @@ import {
   type Values,
 } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
-import { formatBytes, formatCount } from './output.ts';
+import { formatBytes, formatCount, formatTable } from './output.ts';
 import { withTemplateFile } from './trainingArguments.ts';
 
 /**
@@ -106,6 +111,8 @@ export async function exportCommand(args: readonly string[], command: CommandCon
     dtype: { type: 'string' },
     rank: { type: 'string' },
     'check-elsewhere': { type: 'boolean' },
+    compare: { type: 'boolean' },
+    measure: { type: 'boolean' },
   });
   if (positionals.length !== 1)
     throw usageError(
@@ -117,6 +124,16 @@ export async function exportCommand(args: readonly string[], command: CommandCon
     throw usageError(`There is no export format "${asked}"; there are ${exportFormats.join(', ')}, cluster.`);
   await withCore(values, 'write', async ({ exports, runs, cluster }, output) => {
     const folder = text(values, 'out');
+    if (values['measure'] === true && values['compare'] !== true)
+      throw usageError('--measure belongs to --compare: it decodes with each form that was exported.');
+    if (values['compare'] === true) {
+      const rows = await exports.compare(
+        { run: positionals[0]!, measure: values['measure'] === true },
+        command.signal,
+      );
+      output.result(rows, () => comparedText(rows));
+      return;
+    }
     if (asked === 'cluster') {
       const made = await cluster.handOver({ run: positionals[0]!, folder }, command.signal);
       output.result(made, () => handOverText(made));
@@ -145,6 +162,22 @@ export async function exportCommand(args: readonly string[], command: CommandCon
     );
     if (!certificateVerdict(certificate).isGood) process.exitCode = 1;
   });
+}
+
+function comparedText(rows: readonly ComparedExit[]): string {
+  return formatTable(
+    ['form', 'size', 'greatest difference', 'KL', 'same token', 'certificate', 'tokens/s', 'runs in'],
+    rows.map(({ title, made, problem, tokensPerSecond, runsIn }) => [
+      title,
+      made ? formatBytes(made.sizeBytes) : '–',
+      made?.maxLogitDifference.toExponential(1) ?? '–',
+      made?.kl?.toExponential(1) ?? '–',
+      made?.sameChoices == null ? '–' : `${(100 * made.sameChoices).toFixed(0)} %`,
+      made?.verdict ?? (problem === null ? 'not exported' : 'not there'),
+      tokensPerSecond?.toFixed(1) ?? '–',
+      problem ?? runsIn,
+    ]),
+  );
 }
 
 /** push RUN-or-FOLDER --to OWNER/NAME [--public --overwrite]: an export to the Hub, private where nothing is said */

@@ -19,6 +19,7 @@ import {
   evaluationSchema,
   exportFormatSchema,
   exportOptionsSchema,
+  comparedExitSchema,
   exportRecordSchema,
   pushedExportSchema,
 } from './results.ts';
@@ -376,6 +377,11 @@ export const procedures = {
   'exports.suggest': {
     input: z.object({ run: reference, format: exportFormatSchema.optional() }),
     output: z.object({ folder: z.string() }),
+  },
+  /** The ways out of a run side by side; `measure` decodes with each form that was exported. */
+  'exports.compare': {
+    input: z.object({ run: reference, measure: z.boolean().optional() }),
+    output: z.array(comparedExitSchema),
   },
   /** Sends an export to a repository of the Hub, as one commit. */
   'exports.push': {

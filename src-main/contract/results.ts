@@ -302,3 +302,31 @@ export const pushedExportSchema = z.object({
   alreadyThere: z.array(z.string()),
 });
 export type PushedExport = z.infer<typeof pushedExportSchema>;
+
+/** One way out of a run beside the others: what it is, and how its newest export came out. */
+export const comparedExitSchema = z.object({
+  format: exportFormatSchema,
+  title: z.string(),
+  runsIn: z.string(),
+  /** Why the method does not have it; null where it does. */
+  problem: z.string().nullable(),
+  /** The newest export in that form whose files are there; null: none was made. */
+  made: z
+    .object({
+      id,
+      folder: z.string(),
+      sizeBytes: z.number().int(),
+      verdict: z.string(),
+      isGood: z.boolean(),
+      maxLogitDifference: z.number(),
+      /** Nats; null in older ones. */
+      kl: z.number().nullable(),
+      /** Share of tokens with the same likeliest next one; null in older ones. */
+      sameChoices: z.number().nullable(),
+      dtype: z.string().nullable(),
+    })
+    .nullable(),
+  /** New tokens a second of greedy decoding in the studio, one row; null: not measured. */
+  tokensPerSecond: z.number().nullable(),
+});
+export type ComparedExit = z.infer<typeof comparedExitSchema>;

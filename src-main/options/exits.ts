@@ -10,6 +10,8 @@ export interface Exit {
   /** What the files are, and what loads them. */
   text: string;
   files: string;
+  /** Where it runs. */
+  runsIn: string;
   /** Why the method does not have it; null where it does. */
   problem: string | null;
 }
@@ -42,6 +44,7 @@ export function exitsOf(method: Method, family: string | null = null): Exit[] {
           ? 'The trained numbers alone, in PEFT’s layout. PEFT has no such method: the small Python package beside them teaches it, and the README says how.'
           : 'The trained numbers alone, beside the base model. PEFT loads the folder.',
       files: `adapter_config.json, adapter_model.safetensors, README.md${isAdapter && !loadsInPeft(method) ? ', id_lora/' : ''}`,
+      runsIn: loadsInPeft(method) ? 'PEFT' : 'PEFT with the package beside it',
       problem: isAdapter ? null : 'Full fine-tuning trained every parameter: there is no adapter.',
     },
     {
@@ -49,6 +52,7 @@ export function exitsOf(method: Method, family: string | null = null): Exit[] {
       title: 'Plain LoRA (route frozen)',
       text: 'An ordinary LoRA for PEFT, vLLM and whatever reads such adapters. The weights of its experts are held at their mean over rows of your data: another function than the run’s, and the certificate says how far off it is.',
       files: 'adapter_config.json, adapter_model.safetensors, README.md',
+      runsIn: 'PEFT, vLLM and others that read LoRA',
       problem: methodOf({ method })?.routing?.asLora
         ? null
         : 'The method has no route to freeze, or is no LoRA under one: its own adapter is what there is.',
@@ -60,6 +64,7 @@ export function exitsOf(method: Method, family: string | null = null): Exit[] {
         ? 'A complete Hugging Face folder, with the weights of its experts held at their mean over rows of your data: another function than the run’s, and the certificate says how far off it is.'
         : 'A complete Hugging Face folder: configuration, weights and tokenizer. Whatever loads such folders loads it.',
       files: 'config.json, *.safetensors, tokenizer.json',
+      runsIn: 'whatever reads Hugging Face folders',
       problem:
         routing && !routing.asLora
           ? 'The method weighs its experts anew for every token: no fixed weights compute the same.'
@@ -70,6 +75,7 @@ export function exitsOf(method: Method, family: string | null = null): Exit[] {
       title: 'GGUF adapter for llama.cpp',
       text: `One file for llama.cpp, Ollama and LM Studio, beside the base model as GGUF.${routing ? ` ${frozenText}` : ''}`,
       files: 'adapter.gguf, Modelfile, README.md',
+      runsIn: 'llama.cpp, Ollama, LM Studio',
       problem: familyProblem(family) ?? ggufAdapterProblem(method),
     },
     {
@@ -77,6 +83,7 @@ export function exitsOf(method: Method, family: string | null = null): Exit[] {
       title: 'GGUF model for llama.cpp',
       text: `One file with weights, tokenizer and chat template for llama.cpp, Ollama and LM Studio, in F32, F16, BF16 or Q8_0.${routing ? ` ${frozenText}` : ''}`,
       files: 'model.gguf, Modelfile, README.md',
+      runsIn: 'llama.cpp, Ollama, LM Studio',
       problem: familyProblem(family) ?? routeProblem(method),
     },
   ];
@@ -134,12 +141,18 @@ export function idleExportOption(
   return option === undefined ? null : { option, belongsTo: exportOptions[option] };
 }
 
-/** What leaves the studio, in a sentence. */
+/** What leaves the studio, in a sentence or two: said before a training. */
 export function exitSentence(method: Method): string {
   if (method === 'full') return 'Exports as a whole Hugging Face model.';
-  return loadsInPeft(method)
+  const others = exitsOf(method).filter(({ format, problem }) => format !== 'peft' && problem === null);
+  const frozen = methodOf({ method })?.routing ? ', with its route frozen' : '';
+  const also = others
+    .map(({ title }) => title.replace(/ \(.*\)/, '').replace(/^[PW]/, (letter) => letter.toLowerCase()))
+    .join(' or ');
+  const adapter = loadsInPeft(method)
     ? 'Exports as an adapter folder that PEFT loads.'
     : 'Exports as an adapter folder that PEFT loads with the Python package beside it.';
+  return also === '' ? adapter : `${adapter} Also as ${also}${frozen}.`;
 }
 
 export function loadsInPeft(method: Method): boolean {

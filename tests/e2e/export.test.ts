@@ -121,6 +121,15 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
       .toBe(join(server.home, 'exports', 'plain'));
   });
 
+  it('sets the ways out side by side, with their speeds where they are measured', async () => {
+    const ways = page.getByRole('region', { name: 'Ways out of plain' });
+    const row = ways.getByRole('row').filter({ hasText: 'Adapter folder (PEFT)' });
+    await row.getByText('equal').waitFor();
+    await ways.getByRole('row').filter({ hasText: 'Whole model' }).getByText('not exported').waitFor();
+    await ways.getByRole('button', { name: 'Measure speeds' }).click();
+    await expect.poll(() => row.innerText(), { timeout: 60_000 }).toMatch(/100 %\s+[\d.]+\s+equal/);
+  });
+
   it('pushes it to the Hub, and replaces there only what a person says', async () => {
     await latest().getByText('Push to the Hub').click();
     await latest().getByLabel('Repository').fill('me/plain');

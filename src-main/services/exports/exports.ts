@@ -11,6 +11,7 @@ import {
   type ExportOptions,
   type ExportRecord,
   type PushedExport,
+  type ComparedExit,
 } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
@@ -31,6 +32,7 @@ import { withProgress, type ReportPart } from '../progress.ts';
 import { checkBase } from '../runs/checkpoints.ts';
 import type { RunService } from '../runs/runs.ts';
 import { certify } from './certificate.ts';
+import { compareExits } from './compareExits.ts';
 import { calibrate } from './frozenRoute.ts';
 import { folderSize, prepareExportFolder } from './exportFolder.ts';
 import { modelCard } from './modelCard.ts';
@@ -57,6 +59,11 @@ export interface ExportService {
     } & ExportOptions,
     signal: AbortSignal,
   ): Promise<ExportRecord>;
+  /** The ways out of a run side by side. @param options.measure decodes with each form that was exported */
+  compare(
+    options: { run: string; measure?: boolean | undefined },
+    signal: AbortSignal,
+  ): Promise<ComparedExit[]>;
   /** Sends an export to a repository of the Hub. @throws StudioError as `pushExport` does */
   push(request: PushRequest, signal: AbortSignal): Promise<PushedExport>;
 }
@@ -89,6 +96,12 @@ export function createExportService(
         newest.set(record.folder, record);
         return later ? { ...record, overwrittenAt: later.createdAt } : record;
       });
+    },
+    async compare({ run: reference, measure = false }, signal) {
+      const run = runs.get(reference);
+      const model = measure ? await models.use(run.modelId, signal) : null;
+      const family = models.list().find(({ id }) => id === run.modelId)?.family ?? null;
+      return compareExits(context, run, { family, model }, signal);
     },
     push: (request, signal) => pushExport(context, request, signal),
     suggestFolder: (run, format) => suggestFolder(runs.get(run), format),
@@ -372,5 +385,6 @@ export const exportHandlers = (exports: ExportService) =>
     'exports.list': () => exports.list(),
     'exports.suggest': ({ run, format }) => ({ folder: exports.suggestFolder(run, format) }),
     'exports.create': (input, { signal }) => exports.create(input, signal),
+    'exports.compare': (input, { signal }) => exports.compare(input, signal),
     'exports.push': (input, { signal }) => exports.push(input, signal),
   }) satisfies Partial<ProcedureHandlers>;

@@ -138,8 +138,11 @@ it('every method has an exit, and says what loads it', () => {
   expect(problemOf('gguf', 'qwen3')).toBe(null);
   expect(problemOf('gguf', 'granite')).toMatch(/this model is of the family granite/);
   expect(problemOf('peft', 'granite')).toBe(null);
-  const loaded = methods.filter((method) => exitSentence(method).endsWith('that PEFT loads.'));
+  const loaded = methods.filter((method) => exitSentence(method).includes('that PEFT loads.'));
   expect(loaded).toEqual(['lora', 'dora']);
   for (const method of ['hydralora', 'moelora', 'idlora'] as const)
-    expect(exitSentence(method)).toContain('with the Python package beside it');
+    expect(exitSentence(method)).toBe(
+      'Exports as an adapter folder that PEFT loads with the Python package beside it. Also as plain LoRA or whole model or GGUF adapter for llama.cpp or GGUF model for llama.cpp, with its route frozen.',
+    );
+  expect(exitSentence('dora')).toBe('Exports as an adapter folder that PEFT loads. Also as whole model or GGUF model for llama.cpp.');
 });

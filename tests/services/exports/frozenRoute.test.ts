@@ -53,6 +53,26 @@ it('is merged, too, or cut to a rank, and says how much of it stayed', async () 
   expect(certificateLines(cut.certificate)[0]).toMatch(/kept \d\d\.\d\d % of the variance of the updates\.$/);
 });
 
+it('stands beside the other ways out, with what each came to', async () => {
+  const rows = await core.exports.compare({ run: method, measure: true }, neverAborted);
+  expect(rows.map(({ format, made }) => [format, made?.verdict ?? null])).toEqual([
+    ['peft', null],
+    ['lora', 'approximate'],
+    ['merged', 'approximate'],
+    ['gguf-lora', null],
+    ['gguf', null],
+  ]);
+  for (const { made, tokensPerSecond } of rows.slice(1, 3)) {
+    expect(made!.sizeBytes).toBeGreaterThan(1000);
+    expect(made!.kl).toBeGreaterThan(0);
+    expect(made!.sameChoices).toBeGreaterThan(0.5);
+    expect(tokensPerSecond).toBeGreaterThan(0);
+  }
+  expect(rows[0]).toMatchObject({ problem: null, tokensPerSecond: null });
+  const plain = await core.exports.compare({ run: method }, neverAborted);
+  expect(plain.map(({ tokensPerSecond }) => tokensPerSecond)).toEqual(Array(5).fill(null));
+});
+
 it.each([
   [{ format: 'peft', dtype: 'BF16' }, /^The option dtype means nothing to the export .* as peft/],
   [{ format: 'peft', rank: 2 }, /^The option rank means nothing/],
