@@ -327,7 +327,9 @@ export const runSchema = z.object({
    * defaults, with which it could be trained on.
    */
   imported: importedSchema.nullable().default(null),
-  /** It was handed over and trained elsewhere: its curve is known, and no optimizer's state from which it could go on. */
+  /**
+   * It was handed over and trained elsewhere: its curve is known, and no optimizer's state from which it could go on.
+   */
   trainedElsewhere: z.boolean().default(false),
   createdAt: time,
   startedAt: time.nullable(),

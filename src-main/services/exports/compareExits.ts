@@ -24,11 +24,13 @@ export async function compareExits(
   const records = listExports(context.database);
   const newest = new Map(records.toReversed().map((record) => [record.folder, record]));
   const made = [...newest.values()].filter(({ runId, folder }) => runId === run.id && existsSync(folder));
-  const rows = exitsOf(run.config.adapter.method, family).map(({ format, title, runsIn, problem }): ComparedExit => {
-    const own = made.filter((record) => record.format === format);
-    const record = own.toSorted((a, b) => a.createdAt.localeCompare(b.createdAt)).at(-1) ?? null;
-    return { format, title, runsIn, problem, made: record && described(record), tokensPerSecond: null };
-  });
+  const rows = exitsOf(run.config.adapter.method, family).map(
+    ({ format, title, runsIn, problem }): ComparedExit => {
+      const own = made.filter((record) => record.format === format);
+      const record = own.toSorted((a, b) => a.createdAt.localeCompare(b.createdAt)).at(-1) ?? null;
+      return { format, title, runsIn, problem, made: record && described(record), tokensPerSecond: null };
+    },
+  );
   if (!model) return rows;
   return withProgress(context, `export ${run.name}`, 'Measuring speeds', async (report) => {
     const measured: ComparedExit[] = [];
@@ -36,7 +38,8 @@ export async function compareExits(
       if (row.made) report(`Measuring the speed of: ${row.title}`);
       // llama.cpp decodes what is made for it, in its own time.
       const isOurs = !row.format.startsWith('gguf');
-      const speed = row.made && isOurs ? await speedOf(context, model, row.made.folder, row.format, signal) : null;
+      const speed =
+        row.made && isOurs ? await speedOf(context, model, row.made.folder, row.format, signal) : null;
       measured.push({ ...row, tokensPerSecond: speed });
     }
     return measured;

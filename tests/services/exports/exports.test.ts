@@ -144,5 +144,7 @@ it('every method has an exit, and says what loads it', () => {
     expect(exitSentence(method)).toBe(
       'Exports as an adapter folder that PEFT loads with the Python package beside it. Also as plain LoRA or whole model or GGUF adapter for llama.cpp or GGUF model for llama.cpp, with its route frozen.',
     );
-  expect(exitSentence('dora')).toBe('Exports as an adapter folder that PEFT loads. Also as whole model or GGUF model for llama.cpp.');
+  expect(exitSentence('dora')).toBe(
+    'Exports as an adapter folder that PEFT loads. Also as whole model or GGUF model for llama.cpp.',
+  );
 });
