@@ -123,7 +123,11 @@ const parts = {
   'src-main/report': { parts: main('contract', 'statistics', 'evaluation'), packages: [] },
   'src-main/store': { parts: main('contract', 'statistics'), packages: ['node', 'zod', 'better-sqlite3'] },
   // What passes between the engine's process and the services.
-  'src-main/engine/protocol.ts': { parts: main('contract', 'shape'), packages: [] },
+  'src-main/engine/protocol.ts': {
+    parts: main('contract', 'shape', 'engine/benchProtocol.ts'),
+    packages: [],
+  },
+  'src-main/engine/benchProtocol.ts': { parts: main('contract', 'shape'), packages: [] },
   'src-main/engine/messages.ts': { parts: main('contract', 'engine/protocol.ts'), packages: [] },
   'src-main/engine/jobContext.ts': {
     parts: main('contract', ...engine('protocol.ts', 'messages.ts', 'graph')),
@@ -156,7 +160,10 @@ const parts = {
     packages: ['node', 'zod'],
   },
   'src-main/engine/bench': {
-    parts: main(...engineJob, ...engine('graph', 'model', 'adapters', 'inference', 'training')),
+    parts: main(
+      ...engineJob,
+      ...engine('benchProtocol.ts', 'graph', 'model', 'adapters', 'inference', 'training'),
+    ),
     packages: ['node'],
   },
   'src-main/engine/process': {

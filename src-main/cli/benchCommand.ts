@@ -1,6 +1,6 @@
 import { cpus, totalmem } from 'node:os';
 import { methodSchema, precisionSchema, type Method } from '../contract/training.ts';
-import type { BenchResult, BenchShape } from '../engine/protocol.ts';
+import type { BenchResult, BenchShape } from '../engine/benchProtocol.ts';
 import { createEngineHost } from '../engine/process/supervisor.ts';
 import { flag, list, number, parseCommand, text, usageError } from './arguments.ts';
 import type { CommandContext } from './commandContext.ts';

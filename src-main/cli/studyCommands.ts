@@ -13,7 +13,7 @@ import { datasetRecipe } from '../contract/mixing/mixes.ts';
 import { distinctPasses, passKey } from '../options/lengths.ts';
 import { flatten } from '../options/trainingOptions.ts';
 import type { Core } from '../core/createCore.ts';
-import type { StartedRun } from '../services/runs/runs.ts';
+import type { StartedRun } from '../services/runs/runService.ts';
 import type { PlannedStudy, StudyRequest } from '../services/plan/studies.ts';
 import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
 import {

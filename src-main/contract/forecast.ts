@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { force, reference } from './inputs.ts';
 import { trainConfigSchema } from './training.ts';
 
 /** What a training computes on. */
@@ -122,3 +123,28 @@ export const evaluationOutlookSchema = z.object({
   errors: z.object({ n: z.number().int(), memory: z.number(), time: z.number() }).nullable(),
 });
 export type EvaluationOutlook = z.infer<typeof evaluationOutlookSchema>;
+
+export const planProcedures = {
+  /** Tokens of rows through the template of a run; without `rendering` through the usual one. */
+  'plan.lengths': {
+    input: z.object({
+      model: reference,
+      dataset: reference,
+      rendering: trainConfigSchema
+        .pick({ template: true, templateSource: true, system: true, trainOn: true })
+        .optional(),
+    }),
+    output: rowLengthsSchema,
+  },
+  /** Measures a few steps of a training without making a run; progress of the task `probe`. */
+  'plan.probe': {
+    input: z.object({
+      model: reference,
+      dataset: reference,
+      config: trainConfigSchema,
+      steps: z.number().int().min(2).max(100).default(4),
+      force,
+    }),
+    output: forecastRecordSchema,
+  },
+} as const;

@@ -41,16 +41,7 @@ import { statisticsProcedures } from './datasets/statistics.ts';
 import { mixProcedures } from './mixing/mixProcedures.ts';
 import { modelProcedures } from './modelProcedures.ts';
 import { importProcedures } from './imports/archives.ts';
-import {
-  entryName,
-  evaluationInput,
-  force,
-  nothing,
-  projectTitle,
-  reference,
-  studyName,
-  task,
-} from './inputs.ts';
+import { entryName, evaluationInput, force, nothing, projectTitle, reference, task } from './inputs.ts';
 import {
   curvesSchema,
   sourceCurveSchema,
@@ -63,13 +54,8 @@ import {
 } from './runRecords.ts';
 import { sliceRequestSchema, sliceSchema } from './listSlices.ts';
 import { doctorReportSchema, machineLoadSchema, storageReportSchema } from './machine.ts';
-import {
-  calibrationSchema,
-  evaluationOutlookSchema,
-  forecastRecordSchema,
-  rowLengthsSchema,
-} from './forecast.ts';
-import { studyOutcomeSchema, studyQuestionSchema, studySchema } from './studies.ts';
+import { calibrationSchema, evaluationOutlookSchema, planProcedures } from './forecast.ts';
+import { studyProcedures } from './studies.ts';
 import { precisionSchema, targetModuleSchema, trainConfigSchema } from './training.ts';
 import { askedTemplateSchema } from './templates.ts';
 
@@ -268,49 +254,8 @@ export const procedures = {
   'plan.calibration': { input: nothing, output: calibrationSchema },
   /** What the open project's scores and studies say of scatter, for sample sizes. */
   'plan.scatter': { input: nothing, output: scatterSchema },
-  /** Tokens of rows through the template of a run; without `rendering` through the usual one. */
-  'plan.lengths': {
-    input: z.object({
-      model: reference,
-      dataset: reference,
-      rendering: trainConfigSchema
-        .pick({ template: true, templateSource: true, system: true, trainOn: true })
-        .optional(),
-    }),
-    output: rowLengthsSchema,
-  },
-  /** Measures a few steps of a training without making a run; progress of the task `probe`. */
-  'plan.probe': {
-    input: z.object({
-      model: reference,
-      dataset: reference,
-      config: trainConfigSchema,
-      steps: z.number().int().min(2).max(100).default(4),
-      force,
-    }),
-    output: forecastRecordSchema,
-  },
-
-  /** Newest first. */
-  'studies.list': { input: nothing, output: z.array(studySchema) },
-  'studies.get': { input: z.object({ study: reference }), output: studySchema },
-  /** Makes a study with all its runs and puts them at the end of the queue, or makes nothing. */
-  'studies.start': {
-    input: z.object({
-      name: studyName,
-      model: reference,
-      dataset: reference,
-      question: studyQuestionSchema,
-      force,
-    }),
-    output: studySchema,
-  },
-  'studies.outcome': { input: z.object({ study: reference }), output: studyOutcomeSchema },
-  /** Puts what is left of it at the front of the queue, in its order. */
-  'studies.resume': { input: z.object({ study: reference, force }), output: studySchema },
-  /** Its runs stay. */
-  'studies.remove': { input: z.object({ study: reference }), output: nothing },
-  'studies.restore': { input: z.object({ study: z.string().min(1) }), output: studySchema },
+  ...planProcedures,
+  ...studyProcedures,
 
   /** Of the open project, newest first. */
   'evaluations.list': { input: sliceRequestSchema, output: sliceSchema(evaluationSchema), isChecked: true },

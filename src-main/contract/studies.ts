@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { force, nothing, reference, studyName } from './inputs.ts';
 import { methodSchema, trainConfigSchema } from './training.ts';
 
 /** What a budget of parameters can limit. */
@@ -155,3 +156,26 @@ export const studyOutcomeSchema = z.object({
   ),
 });
 export type StudyOutcome = z.infer<typeof studyOutcomeSchema>;
+
+export const studyProcedures = {
+  /** Newest first. */
+  'studies.list': { input: nothing, output: z.array(studySchema) },
+  'studies.get': { input: z.object({ study: reference }), output: studySchema },
+  /** Makes a study with all its runs and puts them at the end of the queue, or makes nothing. */
+  'studies.start': {
+    input: z.object({
+      name: studyName,
+      model: reference,
+      dataset: reference,
+      question: studyQuestionSchema,
+      force,
+    }),
+    output: studySchema,
+  },
+  'studies.outcome': { input: z.object({ study: reference }), output: studyOutcomeSchema },
+  /** Puts what is left of it at the front of the queue, in its order. */
+  'studies.resume': { input: z.object({ study: reference, force }), output: studySchema },
+  /** Its runs stay. */
+  'studies.remove': { input: z.object({ study: reference }), output: nothing },
+  'studies.restore': { input: z.object({ study: z.string().min(1) }), output: studySchema },
+} as const;

@@ -49,7 +49,8 @@ import { createModelService, modelHandlers, type ModelService } from '../service
 import { createProjectService, projectHandlers, type ProjectService } from '../services/projects/projects.ts';
 import { clearArchives } from '../services/projects/importProject.ts';
 import { repairRuntime } from '../services/machine/repair.ts';
-import { createRunService, runHandlers, type RunService } from '../services/runs/runs.ts';
+import type { RunService } from '../services/runs/runService.ts';
+import { createRunService, runHandlers } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
 import { addStarter } from '../services/projects/generatedModel.ts';
 import { createGuardService, guardHandlers } from '../services/evaluations/guards/guards.ts';

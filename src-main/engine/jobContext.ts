@@ -1,8 +1,7 @@
 import { StudioError } from '../contract/errors.ts';
 import type { Products } from './graph/graph.ts';
 import type { Tensorflow } from './graph/session.ts';
-import type { EngineEvent } from './messages.ts';
-import type { ChatAsk } from './protocol.ts';
+import type { ChatAsk, EngineEvent } from './messages.ts';
 
 /** What a job of the engine gets from the process that it runs in. */
 export interface JobContext {

@@ -8,9 +8,37 @@ import type {
   SourceMetric,
   StepMetric,
 } from '../contract/runRecords.ts';
-import type { ChatAsk, ChatRow, ChosenRow, EngineRequest, EngineResults, GeneratedRow } from './protocol.ts';
+import type { ChosenRow, EngineRequest, EngineResults, GeneratedRow } from './protocol.ts';
 
 /** The messages between a service and an engine process (Node child process, structured clone). */
+
+/** One turn of a chat: every row is continued by the adapter of its column, all together. */
+export interface ChatAsk {
+  /** Events name it. */
+  id: number;
+  rows: readonly {
+    column: number;
+    prompt: readonly number[];
+    /** Empty: the model's own. */
+    endIds: readonly number[];
+    stop: readonly string[];
+  }[];
+  maxTokens: number;
+  /** 0: greedy. */
+  temperature: number;
+  topP: number;
+  /** Every row draws from the same seed, so that equal columns say the same. */
+  seed: number;
+  task?: number;
+}
+
+/** An answer of a chat. */
+export interface ChatRow extends Omit<GeneratedRow, 'end'> {
+  /** `stopped`: it was interrupted. */
+  end: GeneratedRow['end'] | 'stopped';
+  /** Of its own answer, from when the first of all columns began. */
+  tokensPerSecond: number;
+}
 
 /** What a job tells while it runs. */
 export type EngineEvent =

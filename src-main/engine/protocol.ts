@@ -1,7 +1,7 @@
 import type { BestEvaluation } from '../contract/entities.ts';
 import type { ExportFormat, GgufType, PeftCheck, WeightType } from '../contract/results.ts';
-import type { AdapterConfig, Method, Precision, TrainConfig } from '../contract/training.ts';
-import type { ModelShape } from '../shape/modelShape.ts';
+import type { AdapterConfig, Precision, TrainConfig } from '../contract/training.ts';
+import type { BenchRequest, BenchResult } from './benchProtocol.ts';
 
 /**
  * What a service may ask an engine process for, and what it answers; messages.ts has the envelopes. One engine process
@@ -94,26 +94,6 @@ export interface ChatRequest {
   context: number;
 }
 
-/** One turn of a chat: every row is continued by the adapter of its column, all together. */
-export interface ChatAsk {
-  /** Events name it. */
-  id: number;
-  rows: readonly {
-    column: number;
-    prompt: readonly number[];
-    /** Empty: the model's own. */
-    endIds: readonly number[];
-    stop: readonly string[];
-  }[];
-  maxTokens: number;
-  /** 0: greedy. */
-  temperature: number;
-  topP: number;
-  /** Every row draws from the same seed, so that equal columns say the same. */
-  seed: number;
-  task?: number;
-}
-
 /** A question with its answers. */
 export interface ChoiceItem {
   prompt: readonly number[];
@@ -152,26 +132,6 @@ export interface LogitsRequest {
 
 export interface ProbeRequest {
   kind: 'probe';
-}
-
-/** What decides the sizes of a plain decoder without weights. */
-export type BenchShape = Pick<
-  ModelShape,
-  'hiddenSize' | 'intermediateSize' | 'layers' | 'heads' | 'keyValueHeads' | 'headDim' | 'vocabularySize'
->;
-
-/** Times training steps on random weights. */
-export interface BenchRequest {
-  kind: 'bench';
-  shape: BenchShape;
-  method: Method;
-  rank: number;
-  batch: number;
-  tokens: number;
-  precision: Precision;
-  gradientCheckpointing: boolean;
-  /** Measured steps. */
-  steps: number;
 }
 
 /** Mean weights of the experts of a routed adapter over the tokens of the rows of a file. */
@@ -337,14 +297,6 @@ export interface GenerateResult {
   peakMemoryBytes: number;
 }
 
-/** An answer of a chat. */
-export interface ChatRow extends Omit<GeneratedRow, 'end'> {
-  /** `stopped`: it was interrupted. */
-  end: GeneratedRow['end'] | 'stopped';
-  /** Of its own answer, from when the first of all columns began. */
-  tokensPerSecond: number;
-}
-
 export interface ChatResult {
   /** Greatest resident memory of the process, TensorFlow and Node included. */
   peakMemoryBytes: number;
@@ -381,24 +333,6 @@ export interface ProbeResult {
   tensorflow: string;
   binding: string;
   devices: string[];
-}
-
-export interface BenchResult {
-  /** Counted from the graph's variables. */
-  trainable: number;
-  base: number;
-  loadSeconds: number;
-  /** With XLA's compilation. */
-  firstStepSeconds: number;
-  secondsPerStep: { median: number; minimum: number };
-  /** Of the median step. */
-  tokensPerSecond: number;
-  /** Greatest resident memory of the process, TensorFlow and Node included. */
-  peakMemoryBytes: number;
-  /** Nats per token. */
-  losses: { first: number; last: number };
-  /** How bf16 matrices were multiplied (engine/graph/graph.ts). */
-  products: 'native' | 'widened';
 }
 
 export interface ExportResult {

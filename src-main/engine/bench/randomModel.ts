@@ -3,7 +3,7 @@ import { llamaConfig, type DecoderConfig } from '../../formats/families/decoderC
 import { expectedWeights } from '../../formats/model/decoderWeights.ts';
 import { elementCount } from '../graph/dtype.ts';
 import type { WeightSource } from '../model/baseWeights.ts';
-import type { BenchShape } from '../protocol.ts';
+import type { BenchShape } from '../benchProtocol.ts';
 
 /** A Llama configuration of the shape. */
 export function benchConfig(shape: BenchShape, contextLength: number): DecoderConfig {

@@ -4,7 +4,7 @@ import { initialValue } from '../adapters/initialValues.ts';
 import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
 import { throwIfStopped, type JobContext } from '../jobContext.ts';
-import type { BenchRequest, BenchResult } from '../protocol.ts';
+import type { BenchRequest, BenchResult } from '../benchProtocol.ts';
 import { layOutBatch, type Batch } from '../model/batches.ts';
 import { optimizerStep } from '../training/optimizerStep.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';

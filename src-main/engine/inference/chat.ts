@@ -3,7 +3,8 @@ import { loadTokenizer, type Tokenizer } from '../../formats/model/tokenizer.ts'
 import { chatDecodingSize } from '../../options/decodingSize.ts';
 import { createRandom, seedFrom } from '../../statistics/random.ts';
 import type { AskedContext } from '../jobContext.ts';
-import type { ChatAsk, ChatRequest, ChatResult, ChatRow } from '../protocol.ts';
+import type { ChatAsk, ChatRow } from '../messages.ts';
+import type { ChatRequest, ChatResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { openColumns } from './adapterColumns.ts';
 import { ContinuedRow } from './continuedRow.ts';

@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { AskedContext } from '../jobContext.ts';
-import type { EngineInbound } from '../messages.ts';
-import type { ChatAsk } from '../protocol.ts';
+import type { ChatAsk, EngineInbound } from '../messages.ts';
 
 /** What reaches a job while it runs. */
 export interface Inbox extends Pick<AskedContext, 'stopRequested' | 'nextAsk' | 'isInterrupted'> {

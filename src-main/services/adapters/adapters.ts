@@ -20,7 +20,7 @@ import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
 import { clearUnfinishedImports, importRun } from '../runs/importedRun.ts';
 import { newRun } from '../runs/newRun.ts';
-import type { RunService } from '../runs/runs.ts';
+import type { RunService } from '../runs/runService.ts';
 import { describeAdapter, findAdapterFolder, problemOf } from './adapterFolders.ts';
 import { clearDownload, downloadSource, fetchAdapter } from './hubAdapter.ts';
 

@@ -6,14 +6,14 @@ import type { Chat, ChatAnswer, ChatChoice } from '../../contract/evaluation/cha
 import type { StudioEvent } from '../../contract/events.ts';
 import type { ProcedureHandlers, ProcedureParsedInput } from '../../contract/procedures.ts';
 import type { Turn } from '../../contract/rows.ts';
-import type { ChatAsk, ChatRow } from '../../engine/protocol.ts';
+import type { ChatAsk, ChatRow } from '../../engine/messages.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasetService.ts';
 import { chatRendering } from '../evaluations/subjects.ts';
 import { cancelled } from '../machine/disk.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
-import type { RunService } from '../runs/runs.ts';
+import type { RunService } from '../runs/runService.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 import { dropChat, keepChat, readChat, type KeptChat } from '../../store/chats.ts';
 import { afterRewind, hidden, withVote } from './blind.ts';

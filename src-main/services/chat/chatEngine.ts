@@ -1,6 +1,6 @@
 import { StudioError } from '../../contract/errors.ts';
-import type { EngineEvent } from '../../engine/messages.ts';
-import type { ChatAsk, ChatRequest, ChatRow } from '../../engine/protocol.ts';
+import type { ChatAsk, ChatRow, EngineEvent } from '../../engine/messages.ts';
+import type { ChatRequest } from '../../engine/protocol.ts';
 import type { EngineJob } from '../../engine/process/supervisor.ts';
 import type { ServiceContext } from '../context.ts';
 import type { ReportPart } from '../progress.ts';

@@ -12,7 +12,7 @@ import type { ServiceContext } from '../context.ts';
 import { chatRendering, findSubject, type Subject } from '../evaluations/subjects.ts';
 import { typedPath } from '../homePaths.ts';
 import type { ModelService } from '../models/models.ts';
-import type { RunService } from '../runs/runs.ts';
+import type { RunService } from '../runs/runService.ts';
 
 type Asked = ProcedureParsedInput<'chat.open'>;
 

@@ -14,7 +14,7 @@ import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
 import { plannedRun } from '../runs/newRun.ts';
 import { refuseImported } from '../runs/runParts.ts';
-import type { RunService } from '../runs/runs.ts';
+import type { RunService } from '../runs/runService.ts';
 import { writeHandOver } from './handOver.ts';
 import { openReturned, takeBack, type ReturnedFolder } from './takeBack.ts';
 

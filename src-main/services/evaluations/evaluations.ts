@@ -36,7 +36,7 @@ import { watchItems } from './itemWatch.ts';
 import { preparePerplexity } from './perplexityJob.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress } from '../progress.ts';
-import type { RunService } from '../runs/runs.ts';
+import type { RunService } from '../runs/runService.ts';
 import { findSubject, type Subject } from './subjects.ts';
 import { judgeSubjects } from './verdicts/judging.ts';
 

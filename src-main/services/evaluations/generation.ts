@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { ProcedureOutput, ProcedureParsedInput, ProcedureHandlers } from '../../contract/procedures.ts';
 import type { ServiceContext } from '../context.ts';
 import type { ModelService } from '../models/models.ts';
-import type { RunService } from '../runs/runs.ts';
+import type { RunService } from '../runs/runService.ts';
 import { chatRendering, findSubject } from './subjects.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 

@@ -10,7 +10,7 @@ import { answersOf, computationOf, templateOf } from '../../formats/model/identi
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasetService.ts';
 import type { ModelService } from '../models/models.ts';
-import type { RunService } from '../runs/runs.ts';
+import type { RunService } from '../runs/runService.ts';
 import { givenData, perplexityData, type EvaluationData } from './evaluationData.ts';
 import type { EvaluationSettings } from './evaluationJobs.ts';
 import { examplePool } from './itemJob.ts';

@@ -21,7 +21,7 @@ import { findRun } from '../../store/runs.ts';
 import { typedPath } from '../homePaths.ts';
 import type { ServiceContext } from '../context.ts';
 import { checkBase } from '../runs/checkpoints.ts';
-import type { RunService } from '../runs/runs.ts';
+import type { RunService } from '../runs/runService.ts';
 
 /** A model that is evaluated or used: the base, the base with an adapter, or what full fine-tuning made of it. */
 export interface Subject {

@@ -30,7 +30,7 @@ import { cacheOrigin } from '../models/findModelFolder.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress, type ReportPart } from '../progress.ts';
 import { checkBase } from '../runs/checkpoints.ts';
-import type { RunService } from '../runs/runs.ts';
+import type { RunService } from '../runs/runService.ts';
 import { certify } from './certificate.ts';
 import { compareExits } from './compareExits.ts';
 import { calibrate } from './frozenRoute.ts';

@@ -25,7 +25,7 @@ import { deduplicationOf } from '../mixes/planMix.ts';
 import { trainingSourceOrFile, type TrainingSource } from '../mixes/trainingSources.ts';
 import { withProgress } from '../progress.ts';
 import { plannedRun } from '../runs/newRun.ts';
-import type { RunService, StartedRun } from '../runs/runs.ts';
+import type { RunService, StartedRun } from '../runs/runService.ts';
 
 /** A study as it is asked for. */
 export interface StudyRequest {

@@ -23,7 +23,7 @@ import { leakWarning } from '../../../statistics/scores.ts';
 import { readEvaluationItems } from '../../../store/results.ts';
 import type { ServiceContext } from '../../context.ts';
 import type { DatasetService } from '../../data/datasetService.ts';
-import type { RunService } from '../../runs/runs.ts';
+import type { RunService } from '../../runs/runService.ts';
 import type { EvaluationService } from '../evaluations.ts';
 import { compareSubjectsApart } from '../verdicts/judgeThread.ts';
 import { gradedOf, judgeSubjects, type JudgedSubject } from '../verdicts/judging.ts';

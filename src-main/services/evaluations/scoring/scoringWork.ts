@@ -8,7 +8,7 @@ import type { ServiceContext } from '../../context.ts';
 import type { DatasetService } from '../../data/datasetService.ts';
 import { typedPath } from '../../homePaths.ts';
 import type { ModelService } from '../../models/models.ts';
-import type { RunService } from '../../runs/runs.ts';
+import type { RunService } from '../../runs/runService.ts';
 import type { EvaluationService } from '../evaluations.ts';
 import { createGuardService } from '../guards/guards.ts';
 import { itemSeconds } from '../itemSeconds.ts';

@@ -9,7 +9,7 @@ import { findEvaluations, readEvaluationItems } from '../../../store/results.ts'
 import { missing, type ServiceContext } from '../../context.ts';
 import type { ModelService } from '../../models/models.ts';
 import { withProgress } from '../../progress.ts';
-import type { RunService } from '../../runs/runs.ts';
+import type { RunService } from '../../runs/runService.ts';
 import { askJudge, findJudge, type LocalJudge } from './localJudge.ts';
 
 const mirrored: Readonly<Record<JudgedChoice, JudgedChoice>> = {

@@ -14,7 +14,7 @@ import {
 import { answersOf } from '../../../formats/model/identity.ts';
 import type { ServiceContext } from '../../context.ts';
 import type { ModelService } from '../../models/models.ts';
-import type { RunService } from '../../runs/runs.ts';
+import type { RunService } from '../../runs/runService.ts';
 import { withTokenizerThread } from '../../tokenizer/tokenizerThread.ts';
 import { sentPrompts, type AskedItem } from '../prompts.ts';
 import { chatRendering, findSubject, type Subject } from '../subjects.ts';

@@ -9,7 +9,7 @@ import { findEvaluations, listEvaluations } from '../../../store/results.ts';
 import { findRun } from '../../../store/runs.ts';
 import { freeName, missing, type ServiceContext } from '../../context.ts';
 import type { DatasetService } from '../../data/datasetService.ts';
-import type { RunService } from '../../runs/runs.ts';
+import type { RunService } from '../../runs/runService.ts';
 import { givenData } from '../evaluationData.ts';
 import { itemSecondsOf } from '../itemSeconds.ts';
 

@@ -1,0 +1,40 @@
+import type { Method, Precision } from '../contract/training.ts';
+import type { ModelShape } from '../shape/modelShape.ts';
+
+/** What decides the sizes of a plain decoder without weights. */
+export type BenchShape = Pick<
+  ModelShape,
+  'hiddenSize' | 'intermediateSize' | 'layers' | 'heads' | 'keyValueHeads' | 'headDim' | 'vocabularySize'
+>;
+
+/** Times training steps on random weights. */
+export interface BenchRequest {
+  kind: 'bench';
+  shape: BenchShape;
+  method: Method;
+  rank: number;
+  batch: number;
+  tokens: number;
+  precision: Precision;
+  gradientCheckpointing: boolean;
+  /** Measured steps. */
+  steps: number;
+}
+
+export interface BenchResult {
+  /** Counted from the graph's variables. */
+  trainable: number;
+  base: number;
+  loadSeconds: number;
+  /** With XLA's compilation. */
+  firstStepSeconds: number;
+  secondsPerStep: { median: number; minimum: number };
+  /** Of the median step. */
+  tokensPerSecond: number;
+  /** Greatest resident memory of the process, TensorFlow and Node included. */
+  peakMemoryBytes: number;
+  /** Nats per token. */
+  losses: { first: number; last: number };
+  /** How bf16 matrices were multiplied (engine/graph/graph.ts). */
+  products: 'native' | 'widened';
+}
