@@ -381,7 +381,7 @@ describe('refuses, with exit codes and the one error form', () => {
       /there are rank/,
     ],
     [['budget', '--model', 'llama-3-8b', '--solve-over', 'rank'], 2, 'usage', /--solve is missing/],
-    [['export', 'a', '--format', 'gguf', '--out', 'x'], 2, 'usage', /no export format "gguf"/],
+    [['export', 'a', '--format', 'onnx', '--out', 'x'], 2, 'usage', /no export format "onnx"/],
     [['eval', '--model', 'm', '--benchmark', 'nosuch'], 2, 'usage', /no benchmark "nosuch"/],
     [['models', 'show', 'nosuch'], 1, 'not_found', /no model "nosuch"/],
     [['models', 'add', '/no/such/folder'], 1, 'not_found', /no folder/],
