@@ -96,7 +96,7 @@ describe('files that are something else are named for what they are, with what h
       /is a web page/,
       /hf auth login/,
     ],
-    ['GGUF', (folder) => rewrite(folder, weights, () => 'GGUF\x03'), /is a GGUF file/, /safetensors/],
+    ['GGUF', (folder) => rewrite(folder, weights, () => 'GGUF\x03'), /is a GGUF file/, /ends with \.gguf/],
     [
       'nothing',
       (folder) => rewrite(folder, weights, () => ''),
