@@ -33,6 +33,17 @@ export interface TensorInfo {
 const maxHeaderBytes = 100 * 1024 * 1024;
 const maxRank = 8;
 
+/** So many bytes of an open file from an offset on. @throws Error where it became shorter meanwhile */
+export function readBytes(fd: number, path: string, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length;) {
+    const got = readSync(fd, bytes, at, Math.min(bytesPerCall, length - at), offset + at);
+    if (got === 0) throw new Error(`${path} became shorter while it was read`);
+    at += got;
+  }
+  return bytes;
+}
+
 /**
  * A safetensors file, open for reading single tensors. The header is validated before anything else is read:
  * offsets must be contiguous and cover the file exactly, and every size must match its dtype and shape.
@@ -69,14 +80,7 @@ export class SafetensorsFile {
     const info = this.tensors.get(name);
     if (!info || begin < 0 || end < begin || end > info.byteLength)
       throw new Error(`${this.path}: bytes ${begin}..${end} of ${name} do not exist`);
-    const bytes = new Uint8Array(end - begin);
-    for (let at = 0; at < bytes.length;) {
-      const length = Math.min(bytesPerCall, bytes.length - at);
-      const got = readSync(this.#fd, bytes, at, length, info.byteOffset + begin + at);
-      if (got === 0) throw new Error(`${this.path} became shorter while it was read`);
-      at += got;
-    }
-    return bytes;
+    return readBytes(this.#fd, this.path, info.byteOffset + begin, end - begin);
   }
 
   close(): void {

@@ -1,8 +1,8 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { StudioError, type ErrorCode } from '../../contract/errors.ts';
-import { bytesPerCall } from '../files/atomicFile.ts';
 import { foreignFile } from '../files/foreignFile.ts';
+import { readBytes } from '../files/safetensors.ts';
 import {
   bytesOf,
   defaultAlignment,
@@ -81,14 +81,7 @@ export class GgufFile {
     const info = this.tensors.get(name);
     if (!info || begin < 0 || end < begin || end > info.byteLength)
       throw new Error(`${this.path}: bytes ${begin}..${end} of ${name} do not exist`);
-    const bytes = new Uint8Array(end - begin);
-    for (let at = 0; at < bytes.length;) {
-      const length = Math.min(bytesPerCall, bytes.length - at);
-      const got = readSync(this.#fd, bytes, at, length, info.byteOffset + begin + at);
-      if (got === 0) throw new Error(`${this.path} became shorter while it was read`);
-      at += got;
-    }
-    return bytes;
+    return readBytes(this.#fd, this.path, info.byteOffset + begin, end - begin);
   }
 
   close(): void {
