@@ -132,6 +132,8 @@ export interface LogitsRequest {
 
 export interface ProbeRequest {
   kind: 'probe';
+  /** The process prints why it takes no GPU, and what else TensorFlow warns of; absent: no. */
+  verbose?: boolean;
 }
 
 /** Mean weights of the experts of a routed adapter over the tokens of the rows of a file. */

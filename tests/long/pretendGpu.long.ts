@@ -127,7 +127,7 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
       symlinkSync(join(pretend, 'libfakegpu.so'), join(driver, name));
     const lines: string[] = [];
     await openEngine({ LD_LIBRARY_PATH: driver })
-      .start({ kind: 'probe' }, { onLog: (line) => lines.push(line) })
+      .start({ kind: 'probe', verbose: true }, { onLog: (line) => lines.push(line) })
       // NVIDIA's own runtime knows the driver for a false one and ends the process, after all has been opened.
       .result.catch(() => undefined);
     expect(lines.filter((line) => line.includes('Cannot dlopen'))).toEqual([]);

@@ -32,7 +32,7 @@ export async function runEngineRequest(
   if (request.kind === 'export') return exportFolder(request, emit);
   if (request.kind === 'adopt') return adoptAdapter(request, emit);
   if (request.kind === 'adoptModel') return adoptModel(request, emit);
-  const runtime = loadTensorflow({ verbose: request.kind === 'probe' });
+  const runtime = loadTensorflow({ verbose: request.kind === 'probe' && (request.verbose ?? false) });
   const { tf, version, binding, devices } = runtime;
   /** @param begunWith how products were computed before: a run goes on as it began */
   const contextFor = async (

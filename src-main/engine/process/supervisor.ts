@@ -24,7 +24,10 @@ export interface EngineJob<K extends EngineRequest['kind']> {
   tell(message: ChatMessage): void;
 }
 
-/** Starts engine processes. Each job gets one of its own: it may crash or be killed, and nothing else is lost. */
+/**
+ * Starts engine processes. Each job gets one of its own: it may crash or be killed, and nothing else is lost. What a
+ * job held is given back whole with its process; only one that computed nothing is kept a while for the next job.
+ */
 export interface EngineHost {
   start<R extends EngineRequest>(request: R, options?: EngineRunOptions): EngineJob<R['kind']>;
   /** Kills all running jobs: they end as cancelled. */
@@ -37,25 +40,95 @@ const nativeFrame = /^\s*\d+: (0x)?[0-9a-f]+|^-----/;
 /** How many of the last lines of a dead process go into its error. */
 const keptLines = 8;
 
-/** @param entry module that the process runs; tests give their own */
+/** So long a process that computed nothing waits for a job: whoever asks what the engine is most often begins one. */
+const idleMs = 10_000;
+
+/** It is to see TensorFlow being loaded, with other messages than jobs have. */
+const isVerbose = (request: EngineRequest) => request.kind === 'probe' && request.verbose === true;
+/** Its process has loaded TensorFlow as jobs do, and holds nothing. */
+const computesNothing = (request: EngineRequest) => request.kind === 'probe' && !isVerbose(request);
+
+/** What happens to a process, for the job that it has. */
+interface JobListener {
+  receive(message: EngineOutbound): void;
+  line(text: string): void;
+  failed(error: Error): void;
+  closed(code: number | null, signal: NodeJS.Signals | null): void;
+}
+
+interface EngineProcess {
+  child: ChildProcess;
+  /** It listens to requests. */
+  isReady: boolean;
+  /** Null: it is idle. */
+  job: JobListener | null;
+  /** Ends it where it stays idle. */
+  timer?: NodeJS.Timeout;
+}
+
+/**
+ * @param options.entry module that the process runs; tests give their own
+ * @param options.keeps after which requests that went well a process is kept for the next job; absent: after those that
+ * computed nothing. Tests keep it after all: TensorFlow takes seconds to load
+ */
 export function createEngineHost(
-  options: { nodePath?: string; entry?: string; env?: NodeJS.ProcessEnv } = {},
+  options: {
+    nodePath?: string;
+    entry?: string;
+    env?: NodeJS.ProcessEnv;
+    keeps?: (request: EngineRequest) => boolean;
+  } = {},
 ): EngineHost {
   const entry = options.entry ?? fileURLToPath(new URL('./child.ts', import.meta.url));
+  const keeps = options.keeps ?? computesNothing;
   const closing = new AbortController();
+  const idle = new Set<EngineProcess>();
+
+  function open(): EngineProcess {
+    const child = fork(entry, [], {
+      execPath: options.nodePath ?? process.execPath,
+      serialization: 'advanced',
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 %
+      // more memory).
+      env: { MALLOC_ARENA_MAX: '1', ...process.env, ...options.env },
+    });
+    const opened: EngineProcess = { child, isReady: false, job: null };
+    child.on('message', (message: EngineOutbound) => opened.job?.receive(message));
+    for (const stream of [child.stdout, child.stderr]) readLines(stream!, (text) => opened.job?.line(text));
+    child.on('error', (error) => opened.job?.failed(error));
+    // Not 'exit': the last lines of a dying process arrive after it.
+    child.once('close', (code, signal) => {
+      idle.delete(opened);
+      opened.job?.closed(code, signal);
+    });
+    return opened;
+  }
+
+  function take(): EngineProcess {
+    for (const waiting of idle) {
+      idle.delete(waiting);
+      clearTimeout(waiting.timer);
+      if (waiting.child.connected) return waiting;
+    }
+    return open();
+  }
+
+  function keep(engine: EngineProcess): void {
+    idle.add(engine);
+    engine.timer = setTimeout(() => {
+      if (idle.delete(engine) && engine.child.connected) engine.child.disconnect();
+    }, idleMs).unref();
+  }
+
   return {
     start(request, { signal, ...listeners } = {}) {
-      const child = fork(entry, [], {
-        execPath: options.nodePath ?? process.execPath,
-        serialization: 'advanced',
-        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-        // One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 %
-        // more memory).
-        env: { MALLOC_ARENA_MAX: '1', ...process.env, ...options.env },
-      });
+      const engine = isVerbose(request) ? open() : take();
+      const { child } = engine;
+      let isOver = false;
       const send = (message: EngineInbound) => {
         // A process that dies meanwhile says so itself: without a callback the error would be thrown.
-        if (child.connected) child.send(message, () => undefined);
+        if (child.connected && !isOver) child.send(message, () => undefined);
       };
       // What arrives before the request is held back and sent after it.
       const held: EngineInbound[] = [];
@@ -65,17 +138,30 @@ export function createEngineHost(
         else held.push(message);
       };
       const begin = () => {
+        engine.isReady = true;
         send({ type: 'request', request });
         hasRequest = true;
         for (const message of held.splice(0)) send(message);
       };
-      return {
-        result: follow(child, begin, listeners, [closing.signal, ...(signal ? [signal] : [])]),
-        stop: ({ save }) => tell({ type: 'stop', save }),
-        tell,
+      /** The job has its answer, and the process nothing left to do. */
+      const release = (isWell: boolean) => {
+        isOver = true;
+        engine.job = null;
+        if (!child.connected) return;
+        if (isWell && !isVerbose(request) && keeps(request) && !closing.signal.aborted) keep(engine);
+        else child.disconnect();
       };
+      const result = follow<(typeof request)['kind']>(engine, { begin, release }, listeners, [
+        closing.signal,
+        ...(signal ? [signal] : []),
+      ]);
+      return { result, stop: ({ save }) => tell({ type: 'stop', save }), tell };
     },
-    close: () => closing.abort(),
+    close() {
+      closing.abort();
+      for (const { child } of idle) child.kill('SIGKILL');
+      idle.clear();
+    },
   };
 }
 
@@ -87,32 +173,30 @@ const banner =
   /^WARNING: All log messages before absl::InitializeLog\(\)|port\.cc:\d+\] oneDNN custom operations are on\./;
 
 /**
- * @param begin is called once the process listens
+ * @param own.begin is called once the process listens
+ * @param own.release is called when the job has its answer, or its process is gone
  * @param signals the job is cancelled by the first that is aborted
  */
 function follow<K extends EngineRequest['kind']>(
-  child: ChildProcess,
-  begin: () => void,
+  engine: EngineProcess,
+  own: { begin(): void; release(isWell: boolean): void },
   { onEvent, onLog }: Omit<EngineRunOptions, 'signal'>,
   signals: readonly AbortSignal[],
 ): Promise<EngineResults[K]> {
+  const { child } = engine;
   return new Promise((resolve, reject) => {
     const kill = () => child.kill('SIGKILL');
     const isAborted = () => signals.some(({ aborted }) => aborted);
     for (const signal of signals) signal.addEventListener('abort', kill, { once: true });
-    if (isAborted()) kill();
-    let isSettled = false;
-    const settle = (action: () => void) => {
-      isSettled = true;
+    const settle = (action: () => void, isWell = false) => {
       for (const signal of signals) signal.removeEventListener('abort', kill);
       action();
-      // The answer is complete: the process has nothing left to do.
-      if (child.connected) child.disconnect();
+      own.release(isWell);
     };
     /** What a listener threw (a full disk, say): the job ends with it, once its process is gone. */
     let thrown: Error | null = null;
     const guarded = (action: () => void) => {
-      if (isSettled || thrown) return;
+      if (thrown) return;
       try {
         action();
       } catch (error) {
@@ -121,23 +205,16 @@ function follow<K extends EngineRequest['kind']>(
       }
     };
     const lastLines: string[] = [];
-    for (const stream of [child.stdout, child.stderr])
-      readLines(stream!, (line) => {
-        if (line.trim() === '' || banner.test(line)) return;
-        if (!nativeFrame.test(line)) lastLines.push(line);
-        if (lastLines.length > keptLines) lastLines.shift();
-        guarded(() => onLog?.(line));
-      });
     function receive(message: EngineOutbound): void {
       switch (message.type) {
         case 'ready':
-          begin();
+          own.begin();
           break;
         case 'event':
           onEvent?.(message.event);
           break;
         case 'result':
-          settle(() => resolve(message.result as EngineResults[K]));
+          settle(() => resolve(message.result as EngineResults[K]), true);
           break;
         case 'error':
           settle(() => reject(StudioError.fromPlain(message.error)));
@@ -146,15 +223,23 @@ function follow<K extends EngineRequest['kind']>(
           throw new Error(`unknown engine message ${JSON.stringify(message satisfies never)}`);
       }
     }
-    child.on('message', (message: EngineOutbound) => guarded(() => receive(message)));
-    // A process that could not be started has no 'close'; one that could has, whatever else goes wrong.
-    child.on('error', (error) => {
-      if (child.pid === undefined) settle(() => reject(error));
-    });
-    // Not 'exit': the last lines of a dying process arrive after it.
-    child.once('close', (code, exitSignal) =>
-      settle(() => reject(thrown ?? deathOf(code, exitSignal, isAborted(), lastLines))),
-    );
+    engine.job = {
+      receive: (message) => guarded(() => receive(message)),
+      line(text) {
+        if (text.trim() === '' || banner.test(text)) return;
+        if (!nativeFrame.test(text)) lastLines.push(text);
+        if (lastLines.length > keptLines) lastLines.shift();
+        guarded(() => onLog?.(text));
+      },
+      // A process that could not be started has no 'close'; one that could has, whatever else goes wrong.
+      failed(error) {
+        if (child.pid === undefined) settle(() => reject(error));
+      },
+      closed: (code, exitSignal) =>
+        settle(() => reject(thrown ?? deathOf(code, exitSignal, isAborted(), lastLines))),
+    };
+    if (isAborted()) kill();
+    else if (engine.isReady) own.begin();
   });
 }
 

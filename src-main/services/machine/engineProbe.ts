@@ -6,8 +6,11 @@ import { readLoad } from './machine.ts';
 
 export function createEngineProbe(engine: EngineHost): EngineProbe {
   let known: Promise<ProbeResult> | null = null;
-  const askAnew: EngineProbe['askAnew'] = (onLog = () => undefined) => {
-    const asked = engine.start({ kind: 'probe' }, { onLog }).result;
+  const askAnew = (onLog?: (line: string) => void) => {
+    const asked = engine.start(
+      { kind: 'probe', verbose: onLog !== undefined },
+      { ...(onLog && { onLog }) },
+    ).result;
     known = asked;
     asked.catch(() => {
       if (known === asked) known = null;

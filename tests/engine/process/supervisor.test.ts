@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createEngineHost } from '../../../src-main/engine/process/supervisor.ts';
+import type { EngineRequest } from '../../../src-main/engine/protocol.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** An engine whose process does what the script says when its request comes. */
@@ -106,4 +107,52 @@ it('keeps lines and letters whole that come in parts, and the last line that has
     message: expect.stringMatching(/code 3.*größe 1 \| terminate called/) as string,
   });
   expect(lines).toEqual(['größe 1', 'terminate called']);
+});
+
+describe('a process', () => {
+  /** Its process says which one it is, and ends when it is told to stop. */
+  const nextOf = (host: ReturnType<typeof createEngineHost>) => async (request: EngineRequest) => {
+    const job = host.start(request);
+    return { job, pid: (await job.result) as unknown as number };
+  };
+  const saysItself = () =>
+    engineThat(
+      `process.send({ type: 'result', result: process.pid }); process.on('message', (other) => { if (other.type === 'stop') process.exit(3); });`,
+    );
+  const probe = { kind: 'probe' } as const;
+  const computes = { kind: 'score', model: {}, tokenFile: '', batch: 1 } as unknown as EngineRequest;
+
+  it('that was only asked what it is takes the next job, and no other takes two', async () => {
+    const host = saysItself();
+    const next = nextOf(host);
+    const { job, pid } = await next(probe);
+    // It is over: what it is told reaches nobody, and not the job that has its process now.
+    job.stop({ save: true });
+    expect((await next(probe)).pid).toBe(pid);
+    job.stop({ save: true });
+    expect((await next(computes)).pid).toBe(pid);
+    const own = [await next(computes), await next({ ...probe, verbose: true }), await next(probe)];
+    expect(new Set([pid, ...own.map((one) => one.pid)]).size).toBe(4);
+    host.close();
+  });
+
+  it('that waits ends with its host, and one that died is not waited for', async () => {
+    const host = saysItself();
+    const next = nextOf(host);
+    const isGone = (pid: number) => {
+      try {
+        process.kill(pid, 0);
+        return false;
+      } catch {
+        return true;
+      }
+    };
+    const first = await next(probe);
+    process.kill(first.pid, 'SIGKILL');
+    await expect.poll(() => isGone(first.pid)).toBe(true);
+    const second = await next(probe);
+    expect(second.pid).not.toBe(first.pid);
+    host.close();
+    await expect.poll(() => isGone(second.pid)).toBe(true);
+  });
 });
