@@ -1,69 +1,51 @@
 import { toPlainError } from './contract/errors.ts';
 import { usageError } from './cli/arguments.ts';
-import { benchCommand } from './cli/benchCommand.ts';
-import { budgetCommand } from './cli/budget/budgetCommand.ts';
-import { chatCommand } from './cli/chat/chatCommand.ts';
 import type { CommandContext } from './cli/commandContext.ts';
-import { demoCommand } from './cli/demoCommand.ts';
-import { doctorCommand } from './cli/doctorCommand.ts';
-import { compareCommand, evalCommand } from './cli/evaluationCommands.ts';
-import { datasetsCommand } from './cli/datasets/datasetCommands.ts';
-import { adaptersCommand } from './cli/imports/adaptersCommand.ts';
-import { projectsCommand } from './cli/imports/projectsCommand.ts';
-import { modelsCommand, runsCommand } from './cli/libraryCommands.ts';
-import { mixCommand } from './cli/mixCommand.ts';
-import { exportCommand, generateCommand, logitsCommand, pushCommand } from './cli/modelCommands.ts';
-import { sampleSizeCommand } from './cli/sampleSizeCommand.ts';
-import { gradeCommand } from './cli/evaluation/gradeCommand.ts';
-import { guardsCommand } from './cli/evaluation/guardsCommand.ts';
-import { queueCommand } from './cli/evaluation/queueCommand.ts';
-import { preferencesCommand } from './cli/evaluation/preferencesCommand.ts';
-import { reportCommand } from './cli/evaluation/reportCommand.ts';
-import { help } from './cli/help.ts';
-import { serveCommand } from './cli/serveCommand.ts';
-import { studyCommand } from './cli/studyCommands.ts';
-import { trainCommand } from './cli/trainCommand.ts';
 
-/** The command line: `npm run -s studio -- <command>`. */
-const commands: Record<string, (args: readonly string[], context: CommandContext) => Promise<void>> = {
-  doctor: doctorCommand,
-  budget: budgetCommand,
-  models: modelsCommand,
-  adapters: adaptersCommand,
-  projects: projectsCommand,
-  datasets: datasetsCommand,
-  mix: mixCommand,
-  train: trainCommand,
-  study: studyCommand,
-  samples: sampleSizeCommand,
-  runs: runsCommand,
-  eval: evalCommand,
-  compare: compareCommand,
-  report: reportCommand,
-  grade: gradeCommand,
-  guards: guardsCommand,
-  preferences: preferencesCommand,
-  queue: queueCommand,
-  chat: chatCommand,
-  generate: generateCommand,
-  logits: logitsCommand,
-  export: exportCommand,
-  push: pushCommand,
-  serve: serveCommand,
-  bench: benchCommand,
-  demo: demoCommand,
+type Command = (args: readonly string[], context: CommandContext) => Promise<void>;
+
+/** The command line: `npm run -s studio -- <command>`. Only the command that is asked for is loaded. */
+const commands: Record<string, () => Promise<Command>> = {
+  doctor: async () => (await import('./cli/doctorCommand.ts')).doctorCommand,
+  budget: async () => (await import('./cli/budget/budgetCommand.ts')).budgetCommand,
+  models: async () => (await import('./cli/libraryCommands.ts')).modelsCommand,
+  adapters: async () => (await import('./cli/imports/adaptersCommand.ts')).adaptersCommand,
+  projects: async () => (await import('./cli/imports/projectsCommand.ts')).projectsCommand,
+  datasets: async () => (await import('./cli/datasets/datasetCommands.ts')).datasetsCommand,
+  mix: async () => (await import('./cli/mixCommand.ts')).mixCommand,
+  train: async () => (await import('./cli/trainCommand.ts')).trainCommand,
+  study: async () => (await import('./cli/studyCommands.ts')).studyCommand,
+  samples: async () => (await import('./cli/sampleSizeCommand.ts')).sampleSizeCommand,
+  runs: async () => (await import('./cli/libraryCommands.ts')).runsCommand,
+  eval: async () => (await import('./cli/evaluationCommands.ts')).evalCommand,
+  compare: async () => (await import('./cli/evaluationCommands.ts')).compareCommand,
+  report: async () => (await import('./cli/evaluation/reportCommand.ts')).reportCommand,
+  grade: async () => (await import('./cli/evaluation/gradeCommand.ts')).gradeCommand,
+  guards: async () => (await import('./cli/evaluation/guardsCommand.ts')).guardsCommand,
+  preferences: async () => (await import('./cli/evaluation/preferencesCommand.ts')).preferencesCommand,
+  queue: async () => (await import('./cli/evaluation/queueCommand.ts')).queueCommand,
+  chat: async () => (await import('./cli/chat/chatCommand.ts')).chatCommand,
+  generate: async () => (await import('./cli/modelCommands.ts')).generateCommand,
+  logits: async () => (await import('./cli/modelCommands.ts')).logitsCommand,
+  export: async () => (await import('./cli/modelCommands.ts')).exportCommand,
+  push: async () => (await import('./cli/modelCommands.ts')).pushCommand,
+  serve: async () => (await import('./cli/serveCommand.ts')).serveCommand,
+  bench: async () => (await import('./cli/benchCommand.ts')).benchCommand,
+  demo: async () => (await import('./cli/demoCommand.ts')).demoCommand,
 };
 
 async function main(args: readonly string[]): Promise<void> {
   const [name, ...rest] = args;
   if (name === undefined || name === 'help' || rest.includes('--help')) {
-    process.stdout.write(help);
+    process.stdout.write((await import('./cli/help.ts')).help);
     return;
   }
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (!command)
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!load)
     throw usageError(`There is no command "${name}"; there are ${Object.keys(commands).join(', ')}.`);
-  await command(rest, interruptible());
+  const context = interruptible();
+  const command = await load();
+  await command(rest, context);
 }
 
 /** First Ctrl+C: the command's listener, if it has one; second: everything ends. */
