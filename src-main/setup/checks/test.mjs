@@ -1,5 +1,6 @@
 // `npm test`: everything that runs without a GPU. Ends with the line `N passed, N failed`.
 import { existsSync } from 'node:fs';
+import { availableParallelism, freemem } from 'node:os';
 import { join } from 'node:path';
 import { runProgram } from '../command.mjs';
 import { ensureOrExit } from '../ensure.mjs';
@@ -82,26 +83,48 @@ async function check(name, script, args) {
   }
 }
 
-await ensurePage(node).then(
-  () => passed++,
-  (error) => {
-    failed++;
-    console.log(error.message);
-  },
-);
-await check('linter', 'eslint/bin/eslint.js', ['.']);
-await check('formatter', 'prettier/bin/prettier.cjs', ['--check', '--log-level=warn', '.']);
-await check('types of the main side', 'typescript/bin/tsc', ['-p', '.']);
-await check('types of the page', 'svelte-check/bin/svelte-check', [
-  '--tsconfig',
-  'tsconfig.renderer.json',
-  '--threshold',
-  'error',
-]);
+async function buildPage() {
+  await ensurePage(node).then(
+    () => passed++,
+    (error) => {
+      failed++;
+      console.log(error.message);
+    },
+  );
+}
 
-const chromium = await provideChromium();
-const electron = await provideElectron();
-await provideBubblewrap();
+const pageTypes = ['--tsconfig', 'tsconfig.renderer.json', '--threshold', 'error'];
+/** The longest first: the last to begin should not be waited for. */
+const checks = [
+  () => check('linter', 'eslint/bin/eslint.js', ['.']),
+  () => check('formatter', 'prettier/bin/prettier.cjs', ['--check', '--log-level=warn', '.']),
+  () => check('types of the page', 'svelte-check/bin/svelte-check', pageTypes),
+  () => check('types of the main side', 'typescript/bin/tsc', ['-p', '.']),
+  buildPage,
+];
+
+/** One check after the other, beside whoever else takes from the list. */
+async function takeChecks() {
+  for (let next = checks.shift(); next; next = checks.shift()) await next();
+}
+
+/** Each keeps one processor busy, and takes up to so much memory. */
+const checkBytes = 2.5e9;
+const freeBytes = process.availableMemory?.() ?? freemem();
+const atOnce = Math.max(1, Math.min(availableParallelism(), Math.floor(freeBytes / checkBytes)));
+
+/** What is fetched meanwhile; the two packages of Debian one after the other, as its tools want it. */
+async function provideTools() {
+  const electron = provideElectron();
+  const chromium = await provideChromium();
+  await provideBubblewrap();
+  return { chromium, electron: await electron };
+}
+
+const [{ chromium, electron }] = await Promise.all([
+  provideTools(),
+  ...Array.from({ length: atOnce }, takeChecks),
+]);
 if (chromium) env.CHROMIUM_PATH = chromium;
 if (electron) env.ELECTRON_DIR = electron;
 say(`end-to-end tests: Chromium ${chromium ?? 'not available'}, Electron ${electron ?? 'not available'}`);
