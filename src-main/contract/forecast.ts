@@ -13,6 +13,20 @@ export type DeviceKind = z.infer<typeof deviceKindSchema>;
 export const forecastBasisSchema = z.enum(['model', 'machine', 'measured']);
 export type ForecastBasis = z.infer<typeof forecastBasisSchema>;
 
+/** How the rows of a training are laid out. */
+export const rowLayoutSchema = z.object({
+  /** Tokens of a row of the batch, padding included; where rows lie side by side, of the longest such line. */
+  rowTokens: z.number().int(),
+  /**
+   * Where the rows of a forward pass lie side by side in one line: its tokens on average, padding included, and those
+   * of the longest row. Null: a row of the batch for each, or for each pack.
+   */
+  line: z.object({ meanTokens: z.number(), longest: z.number().int() }).nullable().default(null),
+  /** Places of a pass whose logits are made, on average; absent: all. */
+  labels: z.number().optional(),
+});
+export type RowLayout = z.infer<typeof rowLayoutSchema>;
+
 /** What was foreseen of a run when it started. */
 export const runForecastSchema = z.object({
   /** Peak memory: as the arithmetic has it, then with this machine's correction. */
@@ -23,8 +37,7 @@ export const runForecastSchema = z.object({
   secondsPerStep: z.number(),
   /** Seconds of the whole run. */
   seconds: z.number(),
-  /** Tokens of a row of the batch, padding included. */
-  rowTokens: z.number().int(),
+  ...rowLayoutSchema.shape,
   memoryBasis: forecastBasisSchema,
   timeBasis: forecastBasisSchema,
 });
@@ -78,6 +91,8 @@ export const rowLengthsSchema = z.object({
   /** The longest row: the longest by characters are always counted. */
   longest: z.number().int(),
   rows: z.number().int(),
+  /** Share of tokens that are trained on; absent: not counted. */
+  trainedShare: z.number().optional(),
 });
 export type RowLengths = z.infer<typeof rowLengthsSchema>;
 

@@ -47,9 +47,10 @@ export function passCounts(
     const passes: Record<string, PassCount> = {};
     for (const config of configs) {
       const input = { recipe, model, options: passOptions(config) };
-      const { rows, heldOutRows, longestRow } = await studio.client.call('mixes.count', input, { signal });
+      const count = await studio.client.call('mixes.count', input, { signal });
+      const { rows, heldOutRows, layout } = count;
       const steps = config.maxSteps ?? (await studio.client.call('mixes.steps', input, { signal })).steps;
-      passes[passKey(config)] = { rows, heldOutRows, longestRow, steps };
+      passes[passKey(config)] = { rows, heldOutRows, layout, steps };
     }
     return { asked, passes };
   });

@@ -1,7 +1,12 @@
 import type { MemoryPart } from '../../src-main/budget/forecast/memory.ts';
 import type { FitVerdict, Forecast } from '../../src-main/budget/forecast/calibrate.ts';
-import type { Calibration, EvaluationForecast, ForecastBasis } from '../../src-main/contract/forecast.ts';
-import { bytes, duration } from '../ui/format.ts';
+import type {
+  Calibration,
+  EvaluationForecast,
+  ForecastBasis,
+  RowLayout,
+} from '../../src-main/contract/forecast.ts';
+import { bytes, count, duration } from '../ui/format.ts';
 
 export const partNames: Readonly<Record<MemoryPart, { label: string; definition: string }>> = {
   process: {
@@ -70,6 +75,13 @@ export function deviceSentence(
   if (!calibration.gpu || memory.hostBytes === null) return `Of ${machine}.`;
   const { name, memoryBytes } = calibration.gpu;
   return `Of ${bytes(memoryBytes)} on the GPU (${name}), and beside it about ${bytes(memory.hostBytes)} of ${machine}.`;
+}
+
+/** How long rows are in the arrays that are computed on. */
+export function layoutSentence({ rowTokens, line }: RowLayout): string {
+  return line
+    ? `The rows of a pass lie side by side, ${count(Math.round(line.meanTokens))} tokens on average and ${count(rowTokens)} at most, with little padding.`
+    : `Rows are ${count(rowTokens)} tokens long with padding.`;
 }
 
 /** 0.24 s, 12.5 s, 3 min. */

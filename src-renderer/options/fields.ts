@@ -156,7 +156,7 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
   packing: {
     label: 'Packing',
     definition:
-      'Short rows share the rows of a batch without seeing each other: more tokens a second, and in a step.',
+      'A batch is of packs of short rows, as long as the context, that do not see each other: a step sees more rows. Without it the rows of a batch lie side by side: no slower, the same steps.',
   },
   gradientCheckpointing: {
     label: 'Gradient checkpointing',

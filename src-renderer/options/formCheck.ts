@@ -5,6 +5,7 @@ import { checkSchedule } from '../../src-main/options/schedule.ts';
 import { heldOutCount, stepCount } from '../../src-main/options/lengths.ts';
 import type { Model, Run } from '../../src-main/contract/entities.ts';
 import { StudioError } from '../../src-main/contract/errors.ts';
+import type { RowLayout } from '../../src-main/contract/forecast.ts';
 import { isOptional, limitText, optionPath } from '../../src-main/options/optionText.ts';
 import {
   adapterConfigSchema,
@@ -33,8 +34,8 @@ export interface PassCount {
   heldOutRows: number;
   /** Of the whole run, exactly. */
   steps: number;
-  /** Tokens of the longest row, as it is cut. */
-  longestRow: number | null;
+  /** How its rows are laid out; null: their tokens were not counted. */
+  layout: RowLayout | null;
 }
 
 export interface FormCheck {

@@ -21,6 +21,7 @@ const planned: PlannedTraining = {
     precision: 'bf16',
   }),
   rowTokens: 512,
+  line: null,
   steps: 10,
   heldOutRows: 0,
 };
@@ -63,6 +64,7 @@ it('takes what was measured on the same kind of device, and never a process’s 
       memoryBytes: made.memory.bytes,
       seconds: 1,
       rowTokens: 512,
+      line: null,
       modelledSecondsPerStep: 1,
       secondsPerStep: 1,
       memoryBasis: 'model',

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import {
   forecastErrors,
   forecastTraining,
-  rowTokensOf,
   truncatedShare,
   type PlannedTraining,
 } from '../../src-main/budget/forecast/calibrate.ts';
 import { negotiate } from '../../src-main/budget/forecast/negotiate.ts';
+import { rowLayoutOf } from '../../src-main/budget/forecast/rowLayout.ts';
 import { presets } from '../../src-main/shape/modelShape.ts';
 import type { Calibration, ForecastRecord, RowLengths } from '../../src-main/contract/forecast.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
@@ -18,6 +18,7 @@ const planned = (rest: Partial<TrainConfigInput> = {}): PlannedTraining => ({
   shape: presets['llama-3.2-1b']!,
   config: config({ context: 512, ...rest }),
   rowTokens: 512,
+  line: null,
   steps: 100,
   heldOutRows: 0,
 });
@@ -45,6 +46,7 @@ function record(
       secondsPerStep: forecast.time.secondsPerStep,
       seconds: forecast.time.seconds,
       rowTokens: of.rowTokens,
+      line: of.line,
       memoryBasis: 'model',
       timeBasis: 'model',
     },
@@ -97,11 +99,62 @@ describe('calibration', () => {
 });
 
 describe('rows', () => {
-  it('are padded to the longest in eights, packs to the context', () => {
-    expect(rowTokensOf({ context: 1024, packing: false }, 2048, lengths)).toBe(512);
-    expect(rowTokensOf({ context: 1024, packing: true }, 2048, lengths)).toBe(1024);
-    expect(rowTokensOf({ context: 4096, packing: false }, 256, null)).toBe(256);
+  it('lie side by side; alike they are padded to the longest in eights, packs are as long as the context', () => {
+    const many = { ...lengths, rows: 5000 };
+    const { rowTokens, line } = rowLayoutOf(config({ context: 1024 }), 2048, many);
+    // A pass is eight rows of 301 tokens on average, and at most eight of the longest.
+    expect(line!.longest).toBe(512);
+    expect(line!.meanTokens).toBeGreaterThan(8 * 301);
+    expect(line!.meanTokens).toBeLessThan(8 * 301 * 1.35);
+    expect(rowTokens).toBeGreaterThan(line!.meanTokens);
+    expect(rowTokens).toBeLessThanOrEqual(8 * 512);
+    expect(rowLayoutOf(config({ context: 128 }), 2048, many)).toEqual({ rowTokens: 128, line: null });
+    const alike = { lengths: [500, 502, 505], longest: 505, rows: 5000 };
+    expect(rowLayoutOf(config({ context: 1024 }), 2048, alike)).toEqual({ rowTokens: 512, line: null });
+    const packs = config({ context: 1024, packing: true });
+    expect(rowLayoutOf(packs, 2048, lengths)).toEqual({ rowTokens: 1024, line: null });
+    expect(rowLayoutOf(config({ context: 4096 }), 256, null)).toEqual({ rowTokens: 256, line: null });
     expect(truncatedShare(lengths, 300)).toBe(0.4);
+  });
+
+  it('side by side take less time than padded ones, and another batch has other lines', () => {
+    const rest = planned({ batch: 8 });
+    const lines = { ...rest, ...rowLayoutOf(rest.config, 2048, lengths) };
+    const [before, after] = [rest, lines].map((of) => forecastTraining(of, bare).time.secondsPerStep);
+    expect(after! / before!).toBeLessThan(0.8);
+    const found = negotiate(lines, bare, { memoryBytes: 1e9, seconds: null }, lengths);
+    const memory = found
+      .filter(({ id }) => id === 'batch')
+      .map(({ changes, forecast }) => [changes.batch!, forecast.memory.correctedBytes] as const);
+    expect(memory.length).toBe(3);
+    for (const [i, [batch, bytes]] of memory.entries())
+      if (i > 0) expect(Math.sign(bytes - memory[i - 1]![1])).toBe(Math.sign(batch - memory[i - 1]![0]));
+    const context = found.find(({ changes }) => changes.context === 256);
+    expect(context!.label).toBe('Context 256 instead of 512 tokens');
+  });
+
+  it('take less time where few of their tokens are trained on: no logits are made of the others', () => {
+    const timeOf = (trainedShare: number) => {
+      const of = planned();
+      const layout = rowLayoutOf(of.config, 2048, { ...lengths, rows: 5000, trainedShare });
+      return forecastTraining({ ...of, ...layout }, bare).time.secondsPerStep;
+    };
+    expect(timeOf(0.95)).toBe(timeOf(1));
+    // The head of this model is a fifth of its products.
+    expect(timeOf(0.25) / timeOf(1)).toBeLessThan(0.9);
+    expect(timeOf(0.25) / timeOf(1)).toBeGreaterThan(0.75);
+  });
+
+  it('of a record are the same step where lines are about as full', () => {
+    const of = planned();
+    const line = (meanTokens: number) => ({ ...of, rowTokens: 3072, line: { meanTokens, longest: 512 } });
+    const records = [record(line(2400), 1.2, 2)];
+    const basisOf = (one: PlannedTraining) => forecastTraining(one, { ...bare, records }).time.basis;
+    expect([basisOf(line(2450)), basisOf(line(2000)), basisOf(of)]).toEqual([
+      'measured',
+      'machine',
+      'machine',
+    ]);
   });
 });
 

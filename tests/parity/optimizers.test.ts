@@ -12,6 +12,7 @@ import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceCo
 import { openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
 import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import { expectWithin } from '../support/parity/parityBounds.ts';
+import { layoutsOf } from '../support/parity/parityCase.ts';
 import { recorded } from '../support/paths.ts';
 import { tinyLlama } from '../support/trainingRun.ts';
 
@@ -42,7 +43,7 @@ it.each(curves.map((curve) => [`${curve.method}, ${curve.name}`, curve] as const
     });
     const config = trainConfigSchema.parse({ adapter: adapter.config, ...curve.config });
     const layout = { batch: rows.length, tokens: rows[0]!.length };
-    const graph = await openTrainingGraph(loadTensorflow().tf, model, config, layout);
+    const graph = await openTrainingGraph(loadTensorflow().tf, model, config, layoutsOf([layout]));
     graph.session.loadWeights();
     graph.session.run('zero', {});
     for (const parameter of model.adapterParameters)

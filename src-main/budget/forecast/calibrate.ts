@@ -3,20 +3,20 @@ import type {
   DeviceKind,
   ForecastBasis,
   ForecastRecord,
+  RowLayout,
   RowLengths,
 } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { baseParameters, type ModelShape } from '../../shape/modelShape.ts';
 import { hostMemoryBytes, trainingMemory, type MemoryForecast } from './memory.ts';
+import { largestPass, meanPass } from './rowLayout.ts';
 import { runTime, stepWork, type RunTime } from './time.ts';
 
 /** A training that is planned. */
-export interface PlannedTraining {
+export interface PlannedTraining extends RowLayout {
   modelId: string;
   shape: ModelShape;
   config: TrainConfig;
-  /** Tokens of a row of the batch, padding included. */
-  rowTokens: number;
   steps: number;
   /** Rows that each evaluation scores. */
   heldOutRows: number;
@@ -62,6 +62,9 @@ export function startOf(shape: ModelShape): number {
   return engineStartSeconds + (4 * baseParameters(shape)) / loadedBytesPerSecond;
 }
 
+/** Lines whose means differ by less than this part are taken for the same. */
+const nearMean = 0.05;
+
 /** A measurement that is this far off the arithmetic says more about what went on beside it. */
 const mostCorrection = 3;
 
@@ -74,14 +77,12 @@ const mostCorrection = 3;
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
 export function forecastTraining(planned: PlannedTraining, calibration: Calibration): Forecast {
-  const { shape, config, rowTokens, steps, heldOutRows } = planned;
-  const layout = { batch: config.batch, tokens: rowTokens };
+  const { shape, config, steps, heldOutRows } = planned;
   const device: DeviceKind = calibration.gpu ? 'gpu' : 'cpu';
-  const memory = trainingMemory(shape, config, layout, device);
-  const work = stepWork(shape, config, layout);
-  const key = stepKey(planned.modelId, config, rowTokens);
+  const memory = trainingMemory(shape, config, largestPass(config, planned), device);
+  const work = stepWork(shape, config, meanPass(config, planned));
   const records = calibration.records.filter((record) => record.device === device);
-  const same = records.filter((record) => keyOf(record) === key);
+  const same = records.filter((record) => isSameStep(record, planned));
   const ofModel = records.filter(({ modelId }) => modelId === planned.modelId);
 
   const memoryFrom = device === 'gpu' ? [] : same.length > 0 ? same : records;
@@ -178,27 +179,13 @@ export function memoryFit(bytes: number, memoryBytes: number): FitVerdict {
   return bytes <= 0.75 * memoryBytes ? 'fits' : bytes <= memoryBytes ? 'tight' : 'too_large';
 }
 
-/**
- * Tokens of a row of the batch: that of the longest row, rounded up to eights, at most the context
- * (engine/training/trainer.ts). Packs are as long as the context.
- */
-export function rowTokensOf(
-  config: Pick<TrainConfig, 'context' | 'packing'>,
-  contextLength: number,
-  lengths: Pick<RowLengths, 'longest'> | null,
-): number {
-  const context = Math.min(config.context, contextLength);
-  if (!lengths || config.packing) return context;
-  return Math.min(context, 8 * Math.ceil(lengths.longest / 8));
-}
-
 /** Share of rows that a context cuts. */
 export function truncatedShare({ lengths }: Pick<RowLengths, 'lengths'>, context: number): number {
   return lengths.length === 0 ? 0 : lengths.filter((length) => length > context).length / lengths.length;
 }
 
-/** Names everything that decides a step's memory and time: equal keys, equal steps. */
-export function stepKey(modelId: string, config: TrainConfig, rowTokens: number): string {
+/** Names what decides a step's memory and time, besides how full lines are: equal keys, equal steps. */
+function stepKey(modelId: string, config: TrainConfig, { rowTokens, line }: RowLayout): string {
   const { adapter, batch, accumulate, packing, gradientCheckpointing, precision, optimizer, momentum } =
     config;
   const { loadIn8bit } = config;
@@ -219,11 +206,17 @@ export function stepKey(modelId: string, config: TrainConfig, rowTokens: number)
     momentum,
     loadIn8bit,
   };
-  return JSON.stringify([modelId, rowTokens, size, rest]);
+  // Lines are foreseen from a sample of the rows, so their lengths are not quite those that a run then has.
+  const rows = line ? ['line', line.longest] : rowTokens;
+  return JSON.stringify([modelId, rows, size, rest]);
 }
 
-function keyOf({ modelId, config, forecast }: ForecastRecord): string {
-  return stepKey(modelId, config, forecast.rowTokens);
+/** Whether a record is of a training whose steps are those of the planned one. */
+function isSameStep(record: ForecastRecord, planned: PlannedTraining): boolean {
+  const { modelId, config, forecast } = record;
+  if (stepKey(modelId, config, forecast) !== stepKey(planned.modelId, planned.config, planned)) return false;
+  if (!forecast.line || !planned.line) return true;
+  return Math.abs(forecast.line.meanTokens / planned.line.meanTokens - 1) < nearMean;
 }
 
 export function correction(ratios: readonly number[]): number {

@@ -9,7 +9,7 @@ import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
-import { queryBlock } from './layer.ts';
+import { queryBlock } from '../../options/passLayouts.ts';
 import {
   baseBytes,
   cudaBytes,

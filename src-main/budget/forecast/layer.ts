@@ -1,14 +1,8 @@
 import type { AdapterConfig, TargetModule, TrainConfig } from '../../contract/training.ts';
 import { methodOf } from '../../methods/registry.ts';
+import { queryBlock, type BatchLayout } from '../../options/passLayouts.ts';
 import { linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
 import { makeValue, Tape, type Value } from './tape.ts';
-
-/** Rows and tokens that one forward pass computes together. */
-export interface PassLayout {
-  batch: number;
-  /** Tokens of a row, padding included. */
-  tokens: number;
-}
 
 /** What one decoder layer keeps for the backward pass, and what its products cost. */
 export interface LayerCost {
@@ -27,9 +21,6 @@ export interface LayerCost {
  */
 const eager = { gated: 2.5, normed: 6, widened: 2 };
 
-/** Queries are handled in blocks of this many (engine/graph/causalProduct.ts). */
-export const queryBlock = 128;
-
 /**
  * One decoder layer of the engine (engine/model/decoder.ts) over sizes: the same modules in the same order, with the
  * same savings. A norm keeps the sum that it takes, attention its weights and not its scores, the gated unit two sums
@@ -41,11 +32,11 @@ export const queryBlock = 128;
 export function layerCost(
   shape: ModelShape,
   config: Pick<TrainConfig, 'precision'> & { dropout: number; isFull: boolean },
-  layout: PassLayout,
+  layout: BatchLayout,
   adapters: ReadonlyMap<TargetModule, AdapterConfig>,
   options: { hasGradient: boolean; isFused: boolean },
 ): LayerCost {
-  const { batch, tokens } = layout;
+  const { batch, tokens, longestExample = tokens } = layout;
   const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim } = shape;
   const rows = batch * tokens;
   const wide = config.precision === 'bf16' ? 2 : 4;
@@ -135,7 +126,7 @@ export function layerCost(
     };
     for (let begin = 0; begin < tokens; begin += queryBlock) {
       const queries = Math.min(queryBlock, tokens - begin);
-      const keys = begin + queries;
+      const keys = begin + queries - Math.max(0, begin - longestExample + 1);
       keep([batch, heads, queries, headDim]);
       keep([batch, keyValueHeads, keys, headDim]);
       keep([batch, keyValueHeads, keys, headDim]);

@@ -1,8 +1,8 @@
 import type { DeviceKind } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
+import { queryBlock, type BatchLayout } from '../../options/passLayouts.ts';
 import { countParameters } from '../count.ts';
 import { baseParameters, linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
-import { queryBlock, type PassLayout } from './layer.ts';
 import { mostOfLayer, passOf, sumLayers } from './pass.ts';
 
 /** The parts of a training's memory, in the order in which they are shown. */
@@ -72,7 +72,7 @@ export function optimizerBytes(
 export function trainingMemory(
   shape: ModelShape,
   config: TrainConfig,
-  layout: PassLayout,
+  layout: BatchLayout,
   device: DeviceKind = 'cpu',
 ): MemoryForecast {
   const { adapter, precision, accumulate, gradientCheckpointing, clipNorm, loadIn8bit } = config;
@@ -156,10 +156,15 @@ export function hostMemoryBytes({ vocabularySize, hiddenSize }: ModelShape): num
  * Bytes that one layer needs for the moment in its backward pass: gradients of the gated unit, of the residual stream
  * and of a block of attention weights.
  */
-function workingBytes(shape: ModelShape, { batch, tokens }: PassLayout, wide: number): number {
+function workingBytes(
+  shape: ModelShape,
+  { batch, tokens, longestExample }: BatchLayout,
+  wide: number,
+): number {
   const rows = batch * tokens;
+  const keys = Math.min(tokens, (longestExample ?? tokens) + queryBlock);
   const gatedBytes = rows * shape.intermediateSize * (4 + 2 * wide);
   const streamBytes = 4 * rows * shape.hiddenSize * wide;
-  const scoreBytes = 4 * batch * shape.heads * Math.min(tokens, queryBlock) * tokens * 4;
+  const scoreBytes = 4 * batch * shape.heads * Math.min(tokens, queryBlock) * keys * 4;
   return gatedBytes + streamBytes + scoreBytes;
 }

@@ -1,15 +1,10 @@
-import type { Calibration, RowLengths } from '../../contract/forecast.ts';
+import type { Calibration, RowLayout, RowLengths } from '../../contract/forecast.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { rankStep } from '../../options/checkAdapter.ts';
-import {
-  forecastTraining,
-  rowTokensOf,
-  truncatedShare,
-  type Forecast,
-  type PlannedTraining,
-} from './calibrate.ts';
+import { forecastTraining, truncatedShare, type Forecast, type PlannedTraining } from './calibrate.ts';
+import { rowLayoutOf } from './rowLayout.ts';
 
 /** What may not be exceeded; null: no limit. */
 export interface ForecastLimits {
@@ -58,14 +53,13 @@ export function negotiate(
   const over = excess(now, limits);
   if (over.memory <= 0 && over.time <= 0) return [];
   const found = candidates(planned, lengths, powersOfTwo).flatMap((candidate): Suggestion[] => {
-    const { rowTokens: _, ...rest } = candidate;
-    const forecast = forecastOf(changed(planned, candidate), calibration);
+    const forecast = forecastOf(changed(planned, candidate, lengths), calibration);
     if (!forecast) return [];
     const saves = (before: number, after: number) => after < before * (1 - leastSaving);
     const helps =
       (over.memory > 0 && saves(now.memory.correctedBytes, forecast.memory.correctedBytes)) ||
       (over.time > 0 && saves(now.time.seconds, forecast.time.seconds));
-    return helps ? [{ ...rest, forecast, isEnough: distance(forecast, limits) === 0 }] : [];
+    return helps ? [{ ...candidate, forecast, isEnough: distance(forecast, limits) === 0 }] : [];
   });
   const saved = ({ forecast }: Suggestion) =>
     over.memory > 0
@@ -78,10 +72,31 @@ export function negotiate(
 }
 
 /** A training with a change. */
-function changed(planned: PlannedTraining, candidate: Candidate): PlannedTraining {
-  const { adapter, ...run } = candidate.changes;
+function changed(
+  planned: PlannedTraining,
+  { changes }: Candidate,
+  lengths: RowLengths | null,
+): PlannedTraining {
+  const { adapter, ...run } = changes;
   const config = { ...planned.config, ...run, adapter: { ...planned.config.adapter, ...adapter } };
-  return { ...planned, config, rowTokens: candidate.rowTokens ?? planned.rowTokens };
+  return { ...planned, config, ...changedLayout(planned, config, lengths) };
+}
+
+/** The layout of rows with another batch or context. */
+function changedLayout(planned: PlannedTraining, config: TrainConfig, lengths: RowLengths | null): RowLayout {
+  const { rowTokens, line } = planned;
+  const longest = longestRow(planned);
+  if (config.context < longest || (line && lengths && config.batch !== planned.config.batch))
+    return rowLayoutOf(config, longest, lengths);
+  if (!line) return { rowTokens, line };
+  const scaled = (tokens: number) => Math.max(longest, (tokens * config.batch) / planned.config.batch);
+  const meanTokens = scaled(line.meanTokens);
+  return { rowTokens: Math.ceil(scaled(rowTokens)), line: { ...line, meanTokens } };
+}
+
+/** Tokens of the longest row, as far as it is known. */
+function longestRow({ rowTokens, line }: RowLayout): number {
+  return line?.longest ?? rowTokens;
 }
 
 /**
@@ -96,7 +111,8 @@ function combination(
   lengths: RowLengths | null,
 ): Suggestion | null {
   const taken = new Map<Suggestion['id'], Candidate>();
-  const apply = (list: Iterable<Candidate>) => [...list].reduce(changed, planned);
+  const apply = (list: Iterable<Candidate>) =>
+    [...list].reduce((now, candidate) => changed(now, candidate, lengths), planned);
   const left = (list: Iterable<Candidate>) => {
     const forecast = forecastOf(apply(list), calibration);
     return forecast ? distance(forecast, limits) : Infinity;
@@ -160,7 +176,7 @@ function forecastOf(planned: PlannedTraining, calibration: Calibration): Forecas
   }
 }
 
-type Candidate = Omit<Suggestion, 'forecast' | 'isEnough'> & { rowTokens?: number };
+type Candidate = Omit<Suggestion, 'forecast' | 'isEnough'>;
 
 /** Parts into which a batch can be divided, fewest first. */
 type Parts = (batch: number) => number[];
@@ -174,11 +190,9 @@ const divisors: Parts = (batch) => {
 /** Few enough to be read one by one. */
 const powersOfTwo: Parts = (batch) => divisors(batch).filter((parts) => Number.isInteger(Math.log2(parts)));
 
-function candidates(
-  { config, rowTokens }: PlannedTraining,
-  lengths: RowLengths | null,
-  partsOf: Parts,
-): Candidate[] {
+function candidates(planned: PlannedTraining, lengths: RowLengths | null, partsOf: Parts): Candidate[] {
+  const { config } = planned;
+  const longest = longestRow(planned);
   const list: Candidate[] = [];
   if (!config.gradientCheckpointing)
     list.push({
@@ -223,14 +237,13 @@ function candidates(
     });
   if (lengths)
     for (const share of [3 / 4, 1 / 2, 1 / 4]) {
-      const context = 8 * Math.floor((rowTokens * share) / 8);
+      const context = 8 * Math.floor((longest * share) / 8);
       if (context < 8) continue;
       const cut = truncatedShare(lengths, context);
       list.push({
         id: 'context',
-        label: `Context ${context} instead of ${rowTokens} tokens`,
+        label: `Context ${context} instead of ${longest} tokens`,
         changes: { context },
-        rowTokens: rowTokensOf({ context, packing: config.packing }, context, lengths),
         risk: cut <= 0.01 ? 1 : 2,
         riskWords: `Cuts ${cut === 0 ? 'no row' : `${(100 * cut).toFixed(cut < 0.1 ? 1 : 0)} % of the rows`}: what is cut off is not learned.`,
       });

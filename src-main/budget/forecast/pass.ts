@@ -1,7 +1,8 @@
 import type { AdapterConfig, TargetModule, TrainConfig } from '../../contract/training.ts';
 import { adapterSites } from '../../shape/adapterSites.ts';
+import type { BatchLayout } from '../../options/passLayouts.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
-import { layerCost, type LayerCost, type PassLayout } from './layer.ts';
+import { layerCost, type LayerCost } from './layer.ts';
 
 /** Models narrower than this run their elementwise work op by op (engine/process/jobs.ts). */
 const fusedFromHiddenSize = 512;
@@ -17,23 +18,30 @@ export interface Pass {
   isFused: boolean;
 }
 
-/** A forecast asks for memory and time of the same pass, while somebody drags a rank. */
-let last: { shape: ModelShape; config: TrainConfig; layout: PassLayout; pass: Pass } | null = null;
+/** A forecast asks for memory and time of the same two passes, while somebody drags a rank. */
+let latest: readonly { shape: ModelShape; config: TrainConfig; layout: BatchLayout; pass: Pass }[] = [];
 
 /**
  * Forward and backward pass over a model's layers.
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
-export function passOf(shape: ModelShape, config: TrainConfig, layout: PassLayout): Pass {
-  const { batch, tokens } = layout;
-  if (last?.shape === shape && last.config === config && last.layout.batch === batch)
-    if (last.layout.tokens === tokens) return last.pass;
+export function passOf(shape: ModelShape, config: TrainConfig, layout: BatchLayout): Pass {
+  const { batch, tokens, longestExample } = layout;
+  const known = latest.find(
+    (one) =>
+      one.shape === shape &&
+      one.config === config &&
+      one.layout.batch === batch &&
+      one.layout.tokens === tokens &&
+      one.layout.longestExample === longestExample,
+  );
+  if (known) return known.pass;
   const pass = countPass(shape, config, layout);
-  last = { shape, config, layout, pass };
+  latest = [...latest.slice(-1), { shape, config, layout, pass }];
   return pass;
 }
 
-function countPass(shape: ModelShape, config: TrainConfig, layout: PassLayout): Pass {
+function countPass(shape: ModelShape, config: TrainConfig, layout: BatchLayout): Pass {
   const { adapter, precision } = config;
   const isFull = adapter.method === 'full';
   const isFused = isFusedShape(shape);

@@ -1,6 +1,6 @@
 import type { TrainConfig } from '../../contract/training.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
-import type { PassLayout } from './layer.ts';
+import type { BatchLayout } from '../../options/passLayouts.ts';
 import { passOf, sumLayers } from './pass.ts';
 
 export interface StepWork {
@@ -17,10 +17,11 @@ export interface StepWork {
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
-export function stepWork(shape: ModelShape, config: TrainConfig, layout: PassLayout): StepWork {
+export function stepWork(shape: ModelShape, config: TrainConfig, layout: BatchLayout): StepWork {
   const pass = passOf(shape, config, layout);
   const isFull = config.adapter.method === 'full';
-  const head = 2 * layout.batch * layout.tokens * shape.hiddenSize * shape.vocabularySize;
+  const { batch, tokens, labels = batch * tokens } = layout;
+  const head = 2 * labels * shape.hiddenSize * shape.vocabularySize;
   const forward = sumLayers(pass, ({ flops }) => flops.forward);
   const backward = sumLayers(pass, ({ flops }) => flops.backward);
   const again = config.gradientCheckpointing ? forward : 0;

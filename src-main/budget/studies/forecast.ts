@@ -1,12 +1,12 @@
 import type { Calibration, RowLengths } from '../../contract/forecast.ts';
 import {
   forecastTraining,
-  rowTokensOf,
   trainingFit,
   worstFit,
   type FitVerdict,
   type Forecast,
 } from '../forecast/calibrate.ts';
+import { rowLayoutOf } from '../forecast/rowLayout.ts';
 import { checkpointDisk } from '../forecast/disk.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { heldOutCount, passKey, stepCount } from '../../options/lengths.ts';
@@ -43,7 +43,7 @@ export interface StudyPlace {
   rows: number;
   /** Rows of these that are held out; absent: by the share of each setting. */
   heldOutRows?: number | undefined;
-  lengths: Pick<RowLengths, 'longest'> | null;
+  lengths: (Pick<RowLengths, 'longest'> & Partial<RowLengths>) | null;
   /** Steps that were counted, by `passKey`: those over mixes and packed rows. */
   counted?: Readonly<Record<string, { steps: number }>> | undefined;
 }
@@ -65,7 +65,7 @@ export function forecastStudy(plan: StudyPlan, place: StudyPlace, calibration: C
         shape,
         config,
         steps: steps ?? 0,
-        rowTokens: rowTokensOf(config, contextLength, lengths),
+        ...rowLayoutOf(config, contextLength, lengths),
         heldOutRows: Math.min(heldOut, config.heldOutRows),
       },
       calibration,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { rowLayoutSchema } from '../forecast.ts';
 import { rowSchema, splitSchema } from '../rows.ts';
 
 /** What shares and sizes of a mix are counted in; trained tokens are those that have a label. */
@@ -154,6 +155,8 @@ export const mixCountSchema = z.object({
   fillRate: z.number().nullable(),
   /** Tokens of the longest row that any pass takes or that is held out, as it is cut; null likewise. */
   longestRow: z.number().int().nullable(),
+  /** How the rows of a pass are laid out; null likewise. */
+  layout: rowLayoutSchema.nullable(),
   /** Optimizer steps of the first pass. */
   stepsPerEpoch: z.number().int(),
   /** What a person should know: repeats, caps that bind, sources that give nothing. */

@@ -128,6 +128,8 @@ export interface RowSet {
   sourceOf(row: number): number;
   /** Number of tokens of a row. */
   length(row: number): number;
+  /** Labels of a row, those included that are cut off at the context: at most so many are trained on. */
+  labels(row: number): number;
   row(index: number): TokenRow;
   /** Rows of a pass, from 0; null: any order does (a single token file). */
   epochRows: ((epoch: number) => Uint32Array) | null;
@@ -157,6 +159,7 @@ function fileRows(path: string): RowSet {
     sources: [''],
     sourceOf: () => 0,
     length: (row) => reader.length(row),
+    labels: (row) => reader.labels[row]!,
     row: (index) => reader.row(index),
     epochRows: null,
     close: () => reader.close(),
@@ -205,6 +208,10 @@ function plannedRows({ sources, context, truncation, order, seed }: RowPlan): Ro
     length(row) {
       const { reader, row: own } = place(row);
       return Math.min(context, reader.length(own));
+    },
+    labels(row) {
+      const { reader, row: own } = place(row);
+      return Math.min(context, reader.labels[own]!);
     },
     row(index) {
       const { reader, row: own, source } = place(index);

@@ -41,7 +41,10 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
     products: context.products,
   });
   const openedAt = performance.now();
-  const graph = await openTrainingGraph(context.tf, model, config, { batch, tokens });
+  // Rows that fill the context are laid out as those of a run are.
+  const layout = { batch, tokens };
+  const layouts = { training: [layout], scoring: layout };
+  const graph = await openTrainingGraph(context.tf, model, config, layouts);
   try {
     graph.session.loadWeights();
     graph.session.run('zero', {});

@@ -4,7 +4,8 @@ import type { Graph, Tensor } from './graph.ts';
  * Does something only where `condition` holds (TensorFlow's If): what `effects` adds runs in a function of its own, so
  * that where the condition fails not one variable is read, written or copied.
  *
- * @param name of the function; unique in the graph
+ * @param name of the function; calls with the same name share one, so their effects and the shapes of their inputs must
+ * be equal
  * @param condition bool scalar
  * @param inputs values of the current body that the function needs; variables need not be passed
  * @param effects adds nodes to the function's body. @returns the names of those that must have run
@@ -17,10 +18,12 @@ export function doIf(
   inputs: readonly Tensor[],
   effects: (inputs: readonly Tensor[]) => readonly string[],
 ): Tensor {
-  graph.defineFunction(`${name}_then`, inputs, (values) =>
-    graph.after(effects(values), () => [graph.constant(1)]),
-  );
-  graph.defineFunction(`${name}_else`, inputs, () => [graph.constant(0)]);
+  if (!graph.functions.has(`${name}_then`)) {
+    graph.defineFunction(`${name}_then`, inputs, (values) =>
+      graph.after(effects(values), () => [graph.constant(1)]),
+    );
+    graph.defineFunction(`${name}_else`, inputs, () => [graph.constant(0)]);
+  }
   const [done] = graph.addOperation({
     op: 'If',
     inputs: [condition, ...inputs],

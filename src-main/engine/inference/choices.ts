@@ -6,6 +6,7 @@ import {
   type ChoicePick,
   type ChoiceRow,
 } from '../../options/choiceRows.ts';
+import type { BatchLayout } from '../../options/passLayouts.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { gather } from '../graph/ops/layout.ts';
 import { throwIfStopped, type JobContext } from '../jobContext.ts';
@@ -13,7 +14,7 @@ import { positionScores } from '../model/loss.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
 import { rotaryFrequencies } from '../model/rotary.ts';
 import { checkTask } from '../model/taskNumbers.ts';
-import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
+import { wholeRowsHidden } from '../model/wholeRows.ts';
 import type { ChoiceItem, ChoicesRequest, ChoicesResult, ChosenRow } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { openModel } from './openModel.ts';

@@ -1,12 +1,14 @@
+import { rowLengths } from '../../data/mix/laidOutRun.ts';
 import { dependsOnLength } from '../../formats/families/decoderConfig.ts';
 import { TokenFileReader } from '../../formats/files/tokenFile.ts';
+import type { BatchLayout } from '../../options/passLayouts.ts';
 import { scoredLengths } from '../../options/scoredLengths.ts';
 import { positionScores, sumPerRow } from '../model/loss.ts';
-import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
+import { wholeRowsHidden } from '../model/wholeRows.ts';
 import { throwIfStopped, type JobContext } from '../jobContext.ts';
 import type { ScoreRequest, ScoreResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
-import { layOutBatch, rowLengths } from '../model/batches.ts';
+import { layOutBatch } from '../model/batches.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
 import { checkTask } from '../model/taskNumbers.ts';
 import { openModel } from './openModel.ts';

@@ -1,20 +1,21 @@
-import type { TrainConfig } from '../../contract/training.ts';
+import type { Pack } from '../../data/mix/dataOrder.ts';
 import type { RowSet } from '../../data/mix/rowPlan.ts';
-import { rowSlots } from '../../data/packing.ts';
 import type { TokenRow } from '../../formats/files/tokenFile.ts';
-import type { BatchLayout } from './wholeRows.ts';
+import type { BatchLayout } from '../../options/passLayouts.ts';
 
-/** Arrays that a session is fed for a batch of rows; all [batch * tokens]. */
+/** Arrays that a session is fed for a batch of rows; [batch * tokens] but for labels and their places. */
 export interface Batch {
   /** Padding is id 0 behind a row's tokens. */
   ids: Int32Array;
   /** At position t the token to predict, ids[t + 1], where that is trained on and of the same example; else -1. */
   labels: Int32Array;
+  /** The positions of labels where logits are made at those alone: labels then stand in their order, -1 behind them. */
+  places?: Int32Array;
   /** Task of the row; only some methods read it. */
   tasks: Int32Array;
-  /** Position within the example; read only with packing. */
+  /** Position within the example; read only where a row of the batch holds several. */
   positions: Float32Array;
-  /** Number of the example within its row of the batch, padding has its own; read only with packing. */
+  /** Number of the example within its row of the batch, padding has its own; read only there, too. */
   segments: Float32Array;
   /** 1 at the tokens of rows, 0 at padding; read only where routing is watched. */
   counted: Float32Array;
@@ -30,8 +31,7 @@ export interface Batch {
 export function layOutBatch(rows: readonly TokenRow[], batch: number, tokens: number): Batch {
   return layOutPacks(
     rows.map((row) => [row]),
-    batch,
-    tokens,
+    { batch, tokens },
   );
 }
 
@@ -39,7 +39,11 @@ export function layOutBatch(rows: readonly TokenRow[], batch: number, tokens: nu
  * Lays packs into a batch of fixed shape, the rows of a pack one behind the other. Positions start anew with each, and
  * none predicts the first token of the next. What reaches beyond the shape is cut.
  */
-export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: number, tokens: number): Batch {
+export function layOutPacks(
+  packs: readonly (readonly TokenRow[])[],
+  { batch, tokens, longestExample, labels }: BatchLayout,
+): Batch {
+  const most = longestExample ?? tokens;
   const slots = batch * tokens;
   const result: Batch = {
     ids: new Int32Array(slots),
@@ -57,7 +61,7 @@ export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: numb
     let at = r * tokens;
     const rows = packs[r] ?? [];
     rows.forEach((row, segment) => {
-      const length = Math.min(row.ids.length, end - at);
+      const length = Math.min(row.ids.length, most, end - at);
       result.ids.set(row.ids.subarray(0, length), at);
       result.tasks.fill(row.task ?? 0, at, at + length);
       result.sources.fill(row.source ?? 0, at, at + length);
@@ -73,58 +77,73 @@ export function layOutPacks(packs: readonly (readonly TokenRow[])[], batch: numb
     });
     fillSegment(result, at, end - at, rows.length);
   }
-  return result;
+  return labels === undefined ? result : { ...result, ...placedLabels(result, labels) };
 }
 
-/** Lays packs of row numbers into a batch. */
+/** Labels with their places, and -1 at place 0 behind them. */
+function placedLabels({ labels, labelled }: Batch, most: number): Required<Pick<Batch, 'labels' | 'places'>> {
+  if (labelled > most) throw new Error(`${labelled} labels where ${most} were foreseen`);
+  const placed = { labels: new Int32Array(most).fill(-1), places: new Int32Array(most) };
+  let at = 0;
+  labels.forEach((label, place) => {
+    if (label < 0) return;
+    placed.labels[at] = label;
+    placed.places[at++] = place;
+  });
+  return placed;
+}
+
+/** Adds up losses of labels by the source that they come from. @param losses of each of `labels` */
+export function addBySource(
+  sums: Map<number, LossSum>,
+  { labels, places, sources }: Batch,
+  losses: ArrayLike<number>,
+): void {
+  labels.forEach((label, at) => {
+    if (label < 0) return;
+    const source = sources[places?.[at] ?? at]!;
+    const sum = sums.get(source) ?? { lossSum: 0, tokens: 0 };
+    sums.set(source, { lossSum: sum.lossSum + losses[at]!, tokens: sum.tokens + 1 });
+  });
+}
+
+/** Losses of so many labels, summed. */
+export interface LossSum {
+  lossSum: number;
+  tokens: number;
+}
+
+/**
+ * Lays the packs of a pass into the first of the layouts that holds them: into lines all of them side by side, else
+ * each into a row of the batch.
+ * @param layouts shortest first
+ */
 export function batchFromRows(
-  packs: readonly (readonly number[])[],
-  rows: Pick<RowSet, 'row'>,
-  { batch, tokens }: BatchLayout,
+  packs: readonly Pack[],
+  rows: Pick<RowSet, 'row' | 'length'>,
+  layouts: readonly BatchLayout[],
 ): Batch {
+  const last = layouts.at(-1)!;
+  const isLine = last.batch === 1;
+  const laid = isLine ? [packs.flat()] : packs;
+  const most = last.longestExample ?? last.tokens;
+  const tokens = laid.reduce((longest, pack) => {
+    const total = pack.reduce((sum, row) => sum + Math.min(rows.length(row), most), 0);
+    return Math.max(longest, total);
+  }, 0);
+  const layout = layouts.find((one) => one.tokens >= tokens) ?? last;
   return layOutPacks(
-    packs.map((pack) => pack.map((row) => rows.row(row))),
-    batch,
-    tokens,
+    laid.map((pack) => pack.map((row) => rows.row(row))),
+    layout,
   );
 }
 
 /** What a session may be fed of a batch: it takes the inputs that its graph has. */
-export function batchFeeds({ ids, labels, tasks, positions, segments, counted }: Batch) {
-  return { ids, labels, tasks, positions, segments, counted };
+export function batchFeeds({ ids, labels, places, tasks, positions, segments, counted }: Batch) {
+  return { ids, labels, tasks, positions, segments, counted, ...(places && { places }) };
 }
 
 function fillSegment({ positions, segments }: Batch, at: number, length: number, segment: number): void {
   segments.fill(segment, at, at + length);
   for (let t = 0; t < length; t++) positions[at + t] = t;
-}
-
-/** Tokens of each row. */
-export function rowLengths(rows: Pick<RowSet, 'rowCount' | 'length'>): Int32Array {
-  return Int32Array.from({ length: rows.rowCount }, (_, row) => rows.length(row));
-}
-
-/** The length to which all rows are padded: the longest row's, up to the context, as a multiple of 8. */
-export function paddedLength(files: readonly Pick<RowSet, 'rowCount' | 'length'>[], context: number): number {
-  let longest = 1;
-  for (const file of files)
-    for (let row = 0; row < file.rowCount; row++) longest = Math.max(longest, file.length(row));
-  return Math.min(context, Math.ceil(longest / 8) * 8);
-}
-
-/**
- * The layout of all batches. Without packing, rows are padded to the longest; with it, packs have the context's length,
- * or less where all training rows together are shorter.
- */
-export function layoutOf(
-  config: Pick<TrainConfig, 'batch' | 'context' | 'packing'>,
-  rows: RowSet,
-  heldOut: RowSet | null,
-): BatchLayout {
-  const { batch, context } = config;
-  const { packing } = config;
-  const longest = paddedLength(heldOut ? [rows, heldOut] : [rows], context);
-  const total = rowLengths(rows).reduce((sum, length) => sum + length, 0);
-  const tokens = rowSlots({ longest, total, context, packing });
-  return packing ? { batch, tokens, longestExample: longest } : { batch, tokens };
 }

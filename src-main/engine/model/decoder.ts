@@ -36,6 +36,8 @@ export interface DecoderParts {
    * @returns [batch * tokens, heads * d]
    */
   attend(layer: number, q: Tensor, k: Tensor, v: Tensor): Tensor;
+  /** Picks the rows that are read of the last layer, whose work behind attention is done for these; absent: all. */
+  readRows?: ((x: Tensor) => Tensor) | null;
   /** Computes one layer from the residual stream; a caller may keep less of it for the backward pass. */
   aroundLayer?(stream: Terms, build: (stream: Terms) => Terms): Terms;
 }
@@ -46,7 +48,7 @@ export interface DecoderParts {
  *
  * @param ids i32 [batch * tokens]
  * @param tables cos and sin of each of the model's ropes
- * @returns [batch * tokens, hidden] in the compute type
+ * @returns [batch * tokens, hidden] in the compute type, or of the rows that are read
  */
 export function decoderHidden(
   parts: DecoderParts,
@@ -82,14 +84,15 @@ export function decoderHidden(
         gain: norm && config.queryKeyNorm !== 'none' ? weight(`${at}.self_attn.${norm}.weight`) : null,
       });
 
+    const read = (layer === config.layers - 1 && parts.readRows) || ((x: Tensor) => x);
     const input = enter(terms, norms.beforeAttention);
     const [queries, keys, values] = projections(linear, input.normed, config);
     const q = heads(queries, config.heads, 'q_norm');
     const k = heads(keys, config.keyValueHeads, 'k_norm');
     const v = heads(values, config.keyValueHeads, null);
-    const attended = leave(linear('o_proj', parts.attend(layer, q, k, v)), norms.afterAttention);
+    const attended = leave(linear('o_proj', read(parts.attend(layer, q, k, v))), norms.afterAttention);
 
-    const middle = enter([input.sum, ...attended], norms.beforeMlp);
+    const middle = enter([read(input.sum), ...attended], norms.beforeMlp);
     const [gate, up] = gateAndUp(linear, middle.normed, config);
     const gated = gatedUnit(gate, up, config.activation, dtype);
     return [middle.sum, ...leave(linear('down_proj', gated), norms.afterMlp)];

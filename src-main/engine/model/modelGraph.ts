@@ -187,7 +187,7 @@ export class ModelGraph {
    * else nothing.
    */
   rowInputs(rows: number): { tasks?: Tensor } {
-    return this.#readsTasks ? { tasks: this.#taskInput(rows) } : {};
+    return this.readsTasks ? { tasks: this.#taskInput(rows) } : {};
   }
 
   /** Numbers that training changes; counted from the variables. */
@@ -281,7 +281,13 @@ export class ModelGraph {
     return spec.dtype === 'f32' ? cast(value, this.dtype) : value;
   }
 
-  get #readsTasks(): boolean {
+  /** Whether the adapter routes tokens to experts. */
+  get hasExperts(): boolean {
+    return this.#method?.routing !== undefined;
+  }
+
+  /** Whether the adapter tells the tasks of tokens apart. */
+  get readsTasks(): boolean {
     return this.adapter !== null && (this.#method?.readsTasks(this.adapter) ?? false);
   }
 
@@ -294,7 +300,7 @@ export class ModelGraph {
   }
 
   #taskSelection(rows: number): Tensor | null {
-    if (!this.#readsTasks) return null;
+    if (!this.readsTasks) return null;
     const known = this.#taskSelections.get(rows);
     if (known) return known;
     const count = this.adapter!.tasks + 1;

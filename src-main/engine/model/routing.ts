@@ -30,7 +30,7 @@ export function createRoutingWatch(): RoutingWatch {
     build(graph, rows) {
       const first = seen[0];
       if (!first) return null;
-      const counted = graph.placeholder('counted', [rows], 'f32');
+      const counted = graph.placeholder(`counted_${rows}`, [rows], 'f32');
       const column = reshape(counted, [rows, 1]);
       const sums = seen.flatMap(({ weights }) => [
         sum(multiply(weights, column), [0]),

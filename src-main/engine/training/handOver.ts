@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { checkOptions } from '../../options/checkOptions.ts';
 import { checkSchedule, learningRate } from '../../options/schedule.ts';
-import { createDataOrder } from '../../data/mix/dataOrder.ts';
+import { layOutRun, scoredRows } from '../../data/mix/laidOutRun.ts';
 import { openRows, type RowSet } from '../../data/mix/rowPlan.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { writeAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
@@ -13,7 +13,6 @@ import { loadTokenizer } from '../../formats/model/tokenizer.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { adapterTensors } from '../adapters/storedValues.ts';
 import type { JobContext } from '../jobContext.ts';
-import { layoutOf, rowLengths } from '../model/batches.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
 import { checkTasks } from '../model/taskNumbers.ts';
 import type { HandOverRequest, HandOverResult } from '../protocol.ts';
@@ -49,13 +48,7 @@ export async function handOver(
     checkOptions(config, { heldOutRows: heldOut?.rowCount ?? 0 });
     checkWeights(decoder, weights);
     checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
-    const { tokens } = layoutOf(config, rows, heldOut);
-    const order = createDataOrder({
-      ...config,
-      rows: rows.rowCount,
-      epochRows: rows.epochRows,
-      packing: config.packing ? { lengths: rowLengths(rows), capacity: tokens } : null,
-    });
+    const { order } = layOutRun(config, rows, heldOut);
     checkSchedule(config, order.totalSteps);
     const scored = heldOut ? scoredRows(heldOut, config.heldOutRows) : [];
     const steps = Array.from({ length: order.totalSteps }, (_, i) => order.microBatches(i + 1).flat(2));
@@ -88,12 +81,6 @@ export async function handOver(
     rows.close();
     heldOut?.close();
   }
-}
-
-/** The rows that an evaluation scores, as training chooses them. */
-function scoredRows(rows: RowSet, most: number): number[] {
-  const numbers = rows.epochRows?.(0) ?? Array(rows.rowCount).keys();
-  return Array.from(numbers as Iterable<number>).slice(0, most);
 }
 
 /** @param numbers of the rows that are written, in their order */

@@ -2,7 +2,7 @@ import type { SourceLoss } from '../../contract/runRecords.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { seedFrom } from '../../statistics/random.ts';
 import type { HostArray } from '../graph/session.ts';
-import { batchFeeds, type Batch } from '../model/batches.ts';
+import { addBySource, batchFeeds, type Batch, type LossSum } from '../model/batches.ts';
 import type { TrainingGraph } from './trainingGraph.ts';
 
 export interface StepResult {
@@ -22,7 +22,7 @@ export interface StepResult {
  * @param at `step` decides dropout; `update` counts the updates, this one included; `learningRate` is the step's
  */
 export function optimizerStep(
-  { session, optimizer }: Pick<TrainingGraph, 'session' | 'optimizer'>,
+  { session, optimizer, suffixOf }: Pick<TrainingGraph, 'session' | 'optimizer' | 'suffixOf'>,
   config: Pick<TrainConfig, 'accumulate' | 'seed'>,
   batches: readonly Batch[],
   at: { step: number; update: number; learningRate: number },
@@ -41,8 +41,9 @@ export function optimizerStep(
   });
   const sources = createSourceSums();
   if (config.accumulate === 1) {
-    const out = session.run('step', { ...fed(batches[0]!, 0), ...scalars });
-    sources.add(batches[0]!, out.losses);
+    const batch = batches[0]!;
+    const out = session.run(`step${suffixOf(batch)}`, { ...fed(batch, 0), ...scalars });
+    sources.add(batch, out.losses);
     return {
       loss: out.lossSum[0]! / labelled,
       gradNorm: out.gradNorm[0]!,
@@ -52,7 +53,7 @@ export function optimizerStep(
   }
   let lossSum = 0;
   batches.forEach((batch, part) => {
-    const out = session.run('accumulate', fed(batch, part));
+    const out = session.run(`accumulate${suffixOf(batch)}`, fed(batch, part));
     lossSum += out.lossSum[0]!;
     sources.add(batch, out.losses);
   });
@@ -65,17 +66,13 @@ export function optimizerStep(
   };
 }
 
-/** Adds up the losses of a step's positions by the source that they come from. */
+/** Adds up the losses of a step's labels by the source that they come from. */
 function createSourceSums() {
-  const sums = new Map<number, { lossSum: number; tokens: number }>();
+  const sums = new Map<number, LossSum>();
   return {
-    /** @param losses of each position; absent: nothing is told of sources */
-    add({ labels, sources }: Batch, losses: HostArray | undefined): void {
-      losses?.forEach((loss, at) => {
-        if (labels[at]! < 0) return;
-        const sum = sums.get(sources[at]!) ?? { lossSum: 0, tokens: 0 };
-        sums.set(sources[at]!, { lossSum: sum.lossSum + loss, tokens: sum.tokens + 1 });
-      });
+    /** @param losses of each label's place; absent: nothing is told of sources */
+    add(batch: Batch, losses: HostArray | undefined): void {
+      if (losses) addBySource(sums, batch, losses);
     },
     /** In the order of the mix. */
     losses: (): SourceLoss[] =>

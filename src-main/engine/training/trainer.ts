@@ -2,7 +2,6 @@ import { checkOptions } from '../../options/checkOptions.ts';
 import type { RouterLayout, SourceLoss } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { openRows, type RowSet } from '../../data/mix/rowPlan.ts';
-import { packingEfficiency } from '../../data/packing.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { checkWeights } from '../../formats/model/decoderWeights.ts';
 import { sha256Of } from '../../formats/files/sha256.ts';
@@ -10,11 +9,12 @@ import { createIdentityReader } from '../../formats/model/identity.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import type { JobContext } from '../jobContext.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
-import type { BatchLayout } from '../model/wholeRows.ts';
 import type { TrainRequest, TrainResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
-import { batchFromRows, layoutOf, rowLengths, type Batch } from '../model/batches.ts';
-import { createDataOrder, type DataOrder } from '../../data/mix/dataOrder.ts';
+import { batchFromRows, type Batch } from '../model/batches.ts';
+import type { DataOrder } from '../../data/mix/dataOrder.ts';
+import { layOutRun } from '../../data/mix/laidOutRun.ts';
+import { lineWords, type BatchLayout } from '../../options/passLayouts.ts';
 import { evaluateHeldOut, type Evaluation } from './heldOut.ts';
 import { optimizerStep, type StepResult } from './optimizerStep.ts';
 import {
@@ -55,14 +55,7 @@ export async function train(
     if (rows.rowCount === 0)
       throw new StudioError('dataset_empty', 'There is no row to train on.', 'Choose a dataset with rows.');
     checkOptions(config, { heldOutRows: heldOut?.rowCount ?? 0 });
-    const layout = layoutOf(config, rows, heldOut);
-    const lengths = rowLengths(rows);
-    const order = createDataOrder({
-      ...config,
-      rows: rows.rowCount,
-      epochRows: rows.epochRows,
-      packing: config.packing ? { lengths, capacity: layout.tokens } : null,
-    });
+    const { order, layouts } = layOutRun(config, rows, heldOut);
     const packs = order.packs(0);
     checkSchedule(config, order.totalSteps);
     source = startingWeights(request, weights);
@@ -79,7 +72,7 @@ export async function train(
     checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
     const prompts =
       config.samples && readPrompts(config.samples, request.modelFolder, decoder, request.samplePrompts);
-    graph = await openTrainingGraph(context.tf, model, config, layout, {
+    graph = await openTrainingGraph(context.tf, model, config, layouts, {
       decoding: prompts && samplingSize(prompts, decoder),
       positionLosses: rows.sources.length > 1,
     });
@@ -103,6 +96,8 @@ export async function train(
       ? restoreState(state, request.resumeFrom)
       : await beginState(state, context.tf, async () => (await context.stopRequested()) !== null);
     if (start === null) return { ...stoppedAtStart, peakMemoryBytes: peakMemoryBytes() };
+    const words = config.packing ? null : lineWords(layouts);
+    if (words) context.emit({ type: 'log', line: words });
     context.emit({
       type: 'start',
       trainable: model.trainableCount(),
@@ -113,17 +108,15 @@ export async function train(
       skippedSteps: start.skippedSteps,
       best: start.best,
       products: config.precision === 'bf16' ? (context.products ?? 'native') : null,
-      packing: config.packing
-        ? { packs: packs.length, efficiency: packingEfficiency(lengths, packs, layout.tokens) }
-        : null,
+      packing: config.packing ? { packs: packs.length, efficiency: layouts.fill } : null,
     });
     const open = graph;
     return await steps(request, context, start, {
       order,
-      layout,
+      layouts: layouts.training,
       rows,
       run: (batches, at) => optimizerStep(open, config, batches, at),
-      evaluate: (batches) => evaluateHeldOut(open, heldOut, config, layout, batches),
+      evaluate: (numbers) => evaluateHeldOut(open, heldOut, config, layouts.scoring, { rows, numbers }),
       experts: open.routing && { experts: open.routing.experts, sites: [...open.routing.sites] },
       sample: sampling(sampler, context),
       save: (progress) => saveState(state, progress),
@@ -154,11 +147,11 @@ async function steps(
   start: Progress,
   parts: {
     order: DataOrder;
-    layout: BatchLayout;
+    layouts: readonly BatchLayout[];
     rows: RowSet;
     run(batches: Batch[], at: { step: number; update: number; learningRate: number }): StepResult;
-    /** @param batches of the step: the experts are watched on them where no row is held out */
-    evaluate(batches: readonly Batch[]): Evaluation;
+    /** @param numbers of the rows of the step: the experts are watched on them where no row is held out */
+    evaluate(numbers: readonly number[]): Evaluation;
     /** Null: the method has none. */
     experts: RouterLayout | null;
     /** Answers the run's prompts, unless that was done after this very step. */
@@ -167,7 +160,7 @@ async function steps(
   },
 ): Promise<TrainResult> {
   const { config } = request;
-  const { order, layout, rows } = parts;
+  const { order, layouts, rows } = parts;
   let progress = start;
   /** As it was after the last step that changed anything: parameters are still the same. */
   let lastUpdated = start;
@@ -207,7 +200,8 @@ async function steps(
     }
     const startedAt = performance.now();
     const step = progress.step + 1;
-    const batches = order.microBatches(step).map((packs) => batchFromRows(packs, rows, layout));
+    const passes = order.microBatches(step);
+    const batches = passes.map((packs) => batchFromRows(packs, rows, layouts));
     const rate = learningRate(config, step, order.totalSteps);
     const result = parts.run(batches, { step, update: updatesIn(progress) + 1, learningRate: rate });
     if (result.applied) {
@@ -246,7 +240,7 @@ async function steps(
     const isLast = step === order.totalSteps;
     const isEvaluated = isLast || isDue(step, config.evalEvery);
     if (isEvaluated) {
-      const { metric, sources, routing } = parts.evaluate(batches);
+      const { metric, sources, routing } = parts.evaluate(passes.flat(2));
       const { experts } = parts;
       if (routing && experts) context.emit({ type: 'router', step, ...routing, layout: experts });
       if (metric) progress = afterEvaluation(progress, metric.loss);

@@ -1,6 +1,8 @@
 import type { TrainConfig } from '../../contract/training.ts';
 import type { DecodingSize } from '../../options/decodingSize.ts';
+import type { BatchLayout, PassLayouts } from '../../options/passLayouts.ts';
 import { gradients } from '../graph/gradients.ts';
+import { elementCount } from '../graph/dtype.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
 import { effectEntry, type Entry, type Tensorflow, type Tensors } from '../graph/session.ts';
 import {
@@ -12,10 +14,11 @@ import {
   type Variable,
 } from '../graph/variables.ts';
 import { decodingEntries, type Decoder, type DecodingEntries } from '../inference/decodingGraph.ts';
-import { positionScores, sumPerRow, trainingLoss } from '../model/loss.ts';
+import { positionScores, trainingLoss } from '../model/loss.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
 import { createRoutingWatch, type RoutingGraph } from '../model/routing.ts';
-import { wholeRowsHidden, type BatchLayout } from '../model/wholeRows.ts';
+import type { Batch } from '../model/batches.ts';
+import { wholeRowsHidden } from '../model/wholeRows.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
 import { chooseOptimizer, parameterUpdate, type ParameterUpdate } from './parameterUpdate.ts';
 
@@ -28,26 +31,40 @@ type BatchInputs = RowInputs & Tensors<'seed' | 'lossScale'>;
  * - `step`: loss sum, gradient norm, and whether the step was `applied`; the loss of each position where the rows come
  *   from several sources.
  * - `accumulate` and `apply` instead of `step` where a step has several forward passes.
- * - `score`: loss sum and missed labels of each row, without dropout; `routing` where the method has experts.
+ * - `score`: loss and missed label of each position, without dropout; `routing` where the method has experts.
  * - `gradients`: the gradients themselves by variable name, besides `lossSum` (only with `exposeGradients`).
  *
- * With packing (`layout.longestExample`), entries that take ids also take positions and segments.
+ * Where passes have several lengths, each further one has calls of its own, named by `passName`. With several examples
+ * in a row (`layout.longestExample`), entries that take ids also take positions and segments.
  *
  * `lossScale` is 1 / labelled tokens of the whole step, so that a step's gradient is that of the mean over its tokens
  * however they are spread over forward passes.
  */
 export type TrainingEntries = {
   zero: Entry<Tensors<never>>;
-  step?: Entry<BatchInputs & Tensors, Tensors<'lossSum' | 'gradNorm' | 'applied'> & { losses?: Tensor }>;
-  accumulate?: Entry<BatchInputs, Tensors<'lossSum'> & { losses?: Tensor }>;
+  step?: StepEntry;
+  [name: `step_${number}`]: StepEntry;
+  accumulate?: AccumulateEntry;
+  [name: `accumulate_${number}`]: AccumulateEntry;
   apply?: Entry<Tensors<'wholeLoss'> & Tensors, Tensors<'gradNorm' | 'applied'>>;
   score: Entry<RowInputs & { counted?: Tensor }, Tensors<'loss' | 'missed'> & { routing?: Tensor }>;
   gradients?: Entry<BatchInputs, Tensors<'lossSum'> & Tensors>;
 };
 
+type StepEntry = Entry<
+  BatchInputs & Tensors,
+  Tensors<'lossSum' | 'gradNorm' | 'applied'> & { losses?: Tensor }
+>;
+type AccumulateEntry = Entry<BatchInputs, Tensors<'lossSum'> & { losses?: Tensor }>;
+
+/** Nothing for the shortest passes, the slots for others. */
+type PassSuffix = '' | `_${number}`;
+
 /** A training session, from which `keptParameters` and `state` can be read, and the variables of a checkpoint. */
 export interface TrainingGraph {
   session: ModelSession<TrainingEntries>;
+  /** What the calls of a pass over such a batch are called behind their first word. */
+  suffixOf(batch: Pick<Batch, 'ids'>): PassSuffix;
   optimizer: Optimizer;
   /** The optimizer's state of all trainable variables, f32 or u8. */
   state: readonly Variable[];
@@ -63,30 +80,50 @@ export interface TrainingGraph {
  * Builds and opens the session of a training run.
  * @param options.decoding adds a decoder of this size
  * @param options.positionLosses lets a step tell the loss of each position
+ * @param options.exposeGradients for passes of the first layout
  */
 export async function openTrainingGraph(
   tf: Tensorflow,
   model: ModelGraph,
   config: TrainConfig,
-  layout: BatchLayout,
+  layouts: Pick<PassLayouts, 'training' | 'scoring'>,
   options: { exposeGradients?: boolean; decoding?: DecodingSize | null; positionLosses?: boolean } = {},
 ): Promise<TrainingGraph> {
   const { graph } = model;
-  const inputs = rowInputs(model, layout);
-  const loss = lossAndGradients(model, config, layout, inputs, options.positionLosses ?? false);
+  const suffixes = new Map<number, PassSuffix>(
+    layouts.training.map(({ batch, tokens }, i) => [batch * tokens, i === 0 ? '' : `_${batch * tokens}`]),
+  );
+  const inputsOf = createRowInputs(model);
+  const shared = {
+    seed: graph.placeholder('seed', [2], 'i32'),
+    lossScale: graph.placeholder('loss_scale', [], 'f32'),
+  };
+  const passes = layouts.training.map((layout) =>
+    lossAndGradients(
+      model,
+      config,
+      layout,
+      { ...inputsOf(layout), ...shared },
+      options.positionLosses ?? false,
+    ),
+  );
+  const [first] = passes;
   const optimizer = chooseOptimizer(config);
   const update = parameterUpdate(
     graph,
     optimizer,
     config,
-    loss.parts.map(({ variable }) => ({ variable, rateFactor: rateFactor(variable, model, config) })),
+    first!.parts.map(({ variable }) => ({ variable, rateFactor: rateFactor(variable, model, config) })),
   );
   const { state } = update;
+  const named = (pass: Loss) => ({ pass, suffix: suffixes.get(elementCount(pass.inputs.ids.shape))! });
   const step =
-    config.accumulate === 1 ? wholeStep(graph, loss, update) : accumulatedStep(graph, loss, update);
-  const { score, routing } = scoring(model, layout, inputs);
+    config.accumulate === 1
+      ? wholeSteps(graph, passes.map(named), update)
+      : accumulatedSteps(graph, passes.map(named), update);
+  const { score, routing } = scoring(model, layouts.scoring, inputsOf(layouts.scoring));
   // What follows changes nothing of the graph that trains.
-  const exposed = options.exposeGradients && { gradients: exposedGradients(graph, loss) };
+  const exposed = options.exposeGradients && { gradients: exposedGradients(graph, first!) };
   const zero = effectEntry(graph, fillWithZeros(graph, [...state, ...step.sums]));
   const decoding = options.decoding ? decodingEntries(model, options.decoding) : null;
   const kept = [...keptParameters(model), ...state];
@@ -95,11 +132,16 @@ export async function openTrainingGraph(
   const session = await model.open(tf, { ...training, ...decoding?.entries }, { assigned: state, kept });
   return {
     session,
+    suffixOf({ ids }) {
+      const suffix = suffixes.get(ids.length);
+      if (suffix === undefined) throw new Error(`the session has no pass of ${ids.length} slots`);
+      return suffix;
+    },
     optimizer,
     state,
     routing,
     decoder: decoding && { ...decoding, session: session as unknown as ModelSession<DecodingEntries> },
-    gradientNames: loss.parts.map(({ variable }) => variable.name),
+    gradientNames: first!.parts.map(({ variable }) => variable.name),
   };
 }
 
@@ -125,16 +167,15 @@ function lossAndGradients(
   model: ModelGraph,
   { gradientCheckpointing }: Pick<TrainConfig, 'gradientCheckpointing'>,
   layout: BatchLayout,
-  inputs: RowInputs,
+  inputs: BatchInputs,
   positionLosses: boolean,
 ): Loss {
-  const { graph, trainsBase } = model;
-  const seed = graph.placeholder('seed', [2], 'i32');
-  const lossScale = graph.placeholder('loss_scale', [], 'f32');
+  const { trainsBase } = model;
   const packing = packingOf(inputs);
-  const hidden = wholeRowsHidden(model, inputs.ids, layout, seed, { packing, gradientCheckpointing });
+  const { ids, seed, places = null } = inputs;
+  const hidden = wholeRowsHidden(model, ids, layout, seed, { packing, places, gradientCheckpointing });
   const head = model.headWeight();
-  const loss = trainingLoss(hidden, head, inputs.labels, lossScale, model.config, {
+  const loss = trainingLoss(hidden, head, inputs.labels, inputs.lossScale, model.config, {
     headGradient: trainsBase,
   });
   const { lossSum, hiddenGradient, headGradient } = loss;
@@ -150,46 +191,49 @@ function lossAndGradients(
     return { variable, gradient };
   });
   const losses = positionLosses && { losses: loss.positionLosses() };
-  return { inputs: { ...inputs, seed, lossScale }, lossSum, ...losses, parts };
+  return { inputs, lossSum, ...losses, parts };
 }
 
-/** A step of one forward pass. */
-function wholeStep(
-  graph: Graph,
-  { inputs, lossSum, losses, parts }: Loss,
-  { scalars, update }: ParameterUpdate,
-) {
-  const gradientsOfParts = parts.map(({ gradient }) => gradient);
-  const { gradNorm, applied } = update(gradientsOfParts, lossSum);
-  const step = {
-    inputs: { ...inputs, ...scalars },
-    outputs: {
-      lossSum: identity(graph, lossSum),
-      gradNorm: identity(graph, gradNorm),
-      applied,
-      ...(losses && { losses: identity(graph, losses) }),
-    },
-  };
-  return { entries: { step }, sums: [] };
+interface NamedPass {
+  pass: Loss;
+  suffix: PassSuffix;
+}
+
+/** Steps of one forward pass. */
+function wholeSteps(graph: Graph, passes: readonly NamedPass[], { scalars, update }: ParameterUpdate) {
+  const entries = passes.map(({ pass: { inputs, lossSum, losses, parts }, suffix }) => {
+    const gradientsOfParts = parts.map(({ gradient }) => gradient);
+    const { gradNorm, applied } = update(gradientsOfParts, lossSum);
+    const step = {
+      inputs: { ...inputs, ...scalars },
+      outputs: {
+        lossSum: identity(graph, lossSum),
+        gradNorm: identity(graph, gradNorm),
+        applied,
+        ...(losses && { losses: identity(graph, losses) }),
+      },
+    };
+    return [`step${suffix}` as const, step] as const;
+  });
+  return { entries: Object.fromEntries(entries) as Pick<TrainingEntries, 'step'>, sums: [] };
 }
 
 /** A step of several forward passes, whose gradients are summed in variables of their own. */
-function accumulatedStep(
-  graph: Graph,
-  { inputs, lossSum, losses, parts }: Loss,
-  { scalars, update }: ParameterUpdate,
-) {
-  const sums = parts.map(({ variable: { name, shape } }) =>
+function accumulatedSteps(graph: Graph, passes: readonly NamedPass[], { scalars, update }: ParameterUpdate) {
+  const sums = passes[0]!.pass.parts.map(({ variable: { name, shape } }) =>
     createVariable(graph, `${name}.gradient_sum`, shape, 'f32'),
   );
-  const added = parts.map(({ gradient }, i) => assignAddVariable(sums[i]!, gradient));
-  const accumulate = {
-    inputs,
-    outputs: graph.after(added, () => ({
-      lossSum: identity(graph, lossSum),
-      ...(losses && { losses: identity(graph, losses) }),
-    })),
-  };
+  const entries = passes.map(({ pass: { inputs, lossSum, losses, parts }, suffix }) => {
+    const added = parts.map(({ gradient }, i) => assignAddVariable(sums[i]!, gradient));
+    const accumulate = {
+      inputs,
+      outputs: graph.after(added, () => ({
+        lossSum: identity(graph, lossSum),
+        ...(losses && { losses: identity(graph, losses) }),
+      })),
+    };
+    return [`accumulate${suffix}` as const, accumulate] as const;
+  });
   const wholeLoss = graph.placeholder('whole_loss', [], 'f32');
   const { gradNorm, applied } = update(sums.map(readVariable), wholeLoss);
   const cleared = graph.after([applied], () => fillWithZeros(graph, sums));
@@ -201,7 +245,10 @@ function accumulatedStep(
       applied: identity(graph, applied),
     })),
   };
-  return { entries: { accumulate, apply }, sums };
+  return {
+    entries: { ...(Object.fromEntries(entries) as Pick<TrainingEntries, 'accumulate'>), apply },
+    sums,
+  };
 }
 
 function exposedGradients(graph: Graph, { inputs, lossSum, parts }: Loss) {
@@ -233,38 +280,63 @@ function identity(graph: Graph, value: Tensor): Tensor {
   return copy!;
 }
 
-/** What every pass over a batch is fed. */
-function rowInputs(model: ModelGraph, layout: BatchLayout) {
+/**
+ * What every pass over a batch is fed: positions and segments where its rows hold several examples, the places of
+ * labels where those are fewer than the tokens.
+ */
+type RowInputs = Tensors<'ids' | 'labels'> & {
+  tasks?: Tensor;
+  positions?: Tensor;
+  segments?: Tensor;
+  places?: Tensor;
+};
+
+/** Declares what passes over batches of a layout are fed, once for all of the same shapes. */
+function createRowInputs(model: ModelGraph): (layout: BatchLayout) => RowInputs {
   const { graph } = model;
-  const rows = layout.batch * layout.tokens;
-  const inputs = {
-    ids: graph.placeholder('ids', [rows], 'i32'),
-    labels: graph.placeholder('labels', [rows], 'i32'),
-    ...model.rowInputs(rows),
+  const known = new Map<string, RowInputs>();
+  return ({ batch, tokens, longestExample, labels }) => {
+    const rows = batch * tokens;
+    const shapes = `${rows} ${labels}`;
+    const found = known.get(shapes);
+    if (found) return found;
+    const suffix = known.size === 0 ? '' : `_${known.size}`;
+    const inputs = {
+      ids: graph.placeholder(`ids${suffix}`, [rows], 'i32'),
+      labels: graph.placeholder(`labels${suffix}`, [labels ?? rows], 'i32'),
+      ...(labels !== undefined && { places: graph.placeholder(`places${suffix}`, [labels], 'i32') }),
+      ...model.rowInputs(rows),
+      ...(longestExample !== undefined && {
+        positions: graph.placeholder(`positions${suffix}`, [rows], 'f32'),
+        segments: graph.placeholder(`segments${suffix}`, [rows], 'f32'),
+      }),
+    };
+    known.set(shapes, inputs);
+    return inputs;
   };
-  if (layout.longestExample === undefined) return inputs;
-  const positions = graph.placeholder('positions', [rows], 'f32');
-  const segments = graph.placeholder('segments', [rows], 'f32');
-  return { ...inputs, positions, segments };
 }
 
-type RowInputs = ReturnType<typeof rowInputs>;
-
-/** Whether rows of a batch hold several examples, and where. */
-const packingOf = (inputs: RowInputs) => ('positions' in inputs ? inputs : null);
+/** Where the examples of a row stand; null: a row is one example. */
+const packingOf = ({ positions, segments }: RowInputs) =>
+  positions && segments ? { positions, segments } : null;
 
 /** The forward pass without dropout, with what it tells of the experts. */
 function scoring(model: ModelGraph, layout: BatchLayout, inputs: RowInputs) {
   const watched = createRoutingWatch();
   const packing = packingOf(inputs);
-  const hidden = wholeRowsHidden(model, inputs.ids, layout, null, { packing, watch: watched.watch });
+  const { ids, places = null } = inputs;
+  const hidden = wholeRowsHidden(model, ids, layout, null, {
+    packing,
+    places,
+    ...(model.hasExperts && { watch: watched.watch }),
+  });
   const routing = watched.build(model.graph, layout.batch * layout.tokens);
   const { loss, missed } = positionScores(hidden, model.headWeight(), inputs.labels, model.config);
   const score = {
     inputs: { ...inputs, ...(routing && { counted: routing.counted }) },
     outputs: {
-      loss: sumPerRow(loss, layout.batch),
-      missed: sumPerRow(missed, layout.batch),
+      loss: identity(model.graph, loss),
+      missed: identity(model.graph, missed),
       ...(routing && { routing: routing.sums }),
     },
   };

@@ -1,8 +1,7 @@
 import type { RowLengths } from '../../contract/forecast.ts';
 import type { Row } from '../../contract/rows.ts';
-import { openRows } from '../../data/mix/rowPlan.ts';
-import { rowSlots } from '../../data/packing.ts';
 import { createRandom } from '../../statistics/random.ts';
+import { labelCount } from '../../formats/files/tokenFile.ts';
 import type { Rendering } from '../../data/rendering/renderer.ts';
 import { charactersOf } from '../../data/rendering/tokenizeRow.ts';
 import { tokenizedRows } from '../tokenizer/tokenizedRows.ts';
@@ -47,7 +46,7 @@ export async function countRowLengths(
     if (longest.length > 4 * longestRows) longest = mostOf(longest);
   }
   const extremes = mostOf(longest).map(({ of }) => of);
-  const all = new Map<RenderedAs, number>();
+  const all = new Map<RenderedAs, { tokens: number; labels: number }>();
   await withTokenizerThread(signal, async (thread) => {
     const chosen = [...new Set([...sample, ...extremes])];
     for (const rendering of new Set(chosen.map((one) => one.rendering))) {
@@ -59,33 +58,20 @@ export async function countRowLengths(
         list.map(({ row }) => row),
         rendering,
       );
-      for await (const { ids } of tokenized) all.set(list[at++]!, ids.length);
+      for await (const row of tokenized)
+        all.set(list[at++]!, { tokens: row.ids.length, labels: labelCount(row) });
     }
   });
-  const lengths = sample.map((one) => all.get(one)!).sort((a, b) => a - b);
-  return { lengths, longest: [...all.values()].reduce((most, length) => Math.max(most, length), 0), rows };
+  const counts = sample.map((one) => all.get(one)!);
+  const sum = (key: 'tokens' | 'labels') => counts.reduce((total, one) => total + one[key], 0);
+  return {
+    lengths: counts.map(({ tokens }) => tokens).sort((a, b) => a - b),
+    longest: [...all.values()].reduce((most, { tokens }) => Math.max(most, tokens), 0),
+    rows,
+    trainedShare: sum('labels') / Math.max(1, sum('tokens')),
+  };
 }
 
 function mostOf<T extends { size: number }>(list: readonly T[]): T[] {
   return [...list].sort((a, b) => b.size - a.size).slice(0, longestRows);
-}
-
-/**
- * Tokens of a batch's rows as the engine lays them out (engine/training/trainer.ts), from the files that it trains on.
- */
-export function laidOutTokens(
-  files: readonly string[],
-  { context, packing }: { context: number; packing: boolean },
-): number {
-  const [training, ...others] = files.map((path) => {
-    const rows = openRows(path);
-    try {
-      return Array.from({ length: rows.rowCount }, (_, row) => rows.length(row));
-    } finally {
-      rows.close();
-    }
-  });
-  const longest = [training!, ...others].flat().reduce((most, length) => Math.max(most, length), 1);
-  const total = training!.reduce((sum, length) => sum + length, 0);
-  return rowSlots({ longest, total, context, packing });
 }

@@ -1,15 +1,18 @@
 import { setImmediate } from 'node:timers/promises';
+import { rowLayout } from '../../budget/forecast/rowLayout.ts';
 import { countRows } from '../../contract/datasets/parts.ts';
 import type { Model } from '../../contract/entities.ts';
 import type { MixCount, MixedRow } from '../../contract/mixing/mixes.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { createDataOrder, type DataOrder } from '../../data/mix/dataOrder.ts';
+import { countPasses } from '../../data/mix/laidOutRun.ts';
 import { epochOrder } from '../../data/mix/epochOrder.ts';
 import type { FittedRows } from '../../data/mix/fittedRows.ts';
 import { planRows } from '../../data/mix/rowPlan.ts';
 import { readRows } from '../../data/readRows.ts';
 import type { RenderingOptions } from '../../data/rendering/tokenizeRow.ts';
 import { packingEfficiency, rowSlots } from '../../data/packing.ts';
+import { unpackedLayouts } from '../../options/passLayouts.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ServiceContext } from '../context.ts';
 import { mixLeaves, type MixNode } from './mixTree.ts';
@@ -45,7 +48,7 @@ export interface CountedMix {
 interface LaidOutRows {
   /** Tokens of each row, numbered through the sources. */
   lengths: Uint32Array;
-  /** Tokens of a row of the batch. */
+  /** Tokens of a pack, or of a row that is padded to the longest. */
   slots: number;
 }
 
@@ -188,7 +191,7 @@ function longestOf(longest: number, lengths: Uint32Array): number {
   return lengths.reduce((most, tokens) => Math.max(most, tokens), longest);
 }
 
-/** As the engine lays them out (engine/training/trainer.ts). */
+/** As the engine lays them out (data/mix/laidOutRun.ts). */
 function laidOutRows(
   bySource: readonly Uint32Array[],
   heldOut: readonly Uint32Array[],
@@ -229,12 +232,24 @@ function fill(
   planned: PlannedMix,
   laidOut: LaidOutRows | null,
   options: CountOptions,
-): Pick<MixCount, 'fillRate' | 'stepsPerEpoch'> {
+): Pick<MixCount, 'fillRate' | 'layout' | 'stepsPerEpoch'> {
   const order = orderOf(planned, laidOut, options);
   const stepsPerEpoch = order.stepsOf(1);
-  if (!laidOut) return { fillRate: null, stepsPerEpoch };
-  const packs = order.packs(0);
-  return { fillRate: packingEfficiency(laidOut.lengths, packs, laidOut.slots), stepsPerEpoch };
+  if (!laidOut) return { fillRate: null, layout: null, stepsPerEpoch };
+  const { lengths, slots } = laidOut;
+  if (options.packing) {
+    const fillRate = packingEfficiency(lengths, order.packs(0), slots);
+    return { fillRate, layout: { rowTokens: slots, line: null }, stepsPerEpoch };
+  }
+  const { tokens: totals } = countPasses(
+    order,
+    stepsPerEpoch,
+    (row) => Math.min(lengths[row]!, slots),
+    () => 0,
+  );
+  const { batch } = options;
+  const layouts = unpackedLayouts({ totals, batch, padded: slots, heldOut: { total: 0, longest: 0 } });
+  return { fillRate: layouts.fill, layout: rowLayout(layouts, false), stepsPerEpoch };
 }
 
 /**

@@ -1,12 +1,12 @@
 import {
   deviceMemory,
   forecastTraining,
-  rowTokensOf,
   trainingFit,
   type Forecast,
   type PlannedTraining,
 } from '../../budget/forecast/calibrate.ts';
 import { negotiate } from '../../budget/forecast/negotiate.ts';
+import { rowLayoutOf } from '../../budget/forecast/rowLayout.ts';
 import type { Calibration, RowLengths } from '../../contract/forecast.ts';
 import type { Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -72,7 +72,7 @@ function plannedOf({ model, config }: WantedTraining, lengths: RowLengths | null
     modelId: model.id,
     shape: readDecoderConfig(model.folder),
     config,
-    rowTokens: rowTokensOf(config, model.contextLength, lengths),
+    ...rowLayoutOf(config, model.contextLength, lengths),
     steps: 0,
     heldOutRows: 0,
   };

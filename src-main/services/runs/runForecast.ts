@@ -1,13 +1,15 @@
 import { cpus, totalmem } from 'node:os';
 import { forecastTraining } from '../../budget/forecast/calibrate.ts';
+import { rowLayout } from '../../budget/forecast/rowLayout.ts';
 import type { Model, Run } from '../../contract/entities.ts';
-import type { Calibration, ForecastRecord, RunForecast } from '../../contract/forecast.ts';
+import type { Calibration, ForecastRecord, RowLayout, RunForecast } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
+import { layOutRun } from '../../data/mix/laidOutRun.ts';
+import { openRows } from '../../data/mix/rowPlan.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { listProbes } from '../../store/results.ts';
 import { newestRuns } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
-import { laidOutTokens } from '../data/rowLengths.ts';
 import type { TrainingData } from '../mixes/trainingData.ts';
 import { freeBytes } from '../machine/disk.ts';
 import { usableMemory } from '../machine/machine.ts';
@@ -27,15 +29,13 @@ export function foresee(
   },
 ): RunForecast {
   const { model, config, data, steps, gpu } = given;
-  const files = [data.trainFile, ...(data.heldOutFile ? [data.heldOutFile] : [])];
-  const length = Math.min(config.context, model.contextLength);
-  const rowTokens = laidOutTokens(files, { context: length, packing: config.packing });
+  const layout = layoutOfFiles(data, { ...config, context: Math.min(config.context, model.contextLength) });
   const { memory, time } = forecastTraining(
     {
       modelId: model.id,
       shape: readDecoderConfig(model.folder),
       config,
-      rowTokens,
+      ...layout,
       steps,
       heldOutRows: Math.min(data.contract.heldOutRows, config.heldOutRows),
     },
@@ -47,10 +47,22 @@ export function foresee(
     modelledSecondsPerStep: time.modelledSecondsPerStep,
     secondsPerStep: time.secondsPerStep,
     seconds: time.seconds,
-    rowTokens,
+    ...layout,
     memoryBasis: memory.basis,
     timeBasis: time.basis,
   };
+}
+
+/** How the engine lays out the rows of files. */
+function layoutOfFiles({ trainFile, heldOutFile }: TrainingData, config: TrainConfig): RowLayout {
+  const rows = openRows(trainFile);
+  const heldOut = heldOutFile ? openRows(heldOutFile) : null;
+  try {
+    return rowLayout(layOutRun(config, rows, heldOut).layouts, config.packing);
+  } finally {
+    rows.close();
+    heldOut?.close();
+  }
 }
 
 /** Measurements of another machine, whose data folder this was, say nothing here. */

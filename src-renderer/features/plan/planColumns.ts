@@ -98,7 +98,7 @@ function trainingCost(
   const [batch, context] = [form.batch!, form.context!];
   const config = { ...optionDefaults, adapter, batch, context, precision, gradientCheckpointing };
   const forecast = forecastTraining(
-    { modelId: modelId ?? '', shape, config, rowTokens: context, steps: 1, heldOutRows: 0 },
+    { modelId: modelId ?? '', shape, config, rowTokens: context, line: null, steps: 1, heldOutRows: 0 },
     calibration,
   );
   return {

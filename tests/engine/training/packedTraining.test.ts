@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../src-main/statistics/random.ts';
-import type { BatchLayout } from '../../../src-main/engine/model/wholeRows.ts';
+import type { BatchLayout } from '../../../src-main/options/passLayouts.ts';
 import { batchFeeds, layOutBatch, layOutPacks, type Batch } from '../../../src-main/engine/model/batches.ts';
 import { optimizerStep } from '../../../src-main/engine/training/optimizerStep.ts';
 import type { TokenRow } from '../../../src-main/formats/files/tokenFile.ts';
@@ -59,6 +59,7 @@ const inputs = (batch: Batch, labelled: number) => ({
   lossScale: Float32Array.of(1 / labelled),
 });
 
+const line = { batch: 1, tokens: capacity, longestExample };
 const packedLayout = { batch: packs.length, tokens: capacity, longestExample };
 
 describe.each([
@@ -76,7 +77,7 @@ describe.each([
     const { graph: single } = await open(name, { batch: rows.length, tokens: longestExample });
     const { graph: packed } = await open(name, packedLayout, { fusion });
     const wide = layOutBatch(rows, rows.length, longestExample);
-    const dense = layOutPacks(packs, packs.length, capacity);
+    const dense = layOutPacks(packs, packedLayout);
     expect([dense.labelled, dense.tokens]).toEqual([wide.labelled, wide.tokens]);
 
     const expected = single.session.run('gradients', inputs(wide, wide.labelled));
@@ -105,10 +106,10 @@ describe.each([
 });
 
 it('an example and padding do not change the loss of another example, before it or behind it', async () => {
-  const { graph } = await open('tiny-llama-lora', { batch: 1, tokens: capacity, longestExample });
+  const { graph } = await open('tiny-llama-lora', line);
   const [before, kept, behind] = [rows[0]!, rows[1]!, rows[2]!];
   const lossOf = (pack: TokenRow[], padding: number) => {
-    const batch = layOutPacks([pack], 1, capacity);
+    const batch = layOutPacks([pack], line);
     batch.ids.fill(padding, batch.tokens);
     // Only the middle example has labels.
     const begin = before.ids.length;
@@ -121,7 +122,7 @@ it('an example and padding do not change the loss of another example, before it 
   expect(lossOf([before, other(kept), behind], 0).lossSum).not.toEqual(expected.lossSum);
 
   // Only distances between positions count: where an example begins does not, how far its tokens are apart does.
-  const batch = layOutPacks([[before, kept]], 1, capacity);
+  const batch = layOutPacks([[before, kept]], line);
   const at = (position: (p: number) => number) =>
     graph.session.run('gradients', inputs({ ...batch, positions: batch.positions.map(position) }, 1))
       .lossSum[0]!;
@@ -132,13 +133,13 @@ it('an example and padding do not change the loss of another example, before it 
 
 it('accumulation over single packs, with different numbers of labels, equals the whole, checkpointed', async () => {
   const options = { accumulate: packs.length };
-  const { graph } = await open('tiny-llama-lora', { batch: 1, tokens: capacity, longestExample }, options);
+  const { graph } = await open('tiny-llama-lora', line, options);
   const { graph: whole } = await open('tiny-llama-lora', packedLayout, {
     accumulate: 1,
     gradientCheckpointing: true,
   });
-  const all = layOutPacks(packs, packs.length, capacity);
-  const parts = packs.map((pack) => layOutPacks([pack], 1, capacity));
+  const all = layOutPacks(packs, packedLayout);
+  const parts = packs.map((pack) => layOutPacks([pack], line));
   expect(new Set(parts.map(({ labelled }) => labelled)).size).toBe(parts.length);
   for (let step = 1; step <= 3; step++) {
     const at = { step, update: step, learningRate: 2e-3 };

@@ -83,7 +83,7 @@ it('knows steps and rows of a mix once a pass over it was counted, packed or not
   });
   const all = { ...library, mixes: [mix], runs: [] };
   expect(checkForm(form, all)).toMatchObject({ steps: null, trainRows: null, heldOutRows: null });
-  const pass = { rows: 801, heldOutRows: 20, steps: 301, longestRow: 90 };
+  const pass = { rows: 801, heldOutRows: 20, steps: 301, layout: null };
   expect(checkForm(form, all, pass)).toMatchObject({ steps: 301, trainRows: 801, heldOutRows: 20 });
   const packed = checkForm({ ...form, packing: true }, all, { ...pass, steps: 90 });
   expect(packed).toMatchObject({ steps: 90, trainRows: 801 });

@@ -296,7 +296,11 @@ describe('a run on a mix', () => {
       const run = await started.ended;
       expect(run).toMatchObject({ state: 'done', step: plain.stepsPerEpoch });
       expect(run.dataContract).toMatchObject({ trainRows: plain.rows, heldOutRows: plain.heldOutRows });
-      expect(run.forecast!.rowTokens).toBe(packing ? 96 : 8 * Math.ceil(plain.longestRow! / 8));
+      const { rowTokens, line } = run.forecast!;
+      expect({ rowTokens, line }).toMatchObject(
+        packing ? { rowTokens: 96, line: null } : { line: { longest: 8 * Math.ceil(plain.longestRow! / 8) } },
+      );
+      expect(plain.layout).toEqual({ rowTokens, line });
     },
   );
 

@@ -80,6 +80,7 @@ it('measures a few steps without making a run', async () => {
       shape: readDecoderConfig(model.folder),
       config: config(),
       rowTokens: probe.forecast.rowTokens,
+      line: probe.forecast.line,
       steps: 100,
       heldOutRows: 0,
     },

@@ -21,6 +21,7 @@ const sampleForecast: NonNullable<Run['forecast']> = {
   secondsPerStep: 1,
   seconds: 1,
   rowTokens: 1,
+  line: null,
   memoryBasis: 'model',
   timeBasis: 'model',
 };

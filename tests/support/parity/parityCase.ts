@@ -8,10 +8,10 @@ import {
 import { storedValue } from '../../../src-main/engine/adapters/storedValues.ts';
 import { openLogitsGraph } from '../../../src-main/engine/inference/logits.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
-import type { BatchLayout } from '../../../src-main/engine/model/wholeRows.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { batchFeeds, layOutBatch } from '../../../src-main/engine/model/batches.ts';
 import { openTrainingGraph } from '../../../src-main/engine/training/trainingGraph.ts';
+import type { BatchLayout } from '../../../src-main/options/passLayouts.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { adapterKey, openAdapterFolder } from '../../../src-main/formats/adapter/peftAdapter.ts';
 import { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts';
@@ -70,8 +70,8 @@ export interface OpenOptions {
   fusion?: boolean;
   train?: Omit<TrainConfigInput, 'adapter'>;
   batch?: number;
-  /** Instead of one row of the batch for each row of the case. */
-  layout?: BatchLayout;
+  /** Instead of one row of the batch for each row of the case; several: passes take the first that holds them. */
+  layout?: BatchLayout | readonly BatchLayout[];
   exposeGradients?: boolean;
 }
 
@@ -79,6 +79,11 @@ export interface OpenOptions {
 export function adapterFolderOf(name: string): string | null {
   const folder = join(recorded, name, 'adapter');
   return existsSync(folder) ? folder : null;
+}
+
+/** Layouts of training, the first for what is held out, too. */
+export function layoutsOf(training: readonly BatchLayout[]) {
+  return { training, scoring: training[0]! };
 }
 
 /** A training session with the adapter and the batch of a case. */
@@ -105,11 +110,14 @@ export async function openParityCase(known: ParityCase, options: OpenOptions) {
     trained: Uint8Array.from(row, (_, t) => (t >= known.prompts[i]! ? 1 : 0)),
     task: known.tasks[i]!,
   }));
-  const layout = options.layout ?? {
-    batch: options.batch ?? rows.length,
-    tokens: Math.max(...rows.map(({ ids }) => ids.length)),
-  };
-  const graph = await openTrainingGraph(loadTensorflow().tf, model, config, layout, {
+  const layouts = [
+    options.layout ?? {
+      batch: options.batch ?? rows.length,
+      tokens: Math.max(...rows.map(({ ids }) => ids.length)),
+    },
+  ].flat() as BatchLayout[];
+  const layout = layouts[0]!;
+  const graph = await openTrainingGraph(loadTensorflow().tf, model, config, layoutsOf(layouts), {
     exposeGradients: options.exposeGradients ?? false,
   });
   graph.session.loadWeights();

@@ -1,0 +1,137 @@
+import type { TrainConfig } from '../../contract/training.ts';
+import {
+  unpackedLayouts,
+  withLabels,
+  type BatchLayout,
+  type PassLayouts,
+} from '../../options/passLayouts.ts';
+import { packingEfficiency, packRows, rowSlots } from '../packing.ts';
+import { createDataOrder, type DataOrder, type Pack } from './dataOrder.ts';
+import type { RowSet } from './rowPlan.ts';
+
+type RowsRead = Pick<RowSet, 'rowCount' | 'length' | 'labels' | 'epochRows'>;
+
+/** What decides which rows meet in a pass, and how they are laid out. */
+type LaidOutConfig = Pick<
+  TrainConfig,
+  'batch' | 'accumulate' | 'epochs' | 'maxSteps' | 'seed' | 'context' | 'packing' | 'heldOutRows'
+>;
+
+/** A run's rows in their order, and the arrays in which they lie. */
+export interface LaidOutRun {
+  order: DataOrder;
+  layouts: PassLayouts;
+}
+
+/** Tokens of each row. */
+export function rowLengths(rows: Pick<RowSet, 'rowCount' | 'length'>): Int32Array {
+  return Int32Array.from({ length: rows.rowCount }, (_, row) => rows.length(row));
+}
+
+/** Orders the rows of a run and lays them out: what the engine does and what a forecast is made from. */
+export function layOutRun(config: LaidOutConfig, rows: RowsRead, heldOut: RowsRead | null): LaidOutRun {
+  const { batch, context, packing } = config;
+  const lengths = rowLengths(rows);
+  const longest = Math.max(longestOf(lengths), heldOut ? longestOf(rowLengths(heldOut)) : 0);
+  const total = sum(lengths);
+  const padded = rowSlots({ longest, total, context, packing: false });
+  const tokens = rowSlots({ longest, total, context, packing });
+  const order = createDataOrder({
+    ...config,
+    rows: rows.rowCount,
+    epochRows: rows.epochRows,
+    packing: packing ? { lengths, capacity: tokens } : null,
+  });
+  const passes = countPasses(
+    order,
+    order.totalSteps,
+    (row) => Math.min(lengths[row]!, padded),
+    (row) => rows.labels(row),
+  );
+  const scored = heldOut ? scoredRows(heldOut, config.heldOutRows) : [];
+  const scoredLengths = scored.map((row) => Math.min(heldOut!.length(row), padded));
+  const laidOut = packing
+    ? packedLayouts(
+        { batch, tokens, longestExample: padded },
+        packingEfficiency(lengths, order.packs(0), tokens),
+      )
+    : unpackedLayouts({
+        totals: passes.tokens,
+        batch,
+        padded,
+        heldOut: { total: sum(scoredLengths), longest: longestOf(scoredLengths) },
+      });
+  const training = withMostLabels(laidOut.training, passes);
+  let { scoring } = laidOut;
+  if (heldOut && scored.length > 0) {
+    const labels = scoringPasses(heldOut, scored, scoring).map((packs) =>
+      sum(packs.flat().map((row) => heldOut.labels(row))),
+    );
+    scoring = withLabels(scoring, longestOf(labels));
+  }
+  return { order, layouts: { ...laidOut, training, scoring } };
+}
+
+function packedLayouts(layout: BatchLayout, fill: number): PassLayouts {
+  return { training: [layout], scoring: layout, meanSlots: layout.batch * layout.tokens, fill };
+}
+
+/** The rows that an evaluation during a run scores. */
+export function scoredRows({ rowCount, epochRows }: RowsRead, most: number): number[] {
+  const numbers = epochRows?.(0) ?? Array(rowCount).keys();
+  return Array.from(numbers as Iterable<number>).slice(0, most);
+}
+
+/** Rows in passes of a layout, as few as hold them. */
+export function scoringPasses(
+  rows: Pick<RowSet, 'rowCount' | 'length'>,
+  numbers: readonly number[],
+  { batch, tokens, longestExample }: BatchLayout,
+): Pack[][] {
+  const packs =
+    longestExample === undefined ? numbers.map((row) => [row]) : packRows(rowLengths(rows), numbers, tokens);
+  return Array.from({ length: Math.ceil(packs.length / batch) }, (_, i) =>
+    packs.slice(i * batch, (i + 1) * batch),
+  );
+}
+
+/** Tokens and labels of each forward pass. */
+interface PassCounts {
+  tokens: number[];
+  labels: number[];
+}
+
+/** @param steps so many of the first are counted */
+export function countPasses(
+  order: Pick<DataOrder, 'microBatches'>,
+  steps: number,
+  tokensOf: (row: number) => number,
+  labelsOf: (row: number) => number,
+): PassCounts {
+  const counts: PassCounts = { tokens: [], labels: [] };
+  for (let step = 1; step <= steps; step++)
+    for (const packs of order.microBatches(step)) {
+      const rows = packs.flat();
+      counts.tokens.push(sum(rows.map(tokensOf)));
+      counts.labels.push(sum(rows.map(labelsOf)));
+    }
+  return counts;
+}
+
+/** Layouts with room for the labels of the passes that take them. */
+function withMostLabels(layouts: readonly BatchLayout[], { tokens, labels }: PassCounts): BatchLayout[] {
+  const most = layouts.map(() => 0);
+  labels.forEach((count, pass) => {
+    const at = layouts.length === 1 ? 0 : layouts.findIndex((layout) => layout.tokens >= tokens[pass]!);
+    most[at] = Math.max(most[at]!, count);
+  });
+  return layouts.map((layout, i) => withLabels(layout, most[i]!));
+}
+
+function sum(values: ArrayLike<number>): number {
+  return Array.from(values).reduce((total, value) => total + value, 0);
+}
+
+function longestOf(lengths: ArrayLike<number>): number {
+  return Array.from(lengths).reduce((most, length) => Math.max(most, length), 0);
+}
