@@ -140,7 +140,7 @@ ${chatHelp()}
     [--max-tokens N --temperature T --top-p P --seed S --task N]
   logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors [--task N]
   export RUN [--format peft|lora|merged|gguf-lora|gguf|cluster --out DIR --calibrate DATA --embed-pivots --rank R
-    --dtype f32|f16|bf16|q8_0 --check-elsewhere] | export RUN --compare [--measure]
+    --dtype f32|f16|bf16|q8_0|q4_k_m --check-elsewhere] | export RUN --compare [--measure]
   push RUN-or-FOLDER --to OWNER/NAME [--public --overwrite]   an export to the Hub; a new repository is private
   serve [--host 127.0.0.1 --port 0]                the studio in a browser
   bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]

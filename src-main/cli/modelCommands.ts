@@ -100,7 +100,7 @@ export async function logitsCommand(args: readonly string[], command: CommandCon
 
 /**
  * export RUN [--format peft or lora or merged or gguf-lora or gguf or cluster --out DIR --calibrate DATASET
- * --embed-pivots --dtype f32 or f16 or bf16 or q8_0 --rank R]; without --out into exports/ of the data folder
+ * --embed-pivots --dtype f32 or f16 or bf16 or q8_0 or q4_k_m --rank R]; without --out into exports/ of the data folder
  */
 export async function exportCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, {

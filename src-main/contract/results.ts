@@ -176,8 +176,8 @@ export const weightTypes = ['F32', 'F16', 'BF16'] as const;
 export const weightTypeSchema = z.enum(weightTypes);
 export type WeightType = z.infer<typeof weightTypeSchema>;
 
-/** How the weights of a whole model may be stored in GGUF. */
-export const ggufTypes = [...weightTypes, 'Q8_0'] as const;
+/** How the weights of a whole model may be stored in GGUF; Q4_K_M is llama.cpp's mixture of types. */
+export const ggufTypes = [...weightTypes, 'Q8_0', 'Q4_K_M'] as const;
 const ggufTypeSchema = z.enum(ggufTypes);
 export type GgufType = z.infer<typeof ggufTypeSchema>;
 
@@ -191,7 +191,7 @@ export const exportOptionsSchema = z.object({
   dtype: ggufTypeSchema.optional(),
   /** Of a LoRA with its route frozen: updates of a higher rank are cut to this one. */
   rank: z.number().int().min(1).max(65536).optional(),
-  /** Has transformers and PEFT, in a Python of the person's own, compute the same tokens. */
+  /** Has other software of the person's own compute the same: transformers and PEFT, or llama.cpp. */
   checkElsewhere: z.boolean().optional(),
 });
 export type ExportOptions = z.infer<typeof exportOptionsSchema>;
@@ -226,15 +226,20 @@ export const frozenRouteSchema = z.object({
 });
 export type FrozenRoute = z.infer<typeof frozenRouteSchema>;
 
-/** Logits of the certificate's tokens, computed by other software from the exported files. */
+/** What other software computed from the exported files: logits of the certificate's tokens, or answers. */
 export const elsewhereSchema = z.object({
   /** With versions. */
   software: z.string(),
   isEqual: z.boolean(),
+  /** Of answers: by how much our token is likelier than theirs where they part. */
   maxLogitDifference: z.number(),
   tolerance: z.number(),
-  /** At how many tokens the likeliest next one is the same. */
+  /** At how many tokens the likeliest next one is the same; of answers: before they part. */
   sameChoices: z.number().int(),
+  /** Of llama.cpp, which was asked for the likeliest tokens after prompts: how many answers are ours to the end. */
+  answers: z
+    .object({ prompts: z.number().int(), equal: z.number().int(), tokens: z.number().int() })
+    .optional(),
 });
 export type Elsewhere = z.infer<typeof elsewhereSchema>;
 
@@ -277,7 +282,7 @@ export const exportRecordSchema = z.object({
     kl: z.number().optional(),
     /** Of a whole model: files that other software reads, and that differ from the base's. Absent in older ones. */
     otherFiles: z.array(z.string()).optional(),
-    /** What transformers and PEFT computed from the files, against the studio's reader; absent: not asked. */
+    /** What other software computed from the files, against the studio's reader; absent: not asked. */
     elsewhere: elsewhereSchema.optional(),
     /** Where the software that the files are for computes something else than the studio; absent: nowhere. */
     notes: z.array(z.string()).optional(),

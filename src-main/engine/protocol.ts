@@ -184,6 +184,8 @@ export interface ExportRequest {
   chatTemplate?: string | null;
   /** Of files in GGUF: a folder to make, in which they lie as the studio reads them, for the certificate. */
   readBack?: string;
+  /** Of `gguf-lora`: where the base goes as a GGUF file in F32, for other software that is to read both. */
+  baseFile?: string;
   /** What the files of GGUF call what was trained, and the licence of its base; null: it states none. */
   title?: { name: string; licence: string | null };
 }

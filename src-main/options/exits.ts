@@ -1,4 +1,10 @@
-import type { ExportFormat, ExportOptions, ExportRecord, FrozenRoute } from '../contract/results.ts';
+import type {
+  Elsewhere,
+  ExportFormat,
+  ExportOptions,
+  ExportRecord,
+  FrozenRoute,
+} from '../contract/results.ts';
 import type { Method } from '../contract/training.ts';
 import { methodOf } from '../methods/registry.ts';
 import { ggufFamilies, isGgufFamily } from '../shape/ggufFamilies.ts';
@@ -81,7 +87,7 @@ export function exitsOf(method: Method, family: string | null = null): Exit[] {
     {
       format: 'gguf',
       title: 'GGUF model for llama.cpp',
-      text: `One file with weights, tokenizer and chat template for llama.cpp, Ollama and LM Studio, in F32, F16, BF16 or Q8_0.${routing ? ` ${frozenText}` : ''}`,
+      text: `One file with weights, tokenizer and chat template for llama.cpp, Ollama and LM Studio, in F32, F16, BF16, Q8_0 or Q4_K_M.${routing ? ` ${frozenText}` : ''}`,
       files: 'model.gguf, Modelfile, README.md',
       runsIn: 'llama.cpp, Ollama, LM Studio',
       problem: familyProblem(family) ?? routeProblem(method),
@@ -111,7 +117,7 @@ const exportOptions: Readonly<Record<keyof ExportOptions, string>> = {
   embedPivots: 'the adapter folder of ID-LoRA names rows of the base',
   dtype: 'a whole model has weights of a type',
   rank: 'a plain LoRA with the route frozen can be cut to a rank',
-  checkElsewhere: 'transformers and PEFT read',
+  checkElsewhere: 'other software reads the files',
 };
 
 /** Which options mean something to an export of what a method trained. */
@@ -123,7 +129,7 @@ export function meantOptions(method: Method, format: ExportFormat): Set<keyof Ex
     embedPivots: format === 'peft' && adapter?.refersToBase === true,
     dtype: format === 'merged' || format === 'gguf',
     rank: freezes && (format === 'lora' || format === 'gguf-lora'),
-    checkElsewhere: !isGguf(format),
+    checkElsewhere: true,
   };
   return new Set((Object.keys(meant) as (keyof ExportOptions)[]).filter((name) => meant[name]));
 }
@@ -209,7 +215,8 @@ export function certificateLines(certificate: ExportRecord['certificate']): stri
         ? 'Tokenizer, template and the tokens that end an answer are the base’s.'
         : `NOT the base’s: ${otherFiles.join(' and ')}.`,
     );
-  if (elsewhere)
+  if (elsewhere?.answers) lines.push(answersLine(elsewhere, elsewhere.answers));
+  else if (elsewhere)
     lines.push(
       `${elsewhere.isEqual ? 'The same' : 'NOT THE SAME'} in other software (${elsewhere.software}): greatest logit difference ${elsewhere.maxLogitDifference.toExponential(1)} from the studio’s reader (tolerance ${elsewhere.tolerance.toExponential(1)}), the same likeliest token at ${elsewhere.sameChoices} of ${tokens}.`,
     );
@@ -223,6 +230,18 @@ export function certificateLines(certificate: ExportRecord['certificate']): stri
       `In plain arithmetic: ${merged.rows} rows of ${merged.modules} merged weights ${merged.isEqual ? 'are what base and update add up to' : 'are NOT what base and update add up to'} (greatest difference ${merged.maxDifference.toExponential(1)} of a row’s greatest number).`,
     );
   return [...lines, ...notes, ...contradictions.map((what) => `CONTRADICTION in the model folder: ${what}`)];
+}
+
+/** What llama.cpp answered from the files. */
+function answersLine(
+  { isEqual, software, maxLogitDifference, tolerance }: Elsewhere,
+  { prompts, equal, tokens }: NonNullable<Elsewhere['answers']>,
+): string {
+  const others =
+    equal === prompts
+      ? ''
+      : `; where the others part, our token is likelier than theirs by a logit difference of at most ${maxLogitDifference.toExponential(1)} (tolerance ${tolerance.toExponential(1)})`;
+  return `${isEqual ? 'The same' : 'NOT THE SAME'} in other software (${software}): ${equal} of ${prompts} greedy answers are ours token by token, ${tokens} tokens in all${others}.`;
 }
 
 /** How far a frozen route is from the routed adapter, as measured. */

@@ -181,6 +181,23 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     expect(existsSync(join(server.home, 'exports', 'plain-2'))).toBe(false);
   });
 
+  it('writes files for llama.cpp: a model in a type of theirs, with what Ollama needs', async () => {
+    await run().selectOption({ label: 'plain' });
+    await wayOut(/^GGUF adapter/).waitFor();
+    await wayOut(/^GGUF model/).check();
+    await page.getByLabel('Type of the weights').selectOption('Q4_K_M');
+    await page.getByLabel('Check with llama.cpp, too').waitFor();
+    const typed = join(server.home, 'for llama');
+    await folder().fill(typed);
+    await start();
+    await latest().getByText(typed, { exact: true }).waitFor({ timeout: 60_000 });
+    await latest().getByText('✓ equal to the run').waitFor();
+    await latest()
+      .getByText(/for rounding to Q4_K_M/)
+      .waitFor();
+    expect(readdirSync(typed)).toEqual(expect.arrayContaining(['Modelfile', 'model.gguf']));
+  });
+
   it('hands a run over to a cluster, and takes back what was trained there', async () => {
     const cluster = page.getByRole('region', { name: 'Cluster' });
     await cluster.getByLabel('Run to train elsewhere').selectOption({ label: 'routed' });

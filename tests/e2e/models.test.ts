@@ -47,6 +47,7 @@ describe.skipIf(!chromiumPath)(`the Models page${chromiumNote}`, () => {
   });
 
   it('takes a model of the Hugging Face cache in place and shows its card', async () => {
+    await page.getByText('or a GGUF file, which is dequantized as it is read').waitFor();
     await page.getByRole('tab', { name: 'Hugging Face cache' }).click();
     await page.getByRole('button', { name: 'Use Qwen/tiny-cached in place' }).click();
     await page.getByRole('heading', { name: 'tiny-cached' }).waitFor();

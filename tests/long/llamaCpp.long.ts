@@ -6,6 +6,7 @@ import { generate } from '../../src-main/engine/inference/generate.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
 import { loadTokenizer } from '../../src-main/formats/model/tokenizer.ts';
 import { askLlamaCpp, drawnAdapter, exportGguf, writeBase } from '../support/parity/llamaCpp.ts';
+import { llamaQuantized, storedTensors } from '../support/parity/llamaQuantize.ts';
 import { projectFolder } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
@@ -107,3 +108,16 @@ it.runIf(isThere)(
     expect(results.map((result) => withoutEnd(result.answers))).toEqual([plain, adapted, adapted]);
   },
 );
+
+/** Recorded (with ID_LORA_LLAMA_CPP anew): 135 million numbers. */
+it.runIf(isThere)('Q4_K_M of SmolLM2-135M is what llama-quantize makes', { timeout: 1_800_000 }, () => {
+  const modelFolder = execFileSync(provision, { encoding: 'utf8' }).trim().split('\n').at(-1)!;
+  const work = temporaryFolder();
+  const [plain, own] = [join(work, 'plain.gguf'), join(work, 'own.gguf')];
+  writeBase(modelFolder, plain);
+  const began = process.cpuUsage();
+  writeBase(modelFolder, own, 'Q4_K_M');
+  const { user, system } = process.cpuUsage(began);
+  console.log(`Q4_K_M of SmolLM2-135M in ${((user + system) / 1e6).toFixed(1)} s of a processor`);
+  expect(storedTensors(own)).toEqual(llamaQuantized('SmolLM2-135M-Instruct', plain));
+});

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { adapterConfigSchema } from '../../src-main/contract/training.ts';
@@ -78,10 +87,12 @@ it('merges a model of 2 GB in less than 400 MB of memory', { timeout: 1_800_000 
   writeFileSync(
     script,
     `import { exportFolder } from ${JSON.stringify(join(projectFolder, 'src-main/engine/process/exportFolders.ts'))};
-     const began = performance.now();
+     const [began, used] = [performance.now(), process.cpuUsage()];
      const { merged } = exportFolder(${JSON.stringify(request)});
      const seconds = (performance.now() - began) / 1000;
-     console.log(JSON.stringify({ seconds, bytes: process.resourceUsage().maxRSS * 1024, isEqual: merged.isEqual }));`,
+     const { user, system } = process.cpuUsage(used);
+     const bytes = process.resourceUsage().maxRSS * 1024;
+     console.log(JSON.stringify({ seconds, processor: (user + system) / 1e6, bytes, isEqual: merged.isEqual }));`,
   );
   const output = await new Promise<string>((resolve, reject) => {
     const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -90,12 +101,31 @@ it('merges a model of 2 GB in less than 400 MB of memory', { timeout: 1_800_000 
     child.on('error', reject);
     child.on('close', () => resolve(text));
   });
-  const measured = JSON.parse(output) as { seconds: number; bytes: number; isEqual: boolean };
-  const written = statSync(join(folder, 'merged', 'model.safetensors')).size;
+  const measured = JSON.parse(output) as {
+    seconds: number;
+    processor: number;
+    bytes: number;
+    isEqual: boolean;
+  };
+  const file = join(folder, 'merged', 'model.safetensors');
+  const written = statSync(file).size;
+  const copied = copyThrough(file, join(folder, 'copy'));
   console.log(
-    `${(written / 1e9).toFixed(2)} GB in ${measured.seconds.toFixed(1)} s (${(written / 1e6 / measured.seconds).toFixed(0)} MB/s), greatest memory ${(measured.bytes / megabyte).toFixed(0)} MB`,
+    `${(written / 1e9).toFixed(2)} GB in ${measured.seconds.toFixed(1)} s (${(written / 1e6 / measured.seconds).toFixed(0)} MB/s; ${measured.processor.toFixed(1)} s of a processor), greatest memory ${(measured.bytes / megabyte).toFixed(0)} MB; a copy takes ${copied.seconds.toFixed(1)} s (${copied.processor.toFixed(1)} s of a processor)`,
   );
   expect(written).toBeGreaterThan(2e9);
   expect(measured.isEqual).toBe(true);
   expect(measured.bytes).toBeLessThan(400 * megabyte);
 });
+
+/** A copy in the same blocks, on the disk when it ends: what no export is faster than. */
+function copyThrough(from: string, to: string): { seconds: number; processor: number } {
+  const [began, used] = [performance.now(), process.cpuUsage()];
+  const [source, target] = [openSync(from, 'r'), openSync(to, 'w')];
+  const block = new Uint8Array(8 * megabyte);
+  for (let length; (length = readSync(source, block)) > 0;) writeSync(target, block, 0, length);
+  fsyncSync(target);
+  for (const fd of [source, target]) closeSync(fd);
+  const { user, system } = process.cpuUsage(used);
+  return { seconds: (performance.now() - began) / 1000, processor: (user + system) / 1e6 };
+}

@@ -8,7 +8,9 @@ import { asFloat32 } from '../../formats/files/floats.ts';
 import { readGgufAdapter, writeGgufAdapter } from '../../formats/gguf/adapterFile.ts';
 import { ggufArchitecture } from '../../formats/gguf/architecture.ts';
 import { generalEntries } from '../../formats/gguf/generalEntries.ts';
+import { floatRows, writeGgufModel } from '../../formats/gguf/modelFile.ts';
 import { findContradictions } from '../../formats/model/contradictions.ts';
+import { expectedWeights } from '../../formats/model/decoderWeights.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { updateScale, type LowRank } from '../../methods/method.ts';
 import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
@@ -55,6 +57,7 @@ export function exportGgufAdapter(request: ExportRequest, emit: (event: EngineEv
       return [fileName];
     });
     readGgufAdapter(join(request.outFolder, fileName), config, request.readBack!);
+    if (request.baseFile !== undefined) writeBase(request.baseFile, base, request);
     const check = checkAsPeft(
       request.readBack!,
       sites,
@@ -77,6 +80,29 @@ export function exportGgufAdapter(request: ExportRequest, emit: (event: EngineEv
     base.close();
     trained.tensors.close();
   }
+}
+
+/** The base as it is, in F32. */
+function writeBase(
+  path: string,
+  base: WeightFolder,
+  { modelFolder, baseName, chatTemplate }: ExportRequest,
+): void {
+  const config = readDecoderConfig(modelFolder);
+  const weights = [...expectedWeights(config).keys()].map((name) => {
+    const info = base.info(name)!;
+    const rows = floatRows((begin, end) => base.readRange(name, begin, end), info);
+    return { name, shape: info.shape, rows };
+  });
+  writeGgufModel(path, {
+    config,
+    folder: modelFolder,
+    weights,
+    type: 'F32',
+    chatTemplate: chatTemplate ?? null,
+    general: [{ key: 'general.name', type: 'string', value: baseName }],
+    written: () => undefined,
+  });
 }
 
 function storedUpdate({ tensors, keys }: AdapterFolder, path: string, { rank }: AdapterConfig): LowRank {

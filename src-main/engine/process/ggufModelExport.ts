@@ -1,3 +1,4 @@
+import type { AdapterConfig } from '../../contract/training.ts';
 import { linkSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { openAdapterFolder } from '../../formats/adapter/peftAdapter.ts';
@@ -6,15 +7,16 @@ import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { writeNewFolder } from '../../formats/files/atomicFile.ts';
 import { generalEntries } from '../../formats/gguf/generalEntries.ts';
 import { layOutModel } from '../../formats/gguf/layOutModel.ts';
-import { floatRows, writeGgufModel, type WeightToWrite } from '../../formats/gguf/modelFile.ts';
+import { storedType, writeGgufModel, type WeightToWrite } from '../../formats/gguf/modelFile.ts';
 import { findContradictions } from '../../formats/model/contradictions.ts';
 import { expectedWeights } from '../../formats/model/decoderWeights.ts';
 import { ggufWeightName, WeightFolder } from '../../formats/model/weightFolder.ts';
-import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
+import { adapterSites, modulePath, type AdapterSite } from '../../shape/adapterSites.ts';
 import type { EngineEvent } from '../messages.ts';
 import type { ExportRequest, ExportResult } from '../protocol.ts';
-import type { MergedUpdate } from './mergedCheck.ts';
-import { addUpdate, mergesOf } from './mergedExport.ts';
+import { checkMerged, type MergedUpdate, type MergeOf } from './mergedCheck.ts';
+import { mergesOf } from './mergedExport.ts';
+import { RowMerger } from './rowMerger.ts';
 
 /**
  * A whole model as llama.cpp reads it: what was trained in full, an adapter merged into its base, or a routed one with
@@ -24,23 +26,27 @@ export function exportGgufModel(request: ExportRequest, emit: (event: EngineEven
   const config = readDecoderConfig(request.modelFolder);
   const isFull = request.adapter.method === 'full';
   const weights = new WeightFolder(isFull ? trainedFolder(request.checkpoint, 'full') : request.modelFolder);
-  const merges = isFull ? { of: () => null, close: () => undefined } : openMerges(request, weights);
+  const merges = isFull ? null : openMerges(request, weights);
   const type = request.storedAs ?? 'F16';
   try {
     const names = [...expectedWeights(config).keys()];
     let done = 0;
+    const merger = new RowMerger();
+    let loaded: string | null = null;
     const rowsOf = (name: string): WeightToWrite => {
-      const info = weights.info(name)!;
-      const read = floatRows((begin, end) => weights.readRange(name, begin, end), info);
+      const { shape, dtype: stored, byteLength } = weights.info(name)!;
+      const [rows, columns] = [shape[0]!, shape[1] ?? 1];
       return {
         name,
-        shape: info.shape,
+        shape,
         rows(begin, end) {
-          const merge = merges.of(name);
-          if (!merge) return read(begin, end);
-          const values = Float32Array.from(read(begin, end));
-          addUpdate(values, merge, begin, end - begin);
-          return values;
+          if (loaded !== name) {
+            merger.load({ name, stored, dtype: 'F32', columns, update: merges?.of(name) ?? null });
+            loaded = name;
+          }
+          const bytes = weights.readRange(name, (begin * byteLength) / rows, (end * byteLength) / rows);
+          const merged = merger.merge(bytes, begin);
+          return new Float32Array(merged.buffer, merged.byteOffset, merged.byteLength / 4);
         },
       };
     };
@@ -61,14 +67,20 @@ export function exportGgufModel(request: ExportRequest, emit: (event: EngineEven
       files: [ggufWeightName],
       dtype: type,
       peft: null,
-      merged: null,
+      merged:
+        merges &&
+        checkMerged(request.readBack!, {
+          ...merges,
+          base: weights,
+          typeOf: (name) => storedType({ name, shape: weights.info(name)!.shape }, type, config),
+        }),
       keptVariance: null,
       contradictions: findContradictions(request.modelFolder),
       ...(notes.length > 0 && { notes }),
     };
   } finally {
     weights.close();
-    merges.close();
+    merges?.close();
   }
 }
 
@@ -86,7 +98,9 @@ function layBack(path: string, folder: string): void {
 }
 
 interface Merges {
-  /** What is added to a weight; null: nothing. The last one is kept. */
+  sites: AdapterSite<AdapterConfig>[];
+  mergeOf: MergeOf;
+  /** What is added to a weight; null: nothing. */
   of(name: string): MergedUpdate | null;
   close(): void;
 }
@@ -95,20 +109,17 @@ function openMerges(request: ExportRequest, base: WeightFolder): Merges {
   const { adapter } = request;
   const trained = openAdapterFolder(trainedFolder(request.checkpoint, adapter.method));
   const mergeOf = mergesOf(request, trained, base);
+  const sites = adapterSites(readDecoderConfig(request.modelFolder), adapter);
   const readers = new Map(
-    adapterSites(readDecoderConfig(request.modelFolder), adapter).map(({ site, adapter: own }) => {
+    sites.map(({ site, adapter: own }) => {
       const path = modulePath(site);
       return [`${path}.weight`, () => mergeOf(path, own)];
     }),
   );
-  let last: { name: string; merge: MergedUpdate } | null = null;
   return {
-    of(name) {
-      const read = readers.get(name);
-      if (!read) return null;
-      if (last?.name !== name) last = { name, merge: read() };
-      return last.merge;
-    },
+    sites,
+    mergeOf,
+    of: (name) => readers.get(name)?.() ?? null,
     close: () => trained.tensors.close(),
   };
 }

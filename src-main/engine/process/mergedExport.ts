@@ -1,10 +1,9 @@
 import type { AdapterConfig } from '../../contract/training.ts';
-import { StudioError } from '../../contract/errors.ts';
 import { adapterKey, openAdapterFolder, type AdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
-import { asFloat32, asStored } from '../../formats/files/floats.ts';
-import type { SafetensorsDType, TensorToWrite } from '../../formats/files/safetensors.ts';
+import { asFloat32 } from '../../formats/files/floats.ts';
+import type { TensorToWrite } from '../../formats/files/safetensors.ts';
 import { findContradictions } from '../../formats/model/contradictions.ts';
 import { writeModelFolder } from '../../formats/model/modelFolder.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
@@ -14,12 +13,10 @@ import type { EngineEvent } from '../messages.ts';
 import type { ExportRequest, ExportResult } from '../protocol.ts';
 import { frozenUpdates } from './frozenUpdates.ts';
 import { checkMerged, type MergeOf, type MergedUpdate } from './mergedCheck.ts';
+import { RowMerger, type MergedWeight } from './rowMerger.ts';
 
 /** Rows of a weight are merged and written in blocks of so many bytes: no tensor is held as a whole. */
 const blockBytes = 8 * 1024 * 1024;
-
-/** What f16 holds at most. */
-const greatestHalf = 65504;
 
 /**
  * A whole model as a folder of its own, block by block: the base with a LoRA or DoRA merged, or with a routed adapter
@@ -43,12 +40,13 @@ export function exportMerged(request: ExportRequest, emit: (event: EngineEvent) 
         return [`${path}.weight`, () => mergeOf!(path, own)];
       }),
     );
+    const merger = new RowMerger();
     let done = 0;
     const tensors = source.names.map((name): TensorToWrite => {
       const stored = base.info(name)!.dtype;
       const dtype = request.dtype ?? stored;
       const told = function* () {
-        yield* blocks(source, name, dtype, merges.get(name)?.() ?? null);
+        yield* blocks(source, merger, { name, dtype, update: merges.get(name)?.() ?? null });
         emit({ type: 'progress', label: 'Writing the files', done: ++done, total: source.names.length });
       };
       return { name, dtype, shape: source.info(name)!.shape, data: told };
@@ -66,7 +64,7 @@ export function exportMerged(request: ExportRequest, emit: (event: EngineEvent) 
       files,
       dtype: narrowest ?? 'F32',
       peft: null,
-      merged: mergeOf && checkMerged(request.outFolder, base, sites, mergeOf),
+      merged: mergeOf && checkMerged(request.outFolder, { base, sites, mergeOf }),
       contradictions: findContradictions(request.outFolder),
       keptVariance: null,
     };
@@ -103,72 +101,18 @@ function readMerge({ tensors, keys }: AdapterFolder, path: string, own: AdapterC
 /** The bytes of a weight in a type, with the update in it, block by block. */
 function* blocks(
   source: WeightFolder,
-  name: string,
-  dtype: SafetensorsDType,
-  merge: MergedUpdate | null,
+  merger: RowMerger,
+  { name, dtype, update }: Pick<MergedWeight, 'name' | 'dtype' | 'update'>,
 ): Generator<Uint8Array> {
   const { dtype: stored, shape, byteLength } = source.info(name)!;
   const rows = shape[0] ?? 1;
   const rowBytes = byteLength / rows;
   const step = Math.max(1, Math.floor(blockBytes / rowBytes));
+  const columns = shape.slice(1).reduce((product, size) => product * size, 1);
+  const isCopied = update === null && dtype === stored;
+  if (!isCopied) merger.load({ name, stored, dtype, columns, update });
   for (let row = 0; row < rows; row += step) {
-    const end = Math.min(rows, row + step);
-    const bytes = source.readRange(name, row * rowBytes, end * rowBytes);
-    if (!merge && dtype === stored) {
-      yield bytes;
-      continue;
-    }
-    const values = asFloat32(bytes, stored);
-    if (merge) addUpdate(values, merge, row, end - row);
-    if (dtype === 'F16' && (merge || stored !== 'F16')) refuseGreater(values, name);
-    yield asStored(values, dtype);
+    const bytes = source.readRange(name, row * rowBytes, Math.min(rows, row + step) * rowBytes);
+    yield isCopied ? bytes : merger.merge(bytes, row);
   }
-}
-
-/** Merges the update into rows first..first + count of a weight, in place. */
-export function addUpdate(
-  values: Float32Array,
-  { up, down, magnitude }: MergedUpdate,
-  first: number,
-  count: number,
-): void {
-  const dIn = values.length / count;
-  const rank = down.length / dIn;
-  for (let i = 0; i < count; i++) {
-    const row = values.subarray(i * dIn, (i + 1) * dIn);
-    const factors = up.subarray((first + i) * rank, (first + i + 1) * rank);
-    addDirections(row, factors, down);
-    if (magnitude) {
-      let squares = 0;
-      for (let j = 0; j < dIn; j++) squares += row[j]! * row[j]!;
-      const ratio = magnitude[first + i]! / Math.sqrt(squares);
-      for (let j = 0; j < dIn; j++) row[j]! *= ratio;
-    }
-  }
-}
-
-/** row += factors A, four rows of A at a time: the row is read and written a quarter as often. */
-function addDirections(row: Float32Array, factors: Float32Array, down: Float32Array): void {
-  const [dIn, rank] = [row.length, factors.length];
-  let k = 0;
-  for (; k + 4 <= rank; k += 4) {
-    const [f, g, h, i] = [factors[k]!, factors[k + 1]!, factors[k + 2]!, factors[k + 3]!];
-    const [a, b, c, d] = [k * dIn, (k + 1) * dIn, (k + 2) * dIn, (k + 3) * dIn];
-    for (let j = 0; j < dIn; j++)
-      row[j]! += f * down[a + j]! + g * down[b + j]! + h * down[c + j]! + i * down[d + j]!;
-  }
-  for (; k < rank; k++) {
-    const [f, a] = [factors[k]!, k * dIn];
-    for (let j = 0; j < dIn; j++) row[j]! += f * down[a + j]!;
-  }
-}
-
-function refuseGreater(values: Float32Array, name: string): void {
-  for (const value of values)
-    if (Math.abs(value) > greatestHalf)
-      throw new StudioError(
-        'config_invalid',
-        `${name} has the value ${value}, and F16 holds numbers up to ${greatestHalf}.`,
-        'Choose BF16 or F32 for the exported weights.',
-      );
 }

@@ -1,6 +1,5 @@
-import type { GgufType } from '../../contract/results.ts';
-import { asFloat32, asStored } from '../files/floats.ts';
-import { bytesOf, tensorTypes, type TensorTypeName } from './ggufTypes.ts';
+import { asFloat32 } from '../files/floats.ts';
+import { tensorTypes, type TensorTypeName } from './ggufTypes.ts';
 
 /**
  * Numbers as ggml stores them in blocks: a scale (f16) for a few dozen small integers. Every step is rounded to f32 in
@@ -144,29 +143,5 @@ export function dequantized(bytes: Uint8Array, type: TensorTypeName): Float32Arr
   const block = new Block(bytes);
   const read = readBlocks[type];
   for (let i = 0; i < count; i++) read(block, i * blockBytes, out, i * blockLength);
-  return out;
-}
-
-/** f32 numbers as they are stored, rounded as llama.cpp's converter does. @param values whole blocks */
-export function quantized(values: Float32Array, type: GgufType): Uint8Array {
-  return type === 'Q8_0' ? eightBitBlocks(values) : asStored(values, type);
-}
-
-/** Q8_0: d = max |x| / 127 of 32 numbers, stored as f16, and x / d rounded to nearest, ties away from 0. */
-function eightBitBlocks(values: Float32Array): Uint8Array {
-  const { blockLength, blockBytes } = tensorTypes.Q8_0;
-  const out = new Uint8Array(bytesOf('Q8_0', values.length));
-  const view = new DataView(out.buffer);
-  for (let begin = 0, at = 0; begin < values.length; begin += blockLength, at += blockBytes) {
-    let most = 0;
-    for (let i = begin; i < begin + blockLength; i++) most = Math.max(most, Math.abs(values[i]!));
-    const scale = round(most / 127);
-    const inverse = scale === 0 ? 0 : round(1 / scale);
-    view.setFloat16(at, scale, true);
-    for (let i = 0; i < blockLength; i++) {
-      const value = round(values[begin + i]! * inverse);
-      view.setInt8(at + 2 + i, Math.sign(value) * Math.floor(Math.abs(value) + 0.5));
-    }
-  }
   return out;
 }

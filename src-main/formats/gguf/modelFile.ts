@@ -2,8 +2,8 @@ import type { GgufType } from '../../contract/results.ts';
 import type { DecoderConfig } from '../families/decoderConfig.ts';
 import { asFloat32 } from '../files/floats.ts';
 import { architectureEntries, ggufArchitecture, ropeFactors } from './architecture.ts';
-import { quantized } from './blocks.ts';
 import { tensorTypes } from './ggufTypes.ts';
+import { mixedType, quantized, type WrittenType } from './quantize.ts';
 import { reordered, tensorPlace } from './tensorPlaces.ts';
 import { tokenizerEntries } from './tokenizer/tokenizerEntries.ts';
 import { writeGguf, type GgufEntry, type GgufTensorToWrite } from './writeGguf.ts';
@@ -34,11 +34,11 @@ export interface GgufModelToWrite {
 const blockBytes = 8 * 1024 * 1024;
 
 /** llama.cpp's numbers for what a file mostly holds. */
-const fileTypes: Readonly<Record<GgufType, number>> = { F32: 0, F16: 1, BF16: 32, Q8_0: 7 };
+const fileTypes: Readonly<Record<GgufType, number>> = { F32: 0, F16: 1, BF16: 32, Q8_0: 7, Q4_K_M: 15 };
 
 /**
  * Writes a whole model with its tokenizer as llama.cpp reads it. Norms and biases stay in F32, as its converter has
- * them; a matrix whose rows fill no blocks of Q8_0 is stored as F16.
+ * them; a matrix whose rows fill no blocks of its type is stored in a wider one.
  * @returns sentences on what llama.cpp computes otherwise than the studio
  */
 export function writeGgufModel(path: string, model: GgufModelToWrite): string[] {
@@ -66,16 +66,22 @@ export function writeGgufModel(path: string, model: GgufModelToWrite): string[] 
   return [...notes, ...tokenizer.notes];
 }
 
-/** The type in which a tensor is stored. */
-export function storedType(shape: readonly number[], asked: GgufType): GgufType {
+/** The type in which a weight is stored. */
+export function storedType(
+  { name, shape }: Pick<WeightToWrite, 'name' | 'shape'>,
+  asked: GgufType,
+  config: DecoderConfig,
+): WrittenType {
   if (shape.length === 1) return 'F32';
+  if (asked === 'Q4_K_M')
+    return mixedType({ name: tensorPlace(config, name).name, columns: shape.at(-1)! }, config);
   return shape.at(-1)! % tensorTypes[asked].blockLength === 0 ? asked : 'F16';
 }
 
 function tensorOf(weight: WeightToWrite, { config, type, written }: GgufModelToWrite): GgufTensorToWrite {
   const { name, shape } = weight;
   const place = tensorPlace(config, name);
-  const stored = storedType(shape, type);
+  const stored = storedType(weight, type, config);
   const isMatrix = shape.length > 1;
   const rowLength = isMatrix ? shape[1]! : 1;
   const whole = place.headDim ?? 1;

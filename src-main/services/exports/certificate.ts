@@ -1,18 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Dataset, Model } from '../../contract/entities.ts';
 import type { Elsewhere, ExportRecord } from '../../contract/results.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { readRows } from '../../data/readRows.ts';
 import { exampleOf } from '../../data/rowExample.ts';
-import type { EngineEvent } from '../../engine/messages.ts';
 import type { ExportResult, ModelReference } from '../../engine/protocol.ts';
-import { SafetensorsFile } from '../../formats/files/safetensors.ts';
 import { changedParts, createIdentityReader, identityOf } from '../../formats/model/identity.ts';
 import { createRandom } from '../../statistics/random.ts';
 import type { ServiceContext } from '../context.ts';
 import type { ReportPart } from '../progress.ts';
+import { compareAnswers, type GgufFiles } from './comparedAnswers.ts';
+import { engineLogits, greatestDifference, greatestSize, written } from './engineLogits.ts';
 import type { Calibration } from './frozenRoute.ts';
 import { otherLogits } from './otherSoftware.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
@@ -34,12 +31,14 @@ const elsewhereShare = 1e-4;
  * Share of the greatest logit by which rounding every weight may move a logit: 8 units in the last place of the type
  * (2^-8 for bf16, 2^-11 for f16). Each of some ten products in a row adds a random error of about one such unit; a
  * weight at a wrong place, on the other hand, moves logits by as much as they are large. Q8_0 rounds to 254th parts of
- * the greatest of 32 weights, which is some three times the usual one: two units of bf16.
+ * the greatest of 32 weights, which is some three times the usual one: two units of bf16. Q4_K_M has steps of a 15th of
+ * their range; rows of its weights are compared with what they should be, too.
  */
 const roundingTolerances: Readonly<Record<string, number>> = {
   BF16: 8 * 2 ** -8,
   F16: 8 * 2 ** -11,
   Q8_0: 16 * 2 ** -8,
+  Q4_K_M: 96 * 2 ** -8,
 };
 
 /**
@@ -61,18 +60,20 @@ export async function certify(
     result: ExportResult;
     /** Where a route was frozen: what it was averaged over. */
     calibration?: Calibration | null;
-    /** Transformers and PEFT are to compute the tokens, too. */
+    /** Other software is to compute from the files, too: transformers and PEFT, or llama.cpp from these. */
     checkElsewhere?: boolean;
+    gguf?: GgufFiles | null;
   },
   options: { signal: AbortSignal; report: ReportPart },
 ): Promise<Certificate> {
   const { result, model } = subject;
-  const { prompt, ids, textTokens } = await probeTokens(context, subject, options.signal);
-  const computed = (model: ModelReference, part: string) => logits(context, { model, ids, part }, options);
+  const { prompt, ids, textTokens, prompts } = await probeTokens(context, subject, options.signal);
+  const computed = (model: ModelReference, part: string) =>
+    engineLogits(context, { model, ids, part }, options);
   const trained = await computed(subject.trained, 'Computing with the run, part 2 of 3');
   const exported = await computed(subject.exported, 'Computing with the files, part 3 of 3');
   const maxLogitDifference = greatestDifference(trained, exported);
-  const greatest = trained.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const greatest = greatestSize(trained);
   const rounding = roundingTolerances[result.dtype];
   const isMerged = subject.trained.adapterFolder !== null && subject.exported.adapterFolder === null;
   const exact = isMerged ? mergedTolerance : exactTolerance;
@@ -88,9 +89,16 @@ export async function certify(
     subject.exported.adapterFolder === null && !subject.isReadBack
       ? differingFiles(model, subject.exported.folder)
       : null;
-  const elsewhere = subject.checkElsewhere
-    ? await compareElsewhere(subject, { ids, exported }, options)
-    : null;
+  const { gguf } = subject;
+  const elsewhere = !subject.checkElsewhere
+    ? null
+    : gguf
+      ? await compareAnswers(
+          context,
+          { model, exported: subject.exported, files: gguf, prompts, roundingShare: rounding ?? 0 },
+          options,
+        )
+      : await compareElsewhere(subject, { ids, exported }, options);
   const isSound =
     (result.peft?.isEqual ?? true) &&
     (result.merged?.isEqual ?? true) &&
@@ -123,22 +131,6 @@ export async function certify(
   };
 }
 
-/** NaN or infinity where a logit is none: it must not look like equality, which Math.max would make of it. */
-function greatestDifference(one: Float32Array, other: Float32Array): number {
-  if (one.length !== other.length) return Infinity;
-  let greatest = 0;
-  one.forEach((value, i) => {
-    const difference = Math.abs(value - other[i]!);
-    if (!(difference <= greatest)) greatest = difference;
-  });
-  return greatest;
-}
-
-/** JSON has no number that is none. */
-function written(difference: number): number {
-  return Number.isFinite(difference) ? difference : Number.MAX_VALUE;
-}
-
 /** At how many tokens the likeliest next one is the same. */
 function sameChoices(one: Float32Array, other: Float32Array, tokens: number): number {
   const width = one.length / tokens;
@@ -164,7 +156,7 @@ async function compareElsewhere(
   report('Computing with transformers and PEFT');
   const { logits: theirs, software } = await otherLogits(reference, ids, signal);
   const difference = greatestDifference(exported, theirs);
-  const greatest = exported.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const greatest = greatestSize(exported);
   const tolerance = Math.max(mergedTolerance, elsewhereShare * greatest);
   return {
     software,
@@ -175,25 +167,40 @@ async function compareElsewhere(
   };
 }
 
+/** So many rows' questions are answered where other software answers them, too. */
+const askedRows = 4;
+
+interface Probe {
+  prompt: string;
+  ids: number[];
+  textTokens: number;
+  /** Tokens of the first rows' questions; where there are none, begins of the probe. */
+  prompts: number[][];
+}
+
 /** The tokens of the dataset's first row, and random ones behind them, which reach weights that no text does. */
 async function probeTokens(
   context: ServiceContext,
   { model, dataset }: { model: Model; dataset: Dataset | null },
   signal: AbortSignal,
-): Promise<{ prompt: string; ids: number[]; textTokens: number }> {
+): Promise<Probe> {
   const count = Math.min(certificateTokens, model.contextLength);
+  const texts: string[] = [];
   let prompt = '';
-  let ids: number[] = [];
+  let [ids, prompts]: [number[], number[][]] = [[], []];
   if (dataset)
-    for await (const { row } of readRows(context.paths.datasets, dataset, { limit: 1 })) {
+    for await (const { row } of readRows(context.paths.datasets, dataset, { limit: askedRows })) {
       const { prompt: asked, answer } = exampleOf(row, dataset.format);
-      prompt = `${asked}${answer}`.slice(0, 200);
+      if (texts.length === 0) prompt = `${asked}${answer}`.slice(0, 200);
+      texts.push(asked.slice(0, 200));
     }
   try {
-    const [encoded] = await withTokenizerThread(signal, (thread) =>
-      thread.encode(model, prompt === '' ? [] : [prompt]),
+    const encoded = await withTokenizerThread(signal, (thread) =>
+      thread.encode(model, prompt === '' ? [] : [prompt, ...texts]),
     );
-    ids = (encoded ?? []).filter((id) => id < model.vocabularySize).slice(0, Math.floor((count * 3) / 4));
+    const [first = [], ...others] = encoded.map((row) => row.filter((id) => id < model.vocabularySize));
+    ids = first.slice(0, Math.floor((count * 3) / 4));
+    prompts = others.map((row) => row.slice(0, count)).filter(({ length }) => length > 0);
   } catch (error) {
     // The files are there, and random tokens tell as much: a tokenizer that fails must not undo the export.
     if (signal.aborted || !(error instanceof StudioError)) throw error;
@@ -202,7 +209,8 @@ async function probeTokens(
   const textTokens = ids.length;
   const random = createRandom(1);
   while (ids.length < count) ids.push(random.integer(model.vocabularySize));
-  return { prompt, ids, textTokens };
+  if (prompts.length === 0) prompts = [4, 8, 16].map((length) => ids.slice(0, length));
+  return { prompt, ids, textTokens, prompts };
 }
 
 /** Mean over rows of KL(p || q) of the softmax of logits, nats. */
@@ -229,28 +237,4 @@ function likeliest(values: Float32Array, row: number, width: number): number {
   let best = row * width;
   for (let i = best; i < (row + 1) * width; i++) if (values[i]! > values[best]!) best = i;
   return best;
-}
-
-async function logits(
-  context: ServiceContext,
-  { model, ids, part }: { model: ModelReference; ids: readonly number[]; part: string },
-  { signal, report }: { signal: AbortSignal; report: ReportPart },
-): Promise<Float32Array> {
-  const folder = mkdtempSync(join(tmpdir(), 'id-lora-certificate-'));
-  report(part);
-  try {
-    const outFile = join(folder, 'logits.safetensors');
-    const onEvent = (event: EngineEvent) => {
-      if (event.type === 'progress') report(part, event.done, event.total);
-    };
-    await context.engine.start({ kind: 'logits', model, ids, outFile }, { signal, onEvent }).result;
-    const file = new SafetensorsFile(outFile, 'internal');
-    try {
-      return new Float32Array(file.read('logits').buffer);
-    } finally {
-      file.close();
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Dataset, Model, Run } from '../../contract/entities.ts';
 import {
-  weightTypes,
   type Evaluation,
   type ExportFormat,
   type ExportOptions,
@@ -21,20 +20,23 @@ import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { readLicence } from '../../formats/model/licence.ts';
-import { exitsOf, idleExportOption, isGguf, loadsInPeft, meantOptions } from '../../options/exits.ts';
+import { ggufWeightName } from '../../formats/model/weightFolder.ts';
+import { isGguf, loadsInPeft, meantOptions } from '../../options/exits.ts';
 import { datasets } from '../../store/library.ts';
 import { insertExport, listEvaluations, listExports } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
+import { checkFreeSpace } from '../machine/disk.ts';
 import { cacheOrigin } from '../models/findModelFolder.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress, type ReportPart } from '../progress.ts';
 import { checkBase } from '../runs/checkpoints.ts';
 import type { RunService } from '../runs/runService.ts';
+import { exportBytes, formatOf, isWeightType, refuseIdleOptions } from './askedExport.ts';
 import { certify } from './certificate.ts';
 import { compareExits } from './compareExits.ts';
 import { calibrate } from './frozenRoute.ts';
-import { folderSize, prepareExportFolder } from './exportFolder.ts';
+import { prepareExportFolder } from './exportFolder.ts';
 import { modelCard } from './modelCard.ts';
 import { chatTemplateOf, templateOfRun, writeModelfile } from './modelfile.ts';
 import { pushExport, type PushRequest } from './pushExport.ts';
@@ -159,7 +161,7 @@ async function writeAndCertify(
 ): Promise<Pick<ExportRecord, 'certificate' | 'files'>> {
   const { signal, report } = options;
   const { run, model, format, checkpoint, folder, options: asked } = job;
-  const { embedPivots, dtype, rank } = asked;
+  const { embedPivots, dtype, rank, checkElsewhere = false } = asked;
   const { adapter, loadIn8bit } = run.config;
   const whole = (place: string) => ({ folder: place, precision: 'f32', adapterFolder: null }) as const;
   const adapted = (place: string) => ({ ...whole(model.folder), adapterFolder: place });
@@ -179,6 +181,9 @@ async function writeAndCertify(
   try {
     const asking = isGguf(format) ? await templateOfRun({ run, model, dataset }, signal) : null;
     const readBack = join(temporary, 'files');
+    // An adapter's base in the form that llama.cpp reads, where it is to read both.
+    const baseFile = checkElsewhere && format === 'gguf-lora' ? join(temporary, 'base.gguf') : null;
+    if (baseFile) checkFreeSpace(temporary, 4 * model.parameters, 'The base as a GGUF file for the check');
     const request: ExportRequest = {
       kind: 'export',
       format,
@@ -189,11 +194,12 @@ async function writeAndCertify(
       loadIn8bit,
       outFolder: folder,
       ...(embedPivots && { embedPivots }),
-      ...(dtype && dtype !== 'Q8_0' && { dtype }),
+      ...(isWeightType(dtype) && { dtype }),
       ...(rank !== undefined && { rank }),
       ...(calibration && { route: calibration.route }),
       ...(asking && {
         readBack,
+        ...(baseFile && { baseFile }),
         storedAs: dtype ?? 'F16',
         chatTemplate: chatTemplateOf(asking),
         title: { name: run.name, licence: readLicence(model.folder)?.name ?? null },
@@ -219,8 +225,13 @@ async function writeAndCertify(
     }[format];
     // Other software finds it beside the files.
     const beside = format === 'peft' && !loadsInPeft(adapter.method) ? writePythonPackage(folder) : [];
-    const { checkElsewhere = false } = asked;
     const isReadBack = asking !== null;
+    const gguf =
+      format === 'gguf'
+        ? { model: join(folder, ggufWeightName), lora: null }
+        : format === 'gguf-lora' && baseFile
+          ? { model: baseFile, lora: join(folder, 'adapter.gguf') }
+          : null;
     const subject = {
       model,
       dataset,
@@ -231,6 +242,7 @@ async function writeAndCertify(
       result,
       calibration,
       checkElsewhere,
+      gguf,
     };
     const certificate = await certify(context, subject, options);
     const names = new Set([
@@ -320,55 +332,6 @@ function isSameQuestion(a: Evaluation, b: Evaluation): boolean {
 /** The base's name for those who get the files: its repository where that is known, never a path of this machine. */
 export function publicName({ name, folder, origin }: Model): string {
   return (origin ?? cacheOrigin(folder))?.repository ?? name;
-}
-
-/** About how large the files will be. */
-function exportBytes(
-  { run, model, format, options }: Pick<ExportJob, 'run' | 'model' | 'format' | 'options'>,
-  trained: string,
-): number {
-  const { method } = run.config.adapter;
-  // No type of GGUF takes more than the four bytes of F32.
-  if (format === 'gguf') return 4 * model.parameters;
-  if (format !== 'merged') return folderSize(trained);
-  const bytes = options.dtype === undefined ? null : options.dtype === 'F32' ? 4 : 2;
-  if (bytes !== null) return bytes * model.parameters;
-  if (method === 'full') return folderSize(trained);
-  // Written as what the packed weights stand for.
-  return model.quantization === null ? model.sizeBytes : model.parameters * (model.dtype === 'F32' ? 4 : 2);
-}
-
-/** The format asked for, or the one that fits the run's method. @throws StudioError config_invalid */
-function formatOf(run: Run, asked: ExportFormat | undefined, family: string | null = null): ExportFormat {
-  const { method } = run.config.adapter;
-  const exits = exitsOf(method, family);
-  const possible = exits.find(({ problem }) => problem === null)!.format;
-  const problem = exits.find(({ format }) => format === asked)?.problem ?? null;
-  if (problem !== null)
-    throw new StudioError(
-      'config_invalid',
-      `The run "${run.name}" (${method}) cannot be exported as ${asked}. ${problem}`,
-      `Export it with the format ${possible}.`,
-    );
-  return asked ?? possible;
-}
-
-/** Refuses options that mean nothing to the format. @throws StudioError config_invalid */
-function refuseIdleOptions({ name, config }: Run, format: ExportFormat, options: ExportOptions): void {
-  const { method } = config.adapter;
-  const idle = idleExportOption(method, format, options);
-  if (idle)
-    throw new StudioError(
-      'config_invalid',
-      `The option ${idle.option} means nothing to the export of "${name}" (${method}) as ${format}: only ${idle.belongsTo}.`,
-      'Leave it out, or choose another format.',
-    );
-  if (options.dtype === 'Q8_0' && format !== 'gguf')
-    throw new StudioError(
-      'config_invalid',
-      'Q8_0 is a type of GGUF: Hugging Face folders have none like it.',
-      `Choose one of ${weightTypes.join(', ')}, or the format gguf.`,
-    );
 }
 
 /** Read as a stream: weights may be larger than memory. */

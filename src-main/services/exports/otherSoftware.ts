@@ -8,8 +8,9 @@ import { StudioError } from '../../contract/errors.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
 import { SafetensorsFile } from '../../formats/files/safetensors.ts';
 import { cancelled } from '../machine/disk.ts';
+import { serverAnswers, type LlamaAnswers, type LlamaQuestion } from './llamaServer.ts';
 
-const script = fileURLToPath(new URL('../../../resources/python/check.py', import.meta.url));
+const scripts = fileURLToPath(new URL('../../../resources/python/', import.meta.url));
 const versionsSchema = z.record(z.string(), z.string());
 
 /** What other software computes from exported files. */
@@ -39,8 +40,11 @@ export async function otherLogits(
   try {
     const [request, out] = [join(place, 'request.json'), join(place, 'logits.safetensors')];
     writeFileSync(request, JSON.stringify({ model: folder, adapter: adapterFolder, ids, out }));
-    const told = await runPython(['-W', 'ignore', script, request], signal);
-    const versions = versionsSchema.parse(JSON.parse(told.trim().split('\n').at(-1)!));
+    const told = await runPython(join(scripts, 'check.py'), request, {
+      signal,
+      packages: transformersAndPeft,
+    });
+    const versions = versionsSchema.parse(told);
     const file = new SafetensorsFile(out, 'internal');
     try {
       return {
@@ -57,10 +61,57 @@ export async function otherLogits(
   }
 }
 
-function runPython(args: readonly string[], signal: AbortSignal): Promise<string> {
+/** Packages of Python that are asked. */
+interface AskedPackages {
+  name: string;
+  /** How to get them. */
+  remedy: string;
+}
+
+const transformersAndPeft: AskedPackages = {
+  name: 'transformers and PEFT',
+  remedy:
+    'Install torch, transformers, peft and safetensors there, or name another Python with ID_LORA_PYTHON.',
+};
+
+const llamaCpp: AskedPackages = {
+  name: 'llama.cpp',
+  remedy:
+    'Install llama.cpp, so that llama-server is on the PATH (or name the program with ID_LORA_LLAMA_SERVER), or the package llama-cpp-python in that Python (or name another one with ID_LORA_PYTHON).',
+};
+
+const answersSchema = z.object({ software: z.string(), answers: z.array(z.array(z.number().int())) });
+
+/**
+ * Answers of llama.cpp from GGUF files: of the person's own `llama-server`, or of the Python package llama_cpp.
+ * @throws StudioError runtime_missing where there is neither; adapter_invalid where they do not take the files;
+ * cancelled
+ */
+export async function llamaAnswers(question: LlamaQuestion, signal: AbortSignal): Promise<LlamaAnswers> {
+  const named = process.env['ID_LORA_LLAMA_SERVER'];
+  const answers = await serverAnswers(named || 'llama-server', question, signal);
+  if (answers) return answers;
+  if (named) throw missing({ ...llamaCpp, what: `there is no program ${named}` });
+  const place = mkdtempSync(join(tmpdir(), 'id-lora-check-'));
+  try {
+    const request = join(place, 'request.json');
+    writeFileSync(request, JSON.stringify(question));
+    const told = await runPython(join(scripts, 'check_llama.py'), request, { signal, packages: llamaCpp });
+    return answersSchema.parse(told);
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
+}
+
+/** @returns what a script says in its last line */
+function runPython(
+  script: string,
+  request: string,
+  { signal, packages: asked }: { signal: AbortSignal; packages: AskedPackages },
+): Promise<unknown> {
   const program = pythonProgram();
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
+    const child = spawn(program, ['-W', 'ignore', script, request], {
       stdio: ['ignore', 'pipe', 'pipe'],
       // Everything that it needs lies here: it asks nobody.
       env: { ...process.env, HF_HUB_OFFLINE: '1', PYTHONDONTWRITEBYTECODE: '1' },
@@ -70,17 +121,21 @@ function runPython(args: readonly string[], signal: AbortSignal): Promise<string
     child.stdout.on('data', (part: Buffer) => (output = (output + part.toString()).slice(-20_000)));
     child.stderr.on('data', (part: Buffer) => (errors = (errors + part.toString()).slice(-20_000)));
     child.on('error', (error) =>
-      reject(signal.aborted ? cancelled('The check') : missingPython(program, error.message)),
+      reject(
+        signal.aborted
+          ? cancelled('The check')
+          : missing({ ...asked, what: `${program} cannot do it: ${error.message}` }),
+      ),
     );
     child.on('close', (code) => {
-      if (code === 0) return resolve(output);
+      if (code === 0) return resolve(JSON.parse(output.trim().split('\n').at(-1)!));
       const last = errors.trim().split('\n').at(-1) ?? `it ended with ${code}`;
       reject(
         /^ModuleNotFoundError/.test(last)
-          ? missingPython(program, last)
+          ? missing({ ...asked, what: `${program} cannot do it: ${last}` })
           : new StudioError(
               'adapter_invalid',
-              `transformers and PEFT do not take the exported files: ${last.slice(0, 500)}`,
+              `${asked.name} ${asked === llamaCpp ? 'does' : 'do'} not take the exported files: ${last.slice(0, 500)}`,
               'The files stand where they were written; the message says what the other software misses.',
             ),
       );
@@ -88,10 +143,7 @@ function runPython(args: readonly string[], signal: AbortSignal): Promise<string
   });
 }
 
-function missingPython(program: string, what: string): StudioError {
-  return new StudioError(
-    'runtime_missing',
-    `The check with transformers and PEFT needs a Python that has them, and ${program} cannot do it: ${what}.`,
-    'Install torch, transformers, peft and safetensors there, or name another Python with ID_LORA_PYTHON.',
-  );
+function missing({ name, remedy, what }: AskedPackages & { what: string }): StudioError {
+  const needed = name === llamaCpp.name ? 'llama-server or a Python that has it' : 'a Python that has them';
+  return new StudioError('runtime_missing', `The check with ${name} needs ${needed}, and ${what}.`, remedy);
 }

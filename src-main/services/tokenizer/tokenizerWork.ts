@@ -14,7 +14,7 @@ import { loadTokenizer, type Tokenizer } from '../../formats/model/tokenizer.ts'
 import { beginText, type TextClock } from './textClock.ts';
 
 /** What a model's tokenizer is like. */
-export type TokenizerFacts = Pick<Tokenizer, 'vocabularySize' | 'bosId' | 'eosId'>;
+export type TokenizerFacts = Pick<Tokenizer, 'vocabularySize' | 'bosId' | 'eosId' | 'endIds'>;
 
 export type TokenizerWork =
   | { kind: 'tokenize'; folder: string; text: string; specialTokens: boolean }
@@ -152,8 +152,8 @@ export function doTokenizerWork(clock: TextClock, work: TokenizerWork): unknown 
     case 'renderer':
       return rendererFor(clock, work.folder, tokenizer, work.rendering).facts;
     case 'facts': {
-      const { vocabularySize, bosId, eosId } = tokenizer;
-      return { vocabularySize, bosId, eosId };
+      const { vocabularySize, bosId, eosId, endIds } = tokenizer;
+      return { vocabularySize, bosId, eosId, endIds };
     }
   }
 }

@@ -77,6 +77,8 @@ it('writes a whole model in 8 bits with tokenizer and template, which computes w
   const { certificate } = record;
   expect(certificateVerdict(certificate)).toMatchObject({ isGood: true, short: 'equal' });
   expect(certificate.dtype).toBe(dtype);
+  // Rows of the file against what base and update add up to, within the steps of its type.
+  expect(certificate.merged).toMatchObject({ isEqual: true, rows: 32 });
   const { metadata, tensorInfos } = await read(join(folder, 'model.gguf'));
   expect(metadata).toMatchObject({
     'general.architecture': 'llama',

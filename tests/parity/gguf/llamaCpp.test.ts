@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { generate } from '../../src-main/engine/inference/generate.ts';
-import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
-import { loadTokenizer } from '../../src-main/formats/model/tokenizer.ts';
+import { generate } from '../../../src-main/engine/inference/generate.ts';
+import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
+import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import {
   askLlamaCpp,
   drawnAdapter,
@@ -11,12 +11,12 @@ import {
   hasLlamaCpp,
   writeBase,
   type LlamaCppJob,
-} from '../support/parity/llamaCpp.ts';
-import { logitsOf, parityCase } from '../support/parity/parityCase.ts';
-import { maxDifference } from '../support/parity/recordedValues.ts';
-import { patchedFolder } from '../support/patchedFolder.ts';
-import { hasSharedData, projectFolder, sharedData, sharedNote } from '../support/paths.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+} from '../../support/parity/llamaCpp.ts';
+import { logitsOf, parityCase } from '../../support/parity/parityCase.ts';
+import { maxDifference } from '../../support/parity/recordedValues.ts';
+import { patchedFolder } from '../../support/patchedFolder.ts';
+import { hasSharedData, projectFolder, sharedData, sharedNote } from '../../support/paths.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** Committed, also in `npm run parity`: what llama.cpp found holds for files of these bytes. */
 const [fixtures, recorded] = [

@@ -1,0 +1,98 @@
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { ExportFormat, GgufType } from '../../../src-main/contract/results.ts';
+import { certificateLines, certificateVerdict } from '../../../src-main/options/exits.ts';
+import { llamaAnswers } from '../../../src-main/services/exports/otherSoftware.ts';
+import { neverAborted, openTrainingCore } from '../../support/core.ts';
+import { hasLlamaCpp } from '../../support/parity/llamaCpp.ts';
+import { projectFolder } from '../../support/paths.ts';
+
+const recorded = join(projectFolder, 'tests', 'parity', 'recorded');
+/** A `llama-server` of one's own: it is then asked itself. */
+const server = process.env['ID_LORA_LLAMA_SERVER'];
+
+const { core, home } = await openTrainingCore();
+beforeAll(() =>
+  core.adapters.add(
+    { folder: join(recorded, 'elsewhere', 'lora-uneven'), model: 'tiny', name: 'mine' },
+    neverAborted,
+  ),
+);
+afterEach(() => vi.unstubAllEnvs());
+afterAll(() => core.close());
+
+/** A program in the place of llama-server: a script with arguments before those that it is given. */
+function standIn(name: string, script: string, ...args: string[]): void {
+  const program = join(home, name);
+  const imported = `process.argv.splice(2, 0, ...${JSON.stringify(args)}); await import(${JSON.stringify(script)});`;
+  writeFileSync(`${program}.start.mjs`, imported);
+  writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${program}.start.mjs "$@"\n`);
+  chmodSync(program, 0o755);
+  vi.stubEnv('ID_LORA_LLAMA_SERVER', program);
+}
+
+async function certificateOf(format: ExportFormat, dtype?: GgufType) {
+  const asked = { run: 'mine', format, checkElsewhere: true, ...(dtype && { dtype }) };
+  return (await core.exports.create(asked, neverAborted)).certificate;
+}
+
+describe.skipIf(process.platform === 'win32')('llama.cpp, asked by the certificate', () => {
+  /** Of a whole model in F32 only where llama.cpp is there: each of these takes seconds. */
+  const forms = [
+    ['gguf-lora', undefined],
+    ['gguf', 'Q8_0'],
+    ...(server || hasLlamaCpp ? ([['gguf', 'F32']] as const) : []),
+  ] as const;
+  it.each(forms)('answers from the files (%s %s) as the studio does', async (format, dtype) => {
+    if (!server)
+      standIn(
+        'server',
+        join(projectFolder, 'tests', 'support', 'parity', 'llamaServer.mjs'),
+        join(recorded, 'llamaCpp-certificate.json'),
+      );
+    const certificate = await certificateOf(format, dtype);
+    expect(certificate.elsewhere).toMatchObject({ isEqual: true, answers: { prompts: 3 } });
+    if (dtype !== 'Q8_0') expect(certificate.elsewhere!.answers!.equal).toBe(3);
+    expect(certificateLines(certificate).join('\n')).toMatch(
+      /^The same in other software \(llama\.cpp \S+\): [23] of 3 greedy answers/m,
+    );
+    expect(certificateVerdict(certificate).isGood).toBe(true);
+  });
+
+  it('that answers otherwise blocks the tick, in red', async () => {
+    const script = join(home, 'other.mjs');
+    writeFileSync(
+      script,
+      `import { createServer } from 'node:http';
+       const replies = { '/health': {}, '/props': {}, '/completion': { tokens: [7, 7, 7] } };
+       createServer((request, response) => response.end(JSON.stringify(replies[request.url])))
+         .listen(Number(process.argv[process.argv.indexOf('--port') + 1]), '127.0.0.1');`,
+    );
+    standIn('other', script);
+    const certificate = await certificateOf('gguf', 'F16');
+    expect(certificate).toMatchObject({ equal: false, elsewhere: { isEqual: false } });
+    expect(certificateVerdict(certificate)).toMatchObject({ isGood: false, short: 'DIFFERS' });
+    expect(certificateLines(certificate).join('\n')).toMatch(
+      /^NOT THE SAME in other software \(llama\.cpp of an unknown version\): 0 of 3/m,
+    );
+  });
+
+  it('that does not take the files is heard, and one that is not there is asked for', async () => {
+    const script = join(home, 'failing.mjs');
+    writeFileSync(script, "console.error('error: unknown model architecture'); process.exit(1);");
+    standIn('failing', script);
+    const question = { model: 'm', lora: null, prompts: [[1]], maxTokens: 1, endIds: [], context: 8 };
+    const asked = () => llamaAnswers(question, neverAborted);
+    await expect(asked()).rejects.toMatchObject({
+      code: 'adapter_invalid',
+      message: expect.stringMatching(/does not take the exported files: error: unknown model/) as string,
+    });
+    vi.stubEnv('ID_LORA_LLAMA_SERVER', join(home, 'absent'));
+    await expect(asked()).rejects.toMatchObject({
+      code: 'runtime_missing',
+      message: expect.stringMatching(/needs llama-server .*there is no program/) as string,
+      remedy: expect.stringMatching(/Install llama\.cpp/) as string,
+    });
+  });
+});
