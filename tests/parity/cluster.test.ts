@@ -20,13 +20,13 @@ describe('a training that is handed over does the same steps in PyTorch', () => 
   it.each(handedCases.filter(({ isRecorded }) => isRecorded || python))(
     '$name: fifty steps',
     { timeout: 300_000 },
-    async ({ name, config, fsdp }) => {
+    async ({ name, config, fsdp, killedAfter }) => {
       const folder = temporaryFolder();
       mkdirSync(join(folder, 'here'));
       let result = join(recorded, name);
       if (python) {
         const { folder: handed } = await handOverTiny({ config, folder, tasks: 1 });
-        result = trainElsewhere(python, { folder: handed, base: tinyLlama, fsdp });
+        result = await trainElsewhere(python, { folder: handed, base: tinyLlama, fsdp, killedAfter });
       }
       const handed = handedRunSchema.parse(JSON.parse(readFileSync(join(result, 'run.json'), 'utf8')));
       // What was recorded is the training that is repeated here.
@@ -41,6 +41,23 @@ describe('a training that is handed over does the same steps in PyTorch', () => 
       if (!isLow) expectWithin('norm curve', `${name}, handed over`, errors.norm);
       expectWithin(curve, `${name}, handed over: held-out rows`, errors.heldOut);
       expect(errors.rate).toBeLessThan(1e-12);
+    },
+  );
+
+  it.runIf(python)(
+    'and a job that goes on after it was killed draws the same dropout',
+    { timeout: 300_000 },
+    async () => {
+      const { config } = handedCases.find(({ name }) => name === 'full')!;
+      const dropping = { ...config, adapter: { method: 'lora', rank: 4, alpha: 8, dropout: 0.3 } } as const;
+      const curves = [];
+      for (const killedAfter of [undefined, 38]) {
+        const { folder } = await handOverTiny({ config: dropping, folder: temporaryFolder(), tasks: 1 });
+        const result = await trainElsewhere(python!, { folder, base: tinyLlama, fsdp: true, killedAfter });
+        const { steps, evals } = readCurve(join(result, 'curve.jsonl'), handedSteps);
+        curves.push({ steps: steps.map(({ loss, gradNorm }) => [loss, gradNorm]), evals });
+      }
+      expect(curves[1]).toEqual(curves[0]);
     },
   );
 });

@@ -4,7 +4,8 @@
     accelerate launch train.py --base /models/base
     python train.py --base organization/base              # one process
 
-Writes `result/`: the adapter (or the model), curve.jsonl and result.json. The README beside it says how to take it back.
+Writes `result/`: the adapter (or the model), curve.jsonl and result.json. The README beside it says how to take it back. The same command
+goes on where a job before it ended: it keeps its state there, too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import id_lora
 import torch
 import torch.distributed as dist
+from going_on import Ending, Progress, SavedState, cut_curve, whole
 from id_lora.base import check_base
 from peft import PeftConfig, PeftModel
 from peft.utils import get_peft_model_state_dict
@@ -157,7 +159,6 @@ class Trainer:
         self.use_fsdp = use_fsdp
         self.optimizer = optimizer_of(self.config, model)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.skipped_in_a_row = 0
 
     def loss_sum(self, rows: Rows, numbers: list[int]) -> torch.Tensor:
         """Sum of -log p over the labels of one forward pass, f32."""
@@ -187,7 +188,7 @@ class Trainer:
             total += loss.detach()
         clip = self.config["clipNorm"]
         norm = nn.utils.clip_grad_norm_(self.parameters, math.inf if clip is None else clip)
-        norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+        norm = float(whole(norm))
         (loss_sum,) = self.processes.sum(float(total))
         finite = math.isfinite(norm) and math.isfinite(loss_sum)
         if finite:
@@ -195,7 +196,6 @@ class Trainer:
                 group["lr"] = rate * group["factor"]
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
         if not finite:
             return {"skipped": True, "loss": None, "lr": rate, "gradNorm": None}
         tokens = sum(rows.offsets[row + 1] - rows.offsets[row] for row in numbers)
@@ -251,29 +251,10 @@ class Trainer:
             spread = get_peft_model_state_dict(self.model, spread)
         kept = {}
         for name, tensor in spread.items():
-            whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+            found = whole(tensor)
             if self.processes.rank == 0:
-                kept[name] = whole.detach().to("cpu").contiguous()
+                kept[name] = found.detach().to("cpu").contiguous()
         return kept
-
-
-class Progress:
-    """Which state is kept, and whether the held-out loss fell for long enough not."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.best, self.since_best, self.kept_step = math.inf, 0, 0
-        self.patience: float = config["earlyStoppingPatience"] or math.inf
-        self.keeps_best = config["keepBest"]
-
-    def see(self, loss: float) -> bool:
-        """Takes note of a held-out loss. Returns whether it is the lowest so far."""
-        is_best = loss < self.best
-        self.best, self.since_best = (loss, 0) if is_best else (self.best, self.since_best + 1)
-        return is_best
-
-    @property
-    def is_enough(self) -> bool:
-        return self.since_best >= self.patience
 
 
 def write_result(folder: Path, run: dict[str, Any], processes: Processes, **facts: Any) -> None:
@@ -298,12 +279,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER / "result", help="where the result goes (default: result/ beside this file)")
     parser.add_argument("--rows", type=int, default=config["batch"], help="most rows in one forward pass; changes memory, not the result (default: %(default)s)")
     parser.add_argument("--fsdp", action="store_true", help="spread the weights over the processes, too")
+    parser.add_argument(
+        "--save-every", type=int, default=config["checkpointEvery"] or 100, metavar="STEPS", help="how often the state is kept from which the next job goes on (default: %(default)s)"
+    )
+    parser.add_argument("--fresh", action="store_true", help="begin anew, also where a job before this one kept its state")
     asked = parser.parse_args()
-    if asked.rows < 1:
-        parser.error("--rows is 1 or more")
-    if (asked.out / "result.json").exists():
-        parser.error(f"{asked.out} holds a result already: name another folder with --out")
+    if asked.rows < 1 or asked.save_every < 1:
+        parser.error("--rows and --save-every are 1 or more")
+    ending = Ending()
     processes = Processes()
+    state = SavedState(asked.out, run["id"], processes.device, processes.rank, processes.count)
+    (seen,) = processes.sum(float(state.path.exists() and not asked.fresh))
+    if asked.fresh and processes.rank == 0:
+        (asked.out / "result.json").unlink(missing_ok=True)
+        state.remove()
+    if 0 < seen < processes.count:
+        raise SystemExit(f"Only {seen:.0f} of {processes.count} processes see {state.path}: --out must be a folder that all of them share.")
+    if seen == 0 and not asked.fresh and (asked.out / "result.json").exists():
+        parser.error(f"{asked.out} holds a result already: name another folder with --out, or begin anew with --fresh")
     # Dropout differs between processes, and is the same in every repetition.
     torch.manual_seed(config["seed"] + processes.rank)
     tensors = load_file(FOLDER / "rows.safetensors")
@@ -315,8 +308,15 @@ def main() -> None:
     trainer = Trainer(run, load_model(run, asked.base), processes, asked.rows, asked.fsdp and processes.count > 1)
     asked.out.mkdir(parents=True, exist_ok=True)
     kept = asked.out / ("model" if config["adapter"]["method"] == "full" else "adapter")
+    curve_file = asked.out / "curve.jsonl"
+    progress = Progress(config)
+    if seen:
+        state.take(trainer.model, trainer.optimizer, progress)
+        if processes.rank == 0:
+            cut_curve(curve_file, progress.step)
+            print(f"Going on after step {progress.step} of {len(rates)}.", flush=True)
 
-    with (asked.out / "curve.jsonl").open("w", encoding="utf-8") if processes.rank == 0 else contextlib.nullcontext() as curve:
+    with curve_file.open("a" if seen else "w", encoding="utf-8") if processes.rank == 0 else contextlib.nullcontext() as curve:
 
         def tell(event: str, **facts: Any) -> None:
             if curve:
@@ -324,11 +324,12 @@ def main() -> None:
                 print(line, file=curve, flush=True)
                 print(line, flush=True)
 
-        progress = Progress(config)
-        for step, rate in enumerate(rates, 1):
+        for step, rate in enumerate(rates[progress.step :], progress.step + 1):
             result = trainer.step(rows, order[begins[step - 1] : begins[step]], rate)
             tell("step", step=step, **result)
-            if trainer.skipped_in_a_row >= MOST_SKIPPED:
+            progress.step = step
+            progress.skipped_in_a_row = progress.skipped_in_a_row + 1 if result.get("skipped") else 0
+            if progress.skipped_in_a_row >= MOST_SKIPPED:
                 raise SystemExit(f"{MOST_SKIPPED} steps in a row had a loss or a gradient that is not finite: lower the learning rate.")
             is_last = step == len(rates)
             is_best = False
@@ -343,12 +344,19 @@ def main() -> None:
             if is_best or (is_last and progress.kept_step == 0) if progress.keeps_best else is_due:
                 trainer.save(kept)
                 progress.kept_step = step
-            # With every state that is kept: a job that is killed later has come as far as that.
+            # With every state that is kept: of a job that is killed later that much can be taken in.
             if processes.rank == 0 and (is_last or progress.kept_step == step):
                 reason = "early_stopped" if progress.is_enough else "all_steps" if step == len(rates) else "stop_requested"
                 write_result(asked.out, run, step=step, keptStep=progress.kept_step, endReason=reason, processes=processes)
             if is_last:
                 break
+            (told,) = processes.sum(float(ending.asked))
+            if told or progress.kept_step == step or due(step, asked.save_every):
+                state.save(trainer.model, trainer.optimizer, progress)
+            if told:
+                raise SystemExit(f"Told to end after step {step}: the same command goes on from there.")
+    # Gone only now that the result is there: a job that is killed in between does its last steps once more.
+    state.remove()
     if processes.count > 1:
         dist.destroy_process_group()
 

@@ -21,7 +21,8 @@ import type { ReportPart } from '../progress.ts';
 /** Bytes of tokens and text of one token, about. */
 const bytesPerToken = 12;
 
-const script = fileURLToPath(new URL('../../../resources/python/cluster/train.py', import.meta.url));
+/** train.py and what it imports beside the packages. */
+const scripts = fileURLToPath(new URL('../../../resources/python/cluster/', import.meta.url));
 
 /**
  * Writes a folder with which PyTorch trains a run elsewhere: complete or absent.
@@ -125,7 +126,7 @@ function handedRun(
 /** Lays the script, its packages and what it reads of the run into a folder with rows and adapter. */
 export function writeTrainer(folder: string, handed: HandedRun): void {
   writeFileAtomic(join(folder, 'run.json'), `${JSON.stringify(handed, null, 2)}\n`);
-  cpSync(script, join(folder, 'train.py'));
+  for (const name of ['train.py', 'going_on.py']) cpSync(join(scripts, name), join(folder, name));
   writePythonPackage(folder);
   writeFileAtomic(join(folder, 'requirements.txt'), requirements(handed).join('\n'));
   writeFileAtomic(join(folder, 'README.md'), readme(handed));
@@ -180,7 +181,11 @@ function readme(handed: HandedRun): string {
     '',
     `--base takes a folder or a repository of the Hub. Its weights must be those with SHA-256 ${base.sha256}: the script checks folders and what the Hub’s cache holds.`,
     '',
-    'It writes result/: the adapter (after full fine-tuning the model), curve.jsonl and result.json, anew with every checkpoint: of a job that is killed that much can be taken in. It does not go on from there. Copy that folder back, and take it in:',
+    'It writes result/: the adapter (after full fine-tuning the model), curve.jsonl and result.json, anew with every checkpoint: of a job that is killed that much can be taken in.',
+    '',
+    'The same command goes on after a job that was killed: state.safetensors there has the trained numbers, the optimizer’s state, the step and the random numbers, every --save-every steps and when the job is told to end (SIGTERM). The curve is that of one job; with another number of processes dropout draws other numbers. --fresh begins anew.',
+    '',
+    'Copy that folder back, and take it in:',
     '',
     '```sh',
     'npm run -s studio -- runs import result',
@@ -192,7 +197,7 @@ function readme(handed: HandedRun): string {
     `| rows.safetensors | ${data.contract.trainRows} rows a pass as tokens, their order, and the learning rates |`,
     '| rows.jsonl | the same rows as text, for people |',
     ...(isFull ? [] : ['| start/ | the adapter before its first step, as PEFT lays it out |']),
-    '| train.py, id_lora/ | the script and the methods that PEFT does not have |',
+    '| train.py, going_on.py, id_lora/ | the script and the methods that PEFT does not have |',
     ...(notes.length > 0
       ? ['', 'What is not as in the studio:', '', ...notes.map((note) => `- ${note}`)]
       : []),

@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import type { EvalMetric, StepMetric } from '../../../src-main/contract/runRecords.ts';
@@ -19,10 +20,20 @@ const common = {
 } satisfies Partial<TrainConfigInput>;
 const adapter = { rank: 4, alpha: 8 };
 
+interface HandedCase {
+  name: string;
+  config: TrainConfigInput;
+  fsdp: boolean;
+  isRecorded: boolean;
+  /** The first job is killed when it tells of this step, and a second one goes on. */
+  killedAfter?: number;
+}
+
 /** What is handed over and trained by two processes of PyTorch; `fsdp`: with the weights spread over them. */
-export const handedCases: { name: string; config: TrainConfigInput; fsdp: boolean; isRecorded: boolean }[] = [
+export const handedCases: HandedCase[] = [
   {
     name: 'lora',
+    killedAfter: 23,
     config: {
       ...common,
       adapter: { ...adapter, method: 'lora' },
@@ -88,15 +99,66 @@ export const handedCases: { name: string; config: TrainConfigInput; fsdp: boolea
 ];
 
 /** Trains what was handed over with two processes on the CPU (gloo). @returns the folder of the result */
-export function trainElsewhere(
+export async function trainElsewhere(
   python: string,
-  { folder, base, fsdp }: { folder: string; base: string; fsdp: boolean },
-): string {
+  {
+    folder,
+    base,
+    fsdp,
+    killedAfter,
+  }: { folder: string; base: string; fsdp: boolean; killedAfter?: number | undefined },
+): Promise<string> {
   const launcher = ['-W', 'ignore', '-m', 'torch.distributed.run', '--nproc-per-node', '2', '--standalone'];
-  const args = [join(folder, 'train.py'), '--base', base, ...(fsdp ? ['--fsdp'] : [])];
+  const args = [
+    ...[...launcher, join(folder, 'train.py'), '--base', base, '--save-every', '5'],
+    ...(fsdp ? ['--fsdp'] : []),
+  ];
   const env = { ...process.env, OMP_NUM_THREADS: '1', HF_HUB_OFFLINE: '1', PYTHONDONTWRITEBYTECODE: '1' };
-  execFileSync(python, [...launcher, ...args], { stdio: 'pipe', env });
+  if (killedAfter !== undefined) await killAfter(python, args, { env, step: killedAfter });
+  const told = execFileSync(python, args, { stdio: 'pipe', env }).toString();
+  if (
+    killedAfter !== undefined &&
+    !told.includes(`Going on after step ${killedAfter - (killedAfter % 5)} of`)
+  )
+    throw new Error(`the second job did not go on: ${told.slice(0, 500)}`);
   return join(folder, 'result');
+}
+
+/** Starts a job and kills all of its processes as soon as it tells of a step. */
+function killAfter(
+  python: string,
+  args: readonly string[],
+  { env, step }: { env: NodeJS.ProcessEnv; step: number },
+): Promise<void> {
+  const child = spawn(python, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return new Promise((resolve, reject) => {
+    let [told, errors, isKilled] = ['', '', false];
+    child.stderr.on('data', (part: Buffer) => (errors = (errors + part.toString()).slice(-5000)));
+    child.stdout.on('data', (part: Buffer) => {
+      told += part.toString();
+      if (isKilled || !told.includes(`"event": "step", "step": ${step},`)) return;
+      isKilled = true;
+      // The launcher first, which would end the others in order; they are in sessions of their own.
+      const others = childrenOf(child.pid!);
+      for (const pid of [child.pid!, ...others]) process.kill(pid, 'SIGKILL');
+    });
+    child.on('error', reject);
+    child.on('close', () => (isKilled ? resolve() : reject(new Error(`it ended by itself: ${errors}`))));
+  });
+}
+
+function childrenOf(parent: number): number[] {
+  const isChild = (pid: string) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      return Number(stat.slice(stat.lastIndexOf(')')).split(' ')[2]) === parent;
+    } catch {
+      return false; // It has ended.
+    }
+  };
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && isChild(name))
+    .map(Number);
 }
 
 /** Greatest relative errors of a curve against what the studio told of its own training. */
