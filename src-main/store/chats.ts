@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { chatInput, chatSchema } from '../contract/evaluation/chat.ts';
 import type { ReadableDatabase, WritableDatabase } from './database.ts';
 
-const keptChatSchema = z.object({
+export const keptChatSchema = z.object({
   chat: chatSchema,
   /** By ids, with which its model is loaded again. */
   asked: chatInput,

@@ -15,6 +15,8 @@ export const importedProjectSchema = z.object({
   evaluations: merged,
   mixes: merged,
   studies: merged,
+  /** `other`: the project has one already, and the archive's was left out; `none`: the archive has none. */
+  chat: z.enum(['added', 'same', 'other', 'none']).default('none'),
   /** Names that were taken here. */
   renamed: z.array(z.object({ kind: z.enum(['run', 'mix', 'study']), from: z.string(), to: z.string() })),
   /** Base models that are not in the library: an archive has none of their weights. */
@@ -36,6 +38,8 @@ export const exportedProjectSchema = z.object({
   file: z.string(),
   sizeBytes: z.number(),
   runs: z.number().int(),
+  /** Runs and scores that wait in queues here: they are not in it. */
+  waiting: z.number().int(),
   /** What it names and does not hold. */
   models: z.array(z.string()),
   datasets: z.array(z.string()),

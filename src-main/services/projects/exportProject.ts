@@ -7,7 +7,11 @@ import { StudioError } from '../../contract/errors.ts';
 import type { ExportedProject } from '../../contract/imports/archives.ts';
 import { syncFolder } from '../../formats/files/atomicFile.ts';
 import { tarEnd, tarHeader, tarPadding, tarredBytes } from '../../formats/files/tar.ts';
+import { absentFromArchive } from '../../options/archiveWords.ts';
 import { copyProjectOut } from '../../store/archive/projectCopy.ts';
+import type { KeptChat } from '../../store/chats.ts';
+import type { ReadableDatabase } from '../../store/database.ts';
+import { readScoring } from '../../store/queue.ts';
 import { listRuns } from '../../store/runs.ts';
 import type { ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
@@ -48,7 +52,13 @@ export async function exportProject(
   const task = `archive ${given}`;
   try {
     const copy = join(scratch, databaseName);
-    const contents = copyProjectOut(paths.database, project, copy, told);
+    const contents = copyProjectOut(paths.database, project, copy, { run: told, chat: toldChat });
+    const waiting = waitingOf(database, project);
+    const named = {
+      models: contents.models.map(({ name }) => name),
+      datasets: contents.datasets.map(({ name }) => name),
+      waiting,
+    };
     const files = [{ name: databaseName, path: copy, size: statSync(copy).size }];
     for (const { id } of contents.runs)
       for (const { path, bytes } of await filesIn(paths.runFolder(id))) {
@@ -62,6 +72,7 @@ export async function exportProject(
         studio: studioVersion,
         createdAt: new Date().toISOString(),
         title: contents.project.title,
+        absent: absentFromArchive(named),
         files: files.map(({ name, size }) => ({ name, size })),
       }),
     );
@@ -115,8 +126,7 @@ export async function exportProject(
       file,
       sizeBytes: statSync(file).size,
       runs: contents.runs.length,
-      models: contents.models.map(({ name }) => name),
-      datasets: contents.datasets.map(({ name }) => name),
+      ...named,
     };
   } finally {
     rmSync(partial, { force: true });
@@ -138,4 +148,30 @@ function told(run: Run): Run {
     }),
     ...(isLocal && { imported: { ...imported, source: basename(imported.source) } }),
   };
+}
+
+/** A chat as others see it: a column with an adapter from a folder has its name, and no path of this machine. */
+function toldChat({ chat, asked }: KeptChat): KeptChat {
+  const isFolder = (column: number) => chat.columns[column]?.runId === null;
+  const shortened = (text: string) => text.split(/[\\/]/).findLast((part) => part !== '') ?? text;
+  return {
+    chat: {
+      ...chat,
+      columns: chat.columns.map((own, i) => (isFolder(i) ? { ...own, name: shortened(own.name) } : own)),
+    },
+    asked: {
+      ...asked,
+      columns: asked.columns.map((own, i) =>
+        isFolder(i) && own.adapter !== null ? { ...own, adapter: shortened(own.adapter) } : own,
+      ),
+    },
+  };
+}
+
+/** How many runs and scores of the project wait for their turn. */
+function waitingOf(database: ReadableDatabase, project: string): number {
+  const runs = listRuns(database, project).filter(({ state }) => state === 'queued').length;
+  const { running, waiting } = readScoring(database);
+  const scores = [...(running ? [running] : []), ...waiting].filter((entry) => entry.project === project);
+  return runs + scores.length;
 }

@@ -5,6 +5,7 @@ import { mixSchema } from '../../contract/mixing/mixes.ts';
 import { evaluationSchema } from '../../contract/results.ts';
 import { studySchema } from '../../contract/studies.ts';
 import type { WritableDatabase } from '../database.ts';
+import { keepChat, keptChatSchema, readChat, type KeptChat } from '../chats.ts';
 import { datasets as datasetTable, models as modelTable } from '../library.ts';
 import { ensureProject, listProjects, updateProject } from '../projects.ts';
 import { findRun, insertRun } from '../runs.ts';
@@ -103,6 +104,7 @@ function merge(
     const study = studySchema.parse(entity);
     return { ...adapted(study), name: free('study', 'studies', study.name) };
   });
+  const chat = mergeChat(database, project, contents.chat && keptChatSchema.parse(adapted(contents.chat)));
   place(added.map(({ id }) => id));
   return {
     project,
@@ -111,6 +113,7 @@ function merge(
     evaluations: scores,
     mixes,
     studies,
+    chat,
     renamed,
     absentModels: absent.models.map(({ name, origin, contentHash, parameters }) => ({
       name,
@@ -251,6 +254,19 @@ function mergeEvaluations(
       .run();
   }
   return { added: added.length, here: rows.length - added.length };
+}
+
+/** A project has one chat at most: one that is here stays. */
+function mergeChat(
+  database: WritableDatabase,
+  project: string,
+  chat: KeptChat | null,
+): ImportedProject['chat'] {
+  if (chat === null) return 'none';
+  const own = readChat(database, project);
+  if (own !== null) return own.chat.id === chat.chat.id ? 'same' : 'other';
+  keepChat(database, project, { ...chat, chat: { ...chat.chat, isOpen: false, isAnswering: false } });
+  return 'added';
 }
 
 /** Entities with a name of their own in the project, which are told apart by their ids. */

@@ -11,6 +11,7 @@ import {
   type Run,
 } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import { keptChatSchema, type KeptChat } from '../chats.ts';
 import { migrations, openWritable } from '../database.ts';
 import { isKept } from '../trash.ts';
 
@@ -46,14 +47,14 @@ export function columnsOf(database: Sqlite.Database, table: string): string {
 /**
  * Writes a project's rows, as they are at one moment, into a new database.
  * @param source path of the studio's database
- * @param changeRun what of a run is told elsewhere
+ * @param told what of a run and of a chat is told elsewhere
  */
 export function copyProjectOut(
   source: string,
   project: string,
   out: string,
-  changeRun: (run: Run) => Run,
-): { project: Project; runs: Run[]; models: Model[]; datasets: Dataset[] } {
+  told: { run: (run: Run) => Run; chat: (chat: KeptChat) => KeptChat },
+): ProjectContents {
   const { writable: target } = openWritable(out);
   try {
     target.pragma('journal_mode = DELETE');
@@ -72,11 +73,12 @@ export function copyProjectOut(
       copy('runs', `project = ? AND ${kept}`, project);
       copy('evaluations', 'project = ? AND (run_id IS NULL OR run_id IN (SELECT id FROM runs))', project);
       for (const table of ['mixes', 'studies']) copy(table, `project = ? AND ${kept}`, project);
+      copy('chats', 'project = ?', project);
       for (const table of runTables) copy(table, 'run_id IN (SELECT id FROM runs)');
       for (const table of evaluationTables) copy(table, 'evaluation_id IN (SELECT id FROM evaluations)');
       for (const table of pairTables)
         copy(table, 'a IN (SELECT id FROM evaluations) AND b IN (SELECT id FROM evaluations)');
-      const isIn = (text: string, tables = ['runs', 'evaluations', 'mixes', 'studies']) =>
+      const isIn = (text: string, tables = ['runs', 'evaluations', 'mixes', 'studies', 'chats']) =>
         tables
           .map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE instr(${table}.entity, ${text}))`)
           .join(' OR ');
@@ -84,7 +86,8 @@ export function copyProjectOut(
       // A score keeps the name by which its data was asked for.
       const asked = isIn(`'"dataset":' || json_quote(source.datasets.name)`, ['evaluations']);
       copy('datasets', `${kept} AND (${isIn('source.datasets.id')} OR ${asked})`);
-      rewrite(target, 'runs', (entity) => changeRun(runSchema.parse(entity)));
+      rewrite(target, 'runs', (entity) => told.run(runSchema.parse(entity)));
+      rewrite(target, 'chats', (entity) => told.chat(keptChatSchema.parse(entity)));
       // Where files lie on this machine is of no use on another.
       rewrite(target, 'models', (entity) => ({ ...modelSchema.parse(entity), folder: '', copied: false }));
       rewrite(target, 'datasets', (entity) => {
@@ -101,21 +104,25 @@ export function copyProjectOut(
 }
 
 function rewrite(database: Sqlite.Database, table: string, change: (entity: unknown) => object): void {
-  const update = database.prepare(`UPDATE ${table} SET entity = ? WHERE id = ?`);
-  for (const { id, entity } of database.prepare(`SELECT id, entity FROM ${table}`).all() as {
-    id: string;
+  const update = database.prepare(`UPDATE ${table} SET entity = ? WHERE rowid = ?`);
+  for (const { id, entity } of database.prepare(`SELECT rowid AS id, entity FROM ${table}`).all() as {
+    id: number;
     entity: string;
   }[])
     update.run(JSON.stringify(change(JSON.parse(entity))), id);
 }
 
-/** What a copy holds, each of it checked. @throws ZodError for rows that are none */
-export function contentsOf(database: Sqlite.Database): {
+export interface ProjectContents {
   project: Project;
   runs: Run[];
   models: Model[];
   datasets: Dataset[];
-} {
+  /** Null: it has none. */
+  chat: KeptChat | null;
+}
+
+/** What a copy holds, each of it checked. @throws ZodError for rows that are none */
+export function contentsOf(database: Sqlite.Database): ProjectContents {
   const entities = (table: string) =>
     (database.prepare(`SELECT entity FROM ${table} ORDER BY rowid`).all() as { entity: string }[]).map(
       ({ entity }) => JSON.parse(entity) as object,
@@ -126,6 +133,7 @@ export function contentsOf(database: Sqlite.Database): {
          max_trainable AS maxTrainable, created_at AS createdAt, 0 AS runs, 0 AS activeRuns FROM projects`,
     )
     .all();
+  const chats = z.array(keptChatSchema).max(1).parse(entities('chats'));
   const runs = database
     .prepare(`SELECT id, entity, name, notes, tags FROM runs WHERE ${isKept()}`)
     .all() as Record<'id' | 'entity' | 'name' | 'notes' | 'tags', string>[];
@@ -140,6 +148,7 @@ export function contentsOf(database: Sqlite.Database): {
     ),
     models: withIds(entities('models').map((entity) => modelSchema.parse(entity))),
     datasets: withIds(entities('datasets').map((entity) => datasetSchema.parse(entity))),
+    chat: chats[0] ?? null,
   };
 }
 

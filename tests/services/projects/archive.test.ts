@@ -12,6 +12,7 @@ import { neverAborted, openTrainingCore } from '../../support/core.ts';
 import { fixtures, recorded } from '../../support/paths.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
 import { listEvaluations } from '../../../src-main/store/results.ts';
+import { keepChat, keptChatSchema, readChat, type KeptChat } from '../../../src-main/store/chats.ts';
 import { insertRun } from '../../../src-main/store/runs.ts';
 import { toPlainError } from '../../../src-main/contract/errors.ts';
 import { openReadable, openWritable } from '../../../src-main/store/database.ts';
@@ -44,12 +45,49 @@ beforeAll(async () => {
   const [model, dataset] = [core.models.get('tiny'), core.datasets.get('sums')];
   const writable = openWritable(join(home, 'studio.db'));
   insertRun(writable, sampleRun({ id: 'own', name: 'own', modelId: model.id, datasetId: dataset.id }));
+  keepChat(writable, 'default', keptChat(model.id, run));
   writable.writable.close();
   core.projects.update('default', { question: 'Does it help?' });
   archive = join(temporaryFolder(), 'project.tar');
   await core.projects.exportTo(null, archive, neverAborted);
 });
 afterAll(() => core.close());
+
+/** What was said to the run, and to an adapter in a folder of this machine. */
+function keptChat(model: string, { id, name }: Run): KeptChat {
+  const template = { name: 'plain', system: null } as const;
+  const answer = {
+    text: '12.',
+    tokens: 2,
+    end: 'stop',
+    tokensPerSecond: 9,
+    promptTokens: 4,
+    sent: '5 + 7 =',
+  } as const;
+  const folder = '/home/me/adapters/theirs';
+  return keptChatSchema.parse({
+    chat: {
+      id: 'chat',
+      model: { id: model, name: 'tiny' },
+      precision: 'f32',
+      loadIn8bit: false,
+      context: 64,
+      columns: [
+        { name, runId: id, method: 'lora', template },
+        { name: folder, runId: null, method: null, template },
+      ],
+      isOpen: false,
+      isAnswering: false,
+      turns: [{ prompt: '5 + 7 =', answers: [answer, answer] }],
+    },
+    asked: {
+      columns: [
+        { model, adapter: id },
+        { model, adapter: folder },
+      ],
+    },
+  });
+}
 
 /** Another machine. */
 function elsewhere(): Core & { root: string } {
@@ -71,6 +109,7 @@ describe('to another machine', () => {
       renamed: [],
       absentModels: [{ name: 'tiny', parameters: 46_800 }],
       absentDatasets: [{ name: 'sums', rows: 60 }],
+      chat: 'added',
     });
     expect(other.projects.list()).toMatchObject([{ title: 'default', question: 'Does it help?', runs: 2 }]);
     const mine = other.runs.get(run.id);
@@ -86,6 +125,12 @@ describe('to another machine', () => {
     );
     const database = openReadable(join(other.root, 'studio.db'));
     expect(listEvaluations(database, 'default')).toMatchObject([{ runId: run.id, n: 3 }]);
+    const { chat, asked } = readChat(database, 'default')!;
+    expect(chat).toMatchObject({
+      turns: [{ prompt: '5 + 7 =' }],
+      columns: [{ runId: run.id }, { name: 'theirs' }],
+    });
+    expect(asked.columns[1]!.adapter).toBe('theirs');
     database.readable.close();
     // Once its model is there, the run is used as before.
     await expect(other.models.use(mine.modelId)).rejects.toMatchObject({ code: 'not_found' });
@@ -106,10 +151,14 @@ describe('to another machine', () => {
     await other.models.add({ folder: join(fixtures, 'tiny-llama'), name: 'known', copy: false });
     const writable = openWritable(join(other.root, 'studio.db'));
     insertRun(writable, sampleRun({ id: 'mine', name: 'lora-uneven' }));
+    const own = keptChat('m', run);
+    keepChat(writable, 'default', { ...own, chat: { ...own.chat, id: 'mine' } });
     writable.writable.close();
     const imported = await other.projects.importFrom(archive, 'default', neverAborted);
     expect(imported).toMatchObject({
       title: 'default',
+      // A project has one chat, and keeps its own.
+      chat: 'other',
       runs: { added: 2, here: 0 },
       renamed: [{ kind: 'run', from: 'lora-uneven', to: 'lora-uneven-2' }],
       absentModels: [],
