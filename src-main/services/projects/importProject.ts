@@ -95,6 +95,8 @@ function asInvalid(error: unknown): unknown {
     const { path, message } = error.issues[0]!;
     return archiveInvalid(`has a row that is none: ${path.join('.')}: ${message}`);
   }
+  // A row's document that is cut or changed, with a hash that fits.
+  if (error instanceof SyntaxError) return archiveInvalid(`has a row that is none: ${error.message}`);
   const isOfRows =
     error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_CONSTRAINT');
   return isOfRows ? archiveInvalid(`has rows that contradict each other (${error.message})`) : error;
