@@ -14,7 +14,7 @@ import { dataContractSchema, type Run } from '../../src-main/contract/entities.t
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
 import { openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
-import { neverAborted, openTestCore } from '../support/core.ts';
+import { neverAborted, openCoreOn, openTestCore } from '../support/core.ts';
 import { fixtures } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/trainingRun.ts';
@@ -234,7 +234,7 @@ describe('from a model folder to a compared and exported adapter', () => {
       },
     );
     await started.ended.catch(() => null);
-    const reopened = createCore({ home: second.home, project: 'default', mode: 'write' });
+    const reopened = openCoreOn(second.home);
     expect(reopened.runs.get('r')).toMatchObject({ state: 'interrupted', resumable: true });
     reopened.close();
   });
@@ -407,9 +407,7 @@ describe('bad input: a clear error, nothing half-written', () => {
   });
 
   it('a second studio on the same data folder; reading stays possible', async () => {
-    expect(() => createCore({ home, project: 'default', mode: 'write' })).toThrow(
-      `Another studio (process ${process.pid})`,
-    );
+    expect(() => openCoreOn(home)).toThrow(`Another studio (process ${process.pid})`);
     const reader = createCore({ home, project: 'default', mode: 'read' });
     expect(reader.models.list()).toEqual([]);
     await expect(reader.models.add({ folder: tinyLlama, copy: false })).rejects.toThrow(/reading only/);

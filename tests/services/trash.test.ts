@@ -4,8 +4,8 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { StudioError } from '../../src-main/contract/errors.ts';
 import type { StudioEvent } from '../../src-main/contract/events.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
-import { createCore, type Core } from '../../src-main/core/createCore.ts';
-import { neverAborted, openTestCore } from '../support/core.ts';
+import type { Core } from '../../src-main/core/createCore.ts';
+import { neverAborted, openCoreOn, openTestCore } from '../support/core.ts';
 import { checkpointFiles, tinyLlama } from '../support/trainingRun.ts';
 
 const config = trainConfigSchema.parse({
@@ -43,7 +43,7 @@ const files = (folder: string) => {
 function reopenAfterDeath(): void {
   vi.spyOn(core.trash, 'empty').mockImplementation(() => undefined);
   core.close();
-  core = createCore({ home, project: 'default', mode: 'write' });
+  core = openCoreOn(home);
 }
 
 it('brings a run back whole: curves, checkpoints, evaluations, notes', async () => {

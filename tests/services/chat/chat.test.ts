@@ -3,8 +3,8 @@ import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import type { Chat } from '../../../src-main/contract/evaluation/chat.ts';
 import { procedures, type ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import { trainConfigSchema, type Method } from '../../../src-main/contract/training.ts';
-import { createCore, type Core } from '../../../src-main/core/createCore.ts';
-import { neverAborted, openTrainingCore } from '../../support/core.ts';
+import type { Core } from '../../../src-main/core/createCore.ts';
+import { neverAborted, openCoreOn, openTrainingCore } from '../../support/core.ts';
 
 let core: Core;
 let home: string;
@@ -182,7 +182,7 @@ describe('a chat', () => {
     const chat = core.chat.vote(first.id, 0, { column: 1 });
     const reopen = () => {
       core.close();
-      core = createCore({ home, project: 'default', mode: 'write' });
+      core = openCoreOn(home);
     };
     reopen();
     expect(core.chat.state()).toEqual({ ...chat, isOpen: false });

@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from 'vitest';
 import type { ProcedureParsedInput } from '../../../src-main/contract/procedures.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
+import { createEngineHost } from '../../../src-main/engine/process/supervisor.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
 
@@ -8,7 +9,7 @@ const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));
 
 it('foresees an evaluation, records what it took, and learns from it', async () => {
-  const { core, dataFile } = openTestCore();
+  const { core, dataFile } = openTestCore(createEngineHost());
   open.push(core);
   await core.models.add({ folder: tinyLlama, name: 'tiny', copy: false });
   const input: ProcedureParsedInput<'evaluations.start'> = {

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { procedures } from '../../../src-main/contract/procedures.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
-import { createEngineHost, type EngineHost } from '../../../src-main/engine/process/supervisor.ts';
+import type { EngineHost } from '../../../src-main/engine/process/supervisor.ts';
 import { fixtures } from '../../support/paths.ts';
-import { neverAborted } from '../../support/core.ts';
+import { neverAborted, sharedEngine } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** Prompts go to the tokenizer so many at a time. */
@@ -20,7 +20,7 @@ interface Sent {
 
 /** An engine that counts what it is sent at once. */
 function countingEngine(): { engine: EngineHost; sent: Sent[] } {
-  const host = createEngineHost();
+  const host = sharedEngine();
   const sent: Sent[] = [];
   const engine: EngineHost = {
     ...host,

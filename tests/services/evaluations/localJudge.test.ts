@@ -6,8 +6,7 @@ import { procedures, type ProcedureInput } from '../../../src-main/contract/proc
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
 import type { EngineHost, EngineJob, EngineRunOptions } from '../../../src-main/engine/process/supervisor.ts';
 import type { EngineRequest, GenerateRequest } from '../../../src-main/engine/protocol.ts';
-import { createEngineHost } from '../../../src-main/engine/process/supervisor.ts';
-import { neverAborted } from '../../support/core.ts';
+import { neverAborted, sharedEngine } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { patchedFolder } from '../../support/patchedFolder.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
@@ -17,7 +16,7 @@ const asked: GenerateRequest[] = [];
 
 /** The engine, but for what a judge is asked: it says what the test has it say, one verdict after the other. */
 function scripted(): EngineHost {
-  const real = createEngineHost();
+  const real = sharedEngine();
   return {
     ...real,
     start<R extends EngineRequest>(request: R, options: EngineRunOptions = {}): EngineJob<R['kind']> {

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ScoringEntry } from '../../../src-main/contract/evaluation/scoring.ts';
 import { procedures, type ProcedureInput } from '../../../src-main/contract/procedures.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
-import { createCore, type Core } from '../../../src-main/core/createCore.ts';
+import type { Core } from '../../../src-main/core/createCore.ts';
 import { openWritable } from '../../../src-main/store/database.ts';
-import { neverAborted, openTrainingCore } from '../../support/core.ts';
+import { neverAborted, openCoreOn, openTrainingCore } from '../../support/core.ts';
 
 /** Scores of a model without training: some 60 items, of which the first ones are asked. */
 const score = (limit: number, more: object = {}) => ({
@@ -34,7 +34,7 @@ describe('the queue of what is scored', () => {
     entries.map(({ task }) => task.kind === 'score' && task.input.limit);
   const reopen = () => {
     core.close();
-    core = createCore({ home, project: 'default', mode: 'write' });
+    core = openCoreOn(home);
   };
 
   it('refuses at once what cannot be scored, and queues nothing then', async () => {
@@ -97,7 +97,7 @@ describe('the queue of what is scored', () => {
     insert.run('later', 'running', entity.replaceAll('"score"', '"later"'));
     insert.run('damaged', 'waiting', '{');
     database.writable.close();
-    core = createCore({ home, project: 'default', mode: 'write' });
+    core = openCoreOn(home);
     expect(state().waiting.map(({ id }) => id)).toContain(entry!.id);
     expect(state().unreadable).toEqual([
       { id: 'later', title: entry!.title, reason: expect.stringContaining('task.kind') as string },

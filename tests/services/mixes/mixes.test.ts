@@ -4,8 +4,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { datasetRecipe, mixRecipeSchema, type MixRecipe } from '../../../src-main/contract/mixing/mixes.ts';
 import { countInput } from '../../../src-main/contract/mixing/mixProcedures.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
-import { createCore, type Core } from '../../../src-main/core/createCore.ts';
-import { neverAborted, openTrainingCore } from '../../support/core.ts';
+import type { Core } from '../../../src-main/core/createCore.ts';
+import { neverAborted, openCoreOn, openTrainingCore } from '../../support/core.ts';
 
 const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));
@@ -359,7 +359,7 @@ describe('a run on a mix', () => {
     core.mixes.update(mix.id, { recipe: recipe([[long, 100]]) });
     core.close();
     open.splice(0);
-    const again = createCore({ home, project: 'default', mode: 'write' });
+    const again = openCoreOn(home);
     open.push(again);
     const before = again.runs.get('parts');
     const parts = before.state === 'done' ? before : await (await again.runs.resume('parts')).ended;

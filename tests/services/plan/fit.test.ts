@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
-import { createCore, type Core } from '../../../src-main/core/createCore.ts';
+import type { Core } from '../../../src-main/core/createCore.ts';
 import { openWritable } from '../../../src-main/store/database.ts';
 import { updateRun } from '../../../src-main/store/runs.ts';
-import { openTestCore, openTrainingCore } from '../../support/core.ts';
+import { openCoreOn, openTestCore, openTrainingCore } from '../../support/core.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
 
 const open: Core[] = [];
@@ -127,7 +127,7 @@ it('asks before a branch that does not fit', async () => {
   const database = openWritable(join(home, 'studio.db'));
   updateRun(database, { ...parent, config: { ...parent.config, ...enormous } });
   database.writable.close();
-  const again = createCore({ home, project: 'default', mode: 'write' });
+  const again = openCoreOn(home);
   open.push(again);
   again.runs.queue.begin();
   again.runs.queue.hold(true);

@@ -3,6 +3,7 @@ import { forecastErrors, forecastTraining } from '../../../src-main/budget/forec
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
+import { createEngineHost } from '../../../src-main/engine/process/supervisor.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { neverAborted, openTrainingCore } from '../../support/core.ts';
 
@@ -19,7 +20,7 @@ const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));
 
 async function openCore() {
-  const { core } = await openTrainingCore();
+  const { core } = await openTrainingCore(createEngineHost());
   open.push(core);
   const events: StudioEvent[] = [];
   core.events.subscribe(null, ({ event }) => events.push(event));

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import type { StudyQuestion } from '../../../src-main/contract/studies.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
-import { createCore, type Core } from '../../../src-main/core/createCore.ts';
-import { openTestCore, openTrainingCore } from '../../support/core.ts';
+import type { Core } from '../../../src-main/core/createCore.ts';
+import { openCoreOn, openTestCore, openTrainingCore } from '../../support/core.ts';
 import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
 
 const open: Core[] = [];
@@ -106,7 +106,7 @@ it('goes on after the studio ended in the middle: first with the queue, or when 
   await core.runs.suspend();
   expect((await started[0]!.ended).state).toBe('paused');
   core.close();
-  const again = createCore({ home, project: 'default', mode: 'write' });
+  const again = openCoreOn(home);
   open.push(again);
   const study = again.studies.get('long');
   expect(again.runs.queue.state().waiting.map(({ id }) => id)).toEqual(
@@ -130,7 +130,7 @@ it('is removed without its runs, and brought back', async () => {
   expect(core.studies.restore(study.id).name).toBe('gone');
   core.studies.remove('gone');
   core.close();
-  const again = createCore({ home, project: 'default', mode: 'write' });
+  const again = openCoreOn(home);
   open.push(again);
   expect(again.studies.list()).toEqual([]);
   expect(() => again.studies.restore(study.id)).toThrow();
@@ -152,17 +152,17 @@ describe.skipIf(!hasSharedData)(`a real model on real data${sharedNote}`, () => 
         budget: { unit: 'parameters', most: 20_000 },
         config: trainConfigSchema.parse({
           adapter: { method: 'lora', rank: 8, alpha: 16 },
-          maxSteps: 30,
+          maxSteps: 20,
           batch: 4,
-          context: 256,
-          heldOutFraction: 0.01,
+          context: 128,
+          heldOutRows: 16,
           learningRate: 1e-3,
         }),
       },
     });
     const ended = await Promise.all(started.map((run) => run.ended));
     expect(ended.map(({ state, step, error }) => [state, step, error?.message])).toEqual(
-      Array(4).fill(['done', 30, undefined]),
+      Array(4).fill(['done', 20, undefined]),
     );
     expect(study.arms.map(({ trainable }) => trainable)).toEqual([17_340, 17_120]);
     for (const run of ended) expect(run.lastLoss).toBeLessThan(core.runs.curves(run.id).steps[0]!.loss);

@@ -5,10 +5,10 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import type Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createCore, type Core } from '../../../src-main/core/createCore.ts';
+import type { Core } from '../../../src-main/core/createCore.ts';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import { tarEnd, tarHeader, tarPadding } from '../../../src-main/formats/files/tar.ts';
-import { neverAborted, openTrainingCore } from '../../support/core.ts';
+import { neverAborted, openCoreOn, openTrainingCore } from '../../support/core.ts';
 import { fixtures, recorded } from '../../support/paths.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
 import { listEvaluations } from '../../../src-main/store/results.ts';
@@ -92,7 +92,7 @@ function keptChat(model: string, { id, name }: Run): KeptChat {
 /** Another machine. */
 function elsewhere(): Core & { root: string } {
   const root = temporaryFolder();
-  return Object.assign(createCore({ home: root, project: 'default', mode: 'write' }), { root });
+  return Object.assign(openCoreOn(root), { root });
 }
 
 const nothingStays = (root: string) =>

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
-import { createCore, type Core } from '../../../src-main/core/createCore.ts';
+import type { Core } from '../../../src-main/core/createCore.ts';
 import type { EngineEvent } from '../../../src-main/engine/messages.ts';
 import { checkpointStep } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
-import { openTrainingCore } from '../../support/core.ts';
+import { openCoreOn, openTrainingCore } from '../../support/core.ts';
 import { checkpointFiles } from '../../support/trainingRun.ts';
 
 const config = trainConfigSchema.parse({
@@ -134,7 +134,7 @@ it('a run that was killed before its first checkpoint begins anew, says so, and 
     });
   });
   core.close();
-  core = createCore({ home, project: 'default', mode: 'write' });
+  core = openCoreOn(home);
   expect(core.runs.get('killed')).toMatchObject({ state: 'interrupted', resumable: true, resumesAnew: true });
   const resumed = await core.runs.resume('killed');
   expect(resumed.run).toMatchObject({ step: 0, best: null, lastLoss: null, recentLoss: null });

@@ -2,8 +2,8 @@ import { afterEach, expect, it } from 'vitest';
 import type { Run } from '../../../src-main/contract/entities.ts';
 import type { StudioEvent } from '../../../src-main/contract/events.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/contract/training.ts';
-import { createCore, type Core } from '../../../src-main/core/createCore.ts';
-import { openTrainingCore } from '../../support/core.ts';
+import type { Core } from '../../../src-main/core/createCore.ts';
+import { openCoreOn, openTrainingCore } from '../../support/core.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
 
 const config = (rest: Partial<TrainConfigInput> = {}) =>
@@ -30,7 +30,7 @@ async function openCore() {
 
 function reopen(core: Core, home: string): Core {
   core.close();
-  const again = createCore({ home, project: 'default', mode: 'write' });
+  const again = openCoreOn(home);
   open.push(again);
   return again;
 }
