@@ -6,6 +6,7 @@ export const projectFolder = dirname(dirname(dirname(fileURLToPath(import.meta.u
 
 /** `npm run parity` sets it: a folder with fixtures and recorded values that were computed a moment ago. */
 const live = process.env['ID_LORA_PARITY_FOLDER'];
+export const isLive = live !== undefined;
 export const fixtures = live ? join(live, 'fixtures') : join(projectFolder, 'tests', 'fixtures');
 export const recorded = live ? join(live, 'recorded') : join(projectFolder, 'tests', 'parity', 'recorded');
 

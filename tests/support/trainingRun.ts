@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { constants, getPriority, setPriority } from 'node:os';
 import { join, relative } from 'node:path';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
@@ -33,6 +34,14 @@ export function writeRandomRows(path: string, rows: number, seed: number, tasks 
   );
 }
 
+/**
+ * Lowers the priority of this process to that of an engine, for tests that compute in it: another file's page or server
+ * must answer in time meanwhile, and its engine get its share.
+ */
+export function computeBehindPages(): void {
+  setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL));
+}
+
 /** Trains on tiny-llama (or another folder) in this process. */
 export async function trainTiny(options: {
   config: TrainConfigInput;
@@ -50,6 +59,7 @@ export async function trainTiny(options: {
   /** Instead of 13 random rows. */
   rows?: readonly TokenRow[];
 }): Promise<{ result: TrainResult; events: EngineEvent[] }> {
+  computeBehindPages();
   const { config, folder, resumeFrom = null, stopAfter = Infinity, fusion = false, tasks = 0 } = options;
   const { modelFolder = tinyLlama, rows, stopOn = () => false } = options;
   const trainFile = join(folder, 'train.tokens');

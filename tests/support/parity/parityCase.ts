@@ -17,6 +17,7 @@ import { adapterKey, openAdapterFolder } from '../../../src-main/formats/adapter
 import { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { fixtures, recorded } from '../paths.ts';
+import { computeBehindPages } from '../trainingRun.ts';
 
 /** Losses and gradient norms of optimizer steps on one batch, recorded with PyTorch. */
 export interface RecordedCurve {
@@ -88,6 +89,7 @@ export function layoutsOf(training: readonly BatchLayout[]) {
 
 /** A training session with the adapter and the batch of a case. */
 export async function openParityCase(known: ParityCase, options: OpenOptions) {
+  computeBehindPages();
   const folder = join(fixtures, known.model);
   const adapterFolder = adapterFolderOf(known.name);
   const adapter = adapterFolder === null ? null : openAdapterFolder(adapterFolder);
