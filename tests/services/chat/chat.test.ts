@@ -212,7 +212,7 @@ describe('a chat', () => {
     expect(core.chat.state()?.id).toBe(other.id);
     core.chat.end(other.id);
     core.projects.open('default');
-  }, 60_000);
+  });
 
   it('does not take a process that is on its way out for the one of the next chat', async () => {
     for (const adapter of ['plain', null]) {
@@ -233,7 +233,7 @@ describe('a chat', () => {
     const answered = await ask(core.chat.state()!, 'Hi', { maxTokens: 2 });
     expect(said(answered)[0]).toHaveLength(1);
     expect((await loading).id).toBe(answered.id);
-  }, 60_000);
+  });
 
   it('leaves a prompt of a chat that ended meanwhile unanswered, and the next chat alone', async () => {
     const chat = await open(null);
@@ -242,7 +242,7 @@ describe('a chat', () => {
     await expect(asked).rejects.toMatchObject({ code: 'not_found' });
     const next = await open(null);
     expect(core.chat.state()).toMatchObject({ id: next.id, isAnswering: false, turns: [] });
-  }, 60_000);
+  });
 
   it('keeps prompts as rows of a dataset that is scored', async () => {
     const keep = (prompt: string, expected: string, dataset = 'kept') =>

@@ -152,17 +152,17 @@ describe.skipIf(!hasSharedData)(`a real model on real data${sharedNote}`, () => 
         budget: { unit: 'parameters', most: 20_000 },
         config: trainConfigSchema.parse({
           adapter: { method: 'lora', rank: 8, alpha: 16 },
-          maxSteps: 20,
+          maxSteps: 30,
           batch: 4,
-          context: 128,
-          heldOutRows: 16,
+          context: 256,
+          heldOutFraction: 0.01,
           learningRate: 1e-3,
         }),
       },
     });
     const ended = await Promise.all(started.map((run) => run.ended));
     expect(ended.map(({ state, step, error }) => [state, step, error?.message])).toEqual(
-      Array(4).fill(['done', 20, undefined]),
+      Array(4).fill(['done', 30, undefined]),
     );
     expect(study.arms.map(({ trainable }) => trainable)).toEqual([17_340, 17_120]);
     for (const run of ended) expect(run.lastLoss).toBeLessThan(core.runs.curves(run.id).steps[0]!.loss);
