@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
@@ -7,7 +8,15 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * files come last: one that begins then would let the other worker wait for minutes.
  */
 const longest =
-  /(everyModel|parity\/curves|plan\/studies|runs\/queue|cli\/cli|e2e\/browser|e2e\/window|mixes|fullFineTuning)\.test\.ts$/;
+  /(everyModel|parity\/(curves|gradients)|plan\/studies|runs\/queue|cli\/cli|e2e\/(browser|window|export)|chat\/chat|mixes)\.test\.ts$/;
+
+/** What a test file takes at most with what it starts: an engine with TensorFlow, a studio, a browser. */
+const fileBytes = 3e9;
+/** Test files at a time: one for each processor, as far as the memory reaches; while one waits, another computes. */
+const filesAtOnce = Math.max(
+  2,
+  Math.min(availableParallelism(), Math.floor(process.availableMemory() / fileBytes)),
+);
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -26,7 +35,7 @@ export default defineConfig({
     setupFiles: ['tests/support/setup.ts'],
     // TensorFlow must not be loaded twice into one process, and a native crash must not take the others along.
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: filesAtOnce,
     sequence: { sequencer: LongestFirst },
     // The longest test takes half a minute on two idle cores; one that shares them must not fail for that.
     testTimeout: 120_000,
