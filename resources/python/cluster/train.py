@@ -351,10 +351,11 @@ def main() -> None:
             if is_last:
                 break
             (told,) = processes.sum(float(ending.asked))
-            if told or progress.kept_step == step or due(step, asked.save_every):
+            # Weights that are spread over processes are not kept yet: such a job begins anew.
+            if not trainer.use_fsdp and (told or progress.kept_step == step or due(step, asked.save_every)):
                 state.save(trainer.model, trainer.optimizer, progress)
             if told:
-                raise SystemExit(f"Told to end after step {step}: the same command goes on from there.")
+                raise SystemExit(f"Told to end after step {step}: the same command {'begins anew' if trainer.use_fsdp else 'goes on from there'}.")
     # Gone only now that the result is there: a job that is killed in between does its last steps once more.
     state.remove()
     if processes.count > 1:

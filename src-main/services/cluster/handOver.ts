@@ -183,7 +183,7 @@ function readme(handed: HandedRun): string {
     '',
     'It writes result/: the adapter (after full fine-tuning the model), curve.jsonl and result.json, anew with every checkpoint: of a job that is killed that much can be taken in.',
     '',
-    'The same command goes on after a job that was killed: state.safetensors there has the trained numbers, the optimizer’s state, the step and the random numbers, every --save-every steps and when the job is told to end (SIGTERM). The curve is that of one job; with another number of processes dropout draws other numbers. --fresh begins anew.',
+    'The same command goes on after a job that was killed: state.safetensors there has the trained numbers, the optimizer’s state, the step and the random numbers, every --save-every steps and when the job is told to end (SIGTERM). The curve is that of one job; with another number of processes dropout draws other numbers. --fresh begins anew. Jobs with --fsdp keep no such state.',
     '',
     'Copy that folder back, and take it in:',
     '',
