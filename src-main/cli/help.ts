@@ -142,7 +142,8 @@ ${chatHelp()}
   export RUN [--format peft|lora|merged|gguf-lora|gguf|cluster --out DIR --calibrate DATA --embed-pivots --rank R
     --dtype f32|f16|bf16|q8_0|q4_k_m --check-elsewhere] | export RUN --compare [--measure]
   push RUN-or-FOLDER --to OWNER/NAME [--public --overwrite]   an export to the Hub; a new repository is private
-  serve [--host 127.0.0.1 --port 0]                the studio in a browser
+  serve [--host 127.0.0.1 --port 0 --public-address URL --tls-cert FILE --tls-key FILE --token-file FILE]
+                                                   the studio in a browser (docs/remote.md)
   bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]
                                                    the engine's own speed and memory on random weights
   demo                                             LoRA against ID-LoRA, start to end

@@ -3,16 +3,16 @@ import { StudioError } from '../contract/errors.ts';
 import type { ProcedureHandlers } from '../contract/procedures.ts';
 import type { ServedCore } from './channelHost.ts';
 import type { HttpHost } from './httpHost.ts';
+import type { ServedPlace } from './serverAccess.ts';
 
 /** The one server by which browsers use a core. */
 export interface BrowserServer {
   state(): BrowserAccess;
   /**
-   * @param options.port 0: one that is free
    * @param options.canEnd whether a page may end it
    * @throws StudioError busy where it serves already; usage where it cannot listen there
    */
-  serve(options: { host: string; port: number; canEnd: boolean }): Promise<BrowserAccess>;
+  serve(options: ServedPlace & { canEnd: boolean }): Promise<BrowserAccess>;
   /** Ends it and cuts all browsers off. */
   end(): Promise<BrowserAccess>;
   /** The same, where a page asks for it. @throws StudioError in_use where it may not */

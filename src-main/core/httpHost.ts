@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +10,7 @@ import { securityHeaders } from '../channel/pageServing.ts';
 import type { Reply } from '../contract/transport.ts';
 import { serveSocket, type ServedCore } from './channelHost.ts';
 import { dispatch } from './dispatch.ts';
-import { createServerAccess, type ServerAccess } from './serverAccess.ts';
+import { createServerAccess, type ServedPlace, type ServerAccess } from './serverAccess.ts';
 
 const builtPage = fileURLToPath(new URL('../../out/renderer/', import.meta.url));
 const maxBodyBytes = 4 * 1024 * 1024;
@@ -33,11 +34,11 @@ export interface HttpHost {
  */
 export async function startHttpHost(
   core: ServedCore,
-  options: { host: string; port: number; pageFolder?: string },
+  options: ServedPlace & { pageFolder?: string },
 ): Promise<HttpHost> {
-  const access = createServerAccess(options.host);
+  const access = createServerAccess(options);
   const handle = createHandler(core, access, servePage(options.pageFolder ?? builtPage));
-  const server = createServer((request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
     for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
     handle(request, response).catch((error: unknown) => {
       // A client that leaves in the middle of its request is nobody's fault.
@@ -45,7 +46,8 @@ export async function startHttpHost(
       if (response.headersSent) response.destroy();
       else response.writeHead(500).end();
     });
-  });
+  };
+  const server = options.tls ? openTls(options.tls, answer) : createServer(answer);
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxBodyBytes });
   server.on('upgrade', (request, socket, head) => {
     // The server has given the socket away: nobody else hears of its errors.
@@ -74,6 +76,22 @@ export async function startHttpHost(
         server.closeAllConnections();
       }),
   };
+}
+
+/** @throws StudioError usage where certificate and key are none, or do not belong together */
+function openTls(
+  tls: { cert: string; key: string },
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+) {
+  try {
+    return createTlsServer(tls, answer);
+  } catch (error) {
+    throw new StudioError(
+      'usage',
+      `The certificate and its key cannot be used: ${error instanceof Error ? error.message : String(error)}.`,
+      'Give a certificate (with its chain) and the private key that belongs to it, both in PEM, without a password.',
+    );
+  }
 }
 
 function cannotListen(

@@ -14,16 +14,31 @@ export interface ServerAccess {
   refusal(request: IncomingMessage): 401 | 403 | null;
 }
 
+/** Where a server listens, and how it is reached. */
+export interface ServedPlace {
+  /** An address of this computer; 0.0.0.0 or :: for all. */
+  host: string;
+  /** 0: one that is free. */
+  port: number;
+  /** Certificate and private key, PEM. Absent: plain HTTP. */
+  tls?: { cert: string; key: string } | undefined;
+  /** What browsers ask for, where that is another name than this computer's, or a proxy that ends TLS. */
+  publicAddress?: URL | undefined;
+  /** 32 hexadecimal digits; absent: new ones. */
+  token?: string | undefined;
+}
+
 /**
  * Whoever has the token (128 bits, in the printed address) may use the server; it is traded for a cookie at the first
  * visit.
  *
  * A request must name a host that is this computer: a page of the web whose name was rebound to its address cannot. Its
  * port does not matter, as it is another one at the end of a tunnel. A request of a page must come from the page of the
- * very host that it names.
+ * very host that it names. The cookie is sent by TLS alone where it was given by TLS.
  */
-export function createServerAccess(host: string): ServerAccess {
-  const token = randomBytes(16).toString('hex');
+export function createServerAccess(place: Omit<ServedPlace, 'port'>): ServerAccess {
+  const { host, tls, publicAddress } = place;
+  const token = place.token ?? randomBytes(16).toString('hex');
   // Cookies do not know ports: those of two studios behind one name must differ.
   const cookieName = `studio_${token.slice(0, 8)}`;
   const cookiePattern = new RegExp(`(?:^|;\\s*)${cookieName}=([0-9a-f]+)`);
@@ -32,24 +47,31 @@ export function createServerAccess(host: string): ServerAccess {
   const isToken = (given: string | null | undefined) =>
     given?.length === token.length && timingSafeEqual(Buffer.from(given), Buffer.from(token));
 
-  const urlOf = (name: string, port: number) => `http://${name}:${port}/?token=${token}`;
+  const urlOf = (name: string, port: number) => `${tls ? 'https' : 'http'}://${name}:${port}/?token=${token}`;
+  const isByTls = (asked: URL) =>
+    tls !== undefined || (publicAddress?.protocol === 'https:' && asked.host === publicAddress.host);
 
   /** Addresses come and go with networks: asked anew each time. */
   const names = () =>
     new Set(
       [
         ...['localhost', '127.0.0.1', '[::1]'],
+        ...(publicAddress ? [publicAddress.hostname] : []),
         ...(everywhere ? [hostname(), `${hostname()}.local`, ...ownAddresses(everywhere)] : [named]),
       ].map((name) => name.toLowerCase()),
     );
 
   return {
-    url: (port) => urlOf(everywhere ? 'localhost' : named, port),
+    url: (port) =>
+      publicAddress
+        ? `${publicAddress.origin}/?token=${token}`
+        : urlOf(everywhere ? 'localhost' : named, port),
     otherUrls: (port) => (everywhere ? ownAddresses(everywhere) : []).map((name) => urlOf(name, port)),
     cookieFor(request) {
       const given = new URL(request.url ?? '/', 'http://studio').searchParams.get('token');
-      return isToken(given) && names().has(hostOf(request)?.hostname ?? '')
-        ? `${cookieName}=${token}; HttpOnly; SameSite=Strict; Path=/`
+      const asked = hostOf(request);
+      return isToken(given) && asked && names().has(asked.hostname)
+        ? `${cookieName}=${token}; HttpOnly; SameSite=Strict; Path=/${isByTls(asked) ? '; Secure' : ''}`
         : null;
     },
     refusal(request) {

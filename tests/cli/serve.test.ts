@@ -1,3 +1,4 @@
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import type { Run } from '../../src-main/contract/entities.ts';
@@ -5,6 +6,8 @@ import { createCore } from '../../src-main/core/createCore.ts';
 import { checkpointStep } from '../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
 import { removeHome, startStudio } from '../e2e/support/studioServer.ts';
+import { studio } from '../support/commandLine.ts';
+import { fixtures } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/trainingRun.ts';
 
@@ -49,4 +52,31 @@ it('pauses the run that trains at Ctrl+C, with a checkpoint, before it closes th
   expect(core.runs.curves('mine').steps.at(-1)!.step).toBe(run.step);
   expect(core.runs.queue.state().waiting.map(({ name }) => name)).toEqual(['next']);
   core.close();
+});
+
+it('serves by TLS, and by the token that a file keeps', async () => {
+  const file = (name: string) => join(fixtures, 'tls', name);
+  const tokenFile = join(home, 'token');
+  const server = await startStudio({
+    args: ['--tls-cert', file('cert.pem'), '--tls-key', file('key.pem'), '--token-file', tokenFile],
+  });
+  const { protocol, searchParams } = new URL(server.url);
+  expect(protocol).toBe('https:');
+  expect(readFileSync(tokenFile, 'utf8').trim()).toBe(searchParams.get('token'));
+  expect(statSync(tokenFile).mode & 0o777).toBe(0o600);
+  await server.stop();
+  removeHome(server.home);
+});
+
+it.each([
+  [['--tls-key', 'key.pem'], '--tls-key is given without --tls-cert'],
+  [['--tls-cert', 'no.pem', '--tls-key', 'no.pem'], '--tls-cert no.pem cannot be read'],
+  [['--public-address', 'studio.example'], '"studio.example" is no address of a server'],
+  [['--public-address', 'https://studio.example/deep'], 'is no address of a server'],
+  [['--token-file', join(fixtures, 'tls', 'cert.pem')], 'holds no token'],
+  [['--port', '70000'], 'is no port'],
+])('refuses %j', async (args, message) => {
+  const { code, stderr, stdout } = await studio(['serve', '--home', home, ...args]);
+  expect(code).not.toBe(0);
+  expect(stderr + stdout).toContain(message);
 });

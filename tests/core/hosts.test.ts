@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { request as requestByTls, type RequestOptions } from 'node:https';
 import { hostname, networkInterfaces } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { browserAccessSchema } from '../../src-main/contract/browserAccess.ts';
@@ -9,6 +12,7 @@ import { serveChannel } from '../../src-main/core/channelHost.ts';
 import type { Core } from '../../src-main/core/createCore.ts';
 import { startHttpHost, type HttpHost } from '../../src-main/core/httpHost.ts';
 import { openTestCore } from '../support/core.ts';
+import { fixtures } from '../support/paths.ts';
 import { tinyLlama } from '../support/trainingRun.ts';
 
 let core: Core;
@@ -175,6 +179,78 @@ it('is reached by every name of this computer where it listens everywhere, and b
     expect(await statusFor(name)).toBe(303);
   for (const name of ['evil.example', '192.0.2.1']) expect(await statusFor(name)).toBe(403);
   await everywhere.close();
+});
+
+describe('behind a name of its own', () => {
+  const tlsFixture = (name: string) => readFileSync(join(fixtures, 'tls', name), 'utf8');
+
+  /** What a browser gets that asks for the address with its token, under a name. */
+  const visit = (served: HttpHost, port: number, options: RequestOptions) =>
+    new Promise<{ status: number; cookie: string }>((resolve, reject) => {
+      const send = options.ca ? requestByTls : request;
+      const { search } = new URL(served.url);
+      send({ host: '127.0.0.1', port, path: `/${search}`, ...options }, (response) => {
+        response.resume();
+        resolve({ status: response.statusCode!, cookie: String(response.headers['set-cookie']) });
+      })
+        .on('error', reject)
+        .end();
+    });
+
+  it('answers a proxy that ends TLS, under the public name and under no other', async () => {
+    const port = 20_000 + (process.pid % 10_000);
+    const publicAddress = new URL('https://studio.example');
+    const served = await startHttpHost(core, { host: '127.0.0.1', port, publicAddress });
+    expect(served.url).toMatch(/^https:\/\/studio\.example\/\?token=[0-9a-f]{32}$/);
+    const asked = (name: string) => visit(served, port, { headers: { Host: name } });
+    const given = await asked('studio.example');
+    expect(given.status).toBe(303);
+    expect(given.cookie).toMatch(/; Secure$/);
+    // Without the proxy, from this computer, there is no TLS by which a cookie could be sent.
+    expect((await asked(`localhost:${port}`)).cookie).not.toContain('Secure');
+    expect((await asked('evil.example')).status).toBe(403);
+    const cookie = given.cookie.split(';')[0]!;
+    const call = (from: string) =>
+      new Promise((resolve, reject) => {
+        const headers = { ...json, Host: 'studio.example', Origin: from, Cookie: cookie };
+        request(
+          { host: '127.0.0.1', port, path: '/rpc/studio.info', method: 'POST', headers },
+          (response) => {
+            response.resume();
+            resolve(response.statusCode);
+          },
+        )
+          .on('error', reject)
+          .end('{}');
+      });
+    expect(await call('https://studio.example')).toBe(200);
+    expect(await call('https://evil.example')).toBe(403);
+    await served.close();
+  });
+
+  it('speaks TLS itself', async () => {
+    const tls = { cert: tlsFixture('cert.pem'), key: tlsFixture('key.pem') };
+    const given = '0123456789abcdef0123456789abcdef';
+    const served = await startHttpHost(core, { host: '127.0.0.1', port: 0, tls, token: given });
+    const { protocol, port, searchParams } = new URL(served.url);
+    expect([protocol, searchParams.get('token')]).toEqual(['https:', given]);
+    const { status, cookie } = await visit(served, Number(port), { ca: tls.cert });
+    expect(status).toBe(303);
+    expect(cookie).toMatch(/; Secure$/);
+    await expect(visit(served, Number(port), {})).rejects.toThrow();
+    await served.close();
+  });
+
+  it.each([
+    ['other-key.pem', /key/i],
+    ['cert.pem', /PEM|key|start line/i],
+  ])('refuses %s as the key of a certificate', async (key, reason) => {
+    const tls = { cert: tlsFixture('cert.pem'), key: tlsFixture(key) };
+    await expect(startHttpHost(core, { host: '127.0.0.1', port: 0, tls })).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringMatching(reason) as string,
+    });
+  });
 });
 
 it.each([

@@ -19,13 +19,27 @@ export interface StudioServer {
 
 /** `serve` as a person starts it, on a data folder of its own. */
 export async function startStudio(
-  options: { home?: string; host?: string; port?: number; env?: NodeJS.ProcessEnv } = {},
+  options: {
+    home?: string;
+    host?: string;
+    port?: number;
+    env?: NodeJS.ProcessEnv;
+    args?: readonly string[];
+  } = {},
 ): Promise<StudioServer> {
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'id-lora-e2e-'));
   const place = ['--host', options.host ?? '127.0.0.1', '--port', String(options.port ?? 0)];
   const child = spawn(
     process.execPath,
-    [join(projectFolder, 'src-main', 'cli.ts'), 'serve', '--home', home, ...place, '--json'],
+    [
+      join(projectFolder, 'src-main', 'cli.ts'),
+      'serve',
+      '--home',
+      home,
+      ...place,
+      ...(options.args ?? []),
+      '--json',
+    ],
     { cwd: projectFolder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
   );
   let errors = '';
