@@ -43,21 +43,4 @@ describe('a training that is handed over does the same steps in PyTorch', () => 
       expect(errors.rate).toBeLessThan(1e-12);
     },
   );
-
-  it.runIf(python)(
-    'and a job that goes on after it was killed draws the same dropout',
-    { timeout: 300_000 },
-    async () => {
-      const { config } = handedCases.find(({ name }) => name === 'full')!;
-      const dropping = { ...config, adapter: { method: 'lora', rank: 4, alpha: 8, dropout: 0.3 } } as const;
-      const curves = [];
-      for (const killedAfter of [undefined, 38]) {
-        const { folder } = await handOverTiny({ config: dropping, folder: temporaryFolder(), tasks: 1 });
-        const result = await trainElsewhere(python!, { folder, base: tinyLlama, fsdp: true, killedAfter });
-        const { steps, evals } = readCurve(join(result, 'curve.jsonl'), handedSteps);
-        curves.push({ steps: steps.map(({ loss, gradNorm }) => [loss, gradNorm]), evals });
-      }
-      expect(curves[1]).toEqual(curves[0]);
-    },
-  );
 });
