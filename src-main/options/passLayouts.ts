@@ -30,8 +30,8 @@ export interface LineLengths {
 /** Every length is compiled once. */
 const mostLengths = 4;
 
-/** Compiling one takes about as long as so many steps of the longest (measured at 88 million parameters). */
-const stepsOfALength = 2;
+/** Compiling one takes as long as so many steps, in processor time (measured at 88 million parameters). */
+const stepsOfALength = 3;
 
 /**
  * One key that a query is multiplied with costs this part of what a token costs otherwise, 1 / (6 * hidden size), here
@@ -106,7 +106,8 @@ export function unpackedLayouts(of: {
   const rectangle: BatchLayout = { batch, tokens: padded };
   const line = (tokens: number): BatchLayout => ({ batch: 1, tokens, longestExample: padded });
   const meanTokens = sum(totals) / Math.max(1, totals.length);
-  if (costOf(rectangle, batch * padded) <= littlePadding * costOf(line(lengths.at(-1)!), mean))
+  const longest = line(lengths.at(-1)!);
+  if (littlePadding * costOf(longest, mean) >= costOf(rectangle, batch * padded))
     return {
       training: [rectangle],
       scoring: rectangle,

@@ -119,10 +119,11 @@ describe('rows', () => {
 
   it('side by side take less time than padded ones, and another batch has other lines', () => {
     const rest = planned({ batch: 8 });
-    const lines = { ...rest, ...rowLayoutOf(rest.config, 2048, lengths) };
+    const many = { ...lengths, rows: 5000 };
+    const lines = { ...rest, ...rowLayoutOf(rest.config, 2048, many) };
     const [before, after] = [rest, lines].map((of) => forecastTraining(of, bare).time.secondsPerStep);
     expect(after! / before!).toBeLessThan(0.8);
-    const found = negotiate(lines, bare, { memoryBytes: 1e9, seconds: null }, lengths);
+    const found = negotiate(lines, bare, { memoryBytes: 1e9, seconds: null }, many);
     const memory = found
       .filter(({ id }) => id === 'batch')
       .map(({ changes, forecast }) => [changes.batch!, forecast.memory.correctedBytes] as const);

@@ -10,6 +10,9 @@ import {
 /** Passes over rows of which only a sample of lengths is known are foreseen from so many drawn ones. */
 const drawnPasses = 256;
 
+/** Rows of a pass that are drawn one by one at most. */
+const mostDrawn = 4096;
+
 /** What a forecast is made from, of the layouts of a run. */
 export function rowLayout({ training, meanSlots }: PassLayouts, packing: boolean): RowLayout {
   const { batch, tokens, longestExample, labels } = training.at(-1)!;
@@ -35,9 +38,16 @@ export function rowLayoutOf(
   if (!lengths) return { rowTokens: context, line: null };
   const padded = Math.min(context, 8 * Math.ceil(lengths.longest / 8));
   const { batch, accumulate, epochs, maxSteps, packing } = config;
-  if (packing || !lengths.lengths?.length) return { rowTokens: packing ? context : padded, line: null };
+  const share = lengths.trainedShare ?? 1;
+  if (packing) {
+    const layout = withLabels({ batch, tokens: context }, share * batch * context);
+    return rowLayout({ training: [layout], scoring: layout, meanSlots: batch * context, fill: 1 }, packing);
+  }
+  if (!lengths.lengths?.length) return { rowTokens: padded, line: null };
   const rows = lengths.rows ?? lengths.lengths.length;
-  const totals = drawTotals(lengths.lengths, Math.min(batch, rows), padded);
+  // Batches that no dataset fills are foreseen as if they were full.
+  if (batch > Math.min(rows, mostDrawn)) return { rowTokens: padded, line: null };
+  const totals = drawTotals(lengths.lengths, batch, padded);
   const passes = maxSteps === null ? Math.ceil(rows / batch) * epochs : maxSteps * accumulate;
   const layouts = unpackedLayouts({
     totals,
@@ -46,7 +56,7 @@ export function rowLayoutOf(
     padded,
     heldOut: { total: 0, longest: 0 },
   });
-  const most = totals.reduce((more, total) => Math.max(more, total), 0) * (lengths.trainedShare ?? 1);
+  const most = share * totals.reduce((more, total) => Math.max(more, total), 0);
   return rowLayout({ ...layouts, training: [withLabels(layouts.training.at(-1)!, most)] }, false);
 }
 
