@@ -172,6 +172,11 @@ const parts = {
   },
   'src-main/services': services,
   ...serviceRooms,
+  // What makes the starter lab in resources/: texts and tasks, a tokenizer, random weights, and their training.
+  'src-main/starter': {
+    parts: main('contract', 'statistics', 'formats', 'core', 'services'),
+    packages: ['node'],
+  },
   'src-main/core': { parts: ['src-main'], packages: ['node', 'zod', 'ws', 'sirv'] },
   'src-main/cli': { parts: ['src-main'], packages: ['node', 'zod'] },
   'src-main/cli.ts': { parts: ['src-main'], packages: ['node', 'zod'] },

@@ -1,155 +1,187 @@
-import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { countParameters } from '../budget/count.ts';
 import { solveRank } from '../budget/solve.ts';
-import type { Run } from '../contract/entities.ts';
+import type { Model, Run } from '../contract/entities.ts';
+import type { ComparisonOutcome } from '../contract/evaluation/comparison.ts';
+import type { Mix } from '../contract/mixing/mixes.ts';
 import type { Evaluation, ExportRecord } from '../contract/results.ts';
 import { StudioError } from '../contract/errors.ts';
-import { trainConfigSchema, type AdapterConfig, type TrainConfigInput } from '../contract/training.ts';
+import {
+  methods,
+  trainConfigSchema,
+  type AdapterConfig,
+  type Method,
+  type TrainConfigInput,
+} from '../contract/training.ts';
 import type { Core } from '../core/createCore.ts';
+import { judgeBenchmarks } from '../evaluation/compare.ts';
+import { writeFileAtomic } from '../formats/files/atomicFile.ts';
 import { certificateVerdict } from '../options/exits.ts';
 import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
-import { writeGeneratedDataset, writeGeneratedModel } from '../services/projects/generatedModel.ts';
-import { parseCommand, text } from './arguments.ts';
+import { writeReport } from '../services/evaluations/verdicts/report.ts';
+import {
+  addStarterTasks,
+  starterScoring,
+  starterSettings,
+  starterTasks,
+  type StarterTask,
+} from '../services/projects/starter.ts';
+import { list, number, parseCommand, text, usageError } from './arguments.ts';
 import { homeOf, withCore, type CommandContext } from './commandContext.ts';
 import { formatCount, formatScore, formatTable, type Output } from './output.ts';
 import { createWatcher } from './trainCommand.ts';
 
-/** What the demo trains on. */
-interface Material {
-  model: string;
-  trainFile: string;
-  testFile: string;
-  /** What the base model is, for the closing words. */
-  about: string;
-  settings: Omit<TrainConfigInput, 'adapter'>;
-  loraRank: number;
-}
+/** What every run of the demo shares. */
+type Settings = Omit<TrainConfigInput, 'adapter'>;
+
+/** A model of one's own is larger, and knows more to begin with. */
+const otherSettings: Settings = { learningRate: 5e-4, batch: 8, context: 256, maxSteps: 100 };
+/** On the starter model as many parameters as ID-LoRA of its greatest rank has: 122,880. */
+const loraRank = 6;
+const usualItems = 60;
 
 /**
- * demo: imports a model and data, trains LoRA and ID-LoRA at about the same size, evaluates, compares and exports both.
+ * demo [--model M --methods lora,idlora|all --max-steps N --limit N --allow-code-execution]: mixes the tasks of the
+ * starter lab, trains methods at one budget, scores every task, says who is better, exports with a certificate, and
+ * writes a report.
  */
 export async function demoCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values } = parseCommand(args, {});
+  const { values } = parseCommand(args, {
+    model: { type: 'string' },
+    methods: { type: 'string' },
+    'max-steps': { type: 'string' },
+    limit: { type: 'string' },
+    'allow-code-execution': { type: 'boolean' },
+  });
+  const asked = methodsOf(list(values, 'methods'));
+  const given = text(values, 'model');
+  const maxSteps = number(values, 'max-steps');
   const home = resolve(text(values, 'home') ?? join(homeOf(values), 'demo'));
   await withCore({ ...values, home }, 'write', async (core, output) => {
     const startedAt = Date.now();
     output.progress(`The demo's data folder is ${home}.`);
-    const material = sharedMaterial() ?? generatedMaterial(home);
-    const model = await core.models.getOrAdd(material.model);
-    const dataset = await core.datasets.getOrAdd(material.trainFile);
+    if (values['allow-code-execution'] === true) core.grading.allowForNow();
+    const tasks = await tasksToScore(core, output);
+    const { model, mix } = await material(core, given);
     output.progress(
-      `Model ${model.name} (${formatCount(model.parameters)} parameters), data ${dataset.name} (${formatCount(dataset.rows)} rows).`,
+      `Model ${model.name} (${formatCount(model.parameters)} parameters); ${starterTasks.length} tasks, as many rows of each.`,
     );
+    const settings = {
+      ...(given === undefined ? starterSettings : otherSettings),
+      ...(maxSteps !== undefined && { maxSteps }),
+    };
     const runs: Run[] = [];
-    for (const adapter of equalBudget(model.folder, material.loraRank))
-      runs.push(await trained(core, model.id, dataset.id, adapter, material, output));
+    for (const adapter of equalBudget(model.folder, asked, output))
+      runs.push(await trained(core, { model, mix, settings, adapter }, output));
 
-    const evaluations = await evaluate(core, model.id, runs, material, command, output);
-    const names = runs.map(({ name }) => name);
-    const common = { runs: names, shots: 0, maxTokens: 160, seed: 0 };
-    const onHeldOut = await core.evaluations.compare(
-      { ...common, benchmark: 'perplexity', data: null, limit: null },
-      command.signal,
-    );
-    const onTest = await core.evaluations.compare(
-      { ...common, benchmark: 'gsm8k', data: { path: material.testFile }, limit: testItems },
-      command.signal,
-    );
-    output.progress('Exporting both adapters and checking the files ...');
+    const limit = number(values, 'limit') ?? usualItems;
+    const scores = await evaluate(core, { model, runs, tasks, limit }, command, output);
+    const outcomes: ComparisonOutcome[] = [];
+    if (runs.length > 1)
+      for (const task of tasks)
+        outcomes.push(
+          await core.evaluations.compare(
+            { ...starterScoring(task, limit), runs: runs.map(({ name }) => name) },
+            command.signal,
+          ),
+        );
+    const judged = judgeBenchmarks(outcomes);
+    output.progress('Exporting the adapters and checking the files ...');
     const exported: ExportRecord[] = [];
     for (const run of runs)
       exported.push(
         await core.exports.create({ run: run.id, folder: join(home, 'exports', run.name) }, command.signal),
       );
-    const comparisons = [...onHeldOut.comparisons, ...onTest.comparisons];
-    output.result({ runs, evaluations, comparisons, exports: exported }, () =>
+    const report = join(home, 'report.html');
+    const subjects = runs.map(({ name }) => name);
+    writeFileAtomic(report, writeReport(await core.reports.make({ subjects, against: null }), 'html'));
+    const comparisons = judged.flatMap((outcome) => outcome.comparisons);
+    const seconds = Math.round((Date.now() - startedAt) / 1000);
+    output.result({ runs, evaluations: scores, comparisons, exports: exported, report, seconds }, () =>
       [
         '',
-        resultTable(core, runs, evaluations),
+        resultTable(core, { runs, scores, tasks }),
         '',
-        ...comparisons.map(({ sentence }) => sentence),
+        ...comparisons.map(({ benchmark, sentence }) => `${labelOf(benchmark)}: ${sentence}`),
         '',
         ...exported.map(
           ({ folder, certificate }) =>
             `${folder}: ${certificateVerdict(certificate).long} (greatest logit difference ${certificate.maxLogitDifference.toExponential(1)}).`,
         ),
-        `${material.about} One seed, ${((Date.now() - startedAt) / 1000).toFixed(0)} s.`,
+        '',
+        `One seed, ${limit} items a task, ${seconds} s: what a second training would say is not known. Report: ${report}`,
       ].join('\n'),
     );
     if (exported.some(({ certificate }) => !certificateVerdict(certificate).isGood)) process.exitCode = 1;
   });
 }
 
-const testItems = 48;
+const adapterMethods = methods.filter((method) => method !== 'full');
 
-/** stories260K and GSM8K, where the shared test data are beside the checkout. */
-function sharedMaterial(): Material | null {
-  const shared = fileURLToPath(new URL('../../../shared/data/', import.meta.url));
-  const model = join(shared, 'stories260K-hf');
-  if (!existsSync(model)) return null;
-  return {
-    model,
-    trainFile: join(shared, 'gsm8k', 'train.jsonl'),
-    testFile: join(shared, 'gsm8k', 'test.jsonl'),
-    about:
-      "The base model knows children's stories only and has 260,032 parameters: it learns the form of GSM8K (the loss falls), not arithmetic, so accuracy near 0 is expected.",
-    settings: { learningRate: 5e-3, maxSteps: 150, batch: 8, context: 384, heldOutFraction: 0.01 },
-    loraRank: 3,
-  };
+/** @throws StudioError usage */
+function methodsOf(names: readonly string[] | undefined): Method[] {
+  if (names === undefined) return ['lora', 'idlora'];
+  if (names.length === 1 && names[0] === 'all') return adapterMethods;
+  return names.map((name) => {
+    const method = adapterMethods.find((known) => known === name);
+    if (method) return method;
+    throw usageError(`--methods ${name}: there are ${adapterMethods.join(', ')} and all.`);
+  });
 }
 
-function generatedMaterial(home: string): Material {
-  const folder = join(home, 'generated');
-  mkdirSync(folder, { recursive: true });
-  const [trainFile, testFile] = [join(folder, 'train.jsonl'), join(folder, 'test.jsonl')];
-  if (!existsSync(testFile)) {
-    writeGeneratedModel(join(folder, 'random-llama'));
-    writeGeneratedDataset(trainFile, 1000, 1);
-    writeGeneratedDataset(testFile, 100, 2);
-  }
-  return {
-    model: join(folder, 'random-llama'),
-    trainFile,
-    testFile,
-    about:
-      'The base model has random weights and the task is sums of digits: a check that everything works, not a result about methods.',
-    settings: { learningRate: 5e-3, maxSteps: 150, batch: 16, context: 64, heldOutFraction: 0.05 },
-    loraRank: 3,
-  };
+/** All tasks, without those that run programs where nobody agreed to that or no sandbox is there: it says which. */
+async function tasksToScore(core: Core, output: Output): Promise<StarterTask[]> {
+  const tasks: StarterTask[] = [];
+  for (const task of starterTasks)
+    try {
+      await core.evaluations.checkBenchmarks([task.benchmark]);
+      tasks.push(task);
+    } catch (error) {
+      if (!(error instanceof StudioError)) throw error;
+      output.progress(`${task.label} are trained and not scored. ${error.message} ${error.remedy}`);
+    }
+  return tasks;
 }
 
-/** LoRA, and the ID-LoRA with the greatest rank that needs no more parameters. */
-function equalBudget(folder: string, rank: number): AdapterConfig[] {
+/** The starter model, or one that was named, and the mix of the tasks. */
+async function material(core: Core, given: string | undefined): Promise<{ model: Model; mix: Mix }> {
+  if (given === undefined) return core.addStarter();
+  return { model: await core.models.getOrAdd(given), mix: (await addStarterTasks(core)).mix };
+}
+
+const labelOf = (benchmark: string) =>
+  starterTasks.find((task) => task.benchmark === benchmark)?.label ?? benchmark;
+
+/** LoRA, and every other method at the greatest rank that needs no more parameters. */
+function equalBudget(folder: string, asked: readonly Method[], output: Output): AdapterConfig[] {
   const shape = readDecoderConfig(folder);
-  const defaults = trainConfigSchema.parse({ adapter: { method: 'lora', rank, alpha: 2 * rank } }).adapter;
-  const budget = countParameters(shape, defaults).trainable;
-  const found = solveRank(shape, { ...defaults, method: 'idlora' }, budget);
-  if (!found.solution)
-    throw new StudioError(
-      'config_invalid',
-      `ID-LoRA needs at least ${found.least} parameters, LoRA of rank ${rank} has ${budget}.`,
-      'Raise the rank of LoRA.',
+  const lora = trainConfigSchema.parse({
+    adapter: { method: 'lora', rank: loraRank, alpha: 2 * loraRank },
+  }).adapter;
+  const budget = countParameters(shape, lora).trainable;
+  return asked.flatMap((method) => {
+    if (method === 'lora') return [lora];
+    const found = solveRank(shape, { ...lora, method }, budget);
+    if (found.solution)
+      return [{ ...lora, method, rank: found.solution.rank, alpha: 2 * found.solution.rank }];
+    output.progress(
+      `${method} is left out: it needs at least ${formatCount(found.least)} parameters, LoRA of rank ${loraRank} has ${formatCount(budget)}.`,
     );
-  const idRank = found.solution.rank;
-  return [defaults, { ...defaults, method: 'idlora', rank: idRank, alpha: 2 * idRank }];
+    return [];
+  });
 }
 
 /** The demo's run of a method; a finished run is used again. */
 async function trained(
   core: Core,
-  model: string,
-  dataset: string,
-  adapter: AdapterConfig,
-  material: Material,
+  { model, mix, settings, adapter }: { model: Model; mix: Mix; settings: Settings; adapter: AdapterConfig },
   output: Output,
 ): Promise<Run> {
-  const config = trainConfigSchema.parse({ ...material.settings, adapter });
+  const config = trainConfigSchema.parse({ ...settings, adapter });
   const name = `demo-${adapter.method}-r${adapter.rank}`;
   const existing = core.runs.list().find((run) => run.name === name);
-  const isOfThese = existing?.modelId === model && existing.datasetId === dataset;
+  const isOfThese = existing?.modelId === model.id && existing.datasetId === mix.id;
   if (existing?.state === 'done' && isOfThese && isDeepStrictEqual(existing.config, config)) {
     output.progress(`${name} is trained already.`);
     return existing;
@@ -158,7 +190,7 @@ async function trained(
   output.progress(`Training ${name} ...`);
   // Step lines would mix with the demo's one JSON document.
   const { ended } = await core.runs.start(
-    { name, model, dataset, config },
+    { name, model: model.id, dataset: mix.id, config },
     createWatcher({ ...output, json: false }),
   );
   const run = await ended;
@@ -166,66 +198,50 @@ async function trained(
   return run;
 }
 
-/** Base and both adapters on the test file: perplexity of the answers, exact match. */
+/** The base and every run on every task. */
 async function evaluate(
   core: Core,
-  model: string,
-  runs: readonly Run[],
-  material: Material,
+  {
+    model,
+    runs,
+    tasks,
+    limit,
+  }: { model: Model; runs: readonly Run[]; tasks: readonly StarterTask[]; limit: number },
   command: CommandContext,
   output: Output,
 ): Promise<Evaluation[]> {
   const done: Evaluation[] = [];
   for (const adapter of [null, ...runs.map(({ name }) => name)])
-    for (const benchmark of ['perplexity', 'gsm8k'] as const) {
-      output.progress(`Evaluating ${adapter ?? 'the base model'} on ${benchmark} ...`);
-      done.push(
-        await core.evaluations.start(
-          {
-            model,
-            adapter,
-            benchmark,
-            data: { path: material.testFile },
-            limit: testItems,
-            shots: 0,
-            maxTokens: 160,
-            seed: 0,
-            precision: 'f32',
-          },
-          command.signal,
-        ),
-      );
+    for (const task of tasks) {
+      output.progress(`${adapter ?? 'The base model'}: ${task.label} ...`);
+      const asked = { ...starterScoring(task, limit), model: model.id, adapter, precision: 'f32' as const };
+      done.push(await core.evaluations.start(asked, command.signal));
     }
   return done;
 }
 
-function resultTable(core: Core, runs: readonly Run[], evaluations: readonly Evaluation[]): string {
-  const score = (subject: string, benchmark: string) => {
-    const found = evaluations.find((e) => e.subject === subject && e.benchmark === benchmark);
-    return found ? formatScore(found.metric, found.score, found.interval) : '–';
-  };
+function resultTable(
+  core: Core,
+  {
+    runs,
+    scores,
+    tasks,
+  }: { runs: readonly Run[]; scores: readonly Evaluation[]; tasks: readonly StarterTask[] },
+): string {
+  const cells = (subject: string) =>
+    tasks.map(({ benchmark }) => {
+      const found = scores.find((one) => one.subject === subject && one.benchmark === benchmark);
+      return found ? formatScore(found.metric, found.score, found.interval) : '–';
+    });
   const loss = (run: Run) => {
     const { steps } = core.runs.curves(run.id);
-    return `${steps[0]?.loss.toFixed(3) ?? '–'} to ${steps.at(-1)?.loss.toFixed(3) ?? '–'}`;
+    return `${steps[0]?.loss.toFixed(2) ?? '–'} to ${steps.at(-1)?.loss.toFixed(2) ?? '–'}`;
   };
-  const n = evaluations[0]?.n ?? 0;
   return formatTable(
+    ['subject', 'trainable', 'loss (nats)', ...tasks.map(({ label }) => `${label} (95 %)`)],
     [
-      'subject',
-      'trainable',
-      'training loss (nats)',
-      `test perplexity (95 %), n = ${n}`,
-      `GSM8K exact match (95 %), n = ${n}`,
-    ],
-    [
-      ['base', '0', '–', score('base', 'perplexity'), score('base', 'gsm8k')],
-      ...runs.map((run) => [
-        run.name,
-        formatCount(run.trainable ?? 0),
-        loss(run),
-        score(run.name, 'perplexity'),
-        score(run.name, 'gsm8k'),
-      ]),
+      ['base', '0', '–', ...cells('base')],
+      ...runs.map((run) => [run.name, formatCount(run.trainable ?? 0), loss(run), ...cells(run.name)]),
     ],
   );
 }

@@ -146,7 +146,8 @@ ${chatHelp()}
                                                    the studio in a browser (docs/remote.md)
   bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]
                                                    the engine's own speed and memory on random weights
-  demo                                             LoRA against ID-LoRA, start to end
+  demo [--model M --methods lora,idlora|all --max-steps N --limit N --allow-code-execution]
+                                                   methods at one budget on the tasks of the starter lab, start to end
 
 Options that change nothing beside the others (--heads with lora) are named and ignored. Rows with a number as "task" tell the task gate their task.
 Everywhere: --home DIR (data folder), --project NAME, --json (one JSON document on stdout).

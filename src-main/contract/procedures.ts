@@ -39,6 +39,7 @@ import { datasetProcedures } from './datasets/datasetProcedures.ts';
 import { previewProcedures, templateFactsSchema } from './datasets/previews.ts';
 import { statisticsProcedures } from './datasets/statistics.ts';
 import { mixProcedures } from './mixing/mixProcedures.ts';
+import { mixSchema } from './mixing/mixes.ts';
 import { modelProcedures } from './modelProcedures.ts';
 import { importProcedures } from './imports/archives.ts';
 import { entryName, evaluationInput, force, nothing, projectTitle, reference, task } from './inputs.ts';
@@ -86,10 +87,10 @@ export const procedures = {
     output: z.object({ files: z.number().int(), bytes: z.number() }),
   },
   'studio.load': { input: nothing, output: machineLoadSchema },
-  /** Adds the studio's own tiny model and dataset, for a first run without a download. */
+  /** Adds the studio's own small model, its tasks and their mix, for a first run without a download. */
   'studio.addStarter': {
     input: nothing,
-    output: z.object({ model: modelSchema, dataset: datasetSchema }),
+    output: z.object({ model: modelSchema, datasets: z.array(datasetSchema), mix: mixSchema }),
   },
 
   'projects.list': { input: nothing, output: z.array(projectSchema) },

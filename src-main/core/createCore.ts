@@ -52,7 +52,7 @@ import { repairRuntime } from '../services/machine/repair.ts';
 import type { RunService } from '../services/runs/runService.ts';
 import { createRunService, runHandlers } from '../services/runs/runs.ts';
 import { cleanCache, readStorage } from '../services/machine/storage.ts';
-import { addStarter } from '../services/projects/generatedModel.ts';
+import { addStarter, type Starter } from '../services/projects/starter.ts';
 import { createGuardService, guardHandlers } from '../services/evaluations/guards/guards.ts';
 import {
   createScoringService,
@@ -117,6 +117,8 @@ export interface Core extends ServedCore {
   previews: PreviewService;
   studies: StudyService;
   browsers: BrowserServer;
+  /** Adds the studio's own model, its tasks and their mix to the library and the open project. */
+  addStarter(): Promise<Starter>;
   /** Kills running engines and gives the data folder back. */
   close(): void;
 }
@@ -215,7 +217,7 @@ export function createCore(options: {
     'studio.storage': () => readStorage(context),
     'studio.cleanCache': () => cleanCache(context),
     'studio.load': () => readLoad(),
-    'studio.addStarter': () => addStarter(paths, models, datasets),
+    'studio.addStarter': () => core.addStarter(),
     'projects.answer': () => readAnswer(context),
     'evaluations.judge': ({ evaluations: ids }) =>
       judgeStored(
@@ -285,6 +287,7 @@ export function createCore(options: {
     studies,
     browsers,
     handlers,
+    addStarter: () => addStarter({ models, datasets, mixes }),
     close() {
       if (isClosed) return;
       isClosed = true;

@@ -26,18 +26,18 @@ export function fillTrainForm(values: Partial<TrainForm>, plannedFor: string | n
 /** Where the Train page keeps which preset its values are set against. */
 export const presetKey = 'studio.train.preset';
 
-/** With these the starter model learns its sums soon: the loss falls, and every chart has something to show. */
+/** With these the starter model learns Python functions soon: the loss falls, and every chart has something to show. */
 export const starterValues = {
   method: 'idlora',
-  rank: 8,
-  alpha: 16,
+  rank: 32,
+  alpha: 64,
   dropout: 0,
   clusters: 4,
   boost: 2,
   length: 'steps',
-  maxSteps: 150,
-  learningRate: 5e-3,
+  maxSteps: 120,
+  learningRate: 4e-3,
   batch: 16,
   context: 64,
-  evalEvery: 50,
+  evalEvery: 40,
 } as const satisfies Partial<TrainForm>;

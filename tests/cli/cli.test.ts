@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import { lockHome } from '../../src-main/store/homeLock.ts';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { studio, type CommandResult } from '../support/commandLine.ts';
 import { spoiltModel, spoiltText } from '../support/spoiltModel.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { exportRecordSchema } from '../../src-main/contract/results.ts';
 import { certificateVerdict } from '../../src-main/options/exits.ts';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { studio } from '../support/commandLine.ts';
 import { patchedFolder } from '../support/patchedFolder.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';

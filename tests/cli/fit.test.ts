@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { createCore } from '../../src-main/core/createCore.ts';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { studio } from '../support/commandLine.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/trainingRun.ts';

@@ -4,7 +4,7 @@ import { afterAll, expect, it } from 'vitest';
 import type { Run } from '../../src-main/contract/entities.ts';
 import { createCore } from '../../src-main/core/createCore.ts';
 import { checkpointStep } from '../../src-main/formats/checkpoint/checkpointFolder.ts';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { removeHome, startStudio } from '../e2e/support/studioServer.ts';
 import { studio } from '../support/commandLine.ts';
 import { fixtures } from '../support/paths.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Study, StudyOutcome } from '../../src-main/contract/studies.ts';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { studio } from '../support/commandLine.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/trainingRun.ts';

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { projectFolder } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/trainingRun.ts';

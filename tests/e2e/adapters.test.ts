@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { startHubServer, type HubServer } from '../support/hub/hubServer.ts';
 import { fixtures, recorded } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { patchedFolder } from '../support/patchedFolder.ts';
 import { fixtures, projectFolder } from '../support/paths.ts';
 import { startWritableHub, type WritableHub } from '../support/hub/writableHub.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { fixtures } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';

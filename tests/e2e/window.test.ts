@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { fixtures } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { canRunElectron, electronNote, startElectron, type ElectronStudio } from './support/electron.ts';

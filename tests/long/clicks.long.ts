@@ -2,7 +2,7 @@ import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { chromiumNote, chromiumPath, launchChromium } from '../e2e/support/chromium.ts';
 import { StudioPage } from '../e2e/support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from '../e2e/support/studioServer.ts';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
 import { createEngineHost, type EngineHost } from '../../src-main/engine/process/supervisor.ts';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { temporaryFolder } from './temporaryFolder.ts';
 import { fixtures } from './paths.ts';
 

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Run } from '../../src-main/contract/entities.ts';
 import { listCheckpoints } from '../../src-main/formats/checkpoint/checkpointFolder.ts';
-import { writeGeneratedDataset } from '../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
 import { openReadable } from '../../src-main/store/database.ts';
 import { findRun } from '../../src-main/store/runs.ts';

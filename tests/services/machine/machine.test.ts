@@ -134,9 +134,17 @@ it('adds the starter once, usable, and finds it again', async () => {
     const add = () => core.handlers['studio.addStarter']({}, { signal: neverAborted });
     const first = await add();
     expect(first.model.unusable).toBeNull();
-    expect(first.dataset).toMatchObject({ format: 'gsm8k', rows: 1000 });
+    expect(first.datasets.map(({ format }) => format)).toEqual([
+      'gsm8k',
+      'humaneval',
+      'multiple_choice',
+      'prompt_completion',
+    ]);
+    expect(first.mix.sources.map(({ id }) => id)).toEqual(first.datasets.map(({ id }) => id));
     expect(await add()).toEqual(first);
-    expect([core.models.list().length, core.datasets.list().length]).toEqual([1, 1]);
+    expect([core.models.list().length, core.datasets.list().length, core.mixes.list().length]).toEqual([
+      1, 4, 1,
+    ]);
   } finally {
     core.close();
   }

@@ -7,7 +7,7 @@ import { trainConfigSchema, type TrainConfigInput } from '../../../src-main/cont
 import { createCore } from '../../../src-main/core/createCore.ts';
 import { listCheckpoints } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
-import { writeGeneratedDataset } from '../../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
 import { filesIn, totalBytes } from '../../../src-main/services/machine/disk.ts';
 import { smallDisk } from '../../support/smallDisk.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';

@@ -6,7 +6,7 @@ import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import { toPlainError } from '../../../src-main/contract/errors.ts';
 import { createCore } from '../../../src-main/core/createCore.ts';
 import { listCheckpoints } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
-import { writeGeneratedDataset } from '../../../src-main/services/projects/generatedModel.ts';
+import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
 import { smallDisk } from '../../support/smallDisk.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';

@@ -75,7 +75,7 @@ export const presets: readonly Preset[] = [
   {
     id: 'starter',
     name: 'Starter project',
-    source: 'The studio’s own, for its starter model: 150 steps in which it learns sums.',
+    source: 'The studio’s own, for its starter model: 120 steps in which it learns Python functions.',
     values: () => ({ ...starterValues }),
   },
   {
