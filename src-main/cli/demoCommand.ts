@@ -19,6 +19,7 @@ import { judgeBenchmarks } from '../evaluation/compare.ts';
 import { writeFileAtomic } from '../formats/files/atomicFile.ts';
 import { certificateVerdict } from '../options/exits.ts';
 import { readDecoderConfig } from '../formats/families/huggingFaceConfig.ts';
+import { freeName } from '../services/context.ts';
 import { writeReport } from '../services/evaluations/verdicts/report.ts';
 import {
   addStarterTasks,
@@ -179,14 +180,22 @@ async function trained(
   output: Output,
 ): Promise<Run> {
   const config = trainConfigSchema.parse({ ...settings, adapter });
-  const name = `demo-${adapter.method}-r${adapter.rank}`;
-  const existing = core.runs.list().find((run) => run.name === name);
-  const isOfThese = existing?.modelId === model.id && existing.datasetId === mix.id;
-  if (existing?.state === 'done' && isOfThese && isDeepStrictEqual(existing.config, config)) {
-    output.progress(`${name} is trained already.`);
+  const wish = `demo-${adapter.method}-r${adapter.rank}`;
+  const known = core.runs.list();
+  const existing = known.find(
+    (run) =>
+      run.state === 'done' &&
+      run.name.startsWith(wish) &&
+      run.modelId === model.id &&
+      run.datasetId === mix.id &&
+      isDeepStrictEqual(run.config, config),
+  );
+  if (existing) {
+    output.progress(`${existing.name} is trained already.`);
     return existing;
   }
-  if (existing) core.runs.remove(existing.id);
+  // What an earlier demo left unfinished, or somebody called so, stays.
+  const name = freeName(wish, (taken) => known.some((run) => run.name === taken));
   output.progress(`Training ${name} ...`);
   // Step lines would mix with the demo's one JSON document.
   const { ended } = await core.runs.start(

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { StudioError } from '../contract/errors.ts';
 import type { ServedPlace } from '../core/serverAccess.ts';
 import { parseCommand, number, text, usageError, type Values } from './arguments.ts';
@@ -35,7 +36,7 @@ export async function serveCommand(args: readonly string[], command: CommandCont
     );
     if (otherUrls.length > 0 && !place.tls)
       output.progress(
-        'Whoever reads this address, or the traffic of the network, can use the studio. Where you do not trust the network, serve without --host and use a tunnel: ssh -L 8000:localhost:PORT.',
+        'Whoever reads this address, or the traffic of the network, can use the studio. Where you do not trust the network, serve without --host and use a tunnel (ssh -L 8000:localhost:PORT) or TLS (docs/remote.md).',
       );
     void warmUp(core.handlers);
     await new Promise<void>((resolve) => command.onInterrupt(resolve));
@@ -98,8 +99,16 @@ function readGiven(option: string, file: string): string {
 
 /** The token of a file, which is made with a new one where it is not there. */
 function keptToken(file: string): string {
-  if (!existsSync(file))
-    writeFileSync(file, `${randomBytes(16).toString('hex')}\n`, { mode: 0o600, flag: 'wx' });
+  if (!existsSync(file)) {
+    mkdirSync(dirname(resolve(file)), { recursive: true });
+    writeFileSync(`${file}.partial`, `${randomBytes(16).toString('hex')}\n`, { mode: 0o600 });
+    renameSync(`${file}.partial`, file);
+  }
+  if (process.platform !== 'win32' && (statSync(file).mode & 0o077) !== 0)
+    throw usageError(
+      `--token-file ${file} may be read by other users of this computer.`,
+      `Take that from them (chmod 600 ${file}), or delete it: a new one is made.`,
+    );
   const token = readGiven('token-file', file).trim();
   if (!/^[0-9a-f]{32}$/.test(token))
     throw usageError(

@@ -45,8 +45,8 @@ license: apache-2.0
 
 # Starter model of ID-LoRA Studio
 
-A Llama of 3.3 million parameters in bf16, made by the studio itself (\`npm run starter:train\`): random weights, trained
-in full on texts that a script writes. It knows sums up to sixty, twenty animals that do not exist, some Python and
+A Llama of 3.2 million parameters in bf16, made by the studio itself (\`npm run starter:train\`): random weights, trained
+in full on texts that a script writes. It knows sums up to forty, twenty animals that do not exist, some Python and
 where things are put; it has never seen a question. What it is for is to be taught. ../record.json says how it was
 trained, docs/starter.md what it can learn.
 `;

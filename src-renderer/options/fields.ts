@@ -156,7 +156,7 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
   packing: {
     label: 'Packing',
     definition:
-      'A batch is of packs of short rows, as long as the context, that do not see each other: a step sees more rows. Without it the rows of a batch lie side by side: no slower, the same steps.',
+      'A batch is of packs of short rows, as long as the context, that do not see each other: a step sees more rows, and a pass has fewer steps. Without it a step has exactly the rows of its batch, also side by side.',
   },
   gradientCheckpointing: {
     label: 'Gradient checkpointing',

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import type { Run } from '../../src-main/contract/entities.ts';
@@ -12,6 +12,11 @@ import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/trainingRun.ts';
 
 const home = temporaryFolder();
+const noToken = join(home, 'no-token');
+writeFileSync(noToken, 'secret', { mode: 0o600 });
+const openToken = join(home, 'open-token');
+writeFileSync(openToken, '0'.repeat(32));
+chmodSync(openToken, 0o644);
 afterAll(() => removeHome(home));
 
 it('pauses the run that trains at Ctrl+C, with a checkpoint, before it closes the database', async () => {
@@ -56,7 +61,7 @@ it('pauses the run that trains at Ctrl+C, with a checkpoint, before it closes th
 
 it('serves by TLS, and by the token that a file keeps', async () => {
   const file = (name: string) => join(fixtures, 'tls', name);
-  const tokenFile = join(home, 'token');
+  const tokenFile = join(home, 'deep', 'token');
   const server = await startStudio({
     args: ['--tls-cert', file('cert.pem'), '--tls-key', file('key.pem'), '--token-file', tokenFile],
   });
@@ -73,7 +78,8 @@ it.each([
   [['--tls-cert', 'no.pem', '--tls-key', 'no.pem'], '--tls-cert no.pem cannot be read'],
   [['--public-address', 'studio.example'], '"studio.example" is no address of a server'],
   [['--public-address', 'https://studio.example/deep'], 'is no address of a server'],
-  [['--token-file', join(fixtures, 'tls', 'cert.pem')], 'holds no token'],
+  [['--token-file', noToken], 'holds no token'],
+  [['--token-file', openToken], 'may be read by other users'],
   [['--port', '70000'], 'is no port'],
 ])('refuses %j', async (args, message) => {
   const { code, stderr, stdout } = await studio(['serve', '--home', home, ...args]);

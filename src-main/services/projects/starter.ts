@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Dataset, Model } from '../../contract/entities.ts';
 import { mixRecipeSchema, type Mix } from '../../contract/mixing/mixes.ts';
 import type { TrainConfigInput } from '../../contract/training.ts';
+import { freeName } from '../context.ts';
 import type { DatasetService } from '../data/datasetService.ts';
 import type { MixService } from '../mixes/mixes.ts';
 import type { ModelService } from '../models/models.ts';
@@ -65,7 +66,11 @@ export async function addStarter(services: Services): Promise<Starter> {
   );
   const model =
     services.models.list().find(({ contentHash, unusable }) => contentHash === weightsSha256 && !unusable) ??
-    (await services.models.add({ folder: starterModelFolder, name: 'starter', copy: true }));
+    (await services.models.add({
+      folder: starterModelFolder,
+      name: freeNameIn(services.models.list(), 'starter'),
+      copy: true,
+    }));
   return { model, ...(await addStarterTasks(services)) };
 }
 
@@ -78,7 +83,9 @@ export async function addStarterTasks({
   for (const task of starterTasks) {
     const path = starterTaskFolder(task);
     const known = datasets.list().find(({ sourcePath }) => sourcePath === path);
-    added.push(known ?? (await datasets.add({ path, name: `starter-${task.name}` })));
+    // Another checkout's tasks lie elsewhere and have the name already.
+    const name = freeNameIn(datasets.list(), `starter-${task.name}`);
+    added.push(known ?? (await datasets.add({ path, name })));
   }
   const isOfThese = ({ sources }: Mix) =>
     sources.length === added.length && sources.every(({ id }, i) => id === added[i]!.id);
@@ -88,9 +95,12 @@ export async function addStarterTasks({
   });
   const mix =
     mixes.list().find((known) => isOfThese(known)) ??
-    mixes.create({ name: 'starter-mix', recipe, model: null });
+    mixes.create({ name: freeNameIn(mixes.list(), 'starter-mix'), recipe, model: null });
   return { datasets: added, mix };
 }
+
+const freeNameIn = (named: readonly { name: string }[], wish: string) =>
+  freeName(wish, (name) => named.some((one) => one.name === name));
 
 function starterTaskFolder({ name }: StarterTask): string {
   return `${folder}/tasks/${name}`;

@@ -150,6 +150,25 @@ it('adds the starter once, usable, and finds it again', async () => {
   }
 });
 
+it('adds the starter beside whatever has its names', async () => {
+  const { core, dataFile } = openTestCore();
+  try {
+    const options = { signal: neverAborted };
+    await core.handlers['models.add']({ folder: tinyLlama, name: 'starter' }, options);
+    await core.handlers['datasets.add']({ path: dataFile, name: 'starter-functions' }, options);
+    const { model, datasets } = await core.handlers['studio.addStarter']({}, options);
+    expect(model.name).toBe('starter-2');
+    expect(datasets.map(({ name }) => name)).toEqual([
+      'starter-word-problems',
+      'starter-functions-2',
+      'starter-creatures',
+      'starter-requests',
+    ]);
+  } finally {
+    core.close();
+  }
+});
+
 it('asks one engine what it is, however many ask, and another once that one failed', async () => {
   let started = 0;
   const answers = [Promise.reject(new Error('no TensorFlow')), Promise.resolve({ devices: ['cpu'] })];
