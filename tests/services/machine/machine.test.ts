@@ -10,6 +10,7 @@ import { readLoad } from '../../../src-main/services/machine/machine.ts';
 import { progressOf, repairRuntime } from '../../../src-main/services/machine/repair.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { tinyLlama } from '../../support/trainingRun.ts';
 
 /** A repair that says what `lines` says, then does `end`. */
 function program(end: string): readonly [string, ...string[]] {
@@ -153,10 +154,9 @@ it('adds the starter once, usable, and finds it again', async () => {
 it('adds the starter beside whatever has its names', async () => {
   const { core, dataFile } = openTestCore();
   try {
-    const options = { signal: neverAborted };
-    await core.handlers['models.add']({ folder: tinyLlama, name: 'starter' }, options);
-    await core.handlers['datasets.add']({ path: dataFile, name: 'starter-functions' }, options);
-    const { model, datasets } = await core.handlers['studio.addStarter']({}, options);
+    await core.models.add({ folder: tinyLlama, name: 'starter', copy: false });
+    await core.datasets.add({ path: dataFile, name: 'starter-functions' });
+    const { model, datasets } = await core.handlers['studio.addStarter']({}, { signal: neverAborted });
     expect(model.name).toBe('starter-2');
     expect(datasets.map(({ name }) => name)).toEqual([
       'starter-word-problems',
