@@ -3,6 +3,7 @@ import type { AdapterConfig } from '../../contract/training.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { modulePath, type AdapterSite } from '../../shape/adapterSites.ts';
+import { greater } from '../../statistics/greatest.ts';
 
 /** So many modules, from first to last, and rows of each are compared. */
 const comparedModules = 4;
@@ -71,12 +72,11 @@ export function checkMerged(
         const greatest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
         for (let j = 0; j < dIn; j++) {
           const share = Math.abs(found[j]! - expected[j]!) / (greatest || 1);
-          // Not Math.max: a NaN must not look like equality.
-          if (!(share <= own)) own = share;
+          own = greater(own, share);
         }
         rows++;
       }
-      if (!(own <= worst)) worst = own;
+      worst = greater(worst, own);
       isEqual &&= own <= rounding[typeOf?.(name) ?? written.info(name)!.dtype]!;
     }
     const maxDifference = Number.isFinite(worst) ? worst : Number.MAX_VALUE;

@@ -2,6 +2,7 @@ import type { PeftCheck } from '../../contract/results.ts';
 import type { AdapterConfig } from '../../contract/training.ts';
 import { openPeftUpdate } from '../../formats/adapter/peftUpdate.ts';
 import { modulePath, type AdapterSite } from '../../shape/adapterSites.ts';
+import { greater } from '../../statistics/greatest.ts';
 
 /** So many modules, from first to last, and rows of each are compared. */
 const comparedModules = 4;
@@ -52,8 +53,7 @@ export function checkAsPeft(
       for (const [i, row] of chosen.entries()) {
         for (const [column, number] of expectedRow(expected, row).entries()) {
           const difference = Math.abs(number - theirs[i]![column]!);
-          // Not Math.max: a NaN must not look like equality.
-          if (!(difference <= maxDifference)) maxDifference = difference;
+          maxDifference = greater(maxDifference, difference);
           greatest = Math.max(greatest, Math.abs(number));
         }
         rows++;

@@ -1,6 +1,7 @@
 import type { Model } from '../../contract/entities.ts';
 import type { Elsewhere } from '../../contract/results.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
+import { greater } from '../../statistics/greatest.ts';
 import type { ServiceContext } from '../context.ts';
 import type { ReportPart } from '../progress.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
@@ -84,8 +85,7 @@ export async function compareAnswers(
     );
     const last = logits.subarray((logits.length / ids.length) * (ids.length - 1));
     const gap = last.reduce((a, b) => Math.max(a, b), -Infinity) - (last[theirs[parting]!] ?? -Infinity);
-    // Not Math.max: what is no number must not look like equality.
-    if (!(gap <= greatest)) greatest = gap;
+    greatest = greater(greatest, gap);
     tolerance = Math.max(tolerance, Math.max(exactShare, roundingShare) * greatestSize(last));
   }
   return {

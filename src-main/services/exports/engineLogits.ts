@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { EngineEvent } from '../../engine/messages.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
 import { SafetensorsFile } from '../../formats/files/safetensors.ts';
+import { greater } from '../../statistics/greatest.ts';
 import type { ServiceContext } from '../context.ts';
 import type { ReportPart } from '../progress.ts';
 
@@ -32,13 +33,12 @@ export async function engineLogits(
   }
 }
 
-/** NaN or infinity where a logit is none: it must not look like equality, which Math.max would make of it. */
+/** NaN or infinity where a logit is none. */
 export function greatestDifference(one: Float32Array, other: Float32Array): number {
   if (one.length !== other.length) return Infinity;
   let greatest = 0;
   one.forEach((value, i) => {
-    const difference = Math.abs(value - other[i]!);
-    if (!(difference <= greatest)) greatest = difference;
+    greatest = greater(greatest, Math.abs(value - other[i]!));
   });
   return greatest;
 }
