@@ -17,10 +17,8 @@ F32 = 0
 def answer(llama, prompt, request):
     found = []
     for token in llama.generate(prompt, temp=0.0, repeat_penalty=1.0, reset=True):
-        if token in request["endIds"]:
-            break
         found.append(token)
-        if len(found) >= request["maxTokens"]:
+        if token in request["endIds"] or len(found) >= request["maxTokens"]:
             break
     return found
 

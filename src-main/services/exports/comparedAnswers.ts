@@ -6,6 +6,7 @@ import type { ServiceContext } from '../context.ts';
 import type { ReportPart } from '../progress.ts';
 import { withTokenizerThread } from '../tokenizer/tokenizerThread.ts';
 import { engineLogits, greatestSize, written } from './engineLogits.ts';
+import { upToEnd } from './llamaServer.ts';
 import { llamaAnswers } from './otherSoftware.ts';
 
 /** Most tokens of an answer. */
@@ -56,7 +57,8 @@ export async function compareAnswers(
       topP: 1,
       seed: 0,
       stop: [],
-      endIds,
+      // No token has this id: the engine leaves the end out, which is compared, too.
+      endIds: [model.vocabularySize],
       batch: prompts.length,
     },
     { signal },
@@ -68,7 +70,8 @@ export async function compareAnswers(
     signal,
   );
   let [compared, same, equal, greatest, tolerance] = [0, 0, 0, 0, 0];
-  for (const [i, { ids: ours }] of rows.entries()) {
+  for (const [i, { ids }] of rows.entries()) {
+    const ours = upToEnd(ids, endIds);
     const theirs = answers[i] ?? [];
     const parting = partingOf(ours, theirs);
     compared += ours.length;
@@ -77,20 +80,20 @@ export async function compareAnswers(
       equal++;
       continue;
     }
-    const ids = [...prompts[i]!, ...ours.slice(0, parting)];
+    const read = [...prompts[i]!, ...ours.slice(0, parting)];
     const logits = await engineLogits(
       context,
-      { model: exported, ids, part: 'Computing where answers part' },
+      { model: exported, ids: read, part: 'Computing where answers part' },
       options,
     );
-    const last = logits.subarray((logits.length / ids.length) * (ids.length - 1));
+    const last = logits.subarray((logits.length / read.length) * (read.length - 1));
     const gap = last.reduce((a, b) => Math.max(a, b), -Infinity) - (last[theirs[parting]!] ?? -Infinity);
     greatest = greater(greatest, gap);
     tolerance = Math.max(tolerance, Math.max(exactShare, roundingShare) * greatestSize(last));
   }
   return {
     software,
-    isEqual: answers.length === rows.length && greatest <= tolerance,
+    isEqual: answers.length === rows.length && compared > 0 && greatest <= tolerance,
     maxLogitDifference: written(greatest),
     tolerance,
     sameChoices: same,
@@ -98,12 +101,9 @@ export async function compareAnswers(
   };
 }
 
-/**
- * Where their answer has another token than ours, or goes on where ours has ended; null: nowhere. It may end earlier:
- * llama.cpp has end tokens of its own, and the last of its tokens is one.
- */
-function partingOf(ours: readonly number[], theirs: readonly number[]): number | null {
-  const at = theirs.findIndex((id, i) => id !== ours[i]);
-  if (at >= 0) return at;
-  return theirs.length > 0 || ours.length === 0 ? null : 0;
+/** Where one of two answers has a token that the other has not, be it because one has ended; null: nowhere. */
+export function partingOf(ours: readonly number[], theirs: readonly number[]): number | null {
+  const longest = Math.max(ours.length, theirs.length);
+  for (let i = 0; i < longest; i++) if (ours[i] !== theirs[i]) return i;
+  return null;
 }

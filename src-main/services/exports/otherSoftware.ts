@@ -40,11 +40,8 @@ export async function otherLogits(
   try {
     const [request, out] = [join(place, 'request.json'), join(place, 'logits.safetensors')];
     writeFileSync(request, JSON.stringify({ model: folder, adapter: adapterFolder, ids, out }));
-    const told = await runPython(join(scripts, 'check.py'), request, {
-      signal,
-      packages: transformersAndPeft,
-    });
-    const versions = versionsSchema.parse(told);
+    const asked = { signal, packages: transformersAndPeft, schema: versionsSchema };
+    const versions = await runPython(join(scripts, 'check.py'), request, asked);
     const file = new SafetensorsFile(out, 'internal');
     try {
       return {
@@ -96,19 +93,19 @@ export async function llamaAnswers(question: LlamaQuestion, signal: AbortSignal)
   try {
     const request = join(place, 'request.json');
     writeFileSync(request, JSON.stringify(question));
-    const told = await runPython(join(scripts, 'check_llama.py'), request, { signal, packages: llamaCpp });
-    return answersSchema.parse(told);
+    const asked = { signal, packages: llamaCpp, schema: answersSchema };
+    return await runPython(join(scripts, 'check_llama.py'), request, asked);
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
 }
 
 /** @returns what a script says in its last line */
-function runPython(
+function runPython<T>(
   script: string,
   request: string,
-  { signal, packages: asked }: { signal: AbortSignal; packages: AskedPackages },
-): Promise<unknown> {
+  { signal, packages: asked, schema }: { signal: AbortSignal; packages: AskedPackages; schema: z.ZodType<T> },
+): Promise<T> {
   const program = pythonProgram();
   return new Promise((resolve, reject) => {
     const child = spawn(program, ['-W', 'ignore', script, request], {
@@ -128,17 +125,25 @@ function runPython(
       ),
     );
     child.on('close', (code) => {
-      if (code === 0) return resolve(JSON.parse(output.trim().split('\n').at(-1)!));
-      const last = errors.trim().split('\n').at(-1) ?? `it ended with ${code}`;
-      reject(
-        /^ModuleNotFoundError/.test(last)
-          ? missing({ ...asked, what: `${program} cannot do it: ${last}` })
-          : new StudioError(
-              'adapter_invalid',
-              `${asked.name} ${asked === llamaCpp ? 'does' : 'do'} not take the exported files: ${last.slice(0, 500)}`,
-              'The files stand where they were written; the message says what the other software misses.',
-            ),
-      );
+      const last = errors.trim().split('\n').at(-1) || `it ended with ${code}`;
+      const refused = (why: string) =>
+        new StudioError(
+          'adapter_invalid',
+          `${asked.name} ${asked === llamaCpp ? 'does' : 'do'} not take the exported files: ${why.slice(0, 500)}`,
+          'The files stand where they were written; the message says what the other software misses.',
+        );
+      if (code !== 0)
+        return reject(
+          /^ModuleNotFoundError/.test(last)
+            ? missing({ ...asked, what: `${program} cannot do it: ${last}` })
+            : refused(last),
+        );
+      const said = output.trim().split('\n').at(-1)!;
+      try {
+        resolve(schema.parse(JSON.parse(said)));
+      } catch {
+        reject(refused(`its last line is ${JSON.stringify(said.slice(0, 200))}, and no answer`));
+      }
     });
   });
 }

@@ -1,8 +1,10 @@
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ExportFormat, GgufType } from '../../../src-main/contract/results.ts';
 import { certificateLines, certificateVerdict } from '../../../src-main/options/exits.ts';
+import { partingOf } from '../../../src-main/services/exports/comparedAnswers.ts';
+import { serverAnswers, upToEnd } from '../../../src-main/services/exports/llamaServer.ts';
 import { llamaAnswers } from '../../../src-main/services/exports/otherSoftware.ts';
 import { neverAborted, openTrainingCore } from '../../support/core.ts';
 import { hasLlamaCpp } from '../../support/parity/llamaCpp.ts';
@@ -78,6 +80,18 @@ describe.skipIf(process.platform === 'win32')('llama.cpp, asked by the certifica
     );
   });
 
+  it('that ends its answers earlier blocks the tick, too', async () => {
+    const place = join(recorded, 'llamaCpp-certificate.json');
+    const whole = JSON.parse(readFileSync(place, 'utf8')) as { answers: Record<string, number[]> };
+    const answers = Object.entries(whole.answers).map(([key, ids]) => [key, ids.slice(0, 3)]);
+    const cut = join(home, 'cut.json');
+    writeFileSync(cut, JSON.stringify({ ...whole, answers: Object.fromEntries(answers) as object }));
+    standIn('cut', join(projectFolder, 'tests', 'support', 'parity', 'llamaServer.mjs'), cut);
+    const certificate = await certificateOf('gguf', 'Q8_0');
+    expect(certificate).toMatchObject({ equal: false, elsewhere: { isEqual: false, sameChoices: 9 } });
+    expect(certificate.elsewhere!.answers).toMatchObject({ prompts: 3, equal: 0 });
+  });
+
   it('that does not take the files is heard, and one that is not there is asked for', async () => {
     const script = join(home, 'failing.mjs');
     writeFileSync(script, "console.error('error: unknown model architecture'); process.exit(1);");
@@ -88,6 +102,39 @@ describe.skipIf(process.platform === 'win32')('llama.cpp, asked by the certifica
       code: 'adapter_invalid',
       message: expect.stringMatching(/does not take the exported files: error: unknown model/) as string,
     });
+    const listening = (answers: string) => `
+      import { createServer } from 'node:http';
+      createServer((request, response) => { ${answers} })
+        .listen(Number(process.argv[process.argv.indexOf('--port') + 1]), '127.0.0.1');`;
+    const ready = "if (request.url !== '/completion') return response.end('{}');";
+    const cases = {
+      crashed: [
+        `${ready} console.error('GGML_ASSERT failed: n < 8'); process.exit(134);`,
+        /GGML_ASSERT failed: n < 8/,
+      ],
+      refusing: [
+        `${ready} console.error('error: no slot'); response.writeHead(500).end('{"error":"no"}');`,
+        /\/completion answers with 500 \{"error":"no"\}; error: no slot/,
+      ],
+      empty: [`${ready} response.end('{}');`, /\/completion answers without tokens/],
+      blank: [`${ready} response.end('');`, /answers with what is no JSON: ""/],
+    } as const;
+    for (const [name, [answers, message]] of Object.entries(cases)) {
+      writeFileSync(script, listening(answers));
+      standIn(name, script);
+      await expect(asked(), name).rejects.toMatchObject({
+        code: 'adapter_invalid',
+        message: expect.stringMatching(message) as string,
+      });
+    }
+    writeFileSync(script, listening('response.writeHead(503).end();'));
+    standIn('loading', script);
+    await expect(
+      serverAnswers(process.env['ID_LORA_LLAMA_SERVER']!, question, neverAborted, 500),
+    ).rejects.toMatchObject({
+      code: 'adapter_invalid',
+      message: expect.stringMatching(/it had not loaded them after 0\.5 s/) as string,
+    });
     vi.stubEnv('ID_LORA_LLAMA_SERVER', join(home, 'absent'));
     await expect(asked()).rejects.toMatchObject({
       code: 'runtime_missing',
@@ -95,4 +142,14 @@ describe.skipIf(process.platform === 'win32')('llama.cpp, asked by the certifica
       remedy: expect.stringMatching(/Install llama\.cpp/) as string,
     });
   });
+});
+
+it('answers are compared with the tokens that end them', () => {
+  expect(upToEnd([5, 6, 2, 7, 2], [3, 2])).toEqual([5, 6, 2]);
+  expect(upToEnd([5, 6], [2])).toEqual([5, 6]);
+  expect(partingOf([5, 6, 2], [5, 6, 2])).toBeNull();
+  expect(partingOf([5, 6, 7], [5, 6])).toBe(2);
+  expect(partingOf([5, 6], [5, 6, 2])).toBe(2);
+  expect(partingOf([5, 6, 2], [5, 6, 3])).toBe(2);
+  expect(partingOf([5], [])).toBe(0);
 });

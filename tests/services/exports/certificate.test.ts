@@ -75,6 +75,9 @@ describe.skipIf(process.platform === 'win32')('other software', () => {
       'adapter_invalid',
       /do not take the exported files: KeyError: IDLORA/,
     ],
+    ['process.exit(3);', 'adapter_invalid', /do not take the exported files: it ended with 3/],
+    ['', 'adapter_invalid', /its last line is "", and no answer/],
+    [`console.log('{"torch": 2}');`, 'adapter_invalid', /its last line is "\{\\"torch.*no answer/],
   ])('that cannot be asked is named: %s', async (code, expected, message) => {
     pretended(code);
     await expect(exported('other')).rejects.toMatchObject({

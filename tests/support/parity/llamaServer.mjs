@@ -2,7 +2,7 @@
 // node-llama-cpp, where ID_LORA_LLAMA_CPP names a folder with it; else what llama.cpp answered when it was recorded,
 // which holds for files of the same bytes. With ID_LORA_PARITY_RECORD answers are written to the recording.
 //
-// usage: node llamaServer.mjs RECORDING.json --model FILE [--lora FILE] --port N --api-key KEY ...
+// usage: node llamaServer.mjs RECORDING.json --model FILE [--lora FILE] --port N ... with LLAMA_API_KEY
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -81,7 +81,7 @@ createServer(async (request, response) => {
   const parts = [];
   for await (const part of request) parts.push(part);
   const reply = replies[request.url];
-  const isAllowed = request.headers.authorization === `Bearer ${option('api-key')}`;
+  const isAllowed = request.headers.authorization === `Bearer ${process.env.LLAMA_API_KEY}`;
   try {
     if (!isAllowed || !reply) throw new Error(`${request.url} is refused`);
     const found = await reply(parts.length > 0 ? JSON.parse(Buffer.concat(parts)) : null);
