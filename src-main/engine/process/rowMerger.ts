@@ -174,7 +174,7 @@ function rescale(values: Float32Array, magnitude: Float32Array): void {
 
 function refuseGreater(values: Float32Array, name: string): void {
   for (let i = 0; i < values.length; i++)
-    if (Math.abs(values[i]!) > greatestHalf)
+    if (!(Math.abs(values[i]!) <= greatestHalf))
       throw new StudioError(
         'config_invalid',
         `${name} has the value ${values[i]}, and F16 holds numbers up to ${greatestHalf}.`,

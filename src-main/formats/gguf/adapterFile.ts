@@ -8,6 +8,7 @@ import type { DecoderConfig } from '../families/decoderConfig.ts';
 import { ggufArchitecture } from './architecture.ts';
 import { dequantized } from './blocks.ts';
 import { GgufFile } from './ggufFile.ts';
+import { refuseUnstorable } from './storable.ts';
 import { reordered, tensorPlace } from './tensorPlaces.ts';
 import { writeGguf, type GgufEntry, type GgufTensorToWrite } from './writeGguf.ts';
 
@@ -27,6 +28,13 @@ export interface AdapterToWrite {
   general: readonly GgufEntry[];
 }
 
+/** @throws StudioError config_invalid where a number is none */
+function storedOf(name: string, values: Float32Array): Uint8Array {
+  const bytes = bytesOf(values);
+  refuseUnstorable(name, { values, bytes, type: 'F32' });
+  return bytes;
+}
+
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
@@ -34,6 +42,7 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
  * Writes a LoRA as llama.cpp reads it (the layout of its convert_lora_to_gguf.py), without a GGUF of the base. There
  * is one alpha, and every module is scaled by alpha over its own rank: where modules want something else, as with
  * patterns of alpha and rank-stabilized ranks that differ, the rest lies in B.
+ * @throws StudioError config_invalid for numbers that are none
  */
 export function writeGgufAdapter(path: string, { config, sites, general }: AdapterToWrite): void {
   const { name: architecture } = ggufArchitecture(config);
@@ -55,7 +64,7 @@ export function writeGgufAdapter(path: string, { config, sites, general }: Adapt
         name: `${place.name}.lora_a`,
         type: 'F32',
         shape: [own.rank, dIn],
-        data: () => [bytesOf(lowRankOf(own).down)],
+        data: () => [storedOf(`${modulePath(own.site)}.lora_A`, lowRankOf(own).down)],
       },
       {
         name: `${place.name}.lora_b`,
@@ -66,7 +75,8 @@ export function writeGgufAdapter(path: string, { config, sites, general }: Adapt
           const scaled = factor === 1 ? up : up.map((value) => factor * value);
           const { headDim } = place;
           const rows = { headDim: headDim ?? 1, rowLength: own.rank, direction: 'toFile' } as const;
-          return [bytesOf(headDim === null ? scaled : reordered(scaled, rows))];
+          const values = headDim === null ? scaled : reordered(scaled, rows);
+          return [storedOf(`${modulePath(own.site)}.lora_B`, values)];
         },
       },
     ];

@@ -4,6 +4,7 @@ import { asFloat32 } from '../files/floats.ts';
 import { architectureEntries, ggufArchitecture, ropeFactors } from './architecture.ts';
 import { tensorTypes } from './ggufTypes.ts';
 import { mixedType, quantized, type WrittenType } from './quantize.ts';
+import { refuseUnstorable } from './storable.ts';
 import { reordered, tensorPlace } from './tensorPlaces.ts';
 import { tokenizerEntries } from './tokenizer/tokenizerEntries.ts';
 import { writeGguf, type GgufEntry, type GgufTensorToWrite } from './writeGguf.ts';
@@ -39,6 +40,7 @@ const fileTypes: Readonly<Record<GgufType, number>> = { F32: 0, F16: 1, BF16: 32
 /**
  * Writes a whole model with its tokenizer as llama.cpp reads it. Norms and biases stay in F32, as its converter has
  * them; a matrix whose rows fill no blocks of its type is stored in a wider one.
+ * @throws StudioError config_invalid for numbers that a type does not hold
  * @returns sentences on what llama.cpp computes otherwise than the studio
  */
 export function writeGgufModel(path: string, model: GgufModelToWrite): string[] {
@@ -95,7 +97,10 @@ function tensorOf(weight: WeightToWrite, { config, type, written }: GgufModelToW
         let values = weight.rows(row, Math.min(shape[0]!, row + step));
         if (place.headDim !== null)
           values = reordered(values, { headDim: place.headDim, rowLength, direction: 'toFile' });
-        yield quantized(place.offset === 0 ? values : values.map((value) => value + place.offset), stored);
+        if (place.offset !== 0) values = values.map((value) => value + place.offset);
+        const bytes = quantized(values, stored);
+        refuseUnstorable(name, { values, bytes, type: stored });
+        yield bytes;
       }
       written();
     },
