@@ -92,7 +92,8 @@ export function lineLengths(totals: readonly number[], count = totals.length): L
  * @param totals tokens of the rows of each forward pass, or of a sample of them
  * @param passes forward passes that there will be
  * @param padded slots of a row that is padded to the longest (`rowSlots`)
- * @param heldOut tokens of the rows that are scored together, and of the longest of them
+ * @param heldOut tokens of the rows that are scored together, and of the longest of them; of the longest that is
+ * trained on where none is scored
  */
 export function unpackedLayouts(of: {
   totals: readonly number[];

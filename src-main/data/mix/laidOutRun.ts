@@ -32,7 +32,8 @@ export function rowLengths(rows: Pick<RowSet, 'rowCount' | 'length'>): Int32Arra
 export function layOutRun(config: LaidOutConfig, rows: RowsRead, heldOut: RowsRead | null): LaidOutRun {
   const { batch, context, packing } = config;
   const lengths = rowLengths(rows);
-  const longest = Math.max(longestOf(lengths), heldOut ? longestOf(rowLengths(heldOut)) : 0);
+  const longestTrained = longestOf(lengths);
+  const longest = Math.max(longestTrained, heldOut ? longestOf(rowLengths(heldOut)) : 0);
   const total = sum(lengths);
   const padded = rowSlots({ longest, total, context, packing: false });
   const tokens = rowSlots({ longest, total, context, packing });
@@ -49,7 +50,11 @@ export function layOutRun(config: LaidOutConfig, rows: RowsRead, heldOut: RowsRe
     (row) => rows.labels(row),
   );
   const scored = heldOut ? scoredRows(heldOut, config.heldOutRows) : [];
-  const scoredLengths = scored.map((row) => Math.min(heldOut!.length(row), padded));
+  // With nothing to score, routing is watched on training rows (engine/training/heldOut.ts): any must find room.
+  const scoredLengths =
+    scored.length > 0
+      ? scored.map((row) => Math.min(heldOut!.length(row), padded))
+      : [Math.min(longestTrained, padded)];
   const laidOut = packing
     ? packedLayouts(
         { batch, tokens, longestExample: padded },

@@ -9,6 +9,7 @@ import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { describeRouterModule } from '../../../src-main/services/runs/routerModule.ts';
 import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
 
@@ -136,12 +137,33 @@ it('records nothing for a method without experts', async () => {
   expect(events.some(({ type }) => type === 'router')).toBe(false);
 });
 
-it('watches the batch of the step where no row is held out', async () => {
-  const config = { ...configOf({ ...common, method: 'hydralora' }), heldOutRows: 0 };
-  const { events } = await trainTiny({ config, folder: temporaryFolder() });
+it('watches the rows of the step, whole, where no row is held out', async () => {
+  const config = {
+    ...configOf({ ...common, method: 'hydralora' }),
+    heldOutRows: 0,
+    batch: 1,
+    context: 256,
+    epochs: 1,
+    maxSteps: null,
+    evalEvery: 1,
+  };
+  const random = createRandom(3);
+  // So many that lines get several lengths.
+  const rows = Array.from({ length: 12 }, (_, i) => {
+    const length = i % 4 > 0 ? 8 + random.integer(5) : 150 + random.integer(51);
+    return {
+      ids: Int32Array.from({ length }, (_, at) => (at === 0 ? 1 : 3 + random.integer(98))),
+      trained: new Uint8Array(length).fill(1),
+      task: 0,
+    };
+  });
+  const { events } = await trainTiny({ config, folder: temporaryFolder(), rows });
+  const said = events.flatMap((event) => (event.type === 'log' ? [event.line] : []));
+  expect(said.join()).toMatch(/in a line of \d+ or \d+ tokens/);
   const records = events.filter((event) => event.type === 'router');
-  expect(records).toHaveLength(2);
-  expect(records[0]!.tokens).toBeGreaterThan(20);
+  expect(records.map(({ tokens }) => tokens).sort((a, b) => a - b)).toEqual(
+    rows.map(({ ids }) => ids.length).sort((a, b) => a - b),
+  );
   const { mean } = records[0]!;
   for (let site = 0; site < mean.length; site += 3)
     expect(mean[site]! + mean[site + 1]! + mean[site + 2]!).toBeCloseTo(1, 5);
