@@ -133,9 +133,9 @@ const parts = {
     parts: main('contract', ...engine('protocol.ts', 'messages.ts', 'graph')),
     packages: [],
   },
-  // Operations and gradients: no model, no adapter, no file format but the bits of numbers.
+  // Operations and gradients: no model, no adapter, no file format; the bits of numbers and the size of blocks alone.
   'src-main/engine/graph': {
-    parts: main('formats/files/floats.ts'),
+    parts: main('formats/files/floats.ts', 'options/passLayouts.ts'),
     packages: ['node', '@tensorflow/tfjs-node-gpu'],
   },
   // Only this one loads TensorFlow.

@@ -45,7 +45,7 @@ const fewLabels = 0.9;
 /** Padding costs so little that a row of the batch stays one example: no mask is needed then. */
 const littlePadding = 1.05;
 
-/** Queries are handled in blocks of this many (engine/graph/causalProduct.ts). */
+/** Queries are handled in blocks of this many. */
 export const queryBlock = 128;
 
 /**

@@ -1,3 +1,4 @@
+import { queryBlock } from '../../options/passLayouts.ts';
 import { fusedOne, fusedWithoutGradient } from './fused.ts';
 import type { Tensor } from './graph.ts';
 import { positionRange, scoresOf, visibleKeys, visibleSoftmax, type Scoring } from './maskedScores.ts';
@@ -24,9 +25,6 @@ export interface Branches {
   /** f32 [batch, tokens]: how deep each place lies; windows are counted in it. */
   depths: Tensor;
 }
-
-/** Queries are handled in blocks of this many. */
-const queryBlock = 128;
 
 /**
  * The causal product of queries, keys and values: row i is sum_j p_ij v_j with p_i = softmax over the keys j <= i that
