@@ -6,9 +6,9 @@ import {
   type PlannedTraining,
 } from '../../src-main/budget/forecast/calibrate.ts';
 import { negotiate } from '../../src-main/budget/forecast/negotiate.ts';
-import { rowLayoutOf } from '../../src-main/budget/forecast/rowLayout.ts';
+import { rowLayoutOf, widestLayouts } from '../../src-main/budget/forecast/rowLayout.ts';
 import { presets } from '../../src-main/shape/modelShape.ts';
-import type { Calibration, ForecastRecord, RowLengths } from '../../src-main/contract/forecast.ts';
+import type { Calibration, ForecastRecord, RowLayout, RowLengths } from '../../src-main/contract/forecast.ts';
 import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 
 const config = (rest: Partial<TrainConfigInput> = {}) =>
@@ -146,6 +146,50 @@ describe('rows', () => {
     expect(timeOf(0.25) / timeOf(1)).toBeGreaterThan(0.75);
   });
 
+  it('lie in lines that hold the longest, also where the sample that was counted lacks it', () => {
+    const sample = { lengths: Array<number>(1000).fill(100), longest: 2048, rows: 1000 };
+    for (const batch of [1, 8]) {
+      const { rowTokens, line } = rowLayoutOf(config({ context: 4096, batch }), 4096, sample);
+      expect(rowTokens).toBeGreaterThanOrEqual(2048 + (batch - 1) * 100);
+      expect(rowTokens).toBeLessThan(2048 + (batch - 1) * 100 + 128);
+      expect(line!.longest).toBe(2048);
+      // A pass in two hundred is as long.
+      expect(line!.meanTokens).toBeLessThan(1.3 * batch * 100);
+    }
+    const cut = rowLayoutOf(config({ context: 1024, batch: 1 }), 4096, sample);
+    expect(cut).toMatchObject({ rowTokens: 1024, line: { longest: 1024 } });
+  });
+
+  it('need at most the memory of what rows of any lengths do, padded or side by side', () => {
+    const memoryOf = (layout: RowLayout, of: PlannedTraining) =>
+      forecastTraining({ ...of, ...layout }, bare).memory.bytes;
+    let needsMore = 0;
+    for (const short of [10, 100, 500, 1500])
+      for (const batch of [1, 4, 16])
+        for (const share of [0.5, 0.9]) {
+          const many = Array.from({ length: 1000 }, (_, i) => (i < share * 1000 ? short : 2000));
+          const of = planned({ context: 2000, batch });
+          const counted = memoryOf(
+            rowLayoutOf(of.config, 4096, { lengths: many, longest: 2000, rows: 1000 }),
+            of,
+          );
+          const [padded, lines] = widestLayouts(of.config, 4096).map((layout) => memoryOf(layout, of));
+          expect(counted).toBeLessThanOrEqual(Math.max(padded!, lines!));
+          if (counted > padded!) needsMore++;
+        }
+    expect(needsMore).toBeGreaterThan(0);
+    expect(widestLayouts(config({ packing: true, context: 512 }), 4096)).toEqual([
+      { rowTokens: 512, line: null },
+    ]);
+  });
+
+  it('of a record are other steps where other tokens are trained on', () => {
+    const records = [record(planned({ trainOn: 'all' }), 1.2, 2)];
+    const basisOf = (one: PlannedTraining) => forecastTraining(one, { ...bare, records }).time.basis;
+    expect(basisOf(planned({ trainOn: 'all' }))).toBe('measured');
+    expect(basisOf(planned({ trainOn: 'assistant' }))).toBe('machine');
+  });
+
   it('of a record are the same step where lines are about as full', () => {
     const of = planned();
     const line = (meanTokens: number) => ({ ...of, rowTokens: 3072, line: { meanTokens, longest: 512 } });
@@ -161,6 +205,30 @@ describe('rows', () => {
 
 describe('negotiator', () => {
   const memoryOf = (of: PlannedTraining) => forecastTraining(of, bare).memory.correctedBytes;
+
+  it('keeps the labels of a step where a batch is divided', () => {
+    const of = planned({ packing: true });
+    const counted = { ...lengths, rows: 5000, trainedShare: 0.25 };
+    const packed = { ...of, ...rowLayoutOf(of.config, 2048, counted) };
+    const lines = { ...planned(), ...rowLayoutOf(planned().config, 2048, counted) };
+    for (const [given, known] of [
+      [packed, counted],
+      [lines, counted],
+      // As of a mix: the layout is counted, lengths are not known.
+      [lines, null],
+    ] as const) {
+      const seconds = forecastTraining(given, bare).time.secondsPerStep;
+      const found = negotiate(given, bare, { memoryBytes: 1e9, seconds: null }, known);
+      // A line holds the longest row, and is then fuller.
+      const batches = found.filter(({ id, changes }) => id === 'batch' && changes.batch! > 1);
+      expect(batches.length).toBe(2);
+      for (const { changes, forecast } of batches) {
+        // Each pass has its own small operations.
+        const own = 0.0015 * given.shape.layers * (changes.accumulate! - 1);
+        expect(Math.abs((forecast.time.secondsPerStep - own) / seconds - 1)).toBeLessThan(0.1);
+      }
+    }
+  });
 
   it('says nothing within the limits', () => {
     expect(negotiate(planned(), bare, { memoryBytes: 64e9, seconds: null }, lengths)).toEqual([]);

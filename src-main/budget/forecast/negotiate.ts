@@ -79,19 +79,22 @@ function changed(
 ): PlannedTraining {
   const { adapter, ...run } = changes;
   const config = { ...planned.config, ...run, adapter: { ...planned.config.adapter, ...adapter } };
-  return { ...planned, config, ...changedLayout(planned, config, lengths) };
+  const { labels: _labels, ...rest } = planned;
+  return { ...rest, config, ...changedLayout(planned, config, lengths) };
 }
 
 /** The layout of rows with another batch or context. */
 function changedLayout(planned: PlannedTraining, config: TrainConfig, lengths: RowLengths | null): RowLayout {
-  const { rowTokens, line } = planned;
+  const { rowTokens, line, labels } = planned;
   const longest = longestRow(planned);
   if (config.context < longest || (line && lengths && config.batch !== planned.config.batch))
     return rowLayoutOf(config, longest, lengths);
-  if (!line) return { rowTokens, line };
-  const scaled = (tokens: number) => Math.max(longest, (tokens * config.batch) / planned.config.batch);
+  const share = config.batch / planned.config.batch;
+  const ofLabels = labels !== undefined && { labels: labels * share };
+  if (!line) return { rowTokens, line, ...ofLabels };
+  const scaled = (tokens: number) => Math.max(longest, tokens * share);
   const meanTokens = scaled(line.meanTokens);
-  return { rowTokens: Math.ceil(scaled(rowTokens)), line: { ...line, meanTokens } };
+  return { rowTokens: Math.ceil(scaled(rowTokens)), line: { ...line, meanTokens }, ...ofLabels };
 }
 
 /** Tokens of the longest row, as far as it is known. */

@@ -1,6 +1,7 @@
 import type { RowLengths, RowLayout } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import {
+  queryBlock,
   unpackedLayouts,
   withLabels,
   type BatchLayout,
@@ -47,7 +48,7 @@ export function rowLayoutOf(
   const rows = lengths.rows ?? lengths.lengths.length;
   // Batches that no dataset fills are foreseen as if they were full.
   if (batch > Math.min(rows, mostDrawn)) return { rowTokens: padded, line: null };
-  const totals = drawTotals(lengths.lengths, batch, padded);
+  const totals = drawTotals(lengths.lengths, batch, padded, lengths.longest);
   const passes = maxSteps === null ? Math.ceil(rows / batch) * epochs : maxSteps * accumulate;
   const layouts = unpackedLayouts({
     totals,
@@ -62,17 +63,40 @@ export function rowLayoutOf(
 
 /**
  * Tokens of passes over rows drawn from a sample of lengths, by the generator of Knuth and Lewis: equal rows give equal
- * forecasts.
+ * forecasts. The sample may lack the longest row, and a line must hold it: the greatest pass has it instead of its own
+ * longest.
  */
-function drawTotals(lengths: readonly number[], batch: number, most: number): number[] {
+function drawTotals(lengths: readonly number[], batch: number, most: number, longest: number): number[] {
   let state = 1;
   const draw = () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32;
-  return Array.from({ length: drawnPasses }, () => {
-    let total = 0;
-    for (let row = 0; row < batch; row++)
-      total += Math.min(lengths[Math.floor(draw() * lengths.length)]!, most);
-    return total;
+  const passes = Array.from({ length: drawnPasses }, () => {
+    const pass = { total: 0, longest: 0 };
+    for (let row = 0; row < batch; row++) {
+      const length = Math.min(lengths[Math.floor(draw() * lengths.length)]!, most);
+      pass.total += length;
+      pass.longest = Math.max(pass.longest, length);
+    }
+    return pass;
   });
+  const greatest = passes.reduce((one, other) => (other.total > one.total ? other : one));
+  greatest.total += Math.min(longest, most) - greatest.longest;
+  return passes.map(({ total }) => total);
+}
+
+/**
+ * Layouts of rows of which nothing is counted; what one of them needs at most, no rows need more of. Where none is much
+ * shorter than the context each is padded to it. Else they may lie side by side: in that line a query looks as far back
+ * as the longest row reaches, in a padded row on average half as far.
+ */
+export function widestLayouts(
+  config: Pick<TrainConfig, 'context' | 'packing' | 'batch'>,
+  contextLength: number,
+): RowLayout[] {
+  const context = Math.min(config.context, contextLength);
+  const rectangle = { rowTokens: context, line: null };
+  if (config.packing) return [rectangle];
+  const slots = queryBlock * Math.ceil((config.batch * context) / queryBlock);
+  return [rectangle, { rowTokens: slots, line: { meanTokens: slots, longest: context } }];
 }
 
 /** The greatest of a run's passes. */

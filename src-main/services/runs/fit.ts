@@ -6,8 +6,8 @@ import {
   type PlannedTraining,
 } from '../../budget/forecast/calibrate.ts';
 import { negotiate } from '../../budget/forecast/negotiate.ts';
-import { rowLayoutOf } from '../../budget/forecast/rowLayout.ts';
-import type { Calibration, RowLengths } from '../../contract/forecast.ts';
+import { rowLayoutOf, widestLayouts } from '../../budget/forecast/rowLayout.ts';
+import type { Calibration, RowLayout, RowLengths } from '../../contract/forecast.ts';
 import type { Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
@@ -47,7 +47,11 @@ export async function refuseWhatDoesNotFit(
   const gpu = await findTrainingGpu(parts.context.probe);
   const calibration = readCalibration(parts.context, gpu);
   // Rows are at most as long as the context: what fits with those needs no tokenizer.
-  const doubtful = wanted.filter((one) => !fits(plannedOf(one, null), calibration));
+  const doubtful = wanted.filter((one) =>
+    widestLayouts(one.config, one.model.contextLength).some(
+      (layout) => !fits(plannedOf(one, layout), calibration),
+    ),
+  );
   const counted = new Map<string, RowLengths>();
   for (const one of doubtful) {
     const { model, source } = one;
@@ -61,18 +65,18 @@ export async function refuseWhatDoesNotFit(
         new AbortController().signal,
       ));
     counted.set(key, lengths);
-    const planned = plannedOf(one, lengths);
+    const planned = plannedOf(one, rowLayoutOf(one.config, model.contextLength, lengths));
     if (!fits(planned, calibration)) throw refusal(one, planned, calibration, lengths);
   }
 }
 
 /** The steps of a run change none of its memory. */
-function plannedOf({ model, config }: WantedTraining, lengths: RowLengths | null): PlannedTraining {
+function plannedOf({ model, config }: WantedTraining, layout: RowLayout): PlannedTraining {
   return {
     modelId: model.id,
     shape: readDecoderConfig(model.folder),
     config,
-    ...rowLayoutOf(config, model.contextLength, lengths),
+    ...layout,
     steps: 0,
     heldOutRows: 0,
   };
