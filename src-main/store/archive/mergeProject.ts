@@ -1,5 +1,6 @@
 import type Sqlite from 'better-sqlite3';
 import type { Dataset, Model, Project, Run } from '../../contract/entities.ts';
+import { StudioError } from '../../contract/errors.ts';
 import type { ImportedProject } from '../../contract/imports/archives.ts';
 import { mixSchema } from '../../contract/mixing/mixes.ts';
 import { evaluationSchema } from '../../contract/results.ts';
@@ -104,7 +105,15 @@ function merge(
     const study = studySchema.parse(entity);
     return { ...adapted(study), name: free('study', 'studies', study.name) };
   });
-  const chat = mergeChat(database, project, contents.chat && keptChatSchema.parse(adapted(contents.chat)));
+  const chat = mergeChat(
+    database,
+    project,
+    contents.chat &&
+      ownChat(database, keptChatSchema.parse(adapted(contents.chat)), {
+        runs: new Set(contents.runs.map(({ id }) => id)),
+        models: new Set(contents.models.map(({ id }) => ids.get(id) ?? id)),
+      }),
+  );
   place(added.map(({ id }) => id));
   return {
     project,
@@ -254,6 +263,39 @@ function mergeEvaluations(
       .run();
   }
   return { added: added.length, here: rows.length - added.length };
+}
+
+/**
+ * The chat with columns that mean what the archive brought: its runs, by the names that they have here, and its models.
+ * Another reference would be looked up among the runs and folders of this machine; such a column is the base.
+ */
+function ownChat(
+  database: WritableDatabase,
+  { chat, asked }: KeptChat,
+  brought: { runs: ReadonlySet<string>; models: ReadonlySet<string> },
+): KeptChat {
+  if (chat.columns.length !== asked.columns.length)
+    throw new StudioError(
+      'archive_invalid',
+      `The chat in the archive shows ${chat.columns.length} columns and asks ${asked.columns.length}.`,
+      'Nothing of it was taken in. Export the project anew, with the studio.',
+    );
+  const ofArchive = (model: string | null) => (model !== null && brought.models.has(model) ? model : null);
+  const columns = asked.columns.map(({ model, adapter }, i) => {
+    const found = adapter !== null && brought.runs.has(adapter) ? runById(database, adapter) : null;
+    const shown = chat.columns[i]!;
+    const ask = {
+      model: ofArchive(model) ?? (found ? null : ofArchive(chat.model.id)),
+      adapter: found?.id ?? null,
+    };
+    if (found) return { ask, shown: { ...shown, name: found.name, runId: found.id } };
+    const name = adapter === null ? 'base' : `base (${shown.name} is not here)`;
+    return { ask, shown: { ...shown, name, runId: null, method: null } };
+  });
+  return {
+    chat: { ...chat, columns: columns.map(({ shown }) => shown) },
+    asked: { ...asked, columns: columns.map(({ ask }) => ask) },
+  };
 }
 
 /** A project has one chat at most: one that is here stays. */
