@@ -15,6 +15,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -233,14 +234,12 @@ class Trainer:
                 assert config.r == start["r"]
             else:
                 self.model.save_pretrained(partial, state_dict=state)
-            if folder.exists():
-                folder.rename(folder.with_name(f".{folder.name}.former"))
-            partial.rename(folder)
             former = folder.with_name(f".{folder.name}.former")
-            for file in former.iterdir() if former.exists() else []:
-                file.unlink()
-            if former.exists():
-                former.rmdir()
+            shutil.rmtree(former, ignore_errors=True)  # Of a job that was killed here.
+            if folder.exists():
+                folder.rename(former)
+            partial.rename(folder)
+            shutil.rmtree(former, ignore_errors=True)
         if self.processes.count > 1:
             dist.barrier()
 
@@ -267,6 +266,22 @@ def write_result(folder: Path, run: dict[str, Any], processes: Processes, **fact
     partial.replace(folder / "result.json")
 
 
+def is_done(folder: Path) -> bool:
+    """Whether a folder holds the result of a training that went to its end; one that was stopped may begin anew."""
+    try:
+        return json.loads((folder / "result.json").read_text("utf-8"))["endReason"] != "stop_requested"
+    except FileNotFoundError:
+        return False
+    except (KeyError, TypeError, ValueError):
+        return True
+
+
+def told_next(use_fsdp: bool, went_on: bool) -> str:
+    if not use_fsdp:
+        return "goes on from there"
+    return "goes on from the state that was kept before" if went_on else "begins anew"
+
+
 def due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
@@ -290,13 +305,16 @@ def main() -> None:
     processes = Processes()
     state = SavedState(asked.out, run["id"], processes.device, processes.rank, processes.count)
     (seen,) = processes.sum(float(state.path.exists() and not asked.fresh))
-    if asked.fresh and processes.rank == 0:
-        (asked.out / "result.json").unlink(missing_ok=True)
+    (done,) = processes.sum(float(not seen and not asked.fresh and is_done(asked.out)))
+    if asked.fresh:
         state.remove()
     if 0 < seen < processes.count:
         raise SystemExit(f"Only {seen:.0f} of {processes.count} processes see {state.path}: --out must be a folder that all of them share.")
-    if seen == 0 and not asked.fresh and (asked.out / "result.json").exists():
+    if done:
         parser.error(f"{asked.out} holds a result already: name another folder with --out, or begin anew with --fresh")
+    if not seen and processes.rank == 0:
+        # It is about the curve of a job that was ended before: this one begins another.
+        (asked.out / "result.json").unlink(missing_ok=True)
     # Dropout differs between processes, and is the same in every repetition.
     torch.manual_seed(config["seed"] + processes.rank)
     tensors = load_file(FOLDER / "rows.safetensors")
@@ -355,7 +373,7 @@ def main() -> None:
             if not trainer.use_fsdp and (told or progress.kept_step == step or due(step, asked.save_every)):
                 state.save(trainer.model, trainer.optimizer, progress)
             if told:
-                raise SystemExit(f"Told to end after step {step}: the same command {'begins anew' if trainer.use_fsdp else 'goes on from there'}.")
+                raise SystemExit(f"Told to end after step {step}: the same command {told_next(trainer.use_fsdp, bool(seen))}.")
     # Gone only now that the result is there: a job that is killed in between does its last steps once more.
     state.remove()
     if processes.count > 1:
