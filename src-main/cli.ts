@@ -83,5 +83,15 @@ try {
   if (plain.code === 'internal' && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   process.exitCode = plain.code === 'usage' ? 2 : 1;
 }
+// A pipe takes no more at a time than its reader leaves room for: ending before it has all would cut the output.
+await Promise.all([process.stdout, process.stderr].map(written));
 // Idle handles (an engine that still winds down) must not keep a finished command alive.
 process.exit();
+
+/** Ends once a stream has been read as far as it was written, or nobody reads it any more. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('error', () => resolve());
+    stream.write('', () => resolve());
+  });
+}
