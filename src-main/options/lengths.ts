@@ -46,14 +46,14 @@ export function stepCount(
 /** What of a configuration decides which rows a run trains on, and in how many steps. */
 export function passOptions(config: TrainConfig) {
   const { context, truncation, template, templateSource, system, trainOn } = config;
-  const { seed, heldOutFraction, batch, accumulate, packing, epochs } = config;
+  const { seed, heldOutFraction, batch, accumulate, packing, epochs, maxSteps } = config;
   const rendering = { truncation, template, templateSource, system, trainOn };
-  return { context, ...rendering, seed, heldOutFraction, batch, accumulate, packing, epochs };
+  return { context, ...rendering, seed, heldOutFraction, batch, accumulate, packing, epochs, maxSteps };
 }
 
 /** One for all configurations with the same passes and the same number of steps. */
 export function passKey(config: TrainConfig): string {
-  return JSON.stringify([passOptions(config), config.maxSteps]);
+  return JSON.stringify(passOptions(config));
 }
 
 /** One configuration of each `passKey`. */

@@ -16,6 +16,8 @@ const countOptions = trainConfigSchema.pick({
   batch: true,
   accumulate: true,
   packing: true,
+  epochs: true,
+  maxSteps: true,
 });
 
 /** What is counted, with which model's tokenizer (null: rows alone), for which training. */
@@ -50,7 +52,7 @@ export const mixProcedures = {
   'mixes.count': { input: countInput, output: mixCountSchema },
   /** Optimizer steps of a run of so many passes over a mix, or a dataset (`datasetRecipe`): as many as it takes. */
   'mixes.steps': {
-    input: countInput.extend({ options: countOptions.extend({ epochs: trainConfigSchema.shape.epochs }) }),
+    input: countInput,
     output: z.object({ steps: z.number().int() }),
   },
   /** Rows of the pass in the order in which they are trained. */

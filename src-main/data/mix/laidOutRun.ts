@@ -43,30 +43,22 @@ export function layOutRun(config: LaidOutConfig, rows: RowsRead, heldOut: RowsRe
     epochRows: rows.epochRows,
     packing: packing ? { lengths, capacity: tokens } : null,
   });
-  const passes = countPasses(
-    order,
-    order.totalSteps,
-    (row) => Math.min(lengths[row]!, padded),
-    (row) => rows.labels(row),
-  );
   const scored = heldOut ? scoredRows(heldOut, config.heldOutRows) : [];
   // With nothing to score, routing is watched on training rows (engine/training/heldOut.ts): any must find room.
   const scoredLengths =
     scored.length > 0
       ? scored.map((row) => Math.min(heldOut!.length(row), padded))
       : [Math.min(longestTrained, padded)];
-  const laidOut = packing
-    ? packedLayouts(
-        { batch, tokens, longestExample: padded },
-        packingEfficiency(lengths, order.packs(0), tokens),
-      )
-    : unpackedLayouts({
-        totals: passes.tokens,
-        batch,
-        padded,
-        heldOut: { total: sum(scoredLengths), longest: longestOf(scoredLengths) },
-      });
-  const training = withMostLabels(laidOut.training, passes);
+  const laidOut = layOutPasses(order, {
+    batch,
+    packing,
+    lengths,
+    labels: (row) => rows.labels(row),
+    padded,
+    tokens,
+    steps: order.totalSteps,
+    heldOut: { total: sum(scoredLengths), longest: longestOf(scoredLengths) },
+  });
   let { scoring } = laidOut;
   if (heldOut && scored.length > 0) {
     const labels = scoringPasses(heldOut, scored, scoring).map((packs) =>
@@ -74,7 +66,42 @@ export function layOutRun(config: LaidOutConfig, rows: RowsRead, heldOut: RowsRe
     );
     scoring = withLabels(scoring, longestOf(labels));
   }
-  return { order, layouts: { ...laidOut, training, scoring } };
+  return { order, layouts: { ...laidOut, scoring } };
+}
+
+/**
+ * Layouts of the passes over rows, training's with room for their labels.
+ * @param of.padded slots of a row that is padded to the longest, `tokens` of a pack (`rowSlots`)
+ * @param of.steps so many of the first are looked at, for all `passes` there will be; absent: they are all
+ * @param of.heldOut as of `unpackedLayouts`
+ */
+export function layOutPasses(
+  order: Pick<DataOrder, 'microBatches' | 'packs'>,
+  of: Pick<TrainConfig, 'batch' | 'packing'> & {
+    lengths: ArrayLike<number>;
+    labels(row: number): number;
+    padded: number;
+    tokens: number;
+    steps: number;
+    passes?: number;
+    heldOut: { total: number; longest: number };
+  },
+): PassLayouts {
+  const { batch, packing, lengths, labels, padded, tokens, steps, passes, heldOut } = of;
+  const counts = countPasses(order, steps, (row) => Math.min(lengths[row]!, padded), labels);
+  const laidOut = packing
+    ? packedLayouts(
+        { batch, tokens, longestExample: padded },
+        packingEfficiency(lengths, order.packs(0), tokens),
+      )
+    : unpackedLayouts({
+        totals: counts.tokens,
+        ...(passes !== undefined && { passes }),
+        batch,
+        padded,
+        heldOut,
+      });
+  return { ...laidOut, training: withMostLabels(laidOut.training, counts) };
 }
 
 function packedLayouts(layout: BatchLayout, fill: number): PassLayouts {
@@ -107,7 +134,7 @@ interface PassCounts {
 }
 
 /** @param steps so many of the first are counted */
-export function countPasses(
+function countPasses(
   order: Pick<DataOrder, 'microBatches'>,
   steps: number,
   tokensOf: (row: number) => number,

@@ -5,14 +5,13 @@ import type { Model } from '../../contract/entities.ts';
 import type { MixCount, MixedRow } from '../../contract/mixing/mixes.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { createDataOrder, type DataOrder } from '../../data/mix/dataOrder.ts';
-import { countPasses } from '../../data/mix/laidOutRun.ts';
+import { layOutPasses } from '../../data/mix/laidOutRun.ts';
 import { epochOrder } from '../../data/mix/epochOrder.ts';
 import type { FittedRows } from '../../data/mix/fittedRows.ts';
 import { planRows } from '../../data/mix/rowPlan.ts';
 import { readRows } from '../../data/readRows.ts';
 import type { RenderingOptions } from '../../data/rendering/tokenizeRow.ts';
-import { packingEfficiency, rowSlots } from '../../data/packing.ts';
-import { unpackedLayouts } from '../../options/passLayouts.ts';
+import { rowSlots } from '../../data/packing.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ServiceContext } from '../context.ts';
 import { mixLeaves, type MixNode } from './mixTree.ts';
@@ -30,6 +29,8 @@ export type CountOptions = Pick<
   | 'batch'
   | 'accumulate'
   | 'packing'
+  | 'epochs'
+  | 'maxSteps'
   | keyof RenderingOptions
 >;
 
@@ -48,7 +49,11 @@ export interface CountedMix {
 interface LaidOutRows {
   /** Tokens of each row, numbered through the sources. */
   lengths: Uint32Array;
-  /** Tokens of a pack, or of a row that is padded to the longest. */
+  /** Labels of each at most, those included that are cut off: as the engine counts them. */
+  labels: Uint32Array;
+  /** Tokens of a row that is padded to the longest. */
+  padded: number;
+  /** Tokens of a pack, or the same. */
   slots: number;
 }
 
@@ -78,14 +83,14 @@ export async function countMix(
   const planned = planMix(node, files, rowOptions, read);
   const totals = mixTotals(planned);
   const rows = files.map(({ train }) => read(train, rowOptions));
-  const of = (key: 'tokens' | 'labels') =>
+  const of = (key: 'tokens' | 'labels' | 'wholeLabels') =>
     planned.train.sources.map((source, i) => Uint32Array.from(source.rows, (row) => rows[i]![key][row]!));
   const [lengths, labels] = model ? [of('tokens'), of('labels')] : [null, null];
   const held = (planned.heldOut?.sources ?? []).map((source) => {
     const { tokens } = read(source.file, rowOptions);
     return Uint32Array.from(source.rows, (row) => tokens![row]!);
   });
-  const laidOut = lengths && laidOutRows(lengths, held, { ...options, context: length });
+  const laidOut = lengths && laidOutRows({ lengths, labels: of('wholeLabels'), held }, rowOptions);
   const known = (tokens: number) => (model ? tokens : null);
   return {
     planned,
@@ -193,19 +198,25 @@ function longestOf(longest: number, lengths: Uint32Array): number {
 
 /** As the engine lays them out (data/mix/laidOutRun.ts). */
 function laidOutRows(
-  bySource: readonly Uint32Array[],
-  heldOut: readonly Uint32Array[],
+  of: { lengths: readonly Uint32Array[]; labels: readonly Uint32Array[]; held: readonly Uint32Array[] },
   { context, packing }: Pick<CountOptions, 'context' | 'packing'>,
 ): LaidOutRows {
-  const lengths = new Uint32Array(bySource.reduce((sum, { length }) => sum + length, 0));
+  const lengths = inOneLine(of.lengths);
+  const labels = inOneLine(of.labels).map((count) => Math.min(context, count));
+  const longest = [lengths, ...of.held].reduce(longestOf, 1);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const slots = (packed: boolean) => rowSlots({ longest, total, context, packing: packed });
+  return { lengths, labels, padded: slots(false), slots: slots(packing) };
+}
+
+function inOneLine(bySource: readonly Uint32Array[]): Uint32Array {
+  const all = new Uint32Array(bySource.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const of of bySource) {
-    lengths.set(of, at);
+    all.set(of, at);
     at += of.length;
   }
-  const longest = [lengths, ...heldOut].reduce(longestOf, 1);
-  const total = lengths.reduce((sum, length) => sum + length, 0);
-  return { lengths, slots: rowSlots({ longest, total, context, packing }) };
+  return all;
 }
 
 /** The order in which a run trains on a plan, by the function that orders it there. */
@@ -227,7 +238,7 @@ function orderOf(
   });
 }
 
-/** How the rows of the first pass fill batches. */
+/** How the rows of the first pass fill batches, which stands for all passes of the run. */
 function fill(
   planned: PlannedMix,
   laidOut: LaidOutRows | null,
@@ -236,20 +247,22 @@ function fill(
   const order = orderOf(planned, laidOut, options);
   const stepsPerEpoch = order.stepsOf(1);
   if (!laidOut) return { fillRate: null, layout: null, stepsPerEpoch };
-  const { lengths, slots } = laidOut;
-  if (options.packing) {
-    const fillRate = packingEfficiency(lengths, order.packs(0), slots);
-    return { fillRate, layout: { rowTokens: slots, line: null }, stepsPerEpoch };
-  }
-  const { tokens: totals } = countPasses(
-    order,
-    stepsPerEpoch,
-    (row) => Math.min(lengths[row]!, slots),
-    () => 0,
-  );
-  const { batch } = options;
-  const layouts = unpackedLayouts({ totals, batch, padded: slots, heldOut: { total: 0, longest: 0 } });
-  return { fillRate: layouts.fill, layout: rowLayout(layouts, false), stepsPerEpoch };
+  const { batch, packing, epochs, maxSteps } = options;
+  const { labels, padded, slots: tokens, lengths } = laidOut;
+  const share = maxSteps === null ? epochs : maxSteps / stepsPerEpoch;
+  const perEpoch = order.packs(0).length / batch;
+  const layouts = layOutPasses(order, {
+    batch,
+    packing,
+    lengths,
+    labels: (row) => labels[row]!,
+    padded,
+    tokens,
+    steps: Math.max(1, Math.min(stepsPerEpoch, Math.ceil(share * stepsPerEpoch))),
+    ...(share > 1 && { passes: Math.ceil(share * perEpoch) }),
+    heldOut: { total: 0, longest: 0 },
+  });
+  return { fillRate: layouts.fill, layout: rowLayout(layouts, packing), stepsPerEpoch };
 }
 
 /**
@@ -258,7 +271,7 @@ function fill(
  */
 export async function countSteps(
   { planned, laidOut }: CountedMix,
-  options: CountOptions & { epochs: number },
+  options: CountOptions,
   signal: AbortSignal,
 ): Promise<number> {
   const order = orderOf(planned, laidOut, options);

@@ -51,10 +51,7 @@ export interface MixService {
    * Optimizer steps of so many passes, exactly as many as a run takes; progress as with `count`.
    * @throws StudioError usage where packed rows are to be counted without a model
    */
-  steps(
-    request: CountRequest & { options: CountOptions & { epochs: number } },
-    signal: AbortSignal,
-  ): Promise<number>;
+  steps(request: CountRequest, signal: AbortSignal): Promise<number>;
   /** Rows of the pass in their order. */
   sample(
     request: CountRequest & { offset: number; limit: number },

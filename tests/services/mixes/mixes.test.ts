@@ -296,11 +296,12 @@ describe('a run on a mix', () => {
       const run = await started.ended;
       expect(run).toMatchObject({ state: 'done', step: plain.stepsPerEpoch });
       expect(run.dataContract).toMatchObject({ trainRows: plain.rows, heldOutRows: plain.heldOutRows });
-      const { rowTokens, line } = run.forecast!;
+      const { rowTokens, line, labels } = run.forecast!;
       expect({ rowTokens, line }).toMatchObject(
         packing ? { rowTokens: 96, line: null } : { line: { longest: 8 * Math.ceil(plain.longestRow! / 8) } },
       );
-      expect(plain.layout).toEqual({ rowTokens, line });
+      expect(labels).toBeGreaterThan(0);
+      expect(plain.layout).toEqual({ rowTokens, line, labels });
     },
   );
 
