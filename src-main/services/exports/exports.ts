@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -38,6 +38,7 @@ import { compareExits } from './compareExits.ts';
 import { calibrate } from './frozenRoute.ts';
 import { prepareExportFolder } from './exportFolder.ts';
 import { modelCard } from './modelCard.ts';
+import { requireSoftware } from './otherSoftware.ts';
 import { chatTemplateOf, templateOfRun, writeModelfile } from './modelfile.ts';
 import { pushExport, type PushRequest } from './pushExport.ts';
 import { writePythonPackage } from './pythonPackage.ts';
@@ -115,6 +116,8 @@ export function createExportService(
       const format = formatOf(run, options.format, model.family);
       refuseIdleOptions(run, format, options);
       checkBase(run, model, checkpoint);
+      // Looked for before anything is written: an export may take long.
+      if (options.checkElsewhere) await requireSoftware(isGguf(format), signal);
       const folder = options.folder === undefined ? suggestFolder(run, format) : typedPath(options.folder);
       const trained = trainedFolder(checkpoint, adapter.method);
       prepareExportFolder({
@@ -178,12 +181,14 @@ async function writeAndCertify(
     : null;
   /** Where a GGUF file lies as the studio reads it. */
   const temporary = mkdtempSync(join(tmpdir(), 'id-lora-export-'));
+  // An adapter's base in the form that llama.cpp reads, where it is to read both: many gigabytes, and the system's
+  // temporary folder may lie in memory.
+  const basePlace =
+    checkElsewhere && format === 'gguf-lora' ? checkFolder(context, 4 * model.parameters) : null;
   try {
     const asking = isGguf(format) ? await templateOfRun({ run, model, dataset }, signal) : null;
     const readBack = join(temporary, 'files');
-    // An adapter's base in the form that llama.cpp reads, where it is to read both.
-    const baseFile = checkElsewhere && format === 'gguf-lora' ? join(temporary, 'base.gguf') : null;
-    if (baseFile) checkFreeSpace(temporary, 4 * model.parameters, 'The base as a GGUF file for the check');
+    const baseFile = basePlace && join(basePlace, 'base.gguf');
     const request: ExportRequest = {
       kind: 'export',
       format,
@@ -244,7 +249,7 @@ async function writeAndCertify(
       checkElsewhere,
       gguf,
     };
-    const certificate = await certify(context, subject, options);
+    // The files are whole whatever the checks find: one that fails must not leave half an export.
     const names = new Set([
       ...result.files,
       ...writeDataContract(run, folder),
@@ -252,12 +257,22 @@ async function writeAndCertify(
       ...(asking ? writeModelfile(folder, format, { asked: asking, run, base: publicName(model) }) : []),
       ...writeModelCard(context, job, result.notes ?? []),
     ]);
+    const certificate = await certify(context, subject, options);
     const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
     return { certificate, files };
   } finally {
     calibration?.close();
     rmSync(temporary, { recursive: true, force: true });
+    if (basePlace) rmSync(basePlace, { recursive: true, force: true });
   }
+}
+
+/** A folder of its own in the cache. @throws StudioError disk_full where it has no room for so many bytes */
+function checkFolder({ paths }: ServiceContext, bytes: number): string {
+  const folder = join(paths.cache, 'checks');
+  mkdirSync(folder, { recursive: true });
+  checkFreeSpace(folder, bytes, 'The base as a GGUF file for the check');
+  return mkdtempSync(join(folder, 'base-'));
 }
 
 /** The rows over which a route is averaged. @throws StudioError not_found */

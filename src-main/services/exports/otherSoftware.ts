@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { StudioError } from '../../contract/errors.ts';
@@ -41,7 +41,7 @@ export async function otherLogits(
     const [request, out] = [join(place, 'request.json'), join(place, 'logits.safetensors')];
     writeFileSync(request, JSON.stringify({ model: folder, adapter: adapterFolder, ids, out }));
     const asked = { signal, packages: transformersAndPeft, schema: versionsSchema };
-    const versions = await runPython(join(scripts, 'check.py'), request, asked);
+    const versions = await runPython([join(scripts, 'check.py'), request], asked);
     const file = new SafetensorsFile(out, 'internal');
     try {
       return {
@@ -61,18 +61,21 @@ export async function otherLogits(
 /** Packages of Python that are asked. */
 interface AskedPackages {
   name: string;
+  modules: readonly string[];
   /** How to get them. */
   remedy: string;
 }
 
 const transformersAndPeft: AskedPackages = {
   name: 'transformers and PEFT',
+  modules: ['torch', 'transformers', 'peft', 'safetensors'],
   remedy:
     'Install torch, transformers, peft and safetensors there, or name another Python with ID_LORA_PYTHON.',
 };
 
 const llamaCpp: AskedPackages = {
   name: 'llama.cpp',
+  modules: ['llama_cpp'],
   remedy:
     'Install llama.cpp, so that llama-server is on the PATH (or name the program with ID_LORA_LLAMA_SERVER), or the package llama-cpp-python in that Python (or name another one with ID_LORA_PYTHON).',
 };
@@ -94,21 +97,50 @@ export async function llamaAnswers(question: LlamaQuestion, signal: AbortSignal)
     const request = join(place, 'request.json');
     writeFileSync(request, JSON.stringify(question));
     const asked = { signal, packages: llamaCpp, schema: answersSchema };
-    return await runPython(join(scripts, 'check_llama.py'), request, asked);
+    return await runPython([join(scripts, 'check_llama.py'), request], asked);
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
 }
 
-/** @returns what a script says in its last line */
+/** Which of the modules that are its arguments a Python has not; none of them is loaded. */
+const absentModules =
+  'import importlib.util, json, sys; print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))';
+
+/**
+ * Makes sure that there is software to ask, without asking it.
+ * @param isLlama llama.cpp, for GGUF files; else transformers and PEFT
+ * @throws StudioError runtime_missing; cancelled
+ */
+export async function requireSoftware(isLlama: boolean, signal: AbortSignal): Promise<void> {
+  if (isLlama) {
+    const named = process.env['ID_LORA_LLAMA_SERVER'];
+    if (isProgram(named || 'llama-server')) return;
+    if (named) throw missing({ ...llamaCpp, what: `there is no program ${named}` });
+  }
+  const packages = isLlama ? llamaCpp : transformersAndPeft;
+  const asked = { signal, packages, schema: z.array(z.string()) };
+  const absent = await runPython(['-c', absentModules, ...packages.modules], asked);
+  if (absent.length > 0)
+    throw missing({ ...packages, what: `${pythonProgram()} has no ${absent.join(', ')}` });
+}
+
+/** Whether the system finds a program of this name or path. */
+function isProgram(name: string): boolean {
+  if (/[\\/]/.test(name)) return existsSync(name);
+  const endings = process.platform === 'win32' ? ['', '.exe'] : [''];
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  return folders.some((folder) => endings.some((ending) => existsSync(join(folder, `${name}${ending}`))));
+}
+
+/** @returns what Python says in its last line */
 function runPython<T>(
-  script: string,
-  request: string,
+  args: readonly string[],
   { signal, packages: asked, schema }: { signal: AbortSignal; packages: AskedPackages; schema: z.ZodType<T> },
 ): Promise<T> {
   const program = pythonProgram();
   return new Promise((resolve, reject) => {
-    const child = spawn(program, ['-W', 'ignore', script, request], {
+    const child = spawn(program, ['-W', 'ignore', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       // Everything that it needs lies here: it asks nobody.
       env: { ...process.env, HF_HUB_OFFLINE: '1', PYTHONDONTWRITEBYTECODE: '1' },
@@ -148,7 +180,7 @@ function runPython<T>(
   });
 }
 
-function missing({ name, remedy, what }: AskedPackages & { what: string }): StudioError {
+function missing({ name, remedy, what }: Omit<AskedPackages, 'modules'> & { what: string }): StudioError {
   const needed = name === llamaCpp.name ? 'llama-server or a Python that has it' : 'a Python that has them';
   return new StudioError('runtime_missing', `The check with ${name} needs ${needed}, and ${what}.`, remedy);
 }

@@ -9,9 +9,9 @@ import { filesIn, freeBytes, totalBytes } from './disk.ts';
 
 /**
  * What the cache holds that is computed or fetched anew where it is missed: tokenized rows, chosen pivots, adapters of
- * the Hub that were not added.
+ * the Hub that were not added, and what a check of an export that was killed has left.
  */
-const cleanable = ['tokens', 'pivots', 'hub-adapters'];
+const cleanable = ['tokens', 'pivots', 'hub-adapters', 'checks'];
 /** A file that was written this recently may belong to work under way. */
 const untouchedMs = 10 * 60_000;
 

@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ExportFormat, GgufType } from '../../../src-main/contract/results.ts';
@@ -54,6 +54,8 @@ describe.skipIf(process.platform === 'win32')('llama.cpp, asked by the certifica
         join(recorded, 'llamaCpp-certificate.json'),
       );
     const certificate = await certificateOf(format, dtype);
+    // The base that llama.cpp was given lay in the cache, and is gone.
+    if (format === 'gguf-lora') expect(readdirSync(join(home, 'cache', 'checks'))).toEqual([]);
     expect(certificate.elsewhere).toMatchObject({ isEqual: true, answers: { prompts: 3 } });
     if (dtype !== 'Q8_0') expect(certificate.elsewhere!.answers!.equal).toBe(3);
     expect(certificateLines(certificate).join('\n')).toMatch(
@@ -135,7 +137,21 @@ describe.skipIf(process.platform === 'win32')('llama.cpp, asked by the certifica
       code: 'adapter_invalid',
       message: expect.stringMatching(/it had not loaded them after 0\.5 s/) as string,
     });
+    // A check that fails leaves a whole export.
+    writeFileSync(script, "console.error('error: no'); process.exit(1);");
+    standIn('failing', script);
+    const folder = join(home, 'failed');
+    const create = () =>
+      core.exports.create({ run: 'mine', format: 'gguf-lora', folder, checkElsewhere: true }, neverAborted);
+    await expect(create()).rejects.toMatchObject({ code: 'adapter_invalid' });
+    expect(readdirSync(folder).sort()).toEqual(
+      expect.arrayContaining(['Modelfile', 'README.md', 'adapter.gguf']),
+    );
     vi.stubEnv('ID_LORA_LLAMA_SERVER', join(home, 'absent'));
+    // One that is missing is missed before anything is written.
+    rmSync(folder, { recursive: true });
+    await expect(create()).rejects.toMatchObject({ code: 'runtime_missing' });
+    expect(existsSync(folder)).toBe(false);
     await expect(asked()).rejects.toMatchObject({
       code: 'runtime_missing',
       message: expect.stringMatching(/needs llama-server .*there is no program/) as string,

@@ -1,4 +1,4 @@
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
@@ -41,7 +41,8 @@ describe.skipIf(!python)('transformers and PEFT themselves', () => {
 /** A program in the place of Python: it answers with so many logits of one value. */
 function pretended(code: string): void {
   const program = join(home, 'python');
-  writeFileSync(program, `#!${process.execPath}\n${code}`);
+  const hasAll = "if (process.argv.includes('-c')) { console.log('[]'); process.exit(); }";
+  writeFileSync(program, `#!${process.execPath}\n${code.startsWith('//') ? '' : hasAll}\n${code}`);
   chmodSync(program, 0o755);
   vi.stubEnv('ID_LORA_PYTHON', program);
 }
@@ -84,5 +85,14 @@ describe.skipIf(process.platform === 'win32')('other software', () => {
       code: expected,
       message: expect.stringMatching(message) as string,
     });
+  });
+
+  it('that has not all it needs is asked before anything is written', async () => {
+    pretended('// of its own\nconsole.log(JSON.stringify(process.argv.slice(-2)));');
+    await expect(exported('absent')).rejects.toMatchObject({
+      code: 'runtime_missing',
+      message: expect.stringMatching(/has no peft, safetensors\./) as string,
+    });
+    expect(existsSync(join(home, 'absent'))).toBe(false);
   });
 });
