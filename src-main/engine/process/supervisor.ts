@@ -66,6 +66,11 @@ interface EngineProcess {
   timer?: NodeJS.Timeout;
 }
 
+/** It runs and nobody ended it; a process that was just killed stays connected until its end is seen. */
+function isAlive({ connected, killed, exitCode, signalCode }: ChildProcess): boolean {
+  return connected && !killed && exitCode === null && signalCode === null;
+}
+
 /**
  * @param options.entry module that the process runs; tests give their own
  * @param options.keeps after which requests that went well a process is kept for the next job; absent: after those that
@@ -109,7 +114,7 @@ export function createEngineHost(
     for (const waiting of idle) {
       idle.delete(waiting);
       clearTimeout(waiting.timer);
-      if (waiting.child.connected) return waiting;
+      if (isAlive(waiting.child)) return waiting;
     }
     return open();
   }
@@ -125,6 +130,7 @@ export function createEngineHost(
     start(request, { signal, ...listeners } = {}) {
       const engine = isVerbose(request) ? open() : take();
       const { child } = engine;
+      const signals = [closing.signal, ...(signal ? [signal] : [])];
       let isOver = false;
       const send = (message: EngineInbound) => {
         // A process that dies meanwhile says so itself: without a callback the error would be thrown.
@@ -148,13 +154,12 @@ export function createEngineHost(
         isOver = true;
         engine.job = null;
         if (!child.connected) return;
-        if (isWell && !isVerbose(request) && keeps(request) && !closing.signal.aborted) keep(engine);
+        const mayStay =
+          isWell && !isVerbose(request) && keeps(request) && !signals.some(({ aborted }) => aborted);
+        if (mayStay && isAlive(child)) keep(engine);
         else child.disconnect();
       };
-      const result = follow<(typeof request)['kind']>(engine, { begin, release }, listeners, [
-        closing.signal,
-        ...(signal ? [signal] : []),
-      ]);
+      const result = follow<(typeof request)['kind']>(engine, { begin, release }, listeners, signals);
       return { result, stop: ({ save }) => tell({ type: 'stop', save }), tell };
     },
     close() {

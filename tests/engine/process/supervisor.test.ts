@@ -136,6 +136,24 @@ describe('a process', () => {
     host.close();
   });
 
+  it('that was killed with its result under way is neither kept nor handed on', async () => {
+    const host = engineThat(
+      `process.send({ type: 'event', event: { type: 'log', line: 'x' } }); process.send({ type: 'result', result: process.pid });`,
+    );
+    const controller = new AbortController();
+    const job = host.start(probe, {
+      signal: controller.signal,
+      onEvent() {
+        // By now the result lies in the pipe, and is read after the kill.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+        controller.abort();
+      },
+    });
+    const killed = (await job.result) as unknown as number;
+    expect((await nextOf(host)(probe)).pid).not.toBe(killed);
+    host.close();
+  });
+
   it('that waits ends with its host, and one that died is not waited for', async () => {
     const host = saysItself();
     const next = nextOf(host);
