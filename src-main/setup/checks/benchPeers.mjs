@@ -1,6 +1,9 @@
 // `npm run bench:peers`: training steps of this engine and of PyTorch + PEFT on the same shape, in turn, on this
-// machine. Options: --rounds 3 --steps 6 --context 256 --shape small. The last line is one JSON document.
-import { availableParallelism, cpus } from 'node:os';
+// machine. Options: --rounds 3 --steps 6 --context 256 --shape small. `--what inference` times answers against
+// transformers' generate, batch 1 and 16, and choices scored together against each alone instead. The last line is one
+// JSON document.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runProgram } from '../command.mjs';
@@ -17,6 +20,8 @@ const { values } = parseArgs({
     context: { type: 'string', default: '256' },
     shape: { type: 'string', default: 'small' },
     rank: { type: 'string', default: '32' },
+    what: { type: 'string', default: 'training' },
+    tokens: { type: 'string', default: '64' },
   },
 });
 
@@ -30,6 +35,17 @@ const contenders = [
   { name: 'studio LoRA, f32', method: 'lora', precision: 'f32', against: 4 },
   { name: 'studio ID-LoRA, f32', method: 'idlora', precision: 'f32', against: 4 },
 ];
+
+/** The shape `small` of `bench`. */
+const inferenceShape = {
+  hiddenSize: 1024,
+  intermediateSize: 2816,
+  layers: 8,
+  heads: 16,
+  keyValueHeads: 4,
+  headDim: 64,
+  vocabularySize: 8192,
+};
 
 /** Runs a program that prints one JSON document last. */
 async function measured(program, args, env) {
@@ -45,10 +61,80 @@ function median(numbers) {
   return sorted[Math.floor(sorted.length / 2)];
 }
 
+/** Prompts and answers of so many tokens, by both in turn, on one folder of random weights. */
+async function inference(node, python, env) {
+  const folder = mkdtempSync(join(tmpdir(), 'id-lora-peers-'));
+  const peers = join(projectFolder, 'tests', 'peers');
+  const tokens = Number(values.tokens);
+  const own = (request) =>
+    measured(
+      node,
+      [join(peers, 'studioInference.ts'), JSON.stringify({ folder, promptTokens: tokens, ...request })],
+      env,
+    );
+  const theirs = (request) =>
+    measured(
+      python,
+      [join(peers, 'transformers_generate.py'), JSON.stringify({ folder, promptTokens: tokens, ...request })],
+      process.env,
+    );
+  try {
+    say('writing random weights');
+    const model = JSON.stringify({
+      what: 'model',
+      folder,
+      shape: { ...inferenceShape, tieEmbeddings: false },
+    });
+    const { code, output } = await runProgram(node, [join(peers, 'studioInference.ts'), model], { env });
+    if (code !== 0)
+      throw new SetupError(`The model could not be written:\n${output}`, 'See the lines above.');
+    const rounds = Number(values.rounds);
+    const report = [];
+    for (const precision of ['bf16', 'f32'])
+      for (const batch of [1, 16]) {
+        const pairs = [];
+        for (let round = 1; round <= rounds; round++) {
+          say(`${precision}, batch ${batch}, round ${round} of ${rounds}`);
+          const request = { batch, precision, newTokens: tokens, rounds: 3 };
+          const peer = await theirs(request);
+          pairs.push([(await own({ what: 'generate', ...request })).tokensPerSecond, peer.tokensPerSecond]);
+        }
+        report.push({
+          precision,
+          batch,
+          tokensPerSecond: median(pairs.map(([ours]) => ours)),
+          peerTokensPerSecond: median(pairs.map(([, peer]) => peer)),
+          speedRatio: median(pairs.map(([ours, peer]) => ours / peer)),
+        });
+      }
+    say('choices: 64 items of 4 answers');
+    const items = { batch: 16, precision: 'f32', items: 64, choices: 4, choiceTokens: 1 };
+    const choices = await own({ what: 'choices', ...items });
+    console.log(
+      `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores; ${rounds} rounds, medians`,
+    );
+    for (const line of report)
+      console.log(
+        `${line.precision.padEnd(5)} batch ${String(line.batch).padStart(2)}  ${line.tokensPerSecond.toFixed(1).padStart(7)} tokens/s, ` +
+          `transformers ${line.peerTokensPerSecond.toFixed(1).padStart(7)}: speed x ${line.speedRatio.toFixed(2)}`,
+      );
+    console.log(
+      `choices: ${choices.answersPerSecond.toFixed(1)} answers/s together, ${choices.answersPerSecondAlone.toFixed(1)} each alone: ` +
+        `x ${(choices.answersPerSecond / choices.answersPerSecondAlone).toFixed(2)}; greatest difference ${choices.greatestDifference.toExponential(1)}`,
+    );
+    console.log(JSON.stringify({ shape: 'small', tokens, rounds, report, choices }));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 async function main() {
   const node = await ensureOrExit();
   const python = await ensureParityPython();
   const env = { ...studioEnvironment(node), TF_CPP_MIN_LOG_LEVEL: '3' };
+  if (values.what === 'inference') return inference(node, python, env);
+  if (values.what !== 'training')
+    throw new SetupError(`--what ${values.what} is neither training nor inference.`, 'Choose one of them.');
   const bench = (method, precision) =>
     measured(
       node,
