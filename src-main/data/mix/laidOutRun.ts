@@ -9,7 +9,8 @@ import { packingEfficiency, packRows, rowSlots } from '../packing.ts';
 import { createDataOrder, type DataOrder, type Pack } from './dataOrder.ts';
 import type { RowSet } from './rowPlan.ts';
 
-type RowsRead = Pick<RowSet, 'rowCount' | 'length' | 'labels' | 'epochRows'>;
+/** What of rows decides how they are laid out. */
+export type RowsRead = Pick<RowSet, 'rowCount' | 'length' | 'labels' | 'epochRows'>;
 
 /** What decides which rows meet in a pass, and how they are laid out. */
 type LaidOutConfig = Pick<
@@ -28,8 +29,16 @@ export function rowLengths(rows: Pick<RowSet, 'rowCount' | 'length'>): Int32Arra
   return Int32Array.from({ length: rows.rowCount }, (_, row) => rows.length(row));
 }
 
-/** Orders the rows of a run and lays them out: what the engine does and what a forecast is made from. */
-export function layOutRun(config: LaidOutConfig, rows: RowsRead, heldOut: RowsRead | null): LaidOutRun {
+/**
+ * Orders the rows of a run and lays them out: what the engine does and what a forecast is made from.
+ * @param passes forward passes that there will be, where `rows` are a sample; absent: those of the run
+ */
+export function layOutRun(
+  config: LaidOutConfig,
+  rows: RowsRead,
+  heldOut: RowsRead | null,
+  passes?: number,
+): LaidOutRun {
   const { batch, context, packing } = config;
   const lengths = rowLengths(rows);
   const longestTrained = longestOf(lengths);
@@ -57,6 +66,7 @@ export function layOutRun(config: LaidOutConfig, rows: RowsRead, heldOut: RowsRe
     padded,
     tokens,
     steps: order.totalSteps,
+    ...(passes !== undefined && { passes }),
     heldOut: { total: sum(scoredLengths), longest: longestOf(scoredLengths) },
   });
   let { scoring } = laidOut;

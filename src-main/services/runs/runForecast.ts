@@ -4,7 +4,7 @@ import { rowLayout } from '../../budget/forecast/rowLayout.ts';
 import type { Model, Run } from '../../contract/entities.ts';
 import type { Calibration, ForecastRecord, RowLayout, RunForecast } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { layOutRun } from '../../data/mix/laidOutRun.ts';
+import { layOutRun, type RowsRead } from '../../data/mix/laidOutRun.ts';
 import { openRows } from '../../data/mix/rowPlan.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { listProbes } from '../../store/results.ts';
@@ -13,6 +13,12 @@ import type { ServiceContext } from '../context.ts';
 import type { TrainingData } from '../mixes/trainingData.ts';
 import { freeBytes } from '../machine/disk.ts';
 import { usableMemory } from '../machine/machine.ts';
+
+/**
+ * Rows of a run that are laid out for its forecast, those of each pass over them: a million in three passes would keep
+ * the core from answering anybody for half a minute.
+ */
+const mostLaidOut = 100_000;
 
 /** So many measurements count, the newest. */
 const mostRecords = 200;
@@ -58,11 +64,43 @@ function layoutOfFiles({ trainFile, heldOutFile }: TrainingData, config: TrainCo
   const rows = openRows(trainFile);
   const heldOut = heldOutFile ? openRows(heldOutFile) : null;
   try {
-    return rowLayout(layOutRun(config, rows, heldOut).layouts, config.packing);
+    return foreseenLayout(rows, heldOut, config);
   } finally {
     rows.close();
     heldOut?.close();
   }
+}
+
+/** The layout of a run's rows: the engine's own, or where these are very many that of a sample of them. */
+export function foreseenLayout(rows: RowsRead, heldOut: RowsRead | null, config: TrainConfig): RowLayout {
+  const { batch, accumulate, epochs, maxSteps, packing } = config;
+  const trained = maxSteps === null ? epochs * rows.rowCount : maxSteps * accumulate * batch;
+  // Rows that are packed are all looked at, however few steps there are.
+  if (Math.max(trained, packing ? rows.rowCount : 0) <= mostLaidOut)
+    return rowLayout(layOutRun(config, rows, heldOut).layouts, packing);
+  const once = { ...config, epochs: 1, maxSteps: null };
+  const { layouts } = layOutRun(once, sampleOf(rows), heldOut, Math.ceil(trained / batch));
+  return rowLayout(layouts, packing);
+}
+
+/** Rows of a pass, evenly chosen, and the longest of all: a line holds it. */
+function sampleOf(rows: RowsRead): RowsRead {
+  const numbers = rows.epochRows?.(0) ?? null;
+  const count = numbers?.length ?? rows.rowCount;
+  let longest = 0;
+  for (let row = 1; row < rows.rowCount; row++) if (rows.length(row) > rows.length(longest)) longest = row;
+  const rowCount = Math.min(count, mostLaidOut);
+  const rowAt = (i: number) => {
+    if (i === 0) return longest;
+    const at = Math.floor((i * count) / rowCount);
+    return numbers ? numbers[at]! : at;
+  };
+  return {
+    rowCount,
+    length: (i) => rows.length(rowAt(i)),
+    labels: (i) => rows.labels(rowAt(i)),
+    epochRows: null,
+  };
 }
 
 /** Measurements of another machine, whose data folder this was, say nothing here. */
