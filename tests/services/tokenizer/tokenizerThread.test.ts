@@ -32,6 +32,7 @@ describe('the thread for tokenizers', () => {
       vocabularySize: 99,
       bosId: 1,
       eosId: 2,
+      endIds: [2],
     });
   });
 
