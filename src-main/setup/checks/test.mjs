@@ -72,6 +72,7 @@ let failed = 0;
 
 /** One check that is a program: it counts as one test. */
 async function check(name, script, args) {
+  say(`checking: ${name}`);
   const startedAt = Date.now();
   const { code, output } = await runProgram(node, [join(modulesFolder, script), ...args], { env });
   const seconds = ((Date.now() - startedAt) / 1000).toFixed(0);
