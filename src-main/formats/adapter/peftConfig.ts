@@ -67,8 +67,14 @@ const idleOptions = [
 /** Methods that train inputs and change no weight, so that they cannot be merged. */
 const promptMethods = /PROMPT|PREFIX|P_TUNING|CPT/;
 
-/** Starts that leave the base weights as they are; the others (PiSSA, OLoRA, CorDA, LoftQ, ...) change them. */
-const harmlessStarts: readonly unknown[] = [undefined, null, true, false, 'gaussian', 'orthogonal', 'eva'];
+/** Starts that leave the base weights as they are; the others (PiSSA, OLoRA, CorDA, LoRA-GA, LoftQ) change them. */
+const harmlessStarts: readonly unknown[] = [
+  ...[undefined, null, true, false],
+  ...['gaussian', 'orthogonal', 'eva', 'mica'],
+];
+
+/** Starts whose change of the base PEFT can turn into a part of the adapter, by the adapter as it was then. */
+const convertibleStarts = /^(pissa|olora|corda|lora_ga)/i;
 
 /** Names under which options of ours stand in the file, for messages. */
 const fileNames: Readonly<Record<string, string>> = {
@@ -217,8 +223,8 @@ function checkSupported(peft: PeftConfig, method: AdapterMethod): void {
   if (!harmlessStarts.includes(start))
     throw unsupported(
       `init_lora_weights "${String(start)}" (it changes the base weights)`,
-      /^(pissa|olora|corda)/.test(String(start))
-        ? `Save it with PEFT as the LoRA of the unchanged base that it amounts to: save_pretrained(FOLDER, path_initial_model_for_weight_conversion=INITIAL), with the adapter as it was before training as INITIAL. Or merge it and import the merged model.`
+      convertibleStarts.test(String(start))
+        ? 'Save it with PEFT as the LoRA of the unchanged base that it amounts to: save_pretrained(FOLDER, path_initial_model_for_weight_conversion=INITIAL), with the adapter as INITIAL that was saved before training with init_lora_weights = True. Or merge it with PEFT and import the merged model.'
         : undefined,
     );
   const known = new Set([

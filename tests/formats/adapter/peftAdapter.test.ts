@@ -109,6 +109,8 @@ it("reads PEFT's spellings: one layer or a list, patterns, use_rslora, keys of d
   expect(read({ layers_to_transform: [4, 1, 4], layers_pattern: null }).layers).toEqual([1, 4]);
   expect(read({ layers_to_transform: [], layers_pattern: 'layers' }).layers).toBeNull();
   expect(read({ use_dora: true }).method).toBe('dora');
+  // It starts B at singular vectors of the base, and leaves the base as it is.
+  expect(read({ init_lora_weights: 'mica' }).method).toBe('lora');
 });
 
 it('a folder without tensors is named', () => {
@@ -157,6 +159,19 @@ describe('refuses by name', () => {
       thrown = error;
     }
     expect(thrown).toMatchObject({ code, message: expect.stringMatching(message) as string });
+  });
+  it.each([
+    ['pissa_niter_4', /save_pretrained\(FOLDER, path_initial_model_for_weight_conversion=INITIAL\)/],
+    ['OLoRA', /path_initial_model_for_weight_conversion/],
+    ['lora_ga', /path_initial_model_for_weight_conversion/],
+    ['loftq', /^Merge the adapter with PEFT and import the merged model/],
+  ])('a start that changes the base, with what to do: %s', (start, remedy) => {
+    const folder = temporaryFolder();
+    const content = { ...config, init_lora_weights: start };
+    writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify(content));
+    const said = { remedy: expect.stringMatching(remedy) as string };
+    const named = expect.stringContaining(`init_lora_weights "${start}"`) as string;
+    expect(() => openAdapterFolder(folder)).toThrow(expect.objectContaining({ ...said, message: named }));
   });
   it('a folder that is no adapter', () => {
     expect(() => openAdapterFolder(temporaryFolder())).toThrow(
