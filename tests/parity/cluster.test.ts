@@ -19,14 +19,15 @@ const recorded = join(projectFolder, 'tests', 'parity', 'recorded', 'cluster');
 describe('a training that is handed over does the same steps in PyTorch', () => {
   it.each(handedCases.filter(({ isRecorded }) => isRecorded || python))(
     '$name: fifty steps',
-    { timeout: 300_000 },
-    async ({ name, config, fsdp, killedAfter }) => {
+    { timeout: 600_000 },
+    async (handedCase) => {
+      const { name, config } = handedCase;
       const folder = temporaryFolder();
       mkdirSync(join(folder, 'here'));
       let result = join(recorded, name);
       if (python) {
         const { folder: handed } = await handOverTiny({ config, folder, tasks: 1 });
-        result = await trainElsewhere(python, { folder: handed, base: tinyLlama, fsdp, killedAfter });
+        result = await trainElsewhere(python, { folder: handed, base: tinyLlama, case: handedCase });
       }
       const handed = handedRunSchema.parse(JSON.parse(readFileSync(join(result, 'run.json'), 'utf8')));
       // What was recorded is the training that is repeated here.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-VERSION = 1
+VERSION = 2
 
 
 class Progress:
@@ -57,24 +59,30 @@ class Ending:
         self.asked = True
 
 
+def is_spread(tensor: object) -> bool:
+    """Whether each process has only some of its rows (FSDP)."""
+    return hasattr(tensor, "full_tensor")
+
+
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor that may be spread over the processes; all of them take part."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return tensor.full_tensor() if is_spread(tensor) else tensor
 
 
-def spread_like(like: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    """A whole tensor where the other one is, and spread as it."""
-    if not hasattr(like, "full_tensor"):
-        return tensor.to(like.device)
-    from torch.distributed.tensor import distribute_tensor
+def spread_like(like: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """A tensor whose rows of this process are given, spread as the other one; itself where that one is whole."""
+    if not is_spread(like):
+        return rows
+    from torch.distributed.tensor import DTensor
 
-    return distribute_tensor(tensor.to(like.device.type), like.device_mesh, like.placements)
+    return DTensor.from_local(rows, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride())
 
 
 class SavedState:
     """
     state.safetensors: what is trained, the optimizer's state, the random numbers of each process and the progress; complete or as it was.
-    It is gone when the training is done.
+    Of weights that are spread over the processes each one writes its own rows into a folder that the file names, so that nobody ever holds
+    the whole. Any number of processes goes on from it, with their weights spread or not. It is gone when the training is done.
     """
 
     def __init__(self, folder: Path, run: str, device: torch.device, rank: int, count: int) -> None:
@@ -82,40 +90,58 @@ class SavedState:
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         tensors: dict[str, torch.Tensor] = {}
+        rows: dict[str, torch.Tensor] = {}
         numbers: dict[str, float] = {}
         for key, value in self._values(model, optimizer):
-            if torch.is_tensor(value):
-                found = whole(value.detach())
-                if self.rank == 0:
-                    tensors[key] = found.to("cpu", copy=True).contiguous()
-            else:
+            if is_spread(value):
+                rows[key] = value.to_local().detach().to("cpu", copy=True).contiguous()
+            elif not torch.is_tensor(value):
                 numbers[key] = value
+            elif self.rank == 0:
+                tensors[key] = value.detach().to("cpu", copy=True).contiguous()
         for process, random in enumerate(self._randoms()):
             tensors[f"random/{process}"] = random
+        parts = self.path.with_name(f"state-{progress.step}") if rows else None
+        if parts:
+            parts.mkdir(parents=True, exist_ok=True)
+            save_file(rows, part_of(parts, self.rank))
+            dist.barrier()
         if self.rank == 0:
-            facts = {"version": VERSION, "run": self.run, "processes": self.count, "numbers": numbers, **progress.facts()}
+            facts = {"version": VERSION, "run": self.run, "processes": self.count, "parts": parts and parts.name, "numbers": numbers, **progress.facts()}
             partial = self.path.with_name(f".{self.path.name}.partial")
             save_file(tensors, partial, {"facts": json.dumps(facts, allow_nan=False)})
             partial.replace(self.path)
+            self._clear(parts)
         if self.count > 1:
             dist.barrier()
 
     def take(self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         """Raises SystemExit where the state is of another run, or of another version of this script."""
-        with safe_open(self.path, "pt") as file:
+        with contextlib.ExitStack() as opened:
+            file = opened.enter_context(safe_open(self.path, "pt"))
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
             if facts.get("version") != VERSION or facts.get("run") != self.run:
                 raise SystemExit(f"{self.path} is of another run or another version of this script: name another folder with --out, or begin anew with --fresh.")
             progress.take(facts)
-            keys = set(file.keys())
+            parts = self.path.with_name(facts["parts"]) if facts["parts"] else None
+            files = [opened.enter_context(safe_open(part_of(parts, i), "pt")) for i in range(facts["processes"])] if parts else []
+            stored = StoredTensors([file, *files])
             with torch.no_grad():
                 for name, parameter in trained(model):
-                    parameter.copy_(spread_like(parameter, file.get_tensor(f"parameter/{name}")))
+                    own = parameter.to_local() if is_spread(parameter) else parameter
+                    begin, end = rows_here(len(parameter), self.rank, self.count) if is_spread(parameter) else (0, None)
+                    own.copy_(stored.read(f"parameter/{name}", begin, end))
                     prefix = f"optimizer/{name}/"
                     state = {key.removeprefix(prefix): value for key, value in facts["numbers"].items() if key.startswith(prefix)}
-                    for key in keys:
-                        if key.startswith(prefix):
-                            state[key.removeprefix(prefix)] = self._placed(parameter, file.get_tensor(key))
+                    for key in stored.starting_with(prefix):
+                        shape = stored.shape(key)
+                        if not shape:
+                            found = stored.read(key)  # Adam's count of steps stays in main memory.
+                        elif shape == list(parameter.shape):
+                            found = spread_like(parameter, stored.read(key, begin, end).to(own.device))
+                        else:
+                            found = stored.read(key).to(own.device)
+                        state[key.removeprefix(prefix)] = found
                     if state:
                         optimizer.state[parameter] = state
             # Another number of processes draws other random numbers for dropout.
@@ -129,19 +155,23 @@ class SavedState:
     def remove(self) -> None:
         if self.rank == 0:
             self.path.unlink(missing_ok=True)
+            self._clear(None)
+
+    def _clear(self, kept: Path | None) -> None:
+        """Removes rows of states that are no longer the last, or were never whole: of a job that was killed there."""
+        for folder in self.path.parent.glob("state-[0-9]*"):
+            if folder != kept and folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _values(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Any]]:
+        known = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         for name, parameter in trained(model):
+            if id(parameter) not in known:
+                raise RuntimeError(f"{name} is not the parameter that the optimizer has")
             yield f"parameter/{name}", parameter
             for key, value in optimizer.state.get(parameter, {}).items():
                 if value is not None:
                     yield f"optimizer/{name}/{key}", value
-
-    @staticmethod
-    def _placed(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        if value.dim() == 0:
-            return value  # Adam's count of steps stays in main memory.
-        return spread_like(parameter, value) if value.shape == parameter.shape else value.to(parameter.device)
 
     def _randoms(self) -> list[torch.Tensor]:
         """The state of each process's random numbers, for the first process."""
@@ -153,6 +183,46 @@ class SavedState:
         parts = [torch.empty_like(own, device=self.device) for _ in range(self.count)]
         dist.all_gather(parts, own.to(self.device))
         return [part.cpu() for part in parts]
+
+
+class StoredTensors:
+    """Tensors of which some lie whole in a file, and of others rows in each of several, in their order."""
+
+    def __init__(self, files: list[Any]) -> None:
+        self.files: dict[str, list[Any]] = {}
+        for file in files:
+            for key in file.keys():
+                self.files.setdefault(key, []).append(file)
+
+    def starting_with(self, prefix: str) -> list[str]:
+        return [key for key in self.files if key.startswith(prefix)]
+
+    def shape(self, key: str) -> list[int]:
+        shapes = [file.get_slice(key).get_shape() for file in self.files[key]]
+        return [sum(shape[0] for shape in shapes), *shapes[0][1:]] if shapes[0] else []
+
+    def read(self, key: str, begin: int = 0, end: int | None = None) -> torch.Tensor:
+        """Rows from `begin` to before `end`, or all."""
+        found, at = [], 0
+        for file in self.files[key]:
+            part = file.get_slice(key)
+            if not part.get_shape():
+                return file.get_tensor(key)
+            length = part.get_shape()[0]
+            first, last = max(begin - at, 0), length if end is None else min(end - at, length)
+            at += length
+            found.append(part[min(first, length) : max(last, min(first, length))])
+        return torch.cat(found) if len(found) > 1 else found[0]
+
+
+def part_of(folder: Path, rank: int) -> Path:
+    return folder / f"{rank}.safetensors"
+
+
+def rows_here(length: int, rank: int, count: int) -> tuple[int, int]:
+    """The rows that a process has of a tensor which is spread as FSDP does it: as many in each, the last ones fewer or none."""
+    most = -(-length // count)
+    return min(length, rank * most), min(length, (rank + 1) * most)
 
 
 def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -128,6 +128,18 @@ def shard(model: nn.Module) -> None:
     fully_shard(model)
 
 
+def gather_no_longer(model: nn.Module) -> None:
+    """
+    Leaves each process its own rows of all weights again. After a forward pass without a backward one the outermost weights stay whole, and are
+    other parameters than those of the optimizer: a state that was kept then had no moments of them.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def optimizer_of(config: dict[str, Any], model: nn.Module) -> torch.optim.Optimizer:
     """The run's optimizer; B matrices (and magnitudes of DoRA) in a group of their own for LoRA+."""
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
@@ -216,6 +228,8 @@ class Trainer:
         """Mean loss over the labels of the held-out rows, without dropout."""
         self.model.eval()
         total = sum(float(self.loss_sum(rows, part)) for part in self.processes.shares(list(range(len(rows))), self.rows_a_pass))
+        if self.use_fsdp:
+            gather_no_longer(self.model)
         (loss_sum,) = self.processes.sum(total)
         labels = sum(rows.labels(row) for row in range(len(rows)))
         return {"loss": loss_sum / max(1, labels), "rows": len(rows), "tokens": labels}
@@ -276,12 +290,6 @@ def is_done(folder: Path) -> bool:
         return True
 
 
-def told_next(use_fsdp: bool, went_on: bool) -> str:
-    if not use_fsdp:
-        return "goes on from there"
-    return "goes on from the state that was kept before" if went_on else "begins anew"
-
-
 def due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
@@ -301,6 +309,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.rows < 1 or asked.save_every < 1:
         parser.error("--rows and --save-every are 1 or more")
+    if asked.fsdp and config["optimizer"] == "adamw8bit":
+        parser.error("--fsdp spreads Adam's moments, too, and those of bitsandbytes in 8 bits cannot be: leave it out")
     ending = Ending()
     processes = Processes()
     state = SavedState(asked.out, run["id"], processes.device, processes.rank, processes.count)
@@ -369,11 +379,10 @@ def main() -> None:
             if is_last:
                 break
             (told,) = processes.sum(float(ending.asked))
-            # Weights that are spread over processes are not kept yet: such a job begins anew.
-            if not trainer.use_fsdp and (told or progress.kept_step == step or due(step, asked.save_every)):
+            if told or progress.kept_step == step or due(step, asked.save_every):
                 state.save(trainer.model, trainer.optimizer, progress)
             if told:
-                raise SystemExit(f"Told to end after step {step}: the same command {told_next(trainer.use_fsdp, bool(seen))}.")
+                raise SystemExit(f"Told to end after step {step}: the same command goes on from there.")
     # Gone only now that the result is there: a job that is killed in between does its last steps once more.
     state.remove()
     if processes.count > 1:

@@ -150,7 +150,9 @@ export function differences({ config }: Pick<HandedRun, 'config'>): string[] {
       ? ['The base is loaded as it is stored there, not rounded to 8 bits as here.']
       : []),
     ...(config.optimizer === 'adamw8bit'
-      ? ['Adam’s moments in 8 bits are those of bitsandbytes there, which needs a GPU.']
+      ? [
+          'Adam’s moments in 8 bits are those of bitsandbytes there, which need a GPU and cannot be spread with --fsdp.',
+        ]
       : []),
     ...(config.precision === 'bf16'
       ? ['bf16 is rounded at other places there: curves agree to about 1 %.']
@@ -183,7 +185,7 @@ function readme(handed: HandedRun): string {
     '',
     'It writes result/: the adapter (after full fine-tuning the model), curve.jsonl and result.json, anew with every checkpoint: of a job that is killed that much can be taken in.',
     '',
-    'The same command goes on after a job that was killed: state.safetensors there has the trained numbers, the optimizer’s state, the step and the random numbers, every --save-every steps and when the job is told to end (SIGTERM). The curve is that of one job; with another number of processes dropout draws other numbers. --fresh begins anew. Jobs with --fsdp keep no such state.',
+    'The same command goes on after a job that was killed: state.safetensors there has the trained numbers, the optimizer’s state, the step and the random numbers, every --save-every steps and when the job is told to end (SIGTERM). The curve is that of one job; with another number of processes dropout draws other numbers. --fresh begins anew. With --fsdp each process keeps the rows that it has, in a folder beside that file, and any number of processes goes on from them.',
     '',
     'Copy that folder back, and take it in:',
     '',

@@ -12,11 +12,12 @@ import { tinyLlama } from '../../support/trainingRun.ts';
  * Usage: node tests/parity/generator/handed.ts PYTHON RECORDED
  */
 const [, , python, recorded] = process.argv;
-for (const { name, config, fsdp, killedAfter } of handedCases.filter(({ isRecorded }) => isRecorded)) {
+for (const handedCase of handedCases.filter(({ isRecorded }) => isRecorded)) {
+  const { name, config } = handedCase;
   const folder = mkdtempSync(join(tmpdir(), 'id-lora-handed-'));
   try {
     const { folder: handed } = await handOverTiny({ config, folder, tasks: 1 });
-    const result = await trainElsewhere(python!, { folder: handed, base: tinyLlama, fsdp, killedAfter });
+    const result = await trainElsewhere(python!, { folder: handed, base: tinyLlama, case: handedCase });
     rmSync(join(result, 'model'), { recursive: true, force: true });
     const place = join(recorded!, 'cluster', name);
     rmSync(place, { recursive: true, force: true });

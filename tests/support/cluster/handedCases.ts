@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import type { EvalMetric, StepMetric } from '../../../src-main/contract/runRecords.ts';
@@ -27,6 +27,13 @@ interface HandedCase {
   isRecorded: boolean;
   /** The first job is killed when it tells of this step, and a second one goes on. */
   killedAfter?: number;
+  /** The second job, where it is another one than the first. */
+  goesOn?: Job;
+}
+
+interface Job {
+  processes: number;
+  fsdp: boolean;
 }
 
 /** What is handed over and trained by two processes of PyTorch; `fsdp`: with the weights spread over them. */
@@ -57,18 +64,24 @@ export const handedCases: HandedCase[] = [
   },
   {
     name: 'full',
+    killedAfter: 23,
     config: { ...common, adapter: { ...adapter, method: 'full' }, learningRate: 2e-4 },
     fsdp: true,
     isRecorded: true,
   },
   {
+    // Three processes have other rows than two, and some of them none.
     name: 'dora',
+    killedAfter: 23,
+    goesOn: { processes: 3, fsdp: true },
     config: { ...common, adapter: { ...adapter, method: 'dora' }, loraPlusRatio: 4 },
     fsdp: true,
     isRecorded: false,
   },
   {
     name: 'lora-bf16',
+    killedAfter: 23,
+    goesOn: { processes: 1, fsdp: false },
     config: { ...common, adapter: { ...adapter, method: 'lora' }, precision: 'bf16' },
     fsdp: true,
     isRecorded: false,
@@ -86,6 +99,8 @@ export const handedCases: HandedCase[] = [
   },
   {
     name: 'hydralora',
+    killedAfter: 23,
+    goesOn: { processes: 2, fsdp: true },
     config: {
       ...common,
       adapter: { ...adapter, method: 'hydralora' },
@@ -104,24 +119,38 @@ export async function trainElsewhere(
   {
     folder,
     base,
-    fsdp,
-    killedAfter,
-  }: { folder: string; base: string; fsdp: boolean; killedAfter?: number | undefined },
+    case: { fsdp, killedAfter, goesOn },
+  }: { folder: string; base: string; case: Pick<HandedCase, 'fsdp' | 'killedAfter' | 'goesOn'> },
 ): Promise<string> {
-  const launcher = ['-W', 'ignore', '-m', 'torch.distributed.run', '--nproc-per-node', '2', '--standalone'];
-  const args = [
-    ...[...launcher, join(folder, 'train.py'), '--base', base, '--save-every', '5'],
-    ...(fsdp ? ['--fsdp'] : []),
+  const argsOf = (job: Job) => [
+    ...[
+      '-W',
+      'ignore',
+      '-m',
+      'torch.distributed.run',
+      '--nproc-per-node',
+      `${job.processes}`,
+      '--standalone',
+    ],
+    ...[join(folder, 'train.py'), '--base', base, '--save-every', '5', ...(job.fsdp ? ['--fsdp'] : [])],
   ];
+  const first = { processes: 2, fsdp };
   const env = { ...process.env, OMP_NUM_THREADS: '1', HF_HUB_OFFLINE: '1', PYTHONDONTWRITEBYTECODE: '1' };
-  if (killedAfter !== undefined) await killAfter(python, args, { env, step: killedAfter });
-  const told = execFileSync(python, args, { stdio: 'pipe', env }).toString();
+  const result = join(folder, 'result');
+  if (killedAfter !== undefined) {
+    await killAfter(python, argsOf(first), { env, step: killedAfter });
+    const kept = existsSync(join(result, `state-${killedAfter - (killedAfter % 5)}`));
+    if (kept !== fsdp) throw new Error(`rows of each process are ${kept ? '' : 'not '}kept`);
+  }
+  const told = execFileSync(python, argsOf(goesOn ?? first), { stdio: 'pipe', env }).toString();
   if (
     killedAfter !== undefined &&
     !told.includes(`Going on after step ${killedAfter - (killedAfter % 5)} of`)
   )
     throw new Error(`the second job did not go on: ${told.slice(0, 500)}`);
-  return join(folder, 'result');
+  const left = readdirSync(result).filter((name) => name.includes('state'));
+  if (left.length > 0) throw new Error(`the state of a job that is done is there: ${left.join()}`);
+  return result;
 }
 
 /** Starts a job and kills all of its processes as soon as it tells of a step. */
