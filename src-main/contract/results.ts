@@ -210,6 +210,15 @@ export const peftCheckSchema = z.object({
 });
 export type PeftCheck = z.infer<typeof peftCheckSchema>;
 
+/** A module whose update was cut to a lower rank. */
+const cutModuleSchema = z.object({
+  path: z.string(),
+  /** Sum of the squares of the update's singular values, and which share of it those are that stayed. */
+  variance: z.number(),
+  kept: z.number(),
+});
+export type CutModule = z.infer<typeof cutModuleSchema>;
+
 /** A routed adapter against itself with the mean route of some rows held for every token. */
 export const frozenRouteSchema = z.object({
   /** The rows over which the route was averaged, and on which both were scored. */
@@ -223,6 +232,8 @@ export const frozenRouteSchema = z.object({
   frozenLoss: z.number().nullable(),
   /** Share of the updates' variance that a cut of their rank has kept; absent: nothing was cut. */
   keptVariance: z.number().optional(),
+  /** The same of each module that was cut; absent also in older records. */
+  cutModules: z.array(cutModuleSchema).optional(),
 });
 export type FrozenRoute = z.infer<typeof frozenRouteSchema>;
 

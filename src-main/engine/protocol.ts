@@ -1,5 +1,5 @@
 import type { BestEvaluation } from '../contract/entities.ts';
-import type { ExportFormat, GgufType, PeftCheck, WeightType } from '../contract/results.ts';
+import type { CutModule, ExportFormat, GgufType, PeftCheck, WeightType } from '../contract/results.ts';
 import type { AdapterConfig, Precision, TrainConfig } from '../contract/training.ts';
 import type { BenchRequest, BenchResult } from './benchProtocol.ts';
 
@@ -347,8 +347,8 @@ export interface ExportResult {
   peft: PeftCheck | null;
   /** Rows of merged weights against plain arithmetic; null where nothing was merged. */
   merged: PeftCheck | null;
-  /** Of `lora` cut to a rank: the share of the updates' variance that it kept; null: nothing was cut. */
-  keptVariance: number | null;
+  /** Of `lora` with a rank to cut to: the modules that had a higher one; null: none was asked for. */
+  cutModules: CutModule[] | null;
   /** What the model folder that others load with it, or that it is, says twice and differently. */
   contradictions: string[];
   /** Where the software that the files are for computes something else; absent: nowhere. */

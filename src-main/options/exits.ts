@@ -1,4 +1,5 @@
 import type {
+  CutModule,
   Elsewhere,
   ExportFormat,
   ExportOptions,
@@ -244,18 +245,40 @@ function answersLine(
   return `${isEqual ? 'The same' : 'NOT THE SAME'} in other software (${software}): ${equal} of ${prompts} greedy answers are ours token by token, ${tokens} tokens in all${others}.`;
 }
 
+/** Which share of the variance of all updates was kept where some were cut. */
+export function keptVariance(modules: readonly CutModule[]): number {
+  const all = modules.reduce((sum, { variance }) => sum + variance, 0);
+  return all === 0 ? 1 : modules.reduce((sum, { variance, kept }) => sum + variance * kept, 0) / all;
+}
+
+/**
+ * What a cut of the rank kept: in all, of each kind of module, and of the one that lost most.
+ * @param modules undefined in records that do not have them
+ */
+export function cutSentence(kept: number, modules: readonly CutModule[] | undefined): string {
+  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+  const start = `Its rank was cut, which kept ${percent(kept)} of the variance of the updates`;
+  if (!modules) return `${start}.`;
+  if (modules.length === 0) return 'No update has a higher rank than was asked for: nothing was cut.';
+  const kinds = new Map<string, CutModule[]>();
+  for (const module of modules) {
+    const kind = module.path.slice(module.path.lastIndexOf('.') + 1);
+    kinds.set(kind, [...(kinds.get(kind) ?? []), module]);
+  }
+  const shares = [...kinds].map(([kind, own]) => `${kind} ${percent(keptVariance(own))}`);
+  const least = modules.reduce((worst, module) => (module.kept < worst.kept ? module : worst));
+  return `${start}: ${shares.join(', ')}; least of ${least.path}, ${percent(least.kept)}.`;
+}
+
 /** How far a frozen route is from the routed adapter, as measured. */
 function frozenLine(
   { maxLogitDifference, tokens }: ExportRecord['certificate'],
-  { dataset, rows, kl, routedLoss, frozenLoss, keptVariance }: FrozenRoute,
+  { dataset, rows, kl, routedLoss, frozenLoss, keptVariance: kept, cutModules }: FrozenRoute,
 ): string {
   const losses =
     routedLoss === null || frozenLoss === null
       ? ''
       : ` Loss on these rows: ${routedLoss.toFixed(4)} routed, ${frozenLoss.toFixed(4)} frozen (nats per answer token).`;
-  const cut =
-    keptVariance === undefined
-      ? ''
-      : ` Its rank was cut, which kept ${(100 * keptVariance).toFixed(2)} % of the variance of the updates.`;
+  const cut = kept === undefined ? '' : ` ${cutSentence(kept, cutModules)}`;
   return `NOT the same function as the run: its route is held at the mean over ${rows} rows of “${dataset}”. Greatest logit difference ${maxLogitDifference.toExponential(1)} over ${tokens} tokens, mean KL ${kl.toExponential(1)} nats.${losses}${cut}`;
 }

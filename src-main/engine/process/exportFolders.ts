@@ -58,7 +58,7 @@ export function exportAdapter(request: ExportRequest, emit: Emit = () => undefin
     const files = writeAdapterFolder(request.outFolder, { ...adapter.config, targets }, base, told);
     const peft = loadsInPeft(method) ? checkNative(request, weights, adapter.tensors) : null;
     const contradictions = findContradictions(request.modelFolder);
-    return { files, dtype: 'F32', peft, merged: null, contradictions, keptVariance: null };
+    return { files, dtype: 'F32', peft, merged: null, contradictions, cutModules: null };
   } finally {
     weights.close();
     adapter.tensors.close();

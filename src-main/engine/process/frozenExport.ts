@@ -60,8 +60,8 @@ export function exportFrozen(request: ExportRequest, emit: (event: EngineEvent) 
       return { rank, a: down, b: up, scale: 1, magnitude: null, weight: () => [] };
     });
     const contradictions = findContradictions(modelFolder);
-    const keptVariance = updates.keptVariance();
-    return { files, dtype: 'F32', peft, merged: null, contradictions, keptVariance };
+    const cutModules = updates.cutModules();
+    return { files, dtype: 'F32', peft, merged: null, contradictions, cutModules };
   } finally {
     base.close();
     trained.tensors.close();

@@ -1,3 +1,4 @@
+import type { CutModule } from '../../contract/results.ts';
 import type { AdapterConfig } from '../../contract/training.ts';
 import { adapterKey, type AdapterFolder } from '../../formats/adapter/peftAdapter.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
@@ -14,8 +15,8 @@ export interface FrozenUpdates {
   of(path: string, own: AdapterConfig): LowRank;
   /** Rank of a module's update. */
   rankOf(own: AdapterConfig): number;
-  /** Share of the variance of the updates so far that the cut to `request.rank` kept; null: none was asked for. */
-  keptVariance(): number | null;
+  /** What the cut to `request.rank` kept of the updates so far that had a higher one; null: none was asked for. */
+  cutModules(): CutModule[] | null;
 }
 
 /** @param adapter the trained one: it and the base stay open as long as updates are asked for */
@@ -26,7 +27,7 @@ export function frozenUpdates(
 ): FrozenUpdates {
   const weights = new Map(request.route?.map((site) => [site.path, site.weights]));
   const most = request.rank ?? Infinity;
-  const found = new Map<string, { kept: number; all: number }>();
+  const found = new Map<string, CutModule>();
   const whole = (path: string, own: AdapterConfig): LowRank => {
     const read: ReadTrained = (suffix) => {
       const key = adapter.keys.get(`${path}.${suffix}`) ?? adapterKey(`${path}.${suffix}`);
@@ -54,7 +55,7 @@ export function frozenUpdates(
     if (low.rank <= most) last = { path, low };
     else {
       const { variance, keptVariance, ...cut } = cutRank(low, most);
-      found.set(path, { kept: keptVariance, all: variance });
+      found.set(path, { path, variance, kept: variance === 0 ? 1 : keptVariance / variance });
       last = { path, low: cut };
     }
     return last.low;
@@ -62,11 +63,6 @@ export function frozenUpdates(
   return {
     of,
     rankOf: ({ rank }) => Math.min(most, rank * (factor ?? 1)),
-    keptVariance() {
-      if (request.rank === undefined) return null;
-      if (found.size === 0) return 1;
-      const sum = (key: 'kept' | 'all') => [...found.values()].reduce((total, each) => total + each[key], 0);
-      return sum('all') === 0 ? 1 : sum('kept') / sum('all');
-    },
+    cutModules: () => (request.rank === undefined ? null : [...found.values()]),
   };
 }

@@ -72,7 +72,7 @@ export function exportGgufAdapter(request: ExportRequest, emit: (event: EngineEv
       dtype: 'F32',
       peft: { ...check, rules: 'llama.cpp' },
       merged: null,
-      keptVariance: frozen?.keptVariance() ?? null,
+      cutModules: frozen?.cutModules() ?? null,
       contradictions: findContradictions(modelFolder),
       ...(notes.length > 0 && { notes }),
     };

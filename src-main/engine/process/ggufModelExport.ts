@@ -74,7 +74,7 @@ export function exportGgufModel(request: ExportRequest, emit: (event: EngineEven
           base: weights,
           typeOf: (name) => storedType({ name, shape: weights.info(name)!.shape }, type, config),
         }),
-      keptVariance: null,
+      cutModules: null,
       contradictions: findContradictions(request.modelFolder),
       ...(notes.length > 0 && { notes }),
     };

@@ -66,7 +66,7 @@ export function exportMerged(request: ExportRequest, emit: (event: EngineEvent) 
       peft: null,
       merged: mergeOf && checkMerged(request.outFolder, { base, sites, mergeOf }),
       contradictions: findContradictions(request.outFolder),
-      keptVariance: null,
+      cutModules: null,
     };
   } finally {
     base.close();

@@ -5,6 +5,7 @@ import { readRows } from '../../data/readRows.ts';
 import { exampleOf } from '../../data/rowExample.ts';
 import type { ExportResult, ModelReference } from '../../engine/protocol.ts';
 import { changedParts, createIdentityReader, identityOf } from '../../formats/model/identity.ts';
+import { keptVariance } from '../../options/exits.ts';
 import { createRandom } from '../../statistics/random.ts';
 import type { ServiceContext } from '../context.ts';
 import type { ReportPart } from '../progress.ts';
@@ -83,7 +84,10 @@ export async function certify(
   const frozen = subject.calibration && {
     ...(await subject.calibration.compare(subject.exported)),
     kl,
-    ...(result.keptVariance !== null && { keptVariance: result.keptVariance }),
+    ...(result.cutModules && {
+      keptVariance: keptVariance(result.cutModules),
+      cutModules: result.cutModules,
+    }),
   };
   const otherFiles =
     subject.exported.adapterFolder === null && !subject.isReadBack

@@ -15,7 +15,7 @@ import {
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import type { EngineEvent } from '../../engine/messages.ts';
-import type { ExportRequest, ModelReference } from '../../engine/protocol.ts';
+import type { ExportRequest, ExportResult, ModelReference } from '../../engine/protocol.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
@@ -255,7 +255,7 @@ async function writeAndCertify(
       ...writeDataContract(run, folder),
       ...beside,
       ...(asking ? writeModelfile(folder, format, { asked: asking, run, base: publicName(model) }) : []),
-      ...writeModelCard(context, job, result.notes ?? []),
+      ...writeModelCard(context, job, result),
     ]);
     const certificate = await certify(context, subject, options);
     const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
@@ -317,7 +317,7 @@ function writeDataContract({ dataContract, datasetName, config }: Run, folder: s
 function writeModelCard(
   context: ServiceContext,
   { run, model, format, folder, options: { embedPivots = false } }: ExportJob,
-  notes: readonly string[],
+  { notes = [], cutModules }: Pick<ExportResult, 'notes' | 'cutModules'>,
 ): string[] {
   const name = 'README.md';
   const all = listEvaluations(context.database, run.project);
@@ -333,7 +333,7 @@ function writeModelCard(
   const base = publicName(model);
   const licence = readLicence(model.folder);
   const { quantization } = model;
-  const facts = { run, format, base, licence, evaluations, embedPivots, quantization, notes };
+  const facts = { run, format, base, licence, evaluations, embedPivots, quantization, notes, cutModules };
   writeFileAtomic(join(folder, name), modelCard(facts));
   return [name];
 }

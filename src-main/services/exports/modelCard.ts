@@ -1,8 +1,8 @@
 import type { Run } from '../../contract/entities.ts';
 import type { Licence } from '../../contract/modelLibrary.ts';
-import type { Evaluation, ExportFormat } from '../../contract/results.ts';
+import type { CutModule, Evaluation, ExportFormat } from '../../contract/results.ts';
 import { methodOf } from '../../methods/registry.ts';
-import { isGguf, loadsInPeft } from '../../options/exits.ts';
+import { cutSentence, isGguf, keptVariance, loadsInPeft } from '../../options/exits.ts';
 import { packageName } from './pythonPackage.ts';
 
 /** What a model card is written from. */
@@ -21,6 +21,8 @@ export interface CardFacts {
   quantization: string | null;
   /** Where the software that loads the files computes something else than the studio. */
   notes: readonly string[];
+  /** Updates whose rank was cut; null: no cut was asked for. */
+  cutModules: readonly CutModule[] | null;
 }
 
 /**
@@ -88,7 +90,7 @@ function frontMatter({ run, format, base, licence }: CardFacts): string {
   ].join('\n');
 }
 
-function what({ run, format, base, quantization }: CardFacts): string {
+function what({ run, format, base, quantization, cutModules }: CardFacts): string {
   const { adapter, loadIn8bit } = run.config;
   const count =
     run.trainable === null
@@ -105,11 +107,12 @@ function what({ run, format, base, quantization }: CardFacts): string {
     format !== 'peft' && methodOf(adapter)?.routing
       ? ' The route of its experts is frozen at its mean over some rows, which makes it a LoRA: an approximation of what was trained.'
       : '';
+  const cut = cutModules ? ` ${cutSentence(keptVariance(cutModules), cutModules)}` : '';
   const unpacked =
     quantization === null
       ? ''
       : ` The base’s weights were stored as ${quantization} and dequantized as they were read: what was trained fits these best.`;
-  return `${kind}${count}${rounded}${unpacked}${frozen} Made with ID-LoRA Studio.`;
+  return `${kind}${count}${rounded}${unpacked}${frozen}${cut} Made with ID-LoRA Studio.`;
 }
 
 function loading({ run, format, base, embedPivots, notes }: CardFacts): string {

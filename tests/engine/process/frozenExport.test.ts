@@ -8,6 +8,7 @@ import type { ExportResult, RouteResult } from '../../../src-main/engine/protoco
 import { trainedFolder } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { SafetensorsFile, writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
 import { writeTokenFile } from '../../../src-main/formats/files/tokenFile.ts';
+import { keptVariance } from '../../../src-main/options/exits.ts';
 import { logitsOf } from '../../support/parity/parityCase.ts';
 import { maxDifference } from '../../support/parity/recordedValues.ts';
 import { fixtures } from '../../support/paths.ts';
@@ -98,8 +99,13 @@ it.each(adapters)('a LoRA is %s where the route is the same for every token', as
   const cutFolder = join(folder, 'cut');
   const cut = await request<ExportResult>({ ...again, format: 'lora', outFolder: cutFolder, rank: 2 });
   expect(cut.peft).toMatchObject({ isEqual: true, modules: route.sites.length });
-  expect(cut.keptVariance).toBeGreaterThan(0.3);
-  expect(cut.keptVariance).toBeLessThanOrEqual(1);
+  // Those that a pattern gives no higher rank are whole.
+  const cutPaths = cut.cutModules!.map(({ path }) => path);
+  expect(cutPaths.length).toBeGreaterThan(6);
+  expect(route.sites.map(({ path }) => path)).toEqual(expect.arrayContaining(cutPaths));
+  expect(keptVariance(cut.cutModules!)).toBeGreaterThan(0.3);
+  for (const { kept } of cut.cutModules!) expect(kept).toBeLessThanOrEqual(1);
+  expect(merged.cutModules).toBeNull();
   const written = JSON.parse(readFileSync(join(cutFolder, 'adapter_config.json'), 'utf8')) as object;
   expect(written).toMatchObject({ r: 2, lora_alpha: 2 });
 });

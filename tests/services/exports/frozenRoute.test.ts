@@ -50,7 +50,15 @@ it('is merged, too, or cut to a rank, and says how much of it stayed', async () 
   const { keptVariance } = cut.certificate.frozen!;
   expect(keptVariance).toBeGreaterThan(0.3);
   expect(keptVariance).toBeLessThan(1);
-  expect(certificateLines(cut.certificate)[0]).toMatch(/kept \d\d\.\d\d % of the variance of the updates\.$/);
+  // Of every module, and by kind; the card says the same.
+  const { cutModules } = cut.certificate.frozen!;
+  expect(cutModules).toHaveLength(14);
+  expect(new Set(cutModules!.map(({ path }) => path)).size).toBe(14);
+  const said =
+    /Its rank was cut, which kept \d\d\.\d\d % of the variance of the updates: .*down_proj \d\d\.\d\d %.*; least of model\.layers\.\d\.\S+, \d\d\.\d\d %\./;
+  expect(certificateLines(cut.certificate)[0]).toMatch(said);
+  const card = readFileSync(join(cut.folder, 'README.md'), 'utf8');
+  expect(said.exec(card)?.[0]).toBe(said.exec(certificateLines(cut.certificate)[0]!)![0]);
 });
 
 it('stands beside the other ways out, with what each came to', async () => {

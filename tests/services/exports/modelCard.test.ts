@@ -17,6 +17,7 @@ const facts = (changes: Partial<CardFacts> = {}): CardFacts => ({
   licence: { name: 'apache-2.0', source: 'README.md' },
   evaluations: [],
   notes: [],
+  cutModules: null,
   quantization: null,
   ...changes,
 });
