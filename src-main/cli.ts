@@ -30,6 +30,7 @@ const commands: Record<string, () => Promise<Command>> = {
   export: async () => (await import('./cli/modelCommands.ts')).exportCommand,
   push: async () => (await import('./cli/modelCommands.ts')).pushCommand,
   serve: async () => (await import('./cli/serveCommand.ts')).serveCommand,
+  settings: async () => (await import('./cli/settingsCommand.ts')).settingsCommand,
   bench: async () => (await import('./cli/benchCommand.ts')).benchCommand,
   demo: async () => (await import('./cli/demoCommand.ts')).demoCommand,
 };

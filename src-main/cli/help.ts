@@ -146,6 +146,8 @@ ${chatHelp()}
                                                    the studio in a browser (docs/remote.md)
   bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]
                                                    the engine's own speed and memory on random weights
+  settings [code-execution [allow|forbid]]         whether programs that a model wrote are run in the sandbox: shows it, agrees
+        for all commands to come, for the queue and the page, or takes that back
   demo [--model M --methods lora,idlora|all --max-steps N --limit N --allow-code-execution]
                                                    methods at one budget on the tasks of the starter lab, start to end
 

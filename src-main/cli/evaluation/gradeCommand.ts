@@ -1,9 +1,11 @@
 import { humanEvalInput, type HumanEvalReport } from '../../contract/evaluation/grading.ts';
 import { gradeHumanEval, readHumanEval, readSamples } from '../../evaluation/graders/humanEval.ts';
 import { findSandbox } from '../../evaluation/sandbox/findSandbox.ts';
+import { isCodeAllowed } from '../../evaluation/sandbox/consent.ts';
 import { describeSandbox } from '../../services/evaluations/grading.ts';
+import { homePaths } from '../../services/homePaths.ts';
 import { check, list, number, only, parseCommand, requiredText, usageError } from '../arguments.ts';
-import type { CommandContext } from '../commandContext.ts';
+import { homeOf, type CommandContext } from '../commandContext.ts';
 import { createOutput, formatScore, formatTable } from '../output.ts';
 
 const usage = 'grade humaneval --path HumanEval.jsonl.gz --samples FILE.jsonl --allow-code-execution';
@@ -35,11 +37,13 @@ export async function gradeCommand(args: readonly string[], { signal }: CommandC
   );
   const tasks = readHumanEval(input.path);
   const samples = readSamples(input.samples, tasks);
-  if (values['allow-code-execution'] !== true) {
+  if (values['allow-code-execution'] !== true && !isCodeAllowed(homePaths(homeOf(values)).codeExecution)) {
     const { sandbox, problem } = await describeSandbox(signal);
     throw usageError(
       `This runs ${samples.length} programs on this machine that a model wrote (${input.samples}), ${sandbox ? `in a sandbox without network and files: ${sandbox.description}` : `for which it has no sandbox: ${problem!.message}`}`,
-      sandbox ? 'Add --allow-code-execution to agree to that.' : problem!.remedy,
+      sandbox
+        ? 'Add --allow-code-execution to agree to that, or agree once for all: settings code-execution allow'
+        : problem!.remedy,
     );
   }
   const output = createOutput(values['json'] === true);

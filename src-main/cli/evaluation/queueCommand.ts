@@ -48,7 +48,7 @@ export function isQueued(values: Values): boolean {
   if (values['queue'] !== true) return false;
   if (values['allow-code-execution'] === true)
     throw usageError(
-      '--allow-code-execution agrees for this command alone, and what is queued is done later: agree to it in the Settings of the studio, or leave --queue out.',
+      '--allow-code-execution agrees for this command alone, and what is queued is done later: agree to it with settings code-execution allow or in the Settings of the studio, or leave --queue out.',
     );
   return true;
 }

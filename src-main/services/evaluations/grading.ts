@@ -1,11 +1,10 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
 import type { CodeExecution, HumanEvalReport } from '../../contract/evaluation/grading.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { ProcedureHandlers, ProcedureParsedInput } from '../../contract/procedures.ts';
 import { gradeHumanEval, readHumanEval, readSamples } from '../../evaluation/graders/humanEval.ts';
+import { isCodeAllowed, keepConsent } from '../../evaluation/sandbox/consent.ts';
 import { findSandbox } from '../../evaluation/sandbox/findSandbox.ts';
 import type { Sandbox } from '../../evaluation/sandbox/sandbox.ts';
-import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import type { ServiceContext } from '../context.ts';
 import { typedPath } from '../homePaths.ts';
 import { withProgress } from '../progress.ts';
@@ -37,11 +36,11 @@ export function createGradingService(context: ServiceContext): GradingService {
   let isAllowedForNow = false;
 
   async function sandbox(signal: AbortSignal): Promise<Sandbox> {
-    if (!isAllowedForNow && !isAllowed(paths.codeExecution))
+    if (!isAllowedForNow && !isCodeAllowed(paths.codeExecution))
       throw new StudioError(
         'consent_missing',
         'This runs programs that a model wrote, and you have not agreed to that yet.',
-        'Agree to it in Settings, under generated code: programs run in a sandbox without network and files. On the command line the option allow-code-execution says so.',
+        'Agree to it in Settings, under generated code: programs run in a sandbox without network and files. On the command line --allow-code-execution agrees for one command, and settings code-execution allow for all to come.',
       );
     return findSandbox(signal);
   }
@@ -49,13 +48,9 @@ export function createGradingService(context: ServiceContext): GradingService {
   return {
     sandbox,
     async codeExecution(signal) {
-      return { isAllowed: isAllowed(paths.codeExecution), ...(await describeSandbox(signal)) };
+      return { isAllowed: isCodeAllowed(paths.codeExecution), ...(await describeSandbox(signal)) };
     },
-    allowCodeExecution(allowed) {
-      // Absent means no: a damaged or lost file takes the consent back and never gives it.
-      if (allowed) writeFileAtomic(paths.codeExecution, `${consent}\n`);
-      else rmSync(paths.codeExecution, { force: true });
-    },
+    allowCodeExecution: (isAllowed) => keepConsent(paths.codeExecution, isAllowed),
     allowForNow() {
       isAllowedForNow = true;
     },
@@ -78,12 +73,6 @@ export function createGradingService(context: ServiceContext): GradingService {
       });
     },
   };
-}
-
-const consent = 'Generated code may be run in a sandbox on this machine.';
-
-function isAllowed(file: string): boolean {
-  return existsSync(file) && readFileSync(file, 'utf8').trim() === consent;
 }
 
 /** Which sandbox works on this machine, or why none does. */

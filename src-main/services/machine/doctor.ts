@@ -4,9 +4,11 @@ import type { DoctorReport } from '../../contract/machine.ts';
 import { toPlainError } from '../../contract/errors.ts';
 import { findGpu, installedWheel, whyUnused } from '../../setup/tensorflow/gpu.mjs';
 import { freeBytes } from './disk.ts';
+import { isCodeAllowed } from '../../evaluation/sandbox/consent.ts';
 import { findSandbox } from '../../evaluation/sandbox/findSandbox.ts';
 import type { Sandbox } from '../../evaluation/sandbox/sandbox.ts';
 import type { EngineProbe } from '../context.ts';
+import { homePaths } from '../homePaths.ts';
 import { readLoad, studioVersion } from './machine.ts';
 
 type Check = DoctorReport['checks'][number];
@@ -45,6 +47,7 @@ export async function examine(home: string, engine: EngineProbe): Promise<Doctor
           remedy: 'Close other programs before a run starts.',
         },
     sandbox,
+    checkConsent(home),
     checkHome(home),
   ];
   return {
@@ -100,6 +103,16 @@ async function checkSandbox(): Promise<Check> {
       return { ...ok('sandbox', detail), status: 'warning', remedy };
     }
   }
+}
+
+/** No fault either way: what the user has decided. */
+function checkConsent(home: string): Check {
+  return ok(
+    'generated code',
+    isCodeAllowed(homePaths(home).codeExecution)
+      ? 'is run in the sandbox, as you have agreed; settings code-execution forbid takes it back'
+      : 'is not run; settings code-execution allow agrees to it, or Settings',
+  );
 }
 
 function checkHome(home: string): Check {
