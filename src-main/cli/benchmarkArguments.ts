@@ -28,12 +28,13 @@ const ownOptions = ['path', 'limit', 'shots', 'max-tokens'] as const;
 
 /**
  * What is asked of every benchmark that --benchmark names, for the schemas of `evaluations.start` and `.compare`.
+ * @param naming the option that names them on this command line
  * @throws StudioError not_found for an unknown benchmark, usage for a value that belongs to none that is asked
  */
-export function benchmarkSettings(values: Values) {
+export function benchmarkSettings(values: Values, naming = '--benchmark') {
   const names = list(values, 'benchmark') ?? ['perplexity'];
   for (const name of names) findBenchmark(name);
-  for (const option of ownOptions) checkOwn(values, option, names);
+  for (const option of ownOptions) checkOwn(values, option, names, naming);
   return names.map((benchmark) => {
     const own = Object.fromEntries(
       ownOptions.map((option) => [option, ownValue(values, option, benchmark)]),
@@ -77,13 +78,13 @@ function ownValue(values: Values, option: string, benchmark: string): string | u
   return (all.find((one) => one.benchmark === benchmark) ?? all.find((one) => one.benchmark === null))?.value;
 }
 
-function checkOwn(values: Values, option: string, names: readonly string[]): void {
+function checkOwn(values: Values, option: string, names: readonly string[], naming: string): void {
   const seen = new Set<string | null>();
   for (const { benchmark, value } of given(values, option)) {
     if (benchmark !== null && !names.includes(benchmark))
       throw usageError(
         `--${option} ${benchmark}=${value} is for a benchmark that is not asked.`,
-        `Asked are ${names.join(', ')}. Write ${benchmark} among --benchmark, or a path that begins with a name and "=" as ./${benchmark}=${value}`,
+        `Asked are ${names.join(', ')}. Write ${benchmark} among ${naming}, or a path that begins with a name and "=" as ./${benchmark}=${value}`,
       );
     if (seen.has(benchmark))
       throw usageError(

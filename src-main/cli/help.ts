@@ -113,6 +113,8 @@ ${trainHelp()}
   train --resume RUN [--force and options of train that a run may change on its way, such as --max-steps]
   study plan | start --name N --model M --data D --methods lora,idlora --budget 4000000|50M|0.5%|8MB|'like RUN' --seeds 0,1
         [--force --budget-percent base|paper --budget-dtype f32|bf16 and options of train]   methods at one budget
+  study start ... --score NAME,... [--path --limit --shots --max-tokens --chat --pattern --judge as eval]   also queues the
+        scores of each run by these benchmarks; they wait until the runs are trained (queue work)
   study plan | start --name N --model M --data MIX1,MIX2 --max-steps S --seeds 0,1   one configuration on several data
   study plan | start --model M --data D --paper table7 --seeds 0   a table of the paper; study papers lists them
   study list | show NAME | resume NAME [--force] | remove NAME

@@ -27,6 +27,7 @@ import {
   type Values,
 } from './arguments.ts';
 import { countedTrainable, readBudget } from './budget/budgetSize.ts';
+import { checkScores, queueScores, scoreOptions, scoreSettings } from './evaluation/studyScores.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { formatTable, type Output } from './output.ts';
 import { outcomeText, planText, studyText } from './studyText.ts';
@@ -39,7 +40,7 @@ const actions = ['list', 'show', 'papers', 'plan', 'start', 'resume', 'remove'] 
  * study plan|start --name N --model M --data D --methods lora,idlora --budget 4000000|50M|0.5%|8MB|'like RUN'
  * --seeds 0,1 [options of train]; study plan|start --name N --model M --data MIX1,MIX2 --max-steps S --seeds 0,1
  * [options of train]; study plan|start --name N --model M --data D --paper table7 --seeds 0; study list|papers; study
- * show|resume|remove NAME
+ * show|resume|remove NAME. start takes --score BENCHMARK,... with options of eval: scores that wait for the runs.
  */
 export async function studyCommand(
   [action, ...args]: readonly string[],
@@ -49,6 +50,7 @@ export async function studyCommand(
     throw usageError(`study: unknown action "${action ?? ''}"; there are ${actions.join(', ')}.`);
   const { values, positionals } = parseCommand(args, {
     ...trainOptions,
+    ...scoreOptions,
     force: { type: 'boolean' },
     ...Object.fromEntries(
       ['name', 'model', 'data', 'methods', 'budget', 'budget-percent', 'budget-dtype', 'seeds', 'paper'].map(
@@ -56,6 +58,8 @@ export async function studyCommand(
       ),
     ),
   });
+  if (action !== 'start' && Object.keys(scoreOptions).some((name) => values[name] !== undefined))
+    throw usageError(`study ${action} scores nothing: --score and what belongs to it go with study start.`);
   const mode = action === 'list' || action === 'show' || action === 'papers' ? 'read' : 'write';
   await withCore(values, mode, async (core, output) => {
     const { studies } = core;
@@ -98,14 +102,19 @@ export async function studyCommand(
         return;
       }
       case 'start': {
+        const scores = scoreSettings(values);
         const request = requestFrom(core, values);
         noteIdle(output, request, values);
         const planned = await studies.plan(request);
+        await checkScores(core, planned.model.id, scores, planned.plan.runs.length);
         const forecast = await forecastOf(core, planned, command.signal);
         output.progress(planText(planned, forecast));
-        await follow(core, output, command, (watch) =>
-          studies.start({ ...request, force: values['force'] === true }, watch),
-        );
+        await follow(core, output, command, async (watch) => {
+          const begun = await studies.start({ ...request, force: values['force'] === true }, watch);
+          const runs = begun.started.map(({ run }) => run);
+          await queueScores(core, output, runs, scores);
+          return begun;
+        });
         return;
       }
       case 'resume': {

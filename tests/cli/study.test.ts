@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { ScoringQueue } from '../../src-main/contract/evaluation/scoring.ts';
 import type { Study, StudyOutcome } from '../../src-main/contract/studies.ts';
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { studio } from '../support/commandLine.ts';
@@ -84,6 +85,65 @@ describe('study', () => {
     );
     expect((await study('remove', 'pair')).code).toBe(0);
     expect((await study('show', 'pair')).code).toBe(1);
+  });
+
+  const asked = ['--methods', 'lora', '--budget', '6000', '--seeds', '0,1', '--max-steps', '2'];
+  const start = (...args: string[]) => study('start', '--name', 'scored', ...shared, ...asked, ...args);
+
+  it('trains nothing for what cannot be scored', { timeout: 300_000 }, async () => {
+    for (const [args, code, message] of [
+      [['--score', 'nonsense'], 2, 'nonsense'],
+      [['--score', 'exact_match', '--path', `${data}.absent`], 1, 'sums.jsonl.absent'],
+      [['--score', 'exact_match', '--limit', 'gsm8k=3'], 2, 'Write gsm8k among --score'],
+      [['--score', 'exact_match', '--limit', '0', '--path', data], 2, '--limit 0'],
+      [['--limit', '3'], 2, 'add --score'],
+    ] as const) {
+      const refused = await start(...args);
+      expect([refused.code, refused.stderr], args.join(' ')).toEqual([
+        code,
+        expect.stringContaining(message),
+      ]);
+    }
+    const planned = await study('plan', '--name', 'scored', ...shared, ...asked, '--score', 'perplexity');
+    expect([planned.code, planned.stderr]).toEqual([2, expect.stringContaining('study plan scores nothing')]);
+    expect((await study('list', '--json')).stdout).not.toContain('scored');
+  });
+
+  it('queues the scores of its runs behind their training', { timeout: 300_000 }, async () => {
+    const exact = ['--path', `exact_match=${data}`, '--limit', 'exact_match=3'];
+    const started = await start(
+      '--score',
+      'exact_match,perplexity',
+      ...exact,
+      '--max-tokens',
+      'exact_match=4',
+      '--json',
+    );
+    expect(started.code).toBe(0);
+    const events = lines(started.stdout);
+    const told = events.find(({ event }) => event === 'scores') as { entries: { id: string }[] };
+    const { runs } = JSON.parse((await study('show', 'scored', '--json')).stdout) as Study;
+    const queue = async (...args: string[]) => {
+      const { code, stdout } = await studio(['queue', ...args, '--json', '--home', home]);
+      expect(code).toBe(0);
+      return (JSON.parse(stdout) as { scoring: ScoringQueue }).scoring;
+    };
+    const wanted = runs.flatMap(({ runId }) => [
+      [runId, 'exact_match', 3],
+      [runId, 'perplexity', null],
+    ]);
+    const { waiting } = await queue('list');
+    expect(waiting.map(({ id }) => id)).toEqual(told.entries.map(({ id }) => id));
+    expect(
+      waiting.map(({ task }) => {
+        if (task.kind !== 'score') throw new Error(`a ${task.kind} was queued`);
+        return [task.input.adapter, task.input.benchmark, task.input.limit];
+      }),
+    ).toEqual(wanted);
+    const after = await queue('work');
+    expect(after.waiting).toEqual([]);
+    expect(after.ended.filter(({ id }) => told.entries.some((entry) => entry.id === id))).toHaveLength(4);
+    expect(after.ended.map(({ state }) => state)).toEqual(after.ended.map(() => 'done'));
   });
 
   it('lists the paper’s studies, and says what is wrong with an option', async () => {

@@ -21,6 +21,8 @@ import { knownScores, planTask, scoreTask, type ScoringParts } from './scoringWo
 /** What is to be scored, of all projects: one piece at a time, kept in the database. */
 export interface ScoringService {
   state(): ScoringQueue;
+  /** Queues nothing. @throws StudioError what `add` would refuse, and where data are not there */
+  check(tasks: readonly ScoringTask[]): Promise<void>;
   /** @throws StudioError what an evaluation would refuse at its begin: then nothing is queued */
   add(tasks: readonly ScoringTask[], batch: string | null): Promise<ScoringEntry[]>;
   /** @throws StudioError not_found */
@@ -218,9 +220,14 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
     return entries;
   }
 
+  async function check(tasks: readonly ScoringTask[]): Promise<void> {
+    for (const task of tasks) await knownScores(parts, (await planTask(parts, task)).task);
+  }
+
   return {
     state,
     require,
+    check,
     add,
     cancel(ids) {
       removeScoring(context.writable(), ids);

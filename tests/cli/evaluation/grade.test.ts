@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { studio } from '../support/commandLine.ts';
-import { asJsonLines, bestSandbox, smallTasks, taskLines } from '../support/evaluation/sandboxes.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { studio } from '../../support/commandLine.ts';
+import { asJsonLines, bestSandbox, smallTasks, taskLines } from '../../support/evaluation/sandboxes.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 const folder = temporaryFolder();
 const [path, samples] = [join(folder, 'tasks.jsonl'), join(folder, 'samples.jsonl')];

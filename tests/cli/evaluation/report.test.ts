@@ -2,11 +2,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { describe, expect, it } from 'vitest';
-import type { Report } from '../../src-main/report/report.ts';
-import { openWritable } from '../../src-main/store/database.ts';
-import { studio } from '../support/commandLine.ts';
-import { insertScoredRuns } from '../support/evaluation/scoredRuns.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+import type { Report } from '../../../src-main/report/report.ts';
+import { openWritable } from '../../../src-main/store/database.ts';
+import { studio } from '../../support/commandLine.ts';
+import { insertScoredRuns } from '../../support/evaluation/scoredRuns.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 const home = temporaryFolder();
 const database = openWritable(join(home, 'studio.db'));

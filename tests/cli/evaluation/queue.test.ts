@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { ScoringEntry, ScoringQueue } from '../../src-main/contract/evaluation/scoring.ts';
-import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
-import { studio } from '../support/commandLine.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import type { ScoringEntry, ScoringQueue } from '../../../src-main/contract/evaluation/scoring.ts';
+import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
+import { studio } from '../../support/commandLine.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
+import { tinyLlama } from '../../support/trainingRun.ts';
 
 it('eval --queue keeps what is to be scored, and queue lists, orders, takes out and does it', async () => {
   const folder = temporaryFolder();
