@@ -1,5 +1,5 @@
 import { StudioError } from '../contract/errors.ts';
-import type { Products } from './graph/graph.ts';
+import type { Device, Products } from './graph/graph.ts';
 import type { Tensorflow } from './graph/session.ts';
 import type { ChatAsk, EngineEvent } from './messages.ts';
 
@@ -10,6 +10,8 @@ export interface JobContext {
   fusion: boolean;
   /** How bf16 matrices are multiplied; absent: by TensorFlow's bf16 kernels. */
   products?: Products | undefined;
+  /** What computes; absent: the processor. */
+  device?: Device | undefined;
   emit(event: EngineEvent): void;
   /** The stop that was asked for, or null. Lets waiting messages in first. */
   stopRequested(): Promise<{ save: boolean } | null>;

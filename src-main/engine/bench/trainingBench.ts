@@ -39,6 +39,7 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
     adapter: config.adapter,
     fusion: context.fusion,
     products: context.products,
+    device: context.device,
   });
   const openedAt = performance.now();
   // Rows that fill the context are laid out as those of a run are.

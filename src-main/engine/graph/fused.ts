@@ -1,5 +1,5 @@
 import { gradients } from './gradients.ts';
-import type { FunctionDefinition, Graph, GraphNode, Tensor } from './graph.ts';
+import type { Attribute, FunctionDefinition, Graph, GraphNode, Tensor } from './graph.ts';
 
 /**
  * Runs elementwise work as one XLA-compiled function, shared by all calls of the same kind and shapes.
@@ -66,6 +66,64 @@ export function fusedWithoutGradient(
   return graph.withGradient([], values, () => []);
 }
 
+/**
+ * Runs a part of the graph as one XLA-compiled function, products included, and whatever the part reads from around it.
+ * Parts that are equal but for what they read, as the layers of a model, share one function. No gradient flows through.
+ */
+export function compiledPart(
+  inputs: readonly Tensor[],
+  body: (inputs: readonly Tensor[]) => readonly Tensor[],
+): Tensor[] {
+  const graph = inputs[0]!.graph;
+  if (!isCompiling(graph)) return [...body(inputs)];
+  const attributes = compiledAttributes;
+  const traced = graph.traceFunction(
+    `part_${graph.functions.size}`,
+    inputs,
+    (all) => [...body(all)],
+    attributes,
+  );
+  const read = [...inputs, ...traced.captured];
+  const { name: own, ...rest } = traced.definition;
+  const shapes = read.map((input) => `${input.dtype}${input.shape.join('x')}`);
+  const key = JSON.stringify([shapes, rest], (_, value: unknown) =>
+    value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value,
+  );
+  const parts = compiledParts.get(graph) ?? new Map<string, string>();
+  compiledParts.set(graph, parts);
+  const name = parts.get(key) ?? own;
+  if (name === own) {
+    graph.addFunction(traced.definition);
+    parts.set(key, name);
+  }
+  return callOf(graph, name, read, traced.outputs);
+}
+
+const compiledParts = new WeakMap<Graph, Map<string, string>>();
+const compiledAttributes = {
+  _XlaMustCompile: { kind: 'bool', value: true },
+  _noinline: { kind: 'bool', value: true },
+} as const satisfies Record<string, Attribute>;
+
+function callOf(
+  graph: Graph,
+  name: string,
+  inputs: readonly Tensor[],
+  outputs: readonly Pick<Tensor, 'shape' | 'dtype'>[],
+): Tensor[] {
+  return graph.addOperation({
+    op: 'StatefulPartitionedCall',
+    inputs,
+    attributes: {
+      Tin: { kind: 'types', value: inputs.map((input) => input.dtype) },
+      Tout: { kind: 'types', value: outputs.map((output) => output.dtype) },
+      f: { kind: 'function', value: name },
+      _XlaMustCompile: { kind: 'bool', value: true },
+    },
+    outputs,
+  });
+}
+
 /** Inside a compiled function there is nothing left to compile. */
 function isCompiling(graph: Graph): boolean {
   return graph.fusion && graph.body.functionName === null;
@@ -80,24 +138,11 @@ function callCompiled(
   const shapes = inputs.map((input) => `${input.dtype}${input.shape.join('x')}`).join(' ');
   const definition = compiledFunctions(graph).get(`${kind} ${shapes}`) ?? define();
   const read = definition.read.map((i) => inputs[i]!);
-  return graph.addOperation({
-    op: 'StatefulPartitionedCall',
-    inputs: read,
-    attributes: {
-      Tin: { kind: 'types', value: read.map((input) => input.dtype) },
-      Tout: { kind: 'types', value: definition.outputs.map((output) => output.dtype) },
-      f: { kind: 'function', value: definition.name },
-      _XlaMustCompile: { kind: 'bool', value: true },
-    },
-    outputs: definition.outputs,
-  });
+  return callOf(graph, definition.name, read, definition.outputs);
 
   function define() {
     const name = `${kind}_${graph.functions.size}`;
-    const outputs = graph.defineFunction(name, inputs, (all) => [...body(all)], {
-      _XlaMustCompile: { kind: 'bool', value: true },
-      _noinline: { kind: 'bool', value: true },
-    });
+    const outputs = graph.defineFunction(name, inputs, (all) => [...body(all)], compiledAttributes);
     const made = { name, outputs, read: dropUnread(graph.functions.get(name)!) };
     compiledFunctions(graph).set(`${kind} ${shapes}`, made);
     return made;

@@ -1,5 +1,4 @@
-import { toBfloat16 } from '../../formats/files/floats.ts';
-import { elementCount, type DType } from './dtype.ts';
+import { elementCount, encode, type DType } from './dtype.ts';
 
 export type Shape = readonly number[];
 
@@ -64,8 +63,16 @@ export class Body {
   readonly constants = new Map<string, Tensor>();
   /** Null: the main graph. */
   readonly functionName: string | null;
-  constructor(functionName: string | null) {
+  /** Whether XLA compiles it. */
+  readonly isCompiled: boolean;
+  /** What a function takes besides its inputs, by its reference in the main graph; null: it may take nothing. */
+  readonly captured: Map<string, { value: Tensor; parameter: Tensor }> | null;
+  /** Nodes are numbered by body, so that equal functions are equal to the letter. */
+  named = 0;
+  constructor(functionName: string | null, options: { isCompiled?: boolean; captures?: boolean } = {}) {
     this.functionName = functionName;
+    this.isCompiled = options.isCompiled ?? false;
+    this.captured = options.captures ? new Map() : null;
   }
 }
 
@@ -76,6 +83,9 @@ export interface FunctionDefinition {
   nodes: GraphNode[];
   attributes: Record<string, Attribute>;
 }
+
+/** Names of what a function takes from around it begin so. */
+const capturedPrefix = 'c';
 
 /** The result names that op definitions give their outputs: references inside functions need them. */
 const outputNames: Record<string, string> = {
@@ -121,6 +131,9 @@ const outputNames: Record<string, string> = {
  */
 export type Products = 'native' | 'widened';
 
+/** What computes a graph. */
+export type Device = 'cpu' | 'gpu';
+
 /**
  * Builds one TensorFlow graph: nodes, functions and variables. It knows nothing of models.
  * Operations are added to the current body; `defineFunction` switches it.
@@ -132,14 +145,16 @@ export class Graph {
   readonly fusion: boolean;
   /** How products of bf16 matrices are computed (ops/linear.ts). */
   readonly products: Products;
+  readonly device: Device;
   #body = this.main;
-  #count = 0;
   #order = 0;
   #controls: string[] = [];
 
-  constructor(options: { fusion: boolean; products?: Products | undefined }) {
+  /** @param options.device absent: the processor */
+  constructor(options: { fusion: boolean; products?: Products | undefined; device?: Device | undefined }) {
     this.fusion = options.fusion;
     this.products = options.products ?? 'native';
+    this.device = options.device ?? 'cpu';
   }
 
   get body(): Body {
@@ -147,7 +162,7 @@ export class Graph {
   }
 
   uniqueName(prefix: string): string {
-    return `${prefix}_${this.#count++}`;
+    return `${prefix}_${this.#body.named++}`;
   }
 
   /** Adds a node and returns its outputs. Inputs must live in the current body. */
@@ -159,19 +174,17 @@ export class Graph {
     gradient?: GradientFunction | null;
     name?: string;
   }): Tensor[] {
-    for (const input of options.inputs)
-      if (input.body !== this.#body)
-        throw new Error(`${options.op}: input ${input.reference} belongs to another function body`);
+    const inputs = options.inputs.map((input) => this.#reached(input, options.op));
     const name = options.name ?? this.uniqueName(options.op);
     this.#body.nodes.push({
       name,
       op: options.op,
-      inputs: [...options.inputs.map((input) => input.reference), ...this.#controls],
+      inputs: [...inputs.map((input) => input.reference), ...this.#controls],
       attributes: options.attributes ?? {},
     });
     const inFunction = this.#body.functionName !== null;
     const output = outputNames[options.op] ?? 'output';
-    return this.#tensors(options, (i) =>
+    return this.#tensors({ ...options, inputs }, (i) =>
       inFunction ? `${name}:${output}:${i}` : i === 0 ? name : `${name}:${i}`,
     );
   }
@@ -183,8 +196,36 @@ export class Graph {
   withGradient(inputs: readonly Tensor[], values: readonly Tensor[], gradient: GradientFunction): Tensor[] {
     return this.#tensors(
       { op: 'WithGradient', inputs, outputs: values, gradient },
-      (i) => values[i]!.reference,
+      (i) => this.#reached(values[i]!, 'WithGradient').reference,
     );
+  }
+
+  /** A value as the current body sees it. */
+  #reached(value: Tensor, op: string): Tensor {
+    if (value.body === this.#body) return value;
+    const { captured } = this.#body;
+    if (!captured || value.body !== this.main)
+      throw new Error(`${op}: input ${value.reference} belongs to another function body`);
+    const known = captured.get(value.reference);
+    if (known) return known.parameter;
+    const place = captured.size;
+    const [parameter] = this.#tensors(
+      { op: 'Parameter', inputs: [], outputs: [value] },
+      () => `${capturedPrefix}${place}`,
+    );
+    captured.set(value.reference, { value, parameter: parameter! });
+    return parameter!;
+  }
+
+  /** Adds what `build` makes to the main graph, whichever function is being traced. */
+  inMain<R>(build: () => R): R {
+    const [body, controls] = [this.#body, this.#controls];
+    if (body !== this.main) [this.#body, this.#controls] = [this.main, []];
+    try {
+      return build();
+    } finally {
+      [this.#body, this.#controls] = [body, controls];
+    }
   }
 
   #tensors(
@@ -232,31 +273,61 @@ export class Graph {
     build: (inputs: Tensor[]) => readonly Tensor[],
     attributes: Record<string, Attribute> = {},
   ): { shape: Shape; dtype: DType }[] {
+    const { definition, outputs } = this.#traced(name, inputs, build, attributes, false);
+    this.addFunction(definition);
+    return outputs;
+  }
+
+  /**
+   * Traces a function that may read values of the main graph besides its inputs: they become further inputs of it. It
+   * is not registered: where an equal one is known already, that one serves.
+   * @returns `captured`, those values, which a call passes behind the inputs
+   */
+  traceFunction(
+    name: string,
+    inputs: readonly { shape: Shape; dtype: DType }[],
+    build: (inputs: Tensor[]) => readonly Tensor[],
+    attributes: Record<string, Attribute>,
+  ): { definition: FunctionDefinition; outputs: { shape: Shape; dtype: DType }[]; captured: Tensor[] } {
+    return this.#traced(name, inputs, build, attributes, true);
+  }
+
+  addFunction(definition: FunctionDefinition): void {
+    const { name } = definition;
     if (this.functions.has(name)) throw new Error(`function ${name} is defined twice`);
+    this.functions.set(name, definition);
+  }
+
+  #traced(
+    name: string,
+    inputs: readonly { shape: Shape; dtype: DType }[],
+    build: (inputs: Tensor[]) => readonly Tensor[],
+    attributes: Record<string, Attribute>,
+    captures: boolean,
+  ) {
     const [outerBody, outerControls] = [this.#body, this.#controls];
-    this.#body = new Body(name);
-    this.#controls = [];
+    const body = new Body(name, { isCompiled: '_XlaMustCompile' in attributes, captures });
+    [this.#body, this.#controls] = [body, []];
     try {
       const parameters = inputs.map((input, i) => {
         const [tensor] = this.#tensors({ op: 'Parameter', inputs: [], outputs: [input] }, () => `a${i}`);
         return tensor!;
       });
-      const outputs = build(parameters);
-      this.functions.set(name, {
+      const outputs = build(parameters).map((output) => this.#reached(output, name));
+      const captured = [...(body.captured?.values() ?? [])].map(({ value }) => value);
+      const definition: FunctionDefinition = {
         name,
-        inputs: inputs.map((input, i) => ({ name: `a${i}`, dtype: input.dtype })),
-        outputs: outputs.map((output, i) => ({
-          name: `o${i}`,
-          dtype: output.dtype,
-          reference: output.reference,
-        })),
-        nodes: this.#body.nodes,
+        inputs: [
+          ...inputs.map(({ dtype }, i) => ({ name: `a${i}`, dtype })),
+          ...captured.map(({ dtype }, i) => ({ name: `${capturedPrefix}${i}`, dtype })),
+        ],
+        outputs: outputs.map(({ dtype, reference }, i) => ({ name: `o${i}`, dtype, reference })),
+        nodes: body.nodes,
         attributes,
-      });
-      return outputs.map(({ shape, dtype }) => ({ shape, dtype }));
+      };
+      return { definition, captured, outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })) };
     } finally {
-      this.#body = outerBody;
-      this.#controls = outerControls;
+      [this.#body, this.#controls] = [outerBody, outerControls];
     }
   }
 
@@ -295,27 +366,6 @@ export class Graph {
     });
     if (key !== null) this.#body.constants.set(key, tensor!);
     return tensor!;
-  }
-}
-
-function encode(values: ArrayLike<number>, dtype: DType): Uint8Array {
-  switch (dtype) {
-    case 'f32':
-      return new Uint8Array(Float32Array.from(values).buffer);
-    case 'bf16':
-      return new Uint8Array(toBfloat16(Float32Array.from(values)).buffer);
-    case 'i32':
-      return new Uint8Array(Int32Array.from(values).buffer);
-    case 'i64':
-      return new Uint8Array(BigInt64Array.from(Array.from(values, BigInt)).buffer);
-    case 'u8':
-    case 'bool':
-      return Uint8Array.from(values);
-    case 'f16':
-    case 'i8':
-      throw new Error(`${dtype} constants are not needed by any graph`);
-    default:
-      throw new Error(`unknown dtype ${String(dtype satisfies never)}`);
   }
 }
 

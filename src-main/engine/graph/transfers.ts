@@ -1,7 +1,7 @@
 import { bytesPerElement, elementCount } from './dtype.ts';
 import { typeAttribute, type Graph, type Tensor } from './graph.ts';
 import { cast } from './ops/elementwise.ts';
-import { bitcast, reshape, transpose } from './ops/layout.ts';
+import { bitcast, reshape } from './ops/layout.ts';
 import { asFloats, hostBytes, type Entries, type Entry, type Session } from './session.ts';
 import { assignVariable, readVariable, type Variable } from './variables.ts';
 import { bytesAsWords, decodeWords, storedTypeOf, type StoredDType } from './words.ts';
@@ -11,8 +11,6 @@ export interface Target {
   variable: Variable;
   /** The type in which its values come. */
   stored: StoredDType;
-  /** The variable, a matrix, becomes the transpose of what is given. */
-  transposed?: boolean;
 }
 
 /** How values get into the variables of a session and out of them. */
@@ -193,11 +191,9 @@ function bytesOf({ variable, stored }: Target): number {
  * @param words f32, bit for bit: a GPU's function takes i32 arguments for memory of the host, which these are not, and
  * its reads would end the process
  */
-function enteringValue(words: Tensor, { variable, stored, transposed = false }: Target): Tensor {
-  const isCopied = stored !== variable.dtype || transposed;
-  const shape = transposed ? variable.shape.toReversed() : variable.shape;
-  const value = cast(decodeWords(isCopied ? words : ownCopy(words), stored, shape), variable.dtype);
-  return transposed ? transpose(value, [1, 0]) : value;
+function enteringValue(words: Tensor, { variable, stored }: Target): Tensor {
+  const isCopied = stored !== variable.dtype;
+  return cast(decodeWords(isCopied ? words : ownCopy(words), stored, variable.shape), variable.dtype);
 }
 
 /** A variable's bytes as they are stored, f32 [words]: only f32 and i32 can leave a session. */

@@ -31,7 +31,7 @@ export interface OpenColumns {
 export function openColumns(
   reference: Omit<ModelReference, 'adapterFolder'>,
   folders: readonly (string | null)[],
-  context: Pick<JobContext, 'fusion' | 'products' | 'emit'>,
+  context: Pick<JobContext, 'fusion' | 'products' | 'device' | 'emit'>,
 ): OpenColumns {
   const config = readDecoderConfig(reference.folder);
   const weights = new WeightFolder(reference.folder);
@@ -50,7 +50,7 @@ export function openColumns(
       loadIn8bit,
       fusion: context.fusion,
       products: context.products,
-      transposesWeights: precision === 'f32',
+      device: context.device,
     };
     const base = new ModelGraph({ ...options, adapter: null });
     const models = folders.map((folder, number) => {
@@ -90,7 +90,8 @@ function chosenByRow(base: ModelGraph, models: readonly ModelGraph[]): DecodedMo
   const { graph, config, dtype, keptWeight } = base;
   const inputs = new Map<number, Tensor>();
   const inputOf = (rows: number): Tensor => {
-    const input = inputs.get(rows) ?? graph.placeholder(`adapters_${rows}`, [rows], 'i32');
+    const input =
+      inputs.get(rows) ?? graph.inMain(() => graph.placeholder(`adapters_${rows}`, [rows], 'i32'));
     inputs.set(rows, input);
     return input;
   };

@@ -1,5 +1,6 @@
 import { dependsOnLength, type DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import type { DecodingSize } from '../../options/decodingSize.ts';
+import { compiledPart } from '../graph/fused.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { add, cast } from '../graph/ops/elementwise.ts';
 import { concat, gather, reshape } from '../graph/ops/layout.ts';
@@ -16,7 +17,7 @@ import {
   type Variable,
 } from '../graph/variables.ts';
 import { cachedAttention, layerScoring, steppedAttention, type KeyValues } from '../model/attention.ts';
-import { decoderHidden } from '../model/decoder.ts';
+import { decoderHidden, type DecoderParts } from '../model/decoder.ts';
 import { headLogits } from '../model/head.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
 import { rotaryFrequencies, rotaryTable } from '../model/rotary.ts';
@@ -54,6 +55,17 @@ export async function openDecoder(tf: Tensorflow, model: DecodedModel, size: Dec
   const { entries, ...decoder } = decodingEntries(model, size);
   return { ...decoder, session: await model.open(tf, entries) };
 }
+
+/**
+ * A single row is computed by compiled parts of layers: XLA reads a weight at 50 GB/s where oneDNN's product reads it
+ * at 24 to 40, and most of a step of one token was TensorFlow's calls. Measured for 107 M parameters in bf16, two
+ * cores: 17.8 -> 9.5 ms a token. From this width of the inputs on (16 KiB in f32) XLA no longer widens a weight as it
+ * reads it, but copies it, at 6 GB/s. With more rows oneDNN's products are faster.
+ */
+const widestCompiled = 4096;
+
+const uncompiled = (inputs: readonly Tensor[], build: (inputs: readonly Tensor[]) => readonly Tensor[]) =>
+  build(inputs);
 
 /** Every variable of one layer's cache, twice: keys and values. */
 function layerCache(model: DecodedModel, { batch, recentSlots, promptSlots }: DecodingSize, name: string) {
@@ -100,22 +112,19 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
     v: layerCache(model, size, `${layer}.v`),
   }));
   const parts = caches.flatMap(({ k, v }) => [k, v]);
+  const widestInput = Math.max(config.hiddenSize, config.heads * headDim);
+  /** Whether so many rows are computed by compiled parts; see `widestCompiled`. */
+  const compiles = (rows: number) => rows === 1 && graph.device === 'cpu' && widestInput < widestCompiled;
 
-  /** Writes new keys and values at a slot of a block, and reads all of it. */
-  const writeBlock = (
-    blocks: readonly Variable[],
-    slot: Tensor,
-    tokens: number,
-    values: readonly Tensor[],
-  ) => {
+  /** Writes new keys and values from a slot of a block on. @returns the nodes' names */
+  const writeSlot = (blocks: readonly Variable[], slot: Tensor, values: readonly Tensor[]) => {
+    const tokens = values[0]!.shape[2]!;
     const corner = (rows: number, heads: number, at: Tensor, column: number) =>
       concat([graph.constant([rows, heads], 'i32'), reshape(at, [1]), graph.constant([column], 'i32')], 0);
     const begin = corner(0, 0, slot, 0);
     const behind = add(slot, graph.constant(tokens, 'i32'));
     const end = corner(blocks[0]!.shape[0]!, keyValueHeads, behind, headDim);
-    const written = blocks.map((block, i) => assignSlice(block, begin, end, values[i]!));
-    const [k, v] = graph.after(written, () => blocks.map(readVariable));
-    return { k: k!, v: v! } satisfies KeyValues;
+    return blocks.map((block, i) => assignSlice(block, begin, end, values[i]!));
   };
 
   /** The model over new tokens; attention differs. @param positions f32 [tokens of all rows, 1] */
@@ -126,10 +135,25 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
     positions: Tensor,
     frequencies: readonly Tensor[],
     attend: (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor,
-    more: { inputs: Record<string, Tensor>; last: Tensor | null },
+    more: {
+      inputs: Record<string, Tensor>;
+      last: Tensor | null;
+      part?: DecoderParts['part'];
+      /** What must have run besides, by its nodes' names. */
+      written?: readonly string[];
+    },
   ) => {
+    const { part = null, written = [] } = more;
     const hidden = decoderHidden(
-      { config, dtype, weight: model.keptWeight, linear: (site, x) => model.linear(site, x, null), attend },
+      {
+        config,
+        dtype,
+        weight: model.keptWeight,
+        linear: (site, x) => model.linear(site, x, null),
+        attend,
+        part,
+        lastProductApart: config.intermediateSize >= widestCompiled,
+      },
       ids,
       layout,
       config.ropes.map((rope, i) => {
@@ -140,7 +164,12 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
       }),
     );
     const last = more.last ? gather(hidden, more.last, 0) : hidden;
-    const logits = headLogits(last, model.headWeight(), config);
+    const weight = model.headWeight();
+    const logits = graph.after(written, () =>
+      compiles(last.shape[0]!)
+        ? compiledPart([last], ([row]) => [headLogits(row!, weight, config)])[0]!
+        : headLogits(last, weight, config),
+    );
     const inputs = {
       ids,
       ...more.inputs,
@@ -170,7 +199,11 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
     const [positions, shared, start] = [ofTokens('positions'), ofTokens('shared'), ofTokens('start')];
     const attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => {
       const { k: keys, v: values } = caches[layer]!;
-      const cached = writeBlock([keys.prompts, values.prompts], firstSlot, prefillTokens, [k, v]);
+      const written = writeSlot([keys.prompts, values.prompts], firstSlot, [k, v]);
+      const cached = graph.after(written, () => ({
+        k: readVariable(keys.prompts),
+        v: readVariable(values.prompts),
+      }));
       const first = cast(firstSlot, 'f32');
       return cachedAttention(q, cached.k, cached.v, first, { shared, start }, layerScoring(config, layer));
     };
@@ -196,15 +229,36 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
       {},
       ...pastSlots.map((slots) => {
         const shape = [batch, keyValueHeads, slots, headDim];
+        const written: string[] = [];
+        /** Keys and values of the part that is being built, and where they are kept. */
+        let made: { values: KeyValues; layer: number } | null = null;
         const attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => {
           const { k: keys, v: values } = caches[layer]!;
-          const recent = writeBlock([keys.recent, values.recent], slot, 1, [k, v]);
-          const past = { k: readRows(keys.past, shape), v: readRows(values.past, shape) };
-          return steppedAttention(q, past, recent, place, layerScoring(config, layer));
+          const [past, recent] = graph.inMain((): [KeyValues, KeyValues] => [
+            { k: readRows(keys.past, shape), v: readRows(values.past, shape) },
+            { k: readVariable(keys.recent), v: readVariable(values.recent) },
+          ]);
+          const own = { k, v };
+          made = { values: own, layer };
+          return steppedAttention(q, { past, recent, own }, place, layerScoring(config, layer));
+        };
+        const part: DecoderParts['part'] = (inputs, build) => {
+          made = null;
+          const outputs = (compiles(batch) ? compiledPart : uncompiled)(inputs, (terms) => {
+            const built = build(terms);
+            return made ? [...built, made.values.k, made.values.v] : built;
+          });
+          if (!made) return outputs;
+          const { layer }: { layer: number } = made;
+          const { k, v } = caches[layer]!;
+          for (const name of writeSlot([k.recent, v.recent], slot, outputs.slice(-2))) written.push(name);
+          return outputs.slice(0, -2);
         };
         return forward(`decode${slots}`, ids, { batch, tokens: 1 }, positions, frequencies, attend, {
           inputs: { lengths, slot },
           last: null,
+          part,
+          written,
         });
       }),
     ) as DecodingEntries;

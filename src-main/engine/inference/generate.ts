@@ -13,7 +13,7 @@ import { openModel } from './openModel.ts';
 /** Decodes prompts, `batch` at a time, greedily or by sampling, until an end id, a stop string or the length. */
 export async function generate(request: GenerateRequest, context: JobContext): Promise<GenerateResult> {
   const tokenizer = loadTokenizer(request.model.folder);
-  const opened = openModel(request.model, context, { decodes: true });
+  const opened = openModel(request.model, context);
   let decoder: Decoder | null = null;
   try {
     const { contextLength } = opened.model.config;

@@ -18,6 +18,7 @@ import {
   lessEqual,
   logicalAnd,
   scalarLike,
+  scale,
   select,
   subtract,
 } from '../graph/ops/elementwise.ts';
@@ -130,57 +131,64 @@ export interface KeyValues {
 }
 
 /**
- * Attention of one new token a row over what is cached of that row: a past of its own length, and the tokens since
- * then, which all rows have in the same slots.
+ * Attention of one new token a row over what is cached of that row: a past of its own length, the tokens since then,
+ * which all rows have in the same slots, and itself.
  * @param q [batch, heads, 1, d]
- * @param recent the new token included
+ * @param own keys and values of the new token, [batch, keyValueHeads, 1, d]
  * @param lengths f32 [batch]: slots of the past that hold something
- * @param slot f32 scalar: the new token's in `recent`; later ones hold nothing yet
+ * @param slot f32 scalar: the new token's in `recent`; from it on nothing there is read
  * @returns [batch, heads * d]
  */
 export function steppedAttention(
   q: Tensor,
-  past: KeyValues,
-  recent: KeyValues,
+  { past, recent, own }: { past: KeyValues; recent: KeyValues; own: KeyValues },
   { lengths, slot }: { lengths: Tensor; slot: Tensor },
   scoring: Scoring,
 ): Tensor {
   const [batch, heads, , d] = q.shape as [number, number, number, number];
   const [, keyHeads, pastSlots] = past.k.shape as [number, number, number];
   const recentSlots = recent.k.shape[2]!;
-  const group = heads / keyHeads;
-  const query = reshape(q, [batch, keyHeads, group, d]);
+  const query = reshape(q, [batch, keyHeads, heads / keyHeads, d]);
+  const since = { k: concat([recent.k, own.k], 2), v: concat([recent.v, own.v], 2) };
   const before = scoresOf(query, past.k, scoring);
-  const since = scoresOf(query, recent.k, scoring);
   const { factor } = before;
   const weights = fused(
     `stepped_weights_${scoring.window ?? 'all'}_${factor}`,
-    [before.scores, since.scores, lengths, slot],
-    ([rawBefore, rawSince, filled, now]) => {
-      const { graph, dtype } = rawBefore!;
-      const own = reshape(filled!, [batch, 1, 1, 1]);
-      const pastPlaces = positionRange(graph, 0, pastSlots, [1, 1, 1, pastSlots]);
-      const recentPlaces = positionRange(graph, 0, recentSlots, [1, 1, 1, recentSlots]);
-      const isPast = logicalAnd(
-        less(pastPlaces, own),
-        visibleKeys(add(own, now!), pastPlaces, scoring.window),
+    [before.scores, scoresOf(query, since.k, scoring).scores, lengths, slot],
+    ([rawPast, rawSince, filledSlots, now]) => {
+      const { graph, dtype } = rawPast!;
+      const filled = reshape(filledSlots!, [batch, 1, 1, 1]);
+      const [pastPlaces, recentPlaces] = [pastSlots, recentSlots].map((slots) =>
+        positionRange(graph, 0, slots, [1, 1, 1, slots]),
       );
-      const isRecent = visibleKeys(now!, recentPlaces, scoring.window);
+      const isPast = logicalAnd(
+        less(pastPlaces!, filled),
+        visibleKeys(add(filled, now!), pastPlaces!, scoring.window),
+      );
+      const isRecent = logicalAnd(
+        less(recentPlaces!, now!),
+        visibleKeys(now!, recentPlaces!, scoring.window),
+      );
+      const [rawRecent, rawOwn] = [
+        sliceAxis(rawSince!, 3, 0, recentSlots),
+        sliceAxis(rawSince!, 3, recentSlots, 1),
+      ];
       const joined = softmax(
         concat(
           [
-            visibleScores(rawBefore!, factor, isPast, rawBefore!.shape),
-            visibleScores(rawSince!, factor, isRecent, rawSince!.shape),
+            visibleScores(rawPast!, factor, isPast, rawPast!.shape),
+            visibleScores(rawRecent, factor, isRecent, rawRecent.shape),
+            scale(cast(rawOwn, 'f32'), factor),
           ],
           3,
         ),
       );
       return [
         cast(sliceAxis(joined, 3, 0, pastSlots), dtype),
-        cast(sliceAxis(joined, 3, pastSlots, recentSlots), dtype),
+        cast(sliceAxis(joined, 3, pastSlots, recentSlots + 1), dtype),
       ];
     },
   );
-  const out = add(batchMatmul(weights[0]!, past.v), batchMatmul(weights[1]!, recent.v));
+  const out = add(batchMatmul(weights[0]!, past.v), batchMatmul(weights[1]!, since.v));
   return reshape(out, [batch, heads * d]);
 }

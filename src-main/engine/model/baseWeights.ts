@@ -2,7 +2,7 @@ import { StudioError } from '../../contract/errors.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
 import { cast, multiply } from '../graph/ops/elementwise.ts';
-import { gather, gatherByteRows, reshape, transpose } from '../graph/ops/layout.ts';
+import { gather, gatherByteRows, reshape } from '../graph/ops/layout.ts';
 import { matmul, rowScaledMatmul } from '../graph/ops/linear.ts';
 import { createVariable, readVariable, type Variable } from '../graph/variables.ts';
 import type { StoredDType } from '../graph/words.ts';
@@ -32,8 +32,6 @@ interface Weight {
   /** The same in the compute type. */
   value: Tensor;
   stored: StoredDType;
-  /** The variable is the transpose of what is stored. */
-  transposed: boolean;
 }
 
 /** A linear module's weight in 8 bits, with a scale for each row. */
@@ -62,8 +60,6 @@ export interface KeptWeights {
   trained: Map<Variable, Tensor> | null;
   /** Weights of linear modules are kept in 8 bits. */
   loadIn8bit: boolean;
-  /** Weights of linear modules are kept as [dIn, dOut]. */
-  transposes: boolean;
 }
 
 /**
@@ -84,16 +80,17 @@ export class BaseWeights {
   }
 
   /** The weight of a Hugging Face tensor, as the session keeps it and in the compute type. */
-  get(name: string, transposed = false): Pick<Weight, 'kept' | 'value'> {
-    const known = this.#weights.get(name);
-    if (known) return known;
+  get(name: string): Pick<Weight, 'kept' | 'value'> {
+    return this.#weights.get(name) ?? this.#graph.inMain(() => this.#declare(name));
+  }
+
+  #declare(name: string): Weight {
     const { dtype, trained } = this.#how;
-    const { stored, ...info } = this.#infoOf(name);
-    const shape = transposed ? info.shape.toReversed() : info.shape;
+    const { stored, shape } = this.#infoOf(name);
     const variable = createVariable(this.#graph, name, shape, trained ? 'f32' : dtype);
     const kept = readVariable(variable);
     trained?.set(variable, kept);
-    const weight = { variable, kept, value: cast(kept, dtype), stored, transposed };
+    const weight = { variable, kept, value: cast(kept, dtype), stored };
     this.#weights.set(name, weight);
     return weight;
   }
@@ -110,18 +107,16 @@ export class BaseWeights {
         rows: (numbers) => this.#wideRows(scaled, numbers),
       };
     }
-    const isFlipped = this.#how.transposes;
-    const { value } = this.get(name, isFlipped);
+    const { value } = this.get(name);
     return {
-      product: (x) => matmul(x, value, { transposeY: !isFlipped }),
-      whole: () => (isFlipped ? transpose(value, [1, 0]) : value),
-      rows: (numbers) =>
-        isFlipped ? transpose(gather(value, numbers, 1), [1, 0]) : gather(value, numbers, 0),
+      product: (x) => matmul(x, value, { transposeY: true }),
+      whole: () => value,
+      rows: (numbers) => gather(value, numbers, 0),
     };
   }
 
   /** All variables that have been declared, with the type in which their values come. */
-  targets(): { variable: Variable; stored: StoredDType | 'i8'; transposed?: boolean }[] {
+  targets(): { variable: Variable; stored: StoredDType | 'i8' }[] {
     return [
       ...this.#weights.values(),
       ...[...this.#rowScaled.values()].flatMap(({ variable, scale }) => [
@@ -181,8 +176,10 @@ export class BaseWeights {
   }
 
   #rowScaledWeight(name: string): RowScaledWeight {
-    const known = this.#rowScaled.get(name);
-    if (known) return known;
+    return this.#rowScaled.get(name) ?? this.#graph.inMain(() => this.#declareRowScaled(name));
+  }
+
+  #declareRowScaled(name: string): RowScaledWeight {
     const shape = this.#infoOf(name).shape;
     const variable = createVariable(this.#graph, name, shape, 'i8');
     const scale = createVariable(this.#graph, `${name}.scales`, [shape[0]!], 'f32');

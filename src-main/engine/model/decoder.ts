@@ -40,6 +40,10 @@ export interface DecoderParts {
   readRows?: ((x: Tensor) => Tensor) | null;
   /** Computes one layer from the residual stream; a caller may keep less of it for the backward pass. */
   aroundLayer?(stream: Terms, build: (stream: Terms) => Terms): Terms;
+  /** Computes a part of a layer, up to its attention or what follows; absent: as it comes. */
+  part?: ((inputs: Terms, build: (inputs: Terms) => Terms) => Terms) | null;
+  /** The last product of a layer is in neither part. */
+  lastProductApart?: boolean;
 }
 
 /**
@@ -65,6 +69,7 @@ export function decoderHidden(
       ? multiply(embedded, scalarLike(embedded, embeddingScale))
       : scale(embedded, embeddingScale),
   ];
+  const part = parts.part ?? ((inputs: Terms, build: (inputs: Terms) => Terms) => build(inputs));
   const around = parts.aroundLayer ?? ((terms: Terms, build: (terms: Terms) => Terms) => build(terms));
   for (let layer = 0; layer < config.layers; layer++)
     stream = around(stream, (terms) => decoderLayer(layer, terms));
@@ -84,18 +89,29 @@ export function decoderHidden(
         gain: norm && config.queryKeyNorm !== 'none' ? weight(`${at}.self_attn.${norm}.weight`) : null,
       });
 
+    const attention = (stream: Terms): Terms => {
+      const input = enter(stream, norms.beforeAttention);
+      const [queries, keys, values] = projections(linear, input.normed, config);
+      const q = heads(queries, config.heads, 'q_norm');
+      const k = heads(keys, config.keyValueHeads, 'k_norm');
+      const v = heads(values, config.keyValueHeads, null);
+      return [input.sum, parts.attend(layer, q, k, v)];
+    };
+    const gatedUnits = ([sum, attended]: Terms): Terms => {
+      const projected = leave(linear('o_proj', attended!), norms.afterAttention);
+      const middle = enter([sum!, ...projected], norms.beforeMlp);
+      const [gate, up] = gateAndUp(linear, middle.normed, config);
+      return [middle.sum, gatedUnit(gate, up, config.activation, dtype)];
+    };
+    const lastProduct = ([sum, gated]: Terms): Terms => [
+      sum!,
+      ...leave(linear('down_proj', gated!), norms.afterMlp),
+    ];
     const read = (layer === config.layers - 1 && parts.readRows) || ((x: Tensor) => x);
-    const input = enter(terms, norms.beforeAttention);
-    const [queries, keys, values] = projections(linear, input.normed, config);
-    const q = heads(queries, config.heads, 'q_norm');
-    const k = heads(keys, config.keyValueHeads, 'k_norm');
-    const v = heads(values, config.keyValueHeads, null);
-    const attended = leave(linear('o_proj', read(parts.attend(layer, q, k, v))), norms.afterAttention);
-
-    const middle = enter([read(input.sum), ...attended], norms.beforeMlp);
-    const [gate, up] = gateAndUp(linear, middle.normed, config);
-    const gated = gatedUnit(gate, up, config.activation, dtype);
-    return [middle.sum, ...leave(linear('down_proj', gated), norms.afterMlp)];
+    const attended = part(terms, attention).map(read);
+    return parts.lastProductApart
+      ? lastProduct(part(attended, gatedUnits))
+      : part(attended, (inputs) => lastProduct(gatedUnits(inputs)));
   }
 }
 

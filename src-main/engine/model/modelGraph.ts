@@ -8,7 +8,7 @@ import type { AdapterCall, AdapterMethod, LinearSize, ParameterSpec } from '../.
 import { methodOf } from '../../methods/registry.ts';
 import { methodOps } from './methodOps.ts';
 import { elementCount, type DType } from '../graph/dtype.ts';
-import { Graph, type Products, type Tensor } from '../graph/graph.ts';
+import { Graph, type Device, type Products, type Tensor } from '../graph/graph.ts';
 import { cast, equal } from '../graph/ops/elementwise.ts';
 import { reshape } from '../graph/ops/layout.ts';
 import { openSession, type Entries, type Session, type Tensorflow } from '../graph/session.ts';
@@ -84,10 +84,9 @@ export class ModelGraph {
     adapter: AdapterConfig | null;
     fusion: boolean;
     products?: Products | undefined;
+    device?: Device | undefined;
     /** Weights of linear modules are kept in 8 bits. */
     loadIn8bit?: boolean | undefined;
-    /** Weights of linear modules are kept as [dIn, dOut]: faster where few rows are multiplied with them in f32. */
-    transposesWeights?: boolean | undefined;
     /**
      * A model of the same base without an adapter, whose graph and weights this one shares: several adapters stand on
      * one copy. Its options must be the same; `prefix` begins the names of this one's variables.
@@ -95,7 +94,7 @@ export class ModelGraph {
     shares?: { base: ModelGraph; prefix: string } | undefined;
   }) {
     const { shares } = options;
-    this.graph = shares?.base.graph ?? new Graph({ fusion: options.fusion, products: options.products });
+    this.graph = shares?.base.graph ?? new Graph(options);
     this.#prefix = shares?.prefix ?? '';
     this.#taskInputs = shares ? shares.base.#taskInputs : new Map<number, Tensor>();
     this.config = options.config;
@@ -109,7 +108,6 @@ export class ModelGraph {
         dtype: this.dtype,
         trained: this.trainsBase ? this.trainable : null,
         loadIn8bit: options.loadIn8bit ?? false,
-        transposes: options.transposesWeights ?? false,
       });
     if (options.adapter) this.#declareParameters(options.adapter);
   }
@@ -275,7 +273,7 @@ export class ModelGraph {
 
   #parameterValue(name: string): Tensor {
     const { variable, spec } = this.#parameters.get(name)!;
-    const value = this.#values.get(variable) ?? readVariable(variable);
+    const value = this.#values.get(variable) ?? this.graph.inMain(() => readVariable(variable));
     this.#values.set(variable, value);
     if (spec.trainable) this.trainable.set(variable, value);
     return spec.dtype === 'f32' ? cast(value, this.dtype) : value;
@@ -294,15 +292,17 @@ export class ModelGraph {
   #taskInput(rows: number): Tensor {
     const known = this.#taskInputs.get(rows);
     if (known) return known;
-    const input = this.graph.placeholder(`tasks_${rows}`, [rows], 'i32');
+    const input = this.graph.inMain(() => this.graph.placeholder(`tasks_${rows}`, [rows], 'i32'));
     this.#taskInputs.set(rows, input);
     return input;
   }
 
   #taskSelection(rows: number): Tensor | null {
     if (!this.readsTasks) return null;
-    const known = this.#taskSelections.get(rows);
-    if (known) return known;
+    return this.#taskSelections.get(rows) ?? this.graph.inMain(() => this.#selectTasks(rows));
+  }
+
+  #selectTasks(rows: number): Tensor {
     const count = this.adapter!.tasks + 1;
     const numbers = this.graph.constant(
       Float32Array.from({ length: count }, (_, task) => task),

@@ -43,6 +43,7 @@ export async function runEngineRequest(
     tf,
     fusion: hiddenSize >= fusionFromHiddenSize,
     products: precision === 'bf16' ? (begunWith ?? (await products(hiddenSize))) : undefined,
+    device: devices.includes('gpu') ? 'gpu' : 'cpu',
     emit,
     stopRequested: inbox.stopRequested,
     nextAsk: inbox.nextAsk,

@@ -67,6 +67,7 @@ export async function train(
       adapter: config.adapter,
       fusion: context.fusion,
       products: context.products,
+      device: context.device,
       loadIn8bit: config.loadIn8bit,
     });
     checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
