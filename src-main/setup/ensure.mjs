@@ -4,10 +4,10 @@ import { ensureNode, nodeProgram } from './checkout/node24.mjs';
 import { ensurePackages, packagesReady } from './checkout/packages.mjs';
 import { projectFolder, runtimeFolder } from './paths.mjs';
 import { say, SetupError } from './report.mjs';
-import { ensureTensorflow, tensorflowFailure, tensorflowReady } from './tensorflow/tensorflow.mjs';
+import { ensureTensorflow, tensorflowCurrent, tensorflowFailure } from './tensorflow/tensorflow.mjs';
 
 function ready() {
-  return packagesReady() && nodeProgram() && (tensorflowReady() || tensorflowFailure());
+  return packagesReady() && nodeProgram() && (tensorflowCurrent() || tensorflowFailure());
 }
 
 /**

@@ -19,7 +19,7 @@ export const versions = {
   node: '24.21.0',
   tensorflow: '2.21.0',
   /** Raised when the way of compiling the bindings changes. */
-  bindings: '1',
+  bindings: '2',
 };
 
 export const modulesFolder = join(projectFolder, 'node_modules');

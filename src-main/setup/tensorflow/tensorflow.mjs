@@ -3,12 +3,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { runProgram } from '../command.mjs';
 import { compile, findPip } from './toolchain.mjs';
 import { linkLibraries, missingLibraries } from './cuda.mjs';
@@ -40,6 +41,15 @@ export function tensorflowReady() {
   return existsSync(installedBinding);
 }
 
+/** Whether it is there, and was not compiled by an earlier version of this set-up. */
+export function tensorflowCurrent() {
+  if (!tensorflowReady()) return false;
+  // Elsewhere it is the package's own.
+  if (platformKey !== 'linux-x64') return true;
+  const compiled = basename(dirname(realpathSync(installedBinding)));
+  return !compiled.startsWith('tfjs-binding-') || compiled.endsWith(`-b${versions.bindings}`);
+}
+
 /**
  * Why the last attempt did not reach what it was for, or null. TensorFlow can be there all the same: for the CPU
  * instead of the GPU.
@@ -67,8 +77,8 @@ function recordFailure(error) {
  * @returns {Promise<boolean>} whether it is there
  */
 export async function ensureTensorflow() {
-  if (tensorflowReady()) return true;
-  return tensorflowFailure() ? false : attempt();
+  if (tensorflowCurrent()) return true;
+  return tensorflowFailure() ? tensorflowReady() : attempt();
 }
 
 /**
@@ -80,7 +90,7 @@ export function repairTensorflow() {
   return withLock(join(runtimeFolder, '.setup.lock'), async () => {
     if (tensorflowReady()) {
       const problem = await loadProblem(installedBinding);
-      if (!problem && (await isBestKind())) {
+      if (!problem && tensorflowCurrent() && (await isBestKind())) {
         rmSync(stateFile, { force: true });
         return true;
       }
@@ -265,6 +275,8 @@ async function buildBinding(library, target) {
       `-I${join(modulesFolder, 'node-api-headers', 'include')}`,
       `-I${packageFolder}`,
       `-I${join(library, 'tensorflow', 'include')}`,
+      '-include',
+      join(projectFolder, 'src-main', 'setup', 'tensorflow', 'sessionOptions.h'),
       ...sources,
       `-L${links}`,
       '-ltensorflow',
