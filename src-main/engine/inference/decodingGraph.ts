@@ -143,14 +143,19 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
       written?: readonly string[];
     },
   ) => {
-    const { part = null, written = [] } = more;
-    const hidden = decoderHidden(
+    const { last, part = null, written = [] } = more;
+    const rowInputs = model.rowInputs(layout.batch * layout.tokens);
+    // What is told of every token is not told of those that are read.
+    const picksEarly = last !== null && Object.keys(rowInputs).length === 0;
+    const picked = (x: Tensor) => (last ? gather(x, last, 0) : x);
+    const computed = decoderHidden(
       {
         config,
         dtype,
         weight: model.keptWeight,
         linear: (site, x) => model.linear(site, x, null),
         attend,
+        readRows: picksEarly ? picked : null,
         part,
         lastProductApart: config.intermediateSize >= widestCompiled,
       },
@@ -163,17 +168,17 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
         return { cos: reshape(cos, shape), sin: reshape(sin, shape) };
       }),
     );
-    const last = more.last ? gather(hidden, more.last, 0) : hidden;
+    const hidden = picksEarly ? computed : picked(computed);
     const weight = model.headWeight();
     const logits = graph.after(written, () =>
-      compiles(last.shape[0]!)
-        ? compiledPart([last], ([row]) => [headLogits(row!, weight, config)])[0]!
-        : headLogits(last, weight, config),
+      compiles(hidden.shape[0]!)
+        ? compiledPart([hidden], ([row]) => [headLogits(row!, weight, config)])[0]!
+        : headLogits(hidden, weight, config),
     );
     const inputs = {
       ids,
       ...more.inputs,
-      ...model.rowInputs(layout.batch * layout.tokens),
+      ...rowInputs,
       ...Object.fromEntries(fed.map((i) => [`frequencies${i}`, frequencies[i]!])),
     };
     return {
