@@ -14,7 +14,8 @@ import { writeRandomModel } from '../support/measuredTraining.ts';
  * generate: greedy answers, as long as asked. A round is `batch` prompts and their answers; the first warms up.
  * model: writes a Llama of the shape with random bf16 weights into the folder.
  * choices: log-likelihoods of `choices` answers of `choiceTokens` tokens to each of `items` prompts, once as asked and
- * once with an item for every answer, so that nothing is shared. What is scored first warms up.
+ * once as many answers to prompts of their own, so that nothing is shared (equal prompts would be, whichever item they
+ * are in). What is scored first warms up.
  */
 type Asked = { folder: string; batch: number; promptTokens: number; precision: Precision } & (
   | { what: 'model'; shape: ModelShape }
@@ -73,13 +74,19 @@ async function choices(asked: Extract<Asked, { what: 'choices' }>) {
     choices: Array.from({ length: asked.choices }, () => idsOf(asked.choiceTokens)),
   }));
   const together = await scored(asked, items);
-  const alone = await scored(
+  const separately = await scored(
     asked,
     items.flatMap(({ prompt, choices: answers }) => answers.map((answer) => ({ prompt, choices: [answer] }))),
   );
+  const alone = await scored(
+    asked,
+    items.flatMap(({ choices: answers }) =>
+      answers.map((answer) => ({ prompt: idsOf(asked.promptTokens), choices: [answer] })),
+    ),
+  );
   const flat = (rows: readonly { logLikelihoods: readonly number[] }[]) =>
     rows.flatMap(({ logLikelihoods }) => logLikelihoods);
-  const separate = flat(alone.rows);
+  const separate = flat(separately.rows);
   const difference = flat(together.rows).reduce(
     (most, value, i) => Math.max(most, Math.abs(value - separate[i]!)),
     0,
