@@ -1,7 +1,7 @@
 // `npm run bench:peers`: training steps of this engine and of PyTorch + PEFT on the same shape, in turn, on this
 // machine. Options: --rounds 3 --steps 6 --context 256 --shape small. `--what inference` times answers against
-// transformers' generate, batch 1 and 16 (--tokens 192 each), and choices scored together against each alone instead. The last line is one
-// JSON document.
+// transformers' generate, batch 1 and 16 (--tokens 192 each), and choices scored together against each alone instead.
+// The last line is one JSON document.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
