@@ -115,6 +115,19 @@ describe('the tasks of the starter lab', () => {
     },
   );
 
+  it('have functions whose tests no constant answer passes, but where nothing of k exists (a square that is 5)', () => {
+    const { train, test } = rowsOf<FunctionTask>('functions');
+    const isConstant = ({ test: text }: FunctionTask) =>
+      new Set([...text.matchAll(/ == (\S+)$/gm)].map(([, result]) => result)).size === 1;
+    for (const rows of [train, test]) {
+      const constant = rows.filter(isConstant);
+      expect(constant.length / rows.length).toBeLessThan(0.02);
+      expect(constant.filter(({ prompt }) => !/whether the square of \w+ is equal to/.test(prompt))).toEqual(
+        [],
+      );
+    }
+  });
+
   it('have choices of which one is right, by facts that training does not ask', () => {
     const { train, test } = rowsOf<ChoiceQuestion>('creatures');
     const trained = new Set(train.map(({ question }) => question));

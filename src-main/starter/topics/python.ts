@@ -21,6 +21,8 @@ interface Part {
   code: (x: string) => string;
   compute: (x: Value) => number;
   argument: keyof typeof argumentNames;
+  /** An argument of which this is n (2 to 9, or one more or less); null: there is none. */
+  having: (n: number) => Value | null;
 }
 
 const argumentNames = {
@@ -32,13 +34,21 @@ const argumentNames = {
 const listOf = (x: Value) => x as readonly number[];
 
 const parts: readonly Part[] = [
-  { word: 'number', argument: 'number', phrase: (x) => x, code: (x) => x, compute: (x) => x as number },
+  {
+    word: 'number',
+    argument: 'number',
+    phrase: (x) => x,
+    code: (x) => x,
+    compute: (x) => x as number,
+    having: (n) => n,
+  },
   {
     word: 'square',
     argument: 'number',
     phrase: (x) => `the square of ${x}`,
     code: (x) => `${x} * ${x}`,
     compute: (x) => (x as number) ** 2,
+    having: (n) => (Number.isInteger(Math.sqrt(n)) ? Math.sqrt(n) : null),
   },
   {
     word: 'length',
@@ -46,6 +56,7 @@ const parts: readonly Part[] = [
     phrase: (x) => `the length of ${x}`,
     code: (x) => `len(${x})`,
     compute: (x) => (x as string).length,
+    having: (n) => 'strawberry'.slice(0, n),
   },
   {
     word: 'size',
@@ -53,6 +64,7 @@ const parts: readonly Part[] = [
     phrase: (x) => `the length of ${x}`,
     code: (x) => `len(${x})`,
     compute: (x) => listOf(x).length,
+    having: (n) => Array.from({ length: n }, (_, i) => 10 - i),
   },
   {
     word: 'sum',
@@ -60,6 +72,7 @@ const parts: readonly Part[] = [
     phrase: (x) => `the sum of ${x}`,
     code: (x) => `sum(${x})`,
     compute: (x) => listOf(x).reduce((a, b) => a + b, 0),
+    having: (n) => [1, n - 1],
   },
   {
     word: 'largest',
@@ -67,6 +80,7 @@ const parts: readonly Part[] = [
     phrase: (x) => `the largest of ${x}`,
     code: (x) => `max(${x})`,
     compute: (x) => listOf(x).reduce((a, b) => Math.max(a, b)),
+    having: (n) => [0, n, 1],
   },
   {
     word: 'smallest',
@@ -74,6 +88,7 @@ const parts: readonly Part[] = [
     phrase: (x) => `the smallest of ${x}`,
     code: (x) => `min(${x})`,
     compute: (x) => listOf(x).reduce((a, b) => Math.min(a, b)),
+    having: (n) => [n + 3, n, n + 1],
   },
   {
     word: 'first',
@@ -81,6 +96,7 @@ const parts: readonly Part[] = [
     phrase: (x) => `the first of ${x}`,
     code: (x) => `${x}[0]`,
     compute: (x) => listOf(x)[0]!,
+    having: (n) => [n, 4, 0],
   },
   {
     word: 'last',
@@ -88,6 +104,7 @@ const parts: readonly Part[] = [
     phrase: (x) => `the last of ${x}`,
     code: (x) => `${x}[-1]`,
     compute: (x) => listOf(x).at(-1)!,
+    having: (n) => [6, 11, n],
   },
 ];
 
@@ -182,6 +199,13 @@ const examples = {
   list: [[3, 1, 2], [5, 8], [4], [2, 9, 6, 1]],
 } as const satisfies Record<Part['argument'], readonly Value[]>;
 
+/** Arguments that a function is tried with: some that it always is, and those whose part is k or next to it. */
+function tried({ argument, having }: Part, k: number): Value[] {
+  const near = [k - 1, k, k + 1].map(having).filter((value) => value !== null);
+  const all = [...examples[argument], ...near].map((value) => JSON.stringify(value));
+  return [...new Set(all)].map((value) => JSON.parse(value) as Value);
+}
+
 /** Functions of one line: a part of the argument, changed by a number. */
 export function functionTasks(draws: Draws): Splits<FunctionTask> {
   let count = 0;
@@ -201,7 +225,7 @@ function functionTask(draws: Draws, id: string): FunctionTask {
   ]);
   const written = (value: number | boolean) =>
     typeof value === 'boolean' ? (value ? 'True' : 'False') : String(value);
-  const checks = examples[part.argument].map(
+  const checks = tried(part, k).map(
     (value) =>
       `    assert candidate(${JSON.stringify(value)}) == ${written(change.compute(part.compute(value), k))}`,
   );
