@@ -1,7 +1,7 @@
 // `npm run bench:peers`: training steps of this engine and of PyTorch + PEFT on the same shape, in turn, on this
 // machine. Options: --rounds 3 --steps 6 --context 256 --shape small. `--what inference` times answers against
-// transformers' generate, batch 1 and 16 (--tokens 192 each), and choices scored together against each alone instead.
-// The last line is one JSON document.
+// transformers' generate, batch 1 and 16 (--tokens 192 each), and choices scored together against each alone instead;
+// `--what epoch` one epoch over 242 rows of GSM8K. The last line is one JSON document.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,6 +46,28 @@ const inferenceShape = {
   headDim: 64,
   vocabularySize: 8192,
 };
+/** Tokens of a prompt. */
+const promptTokens = 64;
+
+/** 88 million parameters with a vocabulary as real models have it. */
+const epochShape = {
+  hiddenSize: 768,
+  intermediateSize: 2048,
+  layers: 6,
+  heads: 12,
+  keyValueHeads: 4,
+  headDim: 64,
+  vocabularySize: 32768,
+};
+const epoch = { count: 242, batch: 8, context: 1024 };
+/** What runs in each round, in this order. */
+const epochContenders = [
+  { name: 'PyTorch + PEFT LoRA, padded to the longest of a batch', groups: false },
+  { name: 'PyTorch + PEFT LoRA, rows of like lengths in a batch', groups: true },
+  { name: 'studio LoRA', method: 'lora', packing: false },
+  { name: 'studio LoRA, packed', method: 'lora', packing: true },
+  { name: 'studio ID-LoRA', method: 'idlora', packing: false },
+];
 
 /** Runs a program that prints one JSON document last. */
 async function measured(program, args, env) {
@@ -61,6 +83,82 @@ function median(numbers) {
   return sorted[Math.floor(sorted.length / 2)];
 }
 
+/** Random bf16 weights in a folder that both sides read. */
+async function writeModel(node, env, folder, shape) {
+  say('writing random weights');
+  const asked = JSON.stringify({ what: 'model', folder, shape: { ...shape, tieEmbeddings: false } });
+  const script = join(projectFolder, 'tests', 'peers', 'studioInference.ts');
+  const { code, output } = await runProgram(node, [script, asked], { env });
+  if (code !== 0) throw new SetupError(`The model could not be written:\n${output}`, 'See the lines above.');
+}
+
+/** One epoch over the same rows, by both in turn, on one folder of random weights. */
+async function epochs(node, python, env) {
+  const folder = mkdtempSync(join(tmpdir(), 'id-lora-peers-'));
+  const file = join(folder, 'rows.json');
+  const rank = Number(values.rank);
+  const common = { folder, file, batch: epoch.batch };
+  const ownScript = join(projectFolder, 'tests', 'peers', 'studioEpoch.ts');
+  const own = (request) => [node, [ownScript, JSON.stringify(request)], env];
+  const theirs = (request) => [
+    python,
+    [join(projectFolder, 'tests', 'peers', 'torch_epoch.py'), JSON.stringify(request)],
+    process.env,
+  ];
+  try {
+    await writeModel(node, env, folder, epochShape);
+    const [program, args] = own({ what: 'rows', file, ...epoch, vocabulary: epochShape.vocabularySize });
+    const { code, output } = await runProgram(program, args, { env });
+    if (code !== 0) throw new SetupError(`The rows could not be written:\n${output}`, 'See the lines above.');
+    const results = epochContenders.map(() => []);
+    const rounds = Number(values.rounds);
+    for (let round = 1; round <= rounds; round++)
+      for (const [i, { name, groups, method, packing }] of epochContenders.entries()) {
+        say(`round ${round} of ${rounds}: ${name}`);
+        const adapter = { method, rank, alpha: 2 * rank };
+        const request = {
+          what: 'train',
+          ...common,
+          adapter,
+          packing,
+          precision: 'bf16',
+          context: epoch.context,
+        };
+        results[i].push(await measured(...(method ? own(request) : theirs({ ...common, rank, groups }))));
+      }
+    const report = epochContenders.map(({ name, method }, i) => {
+      const of = (key) => median(results[i].map((result) => result[key]));
+      const ratio = (peer, key) =>
+        median(results[i].map((result, round) => results[peer][round][key] / result[key]));
+      return {
+        name,
+        epochSeconds: of('epochSeconds'),
+        firstStepSeconds: of('firstStepSeconds'),
+        loadSeconds: of('loadSeconds'),
+        peakMemoryBytes: of('peakMemoryBytes'),
+        ...(method && {
+          speedRatios: [ratio(0, 'epochSeconds'), ratio(1, 'epochSeconds')],
+          memoryRatio: 1 / ratio(0, 'peakMemoryBytes'),
+        }),
+      };
+    });
+    console.log(
+      `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores; ${rounds} rounds, medians`,
+    );
+    for (const line of report)
+      console.log(
+        `${line.name.padEnd(54)} ${line.epochSeconds.toFixed(1).padStart(6)} s an epoch, first step ${line.firstStepSeconds.toFixed(1)} s, ` +
+          `load ${line.loadSeconds.toFixed(1)} s, ${(line.peakMemoryBytes / 1e9).toFixed(2)} GB` +
+          (line.speedRatios
+            ? `: speed x ${line.speedRatios.map((ratio) => ratio.toFixed(2)).join(' and ')}, memory x ${line.memoryRatio.toFixed(2)}`
+            : ''),
+      );
+    console.log(JSON.stringify({ shape: epochShape, ...epoch, rank, rounds, report }));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 /** Prompts and answers of so many tokens, by both in turn, on one folder of random weights. */
 async function inference(node, python, env) {
   const folder = mkdtempSync(join(tmpdir(), 'id-lora-peers-'));
@@ -69,25 +167,17 @@ async function inference(node, python, env) {
   const own = (request) =>
     measured(
       node,
-      [join(peers, 'studioInference.ts'), JSON.stringify({ folder, promptTokens: tokens, ...request })],
+      [join(peers, 'studioInference.ts'), JSON.stringify({ folder, promptTokens, ...request })],
       env,
     );
   const theirs = (request) =>
     measured(
       python,
-      [join(peers, 'transformers_generate.py'), JSON.stringify({ folder, promptTokens: tokens, ...request })],
+      [join(peers, 'transformers_generate.py'), JSON.stringify({ folder, promptTokens, ...request })],
       process.env,
     );
   try {
-    say('writing random weights');
-    const model = JSON.stringify({
-      what: 'model',
-      folder,
-      shape: { ...inferenceShape, tieEmbeddings: false },
-    });
-    const { code, output } = await runProgram(node, [join(peers, 'studioInference.ts'), model], { env });
-    if (code !== 0)
-      throw new SetupError(`The model could not be written:\n${output}`, 'See the lines above.');
+    await writeModel(node, env, folder, inferenceShape);
     const rounds = Number(values.rounds);
     const report = [];
     for (const precision of ['bf16', 'f32'])
@@ -133,8 +223,9 @@ async function main() {
   const python = await ensureParityPython();
   const env = { ...studioEnvironment(node), TF_CPP_MIN_LOG_LEVEL: '3' };
   if (values.what === 'inference') return inference(node, python, env);
+  if (values.what === 'epoch') return epochs(node, python, env);
   if (values.what !== 'training')
-    throw new SetupError(`--what ${values.what} is neither training nor inference.`, 'Choose one of them.');
+    throw new SetupError(`--what ${values.what} is not known.`, 'Choose training, inference or epoch.');
   const bench = (method, precision) =>
     measured(
       node,

@@ -1,0 +1,123 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  trainConfigSchema,
+  type Precision,
+  type TrainConfigInput,
+} from '../../src-main/contract/training.ts';
+import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
+import { writeTokenFile } from '../../src-main/formats/files/tokenFile.ts';
+import { loadTokenizer } from '../../src-main/formats/model/tokenizer.ts';
+import { sharedData } from '../support/paths.ts';
+
+/*
+ * Times an epoch over real rows in an engine of its own, and prints one JSON document.
+ *
+ * usage: node studioEpoch.ts '{"what": "rows", "file": "rows.json", "count": 242, "vocabulary": 32768}'
+ *        node studioEpoch.ts '{"what": "train", "folder": "model", "file": "rows.json", "adapter": {...}, ...}'
+ *
+ * rows: question and answer of the first rows of GSM8K's training file in tokens of Mistral's tokenizer, for both
+ * sides; the answer is trained on. Written to the file as [{"ids": [...], "prompt": 57}, ...].
+ * train: one epoch in steps of `batch` rows, as a user starts it.
+ */
+type Asked =
+  | { what: 'rows'; file: string; count: number; vocabulary: number }
+  | {
+      what: 'train';
+      folder: string;
+      file: string;
+      adapter: TrainConfigInput['adapter'];
+      precision: Precision;
+      batch: number;
+      context: number;
+      packing: boolean;
+    };
+
+interface Row {
+  ids: number[];
+  /** Tokens of the question, which are not trained on. */
+  prompt: number;
+}
+
+function writeRows({ file, count, vocabulary }: Extract<Asked, { what: 'rows' }>): void {
+  const tokenizer = loadTokenizer(sharedData('tokenizers', 'mistral'));
+  const lines = readFileSync(sharedData('gsm8k', 'train.jsonl'), 'utf8').split('\n').slice(0, count);
+  const rows = lines.map((line): Row => {
+    const { question, answer } = JSON.parse(line) as { question: string; answer: string };
+    const prompt = tokenizer.encode(`Question: ${question}\nAnswer:`, { specialTokens: false });
+    const rest = tokenizer.encode(` ${answer}`, { specialTokens: false });
+    return { ids: [1, ...prompt, ...rest, 2].map((id) => id % vocabulary), prompt: 1 + prompt.length };
+  });
+  writeFileSync(file, JSON.stringify(rows));
+}
+
+async function train(asked: Extract<Asked, { what: 'train' }>): Promise<void> {
+  const { batch, context, precision, packing, adapter } = asked;
+  const rows = JSON.parse(readFileSync(asked.file, 'utf8')) as Row[];
+  const folder = mkdtempSync(join(tmpdir(), 'id-lora-epoch-'));
+  const host = createEngineHost();
+  try {
+    const config = trainConfigSchema.parse({
+      adapter,
+      batch,
+      context,
+      precision,
+      packing,
+      learningRate: 1e-4,
+      epochs: 1,
+      maxSteps: null,
+      checkpointEvery: 0,
+      heldOutFraction: 0,
+    });
+    const trainFile = join(folder, 'train.tokens');
+    writeTokenFile(
+      trainFile,
+      rows.map(({ ids, prompt }) => ({
+        ids: Int32Array.from(ids),
+        trained: Uint8Array.from(ids, (_, i) => (i < prompt ? 0 : 1)),
+      })),
+    );
+    const started = performance.now();
+    const ends: number[] = [];
+    let first = started;
+    const losses: number[] = [];
+    const { peakMemoryBytes } = await host.start(
+      {
+        kind: 'train',
+        modelFolder: asked.folder,
+        trainFile,
+        heldOutFile: null,
+        config,
+        checkpointFolder: join(folder, 'checkpoints'),
+        cacheFolder: join(folder, 'cache'),
+        resumeFrom: null,
+      },
+      {
+        onEvent(event) {
+          if (event.type === 'start') first = performance.now();
+          if (event.type !== 'step') return;
+          ends.push(performance.now());
+          losses.push(event.loss);
+        },
+      },
+    ).result;
+    console.log(
+      JSON.stringify({
+        steps: ends.length,
+        loadSeconds: (first - started) / 1000,
+        firstStepSeconds: (ends[0]! - first) / 1000,
+        epochSeconds: (ends.at(-1)! - first) / 1000,
+        peakMemoryBytes,
+        losses: { first: losses[0], last: losses.at(-1) },
+      }),
+    );
+  } finally {
+    host.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const asked = JSON.parse(process.argv[2]!) as Asked;
+if (asked.what === 'rows') writeRows(asked);
+else await train(asked);
