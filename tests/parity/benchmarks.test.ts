@@ -96,9 +96,11 @@ describe.skipIf(!hasSharedData).each(Object.entries(models))(
           }
           if (output !== undefined && short(item.output!.trim()) === output) same++;
         });
-        // Two likeliest tokens may be as likely: another order of sums then chooses another one.
+        // Two likeliest tokens may be as likely: another order of sums then chooses another one. 195 of 200; of few
+        // items all but one.
+        const { length } = wantedItems;
         if (wantedItems[0]!.output !== undefined)
-          expect(same).toBeGreaterThanOrEqual(Math.ceil((195 / 200) * wantedItems.length) - 1);
+          expect(same).toBeGreaterThanOrEqual(Math.min(Math.ceil((195 / 200) * length), length - 1));
       },
     );
   },

@@ -1,9 +1,11 @@
 """Scores of lm-evaluation-harness item by item, for the benchmarks of the studio.
 
 usage: python tests/parity/generator/benchmarks.py MODEL_FOLDER SHARED_DATA OUT.json [--chat] [--limit 200]
-       [--answers 40] [--tasks "commonsenseqa;mmlu, 0 shots"]
+       [--answers 40] [--batch 8] [--tasks "commonsenseqa;mmlu, 0 shots"] [--texts ANSWERS.json]
 
-Of a task that generates, which takes long, the first --answers items are recorded. Tasks that OUT.json has already stay.
+Of a task that generates, which takes long, the first --answers items are recorded. Tasks that OUT.json has already stay,
+and so do answers without examples: what is recorded anew begins behind them. (Examples are drawn one item after the other.)
+--texts keeps the prompts and answers themselves beside it, by task: for looking at where an answer differs.
 
 Needs lm_eval==0.4.13 besides requirements.txt. The tasks are the harness's own (prompts, examples, filters), with their
 data read from files: nothing is loaded from a network.
@@ -90,30 +92,41 @@ def short(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def prompt_of(sample):
+    arguments = sample["arguments"]
+    return arguments["gen_args_0"]["arg_0"] if isinstance(arguments, dict) else arguments[0][0]
+
+
 def item_of(sample):
     """The hash of the prompt with what the model made of it: log-likelihoods, or the hash of an answer without spaces around it."""
-    prompt = sample["arguments"]["gen_args_0"]["arg_0"] if isinstance(sample["arguments"], dict) else sample["arguments"][0][0]
+    prompt = prompt_of(sample)
     if "acc" in sample:
         likelihoods = [round(float(reply[0]), 5) for reply in sample["filtered_resps"]]
         return {"prompt": short(prompt), "choices": likelihoods, "correct": bool(sample["acc"])}
     return {"prompt": short(prompt), "output": short(sample["resps"][0][0].strip()), "correct": bool(sample["exact_match"])}
 
 
-def record(model, data, out, limits, chat, wanted):
+def record(model, data, out, limits, batch, chat, wanted, texts):
     values = json.loads(out.read_text())["tasks"] if out.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         for name, tasks in tasks_of(data, pathlib.Path(folder)).items():
             if wanted and name not in wanted:
                 continue
-            items = []
-            limit = limits[tasks[0].config.output_type == "generate_until"]
+            answers = []
+            generates = tasks[0].config.output_type == "generate_until"
+            limit = limits[generates]
+            items = values.get(name, []) if generates and tasks[0].config.num_fewshot == 0 else []
             for task in tasks:
                 result = lm_eval.simple_evaluate(
                     model="hf",
                     model_args={"pretrained": str(model), "dtype": "float32"},
                     tasks=[task],
-                    limit=limit - len(items),
-                    batch_size=8,
+                    **(
+                        {"samples": {task.config.task: list(range(len(items), limit))}}
+                        if generates and items
+                        else {"limit": limit - len(items)}
+                    ),
+                    batch_size=batch,
                     device="cpu",
                     log_samples=True,
                     apply_chat_template=chat,
@@ -121,13 +134,18 @@ def record(model, data, out, limits, chat, wanted):
                 )
                 (samples,) = result["samples"].values()
                 kept = [s for s in samples if s.get("filter", "none") in ("none", "flexible-extract")]
-                items += [item_of(s) for s in sorted(kept, key=lambda s: s["doc_id"])]
+                kept.sort(key=lambda s: s["doc_id"])
+                items += [item_of(s) for s in kept]
+                answers += [{"prompt": prompt_of(s), "answer": s["resps"][0][0]} for s in kept if "acc" not in s]
                 if len(items) == limit:
                     break
             values[name] = items
             print(name, len(items), sum(item["correct"] for item in items) / len(items), flush=True)
             recorded = {"harness": lm_eval.__version__, "chat": chat, "tasks": values}
             out.write_text(json.dumps(recorded, separators=(",", ":")) + "\n")
+            if texts and answers:
+                others = json.loads(texts.read_text()) if texts.exists() else {}
+                texts.write_text(json.dumps({**others, name: answers}))
 
 
 if __name__ == "__main__":
@@ -137,8 +155,11 @@ if __name__ == "__main__":
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--answers", type=int)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--chat", action="store_true")
     parser.add_argument("--tasks", default="")
+    parser.add_argument("--texts", type=pathlib.Path)
     args = parser.parse_args()
     limits = (args.limit, args.answers or args.limit)
-    record(args.model, args.data, args.out, limits, args.chat, [name for name in args.tasks.split(";") if name])
+    tasks = [name for name in args.tasks.split(";") if name]
+    record(args.model, args.data, args.out, limits, args.batch, args.chat, tasks, args.texts)
