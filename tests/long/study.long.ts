@@ -94,6 +94,9 @@ describe.skipIf(!isThere)(`a study of methods at one budget${note}`, () => {
       ...['--limit', `commonsenseqa=${sizes.commonsenseqa}`, '--limit', `gsm8k=${sizes.gsm8k}`],
       ...['--limit', `perplexity=${sizes.perplexity}`],
     ];
+    // Seed by seed, each by all methods: whatever stops it leaves seeds that are complete. Nothing is scored twice.
+    for (let seed = 0; seed < sizes.seeds; seed++)
+      await run('compare', ...names.filter((name) => name.endsWith(` s${seed}`)), ...asked);
     const { rankings, arms } = await json<Compared>('compare', ...names, ...asked);
     expect(rankings.map(({ benchmark }) => benchmark)).toEqual(['commonsenseqa', 'gsm8k', 'perplexity']);
     expect(arms.length).toBe(3);
