@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
@@ -72,15 +73,8 @@ export async function serverAnswers(
   const over = new AbortController();
   try {
     const ask = async (path: string, body?: unknown): Promise<unknown> => {
-      const response = await fetch(`http://127.0.0.1:${port}${path}`, {
-        method: body === undefined ? 'GET' : 'POST',
-        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-        signal: over.signal,
-      });
-      const text = await response.text();
-      if (!response.ok)
-        throw new Error(`${path} answers with ${response.status} ${text.slice(0, 300)}`.trim());
+      const { status, text } = await requestOf({ port, key, path, body, signal: over.signal });
+      if (status !== 200) throw new Error(`${path} answers with ${status} ${text.slice(0, 300)}`.trim());
       try {
         return JSON.parse(text);
       } catch {
@@ -105,6 +99,37 @@ export async function serverAnswers(
     over.abort();
     kill();
   }
+}
+
+/**
+ * One request by a connection of its own, for as long as it takes: `fetch` gives an answer up after five minutes, which
+ * large models on a processor need, and keeps connections that the server may have ended.
+ */
+function requestOf(asked: {
+  port: number;
+  key: string;
+  path: string;
+  body: unknown;
+  signal: AbortSignal;
+}): Promise<{ status: number; text: string }> {
+  const { port, key, path, body, signal } = asked;
+  return new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+    const method = body === undefined ? 'GET' : 'POST';
+    const asking = request(
+      { host: '127.0.0.1', port, path, method, headers, signal, agent: false },
+      (response) => {
+        const parts: Buffer[] = [];
+        response.on('data', (part: Buffer) => parts.push(part));
+        response.on('error', reject);
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString() }),
+        );
+      },
+    );
+    asking.on('error', reject);
+    asking.end(body === undefined ? undefined : JSON.stringify(body));
+  });
 }
 
 function refused(program: string, why: string): StudioError {
