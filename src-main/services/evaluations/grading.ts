@@ -40,7 +40,7 @@ export function createGradingService(context: ServiceContext): GradingService {
       throw new StudioError(
         'consent_missing',
         'This runs programs that a model wrote, and you have not agreed to that yet.',
-        'Agree to it in Settings, under generated code: programs run in a sandbox without network and files. On the command line --allow-code-execution agrees for one command, and settings code-execution allow for all to come.',
+        'Agree to it in Settings, under generated code, or by `settings code-execution allow`: programs run in a sandbox without network and files.',
       );
     return findSandbox(signal);
   }
