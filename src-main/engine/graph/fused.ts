@@ -67,6 +67,21 @@ export function fusedWithoutGradient(
 }
 
 /**
+ * Like `fusedWithoutGradient`, also inside functions that are not compiled themselves (doIf): what changes variables
+ * lives there.
+ *
+ * @returns null where the graph compiles nothing
+ */
+export function compiledCall(
+  kind: string,
+  inputs: readonly Tensor[],
+  body: (inputs: readonly Tensor[]) => readonly Tensor[],
+): Tensor[] | null {
+  const { graph } = inputs[0]!;
+  return graph.fusion && !graph.body.isCompiled ? callCompiled(graph, kind, inputs, body) : null;
+}
+
+/**
  * Runs a part of the graph as one XLA-compiled function, products included, and whatever the part reads from around it.
  * Parts that are equal but for what they read, as the layers of a model, share one function. No gradient flows through.
  */

@@ -8,7 +8,6 @@ import {
   isFinite,
   logicalAnd,
   minimum,
-  multiply,
   scalarLike,
   scale,
   sqrt,
@@ -79,7 +78,7 @@ export function parameterUpdate(
         for (const [i, { apply }] of updates.entries())
           done.push(
             graph.after(done[i - updatesAtATime] ?? [], () =>
-              apply(clipNorm === null ? inputs[i]! : multiply(inputs[i]!, clip!), fed),
+              apply({ raw: inputs[i]!, factor: clipNorm === null ? null : clip! }, fed),
             ),
           );
         return done.flat();

@@ -8,7 +8,7 @@ import {
   readVariable,
   type Variable,
 } from '../../graph/variables.ts';
-import type { Optimizer } from './optimizer.ts';
+import { clipped, type Optimizer } from './optimizer.ts';
 
 export type AdamConfig = Pick<TrainConfig, 'beta1' | 'beta2' | 'epsilon' | 'weightDecay'>;
 
@@ -64,7 +64,7 @@ export function adamW(config: AdamConfig): Optimizer {
                 beta2: graph.constant(config.beta2),
                 epsilon: rates.corrected_epsilon,
               },
-              gradient,
+              clipped(gradient),
             ),
           );
           return [applied];

@@ -12,6 +12,7 @@ import {
 import { gather, padAxis, reshape, sliceAxis } from '../../graph/ops/layout.ts';
 import { max } from '../../graph/ops/reduce.ts';
 import { assignVariable, createVariable, readVariable, type Variable } from '../../graph/variables.ts';
+import { greatestMagnitudes, nearestCodes } from './nearestCode.ts';
 
 /**
  * Block-wise dynamic quantization to 8 bits (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization",
@@ -84,11 +85,13 @@ export function dequantize({ codes, scales }: Quantized, map: readonly number[])
   return multiply(gather(table, cast(codes, 'i32'), 0), scales);
 }
 
-/** @param blocks f32 [blocks, 256] */
+/** The same numbers in functions that XLA compiles and elsewhere. @param blocks f32 [blocks, 256] */
 export function quantize(blocks: Tensor, map: readonly number[]): Quantized {
-  const scales = max(absolute(blocks), [1], true);
+  const { isCompiled } = blocks.graph.body;
+  const scales = isCompiled ? greatestMagnitudes(blocks) : max(absolute(blocks), [1], true);
   const shares = divide(blocks, maximum(scales, scalarLike(scales, tiny)));
-  return { codes: cast(bucketize(shares, midpoints(map)), 'u8'), scales };
+  const codes = (isCompiled ? nearestCodes : bucketize)(shares, midpoints(map));
+  return { codes: cast(codes, 'u8'), scales };
 }
 
 /** Any shape as [blocks, 256], the end padded with zeros. */

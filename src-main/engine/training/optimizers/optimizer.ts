@@ -1,4 +1,5 @@
 import type { Tensor } from '../../graph/graph.ts';
+import { multiply } from '../../graph/ops/elementwise.ts';
 import type { Variable } from '../../graph/variables.ts';
 
 /** An optimizer: one file beside this one for each. It lives in the training graph; the host only feeds it scalars. */
@@ -16,15 +17,25 @@ export interface Optimizer {
   attach(variable: Variable, rateFactor: number): ParameterUpdate;
 }
 
+/** A gradient in its variable's shape, f32, before clipping, and the scalar by which it is clipped; null: by none. */
+export interface Gradient {
+  raw: Tensor;
+  factor: Tensor | null;
+}
+
+/** For optimizers that take the product as a tensor of its own. */
+export function clipped({ raw, factor }: Gradient): Tensor {
+  return factor ? multiply(raw, factor) : raw;
+}
+
 /** An optimizer's part for one variable. */
 export interface ParameterUpdate {
   /** All it remembers between steps, f32 or u8: zero at the start, and kept in checkpoints by the variables' names. */
   state: readonly Variable[];
   /**
    * Adds one update to the current body.
-   * @param gradient in the variable's shape, f32, clipped
    * @param scalars those of `Optimizer.scalars`
    * @returns names of the nodes that must have run
    */
-  apply(gradient: Tensor, scalars: Readonly<Record<string, Tensor>>): readonly string[];
+  apply(gradient: Gradient, scalars: Readonly<Record<string, Tensor>>): readonly string[];
 }

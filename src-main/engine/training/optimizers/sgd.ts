@@ -1,7 +1,7 @@
 import type { TrainConfig } from '../../../contract/training.ts';
 import { add, multiply, scale } from '../../graph/ops/elementwise.ts';
 import { assignSubVariable, assignVariable, createVariable, readVariable } from '../../graph/variables.ts';
-import type { Optimizer } from './optimizer.ts';
+import { clipped, type Optimizer } from './optimizer.ts';
 
 /**
  * Stochastic gradient descent as torch.optim.SGD (dampening 0, no Nesterov): coupled decay g += weightDecay w, momentum
@@ -16,7 +16,8 @@ export function sgd(config: Pick<TrainConfig, 'momentum' | 'weightDecay'>): Opti
       const buffer = momentum === 0 ? null : createVariable(graph, `${name}.momentum`, shape, 'f32');
       return {
         state: buffer ? [buffer] : [],
-        apply(gradient, scalars) {
+        apply(given, scalars) {
+          const gradient = clipped(given);
           const decayed =
             weightDecay === 0 ? gradient : add(gradient, scale(readVariable(variable), weightDecay));
           const direction = buffer ? add(scale(readVariable(buffer), momentum), decayed) : decayed;

@@ -4,8 +4,17 @@ import { describe, expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../../../src-main/contract/training.ts';
 import { bytesPerElement, elementCount } from '../../../../src-main/engine/graph/dtype.ts';
 import { Graph } from '../../../../src-main/engine/graph/graph.ts';
-import { createVariable } from '../../../../src-main/engine/graph/variables.ts';
+import { effectEntry, openSession } from '../../../../src-main/engine/graph/session.ts';
+import {
+  assignVariable,
+  createVariable,
+  fill,
+  readVariable,
+} from '../../../../src-main/engine/graph/variables.ts';
+import { loadTensorflow } from '../../../../src-main/engine/runtime/loadTensorflow.ts';
 import { adamW8bit } from '../../../../src-main/engine/training/optimizers/adamW8bit.ts';
+import { parameterUpdate } from '../../../../src-main/engine/training/parameterUpdate.ts';
+import { createRandom } from '../../../../src-main/statistics/random.ts';
 import { SafetensorsFile } from '../../../../src-main/formats/files/safetensors.ts';
 import { temporaryFolder } from '../../../support/temporaryFolder.ts';
 import { checkpointFiles, lossesOf, trainTiny } from '../../../support/trainingRun.ts';
@@ -22,6 +31,40 @@ const wide: TrainConfigInput = {
   heldOutRows: 0,
   checkpointEvery: 0,
 };
+
+const random = createRandom(3);
+const weightsAtStart = Float32Array.from({ length: 70 * 100 }, () => random.next() - 0.5);
+const someGradients = weightsAtStart.map(() => (random.next() - 0.5) ** 5);
+
+/** Two weights of [70, 100] after three updates of 8-bit AdamW. */
+async function updated(fusion: boolean) {
+  const graph = new Graph({ fusion });
+  const variables = ['a', 'b'].map((name) => createVariable(graph, name, [70, 100], 'f32'));
+  const optimizer = adamW8bit({ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1 });
+  const parameters = variables.map((variable) => ({ variable, rateFactor: 1 }));
+  const update = parameterUpdate(graph, optimizer, { clipNorm: 0.5, learningRate: 1e-2 }, parameters);
+  const weights = graph.placeholder('weights', [70, 100], 'f32');
+  const gradient = graph.placeholder('gradient', [70, 100], 'f32');
+  const set = effectEntry(graph, [
+    ...variables.map((variable) => assignVariable(variable, weights)),
+    ...update.state.map((state) => assignVariable(state, fill(graph, state.shape, 0, state.dtype))),
+  ]);
+  const start = { inputs: { weights }, outputs: set.outputs };
+  const moved = update.update([gradient, gradient], graph.constant(1));
+  const step = { inputs: { gradient, ...update.scalars }, outputs: { applied: moved.applied } };
+  const read = { inputs: {}, outputs: { weights: readVariable(variables[1]!) } };
+  const session = await openSession(loadTensorflow().tf, graph, { start, step, read });
+  session.run('start', { weights: weightsAtStart });
+  for (const at of [1, 2, 3]) {
+    const scalars = Object.entries(optimizer.scalars(1e-2, at));
+    const fed = Object.fromEntries(scalars.map(([name, value]) => [name, Float32Array.of(value)]));
+    const changed = someGradients.map((value, i) => value * Math.cos(at * i));
+    expect(session.run('step', { gradient: changed, ...fed }).applied[0]).toBe(1);
+  }
+  const out = session.run('read', {});
+  session.close();
+  return { weights: [...out.weights], functions: [...graph.functions.keys()] };
+}
 
 describe('adamw8bit', () => {
   const config = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
@@ -40,6 +83,16 @@ describe('adamw8bit', () => {
       ['f32', [63, 65]],
       ['f32', [63, 65]],
     ]);
+  });
+
+  it('moves weights as one compiled function as it does node by node, clipped and with a short last block', async () => {
+    const [searched, compiled] = [await updated(false), await updated(true)];
+    expect(compiled.functions.filter((name) => name.startsWith('adam_8bit'))).toHaveLength(1);
+    // The rate is 1e-2: a code that rounding puts on the other side moves one weight by less than a tenth of it.
+    const off = compiled.weights.map((weight, i) => Math.abs(weight - searched.weights[i]!));
+    expect(off.filter((difference) => difference > 1e-6).length).toBeLessThan(off.length / 100);
+    expect(Math.max(...off)).toBeLessThan(1e-3);
+    expect(compiled.weights.some((weight, i) => Math.abs(weight - weightsAtStart[i]!) > 1e-2)).toBe(true);
   });
 
   it('follows f32 AdamW within 2 % over 100 steps, and its checkpoint holds bytes', async () => {
