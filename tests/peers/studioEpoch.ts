@@ -1,14 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import {
-  trainConfigSchema,
-  type Precision,
-  type TrainConfigInput,
-} from '../../src-main/contract/training.ts';
-import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
-import { writeTokenFile } from '../../src-main/formats/files/tokenFile.ts';
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Precision, TrainConfigInput } from '../../src-main/contract/training.ts';
 import { loadTokenizer } from '../../src-main/formats/model/tokenizer.ts';
+import { measureRows } from '../support/measuredTraining.ts';
 import { sharedData } from '../support/paths.ts';
 
 /*
@@ -53,69 +46,26 @@ function writeRows({ file, count, vocabulary }: Extract<Asked, { what: 'rows' }>
 }
 
 async function train(asked: Extract<Asked, { what: 'train' }>): Promise<void> {
-  const { batch, context, precision, packing, adapter } = asked;
-  const rows = JSON.parse(readFileSync(asked.file, 'utf8')) as Row[];
-  const folder = mkdtempSync(join(tmpdir(), 'id-lora-epoch-'));
-  const host = createEngineHost();
-  try {
-    const config = trainConfigSchema.parse({
-      adapter,
-      batch,
-      context,
-      precision,
-      packing,
-      learningRate: 1e-4,
-      epochs: 1,
-      maxSteps: null,
-      checkpointEvery: 0,
-      heldOutFraction: 0,
-    });
-    const trainFile = join(folder, 'train.tokens');
-    writeTokenFile(
-      trainFile,
-      rows.map(({ ids, prompt }) => ({
-        ids: Int32Array.from(ids),
-        trained: Uint8Array.from(ids, (_, i) => (i < prompt ? 0 : 1)),
-      })),
-    );
-    const started = performance.now();
-    const ends: number[] = [];
-    let first = started;
-    const losses: number[] = [];
-    const { peakMemoryBytes } = await host.start(
-      {
-        kind: 'train',
-        modelFolder: asked.folder,
-        trainFile,
-        heldOutFile: null,
-        config,
-        checkpointFolder: join(folder, 'checkpoints'),
-        cacheFolder: join(folder, 'cache'),
-        resumeFrom: null,
-      },
-      {
-        onEvent(event) {
-          if (event.type === 'start') first = performance.now();
-          if (event.type !== 'step') return;
-          ends.push(performance.now());
-          losses.push(event.loss);
-        },
-      },
-    ).result;
-    console.log(
-      JSON.stringify({
-        steps: ends.length,
-        loadSeconds: (first - started) / 1000,
-        firstStepSeconds: (ends[0]! - first) / 1000,
-        epochSeconds: (ends.at(-1)! - first) / 1000,
-        peakMemoryBytes,
-        losses: { first: losses[0], last: losses.at(-1) },
-      }),
-    );
-  } finally {
-    host.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const { folder, file, batch, context, precision, packing, adapter } = asked;
+  const rows = JSON.parse(readFileSync(file, 'utf8')) as Row[];
+  const { steps, losses, loadSeconds, peakMemoryBytes } = await measureRows(
+    folder,
+    rows.map(({ ids, prompt }) => ({
+      ids: Int32Array.from(ids),
+      trained: Uint8Array.from(ids, (_, i) => (i < prompt ? 0 : 1)),
+    })),
+    { adapter, batch, context, precision, packing, learningRate: 1e-4, epochs: 1 },
+  );
+  console.log(
+    JSON.stringify({
+      steps: steps.length,
+      loadSeconds,
+      firstStepSeconds: steps[0],
+      epochSeconds: steps.reduce((sum, seconds) => sum + seconds, 0),
+      peakMemoryBytes,
+      losses: { first: losses[0], last: losses.at(-1) },
+    }),
+  );
 }
 
 const asked = JSON.parse(process.argv[2]!) as Asked;

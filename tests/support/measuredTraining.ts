@@ -13,7 +13,7 @@ import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
 import { writeFileAtomic } from '../../src-main/formats/files/atomicFile.ts';
 import { expectedWeights } from '../../src-main/formats/model/decoderWeights.ts';
 import { writeSafetensors } from '../../src-main/formats/files/safetensors.ts';
-import { writeTokenFile } from '../../src-main/formats/files/tokenFile.ts';
+import { writeTokenFile, type TokenRow } from '../../src-main/formats/files/tokenFile.ts';
 
 /** Writes a Llama with random bf16 weights of the given sizes. */
 export function writeRandomModel(folder: string, shape: ModelShape, contextLength: number): void {
@@ -55,6 +55,10 @@ export function writeRandomModel(folder: string, shape: ModelShape, contextLengt
 export interface MeasuredTraining {
   config: TrainConfig;
   peakMemoryBytes: number;
+  /** Seconds until the first step begins: the engine, weights, the session. */
+  loadSeconds: number;
+  /** Of each step. */
+  losses: number[];
   /** Seconds of each step by the clock, the first with what is compiled for it. */
   steps: number[];
   /** From the request to the result. */
@@ -62,25 +66,37 @@ export interface MeasuredTraining {
 }
 
 /** Trains in an engine of its own, on rows that fill the context, and measures. */
-export async function measureTraining(
+export function measureTraining(
   modelFolder: string,
   vocabularySize: number,
+  given: TrainConfigInput,
+): Promise<MeasuredTraining> {
+  const { context, batch, accumulate } = trainConfigSchema.parse(given);
+  const random = createRandom(3);
+  const row = (): TokenRow => ({
+    ids: Int32Array.from({ length: context }, () => 3 + random.integer(vocabularySize - 3)),
+    trained: new Uint8Array(context).fill(1),
+  });
+  return measureRows(modelFolder, Array.from({ length: batch * accumulate }, row), given);
+}
+
+/** The same on rows that are given. */
+export async function measureRows(
+  modelFolder: string,
+  rows: readonly TokenRow[],
   given: TrainConfigInput,
 ): Promise<MeasuredTraining> {
   const folder = mkdtempSync(join(tmpdir(), 'id-lora-measured-'));
   const host = createEngineHost();
   try {
     const config = trainConfigSchema.parse({ checkpointEvery: 0, heldOutFraction: 0, ...given });
-    const random = createRandom(3);
-    const row = () => ({
-      ids: Int32Array.from({ length: config.context }, () => 3 + random.integer(vocabularySize - 3)),
-      trained: new Uint8Array(config.context).fill(1),
-    });
     const trainFile = join(folder, 'train.tokens');
-    writeTokenFile(trainFile, Array.from({ length: config.batch * config.accumulate }, row));
+    writeTokenFile(trainFile, rows);
     const begin = performance.now();
     let last = begin;
+    let loadSeconds = 0;
     const steps: number[] = [];
+    const losses: number[] = [];
     const job = host.start(
       {
         kind: 'train',
@@ -95,13 +111,18 @@ export async function measureTraining(
       {
         onEvent(event) {
           const now = performance.now();
-          if (event.type === 'step') steps.push((now - last) / 1000);
+          if (event.type === 'start') loadSeconds = (now - begin) / 1000;
+          if (event.type === 'step') {
+            steps.push((now - last) / 1000);
+            losses.push(event.loss);
+          }
           if (event.type === 'step' || event.type === 'start') last = now;
         },
       },
     );
     const { peakMemoryBytes } = await job.result;
-    return { config, peakMemoryBytes, steps, seconds: (performance.now() - begin) / 1000 };
+    const seconds = (performance.now() - begin) / 1000;
+    return { config, peakMemoryBytes, loadSeconds, steps, losses, seconds };
   } finally {
     host.close();
     rmSync(folder, { recursive: true, force: true });

@@ -91,13 +91,7 @@ export function compiledPart(
 ): Tensor[] {
   const graph = inputs[0]!.graph;
   if (!isCompiling(graph)) return [...body(inputs)];
-  const attributes = compiledAttributes;
-  const traced = graph.traceFunction(
-    `part_${graph.functions.size}`,
-    inputs,
-    (all) => [...body(all)],
-    attributes,
-  );
+  const traced = graph.traceFunction(`part_${graph.functions.size}`, inputs, body, compiledAttributes);
   const read = [...inputs, ...traced.captured];
   const { name: own, ...rest } = traced.definition;
   const shapes = read.map((input) => `${input.dtype}${input.shape.join('x')}`);
