@@ -135,7 +135,7 @@ const parts = {
   },
   // Operations and gradients: no model, no adapter, no file format; the bits of numbers and the size of blocks alone.
   'src-main/engine/graph': {
-    parts: main('formats/files/floats.ts', 'options/passLayouts.ts'),
+    parts: main('formats/files/floats.ts', 'options/deviceSizes.ts'),
     packages: ['node', '@tensorflow/tfjs-node-gpu'],
   },
   // Only this one loads TensorFlow.

@@ -1,3 +1,5 @@
+import { deviceSizes } from './deviceSizes.ts';
+
 /** The arrays of a forward pass: so many rows of so many slots for tokens. */
 export interface BatchLayout {
   batch: number;
@@ -45,8 +47,8 @@ const fewLabels = 0.9;
 /** Padding costs so little that a row of the batch stays one example: no mask is needed then. */
 const littlePadding = 1.05;
 
-/** Queries are handled in blocks of this many. */
-export const queryBlock = 128;
+/** Long lines are whole multiples of this: of the same, whatever computes them, so that a run's layout is. */
+export const lineStep = deviceSizes.cpu.queryBlock;
 
 /**
  * A few lengths for lines: few, as each is compiled, and such that few slots stay empty.
@@ -146,13 +148,13 @@ export function lineWords({ training, fill }: PassLayouts): string | null {
 
 /** What so many slots of a layout cost, in tokens without attention. */
 function costOf({ tokens, longestExample = tokens }: BatchLayout, slots: number): number {
-  const keys = Math.min((tokens + queryBlock) / 2, longestExample + queryBlock / 2);
+  const keys = Math.min((tokens + lineStep) / 2, longestExample + lineStep / 2);
   return slots * (1 + keys * costOfKey);
 }
 
 /** Lines of a few lengths share what is compiled for blocks of queries where they are whole blocks. */
 function roundedUp(tokens: number): number {
-  const step = tokens > 1024 ? queryBlock : tokens > 128 ? 32 : 8;
+  const step = tokens > 1024 ? lineStep : tokens > 128 ? 32 : 8;
   return step * Math.max(1, Math.ceil(tokens / step));
 }
 

@@ -30,12 +30,20 @@ const gpu: Calibration = { ...cpu, gpu: { name: 'a card', memoryBytes: 24e9 } };
 
 it('needs the weights on the GPU and only the process beside it', () => {
   const forecast = forecastTraining(planned, gpu);
-  const { parts, hostBytes, correctedBytes } = forecast.memory;
+  const { parts, hostBytes } = forecast.memory;
+  const onCpu = forecastTraining(planned, cpu).memory.parts;
   expect(parts.weights).toBeCloseTo(2 * 8_030_261_248, -6);
   expect(hostBytes).toBeGreaterThan(500e6);
   expect(hostBytes).toBeLessThan(4e9);
   // No f32 copies of matrices there: the card multiplies bf16 itself.
-  expect(correctedBytes).toBeLessThan(forecastTraining(planned, cpu).memory.correctedBytes - 1.9e9);
+  expect(parts.working).toBeLessThan(onCpu.working - 1.9e9);
+  // What is handled in larger parts there is more at a time: four copies of the logits of one part, and of attention
+  // the whole square of 512 x 512 instead of ten of its sixteen blocks.
+  expect(parts.logits).toBe(4 * 4 * 128256 * 512);
+  expect(onCpu.logits).toBe(4 * 4 * 4 * 2 ** 20);
+  const weightsOfBlocks = 2 * 32 * 32 * 128 ** 2;
+  const keys = 2 * 32 * (8 * 128) * 2 * 128;
+  expect(parts.attention - onCpu.attention).toBe(6 * weightsOfBlocks - (1 + 2 + 3) * keys);
   expect(deviceMemory(gpu)).toBe(24e9);
   expect(deviceMemory(cpu)).toBe(128e9);
 });

@@ -80,7 +80,7 @@ export function forecastTraining(planned: PlannedTraining, calibration: Calibrat
   const { shape, config, steps, heldOutRows } = planned;
   const device: DeviceKind = calibration.gpu ? 'gpu' : 'cpu';
   const memory = trainingMemory(shape, config, largestPass(config, planned), device);
-  const work = stepWork(shape, config, meanPass(config, planned));
+  const work = stepWork(shape, config, meanPass(config, planned), device);
   const records = calibration.records.filter((record) => record.device === device);
   const same = records.filter((record) => isSameStep(record, planned));
   const ofModel = records.filter(({ modelId }) => modelId === planned.modelId);

@@ -9,15 +9,8 @@ import type { AdapterConfig, Precision } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
-import { queryBlock } from '../../options/passLayouts.ts';
-import {
-  baseBytes,
-  cudaBytes,
-  hostMemoryBytes,
-  logitElements,
-  processBytes,
-  widenedBytes,
-} from './memory.ts';
+import { deviceSizes } from '../../options/deviceSizes.ts';
+import { baseBytes, cudaBytes, hostMemoryBytes, processBytes, widenedBytes } from './memory.ts';
 import { isFusedShape, passOf, sumLayers } from './pass.ts';
 import { decodingSize, type DecodingSize } from '../../options/decodingSize.ts';
 import type { ScoringCalls } from '../../options/scoredLengths.ts';
@@ -102,6 +95,7 @@ export function evaluationMemory(
   const { shape, precision, adapter, loadIn8bit } = planned;
   const { batch, widest, outputs, size } = layoutOf(planned);
   const wide = precision === 'bf16' ? 2 : 4;
+  const { queryBlock, logitElements } = deviceSizes[device];
   const rows = widest.batch * widest.tokens;
   const { hiddenSize, intermediateSize, vocabularySize, heads, keyValueHeads, headDim, layers } = shape;
   const isAdapted = adapter !== null && adapter.method !== 'full';
@@ -120,7 +114,7 @@ export function evaluationMemory(
     : scored(widest.batch * Math.min(widest.tokens, queryBlock), widest.tokens);
   const chunkElements =
     2 * (size ? outputs * vocabularySize : Math.min(outputs * vocabularySize, logitElements));
-  const ownBytes = isFusedShape(shape) ? processBytes.compiled : processBytes.plain;
+  const ownBytes = isFusedShape(shape, device) ? processBytes.compiled : processBytes.plain;
   const parts: Record<EvaluationPart, number> = {
     process: device === 'gpu' ? cudaBytes : ownBytes,
     weights: baseBytes(shape, wide, loadIn8bit),
@@ -135,7 +129,10 @@ export function evaluationMemory(
 }
 
 /** Floating-point operations of the matrix products of a whole evaluation, were every answer as long as allowed. */
-export function evaluationWork(planned: PlannedEvaluation): { flops: number; calls: number } {
+export function evaluationWork(
+  planned: PlannedEvaluation,
+  device: DeviceKind = 'cpu',
+): { flops: number; calls: number } {
   const { shape, adapter, items, rowTokens, maxTokens } = planned;
   const { batch, size } = layoutOf(planned);
   const config = {
@@ -144,7 +141,7 @@ export function evaluationWork(planned: PlannedEvaluation): { flops: number; cal
     precision: planned.precision,
   };
   const forward = (tokens: number, rows = batch) =>
-    sumLayers(passOf(shape, config, { batch: rows, tokens }), ({ flops }) => flops.forward);
+    sumLayers(passOf(shape, config, { batch: rows, tokens }, device), ({ flops }) => flops.forward);
   const head = (positions: number) => 2 * positions * shape.hiddenSize * shape.vocabularySize;
   if (!size)
     return callsOf(planned, batch).reduce(
@@ -189,7 +186,7 @@ export function forecastEvaluation(
   const { shape, modelId, benchmark, precision, items, rowTokens, maxTokens } = planned;
   const device: DeviceKind = machine.gpu ? 'gpu' : 'cpu';
   const { bytes } = evaluationMemory(planned, device);
-  const { flops, calls } = evaluationWork(planned);
+  const { flops, calls } = evaluationWork(planned, device);
   const modelledSeconds =
     startOf(shape) + flops / productsPerSecond(precision, machine) + calls * secondsPerLayer * shape.layers;
   const here = records.filter((record) => record.forecast.device === device);

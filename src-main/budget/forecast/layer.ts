@@ -1,6 +1,6 @@
 import type { AdapterConfig, TargetModule, TrainConfig } from '../../contract/training.ts';
 import { methodOf } from '../../methods/registry.ts';
-import { queryBlock, type BatchLayout } from '../../options/passLayouts.ts';
+import type { BatchLayout } from '../../options/passLayouts.ts';
 import { linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
 import { makeValue, Tape, type Value } from './tape.ts';
 
@@ -27,17 +27,18 @@ const eager = { gated: 2.5, normed: 6, widened: 2 };
  * instead of their addends.
  *
  * @param adapters options at each adapted module of the layer
- * @param hasGradient whether anything before the layer is trained
+ * @param options.hasGradient whether anything before the layer is trained
  */
 export function layerCost(
   shape: ModelShape,
   config: Pick<TrainConfig, 'precision'> & { dropout: number; isFull: boolean },
   layout: BatchLayout,
   adapters: ReadonlyMap<TargetModule, AdapterConfig>,
-  options: { hasGradient: boolean; isFused: boolean },
+  options: { hasGradient: boolean; isFused: boolean; queryBlock: number },
 ): LayerCost {
   const { batch, tokens, longestExample = tokens } = layout;
   const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim } = shape;
+  const { queryBlock } = options;
   const rows = batch * tokens;
   const wide = config.precision === 'bf16' ? 2 : 4;
   const tape = new Tape(options.isFused);

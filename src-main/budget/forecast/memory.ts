@@ -1,6 +1,7 @@
 import type { DeviceKind } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
-import { queryBlock, type BatchLayout } from '../../options/passLayouts.ts';
+import { deviceSizes } from '../../options/deviceSizes.ts';
+import type { BatchLayout } from '../../options/passLayouts.ts';
 import { countParameters } from '../count.ts';
 import { baseParameters, linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
 import { mostOfLayer, passOf, sumLayers } from './pass.ts';
@@ -36,9 +37,6 @@ export const processBytes = { plain: 510 * mebibyte, compiled: 570 * mebibyte };
 
 /** CUDA's context with the libraries of TensorFlow on a GPU: assumed, never measured here. */
 export const cudaBytes = 700 * mebibyte;
-
-/** Logits are made for so many elements at a time (engine/model/loss.ts). */
-export const logitElements = 4 * 1024 * 1024;
 
 /**
  * Copies of a chunk's logits that exist together: product, softmax gradient, its scaled copy, and that in the compute
@@ -81,7 +79,7 @@ export function trainingMemory(
   const wide = precision === 'bf16' ? 2 : 4;
   const rows = layout.batch * layout.tokens;
   const { hiddenSize, vocabularySize } = shape;
-  const pass = passOf(shape, config, layout);
+  const pass = passOf(shape, config, layout, device);
   const { trainable } = count;
 
   const headElements = vocabularySize * hiddenSize;
@@ -91,7 +89,7 @@ export function trainingMemory(
     : sumLayers(pass, ({ keptBytes }) => keptBytes);
   const overLayers = gradientCheckpointing ? mostOfLayer : sumLayers;
   const endBytes = 3 * rows * hiddenSize * wide;
-  const chunkElements = Math.min(rows * vocabularySize, logitElements);
+  const chunkElements = Math.min(rows * vocabularySize, deviceSizes[device].logitElements);
   const parts: Record<MemoryPart, number> = {
     process: device === 'gpu' ? cudaBytes : pass.isFused ? processBytes.compiled : processBytes.plain,
     weights: baseBytes(shape, isFull ? 4 : wide, loadIn8bit),
@@ -102,7 +100,7 @@ export function trainingMemory(
     attention: overLayers(pass, ({ attentionBytes }) => attentionBytes),
     logits: logitCopies * 4 * chunkElements + (isFull ? 2 * 4 * headElements : 0),
     working:
-      workingBytes(shape, layout, wide) +
+      workingBytes(shape, layout, wide, device) +
       widenedBytes(shape, config, device) +
       updatesAtATime * 4 * largestTrained * (clipNorm ? 1 : 0),
   };
@@ -160,8 +158,10 @@ function workingBytes(
   shape: ModelShape,
   { batch, tokens, longestExample }: BatchLayout,
   wide: number,
+  device: DeviceKind,
 ): number {
   const rows = batch * tokens;
+  const { queryBlock } = deviceSizes[device];
   const keys = Math.min(tokens, (longestExample ?? tokens) + queryBlock);
   const gatedBytes = rows * shape.intermediateSize * (4 + 2 * wide);
   const streamBytes = 4 * rows * shape.hiddenSize * wide;

@@ -1,15 +1,14 @@
+import type { DeviceKind } from '../../contract/forecast.ts';
 import type { AdapterConfig, TargetModule, TrainConfig } from '../../contract/training.ts';
 import { adapterSites } from '../../shape/adapterSites.ts';
+import { deviceSizes } from '../../options/deviceSizes.ts';
 import type { BatchLayout } from '../../options/passLayouts.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { layerCost, type LayerCost } from './layer.ts';
 
-/** Models narrower than this run their elementwise work op by op (engine/process/jobs.ts). */
-const fusedFromHiddenSize = 512;
-
 /** Whether the elementwise work of a model is compiled. */
-export function isFusedShape({ hiddenSize }: ModelShape): boolean {
-  return hiddenSize >= fusedFromHiddenSize;
+export function isFusedShape({ hiddenSize }: ModelShape, device: DeviceKind): boolean {
+  return hiddenSize >= deviceSizes[device].fusedFromHiddenSize;
 }
 
 /** The layers of a model; layers of equal cost stand once, with their count. */
@@ -19,32 +18,45 @@ export interface Pass {
 }
 
 /** A forecast asks for memory and time of the same two passes, while somebody drags a rank. */
-let latest: readonly { shape: ModelShape; config: TrainConfig; layout: BatchLayout; pass: Pass }[] = [];
+let latest: readonly {
+  shape: ModelShape;
+  config: TrainConfig;
+  layout: BatchLayout;
+  device: DeviceKind;
+  pass: Pass;
+}[] = [];
 
 /**
  * Forward and backward pass over a model's layers.
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
-export function passOf(shape: ModelShape, config: TrainConfig, layout: BatchLayout): Pass {
+export function passOf(
+  shape: ModelShape,
+  config: TrainConfig,
+  layout: BatchLayout,
+  device: DeviceKind,
+): Pass {
   const { batch, tokens, longestExample } = layout;
   const known = latest.find(
     (one) =>
       one.shape === shape &&
       one.config === config &&
+      one.device === device &&
       one.layout.batch === batch &&
       one.layout.tokens === tokens &&
       one.layout.longestExample === longestExample,
   );
   if (known) return known.pass;
-  const pass = countPass(shape, config, layout);
-  latest = [...latest.slice(-1), { shape, config, layout, pass }];
+  const pass = countPass(shape, config, layout, device);
+  latest = [...latest.slice(-1), { shape, config, layout, device, pass }];
   return pass;
 }
 
-function countPass(shape: ModelShape, config: TrainConfig, layout: BatchLayout): Pass {
+function countPass(shape: ModelShape, config: TrainConfig, layout: BatchLayout, device: DeviceKind): Pass {
   const { adapter, precision } = config;
   const isFull = adapter.method === 'full';
-  const isFused = isFusedShape(shape);
+  const isFused = isFusedShape(shape, device);
+  const { queryBlock } = deviceSizes[device];
   // Where every layer is adapted alike, the first (before which nothing is trained) and the second stand for all.
   const { rankPattern, alphaPattern } = adapter;
   const isUniform = adapter.layers === null && Object.keys({ ...rankPattern, ...alphaPattern }).length === 0;
@@ -67,7 +79,7 @@ function countPass(shape: ModelShape, config: TrainConfig, layout: BatchLayout):
     if (known) known.count += alike;
     else {
       const given = { precision, dropout: adapter.dropout, isFull };
-      const cost = layerCost(shape, given, layout, modules, { hasGradient, isFused });
+      const cost = layerCost(shape, given, layout, modules, { hasGradient, isFused, queryBlock });
       found.set(key, { cost, count: alike });
     }
   }

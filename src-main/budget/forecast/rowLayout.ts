@@ -1,7 +1,7 @@
 import type { RowLengths, RowLayout } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import {
-  queryBlock,
+  lineStep,
   unpackedLayouts,
   withLabels,
   type BatchLayout,
@@ -95,7 +95,7 @@ export function widestLayouts(
   const context = Math.min(config.context, contextLength);
   const rectangle = { rowTokens: context, line: null };
   if (config.packing) return [rectangle];
-  const slots = queryBlock * Math.ceil((config.batch * context) / queryBlock);
+  const slots = lineStep * Math.ceil((config.batch * context) / lineStep);
   return [rectangle, { rowTokens: slots, line: { meanTokens: slots, longest: context } }];
 }
 

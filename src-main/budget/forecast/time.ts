@@ -1,3 +1,4 @@
+import type { DeviceKind } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import type { BatchLayout } from '../../options/passLayouts.ts';
@@ -17,8 +18,13 @@ export interface StepWork {
  *
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
-export function stepWork(shape: ModelShape, config: TrainConfig, layout: BatchLayout): StepWork {
-  const pass = passOf(shape, config, layout);
+export function stepWork(
+  shape: ModelShape,
+  config: TrainConfig,
+  layout: BatchLayout,
+  device: DeviceKind = 'cpu',
+): StepWork {
+  const pass = passOf(shape, config, layout, device);
   const isFull = config.adapter.method === 'full';
   const { batch, tokens, labels = batch * tokens } = layout;
   const head = 2 * labels * shape.hiddenSize * shape.vocabularySize;

@@ -1,6 +1,7 @@
+import { deviceSizes } from '../../options/deviceSizes.ts';
 import { elementCount } from '../graph/dtype.ts';
 import { gradients as derive } from '../graph/gradients.ts';
-import type { Tensor } from '../graph/graph.ts';
+import type { Graph, Tensor } from '../graph/graph.ts';
 import {
   add,
   addAll,
@@ -18,10 +19,9 @@ import { sparseCrossEntropy } from '../graph/ops/neural.ts';
 import { argMax, sum } from '../graph/ops/reduce.ts';
 import { finalLogits, headLogits, headProduct, type HeadConfig } from './head.ts';
 
-/** Logits are made for so many elements at a time (f32: 16 MiB), never for the whole batch. */
-const logitElements = 4 * 1024 * 1024;
-
-function rowsPerChunk(rows: number, vocabulary: number): number {
+/** Positions whose logits exist at a time: never those of the whole batch. */
+function rowsPerChunk({ device }: Graph, rows: number, vocabulary: number): number {
+  const { logitElements } = deviceSizes[device];
   return Math.max(1, Math.min(rows, Math.floor(logitElements / vocabulary)));
 }
 
@@ -32,13 +32,19 @@ interface Chunk {
   weights: Tensor;
 }
 
-function chunkOf(hidden: Tensor, labels: Tensor, begin: number, rows: number): Chunk {
-  const chunk = sliceAxis(labels, 0, begin, rows);
-  return {
-    hidden: sliceAxis(hidden, 0, begin, rows),
-    labels: maximum(chunk, scalarLike(chunk, 0)),
-    weights: cast(greaterEqual(chunk, scalarLike(chunk, 0)), 'f32'),
+/** Labels and weights are made once for all chunks: on a card integers are compared by the host. */
+function chunked(hidden: Tensor, labels: Tensor): (begin: number, rows: number) => Chunk {
+  const zero = scalarLike(labels, 0);
+  const whole = {
+    hidden,
+    labels: maximum(labels, zero),
+    weights: cast(greaterEqual(labels, zero), 'f32'),
   };
+  return (begin, rows) => ({
+    hidden: sliceAxis(whole.hidden, 0, begin, rows),
+    labels: sliceAxis(whole.labels, 0, begin, rows),
+    weights: sliceAxis(whole.weights, 0, begin, rows),
+  });
 }
 
 /**
@@ -71,7 +77,8 @@ export function trainingLoss(
 } {
   const graph = hidden.graph;
   const [rows, vocabulary] = [hidden.shape[0]!, head.shape[0]!];
-  const step = options.rowsPerChunk ?? rowsPerChunk(rows, vocabulary);
+  const step = options.rowsPerChunk ?? rowsPerChunk(graph, rows, vocabulary);
+  const chunkOf = chunked(hidden, labels);
   const losses: Tensor[] = [];
   const terms: Tensor[] = [];
   const gradients: Tensor[] = [];
@@ -79,7 +86,7 @@ export function trainingLoss(
   for (let begin = 0; begin < rows; begin += step) {
     const previous = [gradients.at(-1), headGradient].filter((tensor) => tensor != null);
     graph.after(previous, () => {
-      const chunk = chunkOf(hidden, labels, begin, Math.min(step, rows - begin));
+      const chunk = chunkOf(begin, Math.min(step, rows - begin));
       const product = headProduct(chunk.hidden, head);
       const logits = finalLogits(product, config);
       const { loss, backprop } = sparseCrossEntropy(logits, chunk.labels);
@@ -117,13 +124,14 @@ export function positionScores(
 ): { loss: Tensor; missed: Tensor } {
   const graph = hidden.graph;
   const rows = hidden.shape[0]!;
-  const step = rowsPerChunk(rows, head.shape[0]!);
+  const step = rowsPerChunk(graph, rows, head.shape[0]!);
+  const chunkOf = chunked(hidden, labels);
   const parts: { loss: Tensor; missed: Tensor }[] = [];
   for (let begin = 0; begin < rows; begin += step) {
     const previous = parts.at(-1);
     parts.push(
       graph.after(previous ? [previous.loss, previous.missed] : [], () => {
-        const chunk = chunkOf(hidden, labels, begin, Math.min(step, rows - begin));
+        const chunk = chunkOf(begin, Math.min(step, rows - begin));
         const logits = headLogits(chunk.hidden, head, config);
         const { loss } = sparseCrossEntropy(logits, chunk.labels);
         const hit = cast(equal(argMax(logits, 1), chunk.labels), 'f32');

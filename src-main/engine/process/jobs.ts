@@ -1,5 +1,6 @@
 import type { Precision } from '../../contract/training.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
+import { deviceSizes } from '../../options/deviceSizes.ts';
 import { benchTraining } from '../bench/trainingBench.ts';
 import { chat } from '../inference/chat.ts';
 import { choices } from '../inference/choices.ts';
@@ -19,9 +20,6 @@ import type { Inbox } from './inbox.ts';
 import { adoptAdapter, adoptModel } from './adoptAdapter.ts';
 import { exportFolder } from './exportFolders.ts';
 
-/** Models narrower than this compute a step faster than XLA's calls save; compiling would only cost seconds. */
-const fusionFromHiddenSize = 512;
-
 /** Runs one request in this process. */
 export async function runEngineRequest(
   request: EngineRequest,
@@ -34,6 +32,7 @@ export async function runEngineRequest(
   if (request.kind === 'adoptModel') return adoptModel(request, emit);
   const runtime = loadTensorflow({ verbose: request.kind === 'probe' && (request.verbose ?? false) });
   const { tf, version, binding, devices } = runtime;
+  const device = devices.includes('gpu') ? 'gpu' : 'cpu';
   /** @param begunWith how products were computed before: a run goes on as it began */
   const contextFor = async (
     hiddenSize: number,
@@ -41,9 +40,9 @@ export async function runEngineRequest(
     begunWith?: Products,
   ): Promise<AskedContext> => ({
     tf,
-    fusion: hiddenSize >= fusionFromHiddenSize,
+    fusion: hiddenSize >= deviceSizes[device].fusedFromHiddenSize,
     products: precision === 'bf16' ? (begunWith ?? (await products(hiddenSize))) : undefined,
-    device: devices.includes('gpu') ? 'gpu' : 'cpu',
+    device,
     emit,
     stopRequested: inbox.stopRequested,
     nextAsk: inbox.nextAsk,

@@ -31,6 +31,17 @@ interface Case {
   segments?: number[][];
 }
 
+it.each([
+  ['cpu', 16],
+  ['gpu', 4],
+] as const)('on a %s handles 2,048 queries in %i blocks', (device, blocks) => {
+  const graph = new Graph({ fusion: false, device });
+  const [q, k, v] = ['q', 'k', 'v'].map((name) => graph.placeholder(name, [1, 2, 2048, d], 'f32'));
+  causalProduct(q!, k!, v!, { scale: 1, softcap: null, window: null });
+  // One product with the keys and one with the values each.
+  expect(graph.main.nodes.filter(({ op }) => op === 'BatchMatMulV2')).toHaveLength(2 * blocks);
+});
+
 const random = createRandom(11);
 const numbers = (shape: readonly number[]) =>
   Float32Array.from({ length: shape.reduce((n, size) => n * size, 1) }, () => 2 * random.next() - 1);

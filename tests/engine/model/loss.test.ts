@@ -72,6 +72,22 @@ it.each([
   },
 );
 
+it.each([
+  ['cpu', 24],
+  ['gpu', 2],
+] as const)('on a %s the logits are made in so many parts as suit it: %i', (device, parts) => {
+  const graph = new Graph({ fusion: false, device });
+  const [rows, words] = [1000, 2 ** 17 - 2 ** 16 + 2 ** 15];
+  const hidden = graph.placeholder('hidden', [rows, size], 'f32');
+  const head = graph.placeholder('head', [words, size], 'f32');
+  const label = graph.placeholder('labels', [rows], 'i32');
+  trainingLoss(hidden, head, label, graph.constant(1), plain, { headGradient: false });
+  const count = (op: string) => graph.main.nodes.filter((node) => node.op === op).length;
+  expect(count('SparseSoftmaxCrossEntropyWithLogits')).toBe(parts);
+  // Which positions have a label is asked once.
+  expect(count('GreaterEqual')).toBe(1);
+});
+
 it('a frozen head gets no gradient, and a head gradient adds to that of another use of the same weight', () => {
   const graph = new Graph({ fusion: false });
   const weight = graph.placeholder('weight', [vocabulary, size], 'f32');
