@@ -12,7 +12,7 @@ export interface Numbers {
   trainable: number;
   /** Frozen numbers beyond the base, as the paper counts them. */
   frozenExtra: number;
-  /** Row indices that the file keeps. */
+  /** Numbers that the file keeps beside: row indices, or frozen bases that are no rows. */
   indices: number;
 }
 
@@ -35,7 +35,7 @@ export interface Measures {
   percentPaper: number;
   /** trainable / base in percent. */
   percentBase: number;
-  /** Bytes of the adapter's tensors: trainable numbers in f32 or bf16, pivots in i32. */
+  /** Bytes of the adapter's tensors: trainable numbers in f32 or bf16, pivots and frozen bases in 32 bits. */
   adapterBytes: { f32: number; bf16: number };
 }
 

@@ -21,9 +21,15 @@ export const fusedModules = ['qkv_proj', 'gate_up_proj'] as const;
 export const targetModuleSchema = z.enum([...targetModules, ...fusedModules]);
 export type TargetModule = z.infer<typeof targetModuleSchema>;
 
-export const pivotStrategySchema = z.enum(['pmrc', 'serial', 'random']);
+/** How rows of W are chosen that become frozen bases. */
+export const rowStrategies = ['pmrc', 'serial', 'random'] as const;
+/** Bases that are no rows of W, to see what the rows are worth: ablations, not the paper's. */
+export const matrixStrategies = ['gaussian', 'svd'] as const;
+export const pivotStrategySchema = z.enum([...rowStrategies, ...matrixStrategies]);
 export type PivotStrategy = z.infer<typeof pivotStrategySchema>;
-export const routerKindSchema = z.enum(['input', 'pivot']);
+export type RowStrategy = (typeof rowStrategies)[number];
+export type MatrixStrategy = (typeof matrixStrategies)[number];
+export const routerKindSchema = z.enum(['input', 'pivot', 'fixed']);
 export type RouterKind = z.infer<typeof routerKindSchema>;
 export const precisionSchema = z.enum(['f32', 'bf16']);
 export type Precision = z.infer<typeof precisionSchema>;
@@ -76,9 +82,12 @@ export const adapterConfigSchema = z.object({
   clusters: z.number().int().min(1).max(64).default(4),
   /** ID-LoRA: boosting s; s divides rank and every d_out. */
   boost: z.number().int().min(1).max(64).default(2),
-  /** ID-LoRA: how the frozen rows are chosen. */
+  /** ID-LoRA: how the frozen rows are chosen, or what stands in their place. */
   pivots: pivotStrategySchema.default('pmrc'),
-  /** ID-LoRA: router on the module's input (reproduces the paper's Table 6) or on the pivot activations. */
+  /**
+   * ID-LoRA: router on the module's input (reproduces the paper's Table 6) or on the pivot activations; fixed: none,
+   * all clusters count alike.
+   */
   router: routerKindSchema.default('input'),
   /** ID-LoRA, input router: softmax over the clusters. */
   routerSoftmax: z.boolean().default(true),

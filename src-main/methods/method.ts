@@ -1,5 +1,5 @@
 import { StudioError } from '../contract/errors.ts';
-import type { AdapterConfig, ConfigPath, TargetModule } from '../contract/training.ts';
+import type { AdapterConfig, ConfigPath, MatrixStrategy, TargetModule } from '../contract/training.ts';
 import type { MethodOps } from './ops.ts';
 
 /** Size of a linear module: W is [dOut, dIn]. */
@@ -18,7 +18,9 @@ export type Initial =
   /** The L2 norm of each row of W. */
   | { kind: 'rowNorms' }
   /** Row indices of W, chosen as the option `pivots` says (engine/adapters/pivots). */
-  | { kind: 'pivots' };
+  | { kind: 'pivots' }
+  /** Frozen bases that are no rows of W, as the option `pivots` says (engine/adapters/pivots/bases.ts). */
+  | { kind: 'bases'; strategy: MatrixStrategy; clusters: number };
 
 /** One tensor that an adapter keeps. */
 export interface ParameterSpec {
@@ -103,8 +105,8 @@ export interface Routing {
     weights: readonly number[],
     rows: (indices: Int32Array) => Float32Array,
   ): LowRank;
-  /** The rows of W that each expert reads, of `outputs`; absent: it reads all inputs. */
-  pivots?(adapter: AdapterConfig, read: ReadTrained): { outputs: number; clusters: number[][] };
+  /** The rows of W that each expert reads, of `outputs`; absent or null: it reads none. */
+  pivots?(adapter: AdapterConfig, read: ReadTrained): { outputs: number; clusters: number[][] } | null;
 }
 
 /** An update B A of one module. */

@@ -53,14 +53,21 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
   },
   pivots: {
     label: 'Pivots',
-    definition: 'How the frozen rows are chosen: by clustering (PMRC, the paper), in order, or at random.',
-    choices: { pmrc: 'PMRC', serial: 'serial', random: 'random' },
+    definition:
+      'How the frozen rows are chosen: by clustering (PMRC, the paper), in order, or at random. As ablations other bases stand in their place: Gaussian numbers, or the singular vectors of W.',
+    choices: {
+      pmrc: 'PMRC',
+      serial: 'serial',
+      random: 'random',
+      gaussian: 'no rows: Gaussian',
+      svd: 'no rows: singular vectors',
+    },
   },
   router: {
     label: 'Router',
     definition:
-      'What decides how much each cluster counts: the module’s input (the paper’s Table 6), or the pivot activations (smaller).',
-    choices: { input: 'module input', pivot: 'pivot activations' },
+      'What decides how much each cluster counts: the module’s input (the paper’s Table 6), or the pivot activations (smaller). Fixed, as an ablation: all alike.',
+    choices: { input: 'module input', pivot: 'pivot activations', fixed: 'none: all alike' },
   },
   routerSoftmax: {
     label: 'Router softmax',

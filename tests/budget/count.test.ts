@@ -134,6 +134,12 @@ describe('impossible combinations name the nearest possible ones', () => {
       /different rows of k_proj/,
       /rank 8 or less, or at most 2 clusters, or modules without k_proj/,
     ],
+    [
+      { rank: 20, pivots: 'svd', targets: ['up_proj'] },
+      'idlora',
+      /4 x 20 = 80 different singular vectors of up_proj, which has 64/,
+      /rank 16 or less, or at most 3 clusters/,
+    ],
     [{ rank: 40 }, 'idlora', /different rows of q_proj/, /rank 8 or less, or at most 1 clusters/],
     [
       { rank: 4, clusters: 16, boost: 4 },

@@ -46,9 +46,15 @@ class IdLoraConfig(RoutedConfig):
 
     num_clusters: int = field(default=4, metadata={"help": "k, the number of frozen bases A_i = W[S_i, :]."})
     boost: int = field(default=2, metadata={"help": "s: B is [d_out / s, r / s] and applied to s parts."})
-    router: str = field(default="input", metadata={"help": '"input": a = softmax(R h); "pivot": a_i = <T, x_i>.'})
+    router: str = field(
+        default="input",
+        metadata={"help": '"input": a = softmax(R h); "pivot": a_i = <T, x_i>; "fixed": a_i = 1 / k, an ablation.'},
+    )
     router_softmax: bool = True
-    pivots: str = field(default="pmrc", metadata={"help": 'How rows are chosen: "pmrc", "serial" or "random".'})
+    pivots: str = field(
+        default="pmrc",
+        metadata={"help": 'How rows are chosen: "pmrc", "serial" or "random"; ablations without rows: "gaussian", "svd".'},
+    )
     base_sha256: str | None = field(
         default=None,
         metadata={"help": "SHA-256 over the bytes of the base's safetensors files, in the order of their names."},
@@ -59,10 +65,15 @@ class IdLoraConfig(RoutedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.router not in ("input", "pivot"):
-            raise ValueError(f'router = "{self.router}": it is "input" or "pivot".')
-        if self.pivots not in ("pmrc", "serial", "random"):
-            raise ValueError(f'pivots = "{self.pivots}": it is "pmrc", "serial" or "random".')
+        if self.router not in ("input", "pivot", "fixed"):
+            raise ValueError(f'router = "{self.router}": it is "input", "pivot" or "fixed".')
+        if self.pivots not in ("pmrc", "serial", "random", "gaussian", "svd"):
+            raise ValueError(f'pivots = "{self.pivots}": it is "pmrc", "serial", "random", "gaussian" or "svd".')
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the bases are rows of W, and not matrices in their place."""
+        return self.pivots in ("pmrc", "serial", "random")
 
 
 @dataclass

@@ -11,11 +11,11 @@ from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import nn
 
 from .configs import HydraLoraConfig, IdLoraConfig, MoeLoraConfig, RoutedConfig
-from .pivots import chosen_rows
+from .pivots import chosen_bases, chosen_rows
 
 
 class Rows(nn.Module):
-    """The frozen rows A_i, written out. @ weight [k r, d_in]"""
+    """The frozen rows A_i, written out, or bases in their place. @ weight [k r, d_in]"""
 
     def __init__(self, weight: torch.Tensor) -> None:
         super().__init__()
@@ -140,16 +140,23 @@ class IdLoraLinear(RoutedLinear):
         self.idlora_router = nn.ModuleDict()
         self.idlora_pivots = BufferDict({}, persistent=True)
         self.idlora_A = nn.ModuleDict()
+        self.idlora_basis = nn.ModuleDict()
 
     def add_parameters(self, name: str, config: IdLoraConfig, r: int) -> None:
         k, s, d_out, d_in = config.num_clusters, config.boost, self.out_features, self.in_features
         if r % s or d_out % s:
             raise ValueError(f"boost = {s} divides not both the rank {r} and the {d_out} outputs of a module.")
-        if k * r > d_out:
-            raise ValueError(f"num_clusters x r = {k} x {r} = {k * r} different rows, and a module has {d_out}.")
+        most = min(d_out, d_in) if config.pivots == "svd" else d_out
+        if k * r > most:
+            raise ValueError(f"num_clusters x r = {k} x {r} = {k * r} different rows, and a module has {most}.")
         self.idlora_B[name] = zeros(d_out // s, r // s)
         # The pivot router T [r] is stored as a vector.
-        self.idlora_router[name] = uniform(k, d_in) if config.router == "input" else Vector(r)
+        if config.router != "fixed":
+            self.idlora_router[name] = uniform(k, d_in) if config.router == "input" else Vector(r)
+        if not config.has_rows:
+            # Zero: not chosen yet.
+            self.idlora_basis[name] = Rows(torch.zeros(k * r, d_in))
+            return
         # -1: not chosen yet. A file brings them; a new adapter chooses at its first use.
         self.idlora_pivots[name] = torch.full((k * r,), -1, dtype=torch.int32)
         if config.embed_pivots:
@@ -157,10 +164,16 @@ class IdLoraLinear(RoutedLinear):
 
     def choose_pivots(self, name: str, key: str = "") -> None:
         """Chooses the rows of W, where they are not chosen yet. @ key the module's path: it decides random rows"""
+        config = self.configs[name]
+        if not config.has_rows:
+            basis = self.idlora_basis[name]
+            if basis.weight.device.type != "meta" and not bool(basis.weight.any()):
+                found = chosen_bases(self.get_base_weight(), config.pivots, config.num_clusters, self.r[name], key)
+                basis.weight = found.to(basis.weight)
+            return
         pivots = self.idlora_pivots[name]
         if pivots.device.type == "meta" or int(pivots[0]) >= 0:
             return
-        config = self.configs[name]
         rows = chosen_rows(self.get_base_weight(), config.pivots, config.num_clusters, self.r[name], key)
         self.idlora_pivots[name] = rows.to(pivots.device)
         if name in self.idlora_A:
@@ -170,14 +183,23 @@ class IdLoraLinear(RoutedLinear):
         """x_i [..., k, r]."""
         self.choose_pivots(name)
         k, r = self.configs[name].num_clusters, self.r[name]
-        if name in self.idlora_A:
-            columns = nn.functional.linear(h, self.idlora_A[name].weight.to(h.dtype))
+        written = self.written_bases(name)
+        if written is not None:
+            columns = nn.functional.linear(h, written.to(h.dtype))
         else:
             columns = base[..., self.idlora_pivots[name].long()]
         return columns.unflatten(-1, (k, r))
 
+    def written_bases(self, name: str) -> torch.Tensor | None:
+        """The bases where the adapter holds them [k r, d_in], else None: then they are rows of W."""
+        held = next((part for part in (self.idlora_A, self.idlora_basis) if name in part), None)
+        return None if held is None else held[name].weight
+
     def weights(self, name: str, h: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        config, router = self.configs[name], self.idlora_router[name]
+        config = self.configs[name]
+        if config.router == "fixed":
+            return torch.full(x.shape[:-1], 1 / config.num_clusters, device=x.device)
+        router = self.idlora_router[name]
         if config.router == "pivot":
             return (x.float() * router.weight.float()).sum(-1)
         logits = router(self._cast_input_dtype(h, router.weight.dtype)).float()
@@ -195,15 +217,15 @@ class IdLoraLinear(RoutedLinear):
 
     def fixed_route(self, name: str) -> torch.Tensor | None:
         config = self.configs[name]
-        is_one = config.num_clusters == 1 and config.router == "input" and config.router_softmax
-        return torch.ones(1, device=self.idlora_B[name].weight.device) if is_one else None
+        k, device = config.num_clusters, self.idlora_B[name].weight.device
+        is_one = k == 1 and config.router == "input" and config.router_softmax
+        return torch.full((k,), 1 / k, device=device) if is_one or config.router == "fixed" else None
 
     def low_rank(self, name: str, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.choose_pivots(name)
         k, r, s = self.configs[name].num_clusters, self.r[name], self.configs[name].boost
-        rows = self.idlora_A[name].weight.float() if name in self.idlora_A else None
-        if rows is None:
-            rows = self.base_rows(self.idlora_pivots[name].long())
+        written = self.written_bases(name)
+        rows = self.base_rows(self.idlora_pivots[name].long()) if written is None else written.float()
         a = torch.einsum("k,krd->rd", weights.to(rows), rows.view(k, r, -1))
         b = self.idlora_B[name].weight.float()
         return a, self.scaling[name] * torch.block_diag(*[b] * s)

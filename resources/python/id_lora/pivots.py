@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import torch
@@ -21,6 +22,21 @@ def chosen_rows(weight: torch.Tensor, how: str, k: int, r: int, key: str = "") -
         generator = torch.Generator().manual_seed(zlib.crc32(key.encode()))
         return torch.randperm(weight.shape[0], generator=generator)[: k * r].to(torch.int32)
     return _clustered_rows(weight.detach().float().cpu(), k, r)
+
+
+def chosen_bases(weight: torch.Tensor, how: str, k: int, r: int, key: str = "") -> torch.Tensor:
+    """Bases that are no rows, as long as a row of W on average: f32 [k r, d_in], cluster by cluster.
+
+    gaussian: normal numbers, anew for each module by its path `key`. svd: the right singular vectors with the greatest
+    singular values, dealt in turn to the clusters.
+    """
+    w = weight.detach().float().cpu()
+    typical = w.square().mean().sqrt()
+    if how == "gaussian":
+        generator = torch.Generator().manual_seed(zlib.crc32(key.encode()))
+        return typical * torch.randn(k * r, w.shape[1], generator=generator)
+    vectors = torch.linalg.svd(w, full_matrices=False).Vh[: k * r]
+    return typical * math.sqrt(w.shape[1]) * vectors.view(r, k, -1).transpose(0, 1).reshape(k * r, -1)
 
 
 def _clustered_rows(weight: torch.Tensor, k: int, r: int) -> torch.Tensor:

@@ -19,6 +19,9 @@ CONFIGS = {
     "idlora without softmax": lambda: id_lora.IdLoraConfig(**COMMON, num_clusters=2, router_softmax=False, boost=1, pivots="serial"),
     "idlora pivot": lambda: id_lora.IdLoraConfig(**COMMON, num_clusters=2, router="pivot", pivots="serial"),
     "idlora rows": lambda: id_lora.IdLoraConfig(**COMMON, num_clusters=2, pivots="serial", embed_pivots=True),
+    "idlora gaussian": lambda: id_lora.IdLoraConfig(**COMMON, num_clusters=2, pivots="gaussian"),
+    "idlora singular vectors": lambda: id_lora.IdLoraConfig(**COMMON, num_clusters=3, pivots="svd"),
+    "idlora fixed": lambda: id_lora.IdLoraConfig(**COMMON, num_clusters=2, pivots="gaussian", router="fixed"),
     "hydralora": lambda: id_lora.HydraLoraConfig(**COMMON),
     "moelora": lambda: id_lora.MoeLoraConfig(**COMMON, num_experts=2),
     "moelora task": lambda: id_lora.MoeLoraConfig(**COMMON, num_experts=2, gate="task", num_tasks=2),
@@ -110,8 +113,23 @@ def test_scales_by_patterns_and_rank_stabilized(base):
     assert layers["down_proj"].scaling["default"] == pytest.approx(3 / 2)
 
 
-def test_merges_what_has_one_matrix(base):
-    model = trained(base, id_lora.IdLoraConfig(**COMMON, num_clusters=1, pivots="serial"))
+def test_singular_bases_span_what_the_weight_has_most_of(base):
+    model = get_peft_model(base, CONFIGS["idlora singular vectors"]())
+    id_lora.choose_pivots(model)
+    layer = next(m for m in model.modules() if hasattr(m, "idlora_basis"))
+    basis = layer.idlora_basis["default"].weight
+    vectors = torch.linalg.svd(layer.get_base_weight(), full_matrices=False).Vh[:12]
+    lengths = basis.norm(dim=1)
+    assert torch.allclose(lengths, layer.get_base_weight().norm() / math.sqrt(layer.out_features) * torch.ones(12), rtol=1e-4)
+    # The second cluster begins with the second vector.
+    assert (basis[4] @ vectors[1] / lengths[4]).abs().item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"num_clusters": 1, "pivots": "serial"}, {"num_clusters": 3, "pivots": "random", "router": "fixed"}]
+)
+def test_merges_what_has_one_matrix(base, settings):
+    model = trained(base, id_lora.IdLoraConfig(**COMMON, **settings))
     before = logits(model)
     assert torch.allclose(logits(model.merge_and_unload(safe_merge=True)), before, atol=1e-4)
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { modulePath } from '../../shape/adapterSites.ts';
 import { StudioError } from '../../contract/errors.ts';
+import { rowStrategies } from '../../contract/training.ts';
 import { createRandom, seedFrom } from '../../statistics/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/files/safetensors.ts';
 import { elementCount } from '../graph/dtype.ts';
@@ -10,6 +11,7 @@ import { hostBytes } from '../graph/session.ts';
 import { storedType, type WeightSource } from '../model/baseWeights.ts';
 import type { AdapterParameter, AdapterPlace } from '../model/modelGraph.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
+import { gaussianBases, singularBases } from './pivots/bases.ts';
 import type { PivotChooser } from './pivots/pivots.ts';
 
 /**
@@ -53,6 +55,21 @@ export async function initialValue(
     }
     case 'pivots':
       return hostBytes(await pivotsOf(parameter.place!, source, seed, pivots));
+    case 'bases': {
+      const { site, shape } = parameter.place!;
+      const name = `${modulePath(site)}.weight`;
+      const { dtype } = source.info(name)!;
+      const bytes = source.read(name);
+      checkFinite(bytes, dtype, shape.dOut, name);
+      const { strategy, clusters } = spec.initial;
+      const weight = { rows: asFloat32(bytes, dtype), ...shape };
+      if (strategy === 'svd')
+        return hostBytes(
+          await singularBases(pivots.chooser.tensorflow, weight, { clusters, count: spec.shape[0]! }),
+        );
+      const random = createRandom(seedFrom(seed, 'bases', name));
+      return hostBytes(gaussianBases(weight, spec.shape[0]!, random));
+    }
     default:
       throw new Error(`unknown start ${JSON.stringify(spec.initial satisfies never)}`);
   }
@@ -72,7 +89,9 @@ async function pivotsOf(
   { chooser, cacheFolder }: PivotPlace,
 ): Promise<Int32Array> {
   const { dIn, dOut } = shape;
-  const { pivots: strategy, clusters, rank } = adapter;
+  const { clusters, rank } = adapter;
+  // Bases that are no rows have no pivots (methods/idLora.ts).
+  const strategy = rowStrategies.find((known) => known === adapter.pivots)!;
   const name = `${modulePath(site)}.weight`;
   const pivotSeed = seedFrom(seed, 'pivots', name);
   const bytes = strategy === 'pmrc' ? source.read(name) : new Uint8Array(0);

@@ -10,6 +10,7 @@ import { loadsInPeft } from '../../options/exits.ts';
 import { adapterSites } from '../../shape/adapterSites.ts';
 import { modelTargets } from '../../shape/targets.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
+import { modulesWithRows } from '../../formats/adapter/adapterRows.ts';
 import { isRowTensor, rowTensors, type ReadTensor } from '../adapters/storedRows.ts';
 import { exportFrozen } from './frozenExport.ts';
 import { exportGgufAdapter } from './ggufAdapterExport.ts';
@@ -37,7 +38,8 @@ export function exportAdapter(request: ExportRequest, emit: Emit = () => undefin
   const adapter = openAdapterFolder(trainedFolder(request.checkpoint, method));
   const weights = new WeightFolder(request.modelFolder);
   try {
-    const embedsRows = request.embedPivots === true;
+    // Bases that are no rows lie in the file anyhow.
+    const embedsRows = request.embedPivots === true && modulesWithRows(adapter.keys).length > 0;
     // Rows that an adapter brought lie in the file only where they are asked for.
     const own = [...adapter.keys].filter(([name]) => !isRowTensor(name));
     const trained = own.map(([name, key]): ReadTensor => {

@@ -47,10 +47,12 @@ export async function prepareAdapter(
   return true;
 }
 
-/** Elements of the weight that has to be clustered; everything else takes no time beside it. */
+/** Elements of the weight that has to be clustered or taken apart; everything else takes no time beside it. */
 function workOf({ spec, place }: AdapterParameter): number {
-  const isClustered = spec.initial.kind === 'pivots' && place!.adapter.pivots === 'pmrc';
-  return isClustered ? place!.shape.dIn * place!.shape.dOut : 0;
+  const isSought =
+    (spec.initial.kind === 'pivots' && place!.adapter.pivots === 'pmrc') ||
+    (spec.initial.kind === 'bases' && spec.initial.strategy === 'svd');
+  return isSought ? place!.shape.dIn * place!.shape.dOut : 0;
 }
 
 /**

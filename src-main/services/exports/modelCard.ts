@@ -1,6 +1,7 @@
 import type { Run } from '../../contract/entities.ts';
 import type { Licence } from '../../contract/modelLibrary.ts';
 import type { CutModule, Evaluation, ExportFormat } from '../../contract/results.ts';
+import { matrixStrategies } from '../../contract/training.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { cutSentence, isGguf, keptVariance, loadsInPeft } from '../../options/exits.ts';
 import { packageName } from './pythonPackage.ts';
@@ -104,7 +105,9 @@ function what({ run, format, base, quantization, cutModules }: CardFacts): strin
     ? ' It was trained with the linear weights of the base rounded to 8 bits, and fits that model best.'
     : '';
   const frozen =
-    format !== 'peft' && methodOf(adapter)?.routing
+    format !== 'peft' &&
+    methodOf(adapter)?.routing &&
+    !(adapter.method === 'idlora' && adapter.router === 'fixed')
       ? ' The route of its experts is frozen at its mean over some rows, which makes it a LoRA: an approximation of what was trained.'
       : '';
   const cut = cutModules ? ` ${cutSentence(keptVariance(cutModules), cutModules)}` : '';
@@ -146,9 +149,11 @@ function loading({ run, format, base, embedPivots, notes }: CardFacts): string {
       : '';
   const identity =
     format === 'peft' && methodOf(run.config.adapter)?.refersToBase
-      ? embedPivots
-        ? 'The rows of the base that its indices name lie beside them (`embed_pivots`): it needs no base of the same bytes.'
-        : 'Its indices name rows of the base’s weights: another base is refused by its hash (`base_sha256`).'
+      ? matrixStrategies.some((strategy) => strategy === run.config.adapter.pivots)
+        ? 'In the place of rows of the base’s weights it has bases of its own (`idlora_basis`), an ablation. Another base is refused by its hash (`base_sha256`).'
+        : embedPivots
+          ? 'The rows of the base that its indices name lie beside them (`embed_pivots`): it needs no base of the same bytes.'
+          : 'Its indices name rows of the base’s weights: another base is refused by its hash (`base_sha256`).'
       : '';
   return section('How to load it', `\`\`\`python\n${code.join('\n')}\n\`\`\``, note, identity);
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model, Run } from '../../contract/entities.ts';
-import type { TrainConfig } from '../../contract/training.ts';
+import { rowStrategies, type AdapterConfig, type TrainConfig } from '../../contract/training.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { checkpointStep, listCheckpoints, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { linkFolder, writeFileAtomic } from '../../formats/files/atomicFile.ts';
@@ -45,7 +45,8 @@ export function startOf(
 }
 
 /** The options of an adapter that may change when it is trained on: they act on steps alone. */
-const freeOptions: readonly string[] = ['dropout', 'pivots'];
+const freeOptions: readonly string[] = ['dropout'];
+const isOfRows = ({ pivots }: AdapterConfig) => rowStrategies.some((strategy) => strategy === pivots);
 
 function refuseOtherAdapter(from: Run, { adapter }: TrainConfig): void {
   const method = methodOf(from.config.adapter)!;
@@ -57,6 +58,8 @@ function refuseOtherAdapter(from: Run, { adapter }: TrainConfig): void {
     (name) =>
       isAdapterOption(name) &&
       !freeOptions.includes(name) &&
+      // Rows that are chosen stay; other bases are numbers of the adapter.
+      !(name === 'pivots' && isOfRows(adapter) && isOfRows(from.config.adapter)) &&
       JSON.stringify(mine![name]) !== JSON.stringify(theirs![name]),
   );
   if (changed.length === 0) return;

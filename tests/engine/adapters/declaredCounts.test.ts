@@ -97,6 +97,9 @@ it('LLaMA-3-8B: Table 6 of the paper in millions, cut as it is printed', () => {
 
 it.each<[string, Method, object]>([
   ['pivot router', 'idlora', { router: 'pivot' }],
+  ['fixed route', 'idlora', { router: 'fixed' }],
+  ['Gaussian bases', 'idlora', { pivots: 'gaussian' }],
+  ['singular vectors', 'idlora', { pivots: 'svd', clusters: 2 }],
   ['16 clusters, boost 4', 'idlora', { clusters: 16, boost: 4 }],
   ['one cluster, boost 1', 'idlora', { clusters: 1, boost: 1 }],
   ['5 heads', 'hydralora', { heads: 5 }],

@@ -63,6 +63,10 @@ const cases: Readonly<Record<string, Given>> = {
   'moelora, task gate': { method: 'moelora', ...rank4, experts: 2, gate: 'task', tasks: 2 },
   idlora: { method: 'idlora', ...rank4, clusters: 3 },
   'idlora, pivot router': { method: 'idlora', ...rank4, clusters: 3, router: 'pivot' },
+  'idlora, fixed route': { method: 'idlora', ...rank4, clusters: 3, router: 'fixed' },
+  'idlora, Gaussian bases': { method: 'idlora', ...rank4, clusters: 3, pivots: 'gaussian' },
+  'idlora, singular vectors': { method: 'idlora', ...rank4, clusters: 2, pivots: 'svd', router: 'pivot' },
+  'LoRA-FA': { method: 'idlora', ...rank4, clusters: 1, boost: 1, pivots: 'gaussian', router: 'fixed' },
   'idlora, one cluster': { method: 'idlora', ...rank4, clusters: 1 },
 };
 

@@ -24,6 +24,12 @@ const adapters: [name: string, model: string, adapter: Adapter][] = [
     { ...common, method: 'idlora', clusters: 3, pivots: 'random', rankPattern: { q_proj: 2 } },
   ],
   ['idlora, boost 4', 'tiny-qwen2', { ...common, method: 'idlora', clusters: 2, boost: 4, pivots: 'serial' }],
+  ['idlora, Gaussian bases', 'tiny-llama', { ...common, method: 'idlora', clusters: 3, pivots: 'gaussian' }],
+  [
+    'idlora, fixed route',
+    'tiny-llama',
+    { ...common, method: 'idlora', clusters: 3, router: 'fixed', pivots: 'svd' },
+  ],
   ['hydralora', 'tiny-gemma', { ...common, method: 'hydralora', rankStabilized: true }],
   [
     'moelora',

@@ -1,5 +1,5 @@
 import { StudioError } from '../../../contract/errors.ts';
-import type { PivotStrategy } from '../../../contract/training.ts';
+import type { RowStrategy } from '../../../contract/training.ts';
 import { createRandom } from '../../../statistics/random.ts';
 import type { Tensorflow } from '../../graph/session.ts';
 import type { StoredDType } from '../../graph/words.ts';
@@ -24,6 +24,11 @@ export class PivotChooser {
     this.#tf = tf;
   }
 
+  /** For bases that are no rows. */
+  get tensorflow(): Tensorflow {
+    return this.#tf;
+  }
+
   /**
    * The rows S of W that become the frozen bases of ID-LoRA: k groups of r row indices, cluster by cluster.
    *
@@ -35,7 +40,7 @@ export class PivotChooser {
    * @returns i32 [k * r], all different
    */
   async choose(
-    strategy: PivotStrategy,
+    strategy: RowStrategy,
     source: RowSource,
     options: { clusters: number; rank: number; seed: number },
   ): Promise<Int32Array> {
