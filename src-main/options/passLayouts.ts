@@ -8,6 +8,11 @@ export interface BatchLayout {
   longestExample?: number;
   /** Labels of a batch at most: logits are made at their places alone. Absent: at every token. */
   labels?: number;
+  /**
+   * Where a row holds several examples: the first slot that is seen from each `lineStep` slots, of all batches the
+   * lowest. Absent: as far back as the longest example reaches.
+   */
+  firstKeys?: readonly number[];
 }
 
 /** How a run's rows are laid out. */
@@ -33,7 +38,7 @@ export interface LineLengths {
 const mostLengths = 4;
 
 /** Compiling one takes as long as so many steps, in processor time (measured at 88 million parameters). */
-const stepsOfALength = 3;
+const stepsOfALength = 1;
 
 /**
  * One key that a query is multiplied with costs this part of what a token costs otherwise, 1 / (6 * hidden size), here
@@ -134,6 +139,39 @@ export function withLabels({ batch, tokens, longestExample }: BatchLayout, most:
   const layout = { batch, tokens, ...(longestExample !== undefined && { longestExample }) };
   const labels = 32 * Math.max(1, Math.ceil(most / 32));
   return labels <= fewLabels * batch * tokens ? { ...layout, labels } : layout;
+}
+
+/**
+ * A layout that looks no further back than its batches need, by whole blocks: those that look equally far back share
+ * what is compiled.
+ * @param rows what lies side by side in each row of its batches: tokens of each example, in their order
+ */
+export function withFirstKeys(layout: BatchLayout, rows: Iterable<ArrayLike<number>>): BatchLayout {
+  const { tokens, longestExample } = layout;
+  if (longestExample === undefined) return layout;
+  const firstKeys = Array.from({ length: Math.ceil(tokens / lineStep) }, (_, block) => block * lineStep);
+  for (const row of rows)
+    forEachFirstKey(row, (block, firstKey) => {
+      if (firstKey < (firstKeys[block] ?? 0)) firstKeys[block] = firstKey;
+    });
+  return { ...layout, firstKeys: firstKeys.map((key) => lineStep * Math.floor(key / lineStep)) };
+}
+
+/**
+ * What is seen from the blocks of a row: for each block that does not begin with an example, where the example begins
+ * that reaches into it.
+ * @param lengths tokens of the examples side by side
+ */
+export function forEachFirstKey(
+  lengths: ArrayLike<number>,
+  tell: (block: number, firstKey: number) => void,
+): void {
+  let begin = 0;
+  for (let i = 0; i < lengths.length; i++) {
+    const end = begin + lengths[i]!;
+    for (let block = Math.floor(begin / lineStep) + 1; block * lineStep < end; block++) tell(block, begin);
+    begin = end;
+  }
 }
 
 /** How the rows of a pass lie side by side, as a sentence; null: they do not. */

@@ -1,6 +1,7 @@
 import type { TrainConfig } from '../../contract/training.ts';
 import {
   unpackedLayouts,
+  withFirstKeys,
   withLabels,
   type BatchLayout,
   type PassLayouts,
@@ -105,13 +106,13 @@ export function layOutPasses(
         packingEfficiency(lengths, order.packs(0), tokens),
       )
     : unpackedLayouts({
-        totals: counts.tokens,
+        totals: counts.packs.map(tokensOfPass),
         ...(passes !== undefined && { passes }),
         batch,
         padded,
         heldOut,
       });
-  return { ...laidOut, training: withMostLabels(laidOut.training, counts) };
+  return { ...laidOut, training: fittedTo(laidOut.training, counts, packing) };
 }
 
 function packedLayouts(layout: BatchLayout, fill: number): PassLayouts {
@@ -137,10 +138,18 @@ export function scoringPasses(
   );
 }
 
-/** Tokens and labels of each forward pass. */
+/**
+ * Rows of a pack, or all of a pass, in the order in which they lie side by side: the longest first. Short ones behind
+ * it are then not multiplied with as many keys as the longest reaches back.
+ */
+export function inLine(rows: readonly number[], lengthOf: (row: number) => number): number[] {
+  return [...rows].sort((a, b) => lengthOf(b) - lengthOf(a));
+}
+
+/** Each forward pass: its labels, and the tokens of the rows in each of its packs, as they are laid out. */
 interface PassCounts {
-  tokens: number[];
   labels: number[];
+  packs: number[][][];
 }
 
 /** @param steps so many of the first are counted */
@@ -150,24 +159,33 @@ function countPasses(
   tokensOf: (row: number) => number,
   labelsOf: (row: number) => number,
 ): PassCounts {
-  const counts: PassCounts = { tokens: [], labels: [] };
+  const counts: PassCounts = { labels: [], packs: [] };
   for (let step = 1; step <= steps; step++)
     for (const packs of order.microBatches(step)) {
-      const rows = packs.flat();
-      counts.tokens.push(sum(rows.map(tokensOf)));
-      counts.labels.push(sum(rows.map(labelsOf)));
+      counts.packs.push(packs.map((rows) => inLine(rows, tokensOf).map(tokensOf)));
+      counts.labels.push(sum(packs.flat().map(labelsOf)));
     }
   return counts;
 }
 
-/** Layouts with room for the labels of the passes that take them. */
-function withMostLabels(layouts: readonly BatchLayout[], { tokens, labels }: PassCounts): BatchLayout[] {
-  const most = layouts.map(() => 0);
-  labels.forEach((count, pass) => {
-    const at = layouts.length === 1 ? 0 : layouts.findIndex((layout) => layout.tokens >= tokens[pass]!);
-    most[at] = Math.max(most[at]!, count);
+/** Tokens of a pass. */
+const tokensOfPass = (packs: readonly number[][]) => packs.reduce((total, pack) => total + sum(pack), 0);
+
+/** Layouts with room for the labels of the passes that take them, and no keys that none of these sees. */
+function fittedTo(
+  layouts: readonly BatchLayout[],
+  { labels, packs }: PassCounts,
+  packing: boolean,
+): BatchLayout[] {
+  const takenBy = layouts.map(() => ({ labels: 0, rows: [] as number[][] }));
+  packs.forEach((pass, i) => {
+    const at = layouts.length === 1 ? 0 : layouts.findIndex(({ tokens }) => tokens >= tokensOfPass(pass));
+    const taken = takenBy[at]!;
+    taken.labels = Math.max(taken.labels, labels[i]!);
+    if (packing) for (const pack of pass) taken.rows.push(pack);
+    else taken.rows.push(pass.flat().sort((a, b) => b - a));
   });
-  return layouts.map((layout, i) => withLabels(layout, most[i]!));
+  return layouts.map((layout, i) => withFirstKeys(withLabels(layout, takenBy[i]!.labels), takenBy[i]!.rows));
 }
 
 function sum(values: ArrayLike<number>): number {

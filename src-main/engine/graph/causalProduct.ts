@@ -1,8 +1,9 @@
 import { deviceSizes } from '../../options/deviceSizes.ts';
-import { fusedOne, fusedWithoutGradient } from './fused.ts';
+import { fused, fusedOne, fusedWithoutGradient } from './fused.ts';
+import { gradients } from './gradients.ts';
 import type { Tensor } from './graph.ts';
 import { positionRange, scoresOf, visibleKeys, visibleSoftmax, type Scoring } from './maskedScores.ts';
-import { cast, equal, lessEqual, logicalAnd, multiply, scale, subtract } from './ops/elementwise.ts';
+import { addAll, cast, equal, lessEqual, logicalAnd, multiply, scale, subtract } from './ops/elementwise.ts';
 import { concat, reshape, sliceAxis, transpose } from './ops/layout.ts';
 import { batchMatmul } from './ops/linear.ts';
 import { sum } from './ops/reduce.ts';
@@ -13,6 +14,8 @@ export interface Segments {
   numbers: Tensor;
   /** Positions of the longest sequence: keys further back are left out of the products. */
   longest: number;
+  /** The first key that a query at a position or after it sees of its own; null: it is not known. */
+  firstKey?: ((position: number) => number) | null;
 }
 
 /**
@@ -54,13 +57,15 @@ export function causalProduct(
   const group = heads / keyHeads;
   const grouped = reshape(q, [batch, keyHeads, group, tokens, d]);
   const reach = branches ? tokens : Math.min(scoring.window ?? tokens, segments?.longest ?? tokens);
-  const blocks: Tensor[] = [];
+  const blocks: Block[] = [];
   for (let begin = 0; begin < tokens; begin += block) {
     const rows = Math.min(block, tokens - begin);
-    const firstKey = Math.max(0, begin - reach + 1);
+    const known = branches ? 0 : (segments?.firstKey?.(begin) ?? 0);
+    const firstKey = Math.max(known, begin - reach + 1, 0);
     const columns = begin + rows - firstKey;
     const query = reshape(sliceAxis(grouped, 3, begin, rows), [batch, keyHeads, group * rows, d]);
-    const { scores, factor } = scoresOf(query, sliceAxis(k, 2, firstKey, columns), scoring);
+    const key = sliceAxis(k, 2, firstKey, columns);
+    const { scores, factor } = scoresOf(query, key, scoring);
     const ofQueries = (values: Tensor) => sliceAxis(values, 1, begin, rows);
     const ofKeys = (values: Tensor) => sliceAxis(values, 1, firstKey, columns);
     const own = segments ? [ofQueries(segments.numbers), ofKeys(segments.numbers)] : [];
@@ -86,16 +91,70 @@ export function causalProduct(
       }
       return [visibleSoftmax(raw!, factor, visible, [batch, keyHeads, group, rows, columns])];
     });
-    const weights = weightsOf(scores, p!, factor);
-    const out = batchMatmul(weights, sliceAxis(v, 2, firstKey, columns));
-    blocks.push(reshape(out, [batch, keyHeads, group, rows, d]));
+    const value = sliceAxis(v, 2, firstKey, columns);
+    const out = batchMatmul(weightsOf(scores, p!, factor), value);
+    blocks.push({ begin, firstKey, query, key, value, out: reshape(out, [batch, keyHeads, group, rows, d]) });
   }
-  return fusedOne(`join_heads_${batch}x${heads}`, blocks, (all) =>
-    reshape(transpose(reshape(concat(all, 3), [batch, heads, tokens, d]), [0, 2, 1, 3]), [
-      batch * tokens,
-      heads * d,
-    ]),
+  const [joined] = fusedWithoutGradient(
+    `join_heads_${batch}x${heads}`,
+    blocks.map(({ out }) => out),
+    (all) => [
+      reshape(transpose(reshape(concat(all, 3), [batch, heads, tokens, d]), [0, 2, 1, 3]), [
+        batch * tokens,
+        heads * d,
+      ]),
+    ],
   );
+  // By reverse mode each slice would be padded to the whole and added up, once for each block.
+  return q.graph.withGradient([q, k, v], [joined!], ([dJoined]) => {
+    const slices = blocks.flatMap(({ query, key, value }) => [query, key, value]);
+    const dHeads = transpose(reshape(dJoined!, [batch, tokens, heads, d]), [0, 2, 1, 3]);
+    const dBlocks = blocks.map(({ begin, out }) =>
+      reshape(sliceAxis(dHeads, 2, begin, out.shape[3]!), out.shape),
+    );
+    const outs = blocks.map(({ out }) => out);
+    const found = gradients(outs, dBlocks, slices).map((gradient) => gradient!);
+    const ofQueries = blocks.map(({ out }, i) => reshape(found[3 * i]!, out.shape));
+    const [dk, dv] = [1, 2].map((place) =>
+      overlaid(blocks.map(({ firstKey }, i) => ({ begin: firstKey, part: found[3 * i + place]! }))),
+    );
+    return [reshape(concat(ofQueries, 3), q.shape), dk!, dv!];
+  })[0]!;
+}
+
+/** Some queries, the keys that they are multiplied with, and what comes of it. */
+interface Block {
+  begin: number;
+  firstKey: number;
+  query: Tensor;
+  key: Tensor;
+  value: Tensor;
+  out: Tensor;
+}
+
+/**
+ * Adds up parts that lie on one another along axis 2, in f32.
+ * @param parts each from `begin` on; all together they cover the axis without a gap
+ */
+function overlaid(parts: readonly { begin: number; part: Tensor }[]): Tensor {
+  const places = parts.map(({ begin, part }) => ({ begin, end: begin + part.shape[2]! }));
+  const bounds = [...new Set(places.flatMap(({ begin, end }) => [begin, end]))].sort((a, b) => a - b);
+  const kind = `overlaid_${places.map(({ begin }) => begin).join('_')}`;
+  const pieces = fused(
+    kind,
+    parts.map(({ part }) => part),
+    (all) =>
+      bounds.slice(1).map((end, i) => {
+        const begin = bounds[i]!;
+        const covering = all.flatMap((part, at) => {
+          const place = places[at]!;
+          if (place.begin > begin || place.end < end) return [];
+          return [cast(sliceAxis(part, 2, begin - place.begin, end - begin), 'f32')];
+        });
+        return cast(addAll(covering), all[0]!.dtype);
+      }),
+  );
+  return concat(pieces, 2);
 }
 
 /**

@@ -87,8 +87,8 @@ export interface FunctionDefinition {
 /** Names of what a function takes from around it begin so. */
 const capturedPrefix = 'c';
 
-/** The result names that op definitions give their outputs: references inside functions need them. */
-const outputNames: Record<string, string> = {
+/** Names that op definitions give their results, one for all or one each: references inside functions need them. */
+const outputNames: Record<string, string | readonly string[]> = {
   AddV2: 'z',
   Sub: 'z',
   Mul: 'z',
@@ -121,6 +121,7 @@ const outputNames: Record<string, string> = {
   Softmax: 'softmax',
   VarHandleOp: 'resource',
   ReadVariableOp: 'value',
+  SparseSoftmaxCrossEntropyWithLogits: ['loss', 'backprop'],
 };
 
 /**
@@ -184,8 +185,9 @@ export class Graph {
     });
     const inFunction = this.#body.functionName !== null;
     const output = outputNames[options.op] ?? 'output';
+    const place = (i: number) => (typeof output === 'string' ? `${output}:${i}` : `${output[i]}:0`);
     return this.#tensors({ ...options, inputs }, (i) =>
-      inFunction ? `${name}:${output}:${i}` : i === 0 ? name : `${name}:${i}`,
+      inFunction ? `${name}:${place(i)}` : i === 0 ? name : `${name}:${i}`,
     );
   }
 

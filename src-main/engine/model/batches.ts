@@ -1,7 +1,8 @@
 import type { Pack } from '../../data/mix/dataOrder.ts';
 import type { RowSet } from '../../data/mix/rowPlan.ts';
 import type { TokenRow } from '../../formats/files/tokenFile.ts';
-import type { BatchLayout } from '../../options/passLayouts.ts';
+import { inLine } from '../../data/mix/laidOutRun.ts';
+import { forEachFirstKey, lineStep, type BatchLayout } from '../../options/passLayouts.ts';
 
 /** Arrays that a session is fed for a batch of rows; [batch * tokens] but for labels and their places. */
 export interface Batch {
@@ -41,7 +42,7 @@ export function layOutBatch(rows: readonly TokenRow[], batch: number, tokens: nu
  */
 export function layOutPacks(
   packs: readonly (readonly TokenRow[])[],
-  { batch, tokens, longestExample, labels }: BatchLayout,
+  { batch, tokens, longestExample, labels, firstKeys }: BatchLayout,
 ): Batch {
   const most = longestExample ?? tokens;
   const slots = batch * tokens;
@@ -60,6 +61,7 @@ export function layOutPacks(
     const end = (r + 1) * tokens;
     let at = r * tokens;
     const rows = packs[r] ?? [];
+    const laid: number[] = [];
     rows.forEach((row, segment) => {
       const length = Math.min(row.ids.length, most, end - at);
       result.ids.set(row.ids.subarray(0, length), at);
@@ -74,7 +76,13 @@ export function layOutPacks(
       fillSegment(result, at, length, segment);
       at += length;
       result.tokens += length;
+      laid.push(length);
     });
+    if (firstKeys)
+      forEachFirstKey(laid, (block, firstKey) => {
+        if (firstKey < firstKeys[block]!)
+          throw new Error(`slot ${block * lineStep} sees slot ${firstKey}, foreseen was ${firstKeys[block]}`);
+      });
     fillSegment(result, at, end - at, rows.length);
   }
   return labels === undefined ? result : { ...result, ...placedLabels(result, labels) };
@@ -115,7 +123,7 @@ export interface LossSum {
 
 /**
  * Lays the packs of a pass into the first of the layouts that holds them: into lines all of them side by side, else
- * each into a row of the batch.
+ * each into a row of the batch; rows that share one by length, as `inLine` orders them.
  * @param layouts shortest first
  */
 export function batchFromRows(
@@ -125,10 +133,11 @@ export function batchFromRows(
 ): Batch {
   const last = layouts.at(-1)!;
   const isLine = last.batch === 1;
-  const laid = isLine ? [packs.flat()] : packs;
   const most = last.longestExample ?? last.tokens;
+  const lengthOf = (row: number) => Math.min(rows.length(row), most);
+  const laid = (isLine ? [packs.flat()] : packs).map((pack) => inLine(pack, lengthOf));
   const tokens = laid.reduce((longest, pack) => {
-    const total = pack.reduce((sum, row) => sum + Math.min(rows.length(row), most), 0);
+    const total = pack.reduce((sum, row) => sum + lengthOf(row), 0);
     return Math.max(longest, total);
   }, 0);
   const layout = layouts.find((one) => one.tokens >= tokens) ?? last;

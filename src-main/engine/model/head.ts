@@ -12,15 +12,15 @@ export type HeadConfig = Pick<DecoderConfig, 'logitScale' | 'finalSoftcap'>;
  * @returns [rows, vocabulary], f32
  */
 export function headLogits(hidden: Tensor, head: Tensor, config: HeadConfig): Tensor {
-  return finalLogits(headProduct(hidden, head), config);
+  return finalLogits(cast(headProduct(hidden, head), 'f32'), config);
 }
 
-/** W h, f32 [rows, vocabulary]. */
+/** W h [rows, vocabulary], in the compute type. */
 export function headProduct(hidden: Tensor, head: Tensor): Tensor {
-  return cast(matmul(hidden, head, { transposeY: true }), 'f32');
+  return matmul(hidden, head, { transposeY: true });
 }
 
-/** Scale and cap of the logits; the identity for most families. */
+/** Scale and cap of the logits in f32; the identity for most families. */
 export function finalLogits(product: Tensor, config: HeadConfig): Tensor {
   const logits = scale(product, config.logitScale);
   return config.finalSoftcap === null ? logits : softcapped(logits, config.finalSoftcap);

@@ -1,10 +1,10 @@
 import { deviceSizes } from '../../options/deviceSizes.ts';
 import { elementCount } from '../graph/dtype.ts';
+import { fusedWithoutGradient } from '../graph/fused.ts';
 import { gradients as derive } from '../graph/gradients.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
 import {
   add,
-  addAll,
   cast,
   equal,
   greaterEqual,
@@ -25,25 +25,22 @@ function rowsPerChunk({ device }: Graph, rows: number, vocabulary: number): numb
   return Math.max(1, Math.min(rows, Math.floor(logitElements / vocabulary)));
 }
 
-interface Chunk {
-  hidden: Tensor;
+/** Labels of positions, f32: integers would have to lie on the host when there is a GPU. Exact below 2^24. */
+interface Labels {
+  /** 0 where there is none. */
   labels: Tensor;
-  /** 1 where a label exists, f32. */
+  /** 1 where a label exists. */
   weights: Tensor;
 }
 
-/** Labels and weights are made once for all chunks: on a card integers are compared by the host. */
-function chunked(hidden: Tensor, labels: Tensor): (begin: number, rows: number) => Chunk {
-  const zero = scalarLike(labels, 0);
-  const whole = {
-    hidden,
-    labels: maximum(labels, zero),
-    weights: cast(greaterEqual(labels, zero), 'f32'),
-  };
+/** Made once for all chunks. @param given i32 [rows]; -1: no label @returns those of a chunk */
+function chunked(given: Tensor): (begin: number, rows: number) => Labels {
+  const wide = cast(given, 'f32');
+  const zero = scalarLike(wide, 0);
+  const [labels, weights] = [maximum(wide, zero), cast(greaterEqual(wide, zero), 'f32')];
   return (begin, rows) => ({
-    hidden: sliceAxis(whole.hidden, 0, begin, rows),
-    labels: sliceAxis(whole.labels, 0, begin, rows),
-    weights: sliceAxis(whole.weights, 0, begin, rows),
+    labels: sliceAxis(labels, 0, begin, rows),
+    weights: sliceAxis(weights, 0, begin, rows),
   });
 }
 
@@ -59,8 +56,8 @@ function chunked(hidden: Tensor, labels: Tensor): (begin: number, rows: number) 
  * @param lossScale f32 scalar c; multiplied in before rounding to the compute type
  * @param options.rowsPerChunk positions whose logits exist at a time; absent: from the vocabulary
  * @param options.headGradient whether W is trained; its gradient is summed over the chunks in f32
- * @returns L (f32 scalar), d(c L)/dh [rows, size] and, where asked for, d(c L)/dW [vocabulary, size] in f32; a function
- * that adds the terms of L to the graph, f32 [rows], 0 where there is no label
+ * @returns L (f32 scalar) and its terms, f32 [rows], 0 where there is no label; d(c L)/dh [rows, size] and, where asked
+ * for, d(c L)/dW [vocabulary, size] in f32
  */
 export function trainingLoss(
   hidden: Tensor,
@@ -73,41 +70,49 @@ export function trainingLoss(
   lossSum: Tensor;
   hiddenGradient: Tensor;
   headGradient: Tensor | null;
-  positionLosses: () => Tensor;
+  losses: Tensor;
 } {
   const graph = hidden.graph;
   const [rows, vocabulary] = [hidden.shape[0]!, head.shape[0]!];
   const step = options.rowsPerChunk ?? rowsPerChunk(graph, rows, vocabulary);
-  const chunkOf = chunked(hidden, labels);
-  const losses: Tensor[] = [];
+  const { dtype } = hidden;
+  const labelsOf = chunked(labels);
+  const kind = `chunk_loss_${config.logitScale}_${config.finalSoftcap}`;
   const terms: Tensor[] = [];
   const gradients: Tensor[] = [];
   let headGradient: Tensor | null = null;
   for (let begin = 0; begin < rows; begin += step) {
     const previous = [gradients.at(-1), headGradient].filter((tensor) => tensor != null);
     graph.after(previous, () => {
-      const chunk = chunkOf(begin, Math.min(step, rows - begin));
-      const product = headProduct(chunk.hidden, head);
-      const logits = finalLogits(product, config);
-      const { loss, backprop } = sparseCrossEntropy(logits, chunk.labels);
-      const weighted = multiply(loss, chunk.weights);
-      terms.push(weighted);
-      losses.push(sum(weighted, [0]));
-      const scales = multiply(chunk.weights, lossScale);
-      const masked = multiply(backprop, reshape(scales, [scales.shape[0]!, 1]));
-      const [arriving] = derive([logits], [masked], [product]);
-      const logitGradient = cast(arriving!, hidden.dtype);
-      gradients.push(matmul(logitGradient, head));
+      const count = Math.min(step, rows - begin);
+      const chunk = sliceAxis(hidden, 0, begin, count);
+      const product = headProduct(chunk, head);
+      const own = labelsOf(begin, count);
+      const [chunkTerms, logitGradient] = fusedWithoutGradient(
+        kind,
+        [product, own.labels, own.weights, lossScale],
+        ([raw, ids, weights, factor]) => {
+          const wide = cast(raw!, 'f32');
+          const logits = finalLogits(wide, config);
+          const { loss, backprop } = sparseCrossEntropy(logits, cast(ids!, 'i32'));
+          const masked = multiply(backprop, reshape(multiply(weights!, factor!), [count, 1]));
+          const [arriving] = derive([logits], [masked], [wide]);
+          return [multiply(loss, weights!), cast(arriving!, dtype)];
+        },
+      );
+      terms.push(chunkTerms!);
+      gradients.push(matmul(logitGradient!, head));
       if (!options.headGradient) return;
-      const part = cast(matmul(logitGradient, chunk.hidden, { transposeX: true }), 'f32');
+      const part = cast(matmul(logitGradient!, chunk, { transposeX: true }), 'f32');
       headGradient = headGradient ? add(headGradient, part) : part;
     });
   }
+  const losses = concat(terms, 0);
   return {
-    lossSum: addAll(losses),
+    lossSum: sum(losses, [0]),
     hiddenGradient: concat(gradients, 0),
     headGradient,
-    positionLosses: () => concat(terms, 0),
+    losses,
   };
 }
 
@@ -125,19 +130,21 @@ export function positionScores(
   const graph = hidden.graph;
   const rows = hidden.shape[0]!;
   const step = rowsPerChunk(graph, rows, head.shape[0]!);
-  const chunkOf = chunked(hidden, labels);
+  const labelsOf = chunked(labels);
   const parts: { loss: Tensor; missed: Tensor }[] = [];
   for (let begin = 0; begin < rows; begin += step) {
     const previous = parts.at(-1);
     parts.push(
       graph.after(previous ? [previous.loss, previous.missed] : [], () => {
-        const chunk = chunkOf(begin, Math.min(step, rows - begin));
-        const logits = headLogits(chunk.hidden, head, config);
-        const { loss } = sparseCrossEntropy(logits, chunk.labels);
-        const hit = cast(equal(argMax(logits, 1), chunk.labels), 'f32');
+        const count = Math.min(step, rows - begin);
+        const logits = headLogits(sliceAxis(hidden, 0, begin, count), head, config);
+        const own = labelsOf(begin, count);
+        const ids = cast(own.labels, 'i32');
+        const { loss } = sparseCrossEntropy(logits, ids);
+        const hit = cast(equal(argMax(logits, 1), ids), 'f32');
         return {
-          loss: multiply(loss, chunk.weights),
-          missed: multiply(subtract(scalarLike(hit, 1), hit), chunk.weights),
+          loss: multiply(loss, own.weights),
+          missed: multiply(subtract(scalarLike(hit, 1), hit), own.weights),
         };
       }),
     );

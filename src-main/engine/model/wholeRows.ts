@@ -1,5 +1,5 @@
 import { causalProduct, type Branches } from '../graph/causalProduct.ts';
-import type { BatchLayout } from '../../options/passLayouts.ts';
+import { lineStep, type BatchLayout } from '../../options/passLayouts.ts';
 import type { LinearSite } from '../../shape/adapterSites.ts';
 import { checkpointed } from '../graph/checkpointed.ts';
 import type { Tensor } from '../graph/graph.ts';
@@ -47,7 +47,7 @@ export function wholeRowsHidden(
   } = {},
 ): Tensor {
   const { config, dtype, keptWeight } = model;
-  const { batch, tokens, longestExample = tokens } = layout;
+  const { batch, tokens, longestExample = tokens, firstKeys } = layout;
   const { packing = null, branches = null, places = null, watch } = options;
   const positions = packing
     ? reshape(packing.positions, [batch, tokens])
@@ -60,6 +60,7 @@ export function wholeRowsHidden(
   const segments = packing && {
     numbers: reshape(packing.segments, [batch, tokens]),
     longest: longestExample,
+    firstKey: firstKeys ? (slot: number) => firstKeys[Math.floor(slot / lineStep)]! : null,
   };
   const picked = (x: Tensor) => (places ? gather(x, places, 0) : x);
   // Experts are watched at every token, and tasks are told of every token.

@@ -190,7 +190,7 @@ function lossAndGradients(
     if (!gradient) throw new Error(`the loss does not depend on ${variable.name}`);
     return { variable, gradient };
   });
-  const losses = positionLosses && { losses: loss.positionLosses() };
+  const losses = positionLosses && { losses: loss.losses };
   return { inputs, lossSum, ...losses, parts };
 }
 

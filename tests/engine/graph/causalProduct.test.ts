@@ -16,6 +16,7 @@ import { batchMatmul } from '../../../src-main/engine/graph/ops/linear.ts';
 import { softmax } from '../../../src-main/engine/graph/ops/neural.ts';
 import { sum } from '../../../src-main/engine/graph/ops/reduce.ts';
 import { openSession } from '../../../src-main/engine/graph/session.ts';
+import { lineStep, withFirstKeys } from '../../../src-main/options/passLayouts.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 
 const { tf } = loadTensorflow();
@@ -29,6 +30,7 @@ interface Case {
   scoring: Scoring;
   /** Sequence of each position, row by row. */
   segments?: number[][];
+  firstKeys?: readonly number[];
 }
 
 it.each([
@@ -75,7 +77,7 @@ function plain(
 }
 
 async function open(known: Case, fusion: boolean) {
-  const { tokens, heads, keyHeads, block, scoring, segments } = known;
+  const { tokens, heads, keyHeads, block, scoring, segments, firstKeys } = known;
   const graph = new Graph({ fusion });
   const q = graph.placeholder('q', [batch, heads, tokens, d], 'f32');
   const k = graph.placeholder('k', [batch, keyHeads, tokens, d], 'f32');
@@ -83,7 +85,11 @@ async function open(known: Case, fusion: boolean) {
   const blocked = causalProduct(q, k, v, scoring, {
     block,
     segments: segments
-      ? { numbers: graph.constant(segments.flat(), 'f32', [batch, tokens]), longest: longestOf(segments) }
+      ? {
+          numbers: graph.constant(segments.flat(), 'f32', [batch, tokens]),
+          longest: longestOf(segments),
+          firstKey: firstKeys ? (position: number) => firstKeys[Math.floor(position / lineStep)]! : null,
+        }
       : null,
   });
   const weights = graph.constant(numbers(blocked.shape), 'f32', blocked.shape);
@@ -113,6 +119,20 @@ const twoOrThree = [
   [0, 0, 0, 1, 1, 1, 1, 2, 2, 2],
   [0, 0, 1, 1, 1, 1, 1, 1, 2, 2],
 ];
+/** Three blocks, whose rows lie side by side in each row of the batch. */
+const sideBySide = [
+  [150, 90, 60],
+  [130, 100, 70],
+];
+const fitted: Case = {
+  tokens: 300,
+  block: 128,
+  heads: 2,
+  keyHeads: 1,
+  scoring,
+  segments: sideBySide.map((row) => row.flatMap((length, number) => Array<number>(length).fill(number))),
+  firstKeys: withFirstKeys({ batch, tokens: 300, longestExample: 150 }, sideBySide).firstKeys!,
+};
 const cases: Record<string, Case> = {
   'a last block that is not full': all,
   'one block': { ...all, block: 16 },
@@ -130,6 +150,7 @@ const cases: Record<string, Case> = {
     segments: twoOrThree,
     scoring: { ...scoring, window: 3 },
   },
+  'no keys that no segment of the run has': fitted,
   'soft-capped scores': { ...all, scoring: { ...scoring, softcap: 0.5 } },
 };
 
@@ -175,5 +196,12 @@ describe('a block is multiplied only with keys that one of its rows can see', ()
   it('not with keys further back than the longest segment', async () => {
     // The longest has 6 positions: rows 8 and 9 begin at 8, and reach back to 3.
     expect(await reachedFrom(2, cases['segments']!)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+  it('not with keys before the first that is foreseen for it', async () => {
+    expect(fitted.firstKeys).toEqual([0, 0, 128]);
+    const rows = await reachedFrom(127, fitted);
+    expect([rows.length, rows.at(-1)]).toEqual([256, 255]);
+    // The longest segment alone would be looked for from 107 on.
+    expect((await reachedFrom(127, { ...fitted, firstKeys: [0, 0, 0] })).at(-1)).toBe(299);
   });
 });

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import {
   addBySource,
+  batchFromRows,
   layOutBatch,
   layOutPacks,
   type LossSum,
@@ -43,4 +44,19 @@ it('cuts a row that is longer than the batch, with its labels', () => {
   expect([...batch.ids]).toEqual([1, 2, 3]);
   expect([...batch.labels]).toEqual([2, 3, -1]);
   expect(batch).toMatchObject({ labelled: 2, tokens: 3 });
+});
+
+it('lays the longest row of a line first, and looks no further back than foreseen', () => {
+  const lengths = [40, 200, 90];
+  const rows = {
+    length: (index: number) => lengths[index]!,
+    row: (index: number) => row(Array<number>(lengths[index]!).fill(index + 1), 0),
+  };
+  const layout = { batch: 1, tokens: 384, longestExample: 200 };
+  const fits = { ...layout, firstKeys: [0, 0, 128] };
+  const { ids } = batchFromRows([[0], [1], [2]], rows, [fits]);
+  expect([ids[0], ids[199], ids[200], ids[289], ids[290], ids[329], ids[330]]).toEqual([2, 2, 3, 3, 1, 1, 0]);
+  expect(() => batchFromRows([[0], [1], [2]], rows, [{ ...layout, firstKeys: [0, 0, 256] }])).toThrow(
+    'slot 256 sees slot 200, foreseen was 256',
+  );
 });
