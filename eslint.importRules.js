@@ -45,8 +45,9 @@ const services = {
       'engine/process/readLines.ts',
       'engine/process/supervisor.ts',
     ),
-    // What GPU the pinned TensorFlow can use: known to the set-up alone.
+    // What GPU the pinned TensorFlow can use, and why it could not be provided: known to the set-up alone.
     'src-main/setup/tensorflow/gpu.mjs',
+    'src-main/setup/tensorflow/failure.mjs',
   ],
   packages: ['node', 'zod'],
 };

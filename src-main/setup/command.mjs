@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { withProxy } from './surroundings/proxy.mjs';
 import { say } from './report.mjs';
 
 /**
@@ -14,7 +15,7 @@ export function runProgram(program, args, options = {}) {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: options.cwd,
-      env: options.env ?? process.env,
+      env: options.env ?? withProxy(),
       stdio: ['ignore', 'pipe', 'pipe'],
       shell: process.platform === 'win32' && !program.endsWith('.exe'),
     });
@@ -42,11 +43,42 @@ export function runProgram(program, args, options = {}) {
   });
 }
 
-/** npm as a program: the one that started us, else the one on the PATH. */
-export function runNpm(args, options = {}) {
-  const quiet = ['--no-audit', '--no-fund', '--loglevel=error', ...args];
-  const script = process.env.npm_execpath;
-  return script?.endsWith('.js')
-    ? runProgram(process.execPath, [script, ...quiet], options)
-    : runProgram('npm', quiet, options);
+/** How long the registry may take to answer at all. */
+const answerMs = 20_000;
+/** What npm says where nobody answered; that a registry knows no `ping` is an answer. */
+const noAnswer =
+  /\b(E[A-Z_]*(NOTFOUND|AGAIN|REFUSED|RESET|TIMEDOUT|TIMEOUT|UNREACH)|UNABLE_TO\w+|\w*CERT\w*|407)\b/;
+
+/**
+ * npm as a program: the one that started us, else the one on the PATH. Without a connection it would try every package
+ * for minutes: it is asked first whether the registry answers, and if not, installs from its cache or not at all.
+ * @param {string[]} args
+ * @param {string} what what it does, for the progress: "installing the npm packages"
+ * @param {{cwd?: string}} [options]
+ * @returns {Promise<{code: number, output: string}>} as runProgram; code 127: there is no npm
+ */
+export async function runNpm(args, what, options = {}) {
+  const run = (given, progress) => {
+    const all = ['--no-audit', '--no-fund', '--loglevel=error', ...given];
+    const script = process.env.npm_execpath;
+    return script?.endsWith('.js')
+      ? runProgram(process.execPath, [script, ...all], { ...options, progress })
+      : runProgram('npm', all, { ...options, progress });
+  };
+  const startedAt = Date.now();
+  let saidAt = startedAt;
+  const progress = () => {
+    if (Date.now() - saidAt < 15_000) return null;
+    saidAt = Date.now();
+    return `${what}: ${Math.round((saidAt - startedAt) / 1000)} s so far`;
+  };
+  const asked = await run([
+    'ping',
+    '--fetch-retries=1',
+    '--fetch-retry-mintimeout=1000',
+    `--fetch-timeout=${answerMs}`,
+  ]);
+  if (asked.code === 0 || !noAnswer.test(asked.output)) return run(args, progress);
+  const fromCache = await run([...args, '--offline'], progress);
+  return fromCache.code === 0 ? fromCache : asked;
 }

@@ -1,4 +1,5 @@
 // `node src-main/setup/exec.mjs PROGRAM ...`: a program of node_modules, under the provided Node.
+import './surroundings/nodeVersion.mjs';
 import { join } from 'node:path';
 import { ensureOrExit } from './ensure.mjs';
 import { launch, studioEnvironment } from './launch.mjs';

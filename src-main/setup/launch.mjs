@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { delimiter, dirname, join } from 'node:path';
 import { modulesFolder, runtimeFolder } from './paths.mjs';
+import { withProxy } from './surroundings/proxy.mjs';
 
 /**
  * Environment in which `node` is the provided one and the packages' programs are found. Node keeps what it made of the
@@ -10,7 +11,7 @@ export function studioEnvironment(node) {
   const path = [dirname(node), join(modulesFolder, '.bin'), process.env.PATH].join(delimiter);
   const kept = process.env.NODE_COMPILE_CACHE ?? join(runtimeFolder, 'compile-cache');
   return {
-    ...process.env,
+    ...withProxy(process.env),
     PATH: path,
     ID_LORA_STUDIO_NODE: node,
     NODE_COMPILE_CACHE: kept,

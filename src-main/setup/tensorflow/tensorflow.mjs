@@ -7,25 +7,19 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { runProgram } from '../command.mjs';
 import { compile, findPip } from './toolchain.mjs';
 import { linkLibraries, missingLibraries } from './cuda.mjs';
+import { forgetFailure, recordFailure, tensorflowFailure, tryAgain } from './failure.mjs';
 import { findGpu, installedWheel } from './gpu.mjs';
 import { withLock } from '../lock.mjs';
 import { nodeProgram } from '../checkout/node24.mjs';
-import {
-  installedBinding,
-  modulesFolder,
-  platformKey,
-  projectFolder,
-  runtimeFolder,
-  versions,
-} from '../paths.mjs';
+import { explained, fixAgain, obstacleIn, otherRuntime } from '../surroundings/obstacles.mjs';
+import { installedBinding, modulesFolder, projectFolder, runtimeFolder, versions } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
-import { fetchWheel, installCuda } from './wheel.mjs';
+import { fetchWheel, installCuda, requireWheelSpace, wheelFor } from './wheel.mjs';
 
 /*
  * TensorFlow under @tensorflow/tfjs-node-gpu. The package's own installer fetches libtensorflow 2.9.1; the PyPI wheels
@@ -33,8 +27,6 @@ import { fetchWheel, installCuda } from './wheel.mjs';
  */
 
 const packageFolder = join(modulesFolder, '@tensorflow', 'tfjs-node-gpu');
-const stateFile = join(runtimeFolder, 'tensorflow-state.json');
-const tryAgain = 'Run `npm run -s studio -- doctor --fix` to try again.';
 
 /** Whether the binding is there; whether it loads is for `doctor` to find out. */
 export function tensorflowReady() {
@@ -45,30 +37,9 @@ export function tensorflowReady() {
 export function tensorflowCurrent() {
   if (!tensorflowReady()) return false;
   // Elsewhere it is the package's own.
-  if (platformKey !== 'linux-x64') return true;
+  if (!wheelFor('cpu')) return true;
   const compiled = basename(dirname(realpathSync(installedBinding)));
   return !compiled.startsWith('tfjs-binding-') || compiled.endsWith(`-b${versions.bindings}`);
-}
-
-/**
- * Why the last attempt did not reach what it was for, or null. TensorFlow can be there all the same: for the CPU
- * instead of the GPU.
- * @returns {{message: string, remedy: string} | null}
- */
-export function tensorflowFailure() {
-  if (!existsSync(stateFile)) return null;
-  try {
-    return JSON.parse(readFileSync(stateFile, 'utf8'));
-  } catch {
-    return null;
-  }
-}
-
-function recordFailure(error) {
-  mkdirSync(runtimeFolder, { recursive: true });
-  const temporary = `${stateFile}.${process.pid}.partial`;
-  writeFileSync(temporary, JSON.stringify({ message: error.message, remedy: error.remedy ?? tryAgain }));
-  renameSync(temporary, stateFile);
 }
 
 /**
@@ -91,7 +62,7 @@ export function repairTensorflow() {
     if (tensorflowReady()) {
       const problem = await loadProblem(installedBinding);
       if (!problem && tensorflowCurrent() && (await isBestKind())) {
-        rmSync(stateFile, { force: true });
+        forgetFailure();
         return true;
       }
       if (problem) {
@@ -105,21 +76,23 @@ export function repairTensorflow() {
 
 /** Whether no better TensorFlow than the installed one could be provided here. */
 async function isBestKind() {
-  if (platformKey !== 'linux-x64') return true;
+  if (!wheelFor('cpu')) return true;
   const wheel = installedWheel();
   if (!wheel) return false;
-  return wheel.kind === 'gpu' ? missingLibraries(wheel.library).length === 0 : !(await findGpu()).usable;
+  if (wheel.kind === 'gpu') return missingLibraries(wheel.library).length === 0;
+  return !wheelFor('gpu') || !(await findGpu()).usable;
 }
 
 async function attempt() {
-  rmSync(stateFile, { force: true });
   try {
-    if (platformKey === 'linux-x64') await provideFromWheel();
+    forgetFailure();
+    if (wheelFor('cpu')) await provideFromWheel();
     else await runOwnInstaller();
-  } catch (error) {
+  } catch (cause) {
+    const error = explained(cause);
     say(`TensorFlow could not be provided: ${error.message}`);
-    if (platformKey === 'linux-x64' && !tensorflowReady())
-      await runOwnInstaller().catch((own) => say(own.message));
+    if (error.remedy) say(error.remedy);
+    if (wheelFor('cpu') && !tensorflowReady()) await runOwnInstaller().catch((own) => say(own.message));
     recordFailure(error);
   }
   return tensorflowReady();
@@ -127,7 +100,7 @@ async function attempt() {
 
 async function provideFromWheel() {
   const gpu = await findGpu();
-  if (gpu.usable)
+  if (gpu.usable && wheelFor('gpu'))
     try {
       await provide('gpu', gpu.reason);
       return;
@@ -169,7 +142,8 @@ async function provide(kind, reason) {
   if (problem)
     throw new SetupError(
       `TensorFlow ${versions.tensorflow} is installed but cannot be loaded: ${problem}`,
-      'It needs a Linux with glibc 2.27 or newer and a processor with AVX. ' + tryAgain,
+      'It needs a Linux with glibc 2.27 or newer and a processor with AVX, or macOS 12 on Apple silicon. ' +
+        tryAgain,
     );
   if (kind === 'gpu') await completeCuda(library);
   mkdirSync(dirname(installedBinding), { recursive: true });
@@ -222,6 +196,7 @@ async function requirePip() {
 
 async function unpackWheel(kind, library) {
   const pip = await requirePip();
+  requireWheelSpace(kind);
   const wheel = await fetchWheel(kind, pip);
   say('unpacking TensorFlow');
   const temporary = `${library}.partial`;
@@ -232,11 +207,13 @@ async function unpackWheel(kind, library) {
       wheel,
       temporary,
     ]);
-    if (code !== 0)
-      throw new SetupError(
-        `The TensorFlow wheel could not be unpacked: ${output.trim().split('\n').at(-1)}`,
-        'Check the free disk space (2 GB are needed). ' + tryAgain,
+    if (code !== 0) {
+      const what = 'The TensorFlow wheel could not be unpacked';
+      throw (
+        obstacleIn(output, { what, folder: library, source: '', elsewhere: otherRuntime, then: fixAgain }) ??
+        new SetupError(`${what}: ${output.trim().split('\n').at(-1)}`, tryAgain)
       );
+    }
     if (kind === 'gpu') await installCuda(pip, temporary);
     rmSync(library, { recursive: true, force: true });
     renameSync(temporary, library);
@@ -250,14 +227,14 @@ async function buildBinding(library, target) {
   const folder = dirname(target);
   const links = join(folder, 'lib');
   mkdirSync(links, { recursive: true });
-  for (const name of ['tensorflow', 'tensorflow_framework']) {
-    const real = join(
-      library,
-      'tensorflow',
-      name === 'tensorflow' ? 'libtensorflow_cc.so.2' : 'libtensorflow_framework.so.2',
-    );
-    rmSync(join(links, `lib${name}.so`), { force: true });
-    symlinkSync(real, join(links, `lib${name}.so`));
+  const { linker } = wheelFor('cpu');
+  for (const [name, part] of [
+    ['tensorflow', 'cc'],
+    ['tensorflow_framework', 'framework'],
+  ]) {
+    const link = join(links, `lib${name}${linker.suffix}`);
+    rmSync(link, { force: true });
+    symlinkSync(join(library, 'tensorflow', linker.file(part)), link);
   }
   const sources = readdirSync(join(packageFolder, 'binding'))
     .filter((file) => file.endsWith('.cc'))
@@ -281,7 +258,9 @@ async function buildBinding(library, target) {
       `-L${links}`,
       '-ltensorflow',
       '-ltensorflow_framework',
-      `-Wl,-rpath,${join(library, 'tensorflow')}`,
+      ...linker.options,
+      // From where the binding lies: both can be moved together, and a path with a comma is no two options.
+      `-Wl,-rpath,${linker.origin}/../${basename(library)}/tensorflow`,
       '-o',
       temporary,
     ],
@@ -301,9 +280,16 @@ async function runOwnInstaller() {
       timeoutMs: 15 * 60_000,
     },
   );
-  if (code !== 0 || !tensorflowReady())
-    throw new SetupError(
-      `tfjs-node-gpu's own installer failed:\n${output.slice(-1500)}`,
-      'Run `npm run -s studio -- doctor --fix` with a connection to the internet.',
-    );
+  if (code !== 0 || !tensorflowReady()) throw ownInstallerFailure(output);
+}
+
+/** Of what it prints the line that names the error, not the trace below it. */
+function ownInstallerFailure(output) {
+  const what = "tfjs-node-gpu's own installer failed";
+  const lines = output.split('\n').map((line) => line.trim());
+  const error = lines.find((line) => /^\w*Error:/.test(line)) ?? lines.findLast(Boolean) ?? 'it said nothing';
+  return (
+    obstacleIn(error, { what, folder: packageFolder, source: 'its server', then: fixAgain }) ??
+    new SetupError(`${what}: ${error.slice(0, 300)}`, tryAgain)
+  );
 }
