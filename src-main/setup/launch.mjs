@@ -15,8 +15,9 @@ export function studioEnvironment(node) {
     PATH: path,
     ID_LORA_STUDIO_NODE: node,
     NODE_COMPILE_CACHE: kept,
-    // What engines measured of this machine.
+    // What engines measured of this machine, and what they compiled for it.
     ID_LORA_STUDIO_MEASURED: process.env.ID_LORA_STUDIO_MEASURED ?? join(runtimeFolder, 'measured'),
+    ID_LORA_STUDIO_COMPILED: process.env.ID_LORA_STUDIO_COMPILED ?? join(runtimeFolder, 'compiled'),
   };
 }
 

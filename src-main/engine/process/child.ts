@@ -1,6 +1,7 @@
 import { constants, getPriority, setPriority } from 'node:os';
 import { toPlainError } from '../../contract/errors.ts';
 import type { EngineInbound, EngineOutbound } from '../messages.ts';
+import { asDamagedCompiled } from '../runtime/compiledFunctions.ts';
 import { asOutOfMemory } from '../runtime/outOfMemory.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 
@@ -34,7 +35,7 @@ process.on('message', (message: EngineInbound) => {
       (result) => send({ type: 'result', result }),
       (error: unknown) => {
         console.error(error);
-        send({ type: 'error', error: toPlainError(asOutOfMemory(error) ?? error) });
+        send({ type: 'error', error: toPlainError(asDamagedCompiled(error) ?? asOutOfMemory(error) ?? error) });
       },
     );
 });

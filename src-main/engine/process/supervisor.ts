@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { StudioError } from '../../contract/errors.ts';
 import type { ChatMessage, EngineEvent, EngineInbound, EngineOutbound } from '../messages.ts';
 import type { EngineRequest, EngineResults } from '../protocol.ts';
+import { compiledFolder, forgetCompiled } from '../runtime/compiledFunctions.ts';
 import { outOfMemoryRemedy, saysOutOfMemory } from '../runtime/outOfMemory.ts';
 import { readLines } from './readLines.ts';
 
@@ -172,10 +173,17 @@ export function createEngineHost(
 
 /**
  * What TensorFlow says at every start, whatever its log level: that it logs, and that its CPU kernels may round
- * otherwise than others.
+ * otherwise than others; and of every function that it finds compiled that it is no text, and for what scheduling it
+ * was tuned.
  */
-const banner =
-  /^WARNING: All log messages before absl::InitializeLog\(\)|port\.cc:\d+\] oneDNN custom operations are on\./;
+const banner = new RegExp(
+  [
+    String.raw`^WARNING: All log messages before absl::InitializeLog\(\)`,
+    String.raw`port\.cc:\d+\] oneDNN custom operations are on\.`,
+    String.raw`text_format\.cc:\d+\] Error parsing text-format tensorflow\.XlaSerializedCacheEntry`,
+    String.raw`cpu_aot_loader\.cc:\d+\] Loading XLA:CPU AOT result\. Target machine feature \+prefer-`,
+  ].join('|'),
+);
 
 /**
  * @param own.begin is called once the process listens
@@ -262,6 +270,9 @@ function deathOf(
       `The engine process was killed, most likely for want of memory.${said}`,
       outOfMemoryRemedy,
     );
+  // What it read last may have been what an earlier one compiled.
+  const folder = signal === null ? null : compiledFolder();
+  if (folder) forgetCompiled(folder);
   return new StudioError(
     'engine_died',
     `The engine process ended unexpectedly (${signal ?? `code ${code}`}).${said}`,

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import util from 'node:util';
 import { StudioError } from '../../contract/errors.ts';
 import type { Tensorflow } from '../graph/session.ts';
+import { keepCompiledFunctions } from './compiledFunctions.ts';
 
 export interface Runtime {
   tf: Tensorflow;
@@ -31,6 +32,7 @@ function load(verbose: boolean): Runtime {
   process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
   // Of several cards the first as nvidia-smi lists them, whose memory is forecast and shown; else the fastest is.
   process.env['CUDA_DEVICE_ORDER'] ??= 'PCI_BUS_ID';
+  keepCompiledFunctions();
   // tfjs-node calls these two, which Node 23 removed.
   const legacy = util as { isNullOrUndefined?: unknown; isArray?: unknown };
   legacy.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
