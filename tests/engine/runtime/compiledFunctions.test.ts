@@ -82,20 +82,16 @@ it('what one process compiled the next one reads; what cannot be read is said, r
   const given = join(root, 'real');
   const run = () =>
     JSON.parse(
-      execFileSync(
-        process.execPath,
-        [fileURLToPath(new URL('./runCompiled.ts', import.meta.url))],
-        {
-          env: {
-            ...process.env,
-            TF_XLA_FLAGS: '',
-            TF_CPP_MIN_LOG_LEVEL: '3',
-            ID_LORA_STUDIO_COMPILED: given,
-          },
-          encoding: 'utf8',
-          stdio: ['ignore', 'pipe', 'ignore'],
+      execFileSync(process.execPath, [fileURLToPath(new URL('./runCompiled.ts', import.meta.url))], {
+        env: {
+          ...process.env,
+          TF_XLA_FLAGS: '',
+          TF_CPP_MIN_LOG_LEVEL: '3',
+          ID_LORA_STUDIO_COMPILED: given,
         },
-      ),
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
     ) as { y?: number[]; code?: string; message?: string };
   const expected = { y: [0, 1, 2, 3].map((x) => expect.closeTo(Math.exp(2 * x), 3) as number) };
   expect(run()).toEqual(expected);
