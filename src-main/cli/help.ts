@@ -36,6 +36,7 @@ const remarks: Partial<Record<OptionName, string>> = {
   packing: 'short rows share the rows of the batch',
   gradientCheckpointing: 'less memory, more time',
   loadIn8bit: 'the frozen base takes a byte a weight',
+  loadIn4bit: 'half a byte: NF4, as bitsandbytes rounds',
   loraPlusRatio: 'rate of B matrices over --lr',
   earlyStoppingPatience: 'evaluations',
   keepBest: 'end with the lowest held-out loss',

@@ -168,6 +168,11 @@ export const trainConfigSchema = z.object({
    * load_in_8bit).
    */
   loadIn8bit: z.boolean().default(false),
+  /**
+   * They are kept in 4 bits: NF4, blocks of 64 with scales in 8 bits (transformers: load_in_4bit with
+   * bnb_4bit_quant_type nf4 and bnb_4bit_use_double_quant).
+   */
+  loadIn4bit: z.boolean().default(false),
   /** `adamw8bit` keeps Adam's moments in 8 bits; `sgd` uses momentum instead of Adam's betas and epsilon. */
   optimizer: optimizerSchema.default('adamw'),
   /** SGD: momentum. */
@@ -196,6 +201,19 @@ export const trainConfigSchema = z.object({
   samples: samplesConfigSchema.nullable().default(null),
 });
 export type TrainConfig = z.infer<typeof trainConfigSchema>;
+
+/**
+ * How the frozen weights of linear modules are kept: in the compute type, in 8 bits with a scale for each row, or in 4
+ * (NF4).
+ */
+export type Quantization = 'none' | 'int8' | 'nf4';
+
+export function quantizationOf({
+  loadIn8bit,
+  loadIn4bit,
+}: Pick<TrainConfig, 'loadIn8bit' | 'loadIn4bit'>): Quantization {
+  return loadIn4bit ? 'nf4' : loadIn8bit ? 'int8' : 'none';
+}
 
 /** Where one option stands in a configuration. */
 export type ConfigPath =

@@ -1,6 +1,6 @@
 import type { BestEvaluation } from '../contract/entities.ts';
 import type { CutModule, ExportFormat, GgufType, PeftCheck, WeightType } from '../contract/results.ts';
-import type { AdapterConfig, Precision, TrainConfig } from '../contract/training.ts';
+import type { AdapterConfig, Precision, Quantization, TrainConfig } from '../contract/training.ts';
 import type { BenchRequest, BenchResult } from './benchProtocol.ts';
 
 /**
@@ -22,8 +22,8 @@ export interface ModelReference {
   /** Hash of its weight files, where it is known: it takes long to find. */
   weightsSha256?: string;
   precision: Precision;
-  /** Weights of linear modules are kept in 8 bits; absent: no. */
-  loadIn8bit?: boolean;
+  /** How the weights of linear modules are kept; absent: in the compute type. */
+  quantization?: Quantization;
   /** Folder with adapter_config.json and adapter_model.safetensors, or null for the base model. */
   adapterFolder: string | null;
 }
@@ -167,7 +167,7 @@ export interface ExportRequest {
   /** The run's: adapters are exported as `peft`, full fine-tuning as `merged`. */
   adapter: AdapterConfig;
   /** The run's: the model card of an adapter says so. */
-  loadIn8bit: boolean;
+  quantization: Quantization;
   outFolder: string;
   /** Of `peft` with ID-LoRA: the rows of the base that its indices name lie beside them. */
   embedPivots?: boolean;
@@ -233,7 +233,7 @@ export interface AdoptRequest {
   /** Complete or absent. */
   checkpointFolder: string;
   /** What it is the state of, where that is known: a run that was handed over. Absent: step 0 of a run of its own. */
-  handed?: { step: number; adapter: AdapterConfig; loadIn8bit: boolean };
+  handed?: { step: number; adapter: AdapterConfig; quantization: Quantization };
 }
 
 /** Likewise of full fine-tuning: the weights that it reached as a checkpoint. */

@@ -24,7 +24,6 @@ import type { MethodOps } from './ops.ts';
 export const dora: AdapterMethod = {
   ...lora,
   fileFlags: { fan_in_fan_out: false, use_dora: true },
-  readsWholeWeight: 'DoRA takes the norm of every weight at each step',
   parameters: (shape, adapter) => [
     ...lora.parameters(shape, adapter),
     {
@@ -50,7 +49,7 @@ export const dora: AdapterMethod = {
     const most = Math.min(dIn, dOut);
     return { token: most, reads: most, writes: most };
   },
-  forward(ops, { config, shape, x, base, weight, parameter, dropout }) {
+  forward(ops, { config, shape, x, base, weight, product, parameter, dropout }) {
     const { add, divide, fused, linear, multiply, reshape, scalarLike, scale } = ops;
     const { stopGradient, subtract, toF32, toTypeOf } = ops;
     const s = updateScale(config);
@@ -68,7 +67,7 @@ export const dora: AdapterMethod = {
           toTypeOf(w, multiply(add(toF32(w), toF32(u)), r)),
         ),
       ];
-    const correction = fused('dora_correct', [linear(dropped, weight), update, ratio], ([w, u, r]) =>
+    const correction = fused('dora_correct', [product(dropped), update, ratio], ([w, u, r]) =>
       toTypeOf(w, add(multiply(toF32(w), subtract(r, scalarLike(r, 1))), multiply(toF32(u), r))),
     );
     return [base, correction];

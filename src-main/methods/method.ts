@@ -56,8 +56,6 @@ export interface AdapterMethod {
   refersToBase: boolean;
   /** Suffixes of tensors that files may hold beside the parameters; they are not read. */
   unreadSuffixes: readonly string[];
-  /** Why its graph reads the whole of W, which then cannot be kept in 8 bits, as a clause; null: it does not. */
-  readsWholeWeight: string | null;
   /** Whether its graph needs to know the task of every row. */
   readsTasks(adapter: AdapterConfig): boolean;
   /**
@@ -171,8 +169,13 @@ export interface AdapterCall<T> {
   x: T;
   /** W x, without bias [rows, dOut]; gradients flow through it to x. */
   base: T;
-  /** W [dOut, dIn], frozen, compute type; not there where the base is kept in 8 bits. */
+  /**
+   * W [dOut, dIn], frozen, compute type. Where the base is kept in fewer bits it is made for the moment: a gradient
+   * that read it would keep a second copy.
+   */
   readonly weight: T;
+  /** W v without bias, [rows, dIn] -> [rows, dOut]. */
+  product(value: T): T;
   /** Rows of W by their numbers, i32 [n] -> [n, dIn], compute type. */
   weightRows(numbers: T): T;
   /** With a method that reads tasks: 1 at each row's task, else 0, [rows, tasks + 1], compute type. */
@@ -268,7 +271,6 @@ export const plainMethod = {
   asStored: (adapter: AdapterConfig) => adapter,
   refersToBase: false,
   unreadSuffixes: [],
-  readsWholeWeight: null,
   readsTasks: () => false,
   sharedParameters: () => [],
   frozenExtra: () => 0,

@@ -9,14 +9,19 @@ import { methodOf } from '../methods/registry.ts';
  * @throws StudioError config_invalid with the options, their values and the nearest possible ones
  */
 export function checkOptions(config: TrainConfig, data?: { heldOutRows: number }): void {
-  const { loraPlusRatio, momentum, optimizer, adapter, loadIn8bit } = config;
+  const { loraPlusRatio, momentum, optimizer, adapter, loadIn8bit, loadIn4bit } = config;
   const method = methodOf(adapter);
-  const wholeWeight = method ? method.readsWholeWeight : 'Full fine-tuning trains the base';
-  if (loadIn8bit && wholeWeight !== null)
+  if (loadIn8bit && loadIn4bit)
     throw impossible(
-      `${wholeWeight}: its weights cannot be kept in 8 bits.`,
-      'Load the base without 8 bits, or choose another method, for example lora.',
-      ['loadIn8bit'],
+      'The base cannot be kept in 8 bits and in 4 bits at once.',
+      'Choose one of the two: 4 bits take half the memory, 8 bits round less.',
+      ['loadIn4bit'],
+    );
+  if ((loadIn8bit || loadIn4bit) && !method)
+    throw impossible(
+      `Full fine-tuning trains the base: its weights cannot be kept in ${loadIn8bit ? 8 : 4} bits.`,
+      `Load the base without ${loadIn8bit ? 8 : 4} bits, or choose a method with an adapter, for example lora.`,
+      [loadIn8bit ? 'loadIn8bit' : 'loadIn4bit'],
     );
   if (loraPlusRatio !== 1 && !method)
     throw impossible(

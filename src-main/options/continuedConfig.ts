@@ -42,6 +42,7 @@ const continuations: Readonly<Record<RunOption, 'free' | 'fixed' | 'presence'>> 
   seed: 'fixed',
   precision: 'fixed',
   loadIn8bit: 'fixed',
+  loadIn4bit: 'fixed',
   optimizer: 'fixed',
   // Without momentum SGD has no state to go on from.
   momentum: 'presence',

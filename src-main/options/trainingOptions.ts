@@ -115,6 +115,7 @@ export const optionDeclarations: Readonly<Record<OptionName, OptionDeclaration>>
   gradientCheckpointing: option('switch', 'gradient-checkpointing', 'gradient_checkpointing'),
   precision: option('choice', 'precision', 'precision'),
   loadIn8bit: option('switch', 'load-in-8bit', 'load_in_8bit', isAdapter),
+  loadIn4bit: option('switch', 'load-in-4bit', 'load_in_4bit', isAdapter),
   seed: option('number', 'seed', 'seed'),
   optimizer: option('choice', 'optimizer', 'optim'),
   momentum: option('number', 'momentum', 'momentum', ({ optimizer }) => optimizer === 'sgd'),

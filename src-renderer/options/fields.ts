@@ -180,6 +180,11 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
     definition:
       'Keeps the frozen weights of linear modules in 8 bits: a half to a quarter of their memory, slower, and rounded to 127 steps a row.',
   },
+  loadIn4bit: {
+    label: 'Base in 4 bits (NF4)',
+    definition:
+      'Keeps the frozen weights of linear modules in 4 bits, as QLoRA does: a quarter of their memory in bf16, slower, and rounded to 16 steps in blocks of 64. ID-LoRA reads rows of the rounded weights.',
+  },
   seed: {
     label: 'Seed',
     definition: 'Decides order, held-out rows and first values: equal seeds give equal runs.',

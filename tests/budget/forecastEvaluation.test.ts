@@ -28,7 +28,7 @@ it('has the peak memory of evaluations that were measured, 15 % off at most in t
       modelId: 'm',
       shape: shapes[shape]!,
       adapter: null,
-      loadIn8bit: false,
+      quantization: 'none' as const,
       scoring: null,
     };
     return Math.abs(evaluationMemory(planned).bytes / 2 ** 20 / peakMemoryMiB - 1);
@@ -44,7 +44,7 @@ const planned: PlannedEvaluation = {
   benchmark: 'gsm8k',
   precision: 'f32',
   adapter: null,
-  loadIn8bit: false,
+  quantization: 'none' as const,
   items: 100,
   rowTokens: 200,
   maxTokens: 256,

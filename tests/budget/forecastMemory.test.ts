@@ -61,6 +61,10 @@ describe('peak memory', () => {
         2 * llama.hiddenSize * llama.keyValueHeads * llama.headDim +
         3 * llama.hiddenSize * llama.intermediateSize);
     expect(eight).toBe(parts.weights - 3 * linear + 4 * rows);
+    const four = trainingMemory(llama, config({ loadIn4bit: true }), layout).parts.weights;
+    // Half a byte a number, a byte a block of 64, four a group of 256 blocks and an offset for each module.
+    const kept = linear * (1 / 2 + 1 / 64 + 4 / (64 * 256)) + 4 * 7 * llama.layers;
+    expect(four).toBeCloseTo(parts.weights - 4 * linear + kept, -2);
     const small = trainingMemory(llama, config({ optimizer: 'adamw8bit' }), layout);
     expect(small.parts.optimizer / parts.optimizer).toBeCloseTo(0.254, 3);
   });

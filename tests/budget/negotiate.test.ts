@@ -266,10 +266,15 @@ describe('negotiator', () => {
     expect(found.some(({ id }) => id === 'optimizer')).toBe(true);
     // What full fine-tuning trains cannot be kept in 8 bits.
     expect(found.some(({ id }) => id === 'quantized_base')).toBe(false);
-    const eight = negotiate(planned(), bare, { memoryBytes: 1e9, seconds: null }, lengths).find(
-      ({ id }) => id === 'quantized_base',
-    )!;
+    const offered = (rest: Partial<TrainConfigInput> = {}) =>
+      negotiate(planned(rest), bare, { memoryBytes: 1e9, seconds: null }, lengths).filter(
+        ({ id }) => id === 'quantized_base',
+      );
+    const eight = offered().find(({ changes }) => changes.loadIn8bit)!;
     expect(eight.changes).toEqual({ loadIn8bit: true });
+    expect(offered().map(({ changes }) => changes)).toContainEqual({ loadIn4bit: true, loadIn8bit: false });
+    expect(offered({ loadIn8bit: true }).map(({ changes }) => changes.loadIn4bit)).toEqual([true]);
+    expect(offered({ loadIn4bit: true })).toEqual([]);
     // Three of four bytes of 973 million linear weights, less what one of them takes when it is widened.
     const saved = memoryOf(planned()) - eight.forecast.memory.correctedBytes;
     expect(saved).toBeGreaterThan(2.8e9);

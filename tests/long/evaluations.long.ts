@@ -41,7 +41,7 @@ it('peak memory within 15 % and time within 25 % after one evaluation like it (m
         modelId: name,
         shape: shapes[name]!,
         adapter: null,
-        loadIn8bit: false,
+        quantization: 'none',
         scoring: null,
       };
       const first = await measureEvaluation(join(folder, name), planned);

@@ -62,7 +62,7 @@ it('merges a model of 2 GB in less than 400 MB of memory', { timeout: 1_800_000 
   writeAdapterFolder(
     join(checkpoint, 'adapter'),
     adapter,
-    { name: base, sha256: '', loadIn8bit: false },
+    { name: base, sha256: '', quantization: 'none' },
     adapterSites(decoder, adapter).flatMap(({ site }) => {
       const { dIn, dOut } = moduleSize(decoder, site.module);
       const path = modulePath(site);
@@ -79,7 +79,7 @@ it('merges a model of 2 GB in less than 400 MB of memory', { timeout: 1_800_000 
     baseName: 'organization/base',
     checkpoint,
     adapter,
-    loadIn8bit: false,
+    quantization: 'none',
     outFolder: join(folder, 'merged'),
   };
   // A process of its own, as the studio starts one: what it takes is that of the export alone.

@@ -137,7 +137,8 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
     const adapter = { method, rank: 8, alpha: 16, clusters: 2, dropout: method === 'full' ? 0 : 0.1 };
     it.each([
       { precision: 'bf16' },
-      { precision: 'f32', loadIn8bit: method !== 'full' && method !== 'dora' },
+      { precision: 'f32', loadIn8bit: method !== 'full' },
+      { precision: 'bf16', loadIn4bit: method !== 'full' },
       { precision: 'bf16', optimizer: 'adamw8bit', gradientCheckpointing: true, packing: true },
       { precision: 'f32', optimizer: 'sgd', momentum: 0.9, accumulate: 2 },
     ] as const)('with %j', async (rest) => {

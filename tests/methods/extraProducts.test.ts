@@ -46,6 +46,7 @@ function built(adapter: AdapterConfig | null, rows: number, isTraining: boolean)
           base,
           weight,
           weightRows: (numbers) => methodOps.gather(weight, numbers, 0),
+          product: (value) => methodOps.linear(value, weight),
           taskSelection: graph.placeholder('selection', [rows, adapter.tasks + 1], 'f32'),
           parameter: (suffix) => parameters.get(suffix)!.value,
           dropout: (value) =>

@@ -2,11 +2,10 @@ import { trainedFolder } from '../../src-main/formats/checkpoint/checkpointFolde
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { checkAdapter } from '../../src-main/options/checkAdapter.ts';
-import { checkOptions } from '../../src-main/options/checkOptions.ts';
 import { describeRouterModule } from '../../src-main/services/runs/routerModule.ts';
 import { countParameters } from '../../src-main/budget/count.ts';
 import { linearModules, moduleSize } from '../../src-main/shape/modelShape.ts';
-import { adapterConfigSchema, trainConfigSchema } from '../../src-main/contract/training.ts';
+import { adapterConfigSchema } from '../../src-main/contract/training.ts';
 import { asFloat32, asStored } from '../../src-main/formats/files/floats.ts';
 import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceConfig.ts';
 import { writeModelFolder } from '../../src-main/formats/model/modelFolder.ts';
@@ -61,14 +60,12 @@ const scaling: AdapterMethod = {
 };
 
 /**
- * Another one, with two experts: y_j = (1 + g_1 l_1j + g_2 l_2j) (W x)_j, g = softmax(R x). It says that it reads the
- * whole of W.
+ * Another one, with two experts: y_j = (1 + g_1 l_1j + g_2 l_2j) (W x)_j, g = softmax(R x).
  */
 const twoScalings: AdapterMethod = {
   ...scaling,
   peftType: 'TWOSCALINGS',
   fileKeys: {},
-  readsWholeWeight: 'It looks at every weight',
   parameters: ({ dIn, dOut }) => [
     kaimingMatrix('scalings_router.weight', [2, dIn]),
     ...each(2, (i) => zeroMatrix(`scalings.${i}.weight`, [1, dOut])),
@@ -180,13 +177,4 @@ it('is watched and described where it has experts', async () => {
   expect(described).toMatchObject({ step: 2, pivots: null });
   expect(described.overlap!.map((row) => row.length)).toEqual([2, 2]);
   expect(described.overlap![0]![0]).toBeCloseTo(1, 5);
-});
-
-it('is refused a base in 8 bits where it reads the whole of W, and is not offered one', () => {
-  const wanting = (method: 'lora' | 'moelora') =>
-    trainConfigSchema.parse({ adapter: { method, rank: 1, alpha: 1 }, loadIn8bit: true });
-  expect(() => checkOptions(wanting('moelora'))).toThrow(
-    'It looks at every weight: its weights cannot be kept in 8 bits.',
-  );
-  expect(() => checkOptions(wanting('lora'))).not.toThrow();
 });

@@ -39,6 +39,7 @@ function updateOf(adapter: AdapterConfig, shape: LinearSize, seed: number, gateS
     base,
     weight,
     weightRows: (numbers) => ops.gather(weight, numbers, 0),
+    product: (value) => ops.linear(value, weight),
     taskSelection: plain([dIn, adapter.tasks + 1], (i) => (i % (adapter.tasks + 1) === 0 ? 1 : 0)),
     parameter: (suffix) => parameters.get(suffix)!,
     dropout: (value) => value,

@@ -6,20 +6,22 @@ import {
   type TrainConfigInput,
 } from '../../src-main/contract/training.ts';
 
-const dora = { method: 'dora', rank: 4, alpha: 8 } as const;
+const full = { method: 'full', rank: 1, alpha: 1 } as const;
 const configOf = (rest: Partial<TrainConfigInput>) =>
   trainConfigSchema.parse({ adapter: { method: 'lora', rank: 4, alpha: 8 }, ...rest });
 
 it.each<[string, Partial<TrainConfigInput>, RegExp, RegExp, keyof TrainConfig]>([
   [
     'LoRA+ without B matrices',
-    { adapter: { method: 'full', rank: 1, alpha: 1 }, loraPlusRatio: 16 },
+    { adapter: full, loraPlusRatio: 16 },
     /16 times the learning rate.*full fine-tuning/,
     /ratio to 1/,
     'loraPlusRatio',
   ],
   ['momentum with AdamW', { momentum: 0.9 }, /Momentum 0.9.*"adamw"/, /"sgd"/, 'momentum'],
-  ['DoRA on 8 bits', { adapter: dora, loadIn8bit: true }, /norm of every weight/, /without 8/, 'loadIn8bit'],
+  ['full on 8 bits', { adapter: full, loadIn8bit: true }, /trains the base/, /without 8/, 'loadIn8bit'],
+  ['full on 4 bits', { adapter: full, loadIn4bit: true }, /trains the base/, /without 4/, 'loadIn4bit'],
+  ['8 and 4 bits', { loadIn8bit: true, loadIn4bit: true }, /at once/, /one of the two/, 'loadIn4bit'],
   [
     'patience without evaluations',
     { earlyStoppingPatience: 3, maxSteps: 80 },

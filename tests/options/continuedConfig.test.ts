@@ -41,6 +41,7 @@ const others = {
   seed: 1,
   precision: 'bf16',
   loadIn8bit: true,
+  loadIn4bit: true,
   optimizer: 'sgd',
   loraPlusRatio: 2,
   weightDecay: 0.1,

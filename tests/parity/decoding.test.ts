@@ -65,7 +65,8 @@ describe('a single row, whose layers XLA compiles', () => {
       method,
       { adapterFolder: join(recorded, `tiny-llama-${method}`, 'adapter') },
     ]),
-    ['in 8 bits', { loadIn8bit: true }],
+    ['in 8 bits', { quantization: 'int8' }],
+    ['in 4 bits', { quantization: 'nf4' }],
     ['bf16', { precision: 'bf16' }],
   ];
   it.each(ways)('%s: equals what each operation by itself computes', async (_, model) => {

@@ -62,6 +62,7 @@ async function withGivenMask({ peft, tasks }: DropoutCase, prefix: string, fusio
     weight,
     base: matmul(x, weight, { transposeY: true }),
     weightRows: (numbers) => methodOps.gather(weight, numbers, 0),
+    product: (value) => methodOps.linear(value, weight),
     taskSelection: method.readsTasks(config) ? feed('selection', [rows, width], chosen) : null,
     parameter: (suffix) => parameters.get(suffix)!,
     dropout: (value) => scale(multiply(value, keep), 1 / (1 - config.dropout)),

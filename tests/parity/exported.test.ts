@@ -100,7 +100,7 @@ describe.skipIf(!python)(`transformers and PEFT read what the studio exports${no
           checkpoint: result.checkpoint!,
           baseName: 'organization/base',
           adapter: adapterConfigSchema.parse(adapter),
-          loadIn8bit: false,
+          quantization: 'none',
           outFolder: join(run, 'export'),
         },
         () => undefined,

@@ -72,6 +72,7 @@ const others: { [K in OptionName]: FlatConfig[K][] } = {
   gradientCheckpointing: [true],
   precision: ['bf16'],
   loadIn8bit: [true],
+  loadIn4bit: [true],
   seed: [2147483647],
   optimizer: ['adamw8bit', 'sgd'],
   momentum: [0.9],

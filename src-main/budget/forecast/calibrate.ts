@@ -189,7 +189,7 @@ function stepKey(modelId: string, config: TrainConfig, { rowTokens, line }: RowL
   const { adapter, batch, accumulate, packing, gradientCheckpointing, precision, optimizer, momentum } =
     config;
   // Labels decide how many logits are made. Their number is known roughly before rows are tokenized, this is known.
-  const { loadIn8bit, trainOn } = config;
+  const { loadIn8bit, loadIn4bit, trainOn } = config;
   const {
     alpha: _alpha,
     alphaPattern: _alphaPattern,
@@ -206,6 +206,7 @@ function stepKey(modelId: string, config: TrainConfig, { rowTokens, line }: RowL
     optimizer,
     momentum,
     loadIn8bit,
+    loadIn4bit,
     trainOn,
   };
   // Lines are foreseen from a sample of the rows, so their lengths are not quite those that a run then has.

@@ -5,7 +5,7 @@ import type {
   EvaluationForecast,
   EvaluationMeasurement,
 } from '../../contract/forecast.ts';
-import type { AdapterConfig, Precision } from '../../contract/training.ts';
+import type { AdapterConfig, Precision, Quantization } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
@@ -24,8 +24,8 @@ export interface PlannedEvaluation {
   precision: Precision;
   /** Null: the base model. */
   adapter: AdapterConfig | null;
-  /** The base in 8 bits, as the run had it. */
-  loadIn8bit: boolean;
+  /** How the base is kept, as the run had it. */
+  quantization: Quantization;
   items: number;
   /** Tokens of the longest row: prompt and answer for perplexity, the prompt for what is generated or chosen. */
   rowTokens: number;
@@ -92,7 +92,7 @@ export function evaluationMemory(
   planned: PlannedEvaluation,
   device: DeviceKind = 'cpu',
 ): { parts: Readonly<Record<EvaluationPart, number>>; bytes: number } {
-  const { shape, precision, adapter, loadIn8bit } = planned;
+  const { shape, precision, adapter, quantization } = planned;
   const { batch, widest, outputs, size } = layoutOf(planned);
   const wide = precision === 'bf16' ? 2 : 4;
   const { queryBlock, logitElements } = deviceSizes[device];
@@ -117,7 +117,7 @@ export function evaluationMemory(
   const ownBytes = isFusedShape(shape, device) ? processBytes.compiled : processBytes.plain;
   const parts: Record<EvaluationPart, number> = {
     process: device === 'gpu' ? cudaBytes : ownBytes,
-    weights: baseBytes(shape, wide, loadIn8bit),
+    weights: baseBytes(shape, wide, quantization),
     adapter: count ? count.adapterBytes.f32 + (wide === 2 ? wide * count.trainable : 0) : 0,
     cache: layers * 2 * cacheSlots * slotBytes,
     logits: 4 * chunkElements,

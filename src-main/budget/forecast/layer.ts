@@ -66,6 +66,7 @@ export function layerCost(
         base,
         weight,
         weightRows: (numbers) => tape.gather(weight, numbers, 0),
+        product: (given) => tape.linear(given, weight),
         taskSelection: makeValue([rows, own.tasks + 1], wide, { isStored: true }),
         parameter: (suffix) => {
           const spec = parameters.get(suffix)!;

@@ -1,5 +1,10 @@
 import type { DeviceKind } from '../../contract/forecast.ts';
-import type { TrainConfig } from '../../contract/training.ts';
+import {
+  quantizationOf,
+  type Precision,
+  type Quantization,
+  type TrainConfig,
+} from '../../contract/training.ts';
 import { deviceSizes } from '../../options/deviceSizes.ts';
 import type { BatchLayout } from '../../options/passLayouts.ts';
 import { countParameters } from '../count.ts';
@@ -73,7 +78,8 @@ export function trainingMemory(
   layout: BatchLayout,
   device: DeviceKind = 'cpu',
 ): MemoryForecast {
-  const { adapter, precision, accumulate, gradientCheckpointing, clipNorm, loadIn8bit } = config;
+  const { adapter, precision, accumulate, gradientCheckpointing, clipNorm } = config;
+  const quantization = quantizationOf(config);
   const count = countParameters(shape, adapter);
   const isFull = adapter.method === 'full';
   const wide = precision === 'bf16' ? 2 : 4;
@@ -92,7 +98,7 @@ export function trainingMemory(
   const chunkElements = Math.min(rows * vocabularySize, deviceSizes[device].logitElements);
   const parts: Record<MemoryPart, number> = {
     process: device === 'gpu' ? cudaBytes : pass.isFused ? processBytes.compiled : processBytes.plain,
-    weights: baseBytes(shape, isFull ? 4 : wide, loadIn8bit),
+    weights: baseBytes(shape, isFull ? 4 : wide, quantization),
     adapter: isFull ? 0 : count.adapterBytes.f32 + (wide === 2 ? wide * trainable : 0),
     gradients: 4 * trainable * (accumulate > 1 ? 2 : 1),
     optimizer: optimizerBytes(config, trainable),
@@ -101,7 +107,7 @@ export function trainingMemory(
     logits: logitCopies * 4 * chunkElements + (isFull ? 2 * 4 * headElements : 0),
     working:
       workingBytes(shape, layout, wide, device) +
-      widenedBytes(shape, config, device) +
+      widenedBytes(shape, { precision, quantization }, device) +
       updatesAtATime * 4 * largestTrained * (clipNorm ? 1 : 0),
   };
   return { parts, bytes: memoryParts.reduce((total, name) => total + parts[name], 0) };
@@ -116,32 +122,36 @@ function largestModuleElements(shape: ModelShape): number {
 /** Bytes of the wider copies of weights that products need for the moment. */
 export function widenedBytes(
   shape: ModelShape,
-  { precision, loadIn8bit }: Pick<TrainConfig, 'precision' | 'loadIn8bit'>,
+  { precision, quantization }: { precision: Precision; quantization: Quantization },
   device: DeviceKind,
 ): number {
   const moduleElements = largestModuleElements(shape);
   const headElements = shape.vocabularySize * shape.hiddenSize;
   // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
   const isWidened = precision === 'bf16' && device === 'cpu';
-  // A weight in 8 bits is widened for each product, wherever it is computed.
+  // A weight in fewer bits is widened for each product, wherever it is computed.
   const bytesOfWidened = isWidened || precision === 'f32' ? 4 : 2;
   return Math.max(
     isWidened ? 4 * Math.max(moduleElements, headElements) : 0,
-    loadIn8bit ? bytesOfWidened * moduleElements : 0,
+    quantization === 'none' ? 0 : bytesOfWidened * moduleElements,
   );
 }
 
 /**
  * Bytes of the base's weights.
  * @param wide bytes of a number in the compute type
- * @param loadIn8bit linear modules take one byte a number, and four a row
+ * @param quantization of linear modules: in 8 bits a number takes a byte and a row four; in 4 bits a number takes half
+ * a byte, a block of 64 one and 256 blocks four
  */
-export function baseBytes(shape: ModelShape, wide: number, loadIn8bit: boolean): number {
+export function baseBytes(shape: ModelShape, wide: number, quantization: Quantization): number {
   const all = baseParameters(shape) * wide;
-  if (!loadIn8bit) return all;
+  if (quantization === 'none') return all;
   return linearModules(shape).reduce((bytes, module) => {
     const { dIn, dOut } = moduleSize(shape, module);
-    return bytes + shape.layers * (dIn * dOut * (1 - wide) + 4 * dOut);
+    const numbers = dIn * dOut;
+    const kept =
+      quantization === 'int8' ? numbers + 4 * dOut : numbers / 2 + numbers / 64 + numbers / 64 / 64 + 4;
+    return bytes + shape.layers * (kept - numbers * wide);
   }, all);
 }
 

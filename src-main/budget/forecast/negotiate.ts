@@ -1,6 +1,6 @@
 import type { Calibration, RowLayout, RowLengths } from '../../contract/forecast.ts';
 import { StudioError } from '../../contract/errors.ts';
-import type { TrainConfig } from '../../contract/training.ts';
+import { quantizationOf, type TrainConfig } from '../../contract/training.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { rankStep } from '../../options/checkAdapter.ts';
 import { forecastTraining, truncatedShare, type Forecast, type PlannedTraining } from './calibrate.ts';
@@ -214,13 +214,21 @@ function candidates(planned: PlannedTraining, lengths: RowLengths | null, partsO
       riskWords: 'A step sees the same number of rows; the gradient is that of the same mean.',
     });
   const { adapter } = config;
-  if (!config.loadIn8bit && methodOf(adapter)?.readsWholeWeight === null)
+  if (methodOf(adapter) && quantizationOf(config) === 'none')
     list.push({
       id: 'quantized_base',
       label: 'Keep the frozen base in 8 bits',
       changes: { loadIn8bit: true },
       risk: 1,
       riskWords: 'The base is rounded to 127 steps a row; a step takes longer.',
+    });
+  if (methodOf(adapter) && !config.loadIn4bit)
+    list.push({
+      id: 'quantized_base',
+      label: 'Keep the frozen base in 4 bits (NF4)',
+      changes: { loadIn4bit: true, loadIn8bit: false },
+      risk: 2,
+      riskWords: 'The base is rounded to 16 steps a block of 64 weights; a step takes longer.',
     });
   if (config.precision === 'f32')
     list.push({

@@ -85,6 +85,8 @@ export const chatSchema = z.object({
   precision: precisionSchema,
   /** The base is kept in 8 bits, as the runs among the columns were trained on it. */
   loadIn8bit: z.boolean(),
+  /** Likewise in 4. */
+  loadIn4bit: z.boolean().default(false),
   /** Tokens that a conversation has at most with its answer. */
   context: z.number().int(),
   columns: z.array(chatColumnSchema),

@@ -42,12 +42,12 @@ export function openColumns(
   };
   try {
     checkWeights(config, weights);
-    const { precision, loadIn8bit } = reference;
+    const { precision, quantization } = reference;
     const options = {
       config,
       source: weights,
       precision,
-      loadIn8bit,
+      quantization,
       fusion: context.fusion,
       products: context.products,
       device: context.device,

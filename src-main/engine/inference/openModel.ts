@@ -48,7 +48,7 @@ export function openModel(
       fusion: context.fusion,
       products: context.products,
       device: context.device,
-      loadIn8bit: reference.loadIn8bit,
+      quantization: reference.quantization,
     });
     if (adapter) checkAdapter(model, adapter, weights, reference);
     return {

@@ -1,12 +1,19 @@
 import { StudioError } from '../../contract/errors.ts';
-import type { DType } from '../graph/dtype.ts';
+import type { Quantization } from '../../contract/training.ts';
+import { elementCount, type DType } from '../graph/dtype.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
-import { cast, multiply } from '../graph/ops/elementwise.ts';
-import { gather, gatherByteRows, reshape } from '../graph/ops/layout.ts';
-import { matmul, rowScaledMatmul } from '../graph/ops/linear.ts';
+import { cast } from '../graph/ops/elementwise.ts';
+import { gather } from '../graph/ops/layout.ts';
+import { matmul } from '../graph/ops/linear.ts';
+import type { Target } from '../graph/transfers.ts';
 import { createVariable, readVariable, type Variable } from '../graph/variables.ts';
 import type { StoredDType } from '../graph/words.ts';
-import { rowScaled } from './rowScaled.ts';
+import {
+  asQuantized,
+  declareQuantized,
+  type LinearWeight,
+  type QuantizedWeight,
+} from './quantizedWeights.ts';
 
 /** Where weights come from: a Hugging Face folder (formats/model/weightFolder.ts) or memory. */
 export interface WeightSource {
@@ -34,32 +41,14 @@ interface Weight {
   stored: StoredDType;
 }
 
-/** A linear module's weight in 8 bits, with a scale for each row. */
-interface RowScaledWeight {
-  variable: Variable;
-  scale: Variable;
-  kept: Tensor;
-  scales: Tensor;
-}
-
-/** A linear module's weight W, however it is kept. */
-export interface LinearWeight {
-  /** W x. */
-  product(x: Tensor): Tensor;
-  /** W [dOut, dIn] in the compute type; there is none where it is kept in 8 bits. */
-  whole(): Tensor;
-  /** Rows of W, in the compute type. */
-  rows(numbers: Tensor): Tensor;
-}
-
 /** How the weights of a base model are kept. */
 export interface KeptWeights {
   /** Compute type. */
   dtype: DType;
   /** Full fine-tuning: weights are f32 masters, entered here as they are declared; null: they are frozen. */
   trained: Map<Variable, Tensor> | null;
-  /** Weights of linear modules are kept in 8 bits. */
-  loadIn8bit: boolean;
+  /** Of the weights of linear modules. */
+  quantization: Quantization;
 }
 
 /**
@@ -71,7 +60,7 @@ export class BaseWeights {
   readonly #source: WeightSource;
   readonly #how: KeptWeights;
   readonly #weights = new Map<string, Weight>();
-  readonly #rowScaled = new Map<string, RowScaledWeight>();
+  readonly #quantized = new Map<string, QuantizedWeight>();
 
   constructor(graph: Graph, source: WeightSource, how: KeptWeights) {
     this.#graph = graph;
@@ -97,16 +86,11 @@ export class BaseWeights {
 
   /** The weight of a linear module. @param name of its tensor */
   linear(name: string): LinearWeight {
-    if (this.#how.loadIn8bit) {
-      const scaled = this.#rowScaledWeight(name);
-      return {
-        product: (x) => rowScaledMatmul(x, scaled.kept, scaled.scales),
-        whole() {
-          throw new Error(`${name} is kept in 8 bits: there is no whole weight to read`);
-        },
-        rows: (numbers) => this.#wideRows(scaled, numbers),
-      };
-    }
+    const { quantization } = this.#how;
+    if (quantization !== 'none')
+      return (
+        this.#quantized.get(name) ?? this.#graph.inMain(() => this.#declareQuantized(name, quantization))
+      );
     const { value } = this.get(name);
     return {
       product: (x) => matmul(x, value, { transposeY: true }),
@@ -116,19 +100,17 @@ export class BaseWeights {
   }
 
   /** All variables that have been declared, with the type in which their values come. */
-  targets(): { variable: Variable; stored: StoredDType | 'i8' }[] {
-    return [
-      ...this.#weights.values(),
-      ...[...this.#rowScaled.values()].flatMap(({ variable, scale }) => [
-        { variable, stored: 'i8' as const },
-        { variable: scale, stored: 'f32' as const },
-      ]),
-    ];
+  targets(): Target[] {
+    return [...this.#weights.values(), ...[...this.#quantized.values()].flatMap(({ targets }) => targets)];
   }
 
-  /** The weights, each once. */
-  variables(): Variable[] {
-    return [...this.#weights.values(), ...this.#rowScaled.values()].map(({ variable }) => variable);
+  /** Numbers in the weights, each once. */
+  count(): number {
+    const shapes = [
+      ...[...this.#weights.values()].map(({ variable }) => variable),
+      ...this.#quantized.values(),
+    ];
+    return shapes.reduce((total, { shape }) => total + elementCount(shape), 0);
   }
 
   /** Reads all that have been declared from their source. @param assign sets a variable, its bytes as stored */
@@ -137,25 +119,15 @@ export class BaseWeights {
     onProgress?: (done: number, total: number) => void,
   ): void {
     let count = 0;
-    const all = this.#weights.size + this.#rowScaled.size;
+    const all = this.#weights.size + this.#quantized.size;
     for (const [name, { variable }] of this.#weights) {
       assign(variable, this.#source.read(name));
       onProgress?.(++count, all);
     }
-    for (const [name, { variable, scale }] of this.#rowScaled) {
-      const { dtype } = this.#source.info(name)!;
-      const { values, scales } = rowScaled(this.#source.read(name), dtype, variable.shape[0]!);
-      assign(variable, new Uint8Array(values.buffer));
-      assign(scale, new Uint8Array(scales.buffer));
+    for (const [name, weight] of this.#quantized) {
+      weight.load(this.#source.read(name), this.#source.info(name)!.dtype, assign);
       onProgress?.(++count, all);
     }
-  }
-
-  /** Rows of a weight in 8 bits, in the compute type. */
-  #wideRows({ kept, scales }: RowScaledWeight, numbers: Tensor): Tensor {
-    const rows = cast(gatherByteRows(kept, numbers), 'f32');
-    const factors = reshape(gather(scales, numbers, 0), [numbers.shape[0]!, 1]);
-    return cast(multiply(rows, factors), this.#how.dtype);
   }
 
   /** @throws StudioError model_invalid where it is not there, or is no weight */
@@ -175,16 +147,30 @@ export class BaseWeights {
     return { shape: info.shape, stored };
   }
 
-  #rowScaledWeight(name: string): RowScaledWeight {
-    return this.#rowScaled.get(name) ?? this.#graph.inMain(() => this.#declareRowScaled(name));
+  #declareQuantized(name: string, kind: Exclude<Quantization, 'none'>): QuantizedWeight {
+    const { shape } = this.#infoOf(name);
+    const place = { graph: this.#graph, name, shape, dtype: this.#how.dtype };
+    const weight = declareQuantized(kind, place);
+    this.#quantized.set(name, weight);
+    return weight;
   }
+}
 
-  #declareRowScaled(name: string): RowScaledWeight {
-    const shape = this.#infoOf(name).shape;
-    const variable = createVariable(this.#graph, name, shape, 'i8');
-    const scale = createVariable(this.#graph, `${name}.scales`, [shape[0]!], 'f32');
-    const made = { variable, scale, kept: readVariable(variable), scales: readVariable(scale) };
-    this.#rowScaled.set(name, made);
-    return made;
-  }
+/**
+ * The weights of linear modules as training reads them: the numbers that are left of those that are kept in fewer bits.
+ * What is chosen by them (pivots, norms) is chosen by what the model then computes with.
+ */
+export function asKept(source: WeightSource, quantization: Quantization): WeightSource {
+  if (quantization === 'none') return source;
+  return {
+    info(name) {
+      const info = source.info(name);
+      return info && { dtype: 'F32', shape: info.shape };
+    },
+    read(name) {
+      const { dtype, shape } = source.info(name)!;
+      const values = asQuantized(quantization, source.read(name), dtype, shape[0]!);
+      return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    },
+  };
 }

@@ -1,7 +1,7 @@
 import { adapterSites, modulePath, type LinearSite } from '../../shape/adapterSites.ts';
 import { checkStructure } from '../../options/checkAdapter.ts';
 import { moduleSize } from '../../shape/modelShape.ts';
-import type { AdapterConfig, Precision } from '../../contract/training.ts';
+import type { AdapterConfig, Precision, Quantization } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { hasBias } from '../../formats/model/decoderWeights.ts';
 import type { AdapterCall, AdapterMethod, LinearSize, ParameterSpec } from '../../methods/method.ts';
@@ -85,8 +85,8 @@ export class ModelGraph {
     fusion: boolean;
     products?: Products | undefined;
     device?: Device | undefined;
-    /** Weights of linear modules are kept in 8 bits. */
-    loadIn8bit?: boolean | undefined;
+    /** How the weights of linear modules are kept; absent: in the compute type. */
+    quantization?: Quantization | undefined;
     /**
      * A model of the same base without an adapter, whose graph and weights this one shares: several adapters stand on
      * one copy. Its options must be the same; `prefix` begins the names of this one's variables.
@@ -107,7 +107,7 @@ export class ModelGraph {
       new BaseWeights(this.graph, options.source, {
         dtype: this.dtype,
         trained: this.trainsBase ? this.trainable : null,
-        loadIn8bit: options.loadIn8bit ?? false,
+        quantization: options.quantization ?? 'none',
       });
     if (options.adapter) this.#declareParameters(options.adapter);
   }
@@ -164,9 +164,10 @@ export class ModelGraph {
       x,
       base,
       get weight() {
-        return weight.whole();
+        return weight.whole(x);
       },
       weightRows: (numbers) => weight.rows(numbers),
+      product: (value) => weight.product(value),
       taskSelection: this.#taskSelection(x.shape[0]!),
       parameter: (suffix) => {
         const own = `${path}.${suffix}`;
@@ -206,7 +207,7 @@ export class ModelGraph {
 
   /** Base parameters in the graph; a tied head counts once. */
   baseCount(): number {
-    return this.weights.variables().reduce((n, { shape }) => n + elementCount(shape), 0);
+    return this.weights.count();
   }
 
   /**

@@ -64,9 +64,9 @@ export function adoptAdapter(request: AdoptRequest, emit: (event: EngineEvent) =
         };
         return { name, dtype: spec.dtype === 'f32' ? 'F32' : 'I32', shape: spec.shape, data };
       });
-      const { step = 0, loadIn8bit = false } = request.handed ?? {};
+      const { step = 0, quantization = 'none' } = request.handed ?? {};
       writeAdopted({ modelFolder, sha256, checkpointFolder, step }, (temporary) => {
-        const base = { name: modelFolder, sha256, loadIn8bit };
+        const base = { name: modelFolder, sha256, quantization };
         writeAdapterFolder(trainedFolder(temporary, adapter.method), adapter, base, tensors);
       });
       const own = new Set(parameters.map(({ name }) => name));

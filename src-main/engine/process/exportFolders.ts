@@ -51,7 +51,7 @@ export function exportAdapter(request: ExportRequest, emit: Emit = () => undefin
       name: request.baseName,
       // Only methods that refer to rows of the base write it, and their checkpoints have it.
       sha256: adapter.baseSha256 ?? '',
-      loadIn8bit: request.loadIn8bit,
+      quantization: request.quantization,
       embedsRows,
     };
     // PEFT knows the modules by the names that the model has for them.

@@ -52,7 +52,7 @@ export function exportFrozen(request: ExportRequest, emit: (event: EngineEvent) 
     const files = writeAdapterFolder(
       request.outFolder,
       { ...config, targets: modelTargets(decoder, adapter.targets) },
-      { name: request.baseName, sha256: '', loadIn8bit: request.loadIn8bit },
+      { name: request.baseName, sha256: '', quantization: request.quantization },
       tensors,
     );
     const peft = checkAsPeft(request.outFolder, sites, (path, own) => {

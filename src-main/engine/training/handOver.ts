@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { quantizationOf } from '../../contract/training.ts';
 import { checkOptions } from '../../options/checkOptions.ts';
 import { checkSchedule, learningRate } from '../../options/schedule.ts';
 import { layOutRun, scoredRows } from '../../data/mix/laidOutRun.ts';
@@ -161,7 +162,7 @@ async function writeStart(
     precision: config.precision,
     adapter: config.adapter,
     fusion: false,
-    loadIn8bit: config.loadIn8bit,
+    quantization: quantizationOf(config),
   });
   const counted = { trainable: model.trainableCount(), frozenExtra: model.frozenExtraCount() };
   // Weights are counted as a graph asks for them, and none does here.
@@ -179,7 +180,7 @@ async function writeStart(
   writeAdapterFolder(
     join(request.outFolder, 'start'),
     config.adapter,
-    { name: request.baseName, sha256: request.weightsSha256, loadIn8bit: config.loadIn8bit },
+    { name: request.baseName, sha256: request.weightsSha256, quantization: quantizationOf(config) },
     adapterTensors(model.adapterParameters, (variable) => values.get(variable)!),
   );
   return counted;

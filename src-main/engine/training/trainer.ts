@@ -1,3 +1,4 @@
+import { quantizationOf } from '../../contract/training.ts';
 import { checkOptions } from '../../options/checkOptions.ts';
 import type { RouterLayout, SourceLoss } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -68,7 +69,7 @@ export async function train(
       fusion: context.fusion,
       products: context.products,
       device: context.device,
-      loadIn8bit: config.loadIn8bit,
+      quantization: quantizationOf(config),
     });
     checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
     const prompts =

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { ModelIdentity } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { changedParts, computationOf } from '../../formats/model/identity.ts';
+import { quantizationOf } from '../../contract/training.ts';
 import { keptOptions } from '../../options/continuedConfig.ts';
 import { rateOptions, scheduleChange, type PlannedRates } from '../../options/schedule.ts';
 import { writeModelFolder } from '../../formats/model/modelFolder.ts';
@@ -10,6 +11,7 @@ import { openAdapterFolder, writeAdapterFolder } from '../../formats/adapter/pef
 import { WeightFolder } from '../../formats/model/weightFolder.ts';
 import { adapterTensors, storedValue } from '../adapters/storedValues.ts';
 import type { Tensorflow } from '../graph/session.ts';
+import { asKept } from '../model/baseWeights.ts';
 import type { ModelGraph } from '../model/modelGraph.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import type { EngineEvent } from '../messages.ts';
@@ -56,7 +58,8 @@ export async function beginState(
   const { cacheFolder, config } = request;
   const { assign } = session;
   const context = { tf, seed: config.seed, cacheFolder, assign, emit, isStopped };
-  return (await prepareAdapter(model, weights, context)) ? startOfRun : null;
+  const kept = asKept(weights, quantizationOf(config));
+  return (await prepareAdapter(model, kept, context)) ? startOfRun : null;
 }
 
 /**
@@ -155,7 +158,7 @@ function writeAdapter(
   checkpoint: string,
 ): undefined {
   const { adapter } = request.config;
-  const base = { name: request.modelFolder, sha256: weights, loadIn8bit: request.config.loadIn8bit };
+  const base = { name: request.modelFolder, sha256: weights, quantization: quantizationOf(request.config) };
   const tensors = adapterTensors(model.adapterParameters, graph.session.read);
   writeAdapterFolder(trainedFolder(checkpoint, adapter.method), adapter, base, tensors);
 }

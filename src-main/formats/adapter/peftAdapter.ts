@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
-import type { AdapterConfig } from '../../contract/training.ts';
+import type { AdapterConfig, Quantization } from '../../contract/training.ts';
 import { adapterSites, modulePath } from '../../shape/adapterSites.ts';
 import { compilePatternMap } from '../../shape/modulePatterns.ts';
 import { linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
@@ -239,8 +239,8 @@ export interface AdaptedBase {
   name: string;
   /** Of its weights (WeightFolder.contentHash). */
   sha256: string;
-  /** Its linear weights were rounded to 8 bits in training. */
-  loadIn8bit: boolean;
+  /** How its linear weights were kept in training. */
+  quantization: Quantization;
   /** The rows that its indices name lie in the file. */
   embedsRows?: boolean;
 }
@@ -294,6 +294,12 @@ function nameOfBase(name: string): string {
   return repository?.replaceAll('--', '/') ?? basename(name);
 }
 
+/** What became of a base's weights in training. */
+const roundedTo = {
+  int8: 'rounded to 8 bits, a scale for each row',
+  nf4: 'rounded to 4 bits (NF4 in blocks of 64, double quantization, as bitsandbytes does it with load_in_4bit)',
+};
+
 function modelCard(adapter: AdapterConfig, base: AdaptedBase): string {
   const native = methodOf(adapter)?.peftType === 'LORA';
   return [
@@ -306,12 +312,12 @@ function modelCard(adapter: AdapterConfig, base: AdaptedBase): string {
     '',
     `Base model: ${base.name}. Modules: ${adapter.targets.join(', ')}. alpha ${adapter.alpha}, dropout ${adapter.dropout}.`,
     '',
-    ...(base.loadIn8bit
-      ? [
-          'It was trained with the linear weights of the base rounded to 8 bits, a scale for each row, and fits that model best: with the weights as they are stored, what it computes differs a little.',
+    ...(base.quantization === 'none'
+      ? []
+      : [
+          `It was trained with the linear weights of the base ${roundedTo[base.quantization]}, and fits that model best: with the weights as they are stored, what it computes differs a little.`,
           '',
-        ]
-      : []),
+        ]),
     native
       ? '    from peft import PeftModel\n    model = PeftModel.from_pretrained(base_model, "this folder")'
       : `PEFT has no method ${adapter.method}: its loader needs a module that registers this peft_type.`,

@@ -74,7 +74,7 @@ function refuseQuantized(
   const by = typeof method === 'string' ? ` by ${method}` : key === 'quantization' ? ' by MLX' : '';
   refuse(
     `The weights are quantized${by} (${key} in config.json).`,
-    'Choose the unquantized model that it was made from; training can hold that in 8 bits (--load-in-8bit).',
+    'Choose the unquantized model that it was made from; training can hold that in 8 or 4 bits (--load-in-8bit, --load-in-4bit).',
   );
 }
 

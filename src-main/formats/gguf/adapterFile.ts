@@ -153,7 +153,7 @@ export function readGgufAdapter(path: string, config: DecoderConfig, folder: str
       paths,
       ...(ranks.size > 1 && { rankPattern }),
     });
-    writeAdapterFolder(folder, adapter, { name: 'base', sha256: '', loadIn8bit: false }, tensors);
+    writeAdapterFolder(folder, adapter, { name: 'base', sha256: '', quantization: 'none' }, tensors);
   } finally {
     file.close();
   }

@@ -88,13 +88,13 @@ function checkOneBase(subjects: readonly Subject[]): void {
   }
   const kept = subjects.filter(({ reference }) => reference.adapterFolder !== null);
   const [one] = kept;
-  const differing = kept.find(
-    ({ reference }) => (reference.loadIn8bit ?? false) !== (one!.reference.loadIn8bit ?? false),
-  );
+  const formOf = ({ reference }: Subject) =>
+    ({ none: 'whole', int8: 'in 8 bits', nf4: 'in 4 bits' })[reference.quantization ?? 'none'];
+  const differing = kept.find((other) => formOf(other) !== formOf(one!));
   if (differing)
     throw new StudioError(
       'config_invalid',
-      `${label(one!)} and ${label(differing)} were trained on the base in different forms, in 8 bits and whole: they would need two copies of it.`,
+      `${label(one!)} and ${label(differing)} were trained on the base in different forms, ${formOf(one!)} and ${formOf(differing)}: they would need two copies of it.`,
       'Open a chat for each of them in turn.',
     );
 }

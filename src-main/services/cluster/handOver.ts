@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { HandedRun, HandOver } from '../../contract/cluster.ts';
 import type { DataContract, Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
+import { quantizationOf } from '../../contract/training.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { syncFolder, writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { identityOf } from '../../formats/model/identity.ts';
@@ -146,9 +147,11 @@ export function differences({ config }: Pick<HandedRun, 'config'>): string[] {
           `Dropout (${config.adapter.dropout}) draws other random numbers there: the curve is another one of the same kind.`,
         ]
       : []),
-    ...(config.loadIn8bit
-      ? ['The base is loaded as it is stored there, not rounded to 8 bits as here.']
-      : []),
+    ...(quantizationOf(config) === 'none'
+      ? []
+      : [
+          `The base is loaded as it is stored there, not rounded to ${config.loadIn4bit ? 4 : 8} bits as here.`,
+        ]),
     ...(config.optimizer === 'adamw8bit'
       ? [
           'Adam’s moments in 8 bits are those of bitsandbytes there, which need a GPU and cannot be spread with --fsdp.',

@@ -9,6 +9,7 @@ import {
 import { recentSteps, type Model, type Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { EvalMetric, StepMetric } from '../../contract/runRecords.ts';
+import { quantizationOf } from '../../contract/training.ts';
 import type { EngineEvent } from '../../engine/messages.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
 import { identityOf } from '../../formats/model/identity.ts';
@@ -141,7 +142,8 @@ function adoptState(
     checkpointFolder: paths.runCheckpoints(id),
   };
   const step = result.keptStep;
-  const { adapter, loadIn8bit } = handed.config;
+  const { adapter } = handed.config;
+  const quantization = quantizationOf(handed.config);
   return withProgress(context, `import ${folder}`, 'Reading what was trained', async (report) => {
     const onEvent = (event: EngineEvent) => {
       if (event.type === 'progress') report(event.label, event.done, event.total);
@@ -150,7 +152,7 @@ function adoptState(
       ? engine.start({ kind: 'adoptModel', ...place, trainedFolder: trained, step }, { signal, onEvent })
           .result
       : engine.start(
-          { kind: 'adopt', ...place, adapterFolder: trained, handed: { step, adapter, loadIn8bit } },
+          { kind: 'adopt', ...place, adapterFolder: trained, handed: { step, adapter, quantization } },
           { signal, onEvent },
         ).result;
   });

@@ -6,6 +6,7 @@ import {
   type EvaluationRecord,
 } from '../../budget/forecast/evaluation.ts';
 import type { Calibration, EvaluationForecast, EvaluationOutlook } from '../../contract/forecast.ts';
+import { quantizationOf } from '../../contract/training.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { newestEvaluations } from '../../store/results.ts';
 import type { ServiceContext } from '../context.ts';
@@ -41,7 +42,7 @@ export function foreseeEvaluation(
       precision: settings.precision,
       // A foreign adapter folder is small beside the model.
       adapter: run?.config.adapter ?? null,
-      loadIn8bit: run?.config.loadIn8bit ?? false,
+      quantization: run ? quantizationOf(run.config) : 'none',
     },
     { cores: cpus().length, gpu },
     pastEvaluations(context),

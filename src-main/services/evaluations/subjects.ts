@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { DatasetFormat, Model, ModelIdentity, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { AskedTemplate } from '../../contract/templates.ts';
-import type { Precision } from '../../contract/training.ts';
+import { quantizationOf, type Precision } from '../../contract/training.ts';
 import type { Rendering } from '../../data/rendering/renderer.ts';
 import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import type { ModelReference } from '../../engine/protocol.ts';
@@ -76,7 +76,7 @@ export function findSubject(
       ...fullyTrained(identity, checkpoint!, precision),
     };
   // A run's adapter is judged on the base that it was trained on.
-  const loadIn8bit = run?.config.loadIn8bit ?? false;
+  const quantization = run ? quantizationOf(run.config) : 'none';
   const folder = run ? trainedFolder(checkpoint!, run.config.adapter.method) : typedPath(adapter);
   if (!run && !existsSync(join(folder, 'adapter_config.json')))
     throw new StudioError(
@@ -91,11 +91,11 @@ export function findSubject(
     name: run?.name ?? folder,
     run,
     step: of,
-    reference: { ...reference, loadIn8bit, adapterFolder: folder },
+    reference: { ...reference, quantization, adapterFolder: folder },
     identity,
     adapterHash: hashOf([
       precision,
-      ...(loadIn8bit ? ['8 bits'] : []),
+      ...{ none: [], int8: ['8 bits'], nf4: ['NF4'] }[quantization],
       ...['adapter_config.json', 'adapter_model.safetensors'].map((file) =>
         createHash('sha256')
           .update(readFileSync(join(folder, file)))

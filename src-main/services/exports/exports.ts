@@ -18,6 +18,7 @@ import type { EngineEvent } from '../../engine/messages.ts';
 import type { ExportRequest, ExportResult, ModelReference } from '../../engine/protocol.ts';
 import { trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { snapshotDatasets } from '../../contract/mixing/mixes.ts';
+import { quantizationOf } from '../../contract/training.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { readLicence } from '../../formats/model/licence.ts';
 import { ggufWeightName } from '../../formats/model/weightFolder.ts';
@@ -165,7 +166,7 @@ async function writeAndCertify(
   const { signal, report } = options;
   const { run, model, format, checkpoint, folder, options: asked } = job;
   const { embedPivots, dtype, rank, checkElsewhere = false } = asked;
-  const { adapter, loadIn8bit } = run.config;
+  const { adapter } = run.config;
   const whole = (place: string) => ({ folder: place, precision: 'f32', adapterFolder: null }) as const;
   const adapted = (place: string) => ({ ...whole(model.folder), adapterFolder: place });
   const source = trainedFolder(checkpoint, adapter.method);
@@ -196,7 +197,7 @@ async function writeAndCertify(
       baseName: publicName(model),
       checkpoint,
       adapter,
-      loadIn8bit,
+      quantization: quantizationOf(run.config),
       outFolder: folder,
       ...(embedPivots && { embedPivots }),
       ...(isWeightType(dtype) && { dtype }),

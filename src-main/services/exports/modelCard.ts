@@ -92,7 +92,7 @@ function frontMatter({ run, format, base, licence }: CardFacts): string {
 }
 
 function what({ run, format, base, quantization, cutModules }: CardFacts): string {
-  const { adapter, loadIn8bit } = run.config;
+  const { adapter, loadIn8bit, loadIn4bit } = run.config;
   const count =
     run.trainable === null
       ? ''
@@ -101,9 +101,11 @@ function what({ run, format, base, quantization, cutModules }: CardFacts): strin
     adapter.method === 'full'
       ? `Every parameter of ${plain(base)} was trained.`
       : `${isWhole(format) ? `${plain(base)} with a merged` : 'An adapter of'} ${adapter.method}${isWhole(format) ? ' adapter' : ` for ${plain(base)}`}: rank ${adapter.rank}, alpha ${adapter.alpha}${adapter.rankStabilized ? ' (rank-stabilized)' : ''}, dropout ${adapter.dropout}, modules ${adapter.targets.join(', ')}${adapter.layers ? `, layers ${adapter.layers.join(', ')}` : ''}.`;
-  const rounded = loadIn8bit
-    ? ' It was trained with the linear weights of the base rounded to 8 bits, and fits that model best.'
-    : '';
+  const bits = loadIn4bit ? '4 bits (NF4)' : loadIn8bit ? '8 bits' : null;
+  const rounded =
+    bits === null
+      ? ''
+      : ` It was trained with the linear weights of the base rounded to ${bits}, and fits that model best.`;
   const frozen =
     format !== 'peft' &&
     methodOf(adapter)?.routing &&

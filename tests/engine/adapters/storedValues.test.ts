@@ -22,7 +22,7 @@ import { temporaryFolder } from '../../support/temporaryFolder.ts';
 function checkWith(name: string, suffix: string): void {
   const recorded = openAdapterFolder(adapterFolderOf(name)!);
   const folder = join(temporaryFolder(), 'adapter');
-  writeAdapterFolder(folder, recorded.config, { name: 'base', sha256: 'ab', loadIn8bit: false }, [
+  writeAdapterFolder(folder, recorded.config, { name: 'base', sha256: 'ab', quantization: 'none' }, [
     ...[...recorded.tensors.tensors].map(([key, { dtype, shape }]) => ({
       name: nameOfKey(key),
       dtype,
@@ -98,7 +98,12 @@ it('says what helps with a tensor that cannot be taken', () => {
       return changed ? [{ ...tensor, ...changed }] : [];
     });
     const folder = join(temporaryFolder(), 'adapter');
-    writeAdapterFolder(folder, recorded.config, { name: 'base', sha256: 'ab', loadIn8bit: false }, tensors);
+    writeAdapterFolder(
+      folder,
+      recorded.config,
+      { name: 'base', sha256: 'ab', quantization: 'none' },
+      tensors,
+    );
     const adapter = openAdapterFolder(folder);
     try {
       storedValue(parameter, adapter);
@@ -149,7 +154,7 @@ function checkSaved(name: string, change: number, rows?: number): void {
 function savedBeside(tensor: AdapterTensor): AdapterFolder {
   const folder = join(temporaryFolder(), 'adapter');
   const adapter = adapterConfigSchema.parse({ method: 'lora', rank: 4, alpha: 8 });
-  writeAdapterFolder(folder, adapter, { name: 'base', sha256: 'ab', loadIn8bit: false }, [tensor]);
+  writeAdapterFolder(folder, adapter, { name: 'base', sha256: 'ab', quantization: 'none' }, [tensor]);
   return openAdapterFolder(folder);
 }
 

@@ -52,7 +52,7 @@ function write(name: string, adapter: AdapterConfig, tensors: [string, number[],
     shape,
     data: hostBytes(data),
   }));
-  writeAdapterFolder(path, adapter, { name: 'tiny', sha256: 'x', loadIn8bit: false }, list);
+  writeAdapterFolder(path, adapter, { name: 'tiny', sha256: 'x', quantization: 'none' }, list);
   return path;
 }
 const gated = write(

@@ -153,8 +153,9 @@ describe.each(inBoth)('graphs in $precision, compiled: $fusion', ({ precision, f
       expect(await trainingFaults({ method, dropout }, { ...options, ...rest })).toEqual([]);
     });
 
-    it.skipIf(method === 'full' || method === 'dora')('on a base in 8 bits', async () => {
-      expect(await trainingFaults({ method, dropout }, { ...options, loadIn8bit: true })).toEqual([]);
+    it.skipIf(method === 'full')('on a base in 8 bits and in 4', async () => {
+      for (const bits of [{ loadIn8bit: true }, { loadIn4bit: true }])
+        expect(await trainingFaults({ method, dropout }, { ...options, ...bits })).toEqual([]);
     });
   });
 
@@ -178,8 +179,8 @@ describe.each(inBoth)('graphs in $precision, compiled: $fusion', ({ precision, f
     async (name) => {
       const adapterFolder = name && join(recorded, name, 'adapter');
       const ids = Array.from({ length: 90 }, () => 5);
-      for (const loadIn8bit of [false, true]) {
-        const model: ModelReference = { folder: llama, precision, adapterFolder, loadIn8bit };
+      for (const quantization of ['none', 'int8', 'nf4'] as const) {
+        const model: ModelReference = { folder: llama, precision, adapterFolder, quantization };
         const decoding = { temperature: 0, topP: 1, seed: 1, stop: [], endIds: [], batch: 2, maxTokens: 4 };
         const jobs = [
           () => score({ kind: 'score', model, tokenFile, batch: 2 }, job),

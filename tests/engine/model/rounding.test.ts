@@ -66,6 +66,7 @@ describe.each([
         base: value,
         weight: value,
         weightRows: () => value,
+        product: () => value,
         taskSelection: null,
         parameter: (suffix) => matrix(suffix === 'lora_A.weight' ? [3, 1] : [1, 3]),
         dropout: (input) => input,

@@ -24,7 +24,7 @@ it('an export needs no TensorFlow: it copies files', async () => {
       checkpoint: result.checkpoint!,
       baseName: 'organization/base',
       adapter: adapterConfigSchema.parse({ method: 'lora', rank: 2, alpha: 4 }),
-      loadIn8bit: false,
+      quantization: 'none',
       outFolder: join(folder, 'out'),
     },
     () => undefined,

@@ -34,7 +34,7 @@ function requestOf(name: string, changes: Partial<AdapterConfig> = {}): ExportRe
     baseName: 'organization/base',
     checkpoint,
     adapter: { ...recorded.config, ...changes },
-    loadIn8bit: false,
+    quantization: 'none',
     outFolder: join(temporaryFolder(), 'out'),
   };
 }
@@ -335,7 +335,7 @@ it('a whole model leaves without the paths that its base was saved with', () => 
     baseName: 'org/name',
     checkpoint,
     adapter,
-    loadIn8bit: false,
+    quantization: 'none',
     outFolder,
   });
   expect(files).toContain('README.md');

@@ -85,7 +85,7 @@ it.each(adapters)('a LoRA is %s where the route is the same for every token', as
     checkpoint: result.checkpoint!,
     baseName: 'organization/base',
     adapter,
-    loadIn8bit: false,
+    quantization: 'none',
     outFolder,
     route: route.sites,
   });
@@ -97,7 +97,7 @@ it.each(adapters)('a LoRA is %s where the route is the same for every token', as
 
   // The same LoRA merged, and the nearest one of a lower rank.
   const whole = { modelFolder, checkpoint: result.checkpoint!, baseName: 'organization/base', adapter };
-  const again = { ...whole, kind: 'export', loadIn8bit: false, route: route.sites } as const;
+  const again = { ...whole, kind: 'export', quantization: 'none', route: route.sites } as const;
   const mergedFolder = join(folder, 'merged');
   const merged = await request<ExportResult>({ ...again, format: 'merged', outFolder: mergedFolder });
   expect(merged.merged).toMatchObject({ isEqual: true });

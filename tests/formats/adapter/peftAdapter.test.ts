@@ -7,7 +7,7 @@ import { peftConfigOf } from '../../../src-main/formats/adapter/peftConfig.ts';
 import { writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
-const base = { name: 'base', sha256: 'ab', loadIn8bit: false };
+const base = { name: 'base', sha256: 'ab', quantization: 'none' as const };
 const tensor = (suffix: string) =>
   ({
     name: `model.layers.0.self_attn.q_proj.${suffix}`,

@@ -23,6 +23,7 @@ from foreign import write_logits
 from models import record_real_model, write_fixtures
 from optimizers import record_optimizers
 from package import record_package
+from nf4 import record_nf4
 from packed import record_packed
 from quantization import record_quantization
 from record import record
@@ -46,6 +47,7 @@ def record_all(fixtures, recorded, only):
         record_optimizers(fixtures, recorded)
         record_package(fixtures, recorded)
         record_elsewhere(fixtures, recorded)
+        record_nf4(recorded)
         record_packed(recorded)
         record_schedules(recorded)
         record_quantization(recorded)

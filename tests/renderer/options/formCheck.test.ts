@@ -46,7 +46,7 @@ describe('what is wrong with a value stands at its field at once', () => {
     [{ keepBest: true, evalEvery: 0 }, 'keepBest', /only at the end \(eval steps 0\)/],
     [{ heldOutFraction: 0.7 }, 'heldOutFraction', /At most 50 %/],
     [{ samples: { prompts: ['a'], every: 0, maxTokens: 0 } }, 'samples', /maxTokens: At least 1/],
-    [{ method: 'dora', loadIn8bit: true }, 'loadIn8bit', /kept in 8 bits/],
+    [{ loadIn8bit: true, loadIn4bit: true }, 'loadIn4bit', /in 8 bits and in 4 bits at once/],
     [{ method: 'lora', rankPattern: 'q_proj=4097' }, 'rankPattern', /Rank 4097 is larger/],
     [{ alphaPattern: '*q=2' }, 'alphaPattern', /which is not understood/],
     [{ method: 'moelora', tasks: 1, experts: 3, gate: 'task' }, 'rank', /no multiple of 3/],

@@ -79,26 +79,31 @@ describe('a chat', () => {
     expect(chat.isAnswering).toBe(false);
   });
 
-  it('keeps the base in 8 bits where its adapters were trained on it so, and refuses those on the whole one beside', async () => {
-    await train('small', 'lora', { loadIn8bit: true });
-    const chat = await ask(await open(null, 'small'), 'What is 2 + 3?');
-    expect(chat.loadIn8bit).toBe(true);
-    const alone = await core.generation.text(
-      procedures['generate.text'].input.parse({
-        model: 'tiny',
-        adapter: 'small',
-        prompt: 'What is 2 + 3?',
-        chat: {},
-        maxTokens: 12,
-      }),
-      neverAborted,
-    );
-    expect(said(chat)[0]![1]).toBe(alone.text);
-    await expect(open('plain', 'small')).rejects.toMatchObject({
-      code: 'config_invalid',
-      message: expect.stringContaining('in 8 bits and whole'),
-    });
-  }, 240_000);
+  it.each([8, 4])(
+    'keeps the base in %d bits where its adapters were trained on it so, and refuses those on the whole one beside',
+    async (bits) => {
+      const name = `small${bits}`;
+      await train(name, 'lora', { [`loadIn${bits}bit`]: true });
+      const chat = await ask(await open(null, name), 'What is 2 + 3?');
+      expect([chat.loadIn8bit, chat.loadIn4bit]).toEqual([bits === 8, bits === 4]);
+      const alone = await core.generation.text(
+        procedures['generate.text'].input.parse({
+          model: 'tiny',
+          adapter: name,
+          prompt: 'What is 2 + 3?',
+          chat: {},
+          maxTokens: 12,
+        }),
+        neverAborted,
+      );
+      expect(said(chat)[0]![1]).toBe(alone.text);
+      await expect(open('plain', name)).rejects.toMatchObject({
+        code: 'config_invalid',
+        message: expect.stringContaining(`in ${bits} bits`),
+      });
+    },
+    240_000,
+  );
 
   it('tells what is said while it is said, and each column goes on with its own conversation', async () => {
     const opened = await open(null, 'plain');

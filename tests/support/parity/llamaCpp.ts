@@ -117,7 +117,7 @@ export function exportGguf(
     baseName: 'organization/base',
     checkpoint,
     adapter: opened.config,
-    loadIn8bit: false,
+    quantization: 'none',
     outFolder: join(work, format),
     readBack: join(work, `${format}-read`),
     storedAs: 'F32',
@@ -156,6 +156,6 @@ export function drawnAdapter(modelFolder: string, work: string, size: number): s
   const checkpoint = join(work, 'checkpoint');
   const folder = join(checkpoint, 'adapter');
   if (!existsSync(folder))
-    writeAdapterFolder(folder, adapter, { name: 'base', sha256: '', loadIn8bit: false }, tensors);
+    writeAdapterFolder(folder, adapter, { name: 'base', sha256: '', quantization: 'none' }, tensors);
   return checkpoint;
 }

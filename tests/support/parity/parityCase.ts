@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  quantizationOf,
   trainConfigSchema,
   type Precision,
   type TrainConfigInput,
@@ -106,6 +107,7 @@ export async function openParityCase(known: ParityCase, options: OpenOptions) {
     precision,
     adapter: config.adapter,
     fusion: options.fusion ?? false,
+    quantization: quantizationOf(config),
   });
   const rows = known.rows.map((row, i) => ({
     ids: Int32Array.from(row),

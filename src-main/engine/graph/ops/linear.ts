@@ -1,4 +1,4 @@
-import { elementCount } from '../dtype.ts';
+import { elementCount, type DType } from '../dtype.ts';
 import { typeAttribute, type Attribute, type GradientFunction, type Shape, type Tensor } from '../graph.ts';
 import { cast, multiply, sumToShape } from './elementwise.ts';
 import { transpose } from './layout.ts';
@@ -145,34 +145,31 @@ function product(options: {
 }
 
 /**
- * x W^T for a frozen weight that is kept in 8 bits: row i of W is scales_i times row i of `weight`.
+ * x W^T for a frozen weight W [n, k] that is kept in fewer bits and made anew for each product, once the other operand
+ * is there (see `product`), in the backward pass as well: never two weights at a time.
  *
- * The integers are widened anew for each product, once the other operand is there (see `product`): never two weights at
- * a time. The scale is applied to the outputs in f32, not to the weight.
+ * @param x [m, k] @param make W in the type that is asked for
+ * @returns [m, n] in the type in which the product was computed: f32 where the graph widens bf16
+ */
+export function madeMatmul(x: Tensor, make: (dtype: DType) => Tensor): Tensor {
+  const { graph, dtype } = x;
+  const { isCompiled } = graph.body;
+  const computed = dtype === 'bf16' && (isCompiled || graph.products === 'widened') ? 'f32' : dtype;
+  const times = (rows: Tensor, transposeY: boolean): Tensor => {
+    const made = isCompiled ? make(computed) : graph.after([rows], () => make(computed));
+    return matmul(cast(rows, computed), made, { transposeY });
+  };
+  return graph.withGradient([x], [times(x, true)], ([dOut]) => [cast(times(dOut!, false), dtype)])[0]!;
+}
+
+/**
+ * x W^T for a frozen weight that is kept in 8 bits: row i of W is scales_i times row i of `weight`. The scale is
+ * applied to the outputs in f32, not to the weight.
  *
  * @param x [m, k] @param weight i8 [n, k] @param scales f32 [n]
  * @returns [m, n] in the type of x
  */
 export function rowScaledMatmul(x: Tensor, weight: Tensor, scales: Tensor): Tensor {
-  const { graph, dtype } = x;
-  const { isCompiled } = graph.body;
-  const computed = dtype === 'bf16' && (isCompiled || graph.products === 'widened') ? 'f32' : dtype;
-  const times = (rows: Tensor, transposed: boolean): Tensor => {
-    const wide = isCompiled ? cast(weight, computed) : graph.after([rows], () => cast(weight, computed));
-    const [m, n] = [rows.shape[0]!, weight.shape[transposed ? 0 : 1]!];
-    const [out] = graph.addOperation({
-      op: 'MatMul',
-      inputs: [cast(rows, computed), wide],
-      attributes: {
-        ...typeAttribute(computed),
-        transpose_a: { kind: 'bool', value: false },
-        transpose_b: { kind: 'bool', value: transposed },
-      },
-      outputs: [{ shape: [m, n], dtype: computed }],
-    });
-    return out!;
-  };
-  const scaled = (rows: Tensor): Tensor => multiply(cast(rows, 'f32'), scales);
-  const out = cast(scaled(times(x, true)), dtype);
-  return graph.withGradient([x], [out], ([dOut]) => [cast(times(scaled(dOut!), false), dtype)])[0]!;
+  const out = madeMatmul(x, (dtype) => cast(weight, dtype));
+  return cast(multiply(cast(out, 'f32'), scales), x.dtype);
 }

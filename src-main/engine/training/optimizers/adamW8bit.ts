@@ -2,6 +2,7 @@ import { elementCount } from '../../graph/dtype.ts';
 import type { Tensor } from '../../graph/graph.ts';
 import { add, divide, multiply, scale, sqrt, square, subtract } from '../../graph/ops/elementwise.ts';
 import { reshape } from '../../graph/ops/layout.ts';
+import { dynamicMap } from '../../graph/dynamicMap.ts';
 import { compiledCall } from '../../graph/fused.ts';
 import { callShared } from '../../graph/functions.ts';
 import { assignVariable, readVariable } from '../../graph/variables.ts';
@@ -10,7 +11,6 @@ import {
   assignQuantized,
   createQuantized,
   dequantize,
-  dynamicMap,
   fromBlocks,
   quantize,
   readQuantized,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../../src-main/statistics/random.ts';
+import { dynamicMap, midpoints } from '../../../../src-main/engine/graph/dynamicMap.ts';
 import { compiledCall } from '../../../../src-main/engine/graph/fused.ts';
 import { Graph, type Tensor } from '../../../../src-main/engine/graph/graph.ts';
 import { openSession } from '../../../../src-main/engine/graph/session.ts';
@@ -12,9 +13,7 @@ import {
   assignQuantized,
   createQuantized,
   dequantize,
-  dynamicMap,
   fromBlocks,
-  midpoints,
   quantize,
   readQuantized,
   toBlocks,

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
+import { asKept } from '../../../src-main/engine/model/baseWeights.ts';
 import { rowScaled } from '../../../src-main/engine/model/rowScaled.ts';
 import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { writeModelFolder } from '../../../src-main/formats/model/modelFolder.ts';
@@ -11,20 +12,23 @@ import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
 
 const linear = /\.(q|k|v|o|gate|up|down)_proj\.weight$/;
 
-/** tiny-llama with every linear weight rounded as a base in 8 bits is, in f32. */
-function roundedModel(): string {
+const kinds = [
+  { kind: 'int8', kept: { loadIn8bit: true }, bits: 8 },
+  { kind: 'nf4', kept: { loadIn4bit: true }, bits: 4 },
+] as const;
+
+/** tiny-llama with every linear weight rounded as it is in a base of so many bits, in f32. */
+function roundedModel(kind: 'int8' | 'nf4'): string {
   const folder = join(temporaryFolder(), 'rounded');
   const weights = new WeightFolder(tinyLlama);
   try {
+    const rounded = asKept(weights, kind);
     const tensors = weights.names.map((name) => {
       const { dtype, shape } = weights.info(name)!;
-      const wide = Float32Array.from(asFloat32(weights.read(name), dtype));
-      if (linear.test(name)) {
-        const { values, scales } = rowScaled(new Uint8Array(wide.buffer), 'F32', shape[0]!);
-        const columns = wide.length / shape[0]!;
-        for (let i = 0; i < wide.length; i++) wide[i] = values[i]! * scales[Math.floor(i / columns)]!;
-      }
-      return { name, dtype: 'F32' as const, shape, data: () => new Uint8Array(wide.buffer) };
+      const wide = linear.test(name)
+        ? rounded.read(name)
+        : new Uint8Array(Float32Array.from(asFloat32(weights.read(name), dtype)).buffer);
+      return { name, dtype: 'F32' as const, shape, data: () => wide };
     });
     writeModelFolder(folder, { base: tinyLlama, tensors, dtype: 'F32', card: null });
   } finally {
@@ -57,43 +61,46 @@ describe('a base in 8 bits', () => {
       expect(Math.abs(values[i]! * scale - weight)).toBeLessThanOrEqual(scale / 2 + 1e-7);
     }
   });
+});
 
+describe.each(kinds)('a base in $bits bits', ({ kind, kept, bits }) => {
   it.each([
     ['lora', {}],
-    ['idlora', { clusters: 2, pivots: 'serial' as const }],
+    ['dora', { dropout: 0.1 }],
+    ['idlora', { clusters: 2 }],
     ['hydralora', {}],
     ['moelora', {}],
   ] as const)(
-    '%s trains as on the rounded model in f32: forward and every gradient',
+    '%s trains as on the rounded model in f32: start, forward and every gradient',
     async (method, rest) => {
-      const config = (loadIn8bit: boolean): TrainConfigInput => ({
+      const config = (how: Partial<TrainConfigInput>): TrainConfigInput => ({
         adapter: { method, rank: 4, alpha: 8, ...rest },
         maxSteps: 12,
         learningRate: 1e-2,
         batch: 4,
         context: 32,
-        loadIn8bit,
+        ...how,
       });
-      const rounded = await losses(config(false), roundedModel());
-      const eightBits = await losses(config(true));
-      const plain = await losses(config(false));
-      expect(eightBits.length).toBe(12);
-      for (const [step, loss] of eightBits.entries())
+      const rounded = await losses(config({}), roundedModel(kind));
+      const quantized = await losses(config(kept));
+      const plain = await losses(config({}));
+      expect(quantized.length).toBe(12);
+      for (const [step, loss] of quantized.entries())
         expect(Math.abs(loss / rounded[step]! - 1), `${method} step ${step}`).toBeLessThan(2e-4);
       // It is another base than the exact one, and not far from it.
-      expect(eightBits).not.toEqual(plain);
-      expect(Math.abs(eightBits.at(-1)! / plain.at(-1)! - 1)).toBeLessThan(0.05);
+      expect(quantized).not.toEqual(plain);
+      expect(Math.abs(quantized.at(-1)! / plain.at(-1)! - 1)).toBeLessThan(kind === 'nf4' ? 0.2 : 0.05);
     },
   );
 
   it('is named in the model card of what was trained on it', async () => {
-    const card = async (loadIn8bit: boolean) => {
-      const config = { adapter: { method: 'lora', rank: 4, alpha: 8 }, maxSteps: 1, loadIn8bit } as const;
+    const card = async (how: Partial<TrainConfigInput>) => {
+      const config = { adapter: { method: 'lora', rank: 4, alpha: 8 }, maxSteps: 1, ...how } as const;
       const { result } = await trainTiny({ config, folder: temporaryFolder() });
       return readFileSync(join(result.checkpoint!, 'adapter', 'README.md'), 'utf8');
     };
-    expect(await card(true)).toMatch(/rounded to 8 bits/);
-    expect(await card(false)).not.toMatch(/8 bits/);
+    expect(await card(kept)).toContain(`rounded to ${bits} bits`);
+    expect(await card({})).not.toMatch(/rounded to/);
   });
 
   it('trains in bf16, with checkpointing and compiled, to about the same losses', async () => {
@@ -103,7 +110,7 @@ describe('a base in 8 bits', () => {
       learningRate: 1e-2,
       batch: 4,
       context: 32,
-      loadIn8bit: true,
+      ...kept,
       ...rest,
     });
     const plain = await losses(config({}));
@@ -117,8 +124,21 @@ describe('a base in 8 bits', () => {
         expect(Math.abs(loss / plain[step]! - 1), `${i} step ${step}`).toBeLessThan(i === 2 ? 0.02 : 1e-4);
   });
 
-  it.each(['full', 'dora'] as const)('%s is refused by name', async (method) => {
-    const config = { adapter: { method, rank: 4, alpha: 8 }, maxSteps: 1, loadIn8bit: true };
-    await expect(losses(config)).rejects.toMatchObject({ code: 'config_invalid', option: ['loadIn8bit'] });
+  it('refuses full fine-tuning with the reason', async () => {
+    const config = { adapter: { method: 'full', rank: 1, alpha: 1 }, maxSteps: 1, ...kept } as const;
+    await expect(losses(config)).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: `Full fine-tuning trains the base: its weights cannot be kept in ${bits} bits.`,
+      option: [`loadIn${bits}bit`],
+    });
   });
+});
+
+it('a base is not kept in 8 bits and in 4 at once', async () => {
+  const config = {
+    adapter: { method: 'lora', rank: 4, alpha: 8 },
+    loadIn8bit: true,
+    loadIn4bit: true,
+  } as const;
+  await expect(losses(config)).rejects.toMatchObject({ code: 'config_invalid', option: ['loadIn4bit'] });
 });

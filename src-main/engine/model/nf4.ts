@@ -1,0 +1,156 @@
+import { asFloat32 } from '../../formats/files/floats.ts';
+import { dynamicMap, midpoints } from '../graph/dynamicMap.ts';
+
+/** Numbers that share a scale. */
+export const nf4Block = 64;
+/** Blocks whose scales are quantized together. */
+export const nf4Group = 256;
+
+/**
+ * The 16 numbers of NF4: quantiles of the normal distribution, divided by the greatest (Dettmers et al. 2023, "QLoRA",
+ * section 3 and appendix E; the values are bitsandbytes').
+ */
+export const nf4Entries: readonly number[] = [
+  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
+  -0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725,
+  0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+];
+
+/** The numbers of which scales are made, in f32. */
+export const nf4ScaleMap: readonly number[] = dynamicMap(true).map(Math.fround);
+
+/**
+ * A weight in NF4 with double quantization, 4.127 bits a number. Number i is entry codes_i times the scale of its
+ * block; a scale is its entry of the dynamic map times the scale of its group, plus an offset.
+ */
+export interface Nf4 {
+  /**
+   * [blocks, 32]: numbers j and j + 32 of a block in the upper and the lower half of a byte. (bitsandbytes has
+   * neighbours there; halves of a block are widened without being interleaved.)
+   */
+  codes: Uint8Array;
+  /** [groups, 256]; the end is padded, as that of `codes`. */
+  scaleCodes: Uint8Array;
+  /** [groups + 1]: the groups' scales, and behind them the offset. */
+  scales: Float32Array;
+}
+
+/** Blocks and groups of so many numbers. */
+export function nf4Sizes(count: number): { blocks: number; groups: number } {
+  const blocks = Math.ceil(count / nf4Block);
+  return { blocks, groups: Math.ceil(blocks / nf4Group) };
+}
+
+const half = nf4Block / 2;
+/** The smallest divisor of a block, in f32 as bitsandbytes has it. */
+const tiny = Math.fround(1e-38);
+const middles = [...midpoints(nf4Entries).map(Math.fround), Infinity];
+/** Cells into which [-1, 1] is cut: none has two middles. */
+const cells = 64;
+const codeBelow = Uint8Array.from({ length: cells + 1 }, (_, cell) =>
+  middles.findIndex((middle) => middle >= (2 * cell) / cells - 1),
+);
+
+/** Index of the nearest entry; the lower one in the middle between two. @param share -1..1 */
+function nearestEntry(share: number): number {
+  const code = codeBelow[((share + 1) * (cells / 2)) | 0]!;
+  return share > middles[code]! ? code + 1 : code;
+}
+
+/**
+ * A stored weight in NF4, with the numbers of bitsandbytes' quantize_4bit (quant_type nf4, blocksize 64,
+ * compress_statistics), whose nearest entry of a scale its kernel for f32 on processors only approximates. A few
+ * thousand numbers at a time are there in f32. A number that is not finite makes all of the weight NaN, so that the
+ * training sees it.
+ *
+ * @param bytes as safetensors stores them @param dtype as it names that
+ */
+export function toNf4(bytes: Uint8Array, dtype: string): Nf4 {
+  const size = dtype === 'F32' ? 4 : 2;
+  const count = bytes.byteLength / size;
+  const { blocks, groups } = nf4Sizes(count);
+  const codes = new Uint8Array(blocks * half);
+  const greatest = new Float32Array(blocks);
+  const atATime = 1024 * nf4Block;
+  for (let start = 0; start < count; start += atATime) {
+    const end = Math.min(count, start + atATime);
+    const values = asFloat32(bytes.subarray(start * size, end * size), dtype);
+    for (let at = 0; at < values.length; at += nf4Block) {
+      const block = values.subarray(at, at + nf4Block);
+      const number = (start + at) / nf4Block;
+      greatest[number] = toBlock(block, codes.subarray(number * half, (number + 1) * half));
+    }
+  }
+  return { codes, ...toScales(greatest, groups) };
+}
+
+/** @returns the greatest magnitude */
+function toBlock(block: Float32Array, codes: Uint8Array): number {
+  let greatest = 0;
+  for (let i = 0; i < block.length; i++) {
+    const magnitude = Math.abs(block[i]!);
+    if (magnitude > greatest || Number.isNaN(magnitude)) greatest = magnitude;
+  }
+  // A block that ends early is divided instead of multiplied.
+  const isWhole = block.length === nf4Block;
+  const divisor = Math.max(greatest, tiny);
+  const factor = Math.fround(1 / divisor);
+  const code = (i: number) => {
+    if (i >= block.length) return 7;
+    const share = Math.fround(isWhole ? block[i]! * factor : block[i]! / divisor);
+    return nearestEntry(Math.min(1, Math.max(-1, share)));
+  };
+  for (let i = 0; i < half; i++) codes[i] = (code(i) << 4) | code(i + half);
+  return greatest;
+}
+
+const scaleMiddles = midpoints(nf4ScaleMap);
+
+function toScales(greatest: Float32Array, groups: number): Pick<Nf4, 'scaleCodes' | 'scales'> {
+  const scaleCodes = new Uint8Array(groups * nf4Group);
+  const scales = new Float32Array(groups + 1);
+  const mean = greatest.reduce((sum, scale) => sum + scale, 0) / greatest.length;
+  const offset = Number.isFinite(mean) ? Math.fround(mean) : Number.NaN;
+  scales[groups] = offset;
+  for (let group = 0; group < groups; group++) {
+    const shifted = greatest
+      .subarray(group * nf4Group, (group + 1) * nf4Group)
+      .map((scale) => scale - offset);
+    const most = shifted.reduce((size, value) => Math.max(size, Math.abs(value)), 0);
+    scales[group] = most;
+    shifted.forEach((value, i) => {
+      scaleCodes[group * nf4Group + i] =
+        most === 0 ? zeroScale : nearest(scaleMiddles, Math.fround(value / most));
+    });
+  }
+  return { scaleCodes, scales };
+}
+const zeroScale = nf4ScaleMap.indexOf(0);
+
+/** Number of middles below a value. */
+function nearest(sorted: readonly number[], value: number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const at = (low + high) >> 1;
+    if (sorted[at]! < value) low = at + 1;
+    else high = at;
+  }
+  return low;
+}
+
+/** The numbers that a weight in NF4 stands for, f32. @param count of them */
+export function fromNf4({ codes, scaleCodes, scales }: Nf4, count: number): Float32Array {
+  const { blocks, groups } = nf4Sizes(count);
+  const values = new Float32Array(blocks * nf4Block);
+  const entries = Float32Array.from(nf4Entries);
+  for (let block = 0; block < blocks; block++) {
+    const scaled = Math.fround(nf4ScaleMap[scaleCodes[block]!]! * scales[Math.floor(block / nf4Group)]!);
+    const scale = Math.fround(scaled + scales[groups]!);
+    for (let i = 0; i < half; i++) {
+      const byte = codes[block * half + i]!;
+      values[block * nf4Block + i] = entries[byte >> 4]! * scale;
+      values[block * nf4Block + half + i] = entries[byte & 15]! * scale;
+    }
+  }
+  return values.subarray(0, count);
+}
