@@ -161,7 +161,7 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
       folder: models.narrow,
       precision: 'bf16' as const,
       adapterFolder: join(checkpoint!, 'adapter'),
-      loadIn8bit: true,
+      quantization: 'int8' as const,
     };
     const ids = Array.from({ length: 90 }, () => 5);
     await openEngine().start({ kind: 'score', model, tokenFile: trainFile, batch: 2 }).result;
