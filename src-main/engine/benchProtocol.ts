@@ -13,6 +13,8 @@ export interface BenchRequest {
   shape: BenchShape;
   method: Method;
   rank: number;
+  /** Of ID-LoRA; absent: as many as usual. */
+  clusters?: number;
   batch: number;
   tokens: number;
   precision: Precision;

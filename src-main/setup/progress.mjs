@@ -44,7 +44,8 @@ function amount(bytes, totalBytes) {
 
 function pace(bytes, totalBytes, bytesPerSecond) {
   if (bytesPerSecond < 1000) return ', waiting for data';
-  const rate = `, ${(bytesPerSecond / 1e6).toPrecision(2)} MB/s`;
+  const megabytes = bytesPerSecond / 1e6;
+  const rate = `, ${megabytes < 10 ? megabytes.toPrecision(2) : Math.round(megabytes)} MB/s`;
   if (totalBytes === null || bytes >= totalBytes) return rate;
   const seconds = Math.ceil((totalBytes - bytes) / bytesPerSecond);
   return `${rate}, about ${seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`} left`;

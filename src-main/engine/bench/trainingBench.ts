@@ -19,9 +19,9 @@ const warmUpSteps = 2;
  * takes them. Pivots of ID-LoRA are the first rows: which rows they are does not change a step.
  */
 export async function benchTraining(request: BenchRequest, context: JobContext): Promise<BenchResult> {
-  const { shape, method, rank, batch, tokens, precision, gradientCheckpointing, steps } = request;
+  const { shape, method, rank, clusters, batch, tokens, precision, gradientCheckpointing, steps } = request;
   const config = trainConfigSchema.parse({
-    adapter: { method, rank, alpha: 2 * rank, pivots: 'serial' },
+    adapter: { method, rank, alpha: 2 * rank, pivots: 'serial', ...(clusters !== undefined && { clusters }) },
     learningRate: 1e-4,
     schedule: 'constant',
     clipNorm: null,

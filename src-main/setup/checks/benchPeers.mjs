@@ -1,14 +1,15 @@
 // `npm run bench:peers`: training steps of this engine and of PyTorch + PEFT on the same shape, in turn, on this
 // machine. Options: --rounds 3 --steps 6 --context 256 --shape small. `--what inference` times answers against
 // transformers' generate, batch 1 and 16 (--tokens 192 each), and choices scored together against each alone instead;
-// `--what epoch` one epoch over 242 rows of GSM8K. The last line is one JSON document.
+// `--what epoch` one epoch over 242 rows of GSM8K; `--what growth` steps of the studio alone, with one size changed at
+// a time, and draws docs/images/growth.svg. The last line is one JSON document.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runProgram } from '../command.mjs';
 import { ensureOrExit } from '../ensure.mjs';
-import { studioEnvironment } from '../launch.mjs';
+import { launch, studioEnvironment } from '../launch.mjs';
 import { ensureParityPython } from './parityPython.mjs';
 import { projectFolder } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
@@ -218,14 +219,30 @@ async function inference(node, python, env) {
   }
 }
 
+/** Steps of the studio with one size changed at a time. */
+async function growth(node) {
+  const picture = join(projectFolder, 'docs', 'images', 'growth.svg');
+  const asked = JSON.stringify({ picture, steps: Number(values.steps) });
+  const env = { ...studioEnvironment(node), TF_CPP_MIN_LOG_LEVEL: '3' };
+  process.exitCode = await launch(
+    node,
+    [join(projectFolder, 'tests', 'peers', 'studioGrowth.ts'), asked],
+    env,
+  );
+}
+
 async function main() {
   const node = await ensureOrExit();
+  if (values.what === 'growth') return growth(node);
   const python = await ensureParityPython();
   const env = { ...studioEnvironment(node), TF_CPP_MIN_LOG_LEVEL: '3' };
   if (values.what === 'inference') return inference(node, python, env);
   if (values.what === 'epoch') return epochs(node, python, env);
   if (values.what !== 'training')
-    throw new SetupError(`--what ${values.what} is not known.`, 'Choose training, inference or epoch.');
+    throw new SetupError(
+      `--what ${values.what} is not known.`,
+      'Choose training, inference, epoch or growth.',
+    );
   const bench = (method, precision) =>
     measured(
       node,
