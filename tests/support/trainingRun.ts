@@ -5,6 +5,7 @@ import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contrac
 import { createRandom } from '../../src-main/statistics/random.ts';
 import { asFloat32, asStored } from '../../src-main/formats/files/floats.ts';
 import { loadTensorflow } from '../../src-main/engine/runtime/loadTensorflow.ts';
+import type { Device } from '../../src-main/engine/graph/graph.ts';
 import { train } from '../../src-main/engine/training/trainer.ts';
 import type { EngineEvent } from '../../src-main/engine/messages.ts';
 import type { TrainResult } from '../../src-main/engine/protocol.ts';
@@ -52,6 +53,8 @@ export async function trainTiny(options: {
   /** Asks to stop, with a checkpoint, once an event fits. */
   stopOn?: (event: EngineEvent) => boolean;
   fusion?: boolean;
+  /** Builds the graphs that a card gets, which compute on a processor as well. */
+  device?: Device;
   /** Rows have tasks 0 to this one. */
   tasks?: number;
   /** Instead of tiny-llama. */
@@ -85,6 +88,7 @@ export async function trainTiny(options: {
     {
       tf: loadTensorflow().tf,
       fusion,
+      device: options.device,
       emit(event) {
         events.push(event);
         hasFitted ||= stopOn(event);

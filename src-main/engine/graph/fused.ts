@@ -1,5 +1,7 @@
+import type { DType } from './dtype.ts';
 import { gradients } from './gradients.ts';
 import type { Attribute, FunctionDefinition, Graph, GraphNode, Tensor } from './graph.ts';
+import { cast } from './ops/elementwise.ts';
 
 /**
  * Runs elementwise work as one XLA-compiled function, shared by all calls of the same kind and shapes.
@@ -64,6 +66,28 @@ export function fusedWithoutGradient(
   const graph = inputs[0]!.graph;
   const values = isCompiling(graph) ? callCompiled(graph, kind, inputs, body) : body(inputs);
   return graph.withGradient([], values, () => []);
+}
+
+/**
+ * The same values in another type, by one function for all of them, and their gradients back by another: on a card
+ * hundreds of small tensors would cost a launch each, both ways.
+ */
+export function castTogether(values: readonly Tensor[], dtype: DType): Tensor[] {
+  const { graph } = values[0]!;
+  const castAll = (given: readonly Tensor[], to: (i: number) => DType) =>
+    fusedWithoutGradient(`cast_${given.map((_, i) => to(i)).join('_')}`, given, (all) =>
+      all.map((value, i) => cast(value, to(i))),
+    );
+  const made = castAll(values, () => dtype);
+  return graph.withGradient(values, made, (upstream, wanted) => {
+    const present = upstream.flatMap((gradient, i) => (gradient && wanted[i] ? [{ gradient, i }] : []));
+    const gradients = castAll(
+      present.map(({ gradient }) => gradient),
+      (at) => values[present[at]!.i]!.dtype,
+    );
+    const found = new Map(present.map(({ i }, at) => [i, gradients[at]!]));
+    return values.map((_, i) => found.get(i) ?? null);
+  });
 }
 
 /**

@@ -90,6 +90,7 @@ const capturedPrefix = 'c';
 /** Names that op definitions give their results, one for all or one each: references inside functions need them. */
 const outputNames: Record<string, string | readonly string[]> = {
   AddV2: 'z',
+  AddN: 'sum',
   Sub: 'z',
   Mul: 'z',
   RealDiv: 'z',

@@ -7,6 +7,7 @@ import { hasBias } from '../../formats/model/decoderWeights.ts';
 import type { AdapterCall, AdapterMethod, LinearSize, ParameterSpec } from '../../methods/method.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { methodOps } from './methodOps.ts';
+import { castTogether } from '../graph/fused.ts';
 import { elementCount, type DType } from '../graph/dtype.ts';
 import { Graph, type Device, type Products, type Tensor } from '../graph/graph.ts';
 import { cast, equal } from '../graph/ops/elementwise.ts';
@@ -73,6 +74,8 @@ export class ModelGraph {
   readonly #places = new Map<string, AdapterPlace>();
   readonly #parameters = new Map<string, AdapterParameter>();
   readonly #values = new Map<Variable, Tensor>();
+  /** By name, where those of a layer are cast together. */
+  readonly #castValues = new Map<string, Tensor>();
   /** By number of rows. */
   readonly #taskInputs: Map<number, Tensor>;
   readonly #taskSelections = new Map<number, Tensor>();
@@ -273,11 +276,33 @@ export class ModelGraph {
   }
 
   #parameterValue(name: string): Tensor {
-    const { variable, spec } = this.#parameters.get(name)!;
+    const parameter = this.#parameters.get(name)!;
+    const { spec, variable } = parameter;
+    const value = this.#read(variable);
+    if (spec.trainable) this.trainable.set(variable, value);
+    if (spec.dtype !== 'f32') return value;
+    return this.graph.device === 'gpu' && this.graph.fusion
+      ? this.#castWithLayer(parameter)
+      : cast(value, this.dtype);
+  }
+
+  #read(variable: Variable): Tensor {
     const value = this.#values.get(variable) ?? this.graph.inMain(() => readVariable(variable));
     this.#values.set(variable, value);
-    if (spec.trainable) this.trainable.set(variable, value);
-    return spec.dtype === 'f32' ? cast(value, this.dtype) : value;
+    return value;
+  }
+
+  /** A parameter in the compute type, made at once for all of its layer. */
+  #castWithLayer({ name, place }: AdapterParameter): Tensor {
+    const known = this.#castValues.get(name);
+    if (known || this.dtype === 'f32') return known ?? this.#read(this.#parameters.get(name)!.variable);
+    const all = [...this.#parameters.values()].filter(
+      ({ spec, place: other }) => spec.dtype === 'f32' && other?.site.layer === place?.site.layer,
+    );
+    const values = all.map(({ variable }) => this.#read(variable));
+    const made = this.graph.inMain(() => castTogether(values, this.dtype));
+    all.forEach((parameter, i) => this.#castValues.set(parameter.name, made[i]!));
+    return this.#castValues.get(name)!;
   }
 
   /** Whether the adapter routes tokens to experts. */

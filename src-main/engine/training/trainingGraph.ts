@@ -20,7 +20,12 @@ import { createRoutingWatch, type RoutingGraph } from '../model/routing.ts';
 import type { Batch } from '../model/batches.ts';
 import { wholeRowsHidden } from '../model/wholeRows.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
-import { chooseOptimizer, parameterUpdate, type ParameterUpdate } from './parameterUpdate.ts';
+import {
+  chooseOptimizer,
+  parameterUpdate,
+  type ParameterUpdate,
+  type TrainedParameter,
+} from './parameterUpdate.ts';
 
 type BatchInputs = RowInputs & Tensors<'seed' | 'lossScale'>;
 
@@ -113,7 +118,7 @@ export async function openTrainingGraph(
     graph,
     optimizer,
     config,
-    first!.parts.map(({ variable }) => ({ variable, rateFactor: rateFactor(variable, model, config) })),
+    first!.parts.map(({ variable }) => trained(variable, model, config)),
   );
   const { state } = update;
   const named = (pass: Loss) => ({ pass, suffix: suffixes.get(elementCount(pass.inputs.ids.shape))! });
@@ -263,10 +268,11 @@ function fillWithZeros(graph: Graph, variables: readonly Variable[]): string[] {
   );
 }
 
-/** The learning rate of a variable as a multiple of the step's (LoRA+). */
-function rateFactor(variable: Variable, model: ModelGraph, config: TrainConfig): number {
+/** How a variable is trained: some with another learning rate (LoRA+), the adapters of a layer together. */
+function trained(variable: Variable, model: ModelGraph, config: TrainConfig): TrainedParameter {
   const parameter = model.adapterParameters.find((known) => known.variable === variable);
-  return parameter?.spec.rateGroup === 'B' ? config.loraPlusRatio : 1;
+  const rateFactor = parameter?.spec.rateGroup === 'B' ? config.loraPlusRatio : 1;
+  return { variable, rateFactor, group: parameter && `layer ${parameter.place?.site.layer}` };
 }
 
 /** The same value by a node of its own, on which control inputs can be hung. */

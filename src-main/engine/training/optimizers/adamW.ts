@@ -1,6 +1,6 @@
 import type { TrainConfig } from '../../../contract/training.ts';
 import type { Tensor } from '../../graph/graph.ts';
-import { multiply, scale, subtract } from '../../graph/ops/elementwise.ts';
+import { add, divide, multiply, scale, sqrt, square, subtract } from '../../graph/ops/elementwise.ts';
 import {
   applyAdam,
   assignVariable,
@@ -69,9 +69,33 @@ export function adamW(config: AdamConfig): Optimizer {
           );
           return [applied];
         },
+        next([weights, m, v], given, scalars) {
+          const rates = scalars as AdamScalars<Tensor>;
+          const gradient = clipped(given);
+          const first = average(m!, gradient, config.beta1);
+          const second = average(v!, square(gradient), config.beta2);
+          const direction = divide(first, add(sqrt(second), rates.corrected_epsilon));
+          const kept = multiply(weights!, keepOf(rates, rateFactor, config));
+          const moved = subtract(kept, multiply(direction, scale(rates.corrected_rate, rateFactor)));
+          return [moved, first, second];
+        },
       };
     },
   };
+}
+
+/** beta old + (1 - beta) value */
+export function average(old: Tensor, value: Tensor, beta: number): Tensor {
+  return add(scale(old, beta), scale(value, 1 - beta));
+}
+
+/** What decoupled decay leaves of the weights in a step, scalar: 1 - lr weightDecay. */
+export function keepOf(
+  { learning_rate }: AdamScalars<Tensor>,
+  rateFactor: number,
+  { weightDecay }: Pick<AdamConfig, 'weightDecay'>,
+): Tensor {
+  return subtract(learning_rate.graph.constant(1), scale(learning_rate, rateFactor * weightDecay));
 }
 
 /** Decoupled decay w *= 1 - lr weightDecay. @returns the names of its nodes: none without decay */

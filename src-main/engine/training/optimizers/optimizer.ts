@@ -38,4 +38,14 @@ export interface ParameterUpdate {
    * @returns names of the nodes that must have run
    */
   apply(gradient: Gradient, scalars: Readonly<Record<string, Tensor>>): readonly string[];
+  /**
+   * The same as a pure function, for updates of many variables in one.
+   * @param values the variable's, then those of `state`
+   * @returns what they become
+   */
+  next(
+    values: readonly Tensor[],
+    gradient: Gradient,
+    scalars: Readonly<Record<string, Tensor>>,
+  ): readonly Tensor[];
 }

@@ -87,7 +87,7 @@ describe('adamw8bit', () => {
 
   it('moves weights as one compiled function as it does node by node, clipped and with a short last block', async () => {
     const [searched, compiled] = [await updated(false), await updated(true)];
-    expect(compiled.functions.filter((name) => name.startsWith('adam_8bit'))).toHaveLength(1);
+    expect(compiled.functions.filter((name) => name.startsWith('update_clipped_1'))).toHaveLength(1);
     // The rate is 1e-2: a code that rounding puts on the other side moves one weight by less than a tenth of it.
     const off = compiled.weights.map((weight, i) => Math.abs(weight - searched.weights[i]!));
     expect(off.filter((difference) => difference > 1e-6).length).toBeLessThan(off.length / 100);
