@@ -43,6 +43,7 @@ import { createForecastService, forecastHandlers, type ForecastService } from '.
 import { createPreviewService, previewHandlers, type PreviewService } from '../services/plan/previews.ts';
 import { homePaths } from '../services/homePaths.ts';
 import { createEngineProbe } from '../services/machine/engineProbe.ts';
+import { cardWords, createCards, shownCard } from '../services/machine/cards.ts';
 import { readLoad, studioVersion } from '../services/machine/machine.ts';
 import { createMixService, mixHandlers, type MixService } from '../services/mixes/mixes.ts';
 import { createModelService, modelHandlers, type ModelService } from '../services/models/models.ts';
@@ -142,7 +143,14 @@ export function createCore(options: {
 }): Core {
   const { home, mode } = options;
   const paths = homePaths(home);
-  const engine = options.engine ?? createEngineHost();
+  const cards = createCards();
+  void cards.find();
+  const engine = options.engine ?? createEngineHost({ cards: cards.known });
+  const examined = () =>
+    examine(home, context.probe, async () => {
+      const found = await cards.find();
+      return found.length > 1 ? cardWords(found, engine) : null;
+    });
   const events = createEventHub();
   const opened = open(paths.database, mode, home);
   const { database } = opened;
@@ -209,14 +217,14 @@ export function createCore(options: {
   const handlers: ProcedureHandlers = {
     'studio.info': () => ({ version: studioVersion, home, project, benchmarks: [...benchmarkInfos] }),
     'studio.progress': () => events.unfinished(),
-    'studio.doctor': () => examine(home, context.probe),
+    'studio.doctor': examined,
     'studio.repair': async (_input, { signal }) => {
       await repairRuntime(events.emit, signal);
-      return examine(home, context.probe);
+      return examined();
     },
     'studio.storage': () => readStorage(context),
     'studio.cleanCache': () => cleanCache(context),
-    'studio.load': () => readLoad(),
+    'studio.load': () => readLoad(shownCard(cards, engine)),
     'studio.addStarter': () => core.addStarter(),
     'projects.answer': () => readAnswer(context),
     'evaluations.judge': ({ evaluations: ids }) =>

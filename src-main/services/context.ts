@@ -30,6 +30,8 @@ export interface EngineProbe {
   ask(): Promise<ProbeResult>;
   /** Asks once more: a repair may have changed it. @param onLog gets what TensorFlow prints as it looks for devices */
   askAnew(onLog?: (line: string) => void): Promise<ProbeResult>;
+  /** The card that the next job gets; null: there is none, or no choice. */
+  card(): string | null;
 }
 
 /**

@@ -22,6 +22,8 @@ export function sharedEngine(): EngineHost {
         ...options,
         signal: AbortSignal.any([closing.signal, ...(options.signal ? [options.signal] : [])]),
       }),
+    nextCard: () => null,
+    jobsOn: () => [],
     close: () => closing.abort(),
   };
 }

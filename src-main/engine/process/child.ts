@@ -6,8 +6,10 @@ import { asOutOfMemory } from '../runtime/outOfMemory.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 
 // The page must answer while TensorFlow keeps all cores busy. Set before TensorFlow starts its threads, which inherit
-// it. Who has given the studio a lower one still keeps it.
-setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL));
+// it. Who has given the studio a lower one still keeps it. On a card the host only gives out launches, and each that is
+// late leaves the card idle.
+if (!process.env['ID_LORA_STUDIO_CARD'])
+  setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL));
 
 /**
  * Entry of an engine process: takes one request at a time from its parent and answers with events and a result. While
@@ -35,7 +37,10 @@ process.on('message', (message: EngineInbound) => {
       (result) => send({ type: 'result', result }),
       (error: unknown) => {
         console.error(error);
-        send({ type: 'error', error: toPlainError(asDamagedCompiled(error) ?? asOutOfMemory(error) ?? error) });
+        send({
+          type: 'error',
+          error: toPlainError(asDamagedCompiled(error) ?? asOutOfMemory(error) ?? error),
+        });
       },
     );
 });

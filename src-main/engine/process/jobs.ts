@@ -12,6 +12,7 @@ import type { AskedContext } from '../jobContext.ts';
 import type { EngineEvent } from '../messages.ts';
 import type { Products } from '../graph/graph.ts';
 import type { EngineRequest, EngineResults, ModelReference } from '../protocol.ts';
+import { cardNote, chosenCard } from '../runtime/card.ts';
 import { loadTensorflow } from '../runtime/loadTensorflow.ts';
 import { chooseProducts } from '../runtime/products.ts';
 import { handOver } from '../training/handOver.ts';
@@ -30,6 +31,12 @@ export async function runEngineRequest(
   if (request.kind === 'export') return exportFolder(request, emit);
   if (request.kind === 'adopt') return adoptAdapter(request, emit);
   if (request.kind === 'adoptModel') return adoptModel(request, emit);
+  const card = chosenCard();
+  // Gradients of embeddings are summed in any order on a card unless it is told otherwise: full fine-tuning has them.
+  if (card && request.kind === 'train' && request.config.adapter.method === 'full')
+    process.env['TF_DETERMINISTIC_OPS'] ??= '1';
+  const note = card && request.kind === 'train' ? cardNote(card) : null;
+  if (note) emit({ type: 'log', line: note });
   const runtime = loadTensorflow({ verbose: request.kind === 'probe' && (request.verbose ?? false) });
   const { tf, version, binding, devices } = runtime;
   const device = devices.includes('gpu') ? 'gpu' : 'cpu';

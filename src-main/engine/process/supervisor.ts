@@ -16,6 +16,17 @@ export interface EngineRunOptions {
   signal?: AbortSignal;
 }
 
+/** A card that jobs compute on. */
+export interface EngineCard {
+  /** Its number in the order of the bus, as nvidia-smi and CUDA with PCI_BUS_ID count. */
+  id: string;
+  name: string;
+  /** Compute capability: 8.9. */
+  capability: string;
+  /** Where XLA finds ptxas and libdevice; null: it looks for them itself, an old system-wide toolkit first. */
+  cudaFolder: string | null;
+}
+
 export interface EngineJob<K extends EngineRequest['kind']> {
   /** Ends with the result, or a StudioError: the job's own, `engine_died`, `out_of_memory` or `cancelled`. */
   result: Promise<EngineResults[K]>;
@@ -31,6 +42,10 @@ export interface EngineJob<K extends EngineRequest['kind']> {
  */
 export interface EngineHost {
   start<R extends EngineRequest>(request: R, options?: EngineRunOptions): EngineJob<R['kind']>;
+  /** The card that a job would get now: that with the fewest, the first of those. Null: none is known. */
+  nextCard(): string | null;
+  /** What runs on a card. */
+  jobsOn(card: string): EngineRequest['kind'][];
   /** Kills all running jobs: they end as cancelled. */
   close(): void;
 }
@@ -49,6 +64,23 @@ const isVerbose = (request: EngineRequest) => request.kind === 'probe' && reques
 /** Its process has loaded TensorFlow as jobs do, and holds nothing. */
 const computesNothing = (request: EngineRequest) => request.kind === 'probe' && !isVerbose(request);
 
+/**
+ * One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 % more
+ * memory).
+ */
+const environmentOnProcessor = { MALLOC_ARENA_MAX: '1' };
+
+/**
+ * Tensors are on the card, and the host, which gives out each launch, gets heaps as its threads like them. It knows
+ * its card by `ID_LORA_STUDIO_CARD`. Products of f32 numbers are those of f32 numbers: TF32 rounds them to 10 bits, and
+ * is used where somebody sets NVIDIA_TF32_OVERRIDE=1.
+ */
+const environmentOnCard = ({ name, capability, cudaFolder }: EngineCard) => ({
+  ID_LORA_STUDIO_CARD: `${name}, ${capability}`,
+  NVIDIA_TF32_OVERRIDE: '0',
+  ...(cudaFolder && { XLA_FLAGS: `--xla_gpu_cuda_data_dir=${cudaFolder}` }),
+});
+
 /** What happens to a process, for the job that it has. */
 interface JobListener {
   receive(message: EngineOutbound): void;
@@ -63,6 +95,10 @@ interface EngineProcess {
   isReady: boolean;
   /** Null: it is idle. */
   job: JobListener | null;
+  /** What it was asked for. */
+  kind: EngineRequest['kind'] | null;
+  /** The one card that it sees; null: whatever there is. */
+  card: string | null;
   /** Ends it where it stays idle. */
   timer?: NodeJS.Timeout;
 }
@@ -83,41 +119,59 @@ export function createEngineHost(
     entry?: string;
     env?: NodeJS.ProcessEnv;
     keeps?: (request: EngineRequest) => boolean;
+    /** Among which each process gets one; absent or none known yet: TensorFlow takes what it finds. */
+    cards?: () => readonly EngineCard[];
   } = {},
 ): EngineHost {
   const entry = options.entry ?? fileURLToPath(new URL('./child.ts', import.meta.url));
   const keeps = options.keeps ?? computesNothing;
   const closing = new AbortController();
   const idle = new Set<EngineProcess>();
+  const all = new Set<EngineProcess>();
+  const jobsOn = (id: string) =>
+    [...all].flatMap(({ card, job, kind }) => (card === id && job && kind ? [kind] : []));
 
-  function open(): EngineProcess {
+  function nextCard(): EngineCard | null {
+    const cards = options.cards?.() ?? [];
+    const busy = new Map(cards.map(({ id }) => [id, jobsOn(id).length]));
+    return cards.toSorted((a, b) => busy.get(a.id)! - busy.get(b.id)!)[0] ?? null;
+  }
+
+  function open(card: EngineCard | null): EngineProcess {
     const child = fork(entry, [], {
       execPath: options.nodePath ?? process.execPath,
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      // One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 %
-      // more memory).
-      env: { MALLOC_ARENA_MAX: '1', ...process.env, ...options.env },
+      env: {
+        ...(card ? environmentOnCard(card) : environmentOnProcessor),
+        ...process.env,
+        ...(card && { CUDA_VISIBLE_DEVICES: card.id, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' }),
+        ...options.env,
+      },
     });
-    const opened: EngineProcess = { child, isReady: false, job: null };
+    const opened: EngineProcess = { child, isReady: false, job: null, kind: null, card: card?.id ?? null };
+    all.add(opened);
     child.on('message', (message: EngineOutbound) => opened.job?.receive(message));
     for (const stream of [child.stdout, child.stderr]) readLines(stream!, (text) => opened.job?.line(text));
     child.on('error', (error) => opened.job?.failed(error));
     // Not 'exit': the last lines of a dying process arrive after it.
     child.once('close', (code, signal) => {
       idle.delete(opened);
+      all.delete(opened);
       opened.job?.closed(code, signal);
     });
     return opened;
   }
 
   function take(): EngineProcess {
+    const card = nextCard();
     for (const waiting of idle) {
+      if (waiting.card !== (card?.id ?? null) && isAlive(waiting.child)) continue;
       idle.delete(waiting);
       clearTimeout(waiting.timer);
       if (isAlive(waiting.child)) return waiting;
     }
-    return open();
+    return open(card);
   }
 
   function keep(engine: EngineProcess): void {
@@ -129,7 +183,8 @@ export function createEngineHost(
 
   return {
     start(request, { signal, ...listeners } = {}) {
-      const engine = isVerbose(request) ? open() : take();
+      const engine = isVerbose(request) ? open(nextCard()) : take();
+      engine.kind = request.kind;
       const { child } = engine;
       const signals = [closing.signal, ...(signal ? [signal] : [])];
       let isOver = false;
@@ -163,6 +218,8 @@ export function createEngineHost(
       const result = follow<(typeof request)['kind']>(engine, { begin, release }, listeners, signals);
       return { result, stop: ({ save }) => tell({ type: 'stop', save }), tell };
     },
+    nextCard: () => nextCard()?.id ?? null,
+    jobsOn,
     close() {
       closing.abort();
       for (const { child } of idle) child.kill('SIGKILL');

@@ -9,6 +9,7 @@ import { matmul } from '../graph/ops/linear.ts';
 import { sum } from '../graph/ops/reduce.ts';
 import { effectEntry, openSession, type Tensorflow } from '../graph/session.ts';
 import { assignVariable, createVariable, fill, readVariable } from '../graph/variables.ts';
+import { chosenCard, multipliesBf16 } from './card.ts';
 import type { Runtime } from './loadTensorflow.ts';
 
 /** Floating-point operations a second of bf16 products, by the way in which they are computed. */
@@ -43,7 +44,8 @@ const usualProbe = (): ProductsProbe => ({
 const worthwhile = 1.05;
 
 /**
- * How bf16 matrices are best multiplied on this machine. On a GPU its bf16 kernels are taken; on a processor both ways
+ * How bf16 matrices are best multiplied on this machine. On a GPU its bf16 kernels are taken, on one without units for
+ * them f32's; on a processor both ways
  * are timed at the model's width, once: which is faster (by up to three times) depends on the processor, its library
  * and on what the flags of the processor do not say. The speeds are kept, so that later processes choose alike and a
  * run computes the same numbers each time.
@@ -54,7 +56,12 @@ export async function chooseProducts(
   width: number,
   probe = usualProbe(),
 ): Promise<ProductChoice> {
-  if (devices.includes('gpu')) return { products: 'native', reason: null };
+  if (devices.includes('gpu')) {
+    const card = chosenCard();
+    if (!card || multipliesBf16(card)) return { products: 'native', reason: null };
+    const reason = `bf16 products by f32 kernels: ${card.name} (compute capability ${card.capability}) has no unit for them`;
+    return { products: 'widened', reason };
+  }
   if (probe.wanted === 'native' || probe.wanted === 'widened')
     return {
       products: probe.wanted,

@@ -19,14 +19,21 @@ const comfortableBytes = 5e9;
 /** The engine with its graph needs about this much before any weight. */
 const leastFreeMemoryBytes = 1.5e9;
 
-/** Looks at everything the studio needs on this machine. Needs no database. */
-export async function examine(home: string, engine: EngineProbe): Promise<DoctorReport> {
+/**
+ * Looks at everything the studio needs on this machine. Needs no database.
+ * @param cards those that jobs share, in words; null: there are not several
+ */
+export async function examine(
+  home: string,
+  engine: EngineProbe,
+  cards: () => Promise<string | null> = async () => null,
+): Promise<DoctorReport> {
   const log: string[] = [];
   const [probe, sandbox] = await Promise.all([
     engine.askAnew((line) => log.push(line)).catch((error: unknown) => toPlainError(error)),
     checkSandbox(),
   ]);
-  const load = await readLoad();
+  const [load, several] = await Promise.all([readLoad(), cards()]);
   const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
   const freeMemoryBytes = load.memoryBytes - load.memoryUsedBytes;
   const checks: Check[] = [
@@ -39,6 +46,7 @@ export async function examine(home: string, engine: EngineProbe): Promise<Doctor
         )
       : missingTensorflow(probe),
     await checkGpu('devices' in probe ? probe.devices : null, log),
+    ...(several === null ? [] : [ok('cards', several)]),
     ok('machine', `${load.cores} cores, ${gigabytes(load.memoryBytes)} GB memory`),
     freeMemoryBytes >= leastFreeMemoryBytes
       ? ok('memory', `${gigabytes(freeMemoryBytes)} GB free`)

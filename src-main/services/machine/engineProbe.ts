@@ -17,13 +17,19 @@ export function createEngineProbe(engine: EngineHost): EngineProbe {
     });
     return asked;
   };
-  return { ask: () => known ?? askAnew(), askAnew };
+  return { ask: () => known ?? askAnew(), askAnew, card: () => engine.nextCard() };
 }
 
-/** The GPU on which an engine computes; null: it computes on the processor. */
-export async function gpuOf({ devices }: Pick<ProbeResult, 'devices'>): Promise<Calibration['gpu']> {
+/**
+ * The GPU on which an engine computes; null: it computes on the processor.
+ * @param card that the next job gets
+ */
+export async function gpuOf(
+  { devices }: Pick<ProbeResult, 'devices'>,
+  card: string | null,
+): Promise<Calibration['gpu']> {
   if (!devices.includes('gpu')) return null;
-  const { gpu } = await readLoad();
+  const { gpu } = await readLoad(card);
   return gpu && { name: gpu.name, memoryBytes: gpu.memoryBytes };
 }
 
@@ -31,5 +37,8 @@ export async function gpuOf({ devices }: Pick<ProbeResult, 'devices'>): Promise<
 export async function findTrainingGpu(probe: EngineProbe): Promise<Calibration['gpu']> {
   if ((await readLoad()).gpu === null) return null;
   // An engine that cannot start forecasts nothing: the doctor says so.
-  return probe.ask().then(gpuOf, () => null);
+  return probe.ask().then(
+    (found) => gpuOf(found, probe.card()),
+    () => null,
+  );
 }

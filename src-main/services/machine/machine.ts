@@ -18,15 +18,17 @@ let hasGpu = true;
 /**
  * How much of the machine is in use now. Memory is what this process may use: less than the machine's inside a
  * container.
+ *
+ * @param card whose memory is told; null: of that on which TensorFlow computes where nobody chooses
  */
-export async function readLoad(): Promise<MachineLoad> {
+export async function readLoad(card: string | null = null): Promise<MachineLoad> {
   const memoryBytes = usableMemory();
   const freeBytes = memoryBytes < totalmem() ? Math.min(freemem(), process.availableMemory()) : freemem();
   return {
     cores: cpus().length,
     memoryBytes,
     memoryUsedBytes: Math.max(0, memoryBytes - freeBytes),
-    gpu: hasGpu ? await readGpu() : null,
+    gpu: hasGpu ? await readGpu(card) : null,
   };
 }
 
@@ -37,10 +39,10 @@ export function usableMemory(): number {
   return limit > 0 && limit < whole ? limit : whole;
 }
 
-/** The card on which TensorFlow computes: the first in the driver's order (loadTensorflow), or that which is named. */
-async function readGpu(): Promise<MachineLoad['gpu']> {
+/** The card that is asked for; else the first in the driver's order (loadTensorflow), or that which the user names. */
+async function readGpu(asked: string | null): Promise<MachineLoad['gpu']> {
   try {
-    const chosen = /^(\d+|GPU-[\w-]+)/.exec(process.env['CUDA_VISIBLE_DEVICES'] ?? '');
+    const chosen = /^(\d+|GPU-[\w-]+)/.exec(asked ?? process.env['CUDA_VISIBLE_DEVICES'] ?? '');
     const fields = ['--query-gpu=name,memory.total,memory.used', '--format=csv,noheader,nounits'];
     const card = chosen ? [`--id=${chosen[0]}`] : [];
     const { stdout } = await run('nvidia-smi', [...card, ...fields], { timeout: 2000 });

@@ -90,7 +90,7 @@ export function beginTurn(
     const samples = run.config.samples && (await askSamples(model, source, run.config, preparing.signal));
     report('Starting the engine');
     const engine = await unlessAborted(context.probe.ask(), preparing.signal);
-    return { model, data, samples, engine, gpu: await gpuOf(engine) };
+    return { model, data, samples, engine, gpu: await gpuOf(engine, context.probe.card()) };
   }
 
   async function take(): Promise<Run> {

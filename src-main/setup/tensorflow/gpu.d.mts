@@ -2,12 +2,17 @@
  * The NVIDIA GPU of this machine and whether the pinned TensorFlow can use it; name null: there is none. remedy: what
  * would make it usable, where that is known.
  */
-export function findGpu(): Promise<{
+export function findGpu(): Promise<Gpu>;
+
+/** The same of a card that is described as `name, compute capability, driver`. */
+export function describeGpu(line: string): Gpu;
+
+interface Gpu {
   name: string | null;
   usable: boolean;
   reason: string;
   remedy: string | null;
-}>;
+}
 
 /** The wheel that the binding loads, or null where the package's own installer brought it. */
 export function installedWheel(): Wheel | null;

@@ -30,12 +30,15 @@ export async function findGpu() {
     { timeoutMs: 10_000 },
   );
   const lines = code === 0 ? output.split('\n').filter((line) => line.split(',').length === 3) : [];
-  const cards = lines.map(describe);
+  const cards = lines.map(describeGpu);
   return cards.find(({ usable }) => usable) ?? cards[0] ?? cardOfDriver();
 }
 
-/** @param {string} line name, compute capability, driver */
-function describe(line) {
+/**
+ * Whether the pinned TensorFlow can use a card.
+ * @param {string} line name, compute capability, driver
+ */
+export function describeGpu(line) {
   const [name, capability, driver] = line.split(',').map((part) => part.trim());
   const major = Number(capability.split('.')[0]);
   const card = `${name} (compute capability ${capability}, driver ${driver})`;

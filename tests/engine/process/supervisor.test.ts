@@ -1,18 +1,18 @@
 import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createEngineHost } from '../../../src-main/engine/process/supervisor.ts';
+import { createEngineHost, type EngineCard } from '../../../src-main/engine/process/supervisor.ts';
 import type { EngineRequest } from '../../../src-main/engine/protocol.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** An engine whose process does what the script says when its request comes. */
-function engineThat(script: string) {
+function engineThat(script: string, cards: readonly EngineCard[] = []) {
   const entry = join(temporaryFolder(), 'engine.mjs');
   writeFileSync(
     entry,
     `process.on('message', (m) => { if (m.type === 'request') { ${script} } });\nprocess.send({ type: 'ready' });\n`,
   );
-  return createEngineHost({ entry });
+  return createEngineHost({ entry, cards: () => cards });
 }
 
 it('passes events, log lines and the result', async () => {
@@ -172,5 +172,55 @@ describe('a process', () => {
     expect(second.pid).not.toBe(first.pid);
     host.close();
     await expect.poll(() => isGone(second.pid)).toBe(true);
+  });
+});
+
+describe('with several cards', () => {
+  const card = (id: string, capability: string): EngineCard => ({
+    id,
+    name: `card ${id}`,
+    capability,
+    cudaFolder: '/cuda',
+  });
+  const cards = [card('0', '8.9'), card('2', '12.0')];
+  const tell = `process.send({ type: 'event', event: { type: 'log', line: JSON.stringify(process.env) } });`;
+  const env = (lines: readonly string[]) => JSON.parse(lines[0]!) as NodeJS.ProcessEnv;
+
+  it('gives each job the card with the fewest, alone and in the order of the bus', async () => {
+    const seen: string[][] = [[], [], []];
+    const host = engineThat(tell, cards);
+    expect(host.nextCard()).toBe('0');
+    const jobs = seen.map((lines) =>
+      host.start({ kind: 'probe' }, { onEvent: (event) => event.type === 'log' && lines.push(event.line) }),
+    );
+    expect(cards.map(({ id }) => host.jobsOn(id))).toEqual([['probe', 'probe'], ['probe']]);
+    expect(host.nextCard()).toBe('2');
+    await expect.poll(() => seen.map(({ length }) => length)).toEqual([1, 1, 1]);
+    expect(seen.map((lines) => env(lines)['CUDA_VISIBLE_DEVICES'])).toEqual(['0', '2', '0']);
+    expect(env(seen[1]!)).toMatchObject({
+      CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
+      ID_LORA_STUDIO_CARD: 'card 2, 12.0',
+      NVIDIA_TF32_OVERRIDE: '0',
+      XLA_FLAGS: '--xla_gpu_cuda_data_dir=/cuda',
+    });
+    expect(env(seen[1]!)['MALLOC_ARENA_MAX']).toBe(process.env['MALLOC_ARENA_MAX']);
+    host.close();
+    await Promise.allSettled(jobs.map(({ result }) => result));
+    expect(cards.flatMap(({ id }) => host.jobsOn(id))).toEqual([]);
+  });
+
+  it('leaves the processor one heap, and says nothing of cards', async () => {
+    const lines: string[] = [];
+    const host = engineThat(tell);
+    const job = host.start(
+      { kind: 'probe' },
+      { onEvent: (event) => event.type === 'log' && lines.push(event.line) },
+    );
+    await expect.poll(() => lines.length).toBe(1);
+    expect(env(lines)['MALLOC_ARENA_MAX']).toBe(process.env['MALLOC_ARENA_MAX'] ?? '1');
+    expect(env(lines)['ID_LORA_STUDIO_CARD']).toBeUndefined();
+    expect(host.nextCard()).toBeNull();
+    host.close();
+    await Promise.allSettled([job.result]);
   });
 });
