@@ -2,6 +2,14 @@ import { spawn } from 'node:child_process';
 import { withProxy } from './surroundings/proxy.mjs';
 import { say } from './report.mjs';
 
+/** Programs that have not ended. */
+const running = new Set();
+
+/** Ends them, for a set-up that is told to end: npm left alone would go on beside the one of the next attempt. */
+export function endPrograms() {
+  for (const child of running) child.kill('SIGTERM');
+}
+
 /**
  * Runs a program to its end.
  * @param {string} program
@@ -19,6 +27,7 @@ export function runProgram(program, args, options = {}) {
       stdio: ['ignore', 'pipe', 'pipe'],
       shell: process.platform === 'win32' && !program.endsWith('.exe'),
     });
+    running.add(child);
     let output = '';
     const collect = (chunk) => {
       output = (output + chunk).slice(-20_000);
@@ -31,6 +40,7 @@ export function runProgram(program, args, options = {}) {
     }, 2000);
     const timer = options.timeoutMs && setTimeout(() => child.kill('SIGKILL'), options.timeoutMs);
     const finish = (code) => {
+      running.delete(child);
       clearInterval(ticker);
       clearTimeout(timer || undefined);
       resolve({ code, output });

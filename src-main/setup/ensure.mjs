@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { endPrograms } from './command.mjs';
 import { withLock } from './lock.mjs';
 import { ensureNode, nodeProgram } from './checkout/node24.mjs';
 import { ensurePackages, packagesReady } from './checkout/packages.mjs';
@@ -36,6 +37,12 @@ export async function ensureAll() {
  * @param {{page?: boolean}} [needs] page: the built page, too
  */
 export async function ensureOrExit({ page = false } = {}) {
+  const end = (_name, number) => {
+    endPrograms();
+    process.exit(128 + number);
+  };
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, end);
   try {
     const node = await ensureAll();
     if (page) await ensurePage(node);
@@ -45,5 +52,7 @@ export async function ensureOrExit({ page = false } = {}) {
     say(error.message);
     say(error instanceof SetupError ? error.remedy : (error.stack ?? ''));
     process.exit(1);
+  } finally {
+    for (const signal of signals) process.off(signal, end);
   }
 }

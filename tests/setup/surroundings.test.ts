@@ -1,10 +1,12 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { projectFolder } from '../support/paths.ts';
 import { smallDisk } from '../support/smallDisk.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
+
+const entry = join('src-main', 'setup', 'studio.mjs');
 
 /** A checkout with set-up alone, which needs a package that is nowhere. */
 function checkoutIn(folder: string): string {
@@ -23,7 +25,7 @@ function checkoutIn(folder: string): string {
 
 /** What `npm run -s studio -- doctor` comes to there, as a user with nothing but a PATH and a home. */
 function setUp(checkout: string, env: Record<string, string> = {}, options: string[] = []) {
-  const args = [...options, join('src-main', 'setup', 'studio.mjs'), 'doctor'];
+  const args = [...options, entry, 'doctor'];
   const { PATH = '' } = process.env;
   const { status, stderr } = spawnSync(process.execPath, args, {
     cwd: checkout,
@@ -44,6 +46,24 @@ it('a registry that nobody can reach ends set-up with a way on', { timeout: 120_
     /The npm packages could not be installed: the npm registry cannot be reached \(.*ECONNREFUSED.*\) through the proxy http:\/\/127\.0\.0\.1:9\.\nset-up: See whether that proxy answers/,
   );
   expect(existsSync(join(checkout, '.setup.lock'))).toBe(false);
+});
+
+it.skipIf(process.platform === 'win32')('a set-up that is told to end takes npm with it', async () => {
+  const checkout = checkoutIn(temporaryFolder());
+  const programs = join(temporaryFolder(), 'bin');
+  const [begun, over] = ['begun', 'over'].map((name) => join(programs, name)) as [string, string];
+  mkdirSync(programs);
+  // As npm that waits for a registry.
+  const npm = `#!/bin/sh\ntrap 'echo > ${over}; kill $!; exit' TERM\nsleep 60 &\necho > ${begun}\nwait\n`;
+  writeFileSync(join(programs, 'npm'), npm);
+  chmodSync(join(programs, 'npm'), 0o755);
+  const env = { PATH: `${programs}:${process.env['PATH']}`, HOME: temporaryFolder() };
+  const child = spawn(process.execPath, [entry, 'doctor'], { cwd: checkout, env, stdio: 'ignore' });
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  await expect.poll(() => existsSync(begun)).toBe(true);
+  child.kill('SIGTERM');
+  expect(await ended).toBe(143);
+  await expect.poll(() => existsSync(over)).toBe(true);
 });
 
 it('no npm ends it with a way on', () => {
