@@ -141,8 +141,9 @@ const parts = {
   },
   // Only this one loads TensorFlow.
   'src-main/engine/runtime': {
-    parts: main('contract', 'formats/files/atomicFile.ts', 'engine/graph'),
-    packages: ['node', 'zod', '@tensorflow/tfjs-node-gpu'],
+    parts: main('contract', 'formats/files/atomicFile.ts', 'engine/graph', 'setup/paths.mjs'),
+    // The last one finds the binding for the first.
+    packages: ['node', 'zod', '@tensorflow/tfjs-node-gpu', '@mapbox/node-pre-gyp'],
   },
   'src-main/engine/model': {
     parts: main('contract', 'methods', 'shape', 'options', 'formats', 'data', 'engine/graph'),

@@ -2,5 +2,7 @@
 export const runtimeFolder: string;
 /** Pinned versions of what npm's lockfile does not cover. */
 export const versions: { node: string; tensorflow: string; bindings: string };
-/** Where tfjs-node-gpu looks for its binding: a link to that of the runtime folder, or what its own installer put. */
+/** Whether this is a packaged application. */
+export const isPackaged: boolean;
+/** The binding that is loaded: what set-up provided, or what an application brings. */
 export const installedBinding: string;

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,12 +30,47 @@ export const versions = {
 
 export const modulesFolder = join(projectFolder, 'node_modules');
 
-/** Where tfjs-node-gpu looks for its binding: a link to that of the runtime folder, or what its own installer put. */
-export const installedBinding = join(
-  modulesFolder,
-  '@tensorflow',
-  'tfjs-node-gpu',
-  'lib',
-  'napi-v8',
-  'tfjs_binding.node',
-);
+/** Whether this is a packaged application: everything but TensorFlow is there, and nothing in it can be written. */
+export const isPackaged = existsSync(join(projectFolder, 'packaged.json'));
+
+/** How TensorFlow is tried again. */
+export const repair = isPackaged
+  ? 'press Repair in the settings of the studio'
+  : 'run `npm run -s studio -- doctor --fix`';
+
+/** What an application brings of the runtime folder: the compiled bindings, and TensorFlow where it was put in. */
+export const broughtRuntime = join(projectFolder, 'runtime');
+
+const inPackage = join('@tensorflow', 'tfjs-node-gpu', 'lib', 'napi-v8', 'tfjs_binding.node');
+
+/** Where set-up puts the link to the binding that it provided. */
+export const bindingLink = isPackaged
+  ? join(runtimeFolder, 'packaged', 'tfjs_binding.node')
+  : join(modulesFolder, inPackage);
+
+/** Folder of a binding for a kind of wheel and a version of tfjs-node-gpu; TensorFlow's libraries lie beside it. */
+export const bindingFolder = (version, kind) =>
+  `tfjs-binding-${version}-${kind}-${versions.tensorflow}-b${versions.bindings}`;
+
+/**
+ * The binding that is loaded: what set-up provided; in an application else what it brings, of our making or put there
+ * by the package's own installer.
+ */
+export const installedBinding = findBinding();
+
+function findBinding() {
+  if (!isPackaged || existsSync(bindingLink)) return bindingLink;
+  const kinds = ['gpu', 'cpu'].filter((kind) =>
+    existsSync(join(broughtRuntime, `tensorflow-${kind}-${versions.tensorflow}`)),
+  );
+  const brought = kinds.map((kind) =>
+    join(broughtRuntime, bindingFolder(tfjsVersion(), kind), 'tfjs_binding.node'),
+  );
+  return [...brought, join(modulesFolder, inPackage)].find((path) => existsSync(path)) ?? bindingLink;
+}
+
+/** Version of the package whose binding is compiled. */
+export function tfjsVersion() {
+  const manifest = join(modulesFolder, '@tensorflow', 'tfjs-node-gpu', 'package.json');
+  return JSON.parse(readFileSync(manifest, 'utf8')).version;
+}

@@ -7,12 +7,14 @@ import { readOptions, windowFolder } from './arguments.ts';
 import { startCoreProcess, type CoreProcess } from './coreProcess.ts';
 import { declarePageProtocol, pageOrigin, servePage } from './pageProtocol.ts';
 import { watchJobs, type JobNotice } from './longJobs.ts';
+import { findStudio, keptBeside } from './studioFolder.ts';
 import { quitAtOnceQuestion, quitQuestion } from './quitQuestion.ts';
 import { watchRuns } from './runWatch.ts';
 import { openStudioWindow, setMenu } from './studioWindow.ts';
 
-/** The folder that holds out/, src-main/ and node_modules/: this file is built to out/main/. */
-const folder = join(__dirname, '..', '..');
+/** What is built: this file is main/main.cjs of it. */
+const built = join(__dirname, '..');
+const studio = findStudio(built, process.resourcesPath, process.env);
 const options = readOptions(process.argv, process.env);
 if (options.home !== undefined) app.setPath('userData', windowFolder(options.home));
 
@@ -64,13 +66,14 @@ else {
 }
 
 function start(): void {
-  servePage(join(folder, 'out', 'renderer'));
+  servePage(join(built, 'renderer'));
   setMenu(openPage);
   core = startCoreProcess({
-    folder,
-    node: process.env['ID_LORA_STUDIO_NODE'] ?? 'node',
+    folder: studio.folder,
+    node: studio.node,
     env: {
       ...process.env,
+      ...(studio.isPackaged ? keptBeside(app.getPath('userData')) : {}),
       ...(options.home === undefined ? {} : { ID_LORA_STUDIO_HOME: options.home }),
       ...(options.project === undefined ? {} : { ID_LORA_STUDIO_PROJECT: options.project }),
     },
@@ -147,9 +150,9 @@ function showWindow(): void {
     return;
   }
   const opened = openStudioWindow({
-    preload: join(folder, 'out', 'preload', 'preload.cjs'),
+    preload: join(built, 'preload', 'preload.cjs'),
     stateFolder: app.getPath('userData'),
-    icon: join(folder, 'resources', 'icons', 'icon.png'),
+    icon: join(studio.folder, 'resources', 'icons', 'icon.png'),
   });
   window = opened;
   opened.on('close', (event) => {

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import util from 'node:util';
 import { StudioError } from '../../contract/errors.ts';
+import { installedBinding, isPackaged } from '../../setup/paths.mjs';
 import type { Tensorflow } from '../graph/session.ts';
 import { keepCompiledFunctions } from './compiledFunctions.ts';
 
@@ -39,6 +40,11 @@ function load(verbose: boolean): Runtime {
   legacy.isArray ??= Array.isArray;
   const require = createRequire(import.meta.url);
   try {
+    if (isPackaged) {
+      // Nothing in an application can be written: its binding lies elsewhere, and the package looks beside itself only.
+      const finder = require('@mapbox/node-pre-gyp/lib/pre-binding.js') as { find(manifest: string): string };
+      finder.find = () => installedBinding;
+    }
     const tf = require('@tensorflow/tfjs-node-gpu') as Tensorflow;
     const backend = tf.backend() as unknown as { binding: { TF_Version: string }; isUsingGpuDevice: boolean };
     return {
@@ -52,7 +58,9 @@ function load(verbose: boolean): Runtime {
       'runtime_missing',
       // The package's own advice follows in further lines; ours is the remedy.
       `TensorFlow cannot be loaded: ${(error instanceof Error ? error.message : String(error)).split('\n')[0]}`,
-      'Run `npm run -s studio -- doctor --fix`; it provides the library and says what it does.',
+      isPackaged
+        ? 'Press Repair in the settings of the studio; it provides the library and says what it does.'
+        : 'Run `npm run -s studio -- doctor --fix`; it provides the library and says what it does.',
       { cause: error },
     );
   }

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runNpm } from '../command.mjs';
 import { otherRuntime, requireSpace } from '../surroundings/obstacles.mjs';
-import { platformKey, runtimeFolder, versions } from '../paths.mjs';
+import { isPackaged, platformKey, runtimeFolder, versions } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
 import { npmFailure } from './packages.mjs';
 
@@ -31,6 +31,8 @@ function pinnedNode() {
 
 /** The Node that runs core and engine, or null where it has not been provided yet. */
 export function nodeProgram() {
+  // An application's own Node runs this.
+  if (isPackaged) return process.execPath;
   const pinned = pinnedNode();
   if (pinned && existsSync(pinned.program)) return pinned.program;
   return !pinned && Number(process.versions.node.split('.')[0]) >= 24 ? process.execPath : null;

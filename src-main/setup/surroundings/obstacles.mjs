@@ -1,11 +1,12 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
+import { repair } from '../paths.mjs';
 import { proxyInUse } from './proxy.mjs';
 import { SetupError } from '../report.mjs';
 
 const again = 'Then start again: what is complete is kept.';
 /** For what a start does not try a second time. */
-export const fixAgain = 'Then run `npm run -s studio -- doctor --fix`: what is complete is kept.';
+export const fixAgain = `Then ${repair}: what is complete is kept.`;
 
 /** What can stand in the way of a step, as the programs print it, and what to do about it. */
 const obstacles = [

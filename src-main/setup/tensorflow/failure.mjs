@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runtimeFolder } from '../paths.mjs';
+import { repair, runtimeFolder } from '../paths.mjs';
 import { say } from '../report.mjs';
 
 const stateFile = join(runtimeFolder, 'tensorflow-state.json');
-export const tryAgain = 'Run `npm run -s studio -- doctor --fix` to try again.';
+export const tryAgain = `To try again, ${repair}.`;
 
 /** What could not be written down: a full disk must not make the same attempt begin again in this process. */
 let unwritten = null;

@@ -1,23 +1,25 @@
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { runProgram } from '../command.mjs';
-import { compile, findPip } from './toolchain.mjs';
+import { buildBinding, packageFolder } from './binding.mjs';
+import { findPip } from './toolchain.mjs';
 import { linkLibraries, missingLibraries } from './cuda.mjs';
 import { forgetFailure, recordFailure, tensorflowFailure, tryAgain } from './failure.mjs';
 import { findGpu, installedWheel } from './gpu.mjs';
 import { withLock } from '../lock.mjs';
 import { nodeProgram } from '../checkout/node24.mjs';
 import { explained, fixAgain, obstacleIn, otherRuntime } from '../surroundings/obstacles.mjs';
-import { installedBinding, modulesFolder, projectFolder, runtimeFolder, versions } from '../paths.mjs';
+import {
+  bindingFolder,
+  bindingLink,
+  broughtRuntime,
+  installedBinding,
+  isPackaged,
+  projectFolder,
+  runtimeFolder,
+  tfjsVersion,
+  versions,
+} from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
 import { fetchWheel, installCuda, requireWheelSpace, wheelFor } from './wheel.mjs';
 
@@ -26,11 +28,9 @@ import { fetchWheel, installCuda, requireWheelSpace, wheelFor } from './wheel.mj
  * bring a current one whose library exports the same C API, so its binding is compiled against that.
  */
 
-const packageFolder = join(modulesFolder, '@tensorflow', 'tfjs-node-gpu');
-
 /** Whether the binding is there; whether it loads is for `doctor` to find out. */
 export function tensorflowReady() {
-  return existsSync(installedBinding);
+  return existsSync(installedBinding) || existsSync(bindingLink);
 }
 
 /** Whether it is there, and was not compiled by an earlier version of this set-up. */
@@ -67,7 +67,7 @@ export function repairTensorflow() {
       }
       if (problem) {
         say(`TensorFlow cannot be loaded: ${problem}`);
-        rmSync(installedBinding);
+        rmSync(bindingLink, { force: true });
       }
     }
     return attempt();
@@ -92,7 +92,8 @@ async function attempt() {
     const error = explained(cause);
     say(`TensorFlow could not be provided: ${error.message}`);
     if (error.remedy) say(error.remedy);
-    if (wheelFor('cpu') && !tensorflowReady()) await runOwnInstaller().catch((own) => say(own.message));
+    if (wheelFor('cpu') && !tensorflowReady() && !isPackaged)
+      await runOwnInstaller().catch((own) => say(own.message));
     recordFailure(error);
   }
   return tensorflowReady();
@@ -116,18 +117,16 @@ async function provideFromWheel() {
 /** Provides library and binding of one kind, checks that they load, and links them into the checkout. */
 async function provide(kind, reason) {
   const library = join(runtimeFolder, `tensorflow-${kind}-${versions.tensorflow}`);
-  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8'));
-  const binding = join(
-    runtimeFolder,
-    `tfjs-binding-${version}-${kind}-${versions.tensorflow}-b${versions.bindings}`,
-    'tfjs_binding.node',
-  );
+  const bindingName = join(bindingFolder(tfjsVersion(), kind), 'tfjs_binding.node');
+  const binding = join(runtimeFolder, bindingName);
   const build = async () => {
     if (!existsSync(library)) {
       say(`providing TensorFlow ${versions.tensorflow} (${reason})`);
       await unpackWheel(kind, library);
     }
-    if (!existsSync(binding)) await buildBinding(library, binding);
+    // An application brings its own, and no sources of it.
+    if (!existsSync(binding) && isPackaged) copyWhole(join(broughtRuntime, bindingName), binding);
+    else if (!existsSync(binding)) await buildBinding(library, binding);
     return loadProblem(binding);
   };
   const wasThere = existsSync(library);
@@ -146,12 +145,20 @@ async function provide(kind, reason) {
         tryAgain,
     );
   if (kind === 'gpu') await completeCuda(library);
-  mkdirSync(dirname(installedBinding), { recursive: true });
+  mkdirSync(dirname(bindingLink), { recursive: true });
   // A link: the library is found relative to the binding's real place.
-  const link = `${installedBinding}.${process.pid}.partial`;
+  const link = `${bindingLink}.${process.pid}.partial`;
   rmSync(link, { force: true });
   symlinkSync(binding, link);
-  renameSync(link, installedBinding);
+  renameSync(link, bindingLink);
+}
+
+/** A copy that is complete or absent. */
+function copyWhole(from, to) {
+  mkdirSync(dirname(to), { recursive: true });
+  const temporary = `${to}.${process.pid}.partial`;
+  copyFileSync(from, temporary);
+  renameSync(temporary, to);
 }
 
 /** Puts right what TensorFlow would not find of CUDA: it loads without, and then takes no GPU. */
@@ -189,7 +196,7 @@ async function requirePip() {
   if (!pip)
     throw new SetupError(
       'Python with pip is needed to fetch TensorFlow, and none was found.',
-      'Install it (Debian and Ubuntu: apt install python3-pip), then run `npm run -s studio -- doctor --fix`.',
+      `Install it (Debian and Ubuntu: apt install python3-pip). ${fixAgain}`,
     );
   return pip;
 }
@@ -221,52 +228,6 @@ async function unpackWheel(kind, library) {
     rmSync(temporary, { recursive: true, force: true });
   }
   rmSync(dirname(wheel), { recursive: true, force: true });
-}
-
-async function buildBinding(library, target) {
-  const folder = dirname(target);
-  const links = join(folder, 'lib');
-  mkdirSync(links, { recursive: true });
-  const { linker } = wheelFor('cpu');
-  for (const [name, part] of [
-    ['tensorflow', 'cc'],
-    ['tensorflow_framework', 'framework'],
-  ]) {
-    const link = join(links, `lib${name}${linker.suffix}`);
-    rmSync(link, { force: true });
-    symlinkSync(join(library, 'tensorflow', linker.file(part)), link);
-  }
-  const sources = readdirSync(join(packageFolder, 'binding'))
-    .filter((file) => file.endsWith('.cc'))
-    .map((file) => join(packageFolder, 'binding', file));
-  const temporary = `${target}.${process.pid}.partial`;
-  await compile(
-    'the TensorFlow binding',
-    [
-      '-std=c++17',
-      '-O2',
-      '-fPIC',
-      '-shared',
-      '-w',
-      '-DNAPI_VERSION=8',
-      `-I${join(modulesFolder, 'node-api-headers', 'include')}`,
-      `-I${packageFolder}`,
-      `-I${join(library, 'tensorflow', 'include')}`,
-      '-include',
-      join(projectFolder, 'src-main', 'setup', 'tensorflow', 'sessionOptions.h'),
-      ...sources,
-      `-L${links}`,
-      '-ltensorflow',
-      '-ltensorflow_framework',
-      ...linker.options,
-      // From where the binding lies: both can be moved together, and a path with a comma is no two options.
-      `-Wl,-rpath,${linker.origin}/../${basename(library)}/tensorflow`,
-      '-o',
-      temporary,
-    ],
-    20,
-  );
-  renameSync(temporary, target);
 }
 
 /** The package's own installer: libtensorflow 2.9.1 and a prebuilt binding. */

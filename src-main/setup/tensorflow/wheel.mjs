@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { runProgram } from '../command.mjs';
 import { fixAgain, obstacleIn, otherRuntime, requireSpace } from '../surroundings/obstacles.mjs';
-import { platformKey, runtimeFolder, versions } from '../paths.mjs';
+import { platformKey, repair, runtimeFolder, versions } from '../paths.mjs';
 import { cudaPackages, linkLibraries } from './cuda.mjs';
 import { createDownloadProgress, folderBytes } from '../progress.mjs';
 import { withProxy } from '../surroundings/proxy.mjs';
@@ -150,7 +150,7 @@ export async function fetchWheel(kind, pip) {
     if ((await sha256Of(join(work, file))) !== sha256)
       throw new SetupError(
         `The downloaded ${name} has a wrong checksum and was removed.`,
-        'Run `npm run -s studio -- doctor --fix` to fetch it again.',
+        `To fetch it again, ${repair}.`,
       );
     renameSync(join(work, file), join(folder, file));
     return join(folder, file);
@@ -175,7 +175,7 @@ async function download(pip, requirement, work, label, { bytes, platforms }) {
       throw pipFailure(
         `${requirement} could not be downloaded with pip`,
         output,
-        'Check the connection to the Python package index, then run `npm run -s studio -- doctor --fix`.',
+        `Check the connection to the Python package index. ${fixAgain}`,
       );
     say(`the download broke off (${reasonOf(output)}); trying again`);
   }
@@ -223,7 +223,7 @@ export async function installCuda(pip, library) {
     throw pipFailure(
       'The CUDA libraries could not be installed with pip',
       output,
-      'Check the connection and the free disk space (9 GB are needed), then run `npm run -s studio -- doctor --fix`.',
+      `Check the connection and the free disk space (9 GB are needed). ${fixAgain}`,
     );
   linkLibraries(library);
 }

@@ -37,29 +37,31 @@ export async function startElectron(home: string): Promise<ElectronStudio> {
     JSON.stringify({ name: 'id-lora-studio', main: 'main.cjs' }),
   );
   writeFileSync(join(application, 'main.cjs'), 'require(process.env.STUDIO_SHELL);\n');
+  const inspectPort = await freePort();
+  const shell = await startShell(join(folder, 'electron'), home, [`--inspect=127.0.0.1:${inspectPort}`], {
+    STUDIO_SHELL: join(projectFolder, 'out', 'main', 'main.cjs'),
+    ID_LORA_STUDIO_NODE: process.execPath,
+  });
+  return { ...shell, inShell: (expression) => evaluateIn(inspectPort, expression) };
+}
+
+/** A shell that shows its page on a display of its own, without a way into its own process. */
+export type ShellWindow = Omit<ElectronStudio, 'inShell'>;
+
+/** Starts a program of Electron that has the studio in it, and waits for its page. */
+export async function startShell(
+  program: string,
+  home: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<ShellWindow> {
   const portFile = join(home, 'window', 'DevToolsActivePort');
   rmSync(portFile, { force: true });
   const display = await openDisplay();
-  const inspectPort = await freePort();
   const child = spawn(
-    join(folder, 'electron'),
-    [
-      `--inspect=127.0.0.1:${inspectPort}`,
-      '--remote-debugging-port=0',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--home',
-      home,
-    ],
-    {
-      env: {
-        ...process.env,
-        DISPLAY: display.name,
-        STUDIO_SHELL: join(projectFolder, 'out', 'main', 'main.cjs'),
-        ID_LORA_STUDIO_NODE: process.execPath,
-      },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
+    program,
+    [...args, '--remote-debugging-port=0', '--no-sandbox', '--disable-gpu', '--home', home],
+    { env: { ...process.env, DISPLAY: display.name, ...env }, stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let errors = '';
   child.stderr.on('data', (part: Buffer) => (errors = (errors + String(part)).slice(-4000)));
@@ -81,7 +83,6 @@ export async function startElectron(home: string): Promise<ElectronStudio> {
     page,
     process: child,
     ended,
-    inShell: (expression) => evaluateIn(inspectPort, expression),
     kill() {
       child.kill('SIGKILL');
       display.close();
