@@ -15,6 +15,7 @@ const commands: Record<string, () => Promise<Command>> = {
   mix: async () => (await import('./cli/mixCommand.ts')).mixCommand,
   train: async () => (await import('./cli/trainCommand.ts')).trainCommand,
   study: async () => (await import('./cli/studyCommands.ts')).studyCommand,
+  studies: async () => (await import('./cli/smallStudies/studiesCommand.ts')).studiesCommand,
   samples: async () => (await import('./cli/sampleSizeCommand.ts')).sampleSizeCommand,
   runs: async () => (await import('./cli/libraryCommands.ts')).runsCommand,
   eval: async () => (await import('./cli/evaluationCommands.ts')).evalCommand,

@@ -119,6 +119,8 @@ ${trainHelp()}
   study plan | start --name N --model M --data MIX1,MIX2 --max-steps S --seeds 0,1   one configuration on several data
   study plan | start --model M --data D --paper table7 --seeds 0   a table of the paper; study papers lists them
   study list | show NAME | resume NAME [--force] | remove NAME
+  studies NAME...|all [--model M --seeds 0,1,2 --max-steps N --limit N --out DIR --draw --allow-code-execution]
+        tables 2, 3, 7 and 8 and figure 3 of the paper in small, and what its reviewers asked (docs/studies.md)
   samples --difference 2 [--discordance 10] [--items N] [--seed-scatter 1] [--metric loss --scatter 0.5] [--power 80 --alpha 5]
                                                    test items and seeds with which a difference is seen
   train ... --hand-over DIR                        the same for PyTorch on a cluster: nothing is trained here

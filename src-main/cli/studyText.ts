@@ -1,6 +1,6 @@
 import type { StudyForecast } from '../budget/studies/forecast.ts';
 import type { Run } from '../contract/entities.ts';
-import type { Study, StudyOutcome } from '../contract/studies.ts';
+import type { Study, StudyArm, StudyOutcome } from '../contract/studies.ts';
 import type { PlannedStudy } from '../services/plan/studies.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
@@ -55,7 +55,10 @@ export function studyText(study: Study, runs: readonly (Run | undefined)[]): str
 }
 
 /** What the held-out losses say, pair by pair. */
-export function outcomeText({ arms }: Study, { pairs }: StudyOutcome): string {
+export function outcomeText(
+  { arms }: { arms: readonly Pick<StudyArm, 'label'>[] },
+  { pairs }: Pick<StudyOutcome, 'pairs'>,
+): string {
   if (pairs.length === 0) return 'No two settings have a held-out loss of the same seed yet.';
   return pairs
     .map(({ first, second, n, difference, interval, pAdjusted, verdict }) => {

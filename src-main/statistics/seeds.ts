@@ -15,37 +15,42 @@ export interface SeedScore {
  * corrected by Holm over all pairs that have two seeds.
  *
  * @param arms number of settings
+ * @param asked the pairs that are compared; absent: all
  */
-export function compareOverSeeds(arms: number, scores: readonly SeedScore[]): StudyOutcome {
+export function compareOverSeeds(
+  arms: number,
+  scores: readonly SeedScore[],
+  asked: readonly (readonly [number, number])[] = everyPair(arms),
+): StudyOutcome {
   const bySeed = Array.from(
     { length: arms },
     (_, arm) => new Map(scores.filter((score) => score.arm === arm).map(({ seed, value }) => [seed, value])),
   );
   const outcome: StudyOutcome = { arms: [], pairs: [] };
-  for (const [first, mine] of bySeed.entries()) {
-    const values = [...mine.values()];
+  for (const one of bySeed) {
+    const values = [...one.values()];
     outcome.arms.push({
       n: values.length,
       loss: values.length === 0 ? null : mean(values),
       deviation: values.length < 2 ? null : deviation(values),
     });
-    for (let second = first + 1; second < arms; second++) {
-      const theirs = bySeed[second]!;
-      const differences = [...mine].flatMap(([seed, value]) =>
-        theirs.has(seed) ? [value - theirs.get(seed)!] : [],
-      );
-      if (differences.length === 0) continue;
-      outcome.pairs.push({
-        first,
-        second,
-        n: differences.length,
-        difference: mean(differences),
-        interval: meanInterval(differences),
-        deviation: differences.length < 2 ? null : deviation(differences),
-        pAdjusted: null,
-        verdict: 'cannot_tell',
-      });
-    }
+  }
+  for (const [first, second] of asked) {
+    const theirs = bySeed[second]!;
+    const differences = [...bySeed[first]!].flatMap(([seed, value]) =>
+      theirs.has(seed) ? [value - theirs.get(seed)!] : [],
+    );
+    if (differences.length === 0) continue;
+    outcome.pairs.push({
+      first,
+      second,
+      n: differences.length,
+      difference: mean(differences),
+      interval: meanInterval(differences),
+      deviation: differences.length < 2 ? null : deviation(differences),
+      pAdjusted: null,
+      verdict: 'cannot_tell',
+    });
   }
   const tested = outcome.pairs.filter((pair) => pair.deviation !== null);
   const adjusted = holm(tested.map((pair) => studentTest(pair.difference, pair.deviation!, pair.n)));
@@ -54,6 +59,12 @@ export function compareOverSeeds(arms: number, scores: readonly SeedScore[]): St
     if (pair.pAdjusted < 0.05) pair.verdict = pair.difference < 0 ? 'first_better' : 'second_better';
   }
   return outcome;
+}
+
+function everyPair(count: number): [number, number][] {
+  return Array.from({ length: count }, (_, first) => first).flatMap((first) =>
+    Array.from({ length: count - first - 1 }, (_, i): [number, number] => [first, first + 1 + i]),
+  );
 }
 
 /** 95 % interval of a mean by Student's t; null with fewer than two values. */

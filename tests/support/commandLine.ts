@@ -20,14 +20,15 @@ export function studio(
     });
     const result = { stdout: '', stderr: '' };
     let interrupted = false;
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      result.stdout += chunk;
-      if (!interrupted && options.interruptAt?.test(result.stdout)) {
+    const take = (stream: 'stdout' | 'stderr') => (chunk: string) => {
+      result[stream] += chunk;
+      if (!interrupted && options.interruptAt?.test(result[stream])) {
         interrupted = true;
         child.kill('SIGINT');
       }
-    });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (result.stderr += chunk));
+    };
+    child.stdout.setEncoding('utf8').on('data', take('stdout'));
+    child.stderr.setEncoding('utf8').on('data', take('stderr'));
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, ...result }));
   });

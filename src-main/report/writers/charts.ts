@@ -23,7 +23,7 @@ const methodColors: Readonly<Record<Exclude<Method, 'full'>, string>> = {
 };
 const baseColor = '#7f7f7f';
 
-function colorOf(method: Method | null, paint: Paint): string {
+export function colorOf(method: Method | null, paint: Paint): string {
   return method === null ? baseColor : method === 'full' ? paint.full : methodColors[method];
 }
 
@@ -60,7 +60,7 @@ export function svgText(
 
 const round = (value: number) => Math.round(100 * value) / 100;
 
-function line(
+export function line(
   from: readonly [number, number],
   to: readonly [number, number],
   stroke: string,
@@ -69,7 +69,7 @@ function line(
   return `<line x1="${round(from[0])}" y1="${round(from[1])}" x2="${round(to[0])}" y2="${round(to[1])}" stroke="${stroke}"${rest}/>`;
 }
 
-function marker(method: Method | null, x: number, y: number, paint: Paint): string {
+export function marker(method: Method | null, x: number, y: number, paint: Paint): string {
   const fill = `fill="${colorOf(method, paint)}"`;
   const [px, py] = [round(x), round(y)];
   switch (method) {
@@ -177,7 +177,10 @@ export function parityChart(
       line([box.left, y(value)], [box.right, y(value)], baseColor, ' stroke-dasharray="5 4"'),
       svgText(shortened(subject.name), { x: box.right + 6, y: y(value) + 4, fill: paint.soft }),
     ]),
-    ...methodLines(points, x, y, paint),
+    ...joinedPoints(
+      points.map(({ subject, value }) => ({ method: subject.method, at: [x(subject.trainable!), y(value)] })),
+      paint,
+    ),
     ...points.flatMap(({ subject, low, high }) => {
       const [at, color] = [x(subject.trainable!), colorOf(subject.method, paint)];
       return [
@@ -209,27 +212,16 @@ export function parityChart(
   };
 }
 
-function methodLines(
-  points: readonly Point[],
-  x: (size: number) => number,
-  y: (value: number) => number,
+/** Lines from each point of a method to its next one to the right. */
+export function joinedPoints(
+  points: readonly { method: Method | null; at: readonly [number, number] }[],
   paint: Paint,
 ): string[] {
-  const methods = new Set(points.map(({ subject }) => subject.method));
-  return [...methods].flatMap((method) => {
-    const own = points
-      .filter(({ subject }) => subject.method === method)
-      .sort((a, b) => a.subject.trainable! - b.subject.trainable!);
+  return [...new Set(points.map(({ method }) => method))].flatMap((method) => {
+    const own = points.filter((point) => point.method === method).sort((a, b) => a.at[0] - b.at[0]);
     return own
       .slice(1)
-      .map((point, i) =>
-        line(
-          [x(own[i]!.subject.trainable!), y(own[i]!.value)],
-          [x(point.subject.trainable!), y(point.value)],
-          colorOf(method, paint),
-          ' stroke-width="1.5" opacity="0.7"',
-        ),
-      );
+      .map(({ at }, i) => line(own[i]!.at, at, colorOf(method, paint), ' stroke-width="1.5" opacity="0.7"'));
   });
 }
 

@@ -4,7 +4,7 @@ import { costChart, parityChart, shortened, svgText, type Drawing, type Paint } 
 import { versionsText } from './tables.ts';
 import { escapedXml } from './xml.ts';
 
-const paints: Readonly<Record<'light' | 'dark', Paint>> = {
+export const paints: Readonly<Record<'light' | 'dark', Paint>> = {
   light: { text: '#1a1b1e', soft: '#5b5e68', line: '#e2e2e6', surface: '#ffffff', full: '#000000' },
   dark: { text: '#ececef', soft: '#a3a6b0', line: '#35363c', surface: '#17181b', full: '#ffffff' },
 };

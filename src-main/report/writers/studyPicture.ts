@@ -1,0 +1,192 @@
+import type { StudyColumn, StudyRecord, StudyRecordArm } from '../studyRecord.ts';
+import {
+  colorOf,
+  joinedPoints,
+  line,
+  marker,
+  niceTicks,
+  svgElement,
+  svgText,
+  type Drawing,
+} from './charts.ts';
+import { paints } from './picture.ts';
+
+const paint = paints.light;
+const margin = 16;
+
+/** The figure of a small study: a panel for each of its columns, settings with their 95 % intervals. */
+export function studyPicture(record: StudyRecord, layout: 'rows' | 'parity'): string {
+  const panels = record.columns.map((column, place) =>
+    layout === 'parity' ? parityPanel(record, column, place) : rowsPanel(record, column, place),
+  );
+  const width = 2 * margin + panels.reduce((sum, panel) => sum + panel.width, 0);
+  const height = 58 + panels.reduce((most, panel) => Math.max(most, panel.height), 0);
+  let x = margin;
+  const placed = panels.map((panel) => {
+    const part = `<g transform="translate(${x} 50)">${panel.body}</g>`;
+    x += panel.width;
+    return part;
+  });
+  const body = [
+    `<rect width="100%" height="100%" fill="${paint.surface}"/>`,
+    svgText(record.title, { x: margin, y: 22, fill: paint.text, size: 14, weight: 600 }),
+    svgText(`${record.model} on ${record.data}; ${record.basis}`, { x: margin, y: 40, fill: paint.soft }),
+    ...placed,
+  ].join('');
+  const label = `${record.title}: ${panels.map((panel) => panel.label).join('. ')}`;
+  return `${svgElement({ width, height, label, body }).replace('<svg ', '<svg font-family="system-ui, sans-serif" ')}\n`;
+}
+
+function valueText({ unit }: StudyColumn, value: number): string {
+  if (unit === 'nats') return value.toFixed(3);
+  return unit === 'percent' ? (100 * value).toFixed(0) : value.toFixed(2);
+}
+
+interface Shown {
+  arm: StudyRecordArm;
+  mean: number;
+  low: number;
+  high: number;
+}
+
+function shownOf({ arms }: StudyRecord, place: number): Shown[] {
+  return arms.flatMap((arm) => {
+    const cell = arm.cells[place];
+    return cell ? [{ arm, mean: cell.mean, low: cell.interval[0], high: cell.interval[1] }] : [];
+  });
+}
+
+/** Where values stand: what was measured decides, and an interval that goes further is cut there. */
+function rangeOf(shown: readonly Shown[], { unit }: StudyColumn): [number, number] {
+  const means = shown.map(({ mean }) => mean);
+  const [least, most] = [means.reduce((a, b) => Math.min(a, b)), means.reduce((a, b) => Math.max(a, b))];
+  const lows = shown.map(({ low }) => low).reduce((a, b) => Math.min(a, b));
+  const highs = shown.map(({ high }) => high).reduce((a, b) => Math.max(a, b));
+  const room = Math.max(0.6 * (most - least), 0.05 * Math.abs(most));
+  const [bottom, top] = [Math.max(lows, least - room), Math.min(highs, most + room)];
+  const padding = 0.05 * (top - bottom || 1);
+  return unit === 'percent'
+    ? [Math.max(0, bottom - padding), Math.min(1, top + padding)]
+    : [bottom - padding, top + padding];
+}
+
+const told = (column: StudyColumn, shown: readonly Shown[]) =>
+  `${column.label}: ${shown
+    .map(
+      ({ arm, mean, low, high }) =>
+        `${arm.label} ${valueText(column, mean)} (${valueText(column, low)} to ${valueText(column, high)})`,
+    )
+    .join(', ')}`;
+
+/** A row for each setting. */
+function rowsPanel(record: StudyRecord, column: StudyColumn, place: number): Drawing {
+  const shown = shownOf(record, place);
+  const isFirst = place === 0;
+  const [names, rowHeight, plot] = [isFirst ? 168 : 12, 24, 250];
+  const [width, top, bottom] = [names + plot + 56, 22, 22 + shown.length * rowHeight];
+  if (shown.length === 0) return { width, height: bottom + 24, label: column.label, body: '' };
+  const [from, to] = rangeOf(shown, column);
+  const x = (value: number) => names + (plot * (Math.min(to, Math.max(from, value)) - from)) / (to - from);
+  const body = [
+    svgText(column.label, { x: names, y: 12, fill: paint.text, size: 12, weight: 600 }),
+    ...niceTicks(from, to, 4).flatMap((tick) => [
+      line([x(tick), top], [x(tick), bottom], paint.line),
+      svgText(valueText(column, tick), { x: x(tick), y: bottom + 16, fill: paint.soft, anchor: 'middle' }),
+    ]),
+    ...shown.flatMap(({ arm, mean, low, high }, i) => {
+      const y = top + (i + 0.5) * rowHeight;
+      return [
+        ...(isFirst ? [svgText(arm.label, { x: 0, y: y + 4, fill: paint.text })] : []),
+        ...interval([x(low), y], [x(high), y], colorOf(arm.method, paint), {
+          low: low < from,
+          high: high > to,
+        }),
+        marker(arm.method, x(mean), y, paint),
+        svgText(valueText(column, mean), { x: names + plot + 8, y: y + 4, fill: paint.text }),
+      ];
+    }),
+  ].join('');
+  return { width, height: bottom + 24, label: told(column, shown), body };
+}
+
+/** Values over trainable parameters, the points of a method joined: the paper's figure 4. */
+function parityPanel(record: StudyRecord, column: StudyColumn, place: number): Drawing {
+  const shown = shownOf(record, place);
+  const [width, height] = [430, 300];
+  const box = { left: 48, right: width - 92, top: 26, bottom: height - 44 };
+  if (shown.length === 0) return { width, height, label: column.label, body: '' };
+  const sizes = shown.map(({ arm }) => arm.trainable);
+  const [least, most] = [
+    sizes.reduce((a, b) => Math.min(a, b)) / 1.15,
+    sizes.reduce((a, b) => Math.max(a, b)) * 1.15,
+  ];
+  const [from, to] = rangeOf(shown, column);
+  const x = (size: number) =>
+    box.left + ((box.right - box.left) * Math.log(size / least)) / Math.log(most / least);
+  const y = (value: number) =>
+    box.bottom - ((box.bottom - box.top) * (Math.min(to, Math.max(from, value)) - from)) / (to - from);
+  // Two settings of one size would hide each other.
+  const aside = ({ arm }: Shown) => (arm.method === 'idlora' ? 3 : -3);
+  const at = (one: Shown): [number, number] => [x(one.arm.trainable) + aside(one), y(one.mean)];
+  const body = [
+    svgText(column.label, { x: 0, y: 12, fill: paint.text, size: 12, weight: 600 }),
+    ...niceTicks(from, to, 4).flatMap((tick) => [
+      line([box.left, y(tick)], [box.right, y(tick)], paint.line),
+      svgText(valueText(column, tick), { x: box.left - 6, y: y(tick) + 4, fill: paint.soft, anchor: 'end' }),
+    ]),
+    ...[...new Set(sizes)].map((size) =>
+      svgText(`${Math.round(size / 1000)} k`, {
+        x: x(size),
+        y: box.bottom + 16,
+        fill: paint.soft,
+        anchor: 'middle',
+      }),
+    ),
+    svgText('Trainable parameters', {
+      x: (box.left + box.right) / 2,
+      y: height - 8,
+      fill: paint.soft,
+      anchor: 'middle',
+    }),
+    ...joinedPoints(
+      shown.map((one) => ({ method: one.arm.method, at: at(one) })),
+      paint,
+    ),
+    ...shown.flatMap((one) =>
+      interval([at(one)[0], y(one.low)], [at(one)[0], y(one.high)], colorOf(one.arm.method, paint), {
+        low: one.low < from,
+        high: one.high > to,
+      }),
+    ),
+    ...shown.map((one) => marker(one.arm.method, ...at(one), paint)),
+    ...shown.map((one) =>
+      svgText(one.arm.label, {
+        x: at(one)[0] + (one.arm.method === 'idlora' ? 9 : -9),
+        y: at(one)[1] + 4,
+        anchor: one.arm.method === 'idlora' ? 'start' : 'end',
+        fill: paint.text,
+        halo: paint.surface,
+      }),
+    ),
+  ].join('');
+  return { width, height, label: told(column, shown), body };
+}
+
+/** A line with ends across it; an end that was cut off has none. */
+function interval(
+  low: [number, number],
+  high: [number, number],
+  color: string,
+  isCut: { low: boolean; high: boolean },
+): string[] {
+  const isUpright = low[0] === high[0];
+  const end = ([x, y]: [number, number]) =>
+    isUpright
+      ? line([x - 4, y], [x + 4, y], color, ' stroke-width="1.5"')
+      : line([x, y - 4], [x, y + 4], color, ' stroke-width="1.5"');
+  return [
+    line(low, high, color, ' stroke-width="1.5"'),
+    ...(isCut.low ? [] : [end(low)]),
+    ...(isCut.high ? [] : [end(high)]),
+  ];
+}
