@@ -20,7 +20,7 @@ ENV ID_LORA_STUDIO_RUNTIME=/runtime
 COPY --chown=studio:studio . .
 # Packages, Node, TensorFlow for the processor, and the page. Without a connection the build ends here.
 RUN node src-main/setup/studio.mjs doctor --json \
-    && node --input-type=module --eval "import { ensureAll } from './src-main/setup/ensure.mjs'; import { ensurePage } from './src-main/setup/checkout/page.mjs'; await ensurePage(await ensureAll());"
+    && node --input-type=module --eval "import { ensureOrExit } from './src-main/setup/ensure.mjs'; await ensureOrExit({ page: true });"
 
 VOLUME ["/data", "/runtime"]
 EXPOSE 8000

@@ -51,8 +51,8 @@ it.each([
   ],
   ['[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable', 'is not trusted', 'PIP_CERT=FILE'],
   ['407 Proxy Authentication Required', 'asks for a name and a password', 'http://NAME:PASSWORD@HOST:PORT'],
-  ['npm error code ENOSPC', 'the disk is full', 'Free some space, or clone the studio to another folder'],
-  ['OSError: [Errno 28] No space left on device', 'the disk is full', 'Free some space'],
+  ['npm error code ENOSPC', 'a disk is full, though', 'or move them (npm config set cache DIR, TMPDIR=DIR)'],
+  ['OSError: [Errno 28] No space left on device', 'a disk is full, though', 'Free some space'],
   ['npm error code EROFS', 'cannot be written', 'Make it writable, or clone the studio to another folder'],
   ["PermissionError: [Errno 13] Permission denied: '/x'", 'this user may not write', 'Give it to this user'],
 ])('%s', (output, what, remedy) => {
@@ -83,8 +83,12 @@ it('refuses before anything is fetched what the disk has no room for', () => {
     expect(() => requireSpace(inside, 2e6, 'Node', ', or elsewhere')).not.toThrow();
     writeFileSync(join(disk, 'full'), Buffer.alloc(3e6));
     expect(statSync(join(disk, 'full')).size).toBe(3e6);
+    expect(obstacleIn('npm error code ENOSPC', { ...step, folder: inside })).toMatchObject({
+      message: `${step.what}: the disk is full (1 MB are free in ${disk}).`,
+      remedy: expect.stringContaining('Free some space, or clone the studio to another folder.') as string,
+    });
     expect(() => requireSpace(inside, 2e6, 'Node', ', or elsewhere')).toThrow(
-      `Node need 2 MB; 1 MB are free in ${disk}.`,
+      `Node: 2 MB are needed, and 1 MB are free in ${disk}.`,
     );
   } finally {
     execFileSync('umount', [disk]);

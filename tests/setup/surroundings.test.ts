@@ -92,7 +92,7 @@ it('a disk without room ends it before anything is fetched', () => {
   try {
     checkoutIn(disk);
     expect(setUp(disk)).toMatch(
-      /The npm packages need 700 MB; \d MB are free in .+\nset-up: Free some space, or clone/,
+      /The npm packages: 700 MB are needed, and \d MB are free in .+\nset-up: Free some space, or clone/,
     );
     expect(existsSync(join(disk, '.setup.lock'))).toBe(false);
   } finally {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { runNpm } from '../command.mjs';
-import { obstacleIn, otherCheckout, requireSpace } from '../surroundings/obstacles.mjs';
+import { isFull, obstacleIn, otherCheckout, requireSpace } from '../surroundings/obstacles.mjs';
 import { modulesFolder, projectFolder } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
 
@@ -43,7 +44,9 @@ export function npmFailure(what, code, output, folder, elsewhere = otherCheckout
       `${what}: there is no npm on the PATH.`,
       'Install Node 20 or newer with npm (Debian and Ubuntu: apt install npm), and start again.',
     );
-  const known = obstacleIn(output, { what, folder, source: 'the npm registry', elsewhere });
+  const step = { what, folder, source: 'the npm registry', elsewhere };
+  // Where its cache has no room, npm has none for the reason either.
+  const known = obstacleIn(output, step) ?? (isFull(homedir()) ? obstacleIn('ENOSPC', step) : null);
   return (
     known ??
     new SetupError(`${what}. npm says:\n${output.trim()}`, 'See what npm says above, and start again.')

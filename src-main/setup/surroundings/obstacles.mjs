@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import { repair } from '../paths.mjs';
 import { proxyInUse } from './proxy.mjs';
@@ -12,8 +13,12 @@ export const fixAgain = `Then ${repair}: what is complete is kept.`;
 const obstacles = [
   {
     pattern: /\bENOSPC\b|\bEDQUOT\b|No space left on device|Disk quota exceeded/i,
-    says: ({ folder }) => `the disk is full (${roomOf(folder)})`,
-    remedy: ({ elsewhere, then }) => `Free some space${elsewhere}. ${then}`,
+    says: ({ folder }) =>
+      isFull(folder)
+        ? `the disk is full (${roomOf(folder)})`
+        : `a disk is full, though ${roomOf(folder)}: that of the cache (${homedir()}) or of temporary files (${tmpdir()})`,
+    remedy: ({ folder, elsewhere, then }) =>
+      `Free some space${isFull(folder) ? elsewhere : ', or move them (npm config set cache DIR, TMPDIR=DIR)'}. ${then}`,
   },
   {
     pattern: /\bEROFS\b|Read-only file system/i,
@@ -65,7 +70,10 @@ export function obstacleIn(output, { what, folder, source, elsewhere = '', then 
   for (const { pattern, says, remedy } of obstacles) {
     const detail = pattern.exec(output)?.[0];
     if (detail)
-      return new SetupError(`${what}: ${says({ folder, source, detail })}.`, remedy({ elsewhere, then }));
+      return new SetupError(
+        `${what}: ${says({ folder, source, detail })}.`,
+        remedy({ folder, elsewhere, then }),
+      );
   }
   return null;
 }
@@ -87,6 +95,9 @@ export function explained(error) {
   return obstacleIn(String(error.code), step) ?? error;
 }
 
+/** That a disk has no room for a step, which was not begun. */
+export class NoRoomError extends SetupError {}
+
 /** The nearest folder that is there. */
 function existing(folder) {
   while (!fs.existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
@@ -103,6 +114,12 @@ function freeBytes(folder) {
   }
 }
 
+/** Whether it is this disk that has no room, and not one that a program writes to besides. */
+export function isFull(folder) {
+  const free = freeBytes(folder);
+  return free === null || free < 300e6;
+}
+
 function roomOf(folder) {
   const free = freeBytes(folder);
   return free === null ? folder : `${Math.floor(free / 1e6)} MB are free in ${existing(folder)}`;
@@ -113,13 +130,13 @@ function roomOf(folder) {
  * @param {string} folder
  * @param {number} bytes what it takes at most
  * @param {string} what "The npm packages"
- * @throws SetupError
+ * @throws NoRoomError
  */
 export function requireSpace(folder, bytes, what, elsewhere, then = again) {
   const free = freeBytes(folder);
   if (free === null || free >= bytes) return;
-  throw new SetupError(
-    `${what} need ${Math.ceil(bytes / 1e6)} MB; ${roomOf(folder)}.`,
+  throw new NoRoomError(
+    `${what}: ${Math.ceil(bytes / 1e6)} MB are needed, and ${roomOf(folder)}.`,
     `Free some space${elsewhere}. ${then}`,
   );
 }

@@ -8,7 +8,7 @@ import { forgetFailure, recordFailure, tensorflowFailure, tryAgain } from './fai
 import { findGpu, installedWheel } from './gpu.mjs';
 import { withLock } from '../lock.mjs';
 import { nodeProgram } from '../checkout/node24.mjs';
-import { explained, fixAgain, obstacleIn, otherRuntime } from '../surroundings/obstacles.mjs';
+import { explained, fixAgain, NoRoomError, obstacleIn, otherRuntime } from '../surroundings/obstacles.mjs';
 import {
   bindingFolder,
   bindingLink,
@@ -92,7 +92,8 @@ async function attempt() {
     const error = explained(cause);
     say(`TensorFlow could not be provided: ${error.message}`);
     if (error.remedy) say(error.remedy);
-    if (wheelFor('cpu') && !tensorflowReady() && !isPackaged)
+    // It takes no less room.
+    if (wheelFor('cpu') && !tensorflowReady() && !isPackaged && !(error instanceof NoRoomError))
       await runOwnInstaller().catch((own) => say(own.message));
     recordFailure(error);
   }
