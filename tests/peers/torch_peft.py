@@ -39,7 +39,14 @@ def main(request):
     )
     base.to(torch.float32 if precision == "f32" else torch.bfloat16)
     base.config.use_cache = False
-    model = get_peft_model(base, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=TARGETS))
+    adapter = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.0,
+        target_modules=TARGETS,
+        use_dora=request.get("dora", False),
+    )
+    model = get_peft_model(base, adapter)
     trained = [p for p in model.parameters() if p.requires_grad]
     assert all(p.dtype == torch.float32 for p in trained)
     optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0.0, fused=True)

@@ -1,8 +1,8 @@
 // `npm run bench:peers`: training steps of this engine and of PyTorch + PEFT on the same shape, in turn, on this
-// machine. Options: --rounds 3 --steps 6 --context 256 --shape small. `--what inference` times answers against
-// transformers' generate, batch 1 and 16 (--tokens 192 each), and choices scored together against each alone instead;
-// `--what epoch` one epoch over 242 rows of GSM8K; `--what growth` steps of the studio alone, with one size changed at
-// a time, and draws docs/images/growth.svg. The last line is one JSON document.
+// machine. Options: --rounds 3 --steps 6 --context 256 --shape small; --methods all takes the other methods, too.
+// `--what inference` times answers against transformers' generate, batch 1 and 16 (--tokens 192 each), and choices
+// scored together against each alone instead; `--what epoch` one epoch over 242 rows of GSM8K; `--what growth` steps of
+// the studio alone, with one size changed at a time, and draws docs/images/growth.svg. The last line is one JSON document.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     shape: { type: 'string', default: 'small' },
     rank: { type: 'string', default: '32' },
     what: { type: 'string', default: 'training' },
+    methods: { type: 'string', default: 'lora,idlora' },
     tokens: { type: 'string', default: '192' },
   },
 });
@@ -35,6 +36,14 @@ const contenders = [
   { name: 'PyTorch + PEFT LoRA, f32', peer: 'f32' },
   { name: 'studio LoRA, f32', method: 'lora', precision: 'f32', against: 4 },
   { name: 'studio ID-LoRA, f32', method: 'idlora', precision: 'f32', against: 4 },
+];
+
+/** With `--methods all` behind them. PEFT has no HydraLoRA and no MoELoRA: these are set against its LoRA. */
+const otherContenders = [
+  { name: 'PyTorch + PEFT DoRA, bf16 autocast', peer: 'bf16', dora: true },
+  { name: 'studio DoRA, bf16', method: 'dora', precision: 'bf16', against: contenders.length },
+  { name: 'studio HydraLoRA, bf16', method: 'hydralora', precision: 'bf16', against: 0 },
+  { name: 'studio MoELoRA, bf16', method: 'moelora', precision: 'bf16', against: 0 },
 ];
 
 /** The shape `small` of `bench`. */
@@ -253,11 +262,14 @@ async function main() {
       ],
       env,
     );
-  const results = contenders.map(() => []);
+  if (!['all', 'lora,idlora'].includes(values.methods))
+    throw new SetupError(`--methods ${values.methods} is not known.`, 'Choose all, or lora,idlora.');
+  const wanted = values.methods === 'all' ? [...contenders, ...otherContenders] : contenders;
+  const results = wanted.map(() => []);
   const rounds = Number(values.rounds);
   let shape;
   for (let round = 1; round <= rounds; round++)
-    for (const [i, { name, peer, method, precision }] of contenders.entries()) {
+    for (const [i, { name, peer, dora = false, method, precision }] of wanted.entries()) {
       say(`round ${round} of ${rounds}: ${name}`);
       if (peer) {
         // The peer takes its sizes from what our own benchmark says of the shape.
@@ -269,6 +281,7 @@ async function main() {
           batch,
           tokens,
           precision: peer,
+          dora,
           steps: Number(values.steps),
         };
         const script = join(projectFolder, 'tests', 'peers', 'torch_peft.py');
@@ -276,7 +289,7 @@ async function main() {
       } else results[i].push((await bench(method, precision)).results[0]);
     }
 
-  const report = contenders.map(({ name, against }, i) => {
+  const report = wanted.map(({ name, against }, i) => {
     const of = (key) => results[i].map((result) => result[key]);
     const ratio = (key) =>
       against === undefined
