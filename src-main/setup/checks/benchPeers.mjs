@@ -2,7 +2,7 @@
 // machine. Options: --rounds 3 --steps 6 --context 256 --shape small; --methods all takes the other methods, too.
 // `--what inference` times answers against transformers' generate, batch 1 and 16 (--tokens 192 each), and choices
 // scored together against each alone instead; `--what epoch` one epoch over 242 rows of GSM8K; `--what growth` steps of
-// the studio alone, with one size changed at a time, and draws docs/images/growth.svg. The last line is one JSON document.
+// the studio alone, with one size changed at a time, and draws docs/images/growth.svg. The last line is one JSON text.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
