@@ -6,6 +6,8 @@ export interface DeviceSizes {
   queryBlock: number;
   /** Logits are made for so many elements at a time, never for the whole batch. */
   logitElements: number;
+  /** Numbers of the output head that are cast to f32 at a time where its products are widened. */
+  widenedElements: number;
   /** From this hidden size on elementwise work is compiled. */
   fusedFromHiddenSize: number;
 }
@@ -17,6 +19,6 @@ export interface DeviceSizes {
  * saves launches at every width (counted with a pretend driver, docs/gpu.md).
  */
 export const deviceSizes: Readonly<Record<DeviceKind, DeviceSizes>> = {
-  cpu: { queryBlock: 128, logitElements: 4 * 2 ** 20, fusedFromHiddenSize: 512 },
-  gpu: { queryBlock: 512, logitElements: 64 * 2 ** 20, fusedFromHiddenSize: 0 },
+  cpu: { queryBlock: 128, logitElements: 4 * 2 ** 20, widenedElements: 2 ** 26, fusedFromHiddenSize: 512 },
+  gpu: { queryBlock: 512, logitElements: 64 * 2 ** 20, widenedElements: Infinity, fusedFromHiddenSize: 0 },
 };

@@ -69,6 +69,29 @@ describe('peak memory', () => {
     expect(small.parts.optimizer / parts.optimizer).toBeCloseTo(0.254, 3);
   });
 
+  it('foresees LoRA on an 8B model in 4 bits under 8 GB at a context of 2048', () => {
+    const sparing = config({
+      precision: 'bf16',
+      loadIn4bit: true,
+      gradientCheckpointing: true,
+      optimizer: 'adamw8bit',
+    });
+    const eight = presets['llama-3-8b']!;
+    const { parts, bytes } = trainingMemory(eight, sparing, { batch: 1, tokens: 2048 });
+    expect(bytes).toBeLessThan(8e9);
+    // The output head and norms in bf16; the embedding stays in its file, unless samples are decoded.
+    const linear = 6_979_321_856;
+    const table = 128_256 * 4096;
+    expect(parts.weights / (linear * 0.5159 + 2 * table)).toBeCloseTo(1, 3);
+    const samples = { prompts: ['Hello'] };
+    const sampled = trainingMemory(
+      eight,
+      { ...sparing, ...config({ ...sparing, samples }) },
+      { batch: 1, tokens: 2048 },
+    );
+    expect(sampled.parts.weights - parts.weights).toBe(2 * table);
+  });
+
   it('falls with checkpointing and bf16, and grows with batch, context and what a method keeps', () => {
     const bytes = (rest: Partial<TrainConfigInput>, place = layout) =>
       trainingMemory(llama, config(rest), place).bytes;

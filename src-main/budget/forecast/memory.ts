@@ -5,6 +5,7 @@ import {
   type Quantization,
   type TrainConfig,
 } from '../../contract/training.ts';
+import { leavesEmbedding } from '../../options/embeddingRows.ts';
 import { deviceSizes } from '../../options/deviceSizes.ts';
 import type { BatchLayout } from '../../options/passLayouts.ts';
 import { countParameters } from '../count.ts';
@@ -94,11 +95,15 @@ export function trainingMemory(
     ? shape.layers * rows * hiddenSize * wide + mostOfLayer(pass, ({ keptBytes }) => keptBytes)
     : sumLayers(pass, ({ keptBytes }) => keptBytes);
   const overLayers = gradientCheckpointing ? mostOfLayer : sumLayers;
-  const endBytes = 3 * rows * hiddenSize * wide;
+  // Rows of an embedding that stays in its file are fed in f32, by way of a copy.
+  const fedBytes = leavesEmbedding(config, shape) ? 2 * 4 * rows * hiddenSize : 0;
+  const endBytes = 3 * rows * hiddenSize * wide + fedBytes;
   const chunkElements = Math.min(rows * vocabularySize, deviceSizes[device].logitElements);
   const parts: Record<MemoryPart, number> = {
     process: device === 'gpu' ? cudaBytes : pass.isFused ? processBytes.compiled : processBytes.plain,
-    weights: baseBytes(shape, isFull ? 4 : wide, quantization),
+    weights:
+      baseBytes(shape, isFull ? 4 : wide, quantization) -
+      (leavesEmbedding(config, shape) ? headElements * wide : 0),
     adapter: isFull ? 0 : count.adapterBytes.f32 + (wide === 2 ? wide * trainable : 0),
     gradients: 4 * trainable * (accumulate > 1 ? 2 : 1),
     optimizer: optimizerBytes(config, trainable),
@@ -129,10 +134,13 @@ export function widenedBytes(
   const headElements = shape.vocabularySize * shape.hiddenSize;
   // Products of bf16 matrices are computed on f32 copies of the operands where the processor has no unit for them.
   const isWidened = precision === 'bf16' && device === 'cpu';
+  // The head in parts, each a copy in both types, where it is larger than one.
+  const { widenedElements } = deviceSizes[device];
+  const headBytes = headElements > widenedElements ? 6 * widenedElements : 4 * headElements;
   // A weight in fewer bits is widened for each product, wherever it is computed.
   const bytesOfWidened = isWidened || precision === 'f32' ? 4 : 2;
   return Math.max(
-    isWidened ? 4 * Math.max(moduleElements, headElements) : 0,
+    isWidened ? Math.max(4 * moduleElements, headBytes) : 0,
     quantization === 'none' ? 0 : bytesOfWidened * moduleElements,
   );
 }

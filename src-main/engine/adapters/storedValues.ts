@@ -11,7 +11,7 @@ import { methodOf } from '../../methods/registry.ts';
 import type { Variable } from '../graph/variables.ts';
 import { asFloat32 } from '../../formats/files/floats.ts';
 import { hostBytes } from '../graph/session.ts';
-import type { WeightSource } from '../model/baseWeights.ts';
+import type { WeightSource } from '../model/weightSource.ts';
 import type { AdapterParameter } from '../model/modelGraph.ts';
 
 /**

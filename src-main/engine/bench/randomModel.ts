@@ -2,7 +2,7 @@ import { createRandom } from '../../statistics/random.ts';
 import { llamaConfig, type DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { expectedWeights } from '../../formats/model/decoderWeights.ts';
 import { elementCount } from '../graph/dtype.ts';
-import type { WeightSource } from '../model/baseWeights.ts';
+import type { WeightSource } from '../model/weightSource.ts';
 import type { BenchShape } from '../benchProtocol.ts';
 
 /** A Llama configuration of the shape. */

@@ -14,13 +14,7 @@ import {
   type LinearWeight,
   type QuantizedWeight,
 } from './quantizedWeights.ts';
-
-/** Where weights come from: a Hugging Face folder (formats/model/weightFolder.ts) or memory. */
-export interface WeightSource {
-  /** Null where the tensor does not exist. */
-  info(name: string): { dtype: string; shape: readonly number[] } | null;
-  read(name: string): Uint8Array;
-}
+import type { WeightSource } from './weightSource.ts';
 
 const storedTypes: Record<string, StoredDType> = { F32: 'f32', BF16: 'bf16', F16: 'f16' };
 
@@ -124,8 +118,8 @@ export class BaseWeights {
       assign(variable, this.#source.read(name));
       onProgress?.(++count, all);
     }
-    for (const [name, weight] of this.#quantized) {
-      weight.load(this.#source.read(name), this.#source.info(name)!.dtype, assign);
+    for (const weight of this.#quantized.values()) {
+      weight.load(this.#source, assign);
       onProgress?.(++count, all);
     }
   }
@@ -168,8 +162,7 @@ export function asKept(source: WeightSource, quantization: Quantization): Weight
       return info && { dtype: 'F32', shape: info.shape };
     },
     read(name) {
-      const { dtype, shape } = source.info(name)!;
-      const values = asQuantized(quantization, source.read(name), dtype, shape[0]!);
+      const values = asQuantized(quantization, source, name);
       return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     },
   };

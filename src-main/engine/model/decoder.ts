@@ -28,6 +28,8 @@ export interface DecoderParts {
   dtype: DType;
   /** The value of a Hugging Face tensor: embedding, norm gains. f32 where it is trained, else in the compute type. */
   weight(name: string): Tensor;
+  /** The rows of the embedding that the ids name, where they are not taken from its weight. */
+  embedded?: Tensor | null;
   /** y = W x + b and whatever an adapter adds, as addends of [rows, dOut]. */
   linear(site: LinearSite, x: Tensor): Terms;
   /**
@@ -62,7 +64,7 @@ export function decoderHidden(
 ): Tensor {
   const { config, dtype, weight } = parts;
   const norms = layerNorms(config.normPlacement);
-  const embedded = cast(gather(weight('model.embed_tokens.weight'), ids, 0), dtype);
+  const embedded = cast(parts.embedded ?? gather(weight('model.embed_tokens.weight'), ids, 0), dtype);
   const { embeddingScale, roundsEmbeddingScale } = config;
   let stream: Terms = [
     roundsEmbeddingScale

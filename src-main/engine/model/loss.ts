@@ -17,7 +17,7 @@ import { concat, reshape, sliceAxis } from '../graph/ops/layout.ts';
 import { matmul } from '../graph/ops/linear.ts';
 import { sparseCrossEntropy } from '../graph/ops/neural.ts';
 import { argMax, sum } from '../graph/ops/reduce.ts';
-import { finalLogits, headLogits, headProduct, type HeadConfig } from './head.ts';
+import { finalLogits, headLogits, headProduct, throughHead, type HeadConfig } from './head.ts';
 
 /** Positions whose logits exist at a time: never those of the whole batch. */
 function rowsPerChunk({ device }: Graph, rows: number, vocabulary: number): number {
@@ -101,7 +101,7 @@ export function trainingLoss(
         },
       );
       terms.push(chunkTerms!);
-      gradients.push(matmul(logitGradient!, head));
+      gradients.push(throughHead(logitGradient!, head));
       if (!options.headGradient) return;
       const part = cast(matmul(logitGradient!, chunk, { transposeX: true }), 'f32');
       headGradient = headGradient ? add(headGradient, part) : part;

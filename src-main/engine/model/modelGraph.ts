@@ -17,7 +17,8 @@ import { declareTransfers, type Transfers } from '../graph/transfers.ts';
 import { createVariable, readVariable, type Variable } from '../graph/variables.ts';
 import { storedTypeOf } from '../graph/words.ts';
 import type { Terms } from './attention.ts';
-import { BaseWeights, type WeightSource } from './baseWeights.ts';
+import { BaseWeights } from './baseWeights.ts';
+import type { WeightSource } from './weightSource.ts';
 import { dropOut } from './dropout.ts';
 
 /** An adapted module. */
@@ -69,6 +70,7 @@ export class ModelGraph {
   readonly trainable = new Map<Variable, Tensor>();
 
   readonly #method: AdapterMethod | null;
+  readonly #embeddingRows: ((ids: Int32Array) => Float32Array) | null;
   readonly #prefix: string;
   /** Adapted modules by path. */
   readonly #places = new Map<string, AdapterPlace>();
@@ -91,6 +93,11 @@ export class ModelGraph {
     /** How the weights of linear modules are kept; absent: in the compute type. */
     quantization?: Quantization | undefined;
     /**
+     * Gives rows of the embedding, f32, which whole-row passes are then fed with their ids: the session does not keep
+     * it. Absent: it does.
+     */
+    embeddingRows?: ((ids: Int32Array) => Float32Array) | undefined;
+    /**
      * A model of the same base without an adapter, whose graph and weights this one shares: several adapters stand on
      * one copy. Its options must be the same; `prefix` begins the names of this one's variables.
      */
@@ -104,6 +111,7 @@ export class ModelGraph {
     this.adapter = options.adapter;
     this.dtype = options.precision;
     this.#method = options.adapter && methodOf(options.adapter);
+    this.#embeddingRows = options.embeddingRows ?? null;
     this.trainsBase = options.adapter !== null && this.#method === null;
     this.weights =
       shares?.base.weights ??
@@ -192,6 +200,13 @@ export class ModelGraph {
     return this.readsTasks ? { tasks: this.#taskInput(rows) } : {};
   }
 
+  /** What passes over so many tokens take of the embedding, f32 [rows, hidden]: nothing where the session keeps it. */
+  embeddedInput(name: string, rows: number): { embedded?: Tensor } {
+    return this.#embeddingRows
+      ? { embedded: this.graph.placeholder(name, [rows, this.config.hiddenSize], 'f32') }
+      : {};
+  }
+
   /** Numbers that training changes; counted from the variables. */
   trainableCount(): number {
     if (this.trainsBase) return this.baseCount();
@@ -210,7 +225,8 @@ export class ModelGraph {
 
   /** Base parameters in the graph; a tied head counts once. */
   baseCount(): number {
-    return this.weights.count();
+    const { vocabularySize, hiddenSize } = this.config;
+    return this.weights.count() + (this.#embeddingRows ? vocabularySize * hiddenSize : 0);
   }
 
   /**
@@ -233,10 +249,15 @@ export class ModelGraph {
     const transfers = declareTransfers(this.graph, targets, kept);
     const session: Session<Entries> = await openSession(tf, this.graph, { ...entries, ...transfers.entries });
     const { assign, read, settle } = transfers.connect(session);
+    const embeddingRows = this.#embeddingRows;
+    const withEmbedded = <F extends object>(feeds: F): F =>
+      embeddingRows && 'ids' in feeds
+        ? { ...feeds, embedded: embeddingRows(feeds.ids as Int32Array) }
+        : feeds;
     return {
       run(name, feeds) {
         settle();
-        return (session as Session<E>).run(name, feeds);
+        return (session as Session<E>).run(name, withEmbedded(feeds));
       },
       call(entry, feeds) {
         settle();

@@ -1,4 +1,5 @@
 import { asFloat32 } from '../../formats/files/floats.ts';
+import type { StoredNf4 } from '../../formats/model/bitsandbytes.ts';
 import { dynamicMap, midpoints } from '../graph/dynamicMap.ts';
 
 /** Numbers that share a scale. */
@@ -136,6 +137,29 @@ function nearest(sorted: readonly number[], value: number): number {
     else high = at;
   }
   return low;
+}
+
+/** The same by bitsandbytes' own file, whose codes and scales stay as they are; null: its tables are other ones. */
+export function storedNf4(stored: StoredNf4): Nf4 | null {
+  const isAlike = (own: readonly number[], theirs: Float32Array) =>
+    own.every((value, i) => Math.abs(value - theirs[i]!) <= 1e-7);
+  if (!isAlike(nf4Entries, stored.entries) || !isAlike(nf4ScaleMap, stored.scaleEntries)) return null;
+  const { blocks, groups } = nf4Sizes(2 * stored.codes.length);
+  const codes = new Uint8Array(blocks * half);
+  const code = (i: number) => {
+    const byte = stored.codes[i >> 1] ?? 0x77;
+    return i & 1 ? byte & 15 : byte >> 4;
+  };
+  for (let i = 0; i < codes.length; i++) {
+    const at = Math.floor(i / half) * nf4Block + (i % half);
+    codes[i] = (code(at) << 4) | code(at + half);
+  }
+  const scaleCodes = new Uint8Array(groups * nf4Group);
+  scaleCodes.set(stored.scaleCodes);
+  const scales = new Float32Array(groups + 1);
+  scales.set(stored.scales);
+  scales[groups] = stored.offset;
+  return { codes, scaleCodes, scales };
 }
 
 /** The numbers that a weight in NF4 stands for, f32. @param count of them */

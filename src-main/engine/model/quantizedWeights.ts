@@ -7,8 +7,19 @@ import { concat, gather, gatherByteRows, reshape, sliceAxis } from '../graph/ops
 import { madeMatmul, rowScaledMatmul } from '../graph/ops/linear.ts';
 import type { Target } from '../graph/transfers.ts';
 import { createVariable, readVariable, type Variable } from '../graph/variables.ts';
-import { fromNf4, nf4Block, nf4Entries, nf4Group, nf4ScaleMap, nf4Sizes, toNf4 } from './nf4.ts';
+import {
+  fromNf4,
+  nf4Block,
+  nf4Entries,
+  nf4Group,
+  nf4ScaleMap,
+  nf4Sizes,
+  storedNf4,
+  toNf4,
+  type Nf4,
+} from './nf4.ts';
 import { rowScaled } from './rowScaled.ts';
+import type { WeightSource } from './weightSource.ts';
 
 /** A linear module's weight W, however it is kept. */
 export interface LinearWeight {
@@ -24,8 +35,8 @@ export interface LinearWeight {
 export interface QuantizedWeight extends LinearWeight {
   shape: Shape;
   targets: readonly Target[];
-  /** Sets its variables from the bytes of the tensor as it is stored. */
-  load(bytes: Uint8Array, dtype: string, assign: (variable: Variable, bytes: Uint8Array) => void): void;
+  /** Sets its variables from the tensor as it is stored. */
+  load(source: WeightSource, assign: (variable: Variable, bytes: Uint8Array) => void): void;
 }
 
 /** What is kept of a weight. */
@@ -46,11 +57,19 @@ export function declareQuantized(kind: Quantized, place: WeightPlace): Quantized
 }
 
 /** The numbers that are left of a stored weight [rows, columns] which is kept in fewer bits, f32. */
-export function asQuantized(kind: Quantized, bytes: Uint8Array, dtype: string, rows: number): Float32Array {
-  if (kind === 'nf4') return fromNf4(toNf4(bytes, dtype), bytes.byteLength / (dtype === 'F32' ? 4 : 2));
-  const { values, scales } = rowScaled(bytes, dtype, rows);
+export function asQuantized(kind: Quantized, source: WeightSource, name: string): Float32Array {
+  const { dtype, shape } = source.info(name)!;
+  if (kind === 'nf4') return fromNf4(nf4Of(source, name), elementCount(shape));
+  const [rows] = shape as [number];
+  const { values, scales } = rowScaled(source.read(name), dtype, rows);
   const columns = values.length / rows;
   return Float32Array.from(values, (value, i) => value * scales[Math.floor(i / columns)]!);
+}
+
+/** A weight in NF4: as it is stored, or quantized from what is. */
+function nf4Of(source: WeightSource, name: string): Nf4 {
+  const stored = source.readNf4?.(name);
+  return (stored && storedNf4(stored)) ?? toNf4(source.read(name), source.info(name)!.dtype);
 }
 
 /** In 8 bits, each row with a scale of its own. */
@@ -70,8 +89,8 @@ function rowScaledWeight({ graph, name, shape, dtype }: WeightPlace): QuantizedW
     product: (x) => rowScaledMatmul(x, kept, scales),
     whole: (x) => graph.after([x], () => made('int8', [kept, scales], dtype, ([w, s]) => widened(w!, s!))),
     rows: (numbers) => cast(widened(gatherByteRows(kept, numbers), gather(scales, numbers, 0)), dtype),
-    load(bytes, stored, assign) {
-      const quantized = rowScaled(bytes, stored, rows);
+    load(source, assign) {
+      const quantized = rowScaled(source.read(name), source.info(name)!.dtype, rows);
       assign(variable, new Uint8Array(quantized.values.buffer));
       assign(scale, new Uint8Array(quantized.scales.buffer));
     },
@@ -117,8 +136,8 @@ function nf4Weight({ graph, name, shape, dtype }: WeightPlace): QuantizedWeight 
       );
       return reshape(values, [numbers.shape[0]!, columns]);
     },
-    load(bytes, stored, assign) {
-      const quantized = toNf4(bytes, stored);
+    load(source, assign) {
+      const quantized = nf4Of(source, name);
       assign(halves, quantized.codes);
       assign(scaleCodes, quantized.scaleCodes);
       assign(scales, new Uint8Array(quantized.scales.buffer));

@@ -42,6 +42,8 @@ export function wholeRowsHidden(
     branches?: Branches | null;
     gradientCheckpointing?: boolean;
     places?: Tensor | null;
+    /** f32 [batch * tokens, hidden]: the rows of the embedding, where the session does not keep it. */
+    embedded?: Tensor | undefined;
     /** Gets the weights of the experts of each adapted module, f32 [rows, experts]. */
     watch?: (site: LinearSite, weights: Tensor) => void;
   } = {},
@@ -70,6 +72,7 @@ export function wholeRowsHidden(
       config,
       dtype,
       weight: keptWeight,
+      embedded: options.embedded ?? null,
       linear: (site, x) => model.linear(site, x, dropoutSeed, watch && ((weights) => watch(site, weights))),
       attend: (layer, q, k, v) => causalProduct(q, k, v, layerScoring(config, layer), { segments, branches }),
       readRows: picksEarly ? picked : null,

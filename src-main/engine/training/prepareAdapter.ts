@@ -1,7 +1,7 @@
 import { initialValue } from '../adapters/initialValues.ts';
 import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import type { Tensorflow } from '../graph/session.ts';
-import type { WeightSource } from '../model/baseWeights.ts';
+import type { WeightSource } from '../model/weightSource.ts';
 import type { AdapterParameter, ModelGraph } from '../model/modelGraph.ts';
 import type { Variable } from '../graph/variables.ts';
 import type { EngineEvent } from '../messages.ts';

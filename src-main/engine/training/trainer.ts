@@ -1,4 +1,6 @@
 import { quantizationOf } from '../../contract/training.ts';
+import { leavesEmbedding } from '../../options/embeddingRows.ts';
+import { baseRows } from '../adapters/storedRows.ts';
 import { checkOptions } from '../../options/checkOptions.ts';
 import type { RouterLayout, SourceLoss } from '../../contract/runRecords.ts';
 import { StudioError } from '../../contract/errors.ts';
@@ -70,6 +72,9 @@ export async function train(
       products: context.products,
       device: context.device,
       quantization: quantizationOf(config),
+      ...(leavesEmbedding(config, decoder) && {
+        embeddingRows: (ids) => baseRows(weights, 'model.embed_tokens.weight', ids),
+      }),
     });
     checkTasks(config.adapter, heldOut ? [rows, heldOut] : [rows]);
     const prompts =

@@ -177,8 +177,13 @@ function lossAndGradients(
 ): Loss {
   const { trainsBase } = model;
   const packing = packingOf(inputs);
-  const { ids, seed, places = null } = inputs;
-  const hidden = wholeRowsHidden(model, ids, layout, seed, { packing, places, gradientCheckpointing });
+  const { ids, seed, places = null, embedded } = inputs;
+  const hidden = wholeRowsHidden(model, ids, layout, seed, {
+    packing,
+    places,
+    embedded,
+    gradientCheckpointing,
+  });
   const head = model.headWeight();
   const loss = trainingLoss(hidden, head, inputs.labels, inputs.lossScale, model.config, {
     headGradient: trainsBase,
@@ -295,6 +300,7 @@ type RowInputs = Tensors<'ids' | 'labels'> & {
   positions?: Tensor;
   segments?: Tensor;
   places?: Tensor;
+  embedded?: Tensor;
 };
 
 /** Declares what passes over batches of a layout are fed, once for all of the same shapes. */
@@ -312,6 +318,7 @@ function createRowInputs(model: ModelGraph): (layout: BatchLayout) => RowInputs 
       labels: graph.placeholder(`labels${suffix}`, [labels ?? rows], 'i32'),
       ...(labels !== undefined && { places: graph.placeholder(`places${suffix}`, [labels], 'i32') }),
       ...model.rowInputs(rows),
+      ...model.embeddedInput(`embedded${suffix}`, rows),
       ...(longestExample !== undefined && {
         positions: graph.placeholder(`positions${suffix}`, [rows], 'f32'),
         segments: graph.placeholder(`segments${suffix}`, [rows], 'f32'),
@@ -330,10 +337,11 @@ const packingOf = ({ positions, segments }: RowInputs) =>
 function scoring(model: ModelGraph, layout: BatchLayout, inputs: RowInputs) {
   const watched = createRoutingWatch();
   const packing = packingOf(inputs);
-  const { ids, places = null } = inputs;
+  const { ids, places = null, embedded } = inputs;
   const hidden = wholeRowsHidden(model, ids, layout, null, {
     packing,
     places,
+    embedded,
     ...(model.hasExperts && { watch: watched.watch }),
   });
   const routing = watched.build(model.graph, layout.batch * layout.tokens);

@@ -10,6 +10,19 @@ export interface StoredTensors {
   readRange(name: string, begin: number, end: number): Uint8Array;
 }
 
+/** A weight in NF4 with blocks of 64 and scales that are quantized in groups of 256, as it is stored. */
+export interface StoredNf4 {
+  /** Neighbours in the upper and the lower half of a byte. */
+  codes: Uint8Array;
+  scaleCodes: Uint8Array;
+  /** Of the groups, f32. */
+  scales: Float32Array;
+  offset: number;
+  /** The 16 numbers of codes and the 256 of scale codes. */
+  entries: Float32Array;
+  scaleEntries: Float32Array;
+}
+
 /** A weight that is stored in 4 bits, as what it stands for. */
 export interface PackedWeight {
   /** In the type that it was made from, and of its shape. */
@@ -20,6 +33,8 @@ export interface PackedWeight {
   parts: readonly string[];
   /** Bytes begin..end of `info`, dequantized. */
   readRange(begin: number, end: number): Uint8Array;
+  /** As it is stored; null where it is packed in another way. */
+  readNf4(): StoredNf4 | null;
 }
 
 /** What bitsandbytes writes beside a weight (functional.QuantState.as_dict, packed). */
@@ -129,6 +144,19 @@ function packedWeight(name: string, stateName: string, tensors: StoredTensors): 
     info,
     type: state.quant_type.toUpperCase(),
     parts: [stateName, ...parts.map((part) => name + part).filter((part) => tensors.info(part) !== null)],
+    readNf4() {
+      const isUsual = state.quant_type === 'nf4' && state.blocksize === 64 && state.nested_blocksize === 256;
+      if (!isUsual || !nested) return null;
+      const whole = (of: string) => tensors.readRange(of, 0, tensors.info(of)!.byteLength);
+      return {
+        codes: whole(packed),
+        scaleCodes: whole(scales),
+        scales: floats(nested.scales),
+        offset: Math.fround(state.nested_offset ?? 0),
+        entries: floats(map),
+        scaleEntries: floats(nested.map),
+      };
+    },
     readRange(begin, end) {
       const size = bytesOf[dtype];
       const [from, to] = [Math.floor(begin / size), Math.ceil(end / size)];

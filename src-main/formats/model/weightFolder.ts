@@ -6,7 +6,7 @@ import { readJsonObject } from '../files/jsonFile.ts';
 import { SafetensorsFile, type TensorInfo } from '../files/safetensors.ts';
 import { GgufWeights } from '../gguf/ggufWeights.ts';
 import { sha256Of } from '../files/sha256.ts';
-import { packedWeights, type PackedWeight } from './bitsandbytes.ts';
+import { packedWeights, type PackedWeight, type StoredNf4 } from './bitsandbytes.ts';
 
 export const weightIndexName = 'model.safetensors.index.json';
 export const singleWeightName = 'model.safetensors';
@@ -81,6 +81,11 @@ export class WeightFolder {
     if (packed) return packed.readRange(0, packed.info.byteLength);
     const { shard, stored } = this.#placeOf(name);
     return shard.read(stored);
+  }
+
+  /** A weight that bitsandbytes stored in NF4, as it is; null: it is stored in another way. */
+  readNf4(name: string): StoredNf4 | null {
+    return this.#packed.get(name)?.readNf4() ?? null;
   }
 
   /** Bytes begin..end of a tensor. */

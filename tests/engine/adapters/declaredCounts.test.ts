@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { countParameters } from '../../../src-main/budget/count.ts';
 import { presets } from '../../../src-main/shape/modelShape.ts';
 import { adapterConfigSchema, type AdapterConfig, type Method } from '../../../src-main/contract/training.ts';
-import type { WeightSource } from '../../../src-main/engine/model/baseWeights.ts';
+import type { WeightSource } from '../../../src-main/engine/model/weightSource.ts';
 import { ModelGraph } from '../../../src-main/engine/model/modelGraph.ts';
 import { llamaConfig } from '../../../src-main/formats/families/decoderConfig.ts';
 

@@ -1,6 +1,8 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { fromNf4, storedNf4 } from '../../../src-main/engine/model/nf4.ts';
+import { asFloat32, asStored } from '../../../src-main/formats/files/floats.ts';
 import { SafetensorsFile, writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
 import { packedWeights } from '../../../src-main/formats/model/bitsandbytes.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
@@ -48,6 +50,33 @@ describe("weights in 4 bits equal bitsandbytes' own dequantization", () => {
     ] as const)
       expect(Buffer.compare(readRange(begin, end), bytes.subarray(begin, end))).toBe(0);
   });
+});
+
+it('weights in NF4 with quantized scales can be kept as they are stored, to the same numbers', () => {
+  const weights = packedWeights(tensorsOf(join(folder, 'kinds.safetensors')));
+  const expected = new SafetensorsFile(join(folder, 'dequantized.safetensors'), 'model_invalid');
+  const kept = [...weights].flatMap(([name, weight]) => {
+    const stored = weight.readNf4();
+    return stored ? [{ name, stored }] : [];
+  });
+  expect(kept.map(({ name }) => name).sort()).toEqual(
+    ['bfloat16', 'float16', 'float32'].map((dtype) => `nf4-nested-${dtype}.weight`),
+  );
+  for (const { name, stored } of kept) {
+    const { dtype, shape } = expected.tensors.get(name)!;
+    const values = fromNf4(storedNf4(stored)!, shape[0]! * shape[1]!);
+    const [actual, known] = [
+      dtype === 'F32' ? values : asFloat32(asStored(values, dtype as 'BF16' | 'F16'), dtype),
+      asFloat32(expected.read(name), dtype),
+    ];
+    // Small scales are differences of an offset and an entry, of which some are another number in the last digit.
+    const most = known.reduce((greatest, value) => Math.max(greatest, Math.abs(value)), 0);
+    const others = actual.filter((value, i) => value !== known[i]);
+    expect(others.length / actual.length).toBeLessThan(dtype === 'F32' ? 0.5 : 0.01);
+    actual.forEach((value, i) => expect(Math.abs(value - known[i]!)).toBeLessThanOrEqual(1e-7 * most));
+    const entries = stored.entries.map((entry) => entry / 2);
+    expect(storedNf4({ ...stored, entries })).toBeNull();
+  }
 });
 
 describe('a description that does not fit', () => {
