@@ -57,7 +57,12 @@ export function keepCompiledFunctions(env: NodeJS.ProcessEnv = process.env): voi
 /** Where functions for this processor and library are kept; null: nowhere. */
 export function compiledFolder(env: NodeJS.ProcessEnv = process.env): string | null {
   const given = env['ID_LORA_STUDIO_COMPILED'];
-  return given ? join(given, machineKey()) : null;
+  try {
+    return given ? join(given, machineKey()) : null;
+  } catch {
+    // The package is not there: loading it says so.
+    return null;
+  }
 }
 
 function hasRoom(folder: string): boolean {
