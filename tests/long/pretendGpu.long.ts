@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -17,6 +18,7 @@ import { runtimeFolder, versions } from '../../src-main/setup/paths.mjs';
 import { writeRandomModel } from '../support/measuredTraining.ts';
 import { projectFolder } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { tinyLlama } from '../support/trainingRun.ts';
 
 /*
  * The engine on a pretend CUDA driver: TensorFlow's real placer, executor and allocator, XLA with the real ptxas, and
@@ -33,7 +35,8 @@ const runtime = process.env['ID_LORA_PRETEND_RUNTIME'] ?? join(runtimeFolder, 'p
 /** A checkout of the same sources, whose TensorFlow can be another. */
 const checkout = join(temporaryFolder(), 'checkout');
 const pretend = join(temporaryFolder(), 'pretend');
-const log = join(temporaryFolder(), 'gpu.log');
+/** What the driver saw of each process, called by its number. */
+const logs = temporaryFolder();
 const models = { narrow: join(temporaryFolder(), 'narrow'), wide: join(temporaryFolder(), 'wide') };
 const sizes = { layers: 2, headDim: 32, vocabularySize: 256, intermediateSize: 256, tieEmbeddings: false };
 const trainFile = join(temporaryFolder(), 'train.tokens');
@@ -70,6 +73,8 @@ beforeAll(() => {
   ]);
   const width = { hiddenSize: 128, heads: 4, keyValueHeads: 2 };
   writeRandomModel(models.narrow, { ...sizes, ...width } as never, 512);
+  // Whoever generates tells text.
+  cpSync(join(tinyLlama, 'tokenizer.json'), join(models.narrow, 'tokenizer.json'));
   // Wide enough to be compiled.
   writeRandomModel(models.wide, { ...sizes, ...width, hiddenSize: 512, layers: 1 } as never, 512);
   const row = { ids: new Int32Array(160).fill(5), trained: new Uint8Array(160).fill(1), task: 0 };
@@ -85,22 +90,44 @@ function openEngine(env: NodeJS.ProcessEnv = {}) {
       FAKE_GPU_STRICT: '1',
       FAKE_GPU_TRUE: '1',
       FAKE_GPU_LIMIT_MB: '3000',
-      FAKE_GPU_LOG: log,
+      FAKE_GPU_LOG: join(logs, '%p.log'),
       ...env,
     },
   });
 }
 
-/** Copies that the driver refused or that went the wrong way. */
-const wrongCopies = () =>
-  readFileSync(log, 'utf8')
-    .split('\n')
-    .filter((line) => line.includes('WRONG'));
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What the driver saw since this was asked last: a process writes the end of it as it ends. */
+async function driverLog(): Promise<string> {
+  const files = readdirSync(logs);
+  await expect
+    .poll(() => files.filter((name) => isRunning(Number(name.split('.')[0]))), { timeout: 60_000 })
+    .toEqual([]);
+  const text = files.map((name) => readFileSync(join(logs, name), 'utf8')).join('\n');
+  for (const name of files) rmSync(join(logs, name));
+  expect(text).toContain(' INIT');
+  return text;
+}
+
+/** What must not be: copies that the driver refused or that went the wrong way, memory of the card read by the host. */
+const faultsIn = (text: string) => text.split('\n').filter((line) => /WRONG|HOSTACCESS/.test(line));
 
 /** Copies from the card of the size of a linear weight in 8 bits of the wide model, which nothing that is saved has. */
-const weightsTaken = () => readFileSync(log, 'utf8').match(/COPY DtoH (65536|131072)$/gm) ?? [];
+const weightsTaken = (text: string) => text.match(/COPY DtoH (65536|131072)$/gm) ?? [];
 
-async function train(folder: string, input: TrainConfigInput, env: NodeJS.ProcessEnv = {}) {
+async function train(
+  folder: string,
+  input: TrainConfigInput,
+  { env = {}, resumeFrom = null }: { env?: NodeJS.ProcessEnv; resumeFrom?: string | null } = {},
+) {
   const out = temporaryFolder();
   const config = trainConfigSchema.parse({ maxSteps: 2, context: 160, batch: 2, ...input });
   const { result } = openEngine(env).start({
@@ -111,9 +138,47 @@ async function train(folder: string, input: TrainConfigInput, env: NodeJS.Proces
     config,
     checkpointFolder: join(out, 'checkpoints'),
     cacheFolder: join(out, 'cache'),
-    resumeFrom: null,
+    resumeFrom,
   });
   return result;
+}
+
+/**
+ * Of a step of 32 layers, rank 16, bf16, one row of 2,048 tokens: kernels with launched graphs, products, copies
+ * between card and host. What the processor must compute in the middle of a step would show as copies.
+ */
+const recordedLaunches = {
+  lora: { launches: 2860, products: 2560, copies: 20 },
+  idlora: { launches: 3750, products: 2780, copies: 20 },
+};
+
+/** What a step takes of the driver: what two steps more take, halved. */
+async function launchesOf(method: keyof typeof recordedLaunches, layers: number) {
+  const shape = { ...sizes, hiddenSize: 256, heads: 8, keyValueHeads: 2, layers };
+  const request = {
+    kind: 'bench',
+    shape,
+    method,
+    rank: 16,
+    batch: 1,
+    tokens: 2048,
+    precision: 'bf16',
+    gradientCheckpointing: false,
+  } as const;
+  const counted = async (steps: number) => {
+    await openEngine().start({ ...request, steps }).result;
+    const text = await driverLog();
+    expect(faultsIn(text)).toEqual([]);
+    const count = (pattern: RegExp) => (text.match(pattern) ?? []).length;
+    return {
+      launches: count(/ (LAUNCH|GRAPHLAUNCH)\b/g),
+      products: count(/ GEM[MV] /g),
+      copies: count(/ COPY (DtoH|HtoD) /g),
+    };
+  };
+  const [few, more] = [await counted(1), await counted(3)];
+  const perStep = Object.entries(more).map(([name, n]) => [name, (n - few[name as keyof typeof few]) / 2]);
+  return Object.fromEntries(perStep) as Record<string, number>;
 }
 
 describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../shared/tools/gpu)'}`, () => {
@@ -146,12 +211,36 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
         const { outcome, checkpoint } = await train(folder, { adapter, ...rest });
         expect(outcome).toBe('done');
         expect(existsSync(checkpoint!)).toBe(true);
-        expect(wrongCopies()).toEqual([]);
+        const text = await driverLog();
+        expect(faultsIn(text)).toEqual([]);
         // The one method that takes rows of weights.
-        if (method === 'idlora' && 'loadIn8bit' in rest) expect(weightsTaken()).toEqual([]);
+        if (method === 'idlora' && 'loadIn8bit' in rest) expect(weightsTaken(text)).toEqual([]);
       }
     });
   });
+
+  // Not ID-LoRA: kernels that do nothing leave no pivots that could be read again.
+  it.each(methods.filter((method) => method !== 'idlora'))('%s goes on from a checkpoint', async (method) => {
+    const adapter = { method, rank: 8, alpha: 16, clusters: 2 };
+    const begun = await train(models.narrow, { adapter, maxSteps: 1, optimizer: 'adamw8bit' });
+    const more = { adapter, maxSteps: 3, optimizer: 'adamw8bit' } as const;
+    const { outcome, step } = await train(models.narrow, more, { resumeFrom: begun.checkpoint });
+    expect([outcome, step]).toEqual(['done', 3]);
+    expect(faultsIn(await driverLog())).toEqual([]);
+  });
+
+  it.each(['lora', 'idlora'] as const)(
+    'a step of %s over 2,048 tokens launches no more than was recorded',
+    async (method) => {
+      const [two, four] = [await launchesOf(method, 2), await launchesOf(method, 4)];
+      const of32Layers = Object.fromEntries(
+        Object.entries(four).map(([name, count]) => [name, count + 14 * (count - two[name]!)]),
+      );
+      console.log(`${method}: a step of 32 layers takes ${JSON.stringify(of32Layers)}`);
+      for (const [name, most] of Object.entries(recordedLaunches[method]))
+        expect(of32Layers[name], name).toBeLessThanOrEqual(most);
+    },
+  );
 
   it('scores, writes logits and decodes with the adapter on a base in 8 bits', async () => {
     // Not of ID-LoRA: kernels that do nothing leave no pivots that could be read again.
@@ -165,10 +254,15 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
     };
     const ids = Array.from({ length: 90 }, () => 5);
     await openEngine().start({ kind: 'score', model, tokenFile: trainFile, batch: 2 }).result;
-    expect(wrongCopies()).toEqual([]);
+    expect(faultsIn(await driverLog())).toEqual([]);
     const outFile = join(temporaryFolder(), 'logits.safetensors');
     await openEngine().start({ kind: 'logits', model, ids, outFile }).result;
-    expect(wrongCopies()).toEqual([]);
+    expect(faultsIn(await driverLog())).toEqual([]);
+    const asked = { maxTokens: 6, temperature: 0, topP: 1, seed: 1, stop: [], endIds: [255], batch: 2 };
+    const { rows } = await openEngine().start({ kind: 'generate', model, prompts: [ids, ids], ...asked })
+      .result;
+    expect(rows).toHaveLength(2);
+    expect(faultsIn(await driverLog())).toEqual([]);
   });
 
   it.each([
@@ -177,7 +271,7 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
   ])('says when its memory is full: %s', async (_, megabytes, batch) => {
     const adapter = { method: 'full', rank: 1, alpha: 1 } as const;
     await expect(
-      train(models.narrow, { adapter, batch }, { FAKE_GPU_LIMIT_MB: megabytes }),
+      train(models.narrow, { adapter, batch }, { env: { FAKE_GPU_LIMIT_MB: megabytes } }),
     ).rejects.toMatchObject({
       code: 'out_of_memory',
       message: expect.stringMatching(/^The GPU's memory is full/) as string,

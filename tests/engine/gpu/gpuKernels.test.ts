@@ -123,6 +123,7 @@ function trainingFaults(
     train(request, readDecoderConfig(folder), {
       tf,
       fusion,
+      device: 'gpu',
       products: 'native',
       emit: () => undefined,
       stopRequested: async () => null,
