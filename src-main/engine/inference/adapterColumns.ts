@@ -109,6 +109,7 @@ function chosenByRow(base: ModelGraph, models: readonly ModelGraph[]): DecodedMo
     graph,
     config,
     dtype,
+    quantization: base.quantization,
     keptWeight,
     headWeight: () => base.headWeight(),
     rowInputs: (rows) => ({

@@ -64,6 +64,7 @@ export class ModelGraph {
   readonly dtype: DType;
   /** Full fine-tuning: every weight is trainable. */
   readonly trainsBase: boolean;
+  readonly quantization: Quantization;
   readonly weights: BaseWeights;
   readonly adapterParameters: AdapterParameter[] = [];
   /** The values of trainable parameters, with respect to which training differentiates. */
@@ -112,13 +113,14 @@ export class ModelGraph {
     this.dtype = options.precision;
     this.#method = options.adapter && methodOf(options.adapter);
     this.#embeddingRows = options.embeddingRows ?? null;
+    this.quantization = options.quantization ?? 'none';
     this.trainsBase = options.adapter !== null && this.#method === null;
     this.weights =
       shares?.base.weights ??
       new BaseWeights(this.graph, options.source, {
         dtype: this.dtype,
         trained: this.trainsBase ? this.trainable : null,
-        quantization: options.quantization ?? 'none',
+        quantization: this.quantization,
       });
     if (options.adapter) this.#declareParameters(options.adapter);
   }
