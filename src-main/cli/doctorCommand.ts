@@ -1,3 +1,4 @@
+import { cardWords, createCards } from '../services/machine/cards.ts';
 import { examine } from '../services/machine/doctor.ts';
 import { createEngineProbe } from '../services/machine/engineProbe.ts';
 import { createEngineHost } from '../engine/process/supervisor.ts';
@@ -9,12 +10,19 @@ import { createOutput, formatTable } from './output.ts';
 export async function doctorCommand(args: readonly string[]): Promise<void> {
   const { values } = parseCommand(args, { fix: { type: 'boolean' } });
   const output = createOutput(values['json'] === true);
-  const engine = createEngineProbe(createEngineHost());
-  let report = await examine(homeOf(values), engine);
+  const cards = createCards();
+  const host = createEngineHost();
+  const engine = createEngineProbe(host);
+  // What another studio does on them it cannot know.
+  const several = async () => {
+    const found = await cards.find();
+    return found.length > 1 ? cardWords(found, host) : null;
+  };
+  let report = await examine(homeOf(values), engine, several);
   if (values['fix'] === true && report.checks.some(({ repairable }) => repairable)) {
     const { repairTensorflow } = await import('../setup/tensorflow/tensorflow.mjs');
     await repairTensorflow();
-    report = await examine(homeOf(values), engine);
+    report = await examine(homeOf(values), engine, several);
   }
   output.result(report, () =>
     [

@@ -81,7 +81,7 @@ export function cardWords(cards: readonly Card[], engine: Pick<EngineHost, 'jobs
   return cards
     .map(({ id, name, memoryBytes, memoryUsedBytes }) => {
       const jobs = engine.jobsOn(id).map((kind) => doing[kind] ?? 'an evaluation or export');
-      return `${id}: ${name}, ${gigabytes(memoryUsedBytes)} of ${gigabytes(memoryBytes)} GB used, ${jobs.join(' and ') || 'free'}`;
+      return `${id}: ${name}, ${gigabytes(memoryUsedBytes)} of ${gigabytes(memoryBytes)} GB used, ${jobs.join(' and ') || 'no job of this studio'}`;
     })
     .join('; ');
 }

@@ -63,7 +63,7 @@ it('says what runs where, and shows the card on which a run trains', async () =>
     nextCard: () => '0',
   };
   expect(cardWords(found, engine)).toBe(
-    '0: NVIDIA GeForce RTX 4090, 0.5 of 25.8 GB used, free; 2: NVIDIA GeForce RTX 5090, 0.0 of 34.2 GB used, a run trains and an evaluation or export',
+    '0: NVIDIA GeForce RTX 4090, 0.5 of 25.8 GB used, no job of this studio; 2: NVIDIA GeForce RTX 5090, 0.0 of 34.2 GB used, a run trains and an evaluation or export',
   );
   expect(shownCard(cards, engine)).toBe('2');
   expect(shownCard(cards, { ...engine, jobsOn: () => [] })).toBe('0');
