@@ -13,6 +13,12 @@ export interface StalledText {
 /** Slow tokenizers cut a few hundred characters a millisecond: a text as long as a book gets its time. */
 const charactersPerMs = 100;
 
+/**
+ * Loading takes the thread's own start and a file of megabytes with it, on a machine that may be busy: so many times
+ * as long.
+ */
+const patienceAtLoading = 6;
+
 const loading = -1;
 
 export function createTextClock(): TextClock {
@@ -48,7 +54,8 @@ export function watchTextClock(
     }
     const length = Atomics.load(clock, 1);
     const characters = length === loading ? null : length;
-    const limitMs = patienceMs + (characters ?? 0) / charactersPerMs;
+    const limitMs =
+      characters === null ? patienceAtLoading * patienceMs : patienceMs + characters / charactersPerMs;
     if (performance.now() - since < limitMs) return;
     stop();
     onStall({ characters, limitMs });
