@@ -56,14 +56,10 @@ function shownOf({ arms }: StudyRecord, place: number): Shown[] {
   });
 }
 
-/** Where values stand: what was measured decides, and an interval that goes further is cut there. */
+/** Where values stand: wide enough for every interval. */
 function rangeOf(shown: readonly Shown[], { unit }: StudyColumn): [number, number] {
-  const means = shown.map(({ mean }) => mean);
-  const [least, most] = [means.reduce((a, b) => Math.min(a, b)), means.reduce((a, b) => Math.max(a, b))];
-  const lows = shown.map(({ low }) => low).reduce((a, b) => Math.min(a, b));
-  const highs = shown.map(({ high }) => high).reduce((a, b) => Math.max(a, b));
-  const room = Math.max(0.6 * (most - least), 0.05 * Math.abs(most));
-  const [bottom, top] = [Math.max(lows, least - room), Math.min(highs, most + room)];
+  const bottom = shown.map(({ low }) => low).reduce((a, b) => Math.min(a, b));
+  const top = shown.map(({ high }) => high).reduce((a, b) => Math.max(a, b));
   const padding = 0.05 * (top - bottom || 1);
   return unit === 'percent'
     ? [Math.max(0, bottom - padding), Math.min(1, top + padding)]
