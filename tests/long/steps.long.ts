@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
+import { llamaTraits } from '../../src-main/engine/bench/randomModel.ts';
 import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
 import { writeRandomModel } from '../support/measuredTraining.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -24,13 +25,8 @@ it(`${steps} steps with checkpoints and held-out rows: neither memory nor the ti
     headDim: 64,
     vocabularySize: 128,
     tieEmbeddings: true,
-    queryKeyValueBias: false,
-    outputBias: false,
-    mlpBias: false,
-    queryKeyNorm: 'none',
-    normPlacement: 'before',
-    fusedProjections: false,
-  } as const;
+    ...llamaTraits,
+  };
   writeRandomModel(model!, shape, 128);
   writeRandomRows(rows!, 300, 1);
   writeRandomRows(heldOut!, 20, 2);

@@ -7,22 +7,16 @@ import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
  * How the time of a training step and its memory grow with one size at a time: context, batch, layers, rank, and
  * clusters of ID-LoRA. Prints each measurement as a line and one JSON document last, and draws the picture.
  *
- * usage: node studioGrowth.ts '{"picture": "growth.svg", "steps": 5}'
+ * usage: node studioGrowth.ts '{"picture": "growth.svg", "steps": 5, "shape": {...}}'
  */
-const { picture, steps } = JSON.parse(process.argv[2]!) as { picture: string; steps: number };
+const { picture, steps, shape } = JSON.parse(process.argv[2]!) as Pick<BenchRequest, 'steps' | 'shape'> & {
+  picture: string;
+};
 
-/** The shape `small` of `bench`, with 1,024 tokens a step. */
+/** The shape that is given, with 1,024 tokens a step. */
 const small: BenchRequest = {
   kind: 'bench',
-  shape: {
-    hiddenSize: 1024,
-    intermediateSize: 2816,
-    layers: 8,
-    heads: 16,
-    keyValueHeads: 4,
-    headDim: 64,
-    vocabularySize: 8192,
-  },
+  shape,
   method: 'lora',
   rank: 32,
   batch: 4,

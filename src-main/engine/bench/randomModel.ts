@@ -5,18 +5,23 @@ import { elementCount } from '../graph/dtype.ts';
 import type { WeightSource } from '../model/weightSource.ts';
 import type { BenchShape } from '../benchProtocol.ts';
 
+/** What a plain Llama has of what families differ in. */
+export const llamaTraits = {
+  queryKeyValueBias: false,
+  outputBias: false,
+  mlpBias: false,
+  queryKeyNorm: 'none',
+  normPlacement: 'before',
+  fusedProjections: false,
+} as const;
+
 /** A Llama configuration of the shape. */
 export function benchConfig(shape: BenchShape, contextLength: number): DecoderConfig {
   return llamaConfig(
     {
       ...shape,
       tieEmbeddings: false,
-      queryKeyValueBias: false,
-      outputBias: false,
-      mlpBias: false,
-      queryKeyNorm: 'none',
-      normPlacement: 'before',
-      fusedProjections: false,
+      ...llamaTraits,
     },
     contextLength,
   );

@@ -69,6 +69,7 @@ export interface TrainedParameter {
  */
 const mostTogether = 4 * 2 ** 20;
 
+/** The update of a run's parameters from their gradients: their norm, clipping, and whether it was applied. */
 export function parameterUpdate(
   graph: Graph,
   optimizer: Optimizer,

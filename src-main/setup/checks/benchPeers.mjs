@@ -47,7 +47,7 @@ const otherContenders = [
 ];
 
 /** The shape `small` of `bench`. */
-const inferenceShape = {
+const smallShape = {
   hiddenSize: 1024,
   intermediateSize: 2816,
   layers: 8,
@@ -187,7 +187,7 @@ async function inference(node, python, env) {
       process.env,
     );
   try {
-    await writeModel(node, env, folder, inferenceShape);
+    await writeModel(node, env, folder, smallShape);
     const rounds = Number(values.rounds);
     const report = [];
     for (const precision of ['bf16', 'f32'])
@@ -231,7 +231,7 @@ async function inference(node, python, env) {
 /** Steps of the studio with one size changed at a time. */
 async function growth(node) {
   const picture = join(projectFolder, 'docs', 'images', 'growth.svg');
-  const asked = JSON.stringify({ picture, steps: Number(values.steps) });
+  const asked = JSON.stringify({ picture, steps: Number(values.steps), shape: smallShape });
   const env = { ...studioEnvironment(node), TF_CPP_MIN_LOG_LEVEL: '3' };
   process.exitCode = await launch(
     node,
