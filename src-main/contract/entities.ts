@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { benchmarkNameSchema } from './evaluation/benchmarks.ts';
 import { plainErrorSchema } from './errors.ts';
-import { runForecastSchema, runMeasurementSchema } from './forecast.ts';
+import { runForecastSchema, runMeasurementSchema, workPartsSchema } from './forecast.ts';
 import { mappingSchema } from './datasets/mapping.ts';
 import { unusedCountsSchema } from './datasets/unusable.ts';
 import { mixedSourceSchema, mixSnapshotSchema } from './mixing/mixes.ts';
@@ -260,6 +260,8 @@ export const environmentSchema = z.object({
   memoryBytes: z.number().int(),
   /** How the engine multiplies bf16 matrices: by bf16 kernels, or in f32 with rounding; null: it computes in f32. */
   products: z.enum(['native', 'widened']).nullable().default(null),
+  /** Into what parts its work is cut; null: a run of an earlier version, or it has not begun. */
+  parts: workPartsSchema.nullable().default(null),
 });
 export type Environment = z.infer<typeof environmentSchema>;
 

@@ -13,6 +13,15 @@ export type DeviceKind = z.infer<typeof deviceKindSchema>;
 export const forecastBasisSchema = z.enum(['model', 'machine', 'measured']);
 export type ForecastBasis = z.infer<typeof forecastBasisSchema>;
 
+/** Into what parts the work of a pass is cut. */
+export const workPartsSchema = z.object({
+  /** Queries of attention are handled in blocks of this many. */
+  queryBlock: z.number().int().min(1),
+  /** Logits are made for so many elements at a time, never for the whole batch. */
+  logitElements: z.number().int().min(1),
+});
+export type WorkParts = z.infer<typeof workPartsSchema>;
+
 /** How the rows of a training are laid out. */
 export const rowLayoutSchema = z.object({
   /** Tokens of a row of the batch, padding included; where rows lie side by side, of the longest such line. */

@@ -55,6 +55,8 @@ export type EngineEvent =
       best: BestEvaluation | null;
       /** How bf16 matrices are multiplied; null: the run computes in f32. */
       products: Environment['products'];
+      /** Into what parts its work is cut. */
+      parts: Environment['parts'];
       /** Null: rows are not packed. */
       packing: DataContract['packing'];
     }

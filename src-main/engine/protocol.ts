@@ -1,4 +1,5 @@
 import type { BestEvaluation } from '../contract/entities.ts';
+import type { WorkParts } from '../contract/forecast.ts';
 import type { CutModule, ExportFormat, GgufType, PeftCheck, WeightType } from '../contract/results.ts';
 import type { AdapterConfig, Precision, Quantization, TrainConfig } from '../contract/training.ts';
 import type { BenchRequest, BenchResult } from './benchProtocol.ts';
@@ -46,6 +47,8 @@ export interface TrainRequest {
   resumeFrom: string | null;
   /** How bf16 matrices were multiplied when the run began; absent: it begins, or computes in f32. */
   products?: 'native' | 'widened';
+  /** Into what parts the work is cut, as the run was planned; absent: the fastest that suit device and base. */
+  parts?: WorkParts;
   /** Folder of the adapter that a run without a checkpoint begins with; absent: a fresh one. */
   startFrom?: string;
   /** The prompts of `config.samples` through the run's template, and where their answers end; absent: as they stand. */

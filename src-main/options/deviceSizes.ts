@@ -1,24 +1,39 @@
-import type { DeviceKind } from '../contract/forecast.ts';
+import type { DeviceKind, WorkParts } from '../contract/forecast.ts';
+import type { Quantization } from '../contract/training.ts';
 
-/** Into what parts a model's work is cut. */
+export type { WorkParts };
+
+/** What depends on what computes. */
 export interface DeviceSizes {
-  /** Queries of attention are handled in blocks of this many. */
-  queryBlock: number;
-  /** Logits are made for so many elements at a time, never for the whole batch. */
-  logitElements: number;
   /** Numbers of the output head that are cast to f32 at a time where its products are widened. */
   widenedElements: number;
   /** From this hidden size on elementwise work is compiled. */
   fusedFromHiddenSize: number;
 }
 
-/**
- * By what computes. A processor is fastest where a part's numbers stay in its cache, and narrow models compute a step
- * faster than XLA's calls save there. On a card each part costs launches, which the host must give out one by one:
- * blocks of 512 and logits of 256 MiB halve those of a model of a billion parameters at 2,048 tokens, and compiling
- * saves launches at every width (counted with a pretend driver, docs/gpu.md).
- */
+/** Narrow models compute a step faster than XLA's calls save on a processor; on a card compiling saves launches. */
 export const deviceSizes: Readonly<Record<DeviceKind, DeviceSizes>> = {
-  cpu: { queryBlock: 128, logitElements: 4 * 2 ** 20, widenedElements: 2 ** 26, fusedFromHiddenSize: 512 },
-  gpu: { queryBlock: 512, logitElements: 64 * 2 ** 20, widenedElements: Infinity, fusedFromHiddenSize: 0 },
+  cpu: { widenedElements: 2 ** 26, fusedFromHiddenSize: 512 },
+  gpu: { widenedElements: Infinity, fusedFromHiddenSize: 0 },
 };
+
+const small: WorkParts = { queryBlock: 128, logitElements: 4 * 2 ** 20 };
+const middling: WorkParts = { queryBlock: 256, logitElements: 16 * 2 ** 20 };
+const large: WorkParts = { queryBlock: 512, logitElements: 64 * 2 ** 20 };
+
+/**
+ * The parts that suit what computes, the fastest first and then ever smaller ones, for what does not fit otherwise. A
+ * processor is fastest where a part's numbers stay in its cache. On a card each part costs launches, which the host
+ * must give out one by one: large parts halve those of a model of a billion parameters at 2,048 tokens (counted with a
+ * pretend driver, docs/gpu.md), and take a gigabyte more. Who keeps a base in 4 bits is short of memory.
+ *
+ * Which of them a run has is decided where it is planned (budget/forecast/calibrate.ts) and recorded with it: other
+ * parts sum in another order.
+ */
+export function possibleParts(
+  device: DeviceKind,
+  quantization: Quantization = 'none',
+): readonly [WorkParts, ...WorkParts[]] {
+  if (device === 'cpu') return [small];
+  return quantization === 'nf4' ? [middling, small] : [large, middling, small];
+}

@@ -1,4 +1,4 @@
-import { deviceSizes } from './deviceSizes.ts';
+import { possibleParts } from './deviceSizes.ts';
 
 /** The arrays of a forward pass: so many rows of so many slots for tokens. */
 export interface BatchLayout {
@@ -53,7 +53,7 @@ const fewLabels = 0.9;
 const littlePadding = 1.05;
 
 /** Long lines are whole multiples of this: of the same, whatever computes them, so that a run's layout is. */
-export const lineStep = deviceSizes.cpu.queryBlock;
+export const lineStep = possibleParts('cpu')[0].queryBlock;
 
 /**
  * A few lengths for lines: few, as each is compiled, and such that few slots stay empty.

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   deviceMemory,
   forecastTraining,
@@ -29,7 +29,7 @@ const cpu: Calibration = { cores: 16, memoryBytes: 128e9, diskFreeBytes: 1e12, g
 const gpu: Calibration = { ...cpu, gpu: { name: 'a card', memoryBytes: 24e9 } };
 
 it('needs the weights on the GPU and only the process beside it', () => {
-  const forecast = forecastTraining(planned, gpu);
+  const forecast = forecastTraining(planned, { ...gpu, gpu: { name: 'a large card', memoryBytes: 48e9 } });
   const { parts, hostBytes } = forecast.memory;
   const onCpu = forecastTraining(planned, cpu).memory.parts;
   expect(parts.weights).toBeCloseTo(2 * 8_030_261_248, -6);
@@ -46,6 +46,46 @@ it('needs the weights on the GPU and only the process beside it', () => {
   expect(parts.attention - onCpu.attention).toBe(6 * weightsOfBlocks - (1 + 2 + 3) * keys);
   expect(deviceMemory(gpu)).toBe(24e9);
   expect(deviceMemory(cpu)).toBe(128e9);
+});
+
+describe('the parts into which work is cut', () => {
+  const blockOf = (memoryBytes: number, of = planned) =>
+    forecastTraining(of, { ...cpu, gpu: { name: 'a card', memoryBytes } }).parts.queryBlock;
+
+  it('are as large as fits, and large again where no others find more room', () => {
+    const needed = (queryBlock: number, logitElements: number) =>
+      forecastTraining(planned, gpu, { queryBlock, logitElements }).memory.bytes;
+    const sizes = [needed(512, 2 ** 26), needed(256, 2 ** 24), needed(128, 2 ** 22)];
+    expect(sizes).toEqual([...sizes].sort((a, b) => b - a));
+    // Up to three quarters of the memory it fits.
+    expect(sizes.map((bytes) => blockOf(1.001 * (bytes / 0.75)))).toEqual([512, 256, 128]);
+    // All are tight, or too large.
+    expect(blockOf(1.1 * sizes[0]!)).toBe(512);
+    expect(blockOf(0.9 * sizes[2]!)).toBe(512);
+    expect(blockOf(0.999 * sizes[0]!)).toBe(256);
+    expect(forecastTraining(planned, cpu).parts).toEqual({ queryBlock: 128, logitElements: 2 ** 22 });
+  });
+
+  it('are smaller for a base in 4 bits, so that LoRA on an 8B model stays under 8 GB at 2,048 tokens', () => {
+    const config = trainConfigSchema.parse({
+      ...planned.config,
+      context: 2048,
+      loadIn4bit: true,
+      gradientCheckpointing: true,
+      optimizer: 'adamw8bit',
+    });
+    const sparing = { ...planned, rowTokens: 2048, config };
+    for (const memoryBytes of [6.5e9, 8e9, 12e9, 24e9, 80e9]) {
+      const calibration = { ...gpu, gpu: { name: 'a card', memoryBytes } };
+      expect(forecastTraining(sparing, calibration).memory.correctedBytes).toBeLessThan(8e9);
+    }
+    expect([8e9, 10.5e9, 80e9].map((bytes) => blockOf(bytes, sparing))).toEqual([256, 128, 256]);
+  });
+
+  it('of a run that goes on stay as they were', () => {
+    const begunWith = { queryBlock: 64, logitElements: 2 ** 20 };
+    expect(forecastTraining(planned, gpu, begunWith).parts).toEqual(begunWith);
+  });
 });
 
 it('fits where card and machine have room for their parts, and is tight or too large where one has not', () => {

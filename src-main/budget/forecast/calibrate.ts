@@ -5,10 +5,13 @@ import type {
   ForecastRecord,
   RowLayout,
   RowLengths,
+  WorkParts,
 } from '../../contract/forecast.ts';
-import type { TrainConfig } from '../../contract/training.ts';
+import { quantizationOf, type TrainConfig } from '../../contract/training.ts';
+import { possibleParts } from '../../options/deviceSizes.ts';
 import { baseParameters, type ModelShape } from '../../shape/modelShape.ts';
 import { hostMemoryBytes, trainingMemory, type MemoryForecast } from './memory.ts';
+import type { PassPlace } from './pass.ts';
 import { largestPass, meanPass } from './rowLayout.ts';
 import { runTime, stepWork, type RunTime } from './time.ts';
 
@@ -23,6 +26,8 @@ export interface PlannedTraining extends RowLayout {
 }
 
 export interface Forecast {
+  /** Into what parts its work is cut. */
+  parts: WorkParts;
   memory: MemoryForecast & {
     /** Peak with this machine's correction. */
     correctedBytes: number;
@@ -74,13 +79,36 @@ const mostCorrection = 3;
  * over modelled, those of the same precision and model before others. Measurements on the other kind of device say
  * nothing; the memory of a GPU is not measured at all.
  *
+ * Of the parts into which the work may be cut it takes the fastest that find room, or, where none do well, the fastest
+ * of those that do best.
+ *
+ * @param begunWith the parts of a run that goes on
  * @throws StudioError config_invalid where the adapter does not fit the model
  */
-export function forecastTraining(planned: PlannedTraining, calibration: Calibration): Forecast {
-  const { shape, config, steps, heldOutRows } = planned;
+export function forecastTraining(
+  planned: PlannedTraining,
+  calibration: Calibration,
+  begunWith?: WorkParts | null,
+): Forecast {
   const device: DeviceKind = calibration.gpu ? 'gpu' : 'cpu';
-  const memory = trainingMemory(shape, config, largestPass(config, planned), device);
-  const work = stepWork(shape, config, meanPass(config, planned), device);
+  const [fastest, ...smaller] = begunWith
+    ? ([begunWith] as const)
+    : possibleParts(device, quantizationOf(planned.config));
+  const verdictOf = (forecast: Forecast) => verdicts.indexOf(trainingFit(forecast, calibration));
+  let best = forecastWith(planned, calibration, { device, parts: fastest });
+  for (const parts of smaller) {
+    if (verdictOf(best) === 0) break;
+    const forecast = forecastWith(planned, calibration, { device, parts });
+    if (verdictOf(forecast) < verdictOf(best)) best = forecast;
+  }
+  return best;
+}
+
+function forecastWith(planned: PlannedTraining, calibration: Calibration, place: PassPlace): Forecast {
+  const { shape, config, steps, heldOutRows } = planned;
+  const { device } = place;
+  const memory = trainingMemory(shape, config, largestPass(config, planned), place);
+  const work = stepWork(shape, config, meanPass(config, planned), place);
   const records = calibration.records.filter((record) => record.device === device);
   const same = records.filter((record) => isSameStep(record, planned));
   const ofModel = records.filter(({ modelId }) => modelId === planned.modelId);
@@ -114,6 +142,7 @@ export function forecastTraining(planned: PlannedTraining, calibration: Calibrat
     .find((list) => list.length > 0);
   const startSeconds = starts ? median(starts) : startOf(shape) + secondsPerStep;
   return {
+    parts: place.parts,
     memory: {
       ...memory,
       correctedBytes: memory.bytes * factor,

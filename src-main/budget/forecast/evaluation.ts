@@ -9,7 +9,7 @@ import type { AdapterConfig, Precision, Quantization } from '../../contract/trai
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
-import { deviceSizes } from '../../options/deviceSizes.ts';
+import { possibleParts } from '../../options/deviceSizes.ts';
 import { baseBytes, cudaBytes, hostMemoryBytes, processBytes, widenedBytes } from './memory.ts';
 import { isFusedShape, passOf, sumLayers } from './pass.ts';
 import { decodingSize, type DecodingSize } from '../../options/decodingSize.ts';
@@ -95,7 +95,7 @@ export function evaluationMemory(
   const { shape, precision, adapter, quantization } = planned;
   const { batch, widest, outputs, size } = layoutOf(planned);
   const wide = precision === 'bf16' ? 2 : 4;
-  const { queryBlock, logitElements } = deviceSizes[device];
+  const { queryBlock, logitElements } = possibleParts(device, quantization)[0];
   const rows = widest.batch * widest.tokens;
   const { hiddenSize, intermediateSize, vocabularySize, heads, keyValueHeads, headDim, layers } = shape;
   const isAdapted = adapter !== null && adapter.method !== 'full';
@@ -133,7 +133,8 @@ export function evaluationWork(
   planned: PlannedEvaluation,
   device: DeviceKind = 'cpu',
 ): { flops: number; calls: number } {
-  const { shape, adapter, items, rowTokens, maxTokens } = planned;
+  const { shape, adapter, items, rowTokens, maxTokens, quantization } = planned;
+  const place = { device, parts: possibleParts(device, quantization)[0] };
   const { batch, size } = layoutOf(planned);
   const config = {
     ...optionDefaults,
@@ -141,7 +142,7 @@ export function evaluationWork(
     precision: planned.precision,
   };
   const forward = (tokens: number, rows = batch) =>
-    sumLayers(passOf(shape, config, { batch: rows, tokens }, device), ({ flops }) => flops.forward);
+    sumLayers(passOf(shape, config, { batch: rows, tokens }, place), ({ flops }) => flops.forward);
   const head = (positions: number) => 2 * positions * shape.hiddenSize * shape.vocabularySize;
   if (!size)
     return callsOf(planned, batch).reduce(

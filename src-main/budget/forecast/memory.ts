@@ -1,4 +1,4 @@
-import type { DeviceKind } from '../../contract/forecast.ts';
+import type { DeviceKind, WorkParts } from '../../contract/forecast.ts';
 import {
   quantizationOf,
   type Precision,
@@ -10,7 +10,7 @@ import { deviceSizes } from '../../options/deviceSizes.ts';
 import type { BatchLayout } from '../../options/passLayouts.ts';
 import { countParameters } from '../count.ts';
 import { baseParameters, linearModules, moduleSize, type ModelShape } from '../../shape/modelShape.ts';
-import { mostOfLayer, passOf, sumLayers } from './pass.ts';
+import { mostOfLayer, passOf, sumLayers, usualPlace, type PassPlace } from './pass.ts';
 
 /** The parts of a training's memory, in the order in which they are shown. */
 export const memoryParts = [
@@ -77,8 +77,9 @@ export function trainingMemory(
   shape: ModelShape,
   config: TrainConfig,
   layout: BatchLayout,
-  device: DeviceKind = 'cpu',
+  place: PassPlace = usualPlace('cpu', config),
 ): MemoryForecast {
+  const { device, parts: cut } = place;
   const { adapter, precision, accumulate, gradientCheckpointing, clipNorm } = config;
   const quantization = quantizationOf(config);
   const count = countParameters(shape, adapter);
@@ -86,7 +87,7 @@ export function trainingMemory(
   const wide = precision === 'bf16' ? 2 : 4;
   const rows = layout.batch * layout.tokens;
   const { hiddenSize, vocabularySize } = shape;
-  const pass = passOf(shape, config, layout, device);
+  const pass = passOf(shape, config, layout, place);
   const { trainable } = count;
 
   const headElements = vocabularySize * hiddenSize;
@@ -98,7 +99,7 @@ export function trainingMemory(
   // Rows of an embedding that stays in its file are fed in f32, by way of a copy.
   const fedBytes = leavesEmbedding(config, shape) ? 2 * 4 * rows * hiddenSize : 0;
   const endBytes = 3 * rows * hiddenSize * wide + fedBytes;
-  const chunkElements = Math.min(rows * vocabularySize, deviceSizes[device].logitElements);
+  const chunkElements = Math.min(rows * vocabularySize, cut.logitElements);
   const parts: Record<MemoryPart, number> = {
     process: device === 'gpu' ? cudaBytes : pass.isFused ? processBytes.compiled : processBytes.plain,
     weights:
@@ -111,7 +112,7 @@ export function trainingMemory(
     attention: overLayers(pass, ({ attentionBytes }) => attentionBytes),
     logits: logitCopies * 4 * chunkElements + (isFull ? 2 * 4 * headElements : 0),
     working:
-      workingBytes(shape, layout, wide, device) +
+      workingBytes(shape, layout, wide, cut) +
       widenedBytes(shape, { precision, quantization }, device) +
       updatesAtATime * 4 * largestTrained * (clipNorm ? 1 : 0),
   };
@@ -176,10 +177,9 @@ function workingBytes(
   shape: ModelShape,
   { batch, tokens, longestExample }: BatchLayout,
   wide: number,
-  device: DeviceKind,
+  { queryBlock }: WorkParts,
 ): number {
   const rows = batch * tokens;
-  const { queryBlock } = deviceSizes[device];
   const keys = Math.min(tokens, (longestExample ?? tokens) + queryBlock);
   const gatedBytes = rows * shape.intermediateSize * (4 + 2 * wide);
   const streamBytes = 4 * rows * shape.hiddenSize * wide;

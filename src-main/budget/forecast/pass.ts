@@ -1,7 +1,12 @@
-import type { DeviceKind } from '../../contract/forecast.ts';
-import type { AdapterConfig, TargetModule, TrainConfig } from '../../contract/training.ts';
+import type { DeviceKind, WorkParts } from '../../contract/forecast.ts';
+import {
+  quantizationOf,
+  type AdapterConfig,
+  type TargetModule,
+  type TrainConfig,
+} from '../../contract/training.ts';
 import { adapterSites } from '../../shape/adapterSites.ts';
-import { deviceSizes } from '../../options/deviceSizes.ts';
+import { deviceSizes, possibleParts } from '../../options/deviceSizes.ts';
 import type { BatchLayout } from '../../options/passLayouts.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { layerCost, type LayerCost } from './layer.ts';
@@ -23,8 +28,20 @@ let latest: readonly {
   config: TrainConfig;
   layout: BatchLayout;
   device: DeviceKind;
+  queryBlock: number;
   pass: Pass;
 }[] = [];
+
+/** What computes a pass, and in what parts. */
+export interface PassPlace {
+  device: DeviceKind;
+  parts: WorkParts;
+}
+
+/** The fastest parts: whether they fit is not asked. */
+export function usualPlace(device: DeviceKind, config: TrainConfig): PassPlace {
+  return { device, parts: possibleParts(device, quantizationOf(config))[0] };
+}
 
 /**
  * Forward and backward pass over a model's layers.
@@ -34,7 +51,7 @@ export function passOf(
   shape: ModelShape,
   config: TrainConfig,
   layout: BatchLayout,
-  device: DeviceKind,
+  { device, parts: { queryBlock } }: PassPlace,
 ): Pass {
   const { batch, tokens, longestExample } = layout;
   const known = latest.find(
@@ -42,21 +59,25 @@ export function passOf(
       one.shape === shape &&
       one.config === config &&
       one.device === device &&
+      one.queryBlock === queryBlock &&
       one.layout.batch === batch &&
       one.layout.tokens === tokens &&
       one.layout.longestExample === longestExample,
   );
   if (known) return known.pass;
-  const pass = countPass(shape, config, layout, device);
-  latest = [...latest.slice(-1), { shape, config, layout, device, pass }];
+  const pass = countPass(shape, config, layout, { isFused: isFusedShape(shape, device), queryBlock });
+  latest = [...latest.slice(-1), { shape, config, layout, device, queryBlock, pass }];
   return pass;
 }
 
-function countPass(shape: ModelShape, config: TrainConfig, layout: BatchLayout, device: DeviceKind): Pass {
+function countPass(
+  shape: ModelShape,
+  config: TrainConfig,
+  layout: BatchLayout,
+  { isFused, queryBlock }: { isFused: boolean; queryBlock: number },
+): Pass {
   const { adapter, precision } = config;
   const isFull = adapter.method === 'full';
-  const isFused = isFusedShape(shape, device);
-  const { queryBlock } = deviceSizes[device];
   // Where every layer is adapted alike, the first (before which nothing is trained) and the second stand for all.
   const { rankPattern, alphaPattern } = adapter;
   const isUniform = adapter.layers === null && Object.keys({ ...rankPattern, ...alphaPattern }).length === 0;

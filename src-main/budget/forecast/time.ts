@@ -1,8 +1,7 @@
-import type { DeviceKind } from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import type { BatchLayout } from '../../options/passLayouts.ts';
-import { passOf, sumLayers } from './pass.ts';
+import { passOf, sumLayers, usualPlace, type PassPlace } from './pass.ts';
 
 export interface StepWork {
   /** Floating-point operations of the matrix products of one optimizer step. */
@@ -22,9 +21,9 @@ export function stepWork(
   shape: ModelShape,
   config: TrainConfig,
   layout: BatchLayout,
-  device: DeviceKind = 'cpu',
+  place: PassPlace = usualPlace('cpu', config),
 ): StepWork {
-  const pass = passOf(shape, config, layout, device);
+  const pass = passOf(shape, config, layout, place);
   const isFull = config.adapter.method === 'full';
   const { batch, tokens, labels = batch * tokens } = layout;
   const head = 2 * labels * shape.hiddenSize * shape.vocabularySize;

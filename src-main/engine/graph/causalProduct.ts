@@ -1,4 +1,3 @@
-import { deviceSizes } from '../../options/deviceSizes.ts';
 import { fused, fusedOne, fusedWithoutGradient } from './fused.ts';
 import { gradients } from './gradients.ts';
 import type { Tensor } from './graph.ts';
@@ -41,7 +40,7 @@ export interface Branches {
  * @param k, v [batch, keyHeads, tokens, d]; heads / keyHeads neighbouring heads of q share one
  * @param options.segments a query sees only its own; null: a row is one sequence, and the mask is a constant
  * @param options.branches instead of segments; each block is then multiplied with all keys before it
- * @param options.block queries in a block; absent: as many as suit what computes
+ * @param options.block queries in a block; absent: those of the graph's parts
  * @returns [batch * tokens, heads * d], the heads of a position side by side
  */
 export function causalProduct(
@@ -51,7 +50,7 @@ export function causalProduct(
   scoring: Scoring,
   options: { segments?: Segments | null; branches?: Branches | null; block?: number } = {},
 ): Tensor {
-  const { segments = null, branches = null, block = deviceSizes[q.graph.device].queryBlock } = options;
+  const { segments = null, branches = null, block = q.graph.parts.queryBlock } = options;
   const [batch, heads, tokens, d] = q.shape as [number, number, number, number];
   const keyHeads = k.shape[1]!;
   const group = heads / keyHeads;

@@ -1,3 +1,4 @@
+import { possibleParts, type WorkParts } from '../../options/deviceSizes.ts';
 import { elementCount, encode, type DType } from './dtype.ts';
 
 export type Shape = readonly number[];
@@ -148,15 +149,23 @@ export class Graph {
   /** How products of bf16 matrices are computed (ops/linear.ts). */
   readonly products: Products;
   readonly device: Device;
+  /** Into what parts attention and the output head are cut. */
+  readonly parts: WorkParts;
   #body = this.main;
   #order = 0;
   #controls: string[] = [];
 
-  /** @param options.device absent: the processor */
-  constructor(options: { fusion: boolean; products?: Products | undefined; device?: Device | undefined }) {
+  /** @param options.device absent: the processor @param options.parts absent: the fastest that suit the device */
+  constructor(options: {
+    fusion: boolean;
+    products?: Products | undefined;
+    device?: Device | undefined;
+    parts?: WorkParts | undefined;
+  }) {
     this.fusion = options.fusion;
     this.products = options.products ?? 'native';
     this.device = options.device ?? 'cpu';
+    this.parts = options.parts ?? possibleParts(this.device)[0];
   }
 
   get body(): Body {

@@ -1,4 +1,3 @@
-import { deviceSizes } from '../../options/deviceSizes.ts';
 import { elementCount } from '../graph/dtype.ts';
 import { fusedWithoutGradient } from '../graph/fused.ts';
 import { gradients as derive } from '../graph/gradients.ts';
@@ -20,9 +19,8 @@ import { argMax, sum } from '../graph/ops/reduce.ts';
 import { finalLogits, headLogits, headProduct, throughHead, type HeadConfig } from './head.ts';
 
 /** Positions whose logits exist at a time: never those of the whole batch. */
-function rowsPerChunk({ device }: Graph, rows: number, vocabulary: number): number {
-  const { logitElements } = deviceSizes[device];
-  return Math.max(1, Math.min(rows, Math.floor(logitElements / vocabulary)));
+function rowsPerChunk({ parts }: Graph, rows: number, vocabulary: number): number {
+  return Math.max(1, Math.min(rows, Math.floor(parts.logitElements / vocabulary)));
 }
 
 /** Labels of positions, f32: integers would have to lie on the host when there is a GPU. Exact below 2^24. */

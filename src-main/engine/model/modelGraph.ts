@@ -1,5 +1,7 @@
 import { adapterSites, modulePath, type LinearSite } from '../../shape/adapterSites.ts';
 import { checkStructure } from '../../options/checkAdapter.ts';
+import { possibleParts } from '../../options/deviceSizes.ts';
+import type { WorkParts } from '../../contract/forecast.ts';
 import { moduleSize } from '../../shape/modelShape.ts';
 import type { AdapterConfig, Precision, Quantization } from '../../contract/training.ts';
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
@@ -91,6 +93,8 @@ export class ModelGraph {
     fusion: boolean;
     products?: Products | undefined;
     device?: Device | undefined;
+    /** Into what parts work is cut; absent: the fastest that suit the device and such a base. */
+    parts?: WorkParts | undefined;
     /** How the weights of linear modules are kept; absent: in the compute type. */
     quantization?: Quantization | undefined;
     /**
@@ -104,8 +108,8 @@ export class ModelGraph {
      */
     shares?: { base: ModelGraph; prefix: string } | undefined;
   }) {
-    const { shares } = options;
-    this.graph = shares?.base.graph ?? new Graph(options);
+    const { shares, parts = possibleParts(options.device ?? 'cpu', options.quantization)[0] } = options;
+    this.graph = shares?.base.graph ?? new Graph({ ...options, parts });
     this.#prefix = shares?.prefix ?? '';
     this.#taskInputs = shares ? shares.base.#taskInputs : new Map<number, Tensor>();
     this.config = options.config;

@@ -72,6 +72,7 @@ export async function train(
       products: context.products,
       device: context.device,
       quantization: quantizationOf(config),
+      parts: request.parts,
       ...(leavesEmbedding(config, decoder) && {
         embeddingRows: (ids) => baseRows(weights, 'model.embed_tokens.weight', ids),
       }),
@@ -115,6 +116,7 @@ export async function train(
       skippedSteps: start.skippedSteps,
       best: start.best,
       products: config.precision === 'bf16' ? (context.products ?? 'native') : null,
+      parts: model.graph.parts,
       packing: config.packing ? { packs: packs.length, efficiency: layouts.fill } : null,
     });
     const open = graph;

@@ -21,7 +21,7 @@ import { rowsOfSource, trainingSource } from '../mixes/trainingSources.ts';
 import type { ModelService } from '../models/models.ts';
 import { withProgress, type ReportPart } from '../progress.ts';
 import { refuseWhatDoesNotFit } from '../runs/fit.ts';
-import { foresee, machineKey, readCalibration } from '../runs/runForecast.ts';
+import { machineKey, outlookOf, readCalibration } from '../runs/runForecast.ts';
 import { startMeter } from '../runs/runMeter.ts';
 
 export interface ForecastService {
@@ -106,7 +106,8 @@ export function createForecastService(
           signal,
         );
         const gpu = await findTrainingGpu(context.probe);
-        const forecast = foresee(context, { model, config, data, steps, gpu });
+        const { parts, foresee } = outlookOf(context, { model, config, data, gpu });
+        const forecast = foresee(steps);
         report('Starting the engine');
         const meter = startMeter();
         const job = context.engine.start(
@@ -120,6 +121,7 @@ export function createForecastService(
             checkpointFolder: folder,
             cacheFolder: paths.cache,
             resumeFrom: null,
+            parts,
           },
           {
             signal,

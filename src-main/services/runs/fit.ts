@@ -7,7 +7,7 @@ import {
 } from '../../budget/forecast/calibrate.ts';
 import { negotiate } from '../../budget/forecast/negotiate.ts';
 import { rowLayoutOf, widestLayouts } from '../../budget/forecast/rowLayout.ts';
-import type { Calibration, RowLayout, RowLengths } from '../../contract/forecast.ts';
+import type { Calibration, RowLayout, RowLengths, WorkParts } from '../../contract/forecast.ts';
 import type { Model } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import type { TrainConfig } from '../../contract/training.ts';
@@ -28,6 +28,8 @@ export interface WantedTraining {
   config: TrainConfig;
   /** A run that goes on, which cannot change what decides its memory. */
   isGoingOn?: boolean;
+  /** Into what parts its work was cut when it began; absent or null: that is still to be decided. */
+  begunWith?: WorkParts | null;
 }
 
 interface FitParts {
@@ -49,7 +51,7 @@ export async function refuseWhatDoesNotFit(
   // Rows are at most as long as the context: what fits with those needs no tokenizer.
   const doubtful = wanted.filter((one) =>
     widestLayouts(one.config, one.model.contextLength).some(
-      (layout) => !fits(plannedOf(one, layout), calibration),
+      (layout) => !fits(one, plannedOf(one, layout), calibration),
     ),
   );
   const counted = new Map<string, RowLengths>();
@@ -66,7 +68,7 @@ export async function refuseWhatDoesNotFit(
       ));
     counted.set(key, lengths);
     const planned = plannedOf(one, rowLayoutOf(one.config, model.contextLength, lengths));
-    if (!fits(planned, calibration)) throw refusal(one, planned, calibration, lengths);
+    if (!fits(one, planned, calibration)) throw refusal(one, planned, calibration, lengths);
   }
 }
 
@@ -82,18 +84,18 @@ function plannedOf({ model, config }: WantedTraining, layout: RowLayout): Planne
   };
 }
 
-function fits(planned: PlannedTraining, calibration: Calibration): boolean {
-  return trainingFit(forecastTraining(planned, calibration), calibration) !== 'too_large';
+function fits({ begunWith }: WantedTraining, planned: PlannedTraining, calibration: Calibration): boolean {
+  return trainingFit(forecastTraining(planned, calibration, begunWith), calibration) !== 'too_large';
 }
 
 function refusal(
-  { name, isGoingOn = false }: WantedTraining,
+  { name, isGoingOn = false, begunWith }: WantedTraining,
   planned: PlannedTraining,
   calibration: Calibration,
   lengths: RowLengths,
 ): StudioError {
   const memoryBytes = deviceMemory(calibration);
-  const { memory } = forecastTraining(planned, calibration);
+  const { memory } = forecastTraining(planned, calibration, begunWith);
   const [best] = negotiate(planned, calibration, { memoryBytes, seconds: null }, lengths);
   const device = calibration.gpu ? `the GPU (${calibration.gpu.name})` : 'this machine';
   const help = best?.isEnough

@@ -2,7 +2,13 @@ import { cpus, totalmem } from 'node:os';
 import { forecastTraining } from '../../budget/forecast/calibrate.ts';
 import { rowLayout } from '../../budget/forecast/rowLayout.ts';
 import type { Model, Run } from '../../contract/entities.ts';
-import type { Calibration, ForecastRecord, RowLayout, RunForecast } from '../../contract/forecast.ts';
+import type {
+  Calibration,
+  ForecastRecord,
+  RowLayout,
+  RunForecast,
+  WorkParts,
+} from '../../contract/forecast.ts';
 import type { TrainConfig } from '../../contract/training.ts';
 import { layOutRun, type RowsRead } from '../../data/mix/laidOutRun.ts';
 import { openRows } from '../../data/mix/rowPlan.ts';
@@ -23,39 +29,59 @@ const mostLaidOut = 100_000;
 /** So many measurements count, the newest. */
 const mostRecords = 200;
 
-/** Forecast of a training whose data lie tokenized. */
-export function foresee(
+/** A training whose data lie tokenized, before it starts. */
+export interface Outlook {
+  /** Into what parts its work is to be cut. */
+  parts: WorkParts;
+  /** Forecast of so many steps. */
+  foresee(steps: number): RunForecast;
+}
+
+/**
+ * Looks at the rows of a training, and decides into what parts its work is cut.
+ * @param given.begunWith the parts of a run that goes on; absent or null: it begins
+ */
+export function outlookOf(
   context: ServiceContext,
   given: {
     model: Model;
     config: TrainConfig;
     data: TrainingData;
-    steps: number;
     gpu: Calibration['gpu'];
+    begunWith?: WorkParts | null;
   },
-): RunForecast {
-  const { model, config, data, steps, gpu } = given;
+): Outlook {
+  const { model, config, data, gpu, begunWith } = given;
   const layout = layoutOfFiles(data, { ...config, context: Math.min(config.context, model.contextLength) });
-  const { memory, time } = forecastTraining(
-    {
-      modelId: model.id,
-      shape: readDecoderConfig(model.folder),
-      config,
-      ...layout,
-      steps,
-      heldOutRows: Math.min(data.contract.heldOutRows, config.heldOutRows),
-    },
-    readCalibration(context, gpu),
-  );
+  const forecastOf = (steps: number, parts: WorkParts | null) =>
+    forecastTraining(
+      {
+        modelId: model.id,
+        shape: readDecoderConfig(model.folder),
+        config,
+        ...layout,
+        steps,
+        heldOutRows: Math.min(data.contract.heldOutRows, config.heldOutRows),
+      },
+      readCalibration(context, gpu),
+      parts,
+    );
+  const { parts } = forecastOf(0, begunWith ?? null);
   return {
-    modelledBytes: memory.bytes,
-    memoryBytes: memory.correctedBytes,
-    modelledSecondsPerStep: time.modelledSecondsPerStep,
-    secondsPerStep: time.secondsPerStep,
-    seconds: time.seconds,
-    ...layout,
-    memoryBasis: memory.basis,
-    timeBasis: time.basis,
+    parts,
+    foresee(steps) {
+      const { memory, time } = forecastOf(steps, parts);
+      return {
+        modelledBytes: memory.bytes,
+        memoryBytes: memory.correctedBytes,
+        modelledSecondsPerStep: time.modelledSecondsPerStep,
+        secondsPerStep: time.secondsPerStep,
+        seconds: time.seconds,
+        ...layout,
+        memoryBasis: memory.basis,
+        timeBasis: time.basis,
+      };
+    },
   };
 }
 

@@ -157,7 +157,11 @@ export function createRunRecorder(
             best: event.best,
             forecast: foresee(event.totalSteps - event.firstStep + 1),
             measured: null,
-            environment: run.environment && { ...run.environment, products: event.products },
+            environment: run.environment && {
+              ...run.environment,
+              products: event.products,
+              parts: event.parts,
+            },
             dataContract: run.dataContract && { ...run.dataContract, packing: event.packing },
           };
           log(`training from step ${event.firstStep} of ${event.totalSteps}`, 'info');

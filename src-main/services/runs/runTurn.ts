@@ -6,6 +6,7 @@ import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import type { EngineEvent } from '../../engine/messages.ts';
 import type { ProbeResult } from '../../engine/protocol.ts';
 import type { EngineJob } from '../../engine/process/supervisor.ts';
+import { possibleParts } from '../../options/deviceSizes.ts';
 import { checkpointStep, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { endProgress, type ReportPart } from '../progress.ts';
 import { checkBase, checkCheckpointSpace, latestCheckpoint } from './checkpoints.ts';
@@ -13,7 +14,7 @@ import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasetService.ts';
 import { gpuOf } from '../machine/engineProbe.ts';
-import { foresee } from './runForecast.ts';
+import { outlookOf } from './runForecast.ts';
 import type { ModelService } from '../models/models.ts';
 import { partsOf } from './runParts.ts';
 import { createRunRecorder, endedBy, type Ending } from './runRecorder.ts';
@@ -104,12 +105,20 @@ export function beginTurn(
     });
     try {
       const { model, data, samples, engine, gpu } = await prepare(run);
-      run = save({ ...run, dataContract: data.contract, environment: environmentOf(engine, run) });
+      const environment = environmentOf(engine, run);
+      const outlook = outlookOf(context, {
+        model,
+        config: run.config,
+        data,
+        gpu,
+        begunWith: environment.parts,
+      });
+      run = save({ ...run, dataContract: data.contract, environment });
       const resumeFrom = latestCheckpoint(context, run.id);
       parts.goBackTo(run.id, resumeFrom ? checkpointStep(resumeFrom) : 0);
       const recorder = createRunRecorder(context, run, save, {
         watch,
-        foresee: (steps) => foresee(context, { model, config: run.config, data, steps, gpu }),
+        foresee: outlook.foresee,
         later: (write) => parts.writeLater(run.id, write),
       });
       if (resumeFrom === null && initial.startedAt !== null)
@@ -127,6 +136,7 @@ export function beginTurn(
           checkpointFolder: paths.runCheckpoints(run.id),
           cacheFolder: paths.cache,
           resumeFrom,
+          parts: outlook.parts,
           ...(run.environment?.products && { products: run.environment.products }),
           ...(run.start && { startFrom: trainedFolder(paths.runStart(run.id), run.config.adapter.method) }),
           ...(samples && { samplePrompts: samples }),
@@ -204,6 +214,9 @@ function environmentOf(
   { environment }: Pick<Run, 'environment'>,
 ): NonNullable<Run['environment']> {
   const device = engine.devices.join(', ');
+  // A run goes on as it began, where it goes on with the kind of device that it began on.
+  const begun = environment?.device === device ? environment : null;
+  const kind = engine.devices.includes('gpu') ? 'gpu' : 'cpu';
   return {
     studio: studioVersion,
     tensorflow: engine.tensorflow,
@@ -211,7 +224,8 @@ function environmentOf(
     device,
     cores: cpus().length,
     memoryBytes: totalmem(),
-    // A run goes on as it began, where it goes on with the kind of device that it began on.
-    products: environment?.device === device ? environment.products : null,
+    products: begun?.products ?? null,
+    // Earlier versions knew one size for each kind of device, that of a base as it is stored.
+    parts: begun && (begun.parts ?? possibleParts(kind)[0]),
   };
 }

@@ -192,6 +192,7 @@ export function createRunService(
         name: run.name,
         config: run.config,
         isGoingOn: true,
+        begunWith: run.environment?.parts ?? null,
         ...partsOf(run, { context, models }),
       })),
     );

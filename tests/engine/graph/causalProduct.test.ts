@@ -34,10 +34,11 @@ interface Case {
 }
 
 it.each([
-  ['cpu', 16],
-  ['gpu', 4],
-] as const)('on a %s handles 2,048 queries in %i blocks', (device, blocks) => {
-  const graph = new Graph({ fusion: false, device });
+  ['on a processor', { device: 'cpu' }, 16],
+  ['on a card', { device: 'gpu' }, 4],
+  ['as a run was planned', { device: 'gpu', parts: { queryBlock: 256, logitElements: 1 } }, 8],
+] as const)('%s handles 2,048 queries in so many blocks: %#', (_, options, blocks) => {
+  const graph = new Graph({ fusion: false, ...options });
   const [q, k, v] = ['q', 'k', 'v'].map((name) => graph.placeholder(name, [1, 2, 2048, d], 'f32'));
   causalProduct(q!, k!, v!, { scale: 1, softcap: null, window: null });
   // One product with the keys and one with the values each.

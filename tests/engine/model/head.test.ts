@@ -7,7 +7,8 @@ import { headProduct, throughHead } from '../../../src-main/engine/model/head.ts
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 
 // A head of 9 words of 6 numbers is cut into parts of 4, 4 and 1 words.
-vi.mock('../../../src-main/options/deviceSizes.ts', () => ({
+vi.mock('../../../src-main/options/deviceSizes.ts', async (original) => ({
+  ...(await original<object>()),
   deviceSizes: { cpu: { widenedElements: 24 }, gpu: { widenedElements: Infinity } },
 }));
 

@@ -73,10 +73,11 @@ it.each([
 );
 
 it.each([
-  ['cpu', 24],
-  ['gpu', 2],
-] as const)('on a %s the logits are made in so many parts as suit it: %i', (device, parts) => {
-  const graph = new Graph({ fusion: false, device });
+  ['on a processor', { device: 'cpu' }, 24],
+  ['on a card', { device: 'gpu' }, 2],
+  ['as a run was planned', { device: 'gpu', parts: { queryBlock: 1, logitElements: 2 ** 24 } }, 6],
+] as const)('%s the logits are made in so many parts: %#', (_, options, parts) => {
+  const graph = new Graph({ fusion: false, ...options });
   const [rows, words] = [1000, 2 ** 17 - 2 ** 16 + 2 ** 15];
   const hidden = graph.placeholder('hidden', [rows, size], 'f32');
   const head = graph.placeholder('head', [words, size], 'f32');

@@ -39,6 +39,7 @@ it('a run that is paused twice and resumed equals an uninterrupted one bit for b
   });
   expect(await first.ended).toMatchObject({ state: 'paused', endReason: null, resumable: true });
   expect(await paused).toEqual(core.runs.get('cut'));
+  expect(core.runs.get('cut').environment!.parts).toEqual({ queryBlock: 128, logitElements: 2 ** 22 });
   const second = await core.runs.resume('cut', (event) => {
     if (event.type === 'step' && event.step === 12) void core.runs.pause('cut');
   });

@@ -69,6 +69,7 @@ const start: EngineEvent = {
   skippedSteps: 0,
   best: null,
   products: null,
+  parts: { queryBlock: 128, logitElements: 2 ** 22 },
   packing: null,
 };
 const step = (n: number): EngineEvent => ({

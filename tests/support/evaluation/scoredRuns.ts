@@ -107,6 +107,7 @@ function insertSetting(
       cores: 2,
       memoryBytes: 8_000_000_000,
       products: null,
+      parts: null,
     },
   });
   insertRun(database, run);
