@@ -1,4 +1,6 @@
+import type { Quantization } from '../contract/training.ts';
 import {
+  baseSwitches,
   matters,
   optionChoices,
   optionDeclarations,
@@ -35,17 +37,23 @@ const remarks: Partial<Record<OptionName, string>> = {
   truncation: 'of rows longer than the context: their end, their begin, all of them',
   packing: 'short rows share the rows of the batch',
   gradientCheckpointing: 'less memory, more time',
-  loadIn8bit: 'the frozen base takes a byte a weight',
-  loadIn4bit: 'half a byte: NF4, as bitsandbytes rounds',
   loraPlusRatio: 'rate of B matrices over --lr',
   earlyStoppingPatience: 'evaluations',
   keepBest: 'end with the lowest held-out loss',
   samples: 'answered during training',
 };
 
+const baseRemarks: Readonly<Record<Quantization, string>> = {
+  none: '',
+  int8: 'the frozen base takes a byte a weight',
+  nf4: 'half a byte: NF4, as bitsandbytes rounds',
+};
+
 /** The paragraph on `train`: every declared option with its default or its choices, and when it matters. */
 function trainHelp(): string {
-  const options = optionNames.map((name) => {
+  const options = optionNames.flatMap((name) => {
+    if (name === 'baseWeights')
+      return baseSwitches.map(({ flag, chosen }) => `--${flag} true|false (${baseRemarks[chosen]})`);
     const notes = [condition(name), remarks[name] ?? ''].filter((note) => note !== '').join('; ');
     return `--${optionDeclarations[name].flag} ${example(name)}${notes === '' ? '' : ` (${notes})`}`;
   });

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import type { ParseArgsConfig } from 'node:util';
 import {
   isOptional,
-  optionText,
+  optionWords,
   readLayers,
   readModules,
   readPaths,
@@ -15,14 +15,18 @@ import {
   adapterConfigSchema,
   trainConfigSchema,
   type AdapterConfig,
+  type Quantization,
   type TrainConfig,
 } from '../contract/training.ts';
+import { contradictingBase } from '../options/checkOptions.ts';
 import {
+  baseSwitches,
   isAdapterOption,
   matters,
   nest,
   optionDeclarations,
   optionDefaults,
+  optionAt,
   optionNames,
   optionSchema,
   type DecidingOptions,
@@ -41,7 +45,10 @@ export const adapterOptions = commandOptions(optionNames.filter((name) => isAdap
 export const trainOptions = commandOptions(optionNames);
 
 function commandOptions(names: readonly OptionName[]): CommandOptions {
-  return Object.fromEntries(names.map((name) => [optionDeclarations[name].flag, { type: 'string' }]));
+  const flags = names.flatMap((name) =>
+    name === 'baseWeights' ? baseSwitches.map(({ flag: own }) => own) : [optionDeclarations[name].flag],
+  );
+  return Object.fromEntries(flags.map((own) => [own, { type: 'string' }]));
 }
 
 /** The options that were given. @throws StudioError usage where one cannot be read */
@@ -72,9 +79,11 @@ export function withTemplateFile(given: GivenOptions): GivenOptions {
  * @throws StudioError usage where one is out of range
  */
 export function givenRunOptions(values: Values): Record<string, unknown> {
-  const { adapter: _, ...run } = nest(givenOptions(values));
-  for (const [name, value] of Object.entries(run))
-    check(optionSchema(name as OptionName), value, () => flagOf(name), [name]);
+  const given = givenOptions(values);
+  for (const name of optionNames)
+    if (name in given && !isAdapterOption(name))
+      check(optionSchema(name), given[name], () => flagOf(name), [name]);
+  const { adapter: _, ...run } = nest(given);
   return run;
 }
 
@@ -113,17 +122,18 @@ export function noteIdleOptions(
     if (!(name in all) || configs.some((config) => matters(name, config))) return false;
     return name in given || JSON.stringify(all[name]) !== JSON.stringify(optionDefaults[name]);
   });
-  const shown = idle.map((name) => `--${optionDeclarations[name].flag} ${optionText(name, all[name])}`);
+  const shown = idle.map((name) => optionWords(name, all[name]).join(' '));
   if (idle.length > 0) output.progress(`Without effect beside the other options: ${shown.join(', ')}`);
 }
 
 /** The flag of what a path in the configuration leads to: `adapter.targets.2` is `--targets`. */
 function flagOf(path: string): string {
-  const name = path.split('.').find((part) => part !== 'adapter') as OptionName;
+  const name = optionAt(path.split('.'))!;
   return `--${optionDeclarations[name].flag}`;
 }
 
 function readOption(values: Values, name: OptionName): unknown {
+  if (name === 'baseWeights') return readBase(values);
   const { kind, flag: option } = optionDeclarations[name];
   const given = text(values, option);
   if (given === undefined) return undefined;
@@ -149,6 +159,14 @@ function readOption(values: Values, name: OptionName): unknown {
     default:
       throw new Error(`unknown kind ${String(kind satisfies never)}`);
   }
+}
+
+/** @throws StudioError config_invalid where both switches are on */
+function readBase(values: Values): Quantization | undefined {
+  const given = baseSwitches.filter(({ flag: own }) => text(values, own) !== undefined);
+  const on = given.filter(({ flag: own }) => flag(values, own));
+  if (on.length > 1) throw contradictingBase();
+  return given.length === 0 ? undefined : (on[0]?.chosen ?? 'none');
 }
 
 function read<T>(option: string, result: Read<T>): T {

@@ -206,8 +206,15 @@ export type TrainConfig = z.infer<typeof trainConfigSchema>;
  * How the frozen weights of linear modules are kept: in the compute type, in 8 bits with a scale for each row, or in 4
  * (NF4).
  */
-export type Quantization = 'none' | 'int8' | 'nf4';
+export const quantizationSchema = z.enum(['none', 'int8', 'nf4']);
+export type Quantization = z.infer<typeof quantizationSchema>;
 
+/** As configurations have it, in two switches with transformers' names. */
+export function quantizationOptions(kept: Quantization): Pick<TrainConfig, 'loadIn8bit' | 'loadIn4bit'> {
+  return { loadIn8bit: kept === 'int8', loadIn4bit: kept === 'nf4' };
+}
+
+/** What they say; both at once are refused (options/checkOptions.ts). */
 export function quantizationOf({
   loadIn8bit,
   loadIn4bit,

@@ -1,3 +1,4 @@
+import type { StudioError } from '../contract/errors.ts';
 import type { ConfigPath, TrainConfig } from '../contract/training.ts';
 import { impossible } from '../methods/method.ts';
 import { methodOf } from '../methods/registry.ts';
@@ -11,16 +12,11 @@ import { methodOf } from '../methods/registry.ts';
 export function checkOptions(config: TrainConfig, data?: { heldOutRows: number }): void {
   const { loraPlusRatio, momentum, optimizer, adapter, loadIn8bit, loadIn4bit } = config;
   const method = methodOf(adapter);
-  if (loadIn8bit && loadIn4bit)
-    throw impossible(
-      'The base cannot be kept in 8 bits and in 4 bits at once.',
-      'Choose one of the two: 4 bits take half the memory, 8 bits round less.',
-      ['loadIn4bit'],
-    );
+  if (loadIn8bit && loadIn4bit) throw contradictingBase();
   if ((loadIn8bit || loadIn4bit) && !method)
     throw impossible(
       `Full fine-tuning trains the base: its weights cannot be kept in ${loadIn8bit ? 8 : 4} bits.`,
-      `Load the base without ${loadIn8bit ? 8 : 4} bits, or choose a method with an adapter, for example lora.`,
+      'Keep them as they are stored, or choose a method with an adapter, for example lora.',
       [loadIn8bit ? 'loadIn8bit' : 'loadIn4bit'],
     );
   if (loraPlusRatio !== 1 && !method)
@@ -37,6 +33,15 @@ export function checkOptions(config: TrainConfig, data?: { heldOutRows: number }
     );
 
   checkHeldOut(config, data);
+}
+
+/** Both switches at once. */
+export function contradictingBase(): StudioError {
+  return impossible(
+    'The base cannot be kept in 8 bits and in 4 bits at once.',
+    'Choose one of the two: 4 bits take half the memory, 8 bits round less.',
+    ['loadIn4bit'],
+  );
 }
 
 /** Early stopping and the best checkpoint need a held-out loss on the way. */

@@ -3,15 +3,15 @@ import { trainConfigSchema, type TrainConfig } from '../contract/training.ts';
 import { impossible } from '../methods/method.ts';
 import { optionPath } from './optionText.ts';
 import {
+  baseSwitches,
   flatten,
   isAdapterOption,
   optionDefaults,
   optionNames,
   pathOf,
   type OptionName,
+  type RunOptionName,
 } from './trainingOptions.ts';
-
-type RunOption = Exclude<keyof TrainConfig, 'adapter'>;
 
 /**
  * What a run that goes on from a checkpoint may change. `free`: the option acts on the steps to come. `fixed`: the
@@ -20,7 +20,7 @@ type RunOption = Exclude<keyof TrainConfig, 'adapter'>;
  *
  * The checks below and the fingerprint of a checkpoint (engine/training/trainingState.ts) both read this table.
  */
-const continuations: Readonly<Record<RunOption, 'free' | 'fixed' | 'presence'>> = {
+const continuations: Readonly<Record<RunOptionName, 'free' | 'fixed' | 'presence'>> = {
   learningRate: 'free',
   schedule: 'free',
   warmupSteps: 'free',
@@ -41,8 +41,7 @@ const continuations: Readonly<Record<RunOption, 'free' | 'fixed' | 'presence'>> 
   gradientCheckpointing: 'free',
   seed: 'fixed',
   precision: 'fixed',
-  loadIn8bit: 'fixed',
-  loadIn4bit: 'fixed',
+  baseWeights: 'fixed',
   optimizer: 'fixed',
   // Without momentum SGD has no state to go on from.
   momentum: 'presence',
@@ -65,13 +64,16 @@ const continuations: Readonly<Record<RunOption, 'free' | 'fixed' | 'presence'>> 
  * What has to stay as it is when a run goes on from a checkpoint. Options at their defaults are left out, so that a
  * later version with more options finds the same for an old run.
  */
-export function keptOptions(config: TrainConfig): Partial<Record<OptionName, unknown>> {
+export function keptOptions(config: TrainConfig): Readonly<Record<string, unknown>> {
   const flat = flatten(config);
-  const kept: Partial<Record<OptionName, unknown>> = {};
+  const kept: Record<string, unknown> = {};
   for (const name of optionNames) {
-    const continuation = isAdapterOption(name) ? 'fixed' : continuations[name as RunOption];
+    const continuation = isAdapterOption(name) ? 'fixed' : continuations[name as RunOptionName];
     if (continuation === 'free' || isSame(flat[name], optionDefaults[name])) continue;
-    kept[name] = continuation === 'presence' ? Number(flat[name]) > 0 : flat[name];
+    // Under the switch's name, as in the fingerprints that there are.
+    const base = name === 'baseWeights' && baseSwitches.find(({ chosen }) => chosen === flat.baseWeights);
+    if (base) kept[base.name] = true;
+    else kept[name] = continuation === 'presence' ? Number(flat[name]) > 0 : flat[name];
   }
   return kept;
 }
@@ -99,9 +101,11 @@ export function continuedConfig(
     });
   }
   const [before, after] = [keptOptions(config), keptOptions(parsed.data)];
-  const changed = optionNames.filter((name) => !isSame(before[name], after[name]));
+  const [old, wanted] = [flatten(config), flatten(parsed.data)];
+  const changed = optionNames.filter((name) =>
+    name === 'baseWeights' ? old[name] !== wanted[name] : !isSame(before[name], after[name]),
+  );
   if (changed.length > 0) {
-    const [old, wanted] = [flatten(config), flatten(parsed.data)];
     const texts = changed.map(
       (name) => `${name} (${JSON.stringify(old[name])} to ${JSON.stringify(wanted[name])})`,
     );

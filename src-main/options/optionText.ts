@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { OptionPath } from '../contract/errors.ts';
 import { targetModules, type TargetModule } from '../contract/training.ts';
-import { optionDeclarations, optionSchema, type OptionName } from './trainingOptions.ts';
+import { baseSwitches, optionDeclarations, optionSchema, type OptionName } from './trainingOptions.ts';
 
 /** Options as people type them: patterns, layers, modules, and what is wrong with a value. */
 
@@ -92,6 +92,13 @@ export function optionText(name: OptionName, value: unknown): string {
     default:
       return value === null ? 'none' : String(value);
   }
+}
+
+/** An option with its value as the words of a command: `--rank 8`. */
+export function optionWords(name: OptionName, value: unknown): string[] {
+  if (name !== 'baseWeights') return [`--${optionDeclarations[name].flag}`, optionText(name, value)];
+  const [on] = baseSwitches.filter(({ chosen }) => chosen === value);
+  return [`--${(on ?? baseSwitches[0]!).flag}`, on ? 'true' : 'false'];
 }
 
 /** Prompts that are asked during training: a JSON object {prompts, every, maxTokens}, or one prompt as it is. */

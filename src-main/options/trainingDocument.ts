@@ -1,6 +1,8 @@
 import { limitText } from './optionText.ts';
 import { methods, targetModules, type OptimizerName, type TrainConfig } from '../contract/training.ts';
+import { contradictingBase } from './checkOptions.ts';
 import {
+  baseSwitches,
   flatten,
   mattering,
   optionDeclarations,
@@ -70,7 +72,9 @@ export function writeDocument(config: TrainConfig, names: DocumentNames = {}): T
     if (names[part] !== undefined) document[nameKeys[part][0]] = names[part];
   for (const name of mattering(flat)) {
     const [key, value] = written(name, flat);
-    if (!inSchedulerOptions(name)) document[key] = value;
+    if (name === 'baseWeights')
+      for (const { key: own, chosen } of baseSwitches) document[own] = flat.baseWeights === chosen;
+    else if (!inSchedulerOptions(name)) document[key] = value;
     else if (value !== null)
       document['lr_scheduler_kwargs'] = { ...(document['lr_scheduler_kwargs'] as object), [key]: value };
   }
@@ -114,6 +118,7 @@ export function readDocument(raw: unknown): ReadDocument {
   readNames(document, read);
   readMethod(document, read);
   readScheduler(document, read);
+  readBase(document, read);
   // Whoever names passes over the data means them, unless a number of steps stands beside.
   if (document.has('num_train_epochs') || document.has('num_epochs')) read.options.maxSteps = null;
   for (const [key, value] of document) {
@@ -216,6 +221,20 @@ function readMethod(document: Map<string, unknown>, read: ReadDocument): void {
           .join(', ')}.`,
       );
   } else if (isDora && document.get('method') === undefined) read.options.method = 'dora';
+}
+
+/** How the base's weights are kept, which files say in two switches. */
+function readBase(document: Map<string, unknown>, read: ReadDocument): void {
+  for (const { key, chosen } of baseSwitches) {
+    const value = document.get(key);
+    document.delete(key);
+    if (value === undefined || value === null) continue;
+    if (typeof value !== 'boolean')
+      read.problems.push(`${key}: ${shown(value)} is not possible. true or false.`);
+    else if (!value) read.options.baseWeights ??= 'none';
+    else if ((read.options.baseWeights ?? 'none') !== 'none') read.problems.push(contradictingBase().message);
+    else read.options.baseWeights = chosen;
+  }
 }
 
 /** The options of the schedule, and its lowest rate, which transformers has as a rate or as a share of the peak. */

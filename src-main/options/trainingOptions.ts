@@ -2,9 +2,13 @@ import { z } from 'zod';
 import type { OptionPath } from '../contract/errors.ts';
 import {
   adapterConfigSchema,
+  quantizationOf,
+  quantizationOptions,
+  quantizationSchema,
   trainConfigSchema,
   type AdapterConfig,
   type ConfigPath,
+  type Quantization,
   type TrainConfig,
 } from '../contract/training.ts';
 
@@ -14,9 +18,15 @@ import {
  * files and comparisons of runs all read this table.
  */
 
+/** The two switches that say how the base's weights are kept: one option here, which cannot contradict itself. */
+export type BaseSwitch = 'loadIn8bit' | 'loadIn4bit';
+type RunOptions = Omit<TrainConfig, 'adapter' | BaseSwitch> & { baseWeights: Quantization };
+
 /** An adapter's options and a run's, side by side: no two have the same name. */
-export type FlatConfig = AdapterConfig & Omit<TrainConfig, 'adapter'>;
+export type FlatConfig = AdapterConfig & RunOptions;
 export type OptionName = keyof FlatConfig;
+/** Those of the run. */
+export type RunOptionName = keyof RunOptions;
 
 /** How an option is written as text. */
 export type OptionKind =
@@ -114,8 +124,8 @@ export const optionDeclarations: Readonly<Record<OptionName, OptionDeclaration>>
   packing: option('switch', 'packing', 'packing'),
   gradientCheckpointing: option('switch', 'gradient-checkpointing', 'gradient_checkpointing'),
   precision: option('choice', 'precision', 'precision'),
-  loadIn8bit: option('switch', 'load-in-8bit', 'load_in_8bit', isAdapter),
-  loadIn4bit: option('switch', 'load-in-4bit', 'load_in_4bit', isAdapter),
+  // Written and read as transformers' two switches (`baseSwitches`): load_in_8bit, load_in_4bit.
+  baseWeights: option('choice', 'load-in-4bit', 'load_in_4bit', isAdapter),
   seed: option('number', 'seed', 'seed'),
   optimizer: option('choice', 'optimizer', 'optim'),
   momentum: option('number', 'momentum', 'momentum', ({ optimizer }) => optimizer === 'sgd'),
@@ -141,6 +151,13 @@ export const optionDeclarations: Readonly<Record<OptionName, OptionDeclaration>>
   samples: option('samples', 'samples', 'samples'),
 };
 
+/** The switches of `baseWeights`, each with its flag on the command line, its key in files and what it chooses. */
+export const baseSwitches: readonly { name: BaseSwitch; flag: string; key: string; chosen: Quantization }[] =
+  [
+    { name: 'loadIn8bit', flag: 'load-in-8bit', key: 'load_in_8bit', chosen: 'int8' },
+    { name: 'loadIn4bit', flag: 'load-in-4bit', key: 'load_in_4bit', chosen: 'nf4' },
+  ];
+
 export const optionNames = Object.keys(optionDeclarations) as OptionName[];
 
 const adapterNames = Object.keys(adapterConfigSchema.shape);
@@ -152,20 +169,23 @@ export function isAdapterOption(name: string): name is keyof AdapterConfig {
 
 /** Where an option stands in a configuration. */
 export function pathOf(name: OptionName): ConfigPath {
-  return isAdapterOption(name) ? ['adapter', name] : [name as Exclude<OptionName, keyof AdapterConfig>];
+  if (isAdapterOption(name)) return ['adapter', name];
+  return [name === 'baseWeights' ? 'loadIn4bit' : (name as Exclude<RunOptionName, 'baseWeights'>)];
 }
 
 /** The option that a path leads to: ['adapter', 'rankPattern', 'q_proj'] is rankPattern; null where it is none. */
 export function optionAt([first, second]: OptionPath): OptionName | null {
   const name = first === 'adapter' ? second : first;
+  if (baseSwitches.some((known) => known.name === name)) return 'baseWeights';
   return optionNames.find((known) => known === name) ?? null;
 }
 
 /** The schema of one option's value. */
 export function optionSchema(name: OptionName): z.ZodType {
+  if (name === 'baseWeights') return quantizationSchema;
   return isAdapterOption(name)
     ? adapterConfigSchema.shape[name]
-    : trainConfigSchema.shape[name as Exclude<OptionName, keyof AdapterConfig>];
+    : trainConfigSchema.shape[name as Exclude<RunOptionName, 'baseWeights'>];
 }
 
 /** Values of a choice, in the order of the contract. */
@@ -175,17 +195,19 @@ export function optionChoices(name: OptionName): readonly string[] {
   return inner instanceof z.ZodEnum ? inner.options.map(String) : [];
 }
 
-export function flatten({ adapter, ...rest }: TrainConfig): FlatConfig {
-  return { ...adapter, ...rest };
+export function flatten({ adapter, loadIn8bit, loadIn4bit, ...rest }: TrainConfig): FlatConfig {
+  return { ...adapter, ...rest, baseWeights: quantizationOf({ loadIn8bit, loadIn4bit }) };
 }
 
-/** Sorts options into those of the adapter and those of the run. */
+/** Sorts options into those of the adapter and those of the run, as configurations have them. */
 export function nest(options: Readonly<Partial<Record<OptionName, unknown>>>): {
   adapter: Record<string, unknown>;
 } & Record<string, unknown> {
-  const entries = Object.entries(options);
+  const { baseWeights, ...rest } = options;
+  const entries = Object.entries(rest);
   return {
     ...Object.fromEntries(entries.filter(([name]) => !isAdapterOption(name))),
+    ...(baseWeights !== undefined && quantizationOptions(baseWeights as Quantization)),
     adapter: Object.fromEntries(entries.filter(([name]) => isAdapterOption(name))),
   };
 }

@@ -59,7 +59,7 @@ export const advancedGroups: readonly { title: string; options: readonly OptionN
   },
   {
     title: 'Memory and speed',
-    options: ['accumulate', 'precision', 'loadIn8bit', 'loadIn4bit', 'packing', 'gradientCheckpointing'],
+    options: ['accumulate', 'precision', 'baseWeights', 'packing', 'gradientCheckpointing'],
   },
   {
     title: 'Evaluation and checkpoints',

@@ -1,5 +1,6 @@
 import { methods, targetModules } from '../../src-main/contract/training.ts';
 import {
+  baseSwitches,
   isAdapterOption,
   optionDeclarations,
   type OptionName,
@@ -175,15 +176,11 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
       'bf16 takes less memory, and less time where the machine multiplies bf16 itself; f32 is exact.',
     choices: { f32: 'f32', bf16: 'bf16' },
   },
-  loadIn8bit: {
-    label: 'Base in 8 bits',
+  baseWeights: {
+    label: 'Base weights',
     definition:
-      'Keeps the frozen weights of linear modules in 8 bits: a half to a quarter of their memory, slower, and rounded to 127 steps a row.',
-  },
-  loadIn4bit: {
-    label: 'Base in 4 bits (NF4)',
-    definition:
-      'Keeps the frozen weights of linear modules in 4 bits, as QLoRA does: a quarter of their memory in bf16, slower, and rounded to 16 steps in blocks of 64. ID-LoRA reads rows of the rounded weights.',
+      'How the frozen weights of linear modules are kept. In 8 bits: a half of their memory in bf16, rounded to 127 steps a row. In 4 bits, as QLoRA does: a quarter, rounded to 16 steps in blocks of 64; ID-LoRA reads rows of the rounded weights. Either takes more time.',
+    choices: { none: 'as stored', int8: '8 bits', nf4: '4 bits (NF4)' },
   },
   seed: {
     label: 'Seed',
@@ -290,6 +287,7 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
 
 /** The option’s name in files, and whose name that is. */
 export function fileKey(name: OptionName): string {
+  if (name === 'baseWeights') return `transformers: ${baseSwitches.map(({ key: own }) => own).join(', ')}`;
   const { key } = optionDeclarations[name];
   const own = [
     ...['method', 'samples', 'held_out_fraction', 'held_out_rows', 'momentum', 'precision'],

@@ -6,8 +6,14 @@ import {
   patternText,
   type Read,
 } from '../../src-main/options/optionText.ts';
-import type { AdapterConfig, SamplesConfig, TrainConfig } from '../../src-main/contract/training.ts';
 import {
+  quantizationOf,
+  type AdapterConfig,
+  type SamplesConfig,
+  type TrainConfig,
+} from '../../src-main/contract/training.ts';
+import {
+  baseSwitches,
   flatten,
   matters,
   nest,
@@ -109,6 +115,23 @@ export function takeConfig(form: TrainForm, config: TrainConfig): void {
   else form.maxSteps = maxSteps;
 }
 
+/** Puts some options of a configuration into the form, none of which people type as text. */
+export function takeChanges(
+  form: TrainForm,
+  {
+    adapter,
+    loadIn8bit,
+    loadIn4bit,
+    ...run
+  }: Partial<Omit<TrainConfig, 'adapter'>> & {
+    adapter?: Partial<AdapterConfig>;
+  },
+): void {
+  Object.assign(form, run, adapter);
+  if (loadIn8bit !== undefined && loadIn4bit !== undefined)
+    form.baseWeights = quantizationOf({ loadIn8bit, loadIn4bit });
+}
+
 /** The same of the adapter's options alone. */
 export function takeAdapter(form: TrainForm, adapter: AdapterConfig): void {
   const entries = Object.entries(adapter) as [keyof AdapterConfig, unknown][];
@@ -124,6 +147,9 @@ export function restoreForm(saved: Partial<Record<string, unknown>>): TrainForm 
     const id = saved[key];
     if (typeof id === 'string') form[key] = id;
   }
+  // Earlier versions had two switches.
+  const switched = baseSwitches.find((one) => saved[one.name] === true);
+  if (switched) form.baseWeights = switched.chosen;
   for (const name of optionNames)
     if (isRestorable(name, saved[name])) Object.assign(form, { [name]: saved[name] });
   return form;
@@ -176,6 +202,8 @@ function deciding(form: Readonly<TrainForm>): DecidingOptions {
 
 /** Whether an option is shown: it matters beside the others. */
 export function isShown(name: OptionName, form: Readonly<TrainForm>): boolean {
+  // Where it was chosen and the method cannot have it, its refusal needs a place.
+  if (name === 'baseWeights' && form.baseWeights !== 'none') return true;
   if (name === 'maxSteps') return form.length === 'steps';
   return matters(name, deciding(form));
 }

@@ -271,7 +271,7 @@ describe('negotiator', () => {
         ({ id }) => id === 'quantized_base',
       );
     const eight = offered().find(({ changes }) => changes.loadIn8bit)!;
-    expect(eight.changes).toEqual({ loadIn8bit: true });
+    expect(eight.changes).toEqual({ loadIn8bit: true, loadIn4bit: false });
     expect(offered().map(({ changes }) => changes)).toContainEqual({ loadIn4bit: true, loadIn8bit: false });
     expect(offered({ loadIn8bit: true }).map(({ changes }) => changes.loadIn4bit)).toEqual([true]);
     expect(offered({ loadIn4bit: true })).toEqual([]);

@@ -65,6 +65,19 @@ describe('options of the command line', () => {
     expect(() => configFrom(args)).toThrow(message);
   });
 
+  it('say by two switches how the base is kept, and one at most can be on', () => {
+    expect(configFrom(['--load-in-4bit', 'true'])).toMatchObject({ loadIn8bit: false, loadIn4bit: true });
+    const one = configFrom(['--load-in-8bit', 'true', '--load-in-4bit', 'false']);
+    expect(one).toMatchObject({ loadIn8bit: true, loadIn4bit: false });
+    expect(configFrom(['--load-in-8bit', 'false'])).toMatchObject({ loadIn8bit: false, loadIn4bit: false });
+    expect(() => configFrom(['--load-in-8bit', 'true', '--load-in-4bit', 'true'])).toThrow(/at once/);
+    expect(() => configFrom(['--load-in-4bit', 'nf4'])).toThrow(/--load-in-4bit "nf4"/);
+    expect(givenRunOptions(parse(['--load-in-4bit', 'true']))).toEqual({
+      loadIn8bit: false,
+      loadIn4bit: true,
+    });
+  });
+
   it('of a resumed run are checked for themselves', () => {
     expect(givenRunOptions(parse(['--max-steps', '9', '--clip-norm', 'none']))).toEqual({
       maxSteps: 9,
@@ -90,6 +103,7 @@ describe('options that change nothing beside the others', () => {
 
   it.each([
     [['--method', 'full', '--rank', '8'], '--rank 8'],
+    [['--method', 'full', '--load-in-8bit', 'true'], '--load-in-8bit true'],
     [['--heads', '5', '--pivots', 'serial'], '--pivots serial, --heads 5'],
     [['--optimizer', 'sgd', '--beta1', '0.9'], '--beta1 0.9'],
     [['--method', 'hydralora', '--gate', 'task'], '--gate task'],

@@ -19,8 +19,20 @@ it.each<[string, Partial<TrainConfigInput>, RegExp, RegExp, keyof TrainConfig]>(
     'loraPlusRatio',
   ],
   ['momentum with AdamW', { momentum: 0.9 }, /Momentum 0.9.*"adamw"/, /"sgd"/, 'momentum'],
-  ['full on 8 bits', { adapter: full, loadIn8bit: true }, /trains the base/, /without 8/, 'loadIn8bit'],
-  ['full on 4 bits', { adapter: full, loadIn4bit: true }, /trains the base/, /without 4/, 'loadIn4bit'],
+  [
+    'full on 8 bits',
+    { adapter: full, loadIn8bit: true },
+    /trains the base/,
+    /as they are stored/,
+    'loadIn8bit',
+  ],
+  [
+    'full on 4 bits',
+    { adapter: full, loadIn4bit: true },
+    /trains the base/,
+    /as they are stored/,
+    'loadIn4bit',
+  ],
   ['8 and 4 bits', { loadIn8bit: true, loadIn4bit: true }, /at once/, /one of the two/, 'loadIn4bit'],
   [
     'patience without evaluations',

@@ -40,6 +40,26 @@ describe('a configuration as YAML', () => {
     expect(Object.keys(document)).not.toEqual(expect.arrayContaining(['num_heads', 'momentum']));
   });
 
+  it('says how the base is kept in the switches of transformers, and reads one alone', () => {
+    const written = (kept: object) =>
+      writeDocument(trainConfigSchema.parse({ adapter: { method: 'lora', rank: 8, alpha: 16 }, ...kept }));
+    expect(written({})).toMatchObject({ load_in_8bit: false, load_in_4bit: false });
+    expect(written({ loadIn8bit: true })).toMatchObject({ load_in_8bit: true, load_in_4bit: false });
+    const read = (document: object) => {
+      const { options, problems, ignored } = readDocument(document);
+      expect(ignored).toEqual([]);
+      return problems.length > 0 ? problems : options;
+    };
+    expect(read({ load_in_4bit: true })).toEqual({ baseWeights: 'nf4' });
+    expect(read({ load_in_8bit: true, load_in_4bit: false })).toEqual({ baseWeights: 'int8' });
+    expect(read({ load_in_8bit: null, load_in_4bit: false })).toEqual({ baseWeights: 'none' });
+    expect(read({ r: 4 })).toEqual({ rank: 4 });
+    expect(read({ load_in_8bit: true, load_in_4bit: true })).toEqual([
+      'The base cannot be kept in 8 bits and in 4 bits at once.',
+    ]);
+    expect(read({ load_in_4bit: 'yes' })).toEqual(['load_in_4bit: "yes" is not possible. true or false.']);
+  });
+
   it('writes numbers that Python reads as numbers', () => {
     const config = trainConfigSchema.parse({
       adapter: { method: 'lora', rank: 8, alpha: 16 },

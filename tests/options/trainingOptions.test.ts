@@ -15,6 +15,7 @@ import {
   optionDeclarations,
   optionNames,
   type OptionName,
+  baseSwitches,
 } from '../../src-main/options/trainingOptions.ts';
 import { adapterMethods } from '../../src-main/methods/registry.ts';
 import { variedConfigs } from '../support/trainConfigs.ts';
@@ -22,7 +23,11 @@ import { variedConfigs } from '../support/trainConfigs.ts';
 describe('the table of options', () => {
   it('has every option of the contract once, with one flag and one key each', () => {
     const names = [...Object.keys(adapterConfigSchema.shape), ...Object.keys(trainConfigSchema.shape)];
-    expect([...optionNames].sort()).toEqual(names.filter((name) => name !== 'adapter').sort());
+    const switches: string[] = baseSwitches.map(({ name }) => name);
+    const single = names.filter((name) => name !== 'adapter' && !switches.includes(name));
+    // How the base is kept is one option of two switches.
+    expect(switches.every((name) => names.includes(name))).toBe(true);
+    expect([...optionNames].sort()).toEqual([...single, 'baseWeights'].sort());
     const declarations = Object.values(optionDeclarations);
     expect(new Set(declarations.map(({ flag }) => flag)).size).toBe(declarations.length);
     expect(new Set(declarations.map(({ key }) => key)).size).toBe(declarations.length);

@@ -5,7 +5,12 @@ import type {
   EvaluationForecast,
   EvaluationMeasurement,
 } from '../../contract/forecast.ts';
-import type { AdapterConfig, Precision, Quantization } from '../../contract/training.ts';
+import {
+  trainConfigSchema,
+  type AdapterConfig,
+  type Precision,
+  type Quantization,
+} from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
 import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
@@ -14,7 +19,6 @@ import { baseBytes, cudaBytes, hostMemoryBytes, processBytes, widenedBytes } fro
 import { isFusedShape, passOf, sumLayers } from './pass.ts';
 import { decodingSize, type DecodingSize } from '../../options/decodingSize.ts';
 import type { ScoringCalls } from '../../options/scoredLengths.ts';
-import { optionDefaults } from '../../options/trainingOptions.ts';
 
 /** An evaluation that is planned. */
 export interface PlannedEvaluation {
@@ -137,8 +141,8 @@ export function evaluationWork(
   const place = { device, parts: possibleParts(device, quantization)[0] };
   const { batch, size } = layoutOf(planned);
   const config = {
-    ...optionDefaults,
-    adapter: adapter ?? { ...optionDefaults, method: 'full' as const, rank: 1 },
+    ...trainConfigSchema.parse({ adapter: { method: 'full', rank: 1, alpha: 1 } }),
+    ...(adapter && { adapter }),
     precision: planned.precision,
   };
   const forward = (tokens: number, rows = batch) =>

@@ -1,6 +1,6 @@
 import type { Calibration, RowLayout, RowLengths } from '../../contract/forecast.ts';
 import { StudioError } from '../../contract/errors.ts';
-import { quantizationOf, type TrainConfig } from '../../contract/training.ts';
+import { quantizationOf, quantizationOptions, type TrainConfig } from '../../contract/training.ts';
 import { methodOf } from '../../methods/registry.ts';
 import { rankStep } from '../../options/checkAdapter.ts';
 import { forecastTraining, truncatedShare, type Forecast, type PlannedTraining } from './calibrate.ts';
@@ -218,7 +218,7 @@ function candidates(planned: PlannedTraining, lengths: RowLengths | null, partsO
     list.push({
       id: 'quantized_base',
       label: 'Keep the frozen base in 8 bits',
-      changes: { loadIn8bit: true },
+      changes: quantizationOptions('int8'),
       risk: 1,
       riskWords: 'The base is rounded to 127 steps a row; a step takes longer.',
     });
@@ -226,7 +226,7 @@ function candidates(planned: PlannedTraining, lengths: RowLengths | null, partsO
     list.push({
       id: 'quantized_base',
       label: 'Keep the frozen base in 4 bits (NF4)',
-      changes: { loadIn4bit: true, loadIn8bit: false },
+      changes: quantizationOptions('nf4'),
       risk: 2,
       riskWords: 'The base is rounded to 16 steps a block of 64 weights; a step takes longer.',
     });

@@ -12,7 +12,13 @@ import { extraWork, rankBounds, type RankBounds, type Work } from '../../../src-
 import { StudioError, toPlainError, type PlainError } from '../../../src-main/contract/errors.ts';
 import type { Calibration } from '../../../src-main/contract/forecast.ts';
 import { readLayers, readPattern } from '../../../src-main/options/optionText.ts';
-import { methods, type AdapterConfig, type Method } from '../../../src-main/contract/training.ts';
+import {
+  methods,
+  quantizationOptions,
+  trainConfigSchema,
+  type AdapterConfig,
+  type Method,
+} from '../../../src-main/contract/training.ts';
 import { optionDefaults } from '../../../src-main/options/trainingOptions.ts';
 import { numberProblem, type PlanForm } from './planForm.ts';
 
@@ -94,9 +100,17 @@ function trainingCost(
   { shape, adapter, modelId }: { shape: ModelShape; adapter: AdapterConfig; modelId: string | null },
   calibration: Calibration,
 ): TrainingCost {
-  const { precision, gradientCheckpointing } = form;
+  const { precision, baseWeights, gradientCheckpointing } = form;
   const [batch, context] = [form.batch!, form.context!];
-  const config = { ...optionDefaults, adapter, batch, context, precision, gradientCheckpointing };
+  const config = trainConfigSchema.parse({
+    adapter,
+    batch,
+    context,
+    precision,
+    gradientCheckpointing,
+    // Full fine-tuning trains the base, which then is as it is stored.
+    ...(adapter.method !== 'full' && quantizationOptions(baseWeights)),
+  });
   const forecast = forecastTraining(
     { modelId: modelId ?? '', shape, config, rowTokens: context, line: null, steps: 1, heldOutRows: 0 },
     calibration,

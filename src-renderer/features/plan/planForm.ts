@@ -12,12 +12,14 @@ import {
   gateSchema,
   methods,
   precisionSchema,
+  quantizationSchema,
   routerKindSchema,
   targetModuleSchema,
   targetModules,
   type Gate,
   type Method,
   type Precision,
+  type Quantization,
   type RouterKind,
   type TargetModule,
 } from '../../../src-main/contract/training.ts';
@@ -48,6 +50,7 @@ export interface PlanForm {
   batch: number | null;
   context: number | null;
   precision: Precision;
+  baseWeights: Quantization;
   gradientCheckpointing: boolean;
 }
 
@@ -72,6 +75,7 @@ const first: Readonly<Omit<PlanForm, 'given'>> = {
   batch: 4,
   context: 512,
   precision: 'bf16',
+  baseWeights: 'none',
   gradientCheckpointing: false,
 };
 
@@ -105,6 +109,7 @@ export function restorePlan(saved: Partial<Record<keyof PlanForm, unknown>>): Pl
     batch: number('batch'),
     context: number('context'),
     precision: precisionSchema.safeParse(saved.precision).data ?? first.precision,
+    baseWeights: quantizationSchema.safeParse(saved.baseWeights).data ?? first.baseWeights,
     gradientCheckpointing: saved.gradientCheckpointing === true,
   };
 }

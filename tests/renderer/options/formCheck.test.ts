@@ -46,7 +46,12 @@ describe('what is wrong with a value stands at its field at once', () => {
     [{ keepBest: true, evalEvery: 0 }, 'keepBest', /only at the end \(eval steps 0\)/],
     [{ heldOutFraction: 0.7 }, 'heldOutFraction', /At most 50 %/],
     [{ samples: { prompts: ['a'], every: 0, maxTokens: 0 } }, 'samples', /maxTokens: At least 1/],
-    [{ loadIn8bit: true, loadIn4bit: true }, 'loadIn4bit', /in 8 bits and in 4 bits at once/],
+    [
+      { method: 'full', baseWeights: 'nf4' },
+      'baseWeights',
+      /trains the base: its weights cannot be kept in 4 bits/,
+    ],
+    [{ method: 'full', baseWeights: 'int8' }, 'baseWeights', /cannot be kept in 8 bits/],
     [{ method: 'lora', rankPattern: 'q_proj=4097' }, 'rankPattern', /Rank 4097 is larger/],
     [{ alphaPattern: '*q=2' }, 'alphaPattern', /which is not understood/],
     [{ method: 'moelora', tasks: 1, experts: 3, gate: 'task' }, 'rank', /no multiple of 3/],

@@ -40,8 +40,17 @@ describe('the form', () => {
     expect(placed.sort()).toEqual([...optionNames].sort());
     for (const name of optionNames) {
       expect(fieldTexts[name].label, name).not.toBe('');
-      expect(fileKey(name)).toMatch(/^(PEFT|transformers|In files): \w+$/);
+      expect(fileKey(name)).toMatch(/^(PEFT|transformers|In files): \w+(, \w+)*$/);
     }
+  });
+
+  it('that an earlier version stored says in one choice how the base is kept', () => {
+    const { baseWeights: _, ...saved } = copyForm(defaultForm);
+    const kept = (switches: object) => restoreForm({ ...saved, ...switches }).baseWeights;
+    expect(kept({ loadIn8bit: false, loadIn4bit: true })).toBe('nf4');
+    expect(kept({ loadIn8bit: true, loadIn4bit: false })).toBe('int8');
+    expect(kept({ loadIn8bit: false, loadIn4bit: false })).toBe('none');
+    expect(kept({})).toBe('none');
   });
 
   it.each(variedConfigs())('has a configuration as it was: $label', ({ config }) => {

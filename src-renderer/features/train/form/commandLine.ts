@@ -1,9 +1,8 @@
-import { optionText } from '../../../../src-main/options/optionText.ts';
+import { optionWords } from '../../../../src-main/options/optionText.ts';
 import type { TrainConfig } from '../../../../src-main/contract/training.ts';
 import {
   flatten,
   mattering,
-  optionDeclarations,
   optionDefaults,
   type OptionName,
 } from '../../../../src-main/options/trainingOptions.ts';
@@ -41,7 +40,7 @@ export function commandArguments(config: TrainConfig, names: CommandNames): stri
   return [
     ...(names.from === undefined ? [] : ['--from', names.from]),
     ...['--model', names.model, '--data', names.dataset],
-    ...options.flatMap((name) => [`--${optionDeclarations[name].flag}`, optionText(name, flat[name])]),
+    ...options.flatMap((name) => optionWords(name, flat[name])),
     ...['--name', names.run],
   ];
 }

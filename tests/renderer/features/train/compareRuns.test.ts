@@ -48,6 +48,19 @@ describe('what configurations differ in', () => {
     ]);
   });
 
+  it('says in one line how the bases are kept, of full fine-tuning nothing', () => {
+    const lines = configDifferences([
+      run('a', {}),
+      run('b', { loadIn8bit: true }),
+      run('c', { loadIn4bit: true }),
+      run('d', {}, { method: 'full', rank: 1, alpha: 1 }),
+    ]);
+    expect(lines.filter(({ key }) => key === 'baseWeights')).toMatchObject([
+      { label: 'Base weights', values: ['as stored', '8 bits', '4 bits (NF4)', null] },
+    ]);
+    expect(lines.map(({ key }) => key)).not.toContain('loadIn4bit');
+  });
+
   it('can be copied as Markdown', () => {
     const runs = [run('a|1', { seed: 1 }), run('b', { seed: 2 })];
     expect(comparisonMarkdown(runs, configDifferences(runs))).toBe(
