@@ -13,7 +13,7 @@ export interface DeviceSizes {
 
 /** Narrow models compute a step faster than XLA's calls save on a processor; on a card compiling saves launches. */
 export const deviceSizes: Readonly<Record<DeviceKind, DeviceSizes>> = {
-  cpu: { widenedElements: 2 ** 26, fusedFromHiddenSize: 512 },
+  cpu: { widenedElements: 2 ** 25, fusedFromHiddenSize: 512 },
   gpu: { widenedElements: Infinity, fusedFromHiddenSize: 0 },
 };
 

@@ -36,7 +36,7 @@ it('needs the weights on the GPU and only the process beside it', () => {
   expect(hostBytes).toBeGreaterThan(500e6);
   expect(hostBytes).toBeLessThan(4e9);
   // No f32 copies of matrices there: the card multiplies bf16 itself.
-  expect(parts.working).toBeLessThan(onCpu.working - 300e6);
+  expect(parts.working).toBeLessThan(onCpu.working - 100e6);
   // What is handled in larger parts there is more at a time: four copies of the logits of one part, and of attention
   // the whole square of 512 x 512 instead of ten of its sixteen blocks.
   expect(parts.logits).toBe(4 * 4 * 128256 * 512);

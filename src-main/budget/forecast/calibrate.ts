@@ -10,7 +10,7 @@ import type {
 import { quantizationOf, type TrainConfig } from '../../contract/training.ts';
 import { possibleParts } from '../../options/deviceSizes.ts';
 import { baseParameters, type ModelShape } from '../../shape/modelShape.ts';
-import { hostMemoryBytes, trainingMemory, type MemoryForecast } from './memory.ts';
+import { graphBytes, hostMemoryBytes, trainingMemory, type MemoryForecast } from './memory.ts';
 import type { PassPlace } from './pass.ts';
 import { largestPass, meanPass } from './rowLayout.ts';
 import { runTime, stepWork, type RunTime } from './time.ts';
@@ -148,7 +148,7 @@ function forecastWith(planned: PlannedTraining, calibration: Calibration, place:
       correctedBytes: memory.bytes * factor,
       basis: memoryFrom.length === 0 ? 'model' : same.length > 0 ? 'measured' : 'machine',
       n: memoryFrom.length,
-      hostBytes: device === 'gpu' ? hostMemoryBytes(shape) : null,
+      hostBytes: device === 'gpu' ? hostMemoryBytes(shape) + graphBytes(shape, config.adapter) : null,
     },
     time: {
       ...runTime(config, work, { steps, secondsPerStep, startSeconds, heldOutRows }),

@@ -1,6 +1,7 @@
 import type { DeviceKind, WorkParts } from '../../contract/forecast.ts';
 import {
   quantizationOf,
+  type AdapterConfig,
   type Precision,
   type Quantization,
   type TrainConfig,
@@ -40,6 +41,23 @@ const mebibyte = 2 ** 20;
  * docs/measurements.md).
  */
 export const processBytes = { plain: 510 * mebibyte, compiled: 570 * mebibyte };
+
+/**
+ * The graph of a step beside that: its nodes in every form that TensorFlow keeps of them, for each adapted module beyond
+ * those of three layers (measured with 2, 16 and 30 layers, two or all seven modules adapted; docs/measurements.md).
+ */
+const graphBytesOfModule = 1.5 * mebibyte;
+const modulesOfSmallGraph = 21;
+
+/** Bytes of the graph of a training, where the process lives. */
+export function graphBytes(shape: ModelShape, adapter: AdapterConfig): number {
+  const { perModule } = countParameters(shape, adapter);
+  const modules =
+    adapter.method === 'full'
+      ? linearModules(shape).length * shape.layers
+      : perModule.reduce((total, { layers }) => total + layers, 0);
+  return graphBytesOfModule * Math.max(0, modules - modulesOfSmallGraph);
+}
 
 /** CUDA's context with the libraries of TensorFlow on a GPU: assumed, never measured here. */
 export const cudaBytes = 700 * mebibyte;
@@ -101,7 +119,10 @@ export function trainingMemory(
   const endBytes = 3 * rows * hiddenSize * wide + fedBytes;
   const chunkElements = Math.min(rows * vocabularySize, cut.logitElements);
   const parts: Record<MemoryPart, number> = {
-    process: device === 'gpu' ? cudaBytes : pass.isFused ? processBytes.compiled : processBytes.plain,
+    process:
+      device === 'gpu'
+        ? cudaBytes
+        : (pass.isFused ? processBytes.compiled : processBytes.plain) + graphBytes(shape, adapter),
     weights:
       baseBytes(shape, isFull ? 4 : wide, quantization) -
       (leavesEmbedding(config, shape) ? headElements * wide : 0),
