@@ -70,7 +70,8 @@ function refuseQuantized(
   const stated = raw[key] as Record<string, unknown>;
   const method = stated['quant_method'];
   // Such weights describe themselves, tensor by tensor (formats/model/bitsandbytes.ts).
-  if (method === 'bitsandbytes' && stated['load_in_4bit'] === true) return;
+  const isDescribed = stated['load_in_4bit'] === true || stated['load_in_8bit'] === true;
+  if (method === 'bitsandbytes' && isDescribed) return;
   const by = typeof method === 'string' ? ` by ${method}` : key === 'quantization' ? ' by MLX' : '';
   refuse(
     `The weights are quantized${by} (${key} in config.json).`,

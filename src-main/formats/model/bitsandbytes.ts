@@ -23,11 +23,11 @@ export interface StoredNf4 {
   scaleEntries: Float32Array;
 }
 
-/** A weight that is stored in 4 bits, as what it stands for. */
+/** A weight that is stored in 4 or 8 bits, as what it stands for. */
 export interface PackedWeight {
   /** In the type that it was made from, and of its shape. */
   info: TensorInfo;
-  /** `NF4` or `FP4`. */
+  /** `NF4`, `FP4` or `INT8`. */
   type: string;
   /** Names of the tensors that describe it, which are no weights. */
   parts: readonly string[];
@@ -58,26 +58,66 @@ const dtypes = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
 const bytesOf = { F32: 4, F16: 2, BF16: 2 } as const;
 
 /**
- * The weights that bitsandbytes stored in 4 bits (folders named `*-bnb-4bit`), by name.
+ * The weights that bitsandbytes stored in 4 bits (folders named `*-bnb-4bit`) or in 8, by name.
  *
- * Dequantized as its `dequantize_4bit` does: an element is its entry of the map, of 16 numbers, times the scale of its
+ * Those in 4 bits are dequantized as its `dequantize_4bit` does: an element is its entry of the map, of 16 numbers, times the scale of its
  * block, in f32, rounded to the type that the weight had. Where the scales are themselves quantized (double
  * quantization), a scale is its entry of a map of 256 times the scale of its own block, plus an offset. Blocks run on
  * over the ends of rows; the first of two elements is in the upper half of a byte. (The processor's kernel of
  * bitsandbytes 0.50 begins a block with every row, against what its quantization wrote: the two differ where a row is
  * no whole number of blocks.)
  *
+ * Those in 8 bits (LLM.int8()) are a row's greatest size times its numbers over 127, in f32, which is what it was
+ * rounded from; bitsandbytes rounds activations as well where it multiplies them, the studio does not.
+ *
  * @throws StudioError model_invalid where a description is damaged or does not fit its tensors
  */
 export function packedWeights(tensors: StoredTensors): Map<string, PackedWeight> {
-  return new Map(
-    tensors.names
-      .filter((name) => stateSuffix.test(name))
-      .map((stateName) => {
-        const name = stateName.replace(stateSuffix, '');
-        return [name, packedWeight(name, stateName, tensors)] as const;
-      }),
-  );
+  const entries = tensors.names.flatMap((part): [string, PackedWeight][] => {
+    if (stateSuffix.test(part)) {
+      const name = part.replace(stateSuffix, '');
+      return [[name, packedWeight(name, part, tensors)]];
+    }
+    if (!part.endsWith('.SCB')) return [];
+    const name = part.replace(/SCB$/, 'weight');
+    return [[name, rowScaledWeight(name, part, tensors)]];
+  });
+  return new Map(entries);
+}
+
+/** A weight in 8 bits, with the greatest size of each row beside it. */
+function rowScaledWeight(name: string, scales: string, tensors: StoredTensors): PackedWeight {
+  const [weight, sizes] = [tensors.info(name), tensors.info(scales)!];
+  const [rows = 0, columns = 0, ...more] = weight?.shape ?? [];
+  if (weight?.dtype !== 'I8' || columns === 0 || more.length > 0)
+    throw damaged(name, weight ? `it is ${weight.dtype}[${weight.shape.join()}]` : 'it is missing', 8);
+  if (sizes.dtype !== 'F32' || sizes.shape.length !== 1 || sizes.shape[0] !== rows)
+    throw damaged(name, `${scales} is ${sizes.dtype}[${sizes.shape.join()}], and F32[${rows}] is needed`, 8);
+  const format = `${name}_format`;
+  const order = tensors.info(format) && tensors.readRange(format, 0, 1)[0];
+  if (order)
+    throw new StudioError(
+      'model_unsupported',
+      `The weight ${name} is stored in 8 bits by bitsandbytes in the order ${order} of a kind of card (${format}); only rows one after the other are read.`,
+      'Save the model again with a newer bitsandbytes, or choose the unquantized model that it was made from.',
+    );
+  return {
+    info: { ...weight, dtype: 'F32', byteLength: 4 * rows * columns },
+    type: 'INT8',
+    parts: [scales, ...(order === null ? [] : [format])],
+    readNf4: () => null,
+    readRange(begin, end) {
+      const [from, to] = [Math.floor(begin / 4), Math.ceil(end / 4)];
+      const [firstRow, lastRow] = [Math.floor(from / columns), Math.ceil(to / columns)];
+      const greatest = asFloat32(tensors.readRange(scales, 4 * firstRow, 4 * lastRow), 'F32');
+      const bytes = tensors.readRange(name, from, to);
+      const numbers = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+      const values = new Float32Array(to - from);
+      for (let i = 0; i < values.length; i++)
+        values[i] = Math.fround(numbers[i]! * greatest[Math.floor((from + i) / columns) - firstRow]!) / 127;
+      return asStored(values, 'F32').subarray(begin - 4 * from, end - 4 * from);
+    },
+  };
 }
 
 function packedWeight(name: string, stateName: string, tensors: StoredTensors): PackedWeight {
@@ -196,10 +236,10 @@ function readState(name: string, stateName: string, tensors: StoredTensors): Sta
   }
 }
 
-function damaged(name: string, what: string): StudioError {
+function damaged(name: string, what: string, bits = 4): StudioError {
   return new StudioError(
     'model_invalid',
-    `The weight ${name} is stored in 4 bits by bitsandbytes, and what describes it does not fit: ${what}.`,
+    `The weight ${name} is stored in ${bits} bits by bitsandbytes, and what describes it does not fit: ${what}.`,
     'Fetch the model again, or choose the unquantized model that it was made from.',
   );
 }

@@ -52,6 +52,56 @@ describe("weights in 4 bits equal bitsandbytes' own dequantization", () => {
   });
 });
 
+describe('a weight in 8 bits', () => {
+  const path = join(folder, 'rows.safetensors');
+
+  it("equals bitsandbytes' own dequantization to the last digit of f32, whole and in parts", () => {
+    const { info, type, parts, readRange, readNf4 } = packedWeights(tensorsOf(path)).get('rows.weight')!;
+    expect({ type, parts, shape: info.shape, dtype: info.dtype, nf4: readNf4() }).toEqual({
+      type: 'INT8',
+      parts: ['rows.SCB', 'rows.weight_format'],
+      shape: [5, 48],
+      dtype: 'F32',
+      nf4: null,
+    });
+    const file = new SafetensorsFile(join(folder, 'dequantizedRows.safetensors'), 'model_invalid');
+    const known = asFloat32(file.read('rows.weight'), file.tensors.get('rows.weight')!.dtype);
+    const bytes = readRange(0, info.byteLength);
+    const values = asFloat32(bytes, 'F32');
+    expect(values).toHaveLength(known.length);
+    expect(values.some((value) => value !== 0)).toBe(true);
+    values.forEach((value, i) =>
+      expect(Math.abs(value - known[i]!)).toBeLessThanOrEqual(2 ** -22 * Math.abs(known[i]!)),
+    );
+    for (const [begin, end] of [
+      [0, 1],
+      [3, 197],
+      [190, 410],
+      [info.byteLength - 5, info.byteLength],
+      [130, 130],
+    ] as const)
+      expect(Buffer.compare(readRange(begin, end), bytes.subarray(begin, end))).toBe(0);
+  });
+
+  it.each([
+    [
+      'sizes of other rows',
+      { 'rows.SCB': new Uint8Array(16) },
+      /rows\.SCB is F32\[16\], and F32\[5\] is needed/,
+    ],
+    ['numbers that are gone', { 'rows.weight': null }, /stored in 8 bits by bitsandbytes.*it is missing/],
+    ['another shape', { 'rows.weight': new Uint8Array(7) }, /it is I8\[7\]/],
+    ['the order of a card', { 'rows.weight_format': Uint8Array.of(2) }, /in the order 2 of a kind of card/],
+  ])('is refused with %s', (_, changes, message) => {
+    expect(() => packedWeights(tensorsOf(path, changes))).toThrow(message);
+  });
+
+  it('of an older version has no word on the order', () => {
+    const { parts } = packedWeights(tensorsOf(path, { 'rows.weight_format': null })).get('rows.weight')!;
+    expect(parts).toEqual(['rows.SCB']);
+  });
+});
+
 it('weights in NF4 with quantized scales can be kept as they are stored, to the same numbers', () => {
   const weights = packedWeights(tensorsOf(join(folder, 'kinds.safetensors')));
   const expected = new SafetensorsFile(join(folder, 'dequantized.safetensors'), 'model_invalid');

@@ -1,4 +1,4 @@
-"""Weights in 4 bits as bitsandbytes stores and reads them: tensors of every kind, and a model with its logits.
+"""Weights in 4 and 8 bits as bitsandbytes stores and reads them: tensors of every kind, and a model with its logits.
 
 Rows are whole numbers of blocks: where they are not, the processor's kernel of bitsandbytes begins a block with every row, against what
 its own quantization wrote.
@@ -9,7 +9,7 @@ import shutil
 import tempfile
 
 import torch
-from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+from bitsandbytes.functional import dequantize_4bit, int8_vectorwise_dequant, int8_vectorwise_quant, quantize_4bit
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
 
@@ -23,7 +23,19 @@ def record_packed(out):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     record_kinds(folder)
+    record_rows(folder)
     record_model(folder)
+
+
+def record_rows(folder):
+    """A weight of LLM.int8(), as transformers saves one, and what it stands for."""
+    generator = torch.Generator().manual_seed(7)
+    values = torch.randn((5, 48), generator=generator) * torch.logspace(-3, 1, 5)[:, None]
+    values[3] = 0
+    rounded, sizes, _ = int8_vectorwise_quant(values.to(torch.float16))
+    stored = {"rows.weight": rounded, "rows.SCB": sizes, "rows.weight_format": torch.tensor(0, dtype=torch.uint8)}
+    save_file(stored, folder / "rows.safetensors")
+    save_file({"rows.weight": int8_vectorwise_dequant(rounded, sizes)}, folder / "dequantizedRows.safetensors")
 
 
 def record_kinds(folder):
