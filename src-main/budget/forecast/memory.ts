@@ -43,8 +43,9 @@ const mebibyte = 2 ** 20;
 export const processBytes = { plain: 510 * mebibyte, compiled: 570 * mebibyte };
 
 /**
- * The graph of a step beside that: its nodes in every form that TensorFlow keeps of them, for each adapted module beyond
- * those of three layers (measured with 2, 16 and 30 layers, two or all seven modules adapted; docs/measurements.md).
+ * The graph of a step beside that: its nodes in every form that TensorFlow keeps of them, for each adapted module
+ * beyond those of three layers (measured with 2, 16 and 30 layers, two or all seven modules adapted;
+ * docs/measurements.md).
  */
 const graphBytesOfModule = 1.5 * mebibyte;
 const modulesOfSmallGraph = 21;
