@@ -61,11 +61,11 @@ const bytesOf = { F32: 4, F16: 2, BF16: 2 } as const;
  * The weights that bitsandbytes stored in 4 bits (folders named `*-bnb-4bit`) or in 8, by name.
  *
  * Those in 4 bits are dequantized as its `dequantize_4bit` does: an element is its entry of the map, of 16 numbers,
- * times the scale of its block, in f32, rounded to the type that the weight had. Where the scales are themselves quantized (double
- * quantization), a scale is its entry of a map of 256 times the scale of its own block, plus an offset. Blocks run on
- * over the ends of rows; the first of two elements is in the upper half of a byte. (The processor's kernel of
- * bitsandbytes 0.50 begins a block with every row, against what its quantization wrote: the two differ where a row is
- * no whole number of blocks.)
+ * times the scale of its block, in f32, rounded to the type that the weight had. Where the scales are themselves
+ * quantized (double quantization), a scale is its entry of a map of 256 times the scale of its own block, plus an
+ * offset. Blocks run on over the ends of rows; the first of two elements is in the upper half of a byte. (The
+ * processor's kernel of bitsandbytes 0.50 begins a block with every row, against what its quantization wrote: the two
+ * differ where a row is no whole number of blocks.)
  *
  * Those in 8 bits (LLM.int8()) are a row's greatest size times its numbers over 127, in f32, which is what it was
  * rounded from; bitsandbytes rounds activations as well where it multiplies them, the studio does not.
