@@ -6,7 +6,7 @@ import type {
   ExportRecord,
   FrozenRoute,
 } from '../contract/results.ts';
-import type { Method } from '../contract/training.ts';
+import type { Method, Quantization } from '../contract/training.ts';
 import { methodOf } from '../methods/registry.ts';
 import { ggufFamilies, isGgufFamily } from '../shape/ggufFamilies.ts';
 
@@ -231,6 +231,18 @@ export function certificateLines(certificate: ExportRecord['certificate']): stri
       `In plain arithmetic: ${merged.rows} rows of ${merged.modules} merged weights ${merged.isEqual ? 'are what base and update add up to' : 'are NOT what base and update add up to'} (greatest difference ${merged.maxDifference.toExponential(1)} of a row’s greatest number).`,
     );
   return [...lines, ...notes, ...contradictions.map((what) => `CONTRADICTION in the model folder: ${what}`)];
+}
+
+/**
+ * What a certificate says of a run whose base was rounded: files and comparison are of the base as it is stored.
+ * @returns null where it was not
+ */
+export function roundedBaseNote(kept: Quantization, isWholeModel: boolean): string | null {
+  if (kept === 'none') return null;
+  const bits = kept === 'nf4' ? '4 bits (NF4)' : '8 bits';
+  return isWholeModel
+    ? `The adapter is merged into the base as it is stored, and was trained on the base rounded to ${bits}: the run’s scores are those of the rounded one, and the merged model has scores of its own.`
+    : `Compared on the base as it is stored; the run was trained and is scored on the base rounded to ${bits}.`;
 }
 
 /** What llama.cpp answered from the files. */

@@ -22,7 +22,7 @@ import { quantizationOf } from '../../contract/training.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { readLicence } from '../../formats/model/licence.ts';
 import { ggufWeightName } from '../../formats/model/weightFolder.ts';
-import { isGguf, loadsInPeft, meantOptions } from '../../options/exits.ts';
+import { isGguf, loadsInPeft, meantOptions, roundedBaseNote } from '../../options/exits.ts';
 import { datasets } from '../../store/library.ts';
 import { insertExport, listEvaluations, listExports } from '../../store/results.ts';
 import { newId, type ServiceContext } from '../context.ts';
@@ -38,7 +38,7 @@ import { certify } from './certificate.ts';
 import { compareExits } from './compareExits.ts';
 import { calibrate } from './frozenRoute.ts';
 import { prepareExportFolder } from './exportFolder.ts';
-import { modelCard } from './modelCard.ts';
+import { isWhole, modelCard } from './modelCard.ts';
 import { requireSoftware } from './otherSoftware.ts';
 import { chatTemplateOf, templateOfRun, writeModelfile } from './modelfile.ts';
 import { pushExport, type PushRequest } from './pushExport.ts';
@@ -259,8 +259,11 @@ async function writeAndCertify(
       ...writeModelCard(context, job, result),
     ]);
     const certificate = await certify(context, subject, options);
+    // A base that is stored in few bits is the same either way.
+    const note = model.quantization === null && roundedBaseNote(quantizationOf(run.config), isWhole(format));
+    const notes = note ? { notes: [...(certificate.notes ?? []), note] } : {};
     const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
-    return { certificate, files };
+    return { certificate: { ...certificate, ...notes }, files };
   } finally {
     calibration?.close();
     rmSync(temporary, { recursive: true, force: true });

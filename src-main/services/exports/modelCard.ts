@@ -71,7 +71,7 @@ const libraries: Readonly<Record<ExportFormat, string>> = {
   gguf: 'gguf',
 };
 
-const isWhole = (format: ExportFormat) => format === 'merged' || format === 'gguf';
+export const isWhole = (format: ExportFormat) => format === 'merged' || format === 'gguf';
 
 /** Identifiers as the Hub's front matter takes them. */
 const identifier = /^[a-z0-9][a-z0-9.-]*$/;

@@ -96,3 +96,28 @@ describe.skipIf(process.platform === 'win32')('other software', () => {
     expect(existsSync(join(home, 'absent'))).toBe(false);
   });
 });
+
+it('says of a run on a rounded base what was merged and compared', async () => {
+  const adapter = { method: 'lora', rank: 2, alpha: 4 };
+  const config = trainConfigSchema.parse({ adapter, maxSteps: 2, batch: 2, context: 64, loadIn4bit: true });
+  await (
+    await core.runs.start({ name: 'rounded', model: 'tiny', dataset: 'sums', config })
+  ).ended;
+  const linesOf = async (format: 'peft' | 'merged') => {
+    const asked = { run: 'rounded', format, folder: join(home, `rounded-${format}`) };
+    const { certificate } = await core.exports.create(asked, neverAborted);
+    expect(certificate.equal).toBe(true);
+    return certificateLines(certificate);
+  };
+  expect((await linesOf('merged')).at(-1)).toMatch(
+    /^The adapter is merged into the base as it is stored, and was trained on the base rounded to 4 bits \(NF4\)/,
+  );
+  expect((await linesOf('peft')).at(-1)).toMatch(
+    /^Compared on the base as it is stored; .* 4 bits \(NF4\)\.$/,
+  );
+  const { certificate } = await core.exports.create(
+    { run: 'mine', format: 'peft', folder: join(home, 'whole') },
+    neverAborted,
+  );
+  expect(certificateLines(certificate).join(' ')).not.toMatch(/rounded/);
+});
