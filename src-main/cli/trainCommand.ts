@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { DataContract, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
-import type { TrainConfig } from '../contract/training.ts';
+import { quantizationOf, type TrainConfig } from '../contract/training.ts';
 import { writeDocument, type ReadDocument } from '../options/trainingDocument.ts';
 import { flatten } from '../options/trainingOptions.ts';
 import { configText, configYaml, readConfigYaml } from '../options/trainingYaml.ts';
@@ -53,7 +53,7 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     throw usageError('--hand-over and --from cannot go together: a cluster begins with a fresh adapter.');
   if (from === undefined && values['from-step'] !== undefined)
     throw usageError('--from-step says which checkpoint --from means.');
-  /** @param base the options of an adapter that is trained on */
+  /** @param base the options of an adapter that is trained on, and how its base was kept */
   const configWith = (base: GivenOptions) => trainConfigFrom({ ...base, ...file.options, ...given });
   const names = {
     model: text(values, 'model') ?? file.names.model,
@@ -72,7 +72,9 @@ export async function trainCommand(args: readonly string[], command: CommandCont
   await withCore(values, 'write', async ({ runs, cluster }, output) => {
     if (file.ignored.length > 0) output.progress(`Ignored in the file: ${file.ignored.join(', ')}`);
     const parent = from === undefined ? null : runs.get(from);
-    const config = resumed === undefined ? configWith(parent?.config.adapter ?? {}) : null;
+    // An adapter fits the base that it was trained on, also as that was rounded.
+    const base = parent && { ...parent.config.adapter, baseWeights: quantizationOf(parent.config) };
+    const config = resumed === undefined ? configWith(base ?? {}) : null;
     if (config && handOver !== undefined) {
       const training = trainingOf(config, names);
       noteIdleOptions(output, given, [flatten(config)], file.options);

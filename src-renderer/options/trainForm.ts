@@ -132,8 +132,9 @@ export function takeChanges(
     form.baseWeights = quantizationOf({ loadIn8bit, loadIn4bit });
 }
 
-/** The same of the adapter's options alone. */
-export function takeAdapter(form: TrainForm, adapter: AdapterConfig): void {
+/** The same of the adapter's options and of how its base is kept. */
+export function takeAdapter(form: TrainForm, { adapter, loadIn8bit, loadIn4bit }: TrainConfig): void {
+  form.baseWeights = quantizationOf({ loadIn8bit, loadIn4bit });
   const entries = Object.entries(adapter) as [keyof AdapterConfig, unknown][];
   Object.assign(form, Object.fromEntries(entries.map(([name, value]) => [name, formValue(name, value)])));
 }

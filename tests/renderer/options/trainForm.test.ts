@@ -16,6 +16,7 @@ import {
   readForm,
   restoreForm,
   shownOptions,
+  takeAdapter,
   takeConfig,
   type TrainForm,
 } from '../../../src-renderer/options/trainForm.ts';
@@ -51,6 +52,21 @@ describe('the form', () => {
     expect(kept({ loadIn8bit: true, loadIn4bit: false })).toBe('int8');
     expect(kept({ loadIn8bit: false, loadIn4bit: false })).toBe('none');
     expect(kept({})).toBe('none');
+  });
+
+  it('that trains an adapter on keeps the base as it was, and nothing else of the run', () => {
+    const form = copyForm(defaultForm);
+    const adapter = { method: 'lora', rank: 6, alpha: 12 } as const;
+    takeAdapter(form, trainConfigSchema.parse({ adapter, loadIn4bit: true, batch: 9, precision: 'bf16' }));
+    const { baseWeights, rank, batch, precision } = form;
+    expect({ baseWeights, rank, batch, precision }).toEqual({
+      baseWeights: 'nf4',
+      rank: 6,
+      batch: defaultForm.batch,
+      precision: defaultForm.precision,
+    });
+    takeAdapter(form, trainConfigSchema.parse({ adapter }));
+    expect(form.baseWeights).toBe('none');
   });
 
   it.each(variedConfigs())('has a configuration as it was: $label', ({ config }) => {
