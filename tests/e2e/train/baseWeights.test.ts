@@ -29,6 +29,32 @@ describe.skipIf(!chromiumPath)(`how the base’s weights are kept, in a browser$
 
   afterAll(() => opened?.close());
 
+  it('is foreseen by the calculator, of full fine-tuning as it is stored', async () => {
+    await studio.goTo('Plan');
+    // Full fine-tuning stands first, then LoRA.
+    const row = page
+      .getByRole('row')
+      .filter({ hasText: /memory/ })
+      .first();
+    const memory = async () => (await row.getByRole('cell').allTextContents()).slice(0, 2);
+    await expect.poll(async () => (await memory())[1]).toMatch(/[GM]B/);
+    const [full, lora] = await memory();
+    await base().selectOption({ label: '4 bits (NF4)' });
+    await expect.poll(async () => (await memory())[1]).not.toBe(lora);
+    expect((await memory())[0]).toBe(full);
+    for (const [width, colorScheme] of [
+      [390, 'light'],
+      [1280, 'dark'],
+    ] as const) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme });
+      await expect.poll(() => seriousProblems(page)).toEqual([]);
+      await takePicture(page, `base-weights-plan-${width}-${colorScheme}`);
+    }
+    await base().selectOption({ label: 'as stored' });
+    await studio.goTo('Train');
+  });
+
   const base = () => page.getByRole('combobox', { name: 'Base weights' });
   const number = (label: string) => page.getByRole('spinbutton', { name: label, exact: true });
   const forecast = () => page.getByRole('region', { name: 'Forecast' });
@@ -128,6 +154,7 @@ describe.skipIf(!chromiumPath)(`how the base’s weights are kept, in a browser$
     await page.getByRole('button', { name: 'Export and check' }).click();
     const latest = page.getByRole('region', { name: /^Latest export/ });
     await latest.getByText('✓ equal to the run').waitFor({ timeout: 90_000 });
+    await latest.getByText(/^Compared on the base as it is stored; .* rounded to 4 bits/).waitFor();
     const folder = join(opened.server.home, 'exports', 'four bits');
     expect(existsSync(join(folder, 'adapter_model.safetensors'))).toBe(true);
     expect(readFileSync(join(folder, 'README.md'), 'utf8')).toMatch(/4 bits/);
