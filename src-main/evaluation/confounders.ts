@@ -1,5 +1,5 @@
 import type { Run } from '../contract/entities.ts';
-import type { TrainConfig } from '../contract/training.ts';
+import { quantizationOf, type TrainConfig } from '../contract/training.ts';
 
 /** What two subjects were made of, as far as it can differ without their method: a run, or null for the base model. */
 type Trained = Pick<
@@ -61,6 +61,12 @@ const traits: readonly Trait[] = [
     value: ({ config }) => config.context,
     words: ({ config }) => `${config.context} tokens`,
   },
+  {
+    name: 'base weights',
+    value: ({ config }) => quantizationOf(config),
+    words: ({ config }) =>
+      ({ none: 'as stored', int8: 'in 8 bits', nf4: 'in 4 bits (NF4)' })[quantizationOf(config)],
+  },
 ];
 
 /** Options that are told by a trait above, or change nothing of what is learned. */
@@ -70,6 +76,8 @@ const leftOut: ReadonlySet<keyof TrainConfig> = new Set([
   'accumulate',
   'seed',
   'context',
+  'loadIn8bit',
+  'loadIn4bit',
   'epochs',
   'maxSteps',
   'gradientCheckpointing',

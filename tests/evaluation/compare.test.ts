@@ -182,6 +182,12 @@ describe('what else tells two runs apart', () => {
     expect(confounders(on({ hash: null }), on(large))).toEqual(['base model: large against tiny']);
   });
 
+  it('is how their bases were kept, in one line', () => {
+    const [a, b] = [run('a', 0, {}, { loadIn8bit: true }), run('b', 0, {}, { loadIn4bit: true })];
+    expect(between(a, b)).toEqual(['base weights: in 4 bits (NF4) against in 8 bits']);
+    expect(between(run('c', 0), b)).toEqual(['base weights: in 4 bits (NF4) against as stored']);
+  });
+
   it('compares options that are added to the configuration later', () => {
     const [a, b] = [run('a', 0), run('b', 0)];
     const [mine, theirs] = [a, b].map((one, i) => ({
