@@ -9,12 +9,18 @@ export interface DeviceSizes {
   widenedElements: number;
   /** From this hidden size on elementwise work is compiled. */
   fusedFromHiddenSize: number;
+  /** Tokens of an answer that one call computes where nothing needs the host between them; a text grows by as many. */
+  decodedTokens: number;
 }
 
-/** Narrow models compute a step faster than XLA's calls save on a processor; on a card compiling saves launches. */
+/**
+ * Narrow models compute a step faster than XLA's calls save on a processor; on a card compiling saves launches. A call
+ * takes the host 0.4 ms besides what it computes: nothing to a processor's step, a quarter of what the host needs for
+ * one of a card (docs/gpu.md).
+ */
 export const deviceSizes: Readonly<Record<DeviceKind, DeviceSizes>> = {
-  cpu: { widenedElements: 2 ** 25, fusedFromHiddenSize: 512 },
-  gpu: { widenedElements: Infinity, fusedFromHiddenSize: 0 },
+  cpu: { widenedElements: 2 ** 25, fusedFromHiddenSize: 512, decodedTokens: 1 },
+  gpu: { widenedElements: Infinity, fusedFromHiddenSize: 0, decodedTokens: 8 },
 };
 
 const small: WorkParts = { queryBlock: 128, logitElements: 4 * 2 ** 20 };

@@ -2,6 +2,7 @@ import type { DType } from './dtype.ts';
 import { gradients } from './gradients.ts';
 import type { Attribute, FunctionDefinition, Graph, GraphNode, Tensor } from './graph.ts';
 import { cast } from './ops/elementwise.ts';
+import { beforeTurning } from './ops/turned.ts';
 
 /**
  * Runs elementwise work as one XLA-compiled function, shared by all calls of the same kind and shapes.
@@ -115,8 +116,14 @@ export function compiledPart(
 ): Tensor[] {
   const graph = inputs[0]!.graph;
   if (!isCompiling(graph)) return [...body(inputs)];
-  const traced = graph.traceFunction(`part_${graph.functions.size}`, inputs, body, compiledAttributes);
-  const read = [...inputs, ...traced.captured];
+  const { given, restored } = beforeTurning(inputs);
+  const traced = graph.traceFunction(
+    `part_${graph.functions.size}`,
+    given,
+    (all) => body(restored(all)),
+    compiledAttributes,
+  );
+  const read = [...given, ...traced.captured];
   const { name: own, ...rest } = traced.definition;
   const shapes = read.map((input) => `${input.dtype}${input.shape.join('x')}`);
   const key = JSON.stringify([shapes, rest], (_, value: unknown) =>
@@ -157,7 +164,7 @@ function callOf(
   });
 }
 
-/** Inside a compiled function there is nothing left to compile. */
+/** Inside a function there is nothing left to compile. */
 function isCompiling(graph: Graph): boolean {
   return graph.fusion && graph.body.functionName === null;
 }
@@ -168,14 +175,17 @@ function callCompiled(
   inputs: readonly Tensor[],
   body: (inputs: readonly Tensor[]) => readonly Tensor[],
 ): Tensor[] {
-  const shapes = inputs.map((input) => `${input.dtype}${input.shape.join('x')}`).join(' ');
+  const { given, restored } = beforeTurning(inputs);
+  const shapes = given
+    .map(({ dtype, shape }, i) => `${dtype}${shape.join('x')}${given[i] === inputs[i] ? '' : 'turned'}`)
+    .join(' ');
   const definition = compiledFunctions(graph).get(`${kind} ${shapes}`) ?? define();
-  const read = definition.read.map((i) => inputs[i]!);
+  const read = definition.read.map((i) => given[i]!);
   return callOf(graph, definition.name, read, definition.outputs);
 
   function define() {
     const name = `${kind}_${graph.functions.size}`;
-    const outputs = graph.defineFunction(name, inputs, (all) => [...body(all)], compiledAttributes);
+    const outputs = graph.defineFunction(name, given, (all) => [...body(restored(all))], compiledAttributes);
     const made = { name, outputs, read: dropUnread(graph.functions.get(name)!) };
     compiledFunctions(graph).set(`${kind} ${shapes}`, made);
     return made;

@@ -187,9 +187,29 @@ export class CacheRows {
 
   /** Computes one more token of every row. @param ids of each row; those of rows that hold nothing are not read */
   step(ids: Int32Array): Foreseen {
+    return this.#foreseen(this.#decode(ids, this.#suffix, 1), this.#decoder.size.batch);
+  }
+
+  /** Whether `steps` has room before a join. */
+  get hasRoomForSteps(): boolean {
+    return this.#recent + this.#decoder.tokensPerCall <= this.#decoder.size.recentSlots;
+  }
+
+  /**
+   * Computes as many tokens of every row as one call can, each the most likely one. @returns what each row is continued
+   * by; what stands behind a row's end is of no use, and gone when the row leaves
+   */
+  steps(ids: Int32Array): (row: number) => number[] {
+    const { tokensPerCall, size } = this.#decoder;
+    const next = this.#decode(ids, 'Several', tokensPerCall).next!;
+    return (row) => Array.from({ length: tokensPerCall }, (_, step) => next[step * size.batch + row]!);
+  }
+
+  #decode(ids: Int32Array, suffix: string, tokens: number) {
     const { session, size, lengthInputs } = this.#decoder;
-    const slot = this.#recent++;
-    const out = session.run(`decode${this.#past}${this.#suffix}`, {
+    const slot = this.#recent;
+    this.#recent += tokens;
+    return session.run(`decode${this.#past}${suffix}`, {
       ids,
       lengths: Float32Array.from(this.#lengths),
       slot: Int32Array.of(slot),
@@ -197,7 +217,6 @@ export class CacheRows {
       adapters: Int32Array.from(this.#adapters),
       ...lengthInputs(this.#lengths.map((length) => length + slot + 1)),
     });
-    return this.#foreseen(out, size.batch);
   }
 
   #foreseen(out: Readonly<Record<string, Float32Array | Int32Array>>, rows: number): Foreseen {

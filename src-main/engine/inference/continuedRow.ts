@@ -41,6 +41,12 @@ export class ContinuedRow {
     return this.prompt.length + this.ids.length;
   }
 
+  /** Tokens that may still follow. */
+  get room(): number {
+    const { maxTokens, contextLength } = this.#rules;
+    return Math.min(maxTokens - this.ids.length, contextLength - this.length);
+  }
+
   push(id: number): void {
     const { endIds, maxTokens, contextLength, stop } = this.#rules;
     if (endIds.has(id)) {

@@ -44,20 +44,25 @@ export async function decodeRows(
   },
 ): Promise<number> {
   const { temperature, topP, task, ropes, pause, pauseEvery = 16, onEnded } = options;
+  const { tokensPerCall } = decoder;
   const { batch } = decoder.size;
   const cache = new CacheRows(decoder, { task, isDrawn: temperature > 0 });
   /** The rows that are being decoded, by their place in the cache. */
   const running: (ContinuedRow | null)[] = Array.from({ length: batch }, () => null);
   let begun = 0;
   let milliseconds = 0;
-  for (let step = 0; ; step++) {
+  let sincePause = pauseEvery;
+  for (;;) {
     const free = running.filter((row) => row === null).length;
     const isDue = free === batch || cache.isFull || free >= batch / 8;
     if (begun < rows.length && isDue) await begin();
     if (running.every((row) => row === null)) break;
-    if (step % pauseEvery === 0) await pause();
+    if (sincePause >= pauseEvery) {
+      sincePause = 0;
+      await pause();
+    }
     const start = performance.now();
-    continueAll();
+    sincePause += continueAll();
     milliseconds += performance.now() - start;
   }
   return milliseconds / 1000;
@@ -95,11 +100,26 @@ export async function decodeRows(
     cache.leave(place);
   }
 
-  /** One more token of every row. */
-  function continueAll(): void {
+  /**
+   * One more token of every row, or several where nothing is to be drawn and no row is about to end by its length.
+   * @returns how many
+   */
+  function continueAll(): number {
     if (cache.isFull) cache.join();
-    const foreseen = cache.step(Int32Array.from(running, (row) => row?.ids.at(-1) ?? 0));
+    const ids = Int32Array.from(running, (row) => row?.ids.at(-1) ?? 0);
     const ended: ContinuedRow[] = [];
+    const least = running.reduce((room, row) => Math.min(room, row?.room ?? Infinity), Infinity);
+    if (temperature === 0 && tokensPerCall > 1 && least >= tokensPerCall && cache.hasRoomForSteps) {
+      const found = cache.steps(ids);
+      running.forEach((row, place) => {
+        if (!row) return;
+        for (const token of found(place)) if (!row.ended) push(place, row, token);
+        if (row.ended) ended.push(row);
+      });
+      if (ended.length > 0) onEnded?.(ended);
+      return tokensPerCall;
+    }
+    const foreseen = cache.step(ids);
     const switched: { place: number; row: ContinuedRow; text: number[] }[] = [];
     running.forEach((row, place) => {
       if (!row) return;
@@ -109,9 +129,11 @@ export async function decodeRows(
         switched.push({ place, row, text: [...row.prompt, ...row.ids] });
     });
     if (ended.length > 0) onEnded?.(ended);
-    if (switched.length === 0) return;
-    fill(switched);
-    cache.join();
+    if (switched.length > 0) {
+      fill(switched);
+      cache.join();
+    }
+    return 1;
   }
 
   function chosen(row: ContinuedRow, foreseen: { next: number } | { logits: Float32Array }): number {

@@ -1,5 +1,6 @@
 import { dependsOnLength, type DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import type { DecodingSize } from '../../options/decodingSize.ts';
+import { deviceSizes } from '../../options/deviceSizes.ts';
 import { compiledPart } from '../graph/fused.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { add, cast } from '../graph/ops/elementwise.ts';
@@ -16,7 +17,13 @@ import {
   releaseVariable,
   type Variable,
 } from '../graph/variables.ts';
-import { cachedAttention, layerScoring, steppedAttention, type KeyValues } from '../model/attention.ts';
+import {
+  cachedAttention,
+  layerScoring,
+  steppedAttention,
+  withSlot,
+  type KeyValues,
+} from '../model/attention.ts';
 import { decoderHidden, type DecoderParts } from '../model/decoder.ts';
 import { headLogits } from '../model/head.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
@@ -48,6 +55,8 @@ export interface Decoder {
   lengthInputs(lengths: readonly number[]): Record<string, Float32Array>;
   /** Whether there are any: a prompt's keys then depend on what follows it. */
   dependsOnLength: boolean;
+  /** Tokens of each row that `decode<n>Several` computes; 1: there is no such call. */
+  tokensPerCall: number;
 }
 
 /** Opens a session of its own that decodes; see decodingEntries. */
@@ -57,15 +66,13 @@ export async function openDecoder(tf: Tensorflow, model: DecodedModel, size: Dec
 }
 
 /**
- * A single row is computed by compiled parts of layers: XLA reads a weight at 50 GB/s where oneDNN's product reads it
- * at 24 to 40, and most of a step of one token was TensorFlow's calls. Measured for 107 M parameters in bf16, two
- * cores: 17.8 -> 9.5 ms a token. From this width of the inputs on (16 KiB in f32) XLA no longer widens a weight as it
- * reads it, but copies it, at 6 GB/s. With more rows oneDNN's products are faster.
+ * On a processor a single row is computed by compiled parts of layers: XLA reads a weight at 50 GB/s where oneDNN's
+ * product reads it at 24 to 40, and most of a step of one token was TensorFlow's calls. Measured for 107 M parameters
+ * in bf16, two cores: 17.8 -> 9.5 ms a token. From this width of the inputs on (16 KiB in f32) XLA no longer widens a
+ * weight as it reads it, but copies it, at 6 GB/s. With more rows oneDNN's products are faster. On a card every row is:
+ * the host gives out a part instead of each of its kernels.
  */
 const widestCompiled = 4096;
-
-const uncompiled = (inputs: readonly Tensor[], build: (inputs: readonly Tensor[]) => readonly Tensor[]) =>
-  build(inputs);
 
 /** Every variable of one layer's cache, twice: keys and values. */
 function layerCache(model: DecodedModel, { batch, recentSlots, promptSlots }: DecodingSize, name: string) {
@@ -99,6 +106,8 @@ function layerCache(model: DecodedModel, { batch, recentSlots, promptSlots }: De
  *   `last`, counted in the call.
  * - `join`: indices [any], the rows of the new past (cacheRows.ts).
  * - `decode<n>`: ids [batch], lengths [batch], slot -> `next` [batch]; the past has n slots.
+ * - `decode<n>Several`: as many such steps as `tokensPerCall`, each with the most likely tokens of the one before, in
+ *   as many slots -> `next` f32 [tokensPerCall * batch].
  * - `prefillLogits`, `decode<n>Logits`: the same with `logits` [rows * vocabulary] instead.
  *
  * What `lengthInputs` returns is fed as well.
@@ -114,7 +123,7 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
   const parts = caches.flatMap(({ k, v }) => [k, v]);
   const widestInput = Math.max(config.hiddenSize, config.heads * headDim);
   /** Whether so many rows are computed by compiled parts; see `widestCompiled`. */
-  const compiles = (rows: number) => rows === 1 && graph.device === 'cpu' && widestInput < widestCompiled;
+  const compiles = (rows: number) => graph.device === 'gpu' || (rows === 1 && widestInput < widestCompiled);
 
   /** Writes new keys and values from a slot of a block on. @returns the nodes' names */
   const writeSlot = (blocks: readonly Variable[], slot: Tensor, values: readonly Tensor[]) => {
@@ -129,21 +138,19 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
 
   /** The model over new tokens; attention differs. @param positions f32 [tokens of all rows, 1] */
   const forward = (
-    name: string,
     ids: Tensor,
     layout: { batch: number; tokens: number },
     positions: Tensor,
     frequencies: readonly Tensor[],
     attend: (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor,
-    more: {
+    more: Pick<DecoderParts, 'part' | 'split'> & {
       inputs: Record<string, Tensor>;
       last: Tensor | null;
-      part?: DecoderParts['part'];
-      /** What must have run besides, by its nodes' names. */
-      written?: readonly string[];
+      /** What must have run besides, by its nodes' names; asked when the layers are built. */
+      written?: () => readonly string[];
     },
   ) => {
-    const { last, part = null, written = [] } = more;
+    const { last, part = null, split = null } = more;
     const rowInputs = model.rowInputs(layout.batch * layout.tokens);
     // What is told of every token is not told of those that are read.
     const picksEarly = last !== null && Object.keys(rowInputs).length === 0;
@@ -157,7 +164,8 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
         attend,
         readRows: picksEarly ? picked : null,
         part,
-        lastProductApart: config.intermediateSize >= widestCompiled,
+        split,
+        lastProductApart: graph.device === 'cpu' && config.intermediateSize >= widestCompiled,
       },
       ids,
       layout,
@@ -170,7 +178,7 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
     );
     const hidden = picksEarly ? computed : picked(computed);
     const weight = model.headWeight();
-    const logits = graph.after(written, () =>
+    const logits = graph.after(more.written?.() ?? [], () =>
       compiles(hidden.shape[0]!)
         ? compiledPart([hidden], ([row]) => [headLogits(row!, weight, config)])[0]!
         : headLogits(hidden, weight, config),
@@ -181,14 +189,18 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
       ...rowInputs,
       ...Object.fromEntries(fed.map((i) => [`frequencies${i}`, frequencies[i]!])),
     };
-    return {
-      [name]: { inputs, outputs: { next: argMax(logits, 1) } },
-      [`${name}Logits`]: { inputs, outputs: { logits } },
-    };
+    return { inputs, logits, next: argMax(logits, 1) };
   };
+  type Computed = ReturnType<typeof forward>;
+  const inBothWays = (name: string, { inputs, logits, next }: Computed): DecodingEntries => ({
+    [name]: { inputs, outputs: { next } },
+    [`${name}Logits`]: { inputs, outputs: { logits } },
+  });
 
   // Keys in the cache keep the frequencies of the length at which they were made, as in transformers.
   const fed = config.ropes.flatMap((rope, i) => (dependsOnLength(rope) ? [i] : []));
+  const tokensPerCall =
+    fed.length > 0 ? 1 : Math.min(deviceSizes[graph.device].decodedTokens, size.recentSlots);
   const frequenciesOf = (name: string, rows: number) =>
     config.ropes.map((rope, i) =>
       fed.includes(i)
@@ -212,8 +224,7 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
       const first = cast(firstSlot, 'f32');
       return cachedAttention(q, cached.k, cached.v, first, { shared, start }, layerScoring(config, layer));
     };
-    return forward(
-      'prefill',
+    const computed = forward(
       ids,
       { batch: 1, tokens: prefillTokens },
       reshape(positions, [prefillTokens, 1]),
@@ -221,53 +232,102 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
       attend,
       { inputs: { firstSlot, positions, shared, start, last }, last },
     );
+    return inBothWays('prefill', computed);
   };
 
   const decode = () => {
     const ids = graph.placeholder('decode_ids', [batch], 'i32');
     const lengths = graph.placeholder('decode_lengths', [batch], 'f32');
     const slot = graph.placeholder('decode_slot', [], 'i32');
-    const place = { lengths, slot: cast(slot, 'f32') };
     const frequencies = frequenciesOf('decode', batch);
-    const positions = reshape(add(lengths, place.slot), [batch, 1]);
+    // XLA would choose the numbers of 4 bits one by one as its products read them: 0.43 s a token of SmolLM2.
+    const isInParts = compiles(batch) && model.quantization !== 'nf4';
+
+    /**
+     * One more token of every row.
+     * @param call.recents of each layer, which get it
+     * @param call.isLast whether they are kept then
+     */
+    const step = (
+      tokens: Tensor,
+      call: { slots: number; now: Tensor; recents: KeyValues[]; isLast: boolean },
+    ) => {
+      const { slots, now, recents } = call;
+      const place = { lengths, slot: now };
+      const shape = [batch, keyValueHeads, slots, headDim];
+      /** What the part that is being built adds to the cache. */
+      let made: { layer: number; values: KeyValues } | null = null;
+      const split: DecoderParts['split'] = (layer, addends, build) => {
+        const recent = recents[layer]!;
+        const [q, k, v] = compiledPart(addends, (terms) => {
+          const [query, ownK, ownV] = build(terms);
+          return [query, withSlot(recent.k, ownK, now), withSlot(recent.v, ownV, now)];
+        }) as [Tensor, Tensor, Tensor];
+        if (isInParts) made = { layer, values: { k, v } };
+        else recents[layer] = { k, v };
+        return [q, k, v];
+      };
+      const attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => {
+        const { k: keys, v: values } = caches[layer]!;
+        const past = graph.inMain(() => ({ k: readRows(keys.past, shape), v: readRows(values.past, shape) }));
+        return steppedAttention(q, { past, recent: { k, v } }, place, layerScoring(config, layer));
+      };
+      const part: DecoderParts['part'] = (inputs, build) => {
+        made = null;
+        const outputs = compiledPart(inputs, (terms) => {
+          const built = build(terms);
+          return made ? [...built, made.values.k, made.values.v] : built;
+        });
+        if (!made) return outputs;
+        const { layer }: { layer: number } = made;
+        const [k, v] = outputs.slice(-2);
+        recents[layer] = { k: k!, v: v! };
+        return outputs.slice(0, -2);
+      };
+      const written = () =>
+        recents.flatMap(({ k, v }, layer) => {
+          const { k: keys, v: values } = caches[layer]!;
+          return [assignVariable(keys.recent, k), assignVariable(values.recent, v)];
+        });
+      const positions = reshape(add(lengths, now), [batch, 1]);
+      return forward(tokens, { batch, tokens: 1 }, positions, frequencies, attend, {
+        inputs: { lengths, slot },
+        last: null,
+        part: isInParts ? part : null,
+        split,
+        ...(call.isLast && { written }),
+      });
+    };
+
+    const kept = () =>
+      caches.map(({ k, v }): KeyValues => ({ k: readVariable(k.recent), v: readVariable(v.recent) }));
+    const first = cast(slot, 'f32');
+    const several = (slots: number): DecodingEntries => {
+      const recents = kept();
+      const computed: Computed[] = [];
+      for (let i = 0; i < tokensPerCall; i++)
+        computed.push(
+          step(computed.at(-1)?.next ?? ids, {
+            slots,
+            now: add(first, graph.constant(i, 'f32')),
+            recents,
+            isLast: i === tokensPerCall - 1,
+          }),
+        );
+      // Integers would come back to the host one by one.
+      const next = concat(
+        computed.map((each) => cast(each.next, 'f32')),
+        0,
+      );
+      const inputs = { ...computed[0]!.inputs, ids };
+      return { [`decode${slots}Several`]: { inputs, outputs: { next } } };
+    };
     return Object.assign(
       {},
-      ...pastSlots.map((slots) => {
-        const shape = [batch, keyValueHeads, slots, headDim];
-        const written: string[] = [];
-        /** Keys and values of the part that is being built, and where they are kept. */
-        let made: { values: KeyValues; layer: number } | null = null;
-        const attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => {
-          const { k: keys, v: values } = caches[layer]!;
-          const [past, recent] = graph.inMain((): [KeyValues, KeyValues] => [
-            { k: readRows(keys.past, shape), v: readRows(values.past, shape) },
-            { k: readVariable(keys.recent), v: readVariable(values.recent) },
-          ]);
-          const own = { k, v };
-          made = { values: own, layer };
-          return steppedAttention(q, { past, recent, own }, place, layerScoring(config, layer));
-        };
-        const part: DecoderParts['part'] = (inputs, build) => {
-          made = null;
-          // XLA would choose the numbers of 4 bits one by one as its products read them: 0.43 s a token of SmolLM2.
-          const isPart = compiles(batch) && model.quantization !== 'nf4';
-          const outputs = (isPart ? compiledPart : uncompiled)(inputs, (terms) => {
-            const built = build(terms);
-            return made ? [...built, made.values.k, made.values.v] : built;
-          });
-          if (!made) return outputs;
-          const { layer }: { layer: number } = made;
-          const { k, v } = caches[layer]!;
-          for (const name of writeSlot([k.recent, v.recent], slot, outputs.slice(-2))) written.push(name);
-          return outputs.slice(0, -2);
-        };
-        return forward(`decode${slots}`, ids, { batch, tokens: 1 }, positions, frequencies, attend, {
-          inputs: { lengths, slot },
-          last: null,
-          part,
-          written,
-        });
-      }),
+      ...pastSlots.flatMap((slots) => [
+        inBothWays(`decode${slots}`, step(ids, { slots, now: first, recents: kept(), isLast: true })),
+        tokensPerCall > 1 ? several(slots) : {},
+      ]),
     ) as DecodingEntries;
   };
 
@@ -302,6 +362,7 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
     keyValueHeads,
     lengthInputs: (lengths: readonly number[]) => lengthInputs(config, fed, lengths),
     dependsOnLength: fed.length > 0,
+    tokensPerCall,
   };
 }
 

@@ -14,11 +14,11 @@ import {
   add,
   addAll,
   cast,
+  equal,
   less,
   lessEqual,
   logicalAnd,
   scalarLike,
-  scale,
   select,
   subtract,
 } from '../graph/ops/elementwise.ts';
@@ -131,17 +131,28 @@ export interface KeyValues {
 }
 
 /**
- * Attention of one new token a row over what is cached of that row: a past of its own length, the tokens since then,
- * which all rows have in the same slots, and itself.
+ * What has been decoded since the last join, with the new tokens' keys or values in their slot.
+ * @param recent [batch, keyValueHeads, slots, d]
+ * @param own [batch, keyValueHeads, 1, d]
+ * @param slot f32 scalar
+ */
+export function withSlot(recent: Tensor, own: Tensor, slot: Tensor): Tensor {
+  const { graph } = recent;
+  const slots = recent.shape[2]!;
+  return select(equal(positionRange(graph, 0, slots, [1, 1, slots, 1]), slot), own, recent);
+}
+
+/**
+ * Attention of one new token a row over what is cached of that row: a past of its own length, and the tokens since
+ * then, which all rows have in the same slots, itself included.
  * @param q [batch, heads, 1, d]
- * @param own keys and values of the new token, [batch, keyValueHeads, 1, d]
  * @param lengths f32 [batch]: slots of the past that hold something
- * @param slot f32 scalar: the new token's in `recent`; from it on nothing there is read
+ * @param slot f32 scalar: the new token's in `recent`; behind it nothing there is read
  * @returns [batch, heads * d]
  */
 export function steppedAttention(
   q: Tensor,
-  { past, recent, own }: { past: KeyValues; recent: KeyValues; own: KeyValues },
+  { past, recent }: { past: KeyValues; recent: KeyValues },
   { lengths, slot }: { lengths: Tensor; slot: Tensor },
   scoring: Scoring,
 ): Tensor {
@@ -149,13 +160,12 @@ export function steppedAttention(
   const [, keyHeads, pastSlots] = past.k.shape as [number, number, number];
   const recentSlots = recent.k.shape[2]!;
   const query = reshape(q, [batch, keyHeads, heads / keyHeads, d]);
-  const since = { k: concat([recent.k, own.k], 2), v: concat([recent.v, own.v], 2) };
   const before = scoresOf(query, past.k, scoring);
   const { factor } = before;
   const weights = fused(
     `stepped_weights_${scoring.window ?? 'all'}_${factor}`,
-    [before.scores, scoresOf(query, since.k, scoring).scores, lengths, slot],
-    ([rawPast, rawSince, filledSlots, now]) => {
+    [before.scores, scoresOf(query, recent.k, scoring).scores, lengths, slot],
+    ([rawPast, rawRecent, filledSlots, now]) => {
       const { graph, dtype } = rawPast!;
       const filled = reshape(filledSlots!, [batch, 1, 1, 1]);
       const [pastPlaces, recentPlaces] = [pastSlots, recentSlots].map((slots) =>
@@ -165,30 +175,22 @@ export function steppedAttention(
         less(pastPlaces!, filled),
         visibleKeys(add(filled, now!), pastPlaces!, scoring.window),
       );
-      const isRecent = logicalAnd(
-        less(recentPlaces!, now!),
-        visibleKeys(now!, recentPlaces!, scoring.window),
-      );
-      const [rawRecent, rawOwn] = [
-        sliceAxis(rawSince!, 3, 0, recentSlots),
-        sliceAxis(rawSince!, 3, recentSlots, 1),
-      ];
+      const isRecent = visibleKeys(now!, recentPlaces!, scoring.window);
       const joined = softmax(
         concat(
           [
             visibleScores(rawPast!, factor, isPast, rawPast!.shape),
-            visibleScores(rawRecent, factor, isRecent, rawRecent.shape),
-            scale(cast(rawOwn, 'f32'), factor),
+            visibleScores(rawRecent!, factor, isRecent, rawRecent!.shape),
           ],
           3,
         ),
       );
       return [
         cast(sliceAxis(joined, 3, 0, pastSlots), dtype),
-        cast(sliceAxis(joined, 3, pastSlots, recentSlots + 1), dtype),
+        cast(sliceAxis(joined, 3, pastSlots, recentSlots), dtype),
       ];
     },
   );
-  const out = add(batchMatmul(weights[0]!, past.v), batchMatmul(weights[1]!, since.v));
+  const out = add(batchMatmul(weights[0]!, past.v), batchMatmul(weights[1]!, recent.v));
   return reshape(out, [batch, heads * d]);
 }

@@ -38,6 +38,11 @@ export interface DecoderParts {
    * @returns [batch * tokens, heads * d]
    */
   attend(layer: number, q: Tensor, k: Tensor, v: Tensor): Tensor;
+  /**
+   * Makes queries, keys and values of a layer from the addends of their projections; absent: as it comes. Attention
+   * gets what this returns.
+   */
+  split?: ((layer: number, addends: Terms, build: (addends: Terms) => Heads) => Heads) | null;
   /** Picks the rows that are read of the last layer, whose work behind attention is done for these; absent: all. */
   readRows?: ((x: Tensor) => Tensor) | null;
   /** Computes one layer from the residual stream; a caller may keep less of it for the backward pass. */
@@ -47,6 +52,9 @@ export interface DecoderParts {
   /** The last product of a layer is in neither part. */
   lastProductApart?: boolean;
 }
+
+/** Queries [batch, heads, tokens, d], keys and values [batch, keyValueHeads, tokens, d]. */
+export type Heads = readonly [q: Tensor, k: Tensor, v: Tensor];
 
 /**
  * Llama-type decoder (every family of formats/families/decoderConfig.ts), from token ids to the normalized output of
@@ -72,6 +80,8 @@ export function decoderHidden(
       : scale(embedded, embeddingScale),
   ];
   const part = parts.part ?? ((inputs: Terms, build: (inputs: Terms) => Terms) => build(inputs));
+  const split =
+    parts.split ?? ((_: number, addends: Terms, build: (addends: Terms) => Heads) => build(addends));
   const around = parts.aroundLayer ?? ((terms: Terms, build: (terms: Terms) => Terms) => build(terms));
   for (let layer = 0; layer < config.layers; layer++)
     stream = around(stream, (terms) => decoderLayer(layer, terms));
@@ -94,9 +104,12 @@ export function decoderHidden(
     const attention = (stream: Terms): Terms => {
       const input = enter(stream, norms.beforeAttention);
       const [queries, keys, values] = projections(linear, input.normed, config);
-      const q = heads(queries, config.heads, 'q_norm');
-      const k = heads(keys, config.keyValueHeads, 'k_norm');
-      const v = heads(values, config.keyValueHeads, null);
+      const ends = [queries.length, queries.length + keys.length] as const;
+      const [q, k, v] = split(layer, [...queries, ...keys, ...values], (all) => [
+        heads(all.slice(0, ends[0]), config.heads, 'q_norm'),
+        heads(all.slice(...ends), config.keyValueHeads, 'k_norm'),
+        heads(all.slice(ends[1]), config.keyValueHeads, null),
+      ]);
       return [input.sum, parts.attend(layer, q, k, v)];
     };
     const gatedUnits = ([sum, attended]: Terms): Terms => {

@@ -76,6 +76,7 @@ function fakeDecoder(dependsOnLength = false) {
     size,
     keyValueHeads: heads,
     dependsOnLength,
+    tokensPerCall: 1,
     lengthInputs: () => ({}),
     session: { run } as unknown as Decoder['session'],
   };

@@ -1,7 +1,7 @@
 import { elementCount, type DType } from '../dtype.ts';
 import { typeAttribute, type Attribute, type GradientFunction, type Shape, type Tensor } from '../graph.ts';
 import { cast, multiply, sumToShape } from './elementwise.ts';
-import { transpose } from './layout.ts';
+import { mostTurnedBack, turnedBack } from './turned.ts';
 
 /**
  * Matrix product op(x) op(y), where op transposes if asked.
@@ -45,23 +45,19 @@ export function matmul(
 }
 
 /**
- * Whether x y^T in f32 is faster as (y x^T)^T. oneDNN lays out its second operand anew for every product; turned that
- * is the one of few rows. Measured on two cores with AVX-512 for weights of [2816, 1024] and their like: 16 rows 0.77
+ * Whether x y^T is faster as (y x^T)^T. oneDNN lays out its second operand anew for every product; turned that is the
+ * one of few rows. Measured on two cores with AVX-512 for weights of [2816, 1024] and their like in f32: 16 rows 0.77
  * instead of 3.1 ms, 256 rows 7.3 instead of 9.5, 512 rows 15.0 instead of 17.0, but 8 rows 0.81 instead of 0.58; on
- * another processor 16 rows of [8192, 1024] 2.6 instead of 9.8.
+ * another processor 16 rows of [8192, 1024] 2.6 instead of 9.8. In bf16, with AMX: 0.51 -> 0.35 ms for 2 rows, 0.70 ->
+ * 0.33 for 16, 0.69 -> 0.41 for 32, 0.71 -> 0.66 for 128, where turning the result back takes up to 0.3 ms: it pays
+ * where what reads the result turns it (`turnedBack`).
  */
 function isFasterTurned(x: Tensor, y: Tensor): boolean {
   const { graph, dtype } = x;
-  const isWide = dtype === 'f32' || graph.products === 'widened';
+  if (graph.device !== 'cpu' || graph.body.isCompiled || elementCount(y.shape) < 2 ** 16) return false;
   const [rows] = x.shape as [number];
-  return (
-    isWide &&
-    graph.device === 'cpu' &&
-    !graph.body.isCompiled &&
-    elementCount(y.shape) >= 2 ** 16 &&
-    rows >= 16 &&
-    rows <= 512
-  );
+  const isWide = dtype === 'f32' || graph.products === 'widened';
+  return isWide ? rows >= 16 && rows <= 512 : graph.fusion && rows >= 2 && rows <= mostTurnedBack;
 }
 
 /**
@@ -123,10 +119,9 @@ function product(options: {
   const { op, operands, turns = false, attributes, shape, gradient } = options;
   const [x, y] = operands;
   const { graph, dtype } = x;
-  // XLA widens bf16 operands as it reads them; its own bf16 products round more often and are slower.
   const { isCompiled } = graph.body;
-  const widened = dtype === 'bf16' && (isCompiled || graph.products === 'widened');
-  const computed = widened ? 'f32' : dtype;
+  const computed = computedIn(x);
+  const widened = computed !== dtype;
   // Each cast waits for the other operand. Otherwise all weights would be cast as soon as a step begins, and the casts
   // of the forward and the backward product would be merged: either way a second copy of the model, in f32.
   const [left, right] = isCompiled
@@ -140,8 +135,18 @@ function product(options: {
     attributes: { ...typeAttribute(computed), ...attributes },
     outputs: [{ shape: turns ? shape.toReversed() : shape, dtype: computed }],
   });
-  const out = turns ? transpose(made!, [1, 0]) : made;
-  return graph.withGradient(operands, [cast(out!, dtype)], gradient)[0]!;
+  const rounded = cast(made!, dtype);
+  const out = turns ? turnedBack(rounded) : rounded;
+  return graph.withGradient(operands, [out], gradient)[0]!;
+}
+
+/**
+ * The type in which products are computed. On a processor XLA widens bf16 operands as it reads them, and its own bf16
+ * products round more often and are slower; on a card it would write the widened weight to memory.
+ */
+function computedIn({ graph, dtype }: Tensor): DType {
+  const isWidened = graph.products === 'widened' || (graph.body.isCompiled && graph.device === 'cpu');
+  return dtype === 'bf16' && isWidened ? 'f32' : dtype;
 }
 
 /**
@@ -154,7 +159,7 @@ function product(options: {
 export function madeMatmul(x: Tensor, make: (dtype: DType) => Tensor): Tensor {
   const { graph, dtype } = x;
   const { isCompiled } = graph.body;
-  const computed = dtype === 'bf16' && (isCompiled || graph.products === 'widened') ? 'f32' : dtype;
+  const computed = computedIn(x);
   const times = (rows: Tensor, transposeY: boolean): Tensor => {
     const made = isCompiled ? make(computed) : graph.after([rows], () => make(computed));
     return matmul(cast(rows, computed), made, { transposeY });
