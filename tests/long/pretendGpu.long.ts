@@ -258,7 +258,8 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
     const outFile = join(temporaryFolder(), 'logits.safetensors');
     await openEngine().start({ kind: 'logits', model, ids, outFile }).result;
     expect(faultsIn(await driverLog())).toEqual([]);
-    const asked = { maxTokens: 6, temperature: 0, topP: 1, seed: 1, stop: [], endIds: [255], batch: 2 };
+    // Enough for calls of several tokens.
+    const asked = { maxTokens: 20, temperature: 0, topP: 1, seed: 1, stop: [], endIds: [255], batch: 2 };
     const { rows } = await openEngine().start({ kind: 'generate', model, prompts: [ids, ids], ...asked })
       .result;
     expect(rows).toHaveLength(2);

@@ -48,6 +48,17 @@ it.each(Object.entries(greedy))(
   },
 );
 
+it.each(['tiny-llama', 'tiny-gemma2', 'tiny-qwen2'])(
+  '%s: rows together, with functions that XLA compiles, equal generate',
+  async (model) => {
+    const rows = greedy[model]!;
+    const prompts = rows.map(({ prompt }) => prompt);
+    const asked = request(prompts, rows[0]!.ids.length, { folder: join(fixtures, model) });
+    const result = await generate(asked, { ...context, fusion: true });
+    expect(result.rows.map(({ ids }) => ids)).toEqual(rows.map(({ ids }) => ids));
+  },
+);
+
 describe('a single row, whose layers XLA compiles', () => {
   /** Bias, norms in all places, windows, projections in one, several ropes. */
   it.each(['tiny-qwen2', 'tiny-gemma3', 'tiny-phi3-long', 'tiny-olmo2'])(

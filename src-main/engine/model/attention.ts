@@ -160,13 +160,16 @@ export function steppedAttention(
   const [, keyHeads, pastSlots] = past.k.shape as [number, number, number];
   const recentSlots = recent.k.shape[2]!;
   const query = reshape(q, [batch, keyHeads, heads / keyHeads, d]);
-  const before = scoresOf(query, past.k, scoring);
+  // As in ops/linear.ts: oneDNN would lay out all keys anew, so the few queries are its second operand.
+  const turns = q.graph.device === 'cpu' && q.graph.fusion && !q.graph.body.isCompiled;
+  const before = turns ? scoresOf(past.k, query, scoring) : scoresOf(query, past.k, scoring);
   const { factor } = before;
   const weights = fused(
     `stepped_weights_${scoring.window ?? 'all'}_${factor}`,
     [before.scores, scoresOf(query, recent.k, scoring).scores, lengths, slot],
-    ([rawPast, rawRecent, filledSlots, now]) => {
-      const { graph, dtype } = rawPast!;
+    ([givenPast, rawRecent, filledSlots, now]) => {
+      const rawPast = turns ? transpose(givenPast!, [0, 1, 3, 2]) : givenPast!;
+      const { graph, dtype } = rawPast;
       const filled = reshape(filledSlots!, [batch, 1, 1, 1]);
       const [pastPlaces, recentPlaces] = [pastSlots, recentSlots].map((slots) =>
         positionRange(graph, 0, slots, [1, 1, 1, slots]),
