@@ -225,7 +225,7 @@ function baseActivations<T>(
   if (isMatrix(config.pivots)) return ops.linear(x, parameter('idlora_basis.weight'));
   const pivots = parameter('idlora_pivots');
   const columns = ops.gather(base, pivots, 1);
-  return ops.withGradient(x, columns, (dg) => ops.matmul(dg, weightRows(pivots)));
+  return ops.withProductGradient(x, columns, (dg) => ({ x: dg, y: weightRows(pivots, dg) }));
 }
 
 /** c z [rows, r] with a = softmax(logits), or without softmax. */

@@ -176,8 +176,8 @@ export interface AdapterCall<T> {
   readonly weight: T;
   /** W v without bias, [rows, dIn] -> [rows, dOut]. */
   product(value: T): T;
-  /** Rows of W by their numbers, i32 [n] -> [n, dIn], compute type. */
-  weightRows(numbers: T): T;
+  /** Rows of W by their numbers, i32 [n] -> [n, dIn], compute type; made once `after` is there. */
+  weightRows(numbers: T, after: T): T;
   /** With a method that reads tasks: 1 at each row's task, else 0, [rows, tasks + 1], compute type. */
   taskSelection: T | null;
   /** A parameter's value, the module's own or one that all modules share; f32 ones are cast to the compute type. */

@@ -33,7 +33,7 @@ export interface MethodOps<T> {
 
   reshape(x: T, shape: readonly number[]): T;
   concat(parts: readonly T[], axis: number): T;
-  /** Entries of x along an axis. Only axis 0 has a gradient: for others give one with `withGradient`. */
+  /** Entries of x along an axis. Only axis 0 has a gradient: for others give one with `withProductGradient`. */
   gather(x: T, indices: T, axis: number): T;
 
   /**
@@ -48,6 +48,6 @@ export interface MethodOps<T> {
   ): T;
   /** The same value, through which no gradient flows. */
   stopGradient(x: T): T;
-  /** The same value, whose gradient flows to x as `gradient` says, and nowhere else. */
-  withGradient(x: T, value: T, gradient: (upstream: T) => T): T;
+  /** The same value, whose gradient flows to `to` as the product x y of what `gradient` says, and nowhere else. */
+  withProductGradient(to: T, value: T, gradient: (upstream: T) => { readonly x: T; readonly y: T }): T;
 }

@@ -43,3 +43,10 @@ export function possibleParts(
   if (device === 'cpu') return [small];
   return quantization === 'nf4' ? [middling, small] : [large, middling, small];
 }
+
+/**
+ * Columns of the first operand up to which products of the backward pass are joined and made late (engine/graph/
+ * gradients.ts), as those of adapters are: kernels are half empty there, and what is copied to join them is small
+ * beside their results.
+ */
+export const mostJoinedColumns = 256;

@@ -79,7 +79,7 @@ describe('the parts into which work is cut', () => {
       const calibration = { ...gpu, gpu: { name: 'a card', memoryBytes } };
       expect(forecastTraining(sparing, calibration).memory.correctedBytes).toBeLessThan(8e9);
     }
-    expect([8e9, 10.5e9, 80e9].map((bytes) => blockOf(bytes, sparing))).toEqual([256, 128, 256]);
+    expect([8e9, 10.3e9, 80e9].map((bytes) => blockOf(bytes, sparing))).toEqual([256, 128, 256]);
   });
 
   it('of a run that goes on stay as they were', () => {

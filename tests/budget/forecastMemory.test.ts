@@ -96,7 +96,7 @@ describe('peak memory', () => {
     const bytes = (rest: Partial<TrainConfigInput>, place = layout) =>
       trainingMemory(llama, config(rest), place).bytes;
     const plain = bytes({});
-    expect(bytes({ gradientCheckpointing: true })).toBeLessThan(0.6 * plain);
+    expect(bytes({ gradientCheckpointing: true })).toBeLessThan(0.65 * plain);
     expect(bytes({ precision: 'bf16' })).toBeLessThan(0.7 * plain);
     expect(bytes({}, { batch: 8, tokens: 512 })).toBeGreaterThan(1.3 * plain);
     // Attention grows with the square of the context.

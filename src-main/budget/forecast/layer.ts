@@ -24,7 +24,7 @@ const eager = { gated: 2.5, normed: 6, widened: 2 };
 /**
  * One decoder layer of the engine (engine/model/decoder.ts) over sizes: the same modules in the same order, with the
  * same savings. A norm keeps the sum that it takes, attention its weights and not its scores, the gated unit two sums
- * instead of their addends.
+ * instead of their addends; what norms and gated units give is computed again for adapters of few columns.
  *
  * @param adapters options at each adapted module of the layer
  * @param options.hasGradient whether anything before the layer is trained
@@ -45,7 +45,8 @@ export function layerCost(
   const attention = new Tape(options.isFused);
   /** Attention weights of all heads and blocks, in elements. */
   let weightElements = 0;
-  const value = (size: number, inputs: readonly Value[]) => makeValue([rows, size], wide, { inputs });
+  const value = (size: number, inputs: readonly Value[], isMadeAgain = false) =>
+    makeValue([rows, size], wide, { inputs, isMadeAgain });
 
   const linear = (module: TargetModule, x: Value): Value[] => {
     const size = moduleSize(shape, module);
@@ -91,7 +92,7 @@ export function layerCost(
 
   const stream = value(hiddenSize, []);
   stream.hasGradient = options.hasGradient || config.isFull;
-  const normed = value(hiddenSize, [add([stream])]);
+  const normed = value(hiddenSize, [add([stream])], stream.hasGradient);
   const [attentionNames, mlpNames] = halves(linearModules(shape));
   const projected = attentionNames.slice(0, -1).flatMap((module) => {
     const terms = linear(module, normed);
@@ -101,11 +102,12 @@ export function layerCost(
   const attended = attend(projected);
   const afterAttention = linear('o_proj', attended);
   if (shape.normPlacement !== 'before') keepNormed(afterAttention);
-  const middle = value(hiddenSize, [add([stream, ...afterAttention])]);
+  const sum = add([stream, ...afterAttention]);
+  const middle = value(hiddenSize, [sum], sum.hasGradient);
   const opened = mlpNames.slice(0, -1).flatMap((module) => linear(module, middle));
   const [gate, up] = [value(intermediateSize, opened), value(intermediateSize, opened)];
   if (gate.hasGradient) for (const sum of [gate, up]) tape.keep(sum);
-  const closed = linear('down_proj', value(intermediateSize, [gate, up]));
+  const closed = linear('down_proj', value(intermediateSize, [gate, up], gate.hasGradient));
   if (shape.normPlacement !== 'before') keepNormed(closed);
 
   const isWidened = wide === 2;

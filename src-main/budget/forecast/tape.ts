@@ -1,4 +1,5 @@
 import type { MethodOps } from '../../methods/ops.ts';
+import { mostJoinedColumns } from '../../options/deviceSizes.ts';
 
 /** A tensor without numbers: its size, and its part in the backward pass. */
 export interface Value {
@@ -10,6 +11,8 @@ export interface Value {
   root: Value;
   /** Lies in memory anyway (weights, adapter parameters): keeping it costs nothing. */
   isStored: boolean;
+  /** The backward pass computes it again on its way: products of few columns that read it are made of that. */
+  isMadeAgain: boolean;
   /** What it was computed from. */
   inputs: readonly Value[];
 }
@@ -18,11 +21,16 @@ export interface Value {
 export function makeValue(
   shape: readonly number[],
   bytesPerElement: number,
-  options: { hasGradient?: boolean; isStored?: boolean; inputs?: readonly Value[] } = {},
+  options: {
+    hasGradient?: boolean;
+    isStored?: boolean;
+    isMadeAgain?: boolean;
+    inputs?: readonly Value[];
+  } = {},
 ): Value {
-  const { inputs = [], isStored = false } = options;
+  const { inputs = [], isStored = false, isMadeAgain = false } = options;
   const hasGradient = options.hasGradient ?? inputs.some((input) => input.hasGradient);
-  const made = { shape, bytesPerElement, hasGradient, isStored, inputs } as Value;
+  const made = { shape, bytesPerElement, hasGradient, isStored, isMadeAgain, inputs } as Value;
   made.root = made;
   return made;
 }
@@ -66,17 +74,20 @@ export class Tape implements MethodOps<Value> {
 
   readonly matmul = (x: Value, y: Value): Value => this.#product(x, y, [x.shape[0]!, y.shape[1]!]);
 
-  readonly linear = (x: Value, weight: Value): Value =>
-    this.#product(x, weight, [x.shape[0]!, weight.shape[0]!]);
+  readonly linear = (x: Value, weight: Value): Value => {
+    const isMadeAgain = x.isMadeAgain && this.#isFused && weight.shape[0]! <= mostJoinedColumns;
+    return this.#product(x, weight, [x.shape[0]!, weight.shape[0]!], !isMadeAgain);
+  };
 
-  #product(x: Value, y: Value, shape: readonly [number, number]): Value {
+  /** @param keepsX whether the gradient of y reads x as the forward pass left it */
+  #product(x: Value, y: Value, shape: readonly [number, number], keepsX = true): Value {
     const once = 2 * elements(x.shape) * shape[1];
     if (this.#isBackward) this.flops.backward += once;
     else {
       this.flops.forward += once;
       this.flops.backward += once * (Number(x.hasGradient) + Number(y.hasGradient));
       if (x.hasGradient) this.keep(y);
-      if (y.hasGradient) this.keep(x);
+      if (y.hasGradient && keepsX) this.keep(x);
     }
     return makeValue(shape, x.bytesPerElement, { inputs: [x, y] });
   }
@@ -170,13 +181,18 @@ export class Tape implements MethodOps<Value> {
 
   readonly stopGradient = (x: Value): Value => ({ ...x, hasGradient: false });
 
-  readonly withGradient = (x: Value, value: Value, gradient: (upstream: Value) => Value): Value => {
-    if (x.hasGradient) {
+  readonly withProductGradient = (
+    to: Value,
+    value: Value,
+    gradient: (upstream: Value) => { readonly x: Value; readonly y: Value },
+  ): Value => {
+    if (to.hasGradient) {
       this.#isBackward = true;
-      gradient({ ...value, hasGradient: false });
+      const { x, y } = gradient({ ...value, hasGradient: false });
+      this.matmul(x, y);
       this.#isBackward = false;
     }
-    return { ...value, hasGradient: x.hasGradient, inputs: [x] };
+    return { ...value, hasGradient: to.hasGradient, inputs: [to] };
   };
 }
 

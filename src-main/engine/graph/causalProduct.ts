@@ -1,4 +1,4 @@
-import { fused, fusedOne, fusedWithoutGradient } from './fused.ts';
+import { addendSums, fused, fusedOne, fusedWithoutGradient } from './fused.ts';
 import { gradients } from './gradients.ts';
 import type { Tensor } from './graph.ts';
 import { positionRange, scoresOf, visibleKeys, visibleSoftmax, type Scoring } from './maskedScores.ts';
@@ -105,12 +105,15 @@ export function causalProduct(
     ],
   );
   // By reverse mode each slice would be padded to the whole and added up, once for each block.
-  return q.graph.withGradient([q, k, v], [joined!], ([dJoined]) => {
+  return q.graph.withGradientOfAddends([q, k, v], [joined!], (upstream) => {
     const slices = blocks.flatMap(({ query, key, value }) => [query, key, value]);
-    const dHeads = transpose(reshape(dJoined!, [batch, tokens, heads, d]), [0, 2, 1, 3]);
-    const dBlocks = blocks.map(({ begin, out }) =>
-      reshape(sliceAxis(dHeads, 2, begin, out.shape[3]!), out.shape),
-    );
+    const arriving = upstream[0]!;
+    const rows = blocks.map(({ out }) => out.shape[3]!).join('_');
+    const dBlocks = fused(`part_heads_${batch}x${heads}_${arriving.length}_${rows}`, arriving, (addends) => {
+      const dJoined = addendSums(upstream, addends)[0]!;
+      const dHeads = transpose(reshape(dJoined, [batch, tokens, heads, d]), [0, 2, 1, 3]);
+      return blocks.map(({ begin, out }) => reshape(sliceAxis(dHeads, 2, begin, out.shape[3]!), out.shape));
+    });
     const outs = blocks.map(({ out }) => out);
     const found = gradients(outs, dBlocks, slices).map((gradient) => gradient!);
     const ofQueries = blocks.map(({ out }, i) => reshape(found[3 * i]!, out.shape));

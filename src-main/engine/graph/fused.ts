@@ -1,7 +1,7 @@
 import type { DType } from './dtype.ts';
 import { gradients } from './gradients.ts';
 import type { Attribute, FunctionDefinition, Graph, GraphNode, Tensor } from './graph.ts';
-import { cast } from './ops/elementwise.ts';
+import { addAll, cast } from './ops/elementwise.ts';
 import { beforeTurning } from './ops/turned.ts';
 
 /**
@@ -24,18 +24,22 @@ export function fused(
   const graph = inputs[0]!.graph;
   if (!isCompiling(graph)) return [...body(inputs)];
   const values = callCompiled(graph, kind, inputs, body);
-  return graph.withGradient(inputs, values, (upstream, wanted) => {
-    const arriving = upstream.filter((g) => g !== null);
-    const mask = (flags: readonly boolean[]) => flags.map((flag) => (flag ? '1' : '0')).join('');
+  return graph.withGradientOfAddends(inputs, values, (upstream, wanted) => {
+    const arriving = upstream.map(({ length }) => length).join('_');
     const results = callCompiled(
       graph,
-      `${kind}_gradient_${mask(upstream.map((g) => g !== null))}_${mask(wanted)}`,
-      [...inputs, ...arriving],
+      `${kind}_gradient_${arriving}_${wanted.map((flag) => (flag ? '1' : '0')).join('')}`,
+      [...inputs, ...upstream.flat()],
       (all) => {
         const again = all.slice(0, inputs.length);
-        const outputs = body(again).filter((_, i) => upstream[i] !== null);
+        const sums = addendSums(upstream, all.slice(inputs.length));
+        const outputs = body(again).filter((_, i) => sums[i]);
         const targets = again.filter((_, i) => wanted[i]);
-        return gradients(outputs, all.slice(inputs.length), targets).map((gradient, i) => {
+        return gradients(
+          outputs,
+          sums.filter((sum) => sum !== null),
+          targets,
+        ).map((gradient, i) => {
           if (!gradient) throw new Error(`${kind}: its outputs do not depend on wanted input ${i}`);
           return gradient;
         });
@@ -43,6 +47,24 @@ export function fused(
     );
     let next = 0;
     return wanted.map((isWanted) => (isWanted ? results[next++]! : null));
+  });
+}
+
+/**
+ * The sums of addends as a compiled function sees them, in f32 and rounded once; null where there are none.
+ * @param lists the addends outside
+ * @param inside all of them, one list behind the other
+ */
+export function addendSums(
+  lists: readonly (readonly Tensor[])[],
+  inside: readonly Tensor[],
+): (Tensor | null)[] {
+  let begin = 0;
+  return lists.map(({ length }) => {
+    const addends = inside.slice(begin, begin + length);
+    begin += length;
+    if (length < 2) return addends[0] ?? null;
+    return cast(addAll(addends.map((addend) => cast(addend, 'f32'))), addends[0]!.dtype);
   });
 }
 
@@ -181,15 +203,39 @@ function callCompiled(
     .join(' ');
   const definition = compiledFunctions(graph).get(`${kind} ${shapes}`) ?? define();
   const read = definition.read.map((i) => given[i]!);
-  return callOf(graph, definition.name, read, definition.outputs);
+  const results = callOf(graph, definition.name, read, definition.outputs);
+  return definition.places.map((place) => results[place]!);
 
   function define() {
     const name = `${kind}_${graph.functions.size}`;
-    const outputs = graph.defineFunction(name, given, (all) => [...body(restored(all))], compiledAttributes);
-    const made = { name, outputs, read: dropUnread(graph.functions.get(name)!) };
+    let places: number[] = [];
+    const build = (all: readonly Tensor[]) => {
+      const once = distinct(body(restored(all)));
+      places = once.places;
+      return once.values;
+    };
+    const outputs = graph.defineFunction(name, given, build, compiledAttributes);
+    const made = { name, outputs, places, read: dropUnread(graph.functions.get(name)!) };
     compiledFunctions(graph).set(`${kind} ${shapes}`, made);
     return made;
   }
+}
+
+/**
+ * Values without those that are the same as one before: a function writes each of its results to memory of its own.
+ * @returns `places`: where each is found among the values that stay
+ */
+function distinct(all: readonly Tensor[]): { values: Tensor[]; places: number[] } {
+  const values: Tensor[] = [];
+  const known = new Map<string, number>();
+  const places = all.map((value) => {
+    const { type, inputs } = value.source;
+    const key = type === 'Cast' ? `${inputs[0]!.reference} ${value.dtype}` : value.reference;
+    const place = known.get(key) ?? values.push(value) - 1;
+    known.set(key, place);
+    return place;
+  });
+  return { values, places };
 }
 
 /**
@@ -218,7 +264,14 @@ function dropUnread(definition: FunctionDefinition): number[] {
 
 type Compiled = Map<
   string,
-  { name: string; outputs: Pick<Tensor, 'shape' | 'dtype'>[]; read: readonly number[] }
+  {
+    name: string;
+    outputs: Pick<Tensor, 'shape' | 'dtype'>[];
+    /** Of each value that was asked for, its place among the outputs. */
+    places: readonly number[];
+    /** Inputs that it reads. */
+    read: readonly number[];
+  }
 >;
 const byGraph = new WeakMap<Graph, Compiled>();
 

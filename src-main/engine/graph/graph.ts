@@ -15,6 +15,19 @@ export interface Tensor {
 }
 
 /**
+ * x y, or x^T y, that reverse mode makes when the gradient is asked for: by then it can be joined with others (see
+ * `gradients`).
+ */
+export interface LaterProduct {
+  readonly x: Tensor;
+  readonly y: Tensor;
+  readonly transposeX: boolean;
+}
+
+/** Gradients of an operation's inputs; null: none flows there. */
+export type InputGradients = readonly (Tensor | LaterProduct | null)[];
+
+/**
  * Gradients of an operation's inputs, given those of its outputs (null: no gradient arrives there).
  * `wanted[i]` is false where nobody needs the gradient of input i: return null there without building nodes, so that
  * the gradient of a frozen weight is never computed.
@@ -22,14 +35,28 @@ export interface Tensor {
 export type GradientFunction = (
   upstream: readonly (Tensor | null)[],
   wanted: readonly boolean[],
-) => readonly (Tensor | null)[];
+) => InputGradients;
+
+/**
+ * The same for operations that add up what arrives at an output by themselves, in the loop in which they read it
+ * anyway: they get the addends, none where no gradient arrives.
+ *
+ * `read[i]` says whether a product that is made at the end of the backward pass reads output i. An operation that gives
+ * its outputs `again` in that same loop, or null, spares the forward pass to keep them.
+ */
+export type AddendGradientFunction = (
+  upstream: readonly (readonly Tensor[])[],
+  wanted: readonly boolean[],
+  read: readonly boolean[],
+) => InputGradients | { gradients: InputGradients; again: readonly (Tensor | null)[] };
 
 export interface Operation {
   readonly type: string;
   readonly inputs: readonly Tensor[];
   readonly outputs: Tensor[];
-  /** Null: no gradient flows through (integers, comparisons, stopped values). */
+  /** Null: no gradient flows through (integers, comparisons, stopped values), or `gradientOfAddends` says it. */
   readonly gradient: GradientFunction | null;
+  readonly gradientOfAddends: AddendGradientFunction | null;
   /** Creation order: every input's operation has a smaller number. */
   readonly order: number;
 }
@@ -212,6 +239,18 @@ export class Graph {
     );
   }
 
+  /** Like `withGradient`, for a gradient that adds up what arrives. */
+  withGradientOfAddends(
+    inputs: readonly Tensor[],
+    values: readonly Tensor[],
+    gradientOfAddends: AddendGradientFunction,
+  ): Tensor[] {
+    return this.#tensors(
+      { op: 'WithGradient', inputs, outputs: values, gradientOfAddends },
+      (i) => this.#reached(values[i]!, 'WithGradient').reference,
+    );
+  }
+
   /** A value as the current body sees it. */
   #reached(value: Tensor, op: string): Tensor {
     if (value.body === this.#body) return value;
@@ -246,6 +285,7 @@ export class Graph {
       inputs: readonly Tensor[];
       outputs: readonly { shape: Shape; dtype: DType }[];
       gradient?: GradientFunction | null;
+      gradientOfAddends?: AddendGradientFunction;
     },
     reference: (index: number) => string,
   ): Tensor[] {
@@ -254,6 +294,7 @@ export class Graph {
       inputs: options.inputs,
       outputs: [],
       gradient: options.gradient ?? null,
+      gradientOfAddends: options.gradientOfAddends ?? null,
       order: this.#order++,
     };
     options.outputs.forEach(({ shape, dtype }, i) =>

@@ -3,7 +3,7 @@ import type { TargetModule } from '../../contract/training.ts';
 import type { Activation, DecoderConfig } from '../../formats/families/decoderConfig.ts';
 import { layerNorms } from '../../formats/model/decoderWeights.ts';
 import type { DType } from '../graph/dtype.ts';
-import { fused, fusedWithoutGradient } from '../graph/fused.ts';
+import { addendSums, fused, fusedWithoutGradient } from '../graph/fused.ts';
 import { gradients } from '../graph/gradients.ts';
 import type { Tensor } from '../graph/graph.ts';
 import {
@@ -155,7 +155,7 @@ function columns(terms: Terms, begin: number, count: number): Terms {
 
 /**
  * activation(gate) * up (Shazeer 2020). Gate and up are kept for the backward pass as two sums instead of their
- * addends.
+ * addends; the product is computed again from them.
  */
 function gatedUnit(gate: Terms, up: Terms, activation: Activation, dtype: DType): Tensor {
   const product = (x: Tensor, y: Tensor) => cast(multiply(activated(x, activation), y), dtype);
@@ -169,15 +169,19 @@ function gatedUnit(gate: Terms, up: Terms, activation: Activation, dtype: DType)
     },
   );
   const all = [...gate, ...up];
-  return gated!.graph.withGradient(all, [gated!], ([dGated], wanted) => {
-    const results = fused(`${activation}_gradient`, [g!, u!, dGated!], ([x, y, upstream]) =>
-      gradients([product(cast(x!, 'f32'), cast(y!, 'f32'))], [upstream!], [x!, y!]).map(
-        (gradient) => gradient!,
-      ),
-    );
-    return all.map((term, i) =>
+  return gated!.graph.withGradientOfAddends(all, [gated!], (upstream, wanted, read) => {
+    const arriving = upstream[0]!;
+    const isRead = read[0]!;
+    const kind = `${activation}_gradient_${arriving.length}${isRead ? '_again' : ''}`;
+    const results = fused(kind, [g!, u!, ...arriving], ([x, y, ...addends]) => {
+      const again = product(cast(x!, 'f32'), cast(y!, 'f32'));
+      const found = gradients([again], [addendSums(upstream, addends)[0]!], [x!, y!]);
+      return [...found.map((gradient) => gradient!), ...(isRead ? [again] : [])];
+    });
+    const found = all.map((term, i) =>
       wanted[i] ? cast(sumToShape(results[i < gate.length ? 0 : 1]!, term.shape), term.dtype) : null,
     );
+    return { gradients: found, again: [results[2] ?? null] };
   })[0]!;
 }
 

@@ -15,7 +15,7 @@ import {
   subtract,
 } from '../graph/ops/elementwise.ts';
 import { concat, gather, reshape } from '../graph/ops/layout.ts';
-import { matmul } from '../graph/ops/linear.ts';
+import { matmul, matmulLater } from '../graph/ops/linear.ts';
 import { softmax } from '../graph/ops/neural.ts';
 import { sum } from '../graph/ops/reduce.ts';
 
@@ -46,6 +46,9 @@ export const methodOps: MethodOps<Tensor> = {
     body: (inputs: { readonly [K in keyof I]: Tensor }) => Tensor,
   ) => fusedOne(kind, inputs, (all) => body(all as { readonly [K in keyof I]: Tensor })),
   stopGradient,
-  withGradient: (x, value, gradient) =>
-    x.graph.withGradient([x], [value], ([upstream]) => [gradient(upstream!)])[0]!,
+  withProductGradient: (to, value, gradient) =>
+    to.graph.withGradient([to], [value], ([upstream]) => {
+      const { x, y } = gradient(upstream!);
+      return [matmulLater(x, y)];
+    })[0]!,
 };

@@ -183,7 +183,7 @@ export class ModelGraph {
       get weight() {
         return weight.whole(x);
       },
-      weightRows: (numbers) => weight.rows(numbers),
+      weightRows: (numbers, after) => this.graph.after([after], () => weight.rows(numbers)),
       product: (value) => weight.product(value),
       taskSelection: this.#taskSelection(x.shape[0]!),
       parameter: (suffix) => {

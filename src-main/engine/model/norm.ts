@@ -1,5 +1,5 @@
 import type { DecoderConfig } from '../../formats/families/decoderConfig.ts';
-import { fused, fusedOne, fusedWithoutGradient } from '../graph/fused.ts';
+import { addendSums, fused, fusedOne, fusedWithoutGradient } from '../graph/fused.ts';
 import type { DType } from '../graph/dtype.ts';
 import { gradients } from '../graph/gradients.ts';
 import type { Tensor } from '../graph/graph.ts';
@@ -53,7 +53,7 @@ function streamSum([stream, ...branch]: readonly Tensor[], config: NormConfig, d
 
 /**
  * Adds a branch's output to the residual stream and normalizes the sum, in one pass. The gradient is computed from the
- * sum, which the next block needs anyway: the addends need not be kept.
+ * sum, which the next block needs anyway: the addends need not be kept, nor what is normalized.
  *
  * @param terms the stream [rows, hidden], then the addends of the branch (or broadcast to it)
  * @param gain [hidden]; null: the sum goes on as it is
@@ -87,33 +87,37 @@ export function residualNorm(
       return [sum, norm(sum, all.at(-1)!)];
     },
   );
-  const [sum, result] = total!.graph.withGradient(
+  const [sum, result] = total!.graph.withGradientOfAddends(
     [...terms, gain],
     [total!, normed!],
-    ([dSum, dNormed], wanted) => {
+    ([toSum = [], toNormed = []], wanted, [, isRead]) => {
       const scaled = config.residualScale !== 1;
-      const arriving = [dSum, dNormed].filter((g) => g != null);
-      const given = `${dSum ? 'sum' : ''}${dNormed ? 'norm' : ''}_${wanted.at(-1)}`;
+      const given = `${toSum.length}_${toNormed.length}_${wanted.at(-1)}${isRead ? '_again' : ''}`;
       const kind = `residual_gradient_${given}_${normKind(config)}`;
-      const results = fused(kind, [total!, gain, ...arriving], ([x, g, ...rest]) => {
+      const results = fused(kind, [total!, gain, ...toSum, ...toNormed], ([x, g, ...rest]) => {
+        const [, dNormed] = addendSums([toSum, toNormed], rest);
+        const again = norm(x!, g!);
         const parts: (Tensor | null)[] = dNormed
-          ? gradients([norm(x!, g!)], [rest.at(-1)!], wanted.at(-1) ? [x!, g!] : [x!])
+          ? gradients([again], [dNormed], wanted.at(-1) ? [x!, g!] : [x!])
           : [];
-        const through = [...(dSum ? [rest[0]!] : []), ...(parts[0] ? [parts[0]] : [])];
+        const through = [...rest.slice(0, toSum.length), ...(parts[0] ? [parts[0]] : [])];
         const dx = addAll(through.map((part) => cast(part, 'f32')));
         return [
           cast(dx, dtype),
           ...(parts[1] ? [parts[1]] : []),
+          ...(isRead ? [again] : []),
           ...(scaled ? [cast(scale(dx, config.residualScale), dtype)] : []),
         ];
       });
+      const again = isRead ? results[wanted.at(-1) && toNormed.length > 0 ? 2 : 1]! : null;
       const [dStream, dBranch] = [results[0]!, scaled ? results.at(-1)! : results[0]!];
-      return [
+      const found = [
         ...terms.map((term, i) =>
           wanted[i] ? cast(sumToShape(i === 0 ? dStream : dBranch, term.shape), term.dtype) : null,
         ),
-        wanted.at(-1) && dNormed ? results[1]! : null,
+        wanted.at(-1) && toNormed.length > 0 ? results[1]! : null,
       ];
+      return { gradients: found, again: [null, again] };
     },
   );
   return { sum: sum!, normed: result! };

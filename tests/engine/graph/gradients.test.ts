@@ -74,6 +74,16 @@ const cases: [string, number[], number[], Function][] = [
     [5, 3],
     (x, y) => multiply(layout.gather(x, x.graph.constant([2, 0, 2, 3, 2], 'i32'), 0), y),
   ],
+  [
+    'narrow products of one value',
+    [3, 5],
+    [6, 5],
+    (x, y) => {
+      const narrow = (begin: number, count: number) =>
+        matmul(x, layout.sliceAxis(y, 0, begin, count), { transposeY: true });
+      return layout.concat([narrow(0, 2), exp(narrow(2, 1)), square(narrow(3, 3))], 1);
+    },
+  ],
   ['a value used twice', [3], [3], (x, y) => add(multiply(x, y), multiply(x, x))],
 ];
 
@@ -126,6 +136,49 @@ it('makes no gradient of a value that nobody asked for', () => {
   const before = graph.main.nodes.filter(({ op }) => op === 'MatMul').length;
   gradients([loss], [graph.constant(1)], [x]);
   expect(graph.main.nodes.filter(({ op }) => op === 'MatMul').length).toBe(before + 1);
+});
+
+it('joins narrow products: all that give one gradient, and all of one value', () => {
+  const graph = new Graph({ fusion: false });
+  const x = graph.placeholder('x', [8, 16], 'f32');
+  const downs = [2, 4, 3].map((rank, i) => graph.placeholder(`a${i}`, [rank, 16], 'f32'));
+  const outputs = downs.map((down) => matmul(cast(x, 'bf16'), cast(down, 'bf16'), { transposeY: true }));
+  const loss = outputs.map((z) => sum(cast(z, 'f32'), [0, 1])).reduce(add);
+  const products = () => graph.main.nodes.filter(({ op }) => op === 'MatMul').length;
+  const before = products();
+  const found = gradients([loss], [graph.constant(1)], [x, ...downs]);
+  expect(found.map((gradient) => gradient!.shape)).toEqual([x, ...downs].map(({ shape }) => shape));
+  // Three casts of x are three values, of which each has products of its own.
+  expect(products() - before).toBe(6);
+
+  const once = cast(x, 'bf16');
+  const shared = downs.map((down) => matmul(once, cast(down, 'bf16'), { transposeY: true }));
+  const sharedLoss = shared.map((z) => sum(cast(z, 'f32'), [0, 1])).reduce(add);
+  const between = products();
+  gradients([sharedLoss], [graph.constant(1)], [x, ...downs]);
+  expect(products() - between).toBe(2);
+});
+
+it('makes products at the end of what an operation gives again, and asks for it only where one reads it', async () => {
+  const graph = new Graph({ fusion: false });
+  const x = graph.placeholder('x', [2, 3], 'f32');
+  const a = graph.placeholder('a', [1, 3], 'f32');
+  const asked: (readonly boolean[])[] = [];
+  const twice = (value: Tensor) =>
+    graph.withGradientOfAddends([value], [add(value, value)], ([addends], _wanted, read) => {
+      asked.push(read);
+      const doubled = elementwise.addAll(addends!.flatMap((addend) => [addend, addend]));
+      // Not the same value, so that it shows which one is read.
+      return { gradients: [doubled], again: [scalarTimes(value, 100)] };
+    })[0]!;
+  const scalarTimes = (value: Tensor, factor: number) => multiply(value, scalarLike(value, factor));
+  const loss = sum(matmul(twice(x), a, { transposeY: true }), [0, 1]);
+  const [, da] = gradients([loss], [graph.constant(1)], [x, a]);
+  gradients([sum(twice(x), [0, 1])], [graph.constant(1)], [x]);
+  expect(asked).toEqual([[true], [false]]);
+  const session = await openSession(tf, graph, { f: { inputs: { x }, outputs: { da: da! } } });
+  expect([...session.run('f', { x: Float32Array.of(1, 2, 3, 4, 5, 6) }).da]).toEqual([500, 700, 900]);
+  session.close();
 });
 
 it('casts keep gradients in the type of the value', () => {

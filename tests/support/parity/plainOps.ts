@@ -47,7 +47,7 @@ export function plainOps(softmax: (logits: Plain) => Plain): MethodOps<Plain> {
       body: (inputs: { readonly [K in keyof I]: Plain }) => Plain,
     ) => body(inputs as { readonly [K in keyof I]: Plain }),
     stopGradient: (x) => x,
-    withGradient: (_, value) => value,
+    withProductGradient: (_, value) => value,
   };
 }
 

@@ -1,5 +1,13 @@
+import { mostJoinedColumns } from '../../../options/deviceSizes.ts';
 import { elementCount, type DType } from '../dtype.ts';
-import { typeAttribute, type Attribute, type GradientFunction, type Shape, type Tensor } from '../graph.ts';
+import {
+  typeAttribute,
+  type Attribute,
+  type GradientFunction,
+  type LaterProduct,
+  type Shape,
+  type Tensor,
+} from '../graph.ts';
 import { cast, multiply, sumToShape } from './elementwise.ts';
 import { mostTurnedBack, turnedBack } from './turned.ts';
 
@@ -33,15 +41,24 @@ export function matmul(
       wanted[0]
         ? transposeX
           ? matmul(y, dz!, { transposeX: transposeY, transposeY: true })
-          : matmul(dz!, y, { transposeY: !transposeY })
+          : transposeY
+            ? matmulLater(dz!, y)
+            : matmul(dz!, y, { transposeY: true })
         : null,
       wanted[1]
         ? transposeY
-          ? matmul(dz!, x, { transposeX: true, transposeY: transposeX })
+          ? transposeX
+            ? matmul(dz!, x, { transposeX: true, transposeY: true })
+            : matmulLater(dz!, x, true)
           : matmul(x, dz!, { transposeX: !transposeX })
         : null,
     ],
   });
+}
+
+/** x y, or x^T y, as a gradient: to be made by reverse mode where joining it may pay. */
+export function matmulLater(x: Tensor, y: Tensor, transposeX = false): Tensor | LaterProduct {
+  return x.shape[1]! <= mostJoinedColumns ? { x, y, transposeX } : matmul(x, y, { transposeX });
 }
 
 /**
