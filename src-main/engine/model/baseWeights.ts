@@ -143,7 +143,8 @@ export class BaseWeights {
 
   #declareQuantized(name: string, kind: Exclude<Quantization, 'none'>): QuantizedWeight {
     const { shape } = this.#infoOf(name);
-    const place = { graph: this.#graph, name, shape, dtype: this.#how.dtype };
+    const hasPlainScales = this.#source.nf4Scales?.(name) === 'plain';
+    const place = { graph: this.#graph, name, shape, dtype: this.#how.dtype, hasPlainScales };
     const weight = declareQuantized(kind, place);
     this.#quantized.set(name, weight);
     return weight;

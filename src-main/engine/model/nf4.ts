@@ -30,9 +30,9 @@ export interface Nf4 {
    * neighbours there; halves of a block are widened without being interleaved.)
    */
   codes: Uint8Array;
-  /** [groups, 256]; the end is padded, as that of `codes`. */
-  scaleCodes: Uint8Array;
-  /** [groups + 1]: the groups' scales, and behind them the offset. */
+  /** [groups, 256]; the end is padded, as that of `codes`. Null: the scales of blocks are kept in f32. */
+  scaleCodes: Uint8Array | null;
+  /** [groups + 1]: the groups' scales, and behind them the offset; [blocks] without groups. */
   scales: Float32Array;
 }
 
@@ -66,7 +66,7 @@ function nearestEntry(share: number): number {
  *
  * @param bytes as safetensors stores them @param dtype as it names that
  */
-export function toNf4(bytes: Uint8Array, dtype: string): Nf4 {
+export function toNf4(bytes: Uint8Array, dtype: string): Nf4 & { scaleCodes: Uint8Array } {
   const size = dtype === 'F32' ? 4 : 2;
   const count = bytes.byteLength / size;
   const { blocks, groups } = nf4Sizes(count);
@@ -107,7 +107,7 @@ function toBlock(block: Float32Array, codes: Uint8Array): number {
 
 const scaleMiddles = midpoints(nf4ScaleMap);
 
-function toScales(greatest: Float32Array, groups: number): Pick<Nf4, 'scaleCodes' | 'scales'> {
+function toScales(greatest: Float32Array, groups: number): { scaleCodes: Uint8Array; scales: Float32Array } {
   const scaleCodes = new Uint8Array(groups * nf4Group);
   const scales = new Float32Array(groups + 1);
   const mean = greatest.reduce((sum, scale) => sum + scale, 0) / greatest.length;
@@ -143,7 +143,9 @@ function nearest(sorted: readonly number[], value: number): number {
 export function storedNf4(stored: StoredNf4): Nf4 | null {
   const isAlike = (own: readonly number[], theirs: Float32Array) =>
     own.every((value, i) => Math.abs(value - theirs[i]!) <= 1e-7);
-  if (!isAlike(nf4Entries, stored.entries) || !isAlike(nf4ScaleMap, stored.scaleEntries)) return null;
+  const hasGroups = stored.scaleCodes !== null;
+  if (!isAlike(nf4Entries, stored.entries)) return null;
+  if (hasGroups && !isAlike(nf4ScaleMap, stored.scaleEntries)) return null;
   const { blocks, groups } = nf4Sizes(2 * stored.codes.length);
   const codes = new Uint8Array(blocks * half);
   const code = (i: number) => {
@@ -154,6 +156,7 @@ export function storedNf4(stored: StoredNf4): Nf4 | null {
     const at = Math.floor(i / half) * nf4Block + (i % half);
     codes[i] = (code(at) << 4) | code(at + half);
   }
+  if (stored.scaleCodes === null) return { codes, scaleCodes: null, scales: stored.scales };
   const scaleCodes = new Uint8Array(groups * nf4Group);
   scaleCodes.set(stored.scaleCodes);
   const scales = new Float32Array(groups + 1);
@@ -162,14 +165,25 @@ export function storedNf4(stored: StoredNf4): Nf4 | null {
   return { codes, scaleCodes, scales };
 }
 
+/** The scales of blocks, f32 [blocks]. */
+export function blockScales({ scaleCodes, scales }: Nf4, blocks: number): Float32Array {
+  if (!scaleCodes) return scales;
+  const offset = scales.at(-1)!;
+  return Float32Array.from({ length: blocks }, (_, block) => {
+    const scaled = Math.fround(nf4ScaleMap[scaleCodes[block]!]! * scales[Math.floor(block / nf4Group)]!);
+    return scaled + offset;
+  });
+}
+
 /** The numbers that a weight in NF4 stands for, f32. @param count of them */
-export function fromNf4({ codes, scaleCodes, scales }: Nf4, count: number): Float32Array {
-  const { blocks, groups } = nf4Sizes(count);
+export function fromNf4(nf4: Nf4, count: number): Float32Array {
+  const { codes } = nf4;
+  const { blocks } = nf4Sizes(count);
+  const scales = blockScales(nf4, blocks);
   const values = new Float32Array(blocks * nf4Block);
   const entries = Float32Array.from(nf4Entries);
   for (let block = 0; block < blocks; block++) {
-    const scaled = Math.fround(nf4ScaleMap[scaleCodes[block]!]! * scales[Math.floor(block / nf4Group)]!);
-    const scale = Math.fround(scaled + scales[groups]!);
+    const scale = scales[block]!;
     for (let i = 0; i < half; i++) {
       const byte = codes[block * half + i]!;
       values[block * nf4Block + i] = entries[byte >> 4]! * scale;

@@ -8,6 +8,7 @@ import { madeMatmul, rowScaledMatmul } from '../graph/ops/linear.ts';
 import type { Target } from '../graph/transfers.ts';
 import { createVariable, readVariable, type Variable } from '../graph/variables.ts';
 import {
+  blockScales,
   fromNf4,
   nf4Block,
   nf4Entries,
@@ -47,6 +48,8 @@ export interface WeightPlace {
   shape: Shape;
   /** Compute type. */
   dtype: DType;
+  /** In 4 bits: its blocks have scales in f32, as it is stored; else in 8 bits. */
+  hasPlainScales: boolean;
 }
 
 type Quantized = Exclude<Quantization, 'none'>;
@@ -97,26 +100,34 @@ function rowScaledWeight({ graph, name, shape, dtype }: WeightPlace): QuantizedW
   };
 }
 
-/** In 4 bits, blocks of 64 with scales in 8 bits (see Nf4). */
-function nf4Weight({ graph, name, shape, dtype }: WeightPlace): QuantizedWeight {
+/** In 4 bits, blocks of 64 with scales in 8 or in 32 bits (see Nf4). */
+function nf4Weight({ graph, name, shape, dtype, hasPlainScales }: WeightPlace): QuantizedWeight {
   const count = elementCount(shape);
   const { blocks, groups } = nf4Sizes(count);
   const [rows, columns] = shape as [number, number];
   const halves = createVariable(graph, name, [blocks, nf4Block / 2], 'u8');
-  const scaleCodes = createVariable(graph, `${name}.scale_codes`, [groups, nf4Group], 'u8');
-  const scales = createVariable(graph, `${name}.scales`, [groups + 1], 'f32');
-  const kept = [halves, scaleCodes, scales].map(readVariable);
-  const [codes, ofBlocks, ofGroups] = kept as [Tensor, Tensor, Tensor];
+  const scaleCodes = hasPlainScales
+    ? null
+    : createVariable(graph, `${name}.scale_codes`, [groups, nf4Group], 'u8');
+  const scales = createVariable(graph, `${name}.scales`, [hasPlainScales ? blocks : groups + 1], 'f32');
+  const codes = readVariable(halves);
+  const ofScales = [...(scaleCodes ? [scaleCodes] : []), scales].map(readVariable);
+  /** Of blocks, f32 [blocks, 1]. */
+  const factorsOf = ([first, ofGroups]: readonly Tensor[]) =>
+    ofGroups ? nf4Scales(first!, ofGroups, blocks) : reshape(first!, [blocks, 1]);
+  const kind = hasPlainScales ? 'nf4_plain' : 'nf4';
   const whole = (type: DType) =>
     reshape(
-      made(`nf4_${count}`, kept, type, ([c, s, g]) => flat(nf4Blocks(c!, nf4Scales(s!, g!, blocks)), count)),
+      made(`${kind}_${count}`, [codes, ...ofScales], type, ([c, ...s]) =>
+        flat(nf4Blocks(c!, factorsOf(s)), count),
+      ),
       shape,
     );
   return {
     shape,
     targets: [
       { variable: halves, stored: 'u8' },
-      { variable: scaleCodes, stored: 'u8' },
+      ...(scaleCodes ? [{ variable: scaleCodes, stored: 'u8' as const }] : []),
       { variable: scales, stored: 'f32' },
     ],
     product: (x) => cast(madeMatmul(x, whole), x.dtype),
@@ -127,9 +138,7 @@ function nf4Weight({ graph, name, shape, dtype }: WeightPlace): QuantizedWeight 
       const perRow = columns / nf4Block;
       const taken = numbers.shape[0]! * perRow;
       const bytes = gatherByteRows(reshape(codes, [rows, columns / 2]), numbers);
-      const [factors] = called(`nf4_scales_${blocks}`, [ofBlocks, ofGroups], ([s, g]) => [
-        nf4Scales(s!, g!, blocks),
-      ]);
+      const [factors] = called(`${kind}_scales_${blocks}`, ofScales, (all) => [factorsOf(all)]);
       const chosen = reshape(gather(reshape(factors!, [rows, perRow]), numbers, 0), [taken, 1]);
       const values = made('nf4_rows', [reshape(bytes, [taken, nf4Block / 2]), chosen], dtype, ([c, s]) =>
         nf4Blocks(c!, s!),
@@ -139,8 +148,10 @@ function nf4Weight({ graph, name, shape, dtype }: WeightPlace): QuantizedWeight 
     load(source, assign) {
       const quantized = nf4Of(source, name);
       assign(halves, quantized.codes);
-      assign(scaleCodes, quantized.scaleCodes);
-      assign(scales, new Uint8Array(quantized.scales.buffer));
+      if (scaleCodes) assign(scaleCodes, quantized.scaleCodes!);
+      // Where its tables are not the usual ones, it was quantized anew.
+      const values = scaleCodes ? quantized.scales : blockScales(quantized, blocks);
+      assign(scales, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     },
   };
 }

@@ -10,12 +10,13 @@ export interface StoredTensors {
   readRange(name: string, begin: number, end: number): Uint8Array;
 }
 
-/** A weight in NF4 with blocks of 64 and scales that are quantized in groups of 256, as it is stored. */
+/** A weight in NF4 with blocks of 64, as it is stored. */
 export interface StoredNf4 {
   /** Neighbours in the upper and the lower half of a byte. */
   codes: Uint8Array;
-  scaleCodes: Uint8Array;
-  /** Of the groups, f32. */
+  /** Of the scales, which are quantized in groups of 256; null: they are stored in f32. */
+  scaleCodes: Uint8Array | null;
+  /** Of the groups, f32; of the blocks where these are not quantized. */
   scales: Float32Array;
   offset: number;
   /** The 16 numbers of codes and the 256 of scale codes. */
@@ -33,6 +34,8 @@ export interface PackedWeight {
   parts: readonly string[];
   /** Bytes begin..end of `info`, dequantized. */
   readRange(begin: number, end: number): Uint8Array;
+  /** Whether its blocks have scales in f32 or quantized ones; null: it cannot be kept as it is stored. */
+  nf4Scales: 'plain' | 'quantized' | null;
   /** As it is stored; null where it is packed in another way. */
   readNf4(): StoredNf4 | null;
 }
@@ -105,6 +108,7 @@ function rowScaledWeight(name: string, scales: string, tensors: StoredTensors): 
     info: { ...weight, dtype: 'F32', byteLength: 4 * rows * columns },
     type: 'INT8',
     parts: [scales, ...(order === null ? [] : [format])],
+    nf4Scales: null,
     readNf4: () => null,
     readRange(begin, end) {
       const [from, to] = [Math.floor(begin / 4), Math.ceil(end / 4)];
@@ -180,21 +184,24 @@ function packedWeight(name: string, stateName: string, tensors: StoredTensors): 
     return made;
   }
 
+  const isUsual = state.quant_type === 'nf4' && state.blocksize === 64;
+  const nf4Scales =
+    isUsual && !nested ? 'plain' : isUsual && state.nested_blocksize === 256 ? 'quantized' : null;
   return {
     info,
+    nf4Scales,
     type: state.quant_type.toUpperCase(),
     parts: [stateName, ...parts.map((part) => name + part).filter((part) => tensors.info(part) !== null)],
     readNf4() {
-      const isUsual = state.quant_type === 'nf4' && state.blocksize === 64 && state.nested_blocksize === 256;
-      if (!isUsual || !nested) return null;
+      if (nf4Scales === null) return null;
       const whole = (of: string) => tensors.readRange(of, 0, tensors.info(of)!.byteLength);
       return {
         codes: whole(packed),
-        scaleCodes: whole(scales),
-        scales: floats(nested.scales),
+        scaleCodes: nested ? whole(scales) : null,
+        scales: floats(nested ? nested.scales : scales),
         offset: Math.fround(state.nested_offset ?? 0),
         entries: floats(map),
-        scaleEntries: floats(nested.map),
+        scaleEntries: nested ? floats(nested.map) : new Float32Array(),
       };
     },
     readRange(begin, end) {

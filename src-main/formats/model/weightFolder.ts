@@ -83,6 +83,11 @@ export class WeightFolder {
     return shard.read(stored);
   }
 
+  /** How the blocks of a weight that bitsandbytes stored in NF4 are scaled; null: it is stored in another way. */
+  nf4Scales(name: string): PackedWeight['nf4Scales'] {
+    return this.#packed.get(name)?.nf4Scales ?? null;
+  }
+
   /** A weight that bitsandbytes stored in NF4, as it is; null: it is stored in another way. */
   readNf4(name: string): StoredNf4 | null {
     return this.#packed.get(name)?.readNf4() ?? null;

@@ -102,7 +102,7 @@ describe('a weight in 8 bits', () => {
   });
 });
 
-it('weights in NF4 with quantized scales can be kept as they are stored, to the same numbers', () => {
+it('weights in NF4 can be kept as they are stored, to the same numbers', () => {
   const weights = packedWeights(tensorsOf(join(folder, 'kinds.safetensors')));
   const expected = new SafetensorsFile(join(folder, 'dequantized.safetensors'), 'model_invalid');
   const kept = [...weights].flatMap(([name, weight]) => {
@@ -110,7 +110,9 @@ it('weights in NF4 with quantized scales can be kept as they are stored, to the 
     return stored ? [{ name, stored }] : [];
   });
   expect(kept.map(({ name }) => name).sort()).toEqual(
-    ['bfloat16', 'float16', 'float32'].map((dtype) => `nf4-nested-${dtype}.weight`),
+    ['nested', 'plain'].flatMap((kind) =>
+      ['bfloat16', 'float16', 'float32'].map((dtype) => `nf4-${kind}-${dtype}.weight`),
+    ),
   );
   for (const { name, stored } of kept) {
     const { dtype, shape } = expected.tensors.get(name)!;
@@ -124,6 +126,10 @@ it('weights in NF4 with quantized scales can be kept as they are stored, to the 
     const others = actual.filter((value, i) => value !== known[i]);
     expect(others.length / actual.length).toBeLessThan(dtype === 'F32' ? 0.5 : 0.01);
     actual.forEach((value, i) => expect(Math.abs(value - known[i]!)).toBeLessThanOrEqual(1e-7 * most));
+    if (name.startsWith('nf4-plain')) {
+      expect([weights.get(name)!.nf4Scales, stored.scaleCodes]).toEqual(['plain', null]);
+      expect(others).toHaveLength(0);
+    } else expect(weights.get(name)!.nf4Scales).toBe('quantized');
     const entries = stored.entries.map((entry) => entry / 2);
     expect(storedNf4({ ...stored, entries })).toBeNull();
   }
