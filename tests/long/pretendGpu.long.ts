@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -10,11 +10,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { methods, trainConfigSchema, type TrainConfigInput } from '../../src-main/contract/training.ts';
 import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
 import { writeTokenFile } from '../../src-main/formats/files/tokenFile.ts';
 import { runtimeFolder, versions } from '../../src-main/setup/paths.mjs';
+import type { CheckReport } from '../card/checkGpu.ts';
 import { writeRandomModel } from '../support/measuredTraining.ts';
 import { projectFolder } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -41,6 +43,37 @@ const models = { narrow: join(temporaryFolder(), 'narrow'), wide: join(temporary
 const sizes = { layers: 2, headDim: 32, vocabularySize: 256, intermediateSize: 256, tieEmbeddings: false };
 const trainFile = join(temporaryFolder(), 'train.tokens');
 
+const programs = temporaryFolder();
+/** What nvidia-smi says of the pretend card, by the fields that it is asked for. */
+const card = `#!/bin/sh
+for arg in "$@"; do case $arg in --query-gpu=*) fields=\${arg#--query-gpu=} ;; esac; done
+said=
+for field in $(echo "$fields" | tr , ' '); do
+  case $field in
+    index) value=0 ;; uuid) value=GPU-0 ;; name) value='NVIDIA GeForce RTX 4090' ;; compute_cap) value=8.9 ;;
+    driver_version) value=570.124.06 ;; memory.total) value=24564 ;; memory.used) value=450 ;; *) value='[N/A]' ;;
+  esac
+  said="$said\${said:+, }$value"
+done
+echo "$said"
+`;
+
+/** The environment of a machine that has the card, and TensorFlow for it. */
+const onPretendMachine = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  PATH: `${programs}${delimiter}${process.env['PATH']}`,
+  ID_LORA_STUDIO_RUNTIME: runtime,
+});
+
+/** The driver ends a process that accesses memory wrongly. */
+const pretendDriver = () => ({
+  LD_LIBRARY_PATH: join(pretend, 'lib'),
+  FAKE_GPU_STRICT: '1',
+  FAKE_GPU_TRUE: '1',
+  FAKE_GPU_LIMIT_MB: '3000',
+  FAKE_GPU_LOG: join(logs, '%p.log'),
+});
+
 function linkPackages(from: string, to: string): void {
   mkdirSync(to, { recursive: true });
   for (const name of readdirSync(from))
@@ -53,17 +86,12 @@ beforeAll(() => {
   if (!isThere) return;
   cpSync(join(projectFolder, 'src-main'), join(checkout, 'src-main'), { recursive: true });
   cpSync(join(projectFolder, 'package.json'), join(checkout, 'package.json'));
+  for (const folder of ['card', 'support', 'fixtures/tiny-llama'])
+    cpSync(join(projectFolder, 'tests', folder), join(checkout, 'tests', folder), { recursive: true });
   linkPackages(join(projectFolder, 'node_modules'), join(checkout, 'node_modules'));
-  const programs = temporaryFolder();
-  const card = "#!/bin/sh\necho 'NVIDIA GeForce RTX 4090, 8.9, 570.124.06'\n";
   writeFileSync(join(programs, 'nvidia-smi'), card, { mode: 0o755 });
-  const env = {
-    ...process.env,
-    PATH: `${programs}${delimiter}${process.env['PATH']}`,
-    ID_LORA_STUDIO_RUNTIME: runtime,
-  };
   execFileSync(process.execPath, [join(checkout, 'src-main/setup/tensorflow/repair.mjs')], {
-    env,
+    env: onPretendMachine(),
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   execFileSync('bash', [
@@ -85,14 +113,7 @@ beforeAll(() => {
 function openEngine(env: NodeJS.ProcessEnv = {}) {
   return createEngineHost({
     entry: join(checkout, 'src-main/engine/process/child.ts'),
-    env: {
-      LD_LIBRARY_PATH: join(pretend, 'lib'),
-      FAKE_GPU_STRICT: '1',
-      FAKE_GPU_TRUE: '1',
-      FAKE_GPU_LIMIT_MB: '3000',
-      FAKE_GPU_LOG: join(logs, '%p.log'),
-      ...env,
-    },
+    env: { ...pretendDriver(), ...env },
   });
 }
 
@@ -277,5 +298,28 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
       code: 'out_of_memory',
       message: expect.stringMatching(/^The GPU's memory is full/) as string,
     });
+  });
+
+  it('is checked by check:gpu to its end, which finds that no number is right', async () => {
+    const out = join(temporaryFolder(), 'report.json');
+    const script = join(checkout, 'tests', 'card', 'checkGpu.ts');
+    const env = { ...onPretendMachine(), ...pretendDriver(), TF_CPP_MIN_LOG_LEVEL: '3' };
+    const args = ['--shapes', 'tiny', '--minutes', '90', '--out', out];
+    const ended = promisify(execFile)(process.execPath, [script, ...args], { env });
+    await expect(ended).rejects.toMatchObject({ code: 1 });
+    const report = JSON.parse(readFileSync(out, 'utf8')) as CheckReport;
+    expect(report.device).toMatchObject({ kind: 'gpu', name: 'NVIDIA GeForce RTX 4090', peak: 165.2e12 });
+    const casesOf = (part: string) => report.parts.find(({ name }) => name === part)!.cases;
+    expect(casesOf('parity')).toHaveLength(28);
+    for (const compared of [...casesOf('parity'), ...casesOf('training'), casesOf('decoding')[0]!])
+      expect(compared, compared.name).toMatchObject({
+        state: 'failed',
+        reason: expect.stringMatching(/^numbers differ: /) as string,
+      });
+    for (const other of [...casesOf('out of memory'), ...casesOf('PMRC')])
+      expect(other, other.name).toMatchObject({ state: 'passed' });
+    expect(report.left).toEqual([]);
+    // The processor computes its part of the comparison without the driver, and a full memory is no fault.
+    expect(faultsIn(await driverLog())).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@ import { createRandom } from '../../src-main/statistics/random.ts';
 import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
 import type { Precision } from '../../src-main/contract/training.ts';
 import type { ModelShape } from '../../src-main/shape/modelShape.ts';
-import { addTokenizer } from '../support/measuredEvaluation.ts';
+import { addTokenizer, timeAnswers } from '../support/measuredEvaluation.ts';
 import { writeRandomModel } from '../support/measuredTraining.ts';
 
 /*
@@ -27,46 +27,6 @@ type Asked = { folder: string; batch: number; promptTokens: number; precision: P
 const vocabulary = 500;
 const random = createRandom(3);
 const idsOf = (count: number) => Array.from({ length: count }, () => 3 + random.integer(vocabulary - 3));
-
-async function generate(asked: Extract<Asked, { what: 'generate' }>) {
-  const { batch, promptTokens, newTokens, rounds } = asked;
-  const ends: number[] = [];
-  const started = performance.now();
-  let loaded = 0;
-  await host.start(
-    {
-      kind: 'generate',
-      model: model(asked),
-      prompts: Array.from({ length: batch * (1 + rounds) }, () => idsOf(promptTokens)),
-      maxTokens: newTokens,
-      temperature: 0,
-      topP: 1,
-      seed: 0,
-      stop: [],
-      // No id ends an answer.
-      endIds: [2 ** 30],
-      batch,
-    },
-    {
-      onEvent(event) {
-        if (event.type === 'progress' && event.label === 'Loading weights') loaded = performance.now();
-        if (event.type === 'generated')
-          for (const { row } of event.rows) {
-            if (row.ids.length !== newTokens) throw new Error(`an answer has ${row.ids.length} tokens`);
-            ends.push(performance.now());
-          }
-      },
-    },
-  ).result;
-  const roundEnds = Array.from({ length: 1 + rounds }, (_, round) => ends[(round + 1) * batch - 1]!);
-  const seconds = roundEnds.slice(1).map((end, i) => (end - roundEnds[i]!) / 1000);
-  const median = seconds.sort((a, b) => a - b)[Math.floor(seconds.length / 2)]!;
-  return {
-    loadSeconds: (loaded - started) / 1000,
-    secondsPerRound: median,
-    tokensPerSecond: (batch * newTokens) / median,
-  };
-}
 
 async function choices(asked: Extract<Asked, { what: 'choices' }>) {
   const items = Array.from({ length: asked.items }, () => ({
@@ -124,7 +84,14 @@ try {
   if (asked.what === 'model') {
     writeRandomModel(asked.folder, asked.shape, 2048);
     addTokenizer(asked.folder);
-  } else console.log(JSON.stringify(await (asked.what === 'generate' ? generate(asked) : choices(asked))));
+  } else
+    console.log(
+      JSON.stringify(
+        await (asked.what === 'generate'
+          ? timeAnswers(host, { ...asked, model: model(asked) })
+          : choices(asked)),
+      ),
+    );
 } finally {
   host.close();
 }

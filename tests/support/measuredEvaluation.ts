@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { PlannedEvaluation } from '../../src-main/budget/forecast/evaluation.ts';
 import { evaluationBatch } from '../../src-main/budget/forecast/evaluation.ts';
 import { createRandom } from '../../src-main/statistics/random.ts';
-import { createEngineHost } from '../../src-main/engine/process/supervisor.ts';
+import { createEngineHost, type EngineHost } from '../../src-main/engine/process/supervisor.ts';
+import type { ModelReference } from '../../src-main/engine/protocol.ts';
 import { writeTokenFile } from '../../src-main/formats/files/tokenFile.ts';
 import { fixtures } from './paths.ts';
 
@@ -65,4 +66,61 @@ export async function measureEvaluation(
     host.close();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Times greedy answers, as long as asked. A round is `batch` prompts and their answers; one more before them warms up.
+ * All ids are ones that every tokenizer has.
+ */
+export async function timeAnswers(
+  host: EngineHost,
+  asked: {
+    model: ModelReference;
+    batch: number;
+    promptTokens: number;
+    newTokens: number;
+    rounds: number;
+    signal?: AbortSignal;
+  },
+): Promise<{ loadSeconds: number; secondsPerRound: number; tokensPerSecond: number }> {
+  const { model, batch, promptTokens, newTokens, rounds, signal } = asked;
+  const random = createRandom(3);
+  const idsOf = () => Array.from({ length: promptTokens }, () => 3 + random.integer(497));
+  const ends: number[] = [];
+  const started = performance.now();
+  let loaded = 0;
+  await host.start(
+    {
+      kind: 'generate',
+      model,
+      prompts: Array.from({ length: batch * (1 + rounds) }, idsOf),
+      maxTokens: newTokens,
+      temperature: 0,
+      topP: 1,
+      seed: 0,
+      stop: [],
+      // No id ends an answer.
+      endIds: [2 ** 30],
+      batch,
+    },
+    {
+      ...(signal && { signal }),
+      onEvent(event) {
+        if (event.type === 'progress' && event.label === 'Loading weights') loaded = performance.now();
+        if (event.type === 'generated')
+          for (const { row } of event.rows) {
+            if (row.ids.length !== newTokens) throw new Error(`an answer has ${row.ids.length} tokens`);
+            ends.push(performance.now());
+          }
+      },
+    },
+  ).result;
+  const roundEnds = Array.from({ length: 1 + rounds }, (_, round) => ends[(round + 1) * batch - 1]!);
+  const seconds = roundEnds.slice(1).map((end, i) => (end - roundEnds[i]!) / 1000);
+  const median = seconds.sort((a, b) => a - b)[Math.floor(seconds.length / 2)]!;
+  return {
+    loadSeconds: (loaded - started) / 1000,
+    secondsPerRound: median,
+    tokensPerSecond: (batch * newTokens) / median,
+  };
 }

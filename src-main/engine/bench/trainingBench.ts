@@ -1,27 +1,33 @@
-import { trainConfigSchema } from '../../contract/training.ts';
+import { quantizationOf, trainConfigSchema, type TrainConfig } from '../../contract/training.ts';
+import { layOutRun } from '../../data/mix/laidOutRun.ts';
+import { leavesEmbedding } from '../../options/embeddingRows.ts';
 import { createRandom } from '../../statistics/random.ts';
 import { initialValue } from '../adapters/initialValues.ts';
 import { PivotChooser } from '../adapters/pivots/pivots.ts';
 import { ModelGraph } from '../model/modelGraph.ts';
 import { throwIfStopped, type JobContext } from '../jobContext.ts';
 import type { BenchRequest, BenchResult } from '../benchProtocol.ts';
-import { layOutBatch, type Batch } from '../model/batches.ts';
+import { batchFromRows } from '../model/batches.ts';
 import { optimizerStep } from '../training/optimizerStep.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { openTrainingGraph } from '../training/trainingGraph.ts';
-import { benchConfig, randomWeights } from './randomModel.ts';
+import { benchConfig, fillWeights, randomEmbedding, randomWeights } from './randomModel.ts';
 
 /** Steps before the measured ones: the first compiles, the second still allocates. */
 const warmUpSteps = 2;
 
+/** Examples in a row of the batch where rows are packed. */
+const packedExamples = 4;
+
 /**
  * Times whole training steps (forward, backward, AdamW without clipping) of one method on random weights, as a run
- * takes them. Pivots of ID-LoRA are the first rows: which rows they are does not change a step.
+ * takes them.
  */
 export async function benchTraining(request: BenchRequest, context: JobContext): Promise<BenchResult> {
-  const { shape, method, rank, clusters, batch, tokens, precision, gradientCheckpointing, steps } = request;
+  const { shape, method, rank, clusters, pivots = 'serial', batch, tokens, steps } = request;
+  const { precision, gradientCheckpointing, loadIn4bit = false, packing = false } = request;
   const config = trainConfigSchema.parse({
-    adapter: { method, rank, alpha: 2 * rank, pivots: 'serial', ...(clusters !== undefined && { clusters }) },
+    adapter: { method, rank, alpha: 2 * rank, pivots, ...(clusters !== undefined && { clusters }) },
     learningRate: 1e-4,
     schedule: 'constant',
     clipNorm: null,
@@ -29,9 +35,14 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
     batch,
     precision,
     gradientCheckpointing,
+    loadIn4bit,
+    packing,
+    maxSteps: warmUpSteps + steps,
   });
   const decoder = benchConfig(shape, tokens);
   const weights = randomWeights(decoder);
+  const rows = randomRows(packing ? packedExamples : 1, config, shape.vocabularySize);
+  const { order, layouts } = layOutRun(config, rows, null);
   const model = new ModelGraph({
     config: decoder,
     source: weights,
@@ -40,24 +51,25 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
     fusion: context.fusion,
     products: context.products,
     device: context.device,
+    quantization: quantizationOf(config),
+    ...(leavesEmbedding(config, decoder) && { embeddingRows: randomEmbedding(decoder) }),
   });
   const openedAt = performance.now();
-  // Rows that fill the context are laid out as those of a run are.
-  const layout = { batch, tokens };
-  const layouts = { training: [layout], scoring: layout };
   const graph = await openTrainingGraph(context.tf, model, config, layouts);
   try {
-    graph.session.loadWeights();
+    fillWeights(model, graph.session, weights);
     graph.session.run('zero', {});
+    const preparedAt = performance.now();
     const chooser = new PivotChooser(context.tf);
     for (const parameter of model.adapterParameters) {
       const value = await initialValue(parameter, weights, 1, { chooser, cacheFolder: null });
       graph.session.assign(parameter.variable, value);
     }
     chooser.close();
-    const loadSeconds = (performance.now() - openedAt) / 1000;
+    const [loadSeconds, prepareSeconds] = [openedAt, preparedAt].map((at) => (performance.now() - at) / 1000);
 
-    const data = randomBatch(batch, tokens, shape.vocabularySize);
+    const [packs] = order.microBatches(1);
+    const data = batchFromRows(packs!, rows, layouts.training);
     const seconds: number[] = [];
     const losses: number[] = [];
     for (let step = 1; step <= warmUpSteps + steps; step++) {
@@ -73,7 +85,8 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
     return {
       trainable: model.trainableCount(),
       base: model.baseCount(),
-      loadSeconds,
+      loadSeconds: loadSeconds!,
+      prepareSeconds: prepareSeconds!,
       firstStepSeconds: seconds[0]!,
       secondsPerStep: { median: timed[Math.floor(timed.length / 2)]!, minimum: timed[0]! },
       tokensPerSecond: (batch * tokens) / timed[Math.floor(timed.length / 2)]!,
@@ -86,12 +99,23 @@ export async function benchTraining(request: BenchRequest, context: JobContext):
   }
 }
 
-/** Random ids; every token but a row's last predicts the next. */
-function randomBatch(batch: number, tokens: number, vocabularySize: number): Batch {
+/** Rows of random ids, so many in each row of the batch; every token but a row's last predicts the next. */
+function randomRows(
+  examples: number,
+  { batch, context }: Pick<TrainConfig, 'batch' | 'context'>,
+  vocabularySize: number,
+) {
   const random = createRandom(2);
-  const rows = Array.from({ length: batch }, () => ({
+  const tokens = Math.floor(context / examples);
+  const rows = Array.from({ length: batch * examples }, () => ({
     ids: Int32Array.from({ length: tokens }, () => random.integer(vocabularySize)),
     trained: new Uint8Array(tokens).fill(1),
   }));
-  return layOutBatch(rows, batch, tokens);
+  return {
+    rowCount: rows.length,
+    epochRows: null,
+    length: () => tokens,
+    labels: () => tokens - 1,
+    row: (index: number) => rows[index]!,
+  };
 }
