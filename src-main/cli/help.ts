@@ -37,6 +37,7 @@ const remarks: Partial<Record<OptionName, string>> = {
   truncation: 'of rows longer than the context: their end, their begin, all of them',
   packing: 'short rows share the rows of the batch',
   gradientCheckpointing: 'less memory, more time',
+  tf32: 'on a card: products of f32 rounded to 10 bits, faster',
   loraPlusRatio: 'rate of B matrices over --lr',
   earlyStoppingPatience: 'evaluations',
   keepBest: 'end with the lowest held-out loss',
@@ -161,6 +162,7 @@ ${chatHelp()}
                                                    the engine's own speed and memory on random weights
   settings [code-execution [allow|forbid]]         whether programs that a model wrote are run in the sandbox: shows it, agrees
         for all commands to come, for the queue and the page, or takes that back
+  settings train-at-once [all|one]                 whether the queue trains on each card, or one run at a time
   demo [--model M --methods lora,idlora|all --max-steps N --limit N --allow-code-execution]
                                                    methods at one budget on the tasks of the starter lab, start to end
 

@@ -13,7 +13,7 @@ import { warmUp } from '../core/warmUp.ts';
 /**
  * serve [--host 127.0.0.1 --port 0 --public-address URL --tls-cert FILE --tls-key FILE --token-file FILE]
  *
- * Runs until Ctrl+C, and pauses the run that trains before the database is closed.
+ * Runs until Ctrl+C, and pauses the runs that train before the database is closed.
  */
 export async function serveCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values } = parseCommand(args, {
@@ -40,9 +40,10 @@ export async function serveCommand(args: readonly string[], command: CommandCont
       );
     void warmUp(core.handlers);
     await new Promise<void>((resolve) => command.onInterrupt(resolve));
-    if (core.runs.queue.state().running)
+    const training = core.runs.queue.state().running.length;
+    if (training > 0)
       output.progress(
-        'Pausing the run with a checkpoint. Press Ctrl+C again to end at once: the last checkpoint stays.',
+        `Pausing the ${training === 1 ? 'run' : `${training} runs`} with a checkpoint. Press Ctrl+C again to end at once: the last checkpoint stays.`,
       );
     // A run that cannot be recorded any more has said so itself.
     await core.runs.suspend().catch(() => undefined);

@@ -1,28 +1,42 @@
 import { mkdirSync } from 'node:fs';
 import type { CodeExecution } from '../contract/evaluation/grading.ts';
+import { trainAtOnceSchema, type TrainAtOnce } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { isCodeAllowed, keepConsent } from '../evaluation/sandbox/consent.ts';
 import { describeSandbox } from '../services/evaluations/grading.ts';
 import { homePaths } from '../services/homePaths.ts';
+import { keepTrainAtOnce, readTrainAtOnce } from '../services/runs/trainAtOnce.ts';
 import { parseCommand, usageError } from './arguments.ts';
 import { homeOf, type CommandContext } from './commandContext.ts';
 import { createOutput } from './output.ts';
 
-const usage = 'settings [code-execution [allow|forbid]]';
+const usage = 'settings [code-execution [allow|forbid] | train-at-once [all|one]]';
+const decisions: Readonly<Record<string, readonly string[]>> = {
+  'code-execution': ['allow', 'forbid'],
+  'train-at-once': ['all', 'one'],
+};
 
 /**
- * settings [code-execution [allow|forbid]]: what is kept of the user's decisions. Beside an open studio, too: it asks
- * the same file whenever something is to be run.
+ * settings [code-execution [allow|forbid] | train-at-once [all|one]]: what is kept of the user's decisions. Beside an
+ * open studio, too: it asks the same files whenever something is to be run.
  */
 export async function settingsCommand(args: readonly string[], { signal }: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, {});
   const [name, decision, ...rest] = positionals;
-  if (name !== undefined && name !== 'code-execution')
-    throw usageError(`There is no setting "${name}"; there is code-execution.`, `Usage: ${usage}`);
-  if (rest.length > 0 || (decision !== undefined && decision !== 'allow' && decision !== 'forbid'))
+  const known = Object.keys(decisions);
+  if (name !== undefined && !known.includes(name))
+    throw usageError(`There is no setting "${name}"; there are ${known.join(' and ')}.`, `Usage: ${usage}`);
+  if (rest.length > 0 || (decision !== undefined && !decisions[name!]!.includes(decision)))
     throw usageError(`Usage: ${usage}`);
   const home = homeOf(values);
   const paths = homePaths(home);
+  const output = createOutput(values['json'] === true);
+  if (name === 'train-at-once') {
+    mkdirSync(home, { recursive: true });
+    if (decision !== undefined) keepTrainAtOnce(paths.trainAtOnce, trainAtOnceSchema.parse(decision));
+    const trainAtOnce = readTrainAtOnce(paths.trainAtOnce);
+    return output.result({ trainAtOnce }, () => atOnceText(trainAtOnce));
+  }
   const found = await describeSandbox(signal);
   if (decision === 'allow') {
     // Nobody can agree to what the studio cannot keep.
@@ -31,7 +45,16 @@ export async function settingsCommand(args: readonly string[], { signal }: Comma
   }
   if (decision !== undefined) keepConsent(paths.codeExecution, decision === 'allow');
   const codeExecution: CodeExecution = { isAllowed: isCodeAllowed(paths.codeExecution), ...found };
-  createOutput(values['json'] === true).result({ codeExecution }, () => codeText(codeExecution));
+  const shown = name === undefined ? { trainAtOnce: readTrainAtOnce(paths.trainAtOnce) } : {};
+  output.result({ codeExecution, ...shown }, () =>
+    [codeText(codeExecution), ...(shown.trainAtOnce ? [atOnceText(shown.trainAtOnce)] : [])].join('\n'),
+  );
+}
+
+function atOnceText(atOnce: TrainAtOnce): string {
+  return atOnce === 'all'
+    ? 'The queue trains a run on each card that TensorFlow can use, where there are several. One at a time: settings train-at-once one'
+    : 'The queue trains one run at a time, whatever cards are free. On all of them: settings train-at-once all';
 }
 
 function codeText({ isAllowed, sandbox, problem }: CodeExecution): string {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { benchmarkNameSchema } from './evaluation/benchmarks.ts';
 import { plainErrorSchema } from './errors.ts';
 import { runForecastSchema, runMeasurementSchema, workPartsSchema } from './forecast.ts';
+import { runCardSchema } from './machine.ts';
 import { mappingSchema } from './datasets/mapping.ts';
 import { unusedCountsSchema } from './datasets/unusable.ts';
 import { mixedSourceSchema, mixSnapshotSchema } from './mixing/mixes.ts';
@@ -256,12 +257,16 @@ export const environmentSchema = z.object({
   tensorflow: z.string(),
   node: z.string(),
   device: z.string(),
+  /** The card that it had to itself; null: it computes on the processor, or the studio did not choose a card. */
+  card: runCardSchema.nullable().default(null),
   cores: z.number().int(),
   memoryBytes: z.number().int(),
   /** How the engine multiplies bf16 matrices: by bf16 kernels, or in f32 with rounding; null: it computes in f32. */
   products: z.enum(['native', 'widened']).nullable().default(null),
   /** Into what parts its work is cut; null: a run of an earlier version, or it has not begun. */
   parts: workPartsSchema.nullable().default(null),
+  /** Whether its f32 products round to TF32's 10 bits; null: on the processor nothing does, and bf16 is computed. */
+  tf32: z.boolean().nullable().default(null),
 });
 export type Environment = z.infer<typeof environmentSchema>;
 
@@ -353,12 +358,19 @@ export const checkpointSchema = z.object({
 });
 export type Checkpoint = z.infer<typeof checkpointSchema>;
 
+/** On how many cards the queue trains: on all that TensorFlow can use, a run on each, or on one. */
+export const trainAtOnceSchema = z.enum(['all', 'one']);
+export type TrainAtOnce = z.infer<typeof trainAtOnceSchema>;
+
 /** Whose turn it is, of the runs of all projects. */
 export const queueSchema = z.object({
-  /** A held queue lets the run that trains go on, and starts no other. */
+  /** A held queue lets runs that train go on, and starts no other. */
   isHeld: z.boolean(),
-  /** The run that is prepared or trains. */
-  running: runSchema.nullable(),
+  /** Cards that runs can train on; 0: they train on the processor, one at a time, or it is not known yet. */
+  cards: z.number().int(),
+  atOnce: trainAtOnceSchema,
+  /** The runs that are prepared or train, in the order in which they had their turn. */
+  running: z.array(runSchema),
   /** First to last. */
   waiting: z.array(runSchema),
 });

@@ -19,6 +19,8 @@ export const progressEventSchema = z.object({
   secondsLeft: z.number().nullish(),
   /** What `done` and `total` count, where it is not in the label. */
   unit: z.literal('bytes').optional(),
+  /** What of the queue is scored by it; absent: the task is no part of the queue. */
+  entry: z.string().optional(),
 });
 export type ProgressEvent = z.infer<typeof progressEventSchema>;
 

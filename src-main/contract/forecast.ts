@@ -52,10 +52,23 @@ export const runForecastSchema = z.object({
 });
 export type RunForecast = z.infer<typeof runForecastSchema>;
 
+/** Greatest memory of its card that a training was seen to take. */
+export const cardPeakSchema = z.object({
+  /** With CUDA, its libraries, and what TensorFlow keeps without using it. Null: not known, see `note`. */
+  bytes: z.number().nullable(),
+  /** What the driver tells of its process, or how much more of the card was in use than before it began. */
+  by: z.enum(['process', 'card']).nullable(),
+  /** Why it is not known; null: it is. */
+  note: z.string().nullable(),
+});
+export type CardPeak = z.infer<typeof cardPeakSchema>;
+
 /** What a run, or a probe of one, took. */
 export const runMeasurementSchema = z.object({
-  /** Greatest resident memory of the engine's process. */
+  /** Greatest resident memory of the engine's process, on the machine: what it has on a card is not in it. */
   peakMemoryBytes: z.number(),
+  /** Null: it had no card to itself, or that was not measured yet. */
+  cardPeak: cardPeakSchema.nullable().default(null),
   /** Median; null where no two steps followed each other. */
   secondsPerStep: z.number().nullable(),
   /** From the start of the engine until the first step was done; null where there was none. */
@@ -73,6 +86,8 @@ export const forecastRecordSchema = z.object({
   name: z.string(),
   modelId: z.string(),
   device: deviceKindSchema.default('cpu'),
+  /** The name of the card; null: the processor, or from before it was kept. */
+  card: z.string().nullable().default(null),
   config: trainConfigSchema,
   forecast: runForecastSchema,
   measured: runMeasurementSchema,
@@ -88,7 +103,7 @@ export const calibrationSchema = z.object({
   /** Free on the disk of the data folder. */
   diskFreeBytes: z.number(),
   /** The GPU that trainings compute on; null: they compute on the processor. */
-  gpu: z.object({ name: z.string(), memoryBytes: z.number() }).nullable(),
+  gpu: z.object({ name: z.string(), memoryBytes: z.number(), capability: z.string().nullish() }).nullable(),
   records: z.array(forecastRecordSchema),
 });
 export type Calibration = z.infer<typeof calibrationSchema>;
@@ -108,6 +123,8 @@ export type RowLengths = z.infer<typeof rowLengthsSchema>;
 /** What was foreseen of an evaluation when it started. */
 export const evaluationForecastSchema = z.object({
   device: deviceKindSchema,
+  /** The name of the card; null: the processor, or from before it was kept. */
+  card: z.string().nullable().default(null),
   items: z.number().int(),
   /** Tokens of the longest row, and of an answer at most. */
   rowTokens: z.number().int(),
@@ -144,7 +161,7 @@ export const evaluationOutlookSchema = z.object({
   /** The same has been scored: nothing is run again. */
   isKnown: z.boolean(),
   fit: z.enum(['fits', 'tight', 'too_large']),
-  errors: z.object({ n: z.number().int(), memory: z.number(), time: z.number() }).nullable(),
+  errors: z.object({ n: z.number().int(), memory: z.number().nullable(), time: z.number() }).nullable(),
 });
 export type EvaluationOutlook = z.infer<typeof evaluationOutlookSchema>;
 

@@ -19,13 +19,32 @@ export const doctorReportSchema = z.object({
 });
 export type DoctorReport = z.infer<typeof doctorReportSchema>;
 
+/** A card as it was when a run began on it. */
+export const runCardSchema = z.object({
+  /** Its number in the order of the bus, as nvidia-smi counts. */
+  id: z.string(),
+  name: z.string(),
+  /** Compute capability: 8.9. */
+  capability: z.string(),
+  memoryBytes: z.number(),
+});
+export type RunCard = z.infer<typeof runCardSchema>;
+
 /** How much of the machine is in use now. */
 export const machineLoadSchema = z.object({
   cores: z.number().int(),
   memoryBytes: z.number(),
   memoryUsedBytes: z.number(),
   /** Null: no NVIDIA GPU that answers. */
-  gpu: z.object({ name: z.string(), memoryBytes: z.number(), memoryUsedBytes: z.number() }).nullable(),
+  gpu: z
+    .object({
+      name: z.string(),
+      memoryBytes: z.number(),
+      memoryUsedBytes: z.number(),
+      /** Compute capability: 8.9; null: an older driver does not tell it. */
+      capability: z.string().nullish(),
+    })
+    .nullable(),
 });
 export type MachineLoad = z.infer<typeof machineLoadSchema>;
 

@@ -7,6 +7,7 @@ import {
   projectSchema,
   queueSchema,
   runSchema,
+  trainAtOnceSchema,
 } from './entities.ts';
 import {
   answerSchema,
@@ -232,8 +233,10 @@ export const procedures = {
   /** Moves a waiting run in front of another, or to the end. */
   'runs.move': { input: z.object({ run: reference, before: reference.nullable() }), output: queueSchema },
   'runs.hold': { input: z.object({ isHeld: z.boolean() }), output: queueSchema },
+  /** Keeps on how many cards the queue trains at once; what trains goes on. */
+  'runs.trainAtOnce': { input: z.object({ atOnce: trainAtOnceSchema }), output: queueSchema },
   /**
-   * Pauses the run that trains and takes no other: the studio is about to end. What waits goes on at its next start.
+   * Pauses the runs that train and takes no other: the studio is about to end. What waits goes on at its next start.
    */
   'runs.suspend': { input: nothing, output: nothing },
   /** Changes what is given: the name, notes, tags (in place of all earlier ones). */

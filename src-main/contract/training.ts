@@ -164,6 +164,11 @@ export const trainConfigSchema = z.object({
   seed: z.number().int().min(0).max(0x7fffffff).default(0),
   precision: precisionSchema.default('f32'),
   /**
+   * On a card products of f32 numbers round them to the 10 bits of TF32, which is faster and no longer f32. Nothing
+   * else rounds so: with bf16, and on a processor, it changes nothing.
+   */
+  tf32: z.boolean().default(false),
+  /**
    * The frozen weights of linear modules are kept in 8 bits, each row with a scale of its own (transformers:
    * load_in_8bit).
    */

@@ -43,7 +43,7 @@ import { createForecastService, forecastHandlers, type ForecastService } from '.
 import { createPreviewService, previewHandlers, type PreviewService } from '../services/plan/previews.ts';
 import { homePaths } from '../services/homePaths.ts';
 import { createEngineProbe } from '../services/machine/engineProbe.ts';
-import { cardWords, createCards, shownCard } from '../services/machine/cards.ts';
+import { cardWords, createCards, shownCard, type Cards } from '../services/machine/cards.ts';
 import { readLoad, studioVersion } from '../services/machine/machine.ts';
 import { createMixService, mixHandlers, type MixService } from '../services/mixes/mixes.ts';
 import { createModelService, modelHandlers, type ModelService } from '../services/models/models.ts';
@@ -140,16 +140,18 @@ export function createCore(options: {
   engine?: EngineHost;
   /** Tokens of prompts that are held at once; tests give fewer. */
   heldTokens?: number;
+  /** Tests give cards that are not there. */
+  cards?: Cards;
 }): Core {
   const { home, mode } = options;
   const paths = homePaths(home);
-  const cards = createCards();
-  void cards.find();
+  const cards = options.cards ?? createCards();
   const engine = options.engine ?? createEngineHost({ cards: cards.known });
   const examined = () =>
     examine(home, context.probe, async () => {
-      const found = await cards.find();
-      return found.length > 1 ? cardWords(found, engine) : null;
+      const there = await cards.find();
+      runs.queue.look();
+      return there.length > 1 ? cardWords(there, engine) : null;
     });
   const events = createEventHub();
   const opened = open(paths.database, mode, home);
@@ -166,7 +168,11 @@ export function createCore(options: {
     database,
     writable: opened.writable,
     engine,
-    probe: createEngineProbe(engine),
+    probe: createEngineProbe(engine, () => runs.queue.look()),
+    cards: {
+      found: () => found,
+      usable: () => (context.probe.usesCards() ? cards.known() : []),
+    },
     heldTokens: options.heldTokens ?? usualHeldTokens,
     trash: createTrash({ database, writable: opened.writable }),
     emit: events.emit,
@@ -180,6 +186,7 @@ export function createCore(options: {
   const statistics = createStatisticsService(context, models, datasets);
   const hubDatasets = createHubDatasetService(context, hub, datasets);
   const runs = createRunService(context, models, datasets);
+  const found = cards.find().then(() => runs.queue.look());
   const adapters = createAdapterService(context, hub, models, runs);
   const grading = createGradingService(context);
   const evaluationsOf = (own: ServiceContext) =>
@@ -191,6 +198,8 @@ export function createCore(options: {
     // Behind what the event is about: a run whose end is told still has its turn.
     if (event.type === 'run' || event.type === 'run.removed' || event.type === 'queue')
       setImmediate(scoring.look);
+    // A card on which was scored may be a run's now.
+    if (event.type === 'scoring') setImmediate(runs.queue.look);
   });
   const reports = createReportService(context, models);
   const studies = createStudyService(context, models, datasets, runs);

@@ -41,6 +41,7 @@ const continuations: Readonly<Record<RunOptionName, 'free' | 'fixed' | 'presence
   gradientCheckpointing: 'free',
   seed: 'fixed',
   precision: 'fixed',
+  tf32: 'fixed',
   baseWeights: 'fixed',
   optimizer: 'fixed',
   // Without momentum SGD has no state to go on from.

@@ -35,7 +35,7 @@ export type OptionKind =
 /** The options that decide whether others matter; null: not known yet. */
 export interface DecidingOptions extends Pick<
   FlatConfig,
-  'method' | 'router' | 'gate' | 'optimizer' | 'schedule' | 'maxSteps' | 'template'
+  'method' | 'router' | 'gate' | 'optimizer' | 'schedule' | 'maxSteps' | 'template' | 'precision'
 > {
   heldOutFraction: number | null;
   heldOutRows: number | null;
@@ -124,6 +124,7 @@ export const optionDeclarations: Readonly<Record<OptionName, OptionDeclaration>>
   packing: option('switch', 'packing', 'packing'),
   gradientCheckpointing: option('switch', 'gradient-checkpointing', 'gradient_checkpointing'),
   precision: option('choice', 'precision', 'precision'),
+  tf32: option('switch', 'tf32', 'tf32', ({ precision }) => precision === 'f32'),
   // Written and read as transformers' two switches (`baseSwitches`): load_in_8bit, load_in_4bit.
   baseWeights: option('choice', 'load-in-4bit', 'load_in_4bit', isAdapter),
   seed: option('number', 'seed', 'seed'),

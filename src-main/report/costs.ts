@@ -45,6 +45,7 @@ export function costsOf(
     numberBytes: beside === null ? null : beside * bytesPerNumber,
     trainingSecondsPerStep: measurement(runs.flatMap(({ measured }) => measured?.secondsPerStep ?? [])),
     trainingPeakBytes: measurement(runs.flatMap(({ measured }) => measured?.peakMemoryBytes ?? [])),
+    trainingCardPeakBytes: measurement(runs.flatMap(({ measured }) => measured?.cardPeak?.bytes ?? [])),
   };
 }
 

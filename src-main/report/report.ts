@@ -135,6 +135,8 @@ export interface ReportCost {
   numberBytes: number | null;
   trainingSecondsPerStep: Measurement | null;
   trainingPeakBytes: Measurement | null;
+  /** Of their cards, as far as the driver told; null also on the processor. */
+  trainingCardPeakBytes: Measurement | null;
 }
 
 /** An evaluation as it is stored. */

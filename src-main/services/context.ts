@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ProbeResult } from '../engine/protocol.ts';
-import type { EngineHost } from '../engine/process/supervisor.ts';
+import type { EngineCard, EngineHost } from '../engine/process/supervisor.ts';
 import type { StudioEvent } from '../contract/events.ts';
 import { StudioError } from '../contract/errors.ts';
 import type { ReadableDatabase, WritableDatabase } from '../store/database.ts';
@@ -18,10 +18,19 @@ export interface ServiceContext {
   writable(): WritableDatabase;
   engine: EngineHost;
   probe: EngineProbe;
+  cards: UsableCards;
   /** So many tokens of prompts are held at once: what is asked with solved examples has some hundred times as many. */
   heldTokens: number;
   trash: Trash;
   emit(event: StudioEvent): void;
+}
+
+/** The cards that jobs compute on, one for each. */
+export interface UsableCards {
+  /** Once they were looked for: a job that starts before is given none, and takes the first. */
+  found(): Promise<void>;
+  /** None where jobs compute on the processor, and until an engine has said that it computes on a card. */
+  usable(): readonly EngineCard[];
 }
 
 /** What the engine is. A core asks once: an answer takes a process that loads TensorFlow. */
@@ -32,6 +41,8 @@ export interface EngineProbe {
   askAnew(onLog?: (line: string) => void): Promise<ProbeResult>;
   /** The card that the next job gets; null: there is none, or no choice. */
   card(): string | null;
+  /** Whether an engine has answered that it computes on a card. */
+  usesCards(): boolean;
 }
 
 /**

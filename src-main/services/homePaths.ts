@@ -16,6 +16,8 @@ export interface HomePaths {
   hubToken: string;
   /** Is there once the user agreed that generated code is run. */
   codeExecution: string;
+  /** On how many cards the queue trains, where that is not on all. */
+  trainAtOnce: string;
   runCheckpoints(runId: string): string;
   /** What a run that trains another's adapter on began with, as a checkpoint has it. */
   runStart(runId: string): string;
@@ -45,6 +47,7 @@ export function homePaths(home: string): HomePaths {
     keptPrompts: join(home, 'kept-prompts'),
     hubToken: join(home, 'hub-token'),
     codeExecution: join(home, 'code-execution'),
+    trainAtOnce: join(home, 'train-at-once'),
     runFolder,
     runStart: (runId) => join(runFolder(runId), 'start'),
     runCheckpoints: (runId) => join(runFolder(runId), 'checkpoints'),

@@ -43,7 +43,7 @@ export function watchJobs(onEnded: (notice: JobNotice) => void, now: () => numbe
   const downloads = new Map<string, { repository: string; begin: number }>();
 
   /** What has its turn. */
-  let scored: ScoringEntry | null = null;
+  let scored: readonly ScoringEntry[] = [];
 
   function end(job: { subject: string; href: string; begin: number }, failure: string | null): void {
     if (now() - job.begin < longMs) return;
@@ -65,19 +65,20 @@ export function watchJobs(onEnded: (notice: JobNotice) => void, now: () => numbe
       end(job, reply.ok ? null : reply.error.message);
     },
     seeScoring({ running, ended }) {
-      const before = scored;
+      const left = scored.filter((before) => running.every(({ id }) => id !== before.id));
       scored = running;
-      if (!before || before.id === running?.id) return;
-      // One that a person took out has not ended.
-      const entry = ended.find(({ id }) => id === before.id);
-      // Of many that go on one by one, the last is told, and each that failed.
-      if (!entry || (entry.state === 'done' && running !== null)) return;
-      if (Date.parse(entry.endedAt!) - Date.parse(entry.startedAt!) < longMs) return;
-      onEnded({
-        title: entry.state === 'done' ? 'What was to be scored is scored' : 'Something was not scored',
-        body: entry.error === null ? entry.title : `${entry.title}: ${entry.error.message}`,
-        href: '/evaluate/queue',
-      });
+      for (const before of left) {
+        // One that a person took out has not ended.
+        const entry = ended.find(({ id }) => id === before.id);
+        // Of many that go on one by one, the last is told, and each that failed.
+        if (!entry || (entry.state === 'done' && running.length > 0)) continue;
+        if (Date.parse(entry.endedAt!) - Date.parse(entry.startedAt!) < longMs) continue;
+        onEnded({
+          title: entry.state === 'done' ? 'What was to be scored is scored' : 'Something was not scored',
+          body: entry.error === null ? entry.title : `${entry.title}: ${entry.error.message}`,
+          href: '/evaluate/queue',
+        });
+      }
     },
     seeDownloads(list) {
       for (const [id, { repository, begin }] of downloads) {

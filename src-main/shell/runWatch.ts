@@ -28,14 +28,14 @@ export function watchRuns(listener: RunWatchListener): RunWatch {
   const running = new Set<string>();
   /** Runs that were seen to reach their end: what waits for them is scored next. */
   const done = new Set<string>();
-  const nothing = { queue: { isHeld: false, waiting: [] }, scoring: { running: null, waiting: [] } };
+  const nothing = { queue: { isHeld: false, waiting: [] }, scoring: { running: [], waiting: [] } };
   let queue: Pick<Queue, 'isHeld' | 'waiting'> = nothing.queue;
   let scoring: Pick<ScoringQueue, 'running' | 'waiting'> = nothing.scoring;
 
   // Runs in a held queue wait for a person.
   const isBusy = () => running.size > 0 || (!queue.isHeld && queue.waiting.length > 0);
   const isScoring = () =>
-    scoring.running !== null || scoring.waiting.some(({ after }) => after.every((id) => done.has(id)));
+    scoring.running.length > 0 || scoring.waiting.some(({ after }) => after.every((id) => done.has(id)));
 
   function change(work: () => void): void {
     const wasBusy = isBusy() || isScoring();
@@ -64,7 +64,7 @@ export function watchRuns(listener: RunWatchListener): RunWatch {
     seeAll: (told, scored) =>
       change(() => {
         [queue, scoring] = [told, scored];
-        if (told.running) seeRun(told.running);
+        for (const run of told.running) seeRun(run);
       }),
     forget: () =>
       change(() => {

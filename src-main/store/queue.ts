@@ -55,7 +55,7 @@ export function readScoring({ readable }: ReadableDatabase): ScoringQueue {
       return 'reason' in found ? [] : [found];
     });
   return {
-    running: read("'running'", 'position')[0] ?? null,
+    running: read("'running'", 'position'),
     waiting: read("'waiting'", 'position'),
     ended: read("'done', 'failed'", 'ended_at DESC, position DESC'),
     unreadable,

@@ -1,12 +1,12 @@
 import type { MemoryPart } from '../../src-main/budget/forecast/memory.ts';
-import type { FitVerdict, Forecast } from '../../src-main/budget/forecast/calibrate.ts';
+import { deviceMemory, type FitVerdict, type Forecast } from '../../src-main/budget/forecast/calibrate.ts';
 import type {
   Calibration,
   EvaluationForecast,
   ForecastBasis,
   RowLayout,
 } from '../../src-main/contract/forecast.ts';
-import { bytes, count, duration } from '../ui/format.ts';
+import { bytes, count, duration, percent } from '../ui/format.ts';
 
 export const partNames: Readonly<Record<MemoryPart, { label: string; definition: string }>> = {
   process: {
@@ -47,11 +47,22 @@ export function basisSentence({ memory, time }: Forecast): string {
   const ofMemory =
     memory.hostBytes === null
       ? basisWords[memory.basis](memory.n)
-      : 'from arithmetic alone: the memory of a GPU is not measured';
-  const ofTime = basisWords[time.basis](time.n);
+      : 'from arithmetic alone: what a card’s memory is seen to hold is more than a run needs';
+  const ofTime =
+    time.guess === null
+      ? basisWords[time.basis](time.n)
+      : `a guess, at ${time.guess}, until something is measured on this card`;
   const sentence =
     ofMemory === ofTime ? `Memory and time: ${ofMemory}.` : `Memory: ${ofMemory}. Time: ${ofTime}.`;
   return sentence;
+}
+
+/** How far forecasts were off, as shares of what was measured. */
+export function errorWords({ memory, time }: { memory: number | null; time: number | null }): string {
+  return [
+    ...(memory === null ? [] : [`${percent(100 * memory)} in memory`]),
+    ...(time === null ? [] : [`${percent(100 * time)} in time a step`]),
+  ].join(' and ');
 }
 
 /** Where a forecast of an evaluation comes from. */
@@ -61,7 +72,7 @@ export function evaluationBasis({ timeBasis, memoryBasis, hostBytes }: Evaluatio
     machine: 'arithmetic, corrected by other evaluations on this machine',
     measured: 'from evaluations like it on this machine',
   } as const;
-  if (hostBytes !== null) return `time ${words[timeBasis]}; the memory of a GPU is not measured`;
+  if (hostBytes !== null) return `time ${words[timeBasis]}; memory from arithmetic alone`;
   return words[timeBasis === memoryBasis ? timeBasis : 'machine'];
 }
 
@@ -74,7 +85,7 @@ export function deviceSentence(
   const machine = `${bytes(calibration.memoryBytes)} that this machine has`;
   if (!calibration.gpu || memory.hostBytes === null) return `Of ${machine}.`;
   const { name, memoryBytes } = calibration.gpu;
-  return `Of ${bytes(memoryBytes)} on the GPU (${name}), and beside it about ${bytes(memory.hostBytes)} of ${machine}.`;
+  return `Of ${bytes(deviceMemory(calibration))} that TensorFlow gives out of the ${bytes(memoryBytes)} on the GPU (${name}), and beside it about ${bytes(memory.hostBytes)} of ${machine}.`;
 }
 
 /** How long rows are in the arrays that are computed on. */

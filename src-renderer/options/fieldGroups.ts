@@ -59,7 +59,7 @@ export const advancedGroups: readonly { title: string; options: readonly OptionN
   },
   {
     title: 'Memory and speed',
-    options: ['accumulate', 'precision', 'baseWeights', 'packing', 'gradientCheckpointing'],
+    options: ['accumulate', 'precision', 'tf32', 'baseWeights', 'packing', 'gradientCheckpointing'],
   },
   {
     title: 'Evaluation and checkpoints',

@@ -176,6 +176,11 @@ export const fieldTexts: Readonly<Record<OptionName, FieldText>> = {
       'bf16 takes less memory, and less time where the machine multiplies bf16 itself; f32 is exact.',
     choices: { f32: 'f32', bf16: 'bf16' },
   },
+  tf32: {
+    label: 'TF32 products',
+    definition:
+      'On a card, rounds what f32 products take to 10 bits: faster, and the numbers are no longer those of f32. Off: products are exact. On a processor it changes nothing.',
+  },
   baseWeights: {
     label: 'Base weights',
     definition:

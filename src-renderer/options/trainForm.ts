@@ -187,7 +187,8 @@ function isSamplesForm(value: unknown): value is SamplesForm {
 
 /** The options that decide whether others matter. */
 function deciding(form: Readonly<TrainForm>): DecidingOptions {
-  const { method, router, gate, optimizer, schedule, template, heldOutFraction, heldOutRows } = form;
+  const { method, router, gate, optimizer, schedule, template, precision, heldOutFraction, heldOutRows } =
+    form;
   return {
     method,
     router,
@@ -195,6 +196,7 @@ function deciding(form: Readonly<TrainForm>): DecidingOptions {
     optimizer,
     schedule,
     template,
+    precision,
     heldOutFraction,
     heldOutRows,
     maxSteps: form.length === 'steps' ? (form.maxSteps ?? firstSteps) : null,

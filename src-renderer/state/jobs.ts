@@ -51,29 +51,30 @@ export function shareOf({ done, total }: Progress): number | null {
   return total === null || total === 0 ? null : Math.min(1, done / total);
 }
 
-/** Everything that goes on: the run that is prepared or trains first, then the rest as it was begun. */
+/** Everything that goes on: the runs that are prepared or train first, then the rest as it was begun. */
 export function jobsOf(known: {
-  running: Run | null;
-  /** Whether the run has a page here. */
-  isHere: boolean;
-  pace: Pace | undefined;
+  running: readonly Run[];
+  /** Whether a run has a page here. */
+  isHere(run: Run): boolean;
+  paces: ReadonlyMap<string, Pace>;
   progress: ReadonlyMap<string, Progress>;
   now: number;
 }): Job[] {
-  const { running, progress, now } = known;
+  const { progress, now } = known;
   const jobs: Job[] = [];
-  if (running) {
+  for (const running of known.running) {
     const preparing = progress.get(`run ${running.id}`);
+    const pace = known.paces.get(running.id);
     const { step, totalSteps } = running;
-    const trains = known.pace !== undefined || !preparing;
+    const trains = pace !== undefined || !preparing;
     jobs.push({
       key: `run ${running.id}`,
       kind: trains ? 'job' : 'prepare',
       name: running.name,
       part: trains ? '' : preparing.label,
       share: trains ? (totalSteps === null ? null : step / totalSteps) : shareOf(preparing),
-      leftMs: trains ? (known.pace ? remainingMs(known.pace, totalSteps) : null) : partLeftMs(preparing, now),
-      href: known.isHere ? `/train/runs/${running.id}` : '/train/queue',
+      leftMs: trains ? (pace ? remainingMs(pace, totalSteps) : null) : partLeftMs(preparing, now),
+      href: known.isHere(running) ? `/train/runs/${running.id}` : '/train/queue',
     });
   }
   for (const [task, part] of progress) {

@@ -24,6 +24,8 @@ export interface Progress {
   total: number | null;
   secondsLeft?: number | null | undefined;
   unit?: 'bytes' | undefined;
+  /** What of the queue of scores it is a part of. */
+  entry?: string | undefined;
   /** When the part was first heard of here, milliseconds since 1970, and how far it was then. */
   began?: { at: number; done: number };
 }
@@ -50,9 +52,9 @@ export class Studio {
   downloads: Download[] = $state.raw([]);
   readonly runList = new GrowingList<Run>(({ id }) => id);
   /** Whose turn comes when, of all projects: the machine is one. */
-  queue: Queue = $state.raw({ isHeld: false, running: null, waiting: [] });
+  queue: Queue = $state.raw({ isHeld: false, cards: 0, atOnce: 'all', running: [], waiting: [] });
   /** What is scored, and what waits for it, of all projects. */
-  scoring: ScoringQueue = $state.raw({ running: null, waiting: [], ended: [], unreadable: [] });
+  scoring: ScoringQueue = $state.raw({ running: [], waiting: [], ended: [], unreadable: [] });
   readonly evaluationList = new GrowingList<Evaluation>(({ runId }) => runId);
   /** Newest first. */
   studies: Study[] = $state.raw([]);
@@ -131,10 +133,15 @@ export class Studio {
     return this.run(run.id) ?? run;
   }
 
-  /** The run that trains, of whatever project. */
-  get running(): Run | null {
-    const { running } = this.queue;
-    return running?.state === 'running' ? running : null;
+  /** The runs that are prepared or train, of whatever project: one, or one on each card. */
+  get running(): readonly Run[] {
+    return this.queue.running.filter(({ state }) => state === 'running');
+  }
+
+  /** Whether another run would begin at once: no run trains, or there is a card without one. */
+  get hasRoom(): boolean {
+    const { atOnce, cards } = this.queue;
+    return this.running.length < (atOnce === 'one' ? 1 : Math.max(1, cards));
   }
 
   /** Whether a run has a page here: those of other projects have none until their project is opened. */
@@ -367,7 +374,7 @@ export class Studio {
 /** The queue with the run as it is now: events of the queue come when its order changes. */
 function withRunOfQueue(queue: Queue, run: Run): Queue {
   const current = (entry: Run) => (entry.id === run.id ? run : entry);
-  return { ...queue, running: queue.running && current(queue.running), waiting: queue.waiting.map(current) };
+  return { ...queue, running: queue.running.map(current), waiting: queue.waiting.map(current) };
 }
 
 const key = Symbol('studio');

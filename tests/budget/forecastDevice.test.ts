@@ -44,13 +44,19 @@ it('needs the weights on the GPU and only the process beside it', () => {
   const weightsOfBlocks = 2 * 32 * 32 * 128 ** 2;
   const keys = 2 * 32 * (8 * 128) * 2 * 128;
   expect(parts.attention - onCpu.attention).toBe(6 * weightsOfBlocks - (1 + 2 + 3) * keys);
-  expect(deviceMemory(gpu)).toBe(24e9);
+  // TensorFlow keeps the rest, by the card's age.
+  expect(deviceMemory(gpu)).toBe(24e9 - 1536 * 2 ** 20);
+  const older = (capability: string) => deviceMemory({ ...gpu, gpu: { ...gpu.gpu!, capability } });
+  expect(older('7.5')).toBe(24e9 - 1050 * 2 ** 20);
+  expect(older('6.1')).toBe(24e9 - 500 * 2 ** 20);
   expect(deviceMemory(cpu)).toBe(128e9);
 });
 
 describe('the parts into which work is cut', () => {
-  const blockOf = (memoryBytes: number, of = planned) =>
-    forecastTraining(of, { ...cpu, gpu: { name: 'a card', memoryBytes } }).parts.queryBlock;
+  /** @param usable bytes of the card that TensorFlow gives out */
+  const blockOf = (usable: number, of = planned) =>
+    forecastTraining(of, { ...cpu, gpu: { name: 'a card', memoryBytes: usable + 1536 * 2 ** 20 } }).parts
+      .queryBlock;
 
   it('are as large as fits, and large again where no others find more room', () => {
     const needed = (queryBlock: number, logitElements: number) =>
@@ -94,7 +100,8 @@ it('fits where card and machine have room for their parts, and is tight or too l
     trainingFit(forecast, { ...gpu, memoryBytes, gpu: { name: 'a card', memoryBytes: card } });
   expect(fit(80e9, 128e9)).toBe('fits');
   expect(fit(16e9, 128e9)).toBe('too_large');
-  expect(fit(1.1 * forecast.memory.correctedBytes, 128e9)).toBe('tight');
+  expect(fit(1.1 * forecast.memory.correctedBytes + 1.7e9, 128e9)).toBe('tight');
+  expect(fit(forecast.memory.correctedBytes + 1e9, 128e9)).toBe('too_large');
   expect(fit(80e9, 1e9)).toBe('too_large');
 });
 
@@ -105,6 +112,7 @@ it('takes what was measured on the same kind of device, and never a process’s 
     name: 'r',
     modelId: 'm',
     device: 'cpu',
+    card: null,
     config: planned.config,
     createdAt: '',
     forecast: {
@@ -120,6 +128,7 @@ it('takes what was measured on the same kind of device, and never a process’s 
     },
     measured: {
       peakMemoryBytes: 2 * made.memory.bytes,
+      cardPeak: null,
       secondsPerStep: 7,
       startSeconds: 1,
       seconds: 9,
@@ -141,7 +150,7 @@ it('offers changes against the memory of the card, and says where memory is need
   expect(negotiate(wide, small, limits, null).map(({ id }) => id)).toContain('checkpointing');
   expect(negotiate(wide, gpu, { memoryBytes: 128e9, seconds: null }, null)).toEqual([]);
   expect(deviceSentence(forecastTraining(planned, small), small)).toMatch(
-    /^Of 16.0 GB on the GPU \(a card\), and beside it about \S+ GB of 128 GB that this machine has\.$/,
+    /^Of 14.4 GB that TensorFlow gives out of the 16.0 GB on the GPU \(a card\), and beside it about \S+ GB of 128 GB that this machine has\.$/,
   );
   expect(deviceSentence(forecastTraining(planned, cpu), cpu)).toBe('Of 128 GB that this machine has.');
 });

@@ -38,6 +38,7 @@ function record(
     name: 'r',
     modelId: of.modelId,
     device: 'cpu',
+    card: null,
     config: of.config,
     forecast: {
       modelledBytes: forecast.memory.bytes,
@@ -52,6 +53,7 @@ function record(
     },
     measured: {
       peakMemoryBytes: memory * forecast.memory.bytes,
+      cardPeak: null,
       secondsPerStep: time * forecast.time.modelledSecondsPerStep,
       startSeconds: 7,
       seconds: 100,

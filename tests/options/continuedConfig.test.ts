@@ -40,6 +40,7 @@ const others = {
   gradientCheckpointing: true,
   seed: 1,
   precision: 'bf16',
+  tf32: true,
   loadIn8bit: true,
   loadIn4bit: true,
   optimizer: 'sgd',

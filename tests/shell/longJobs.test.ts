@@ -62,7 +62,7 @@ it('tells of what was scored when the last has ended, of each that failed, and n
     error,
   });
   const see = (running: ScoringEntry | null, ended: ScoringEntry[]) =>
-    watch.seeScoring({ running, waiting: [], ended, unreadable: [] });
+    watch.seeScoring({ running: running ? [running] : [], waiting: [], ended, unreadable: [] });
   see(entry('a', 0, null), []);
   // Another one goes on: nothing to look at yet.
   see(entry('b', 30, null), [entry('a', 0, 30)]);

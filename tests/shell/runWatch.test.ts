@@ -8,7 +8,8 @@ import { sampleEntry } from '../support/evaluation/sampleEntry.ts';
 import { sampleRun } from '../support/sampleRun.ts';
 
 function queueOf(isHeld: boolean, ...names: string[]): Queue {
-  return { isHeld, running: null, waiting: names.map((name) => sampleRun({ name, state: 'queued' })) };
+  const waiting = names.map((name) => sampleRun({ name, state: 'queued' }));
+  return { isHeld, cards: 0, atOnce: 'all', running: [], waiting };
 }
 
 function watched() {
@@ -24,7 +25,10 @@ function watched() {
     ended,
     run: (name: string, state: Run['state']) => see({ type: 'run', run: sampleRun({ name, state }) }),
     scoring: (running: ScoringEntry | null, ...waiting: ScoringEntry[]) =>
-      see({ type: 'scoring', queue: { running, waiting, ended: [], unreadable: [] } }),
+      see({
+        type: 'scoring',
+        queue: { running: running ? [running] : [], waiting, ended: [], unreadable: [] },
+      }),
     queue: (isHeld: boolean, ...names: string[]) => see({ type: 'queue', queue: queueOf(isHeld, ...names) }),
   };
 }
@@ -49,7 +53,7 @@ it('is busy without a pause from the first run of a queue to the last', () => {
 
 it('lets the machine sleep over a held queue, and knows a queue that a restart found', () => {
   const { watch, busy, queue } = watched();
-  watch.seeAll(queueOf(true, 'a'), { running: null, waiting: [], ended: [], unreadable: [] });
+  watch.seeAll(queueOf(true, 'a'), { running: [], waiting: [], ended: [], unreadable: [] });
   expect(watch.isBusy()).toBe(false);
   queue(false, 'a');
   expect(busy).toEqual([true]);
@@ -94,4 +98,13 @@ it('asks before it ends in words that are true of what trains and what waits', (
     buttons: ['Train on in the background', 'Quit and go on later', 'Cancel'],
   });
   expect(quitQuestion({ running: 1, waiting: 2 }).detail).toContain('goes on with the next one');
+  expect(quitQuestion({ running: 2, waiting: 0 })).toMatchObject({
+    message: '2 runs are training.',
+    detail: expect.stringMatching(/^They can train on .* when they are through/) as string,
+    buttons: ['Train on in the background', 'Keep checkpoints and quit', 'Cancel'],
+  });
+  expect(quitQuestion({ running: 2, waiting: 1 })).toMatchObject({
+    message: '2 runs are training, and one waits in the queue.',
+    detail: expect.stringContaining('Or each run keeps a checkpoint now') as string,
+  });
 });

@@ -71,6 +71,7 @@ const others: { [K in OptionName]: FlatConfig[K][] } = {
   packing: [true],
   gradientCheckpointing: [true],
   precision: ['bf16'],
+  tf32: [true],
   baseWeights: ['int8', 'nf4'],
   seed: [2147483647],
   optimizer: ['adamw8bit', 'sgd'],

@@ -9,7 +9,9 @@ import type {
 } from '../../contract/forecast.ts';
 import { quantizationOf, type TrainConfig } from '../../contract/training.ts';
 import { possibleParts } from '../../options/deviceSizes.ts';
+import { usesTf32 } from '../../options/tensorUnits.ts';
 import { baseParameters, type ModelShape } from '../../shape/modelShape.ts';
+import { cardRates, type Products } from './cardRates.ts';
 import { graphBytes, hostMemoryBytes, trainingMemory, type MemoryForecast } from './memory.ts';
 import type { PassPlace } from './pass.ts';
 import { largestPass, meanPass } from './rowLayout.ts';
@@ -37,15 +39,18 @@ export interface Forecast {
     /** On a GPU: what the process beside it needs of the machine's memory. Null: everything is there. */
     hostBytes: number | null;
   };
-  time: RunTime & { secondsPerStep: number; modelledSecondsPerStep: number; basis: ForecastBasis; n: number };
+  time: RunTime & {
+    secondsPerStep: number;
+    modelledSecondsPerStep: number;
+    basis: ForecastBasis;
+    n: number;
+    /** What speed of its card it takes, where nothing was measured there; null: on the processor, or it was. */
+    guess: string | null;
+  };
 }
 
-/**
- * Products that a core does in a second before anything was measured: careful for a processor without matrix units. A
- * GPU's, by precision, are assumed: a tenth of what a card of recent years names.
- */
+/** Products that a core does in a second before anything was measured: careful for a processor without matrix units. */
 const flopsPerCore = 40e9;
-const flopsOfGpu = { f32: 5e12, bf16: 15e12 };
 
 /** Seconds of a step that no product explains: each layer is some hundred small operations. */
 const secondsPerLayer = 0.0015;
@@ -54,12 +59,19 @@ const secondsPerLayer = 0.0015;
 const engineStartSeconds = 4;
 const loadedBytesPerSecond = 250e6;
 
-/** Products of a second before anything was measured. */
-export function productsPerSecond(
-  precision: TrainConfig['precision'],
+/**
+ * Seconds of products before anything was measured. A card has to read the weights from its memory, too, each time that
+ * they are multiplied by.
+ * @param work.flops of all products, and the bytes of weights that are read for them
+ */
+export function productSeconds(
+  work: { flops: number; weightBytes: number },
+  products: Products,
   { gpu, cores }: Pick<Calibration, 'gpu' | 'cores'>,
 ): number {
-  return gpu ? flopsOfGpu[precision] : flopsPerCore * cores;
+  if (!gpu) return work.flops / (flopsPerCore * cores);
+  const rates = cardRates(gpu, products);
+  return work.flops / rates.flops + work.weightBytes / rates.bytes;
 }
 
 /** Seconds until an engine has started and loaded a model. */
@@ -76,8 +88,9 @@ const mostCorrection = 3;
 /**
  * Forecast of a training's peak memory and time: the arithmetic, corrected by what was measured on this machine. What
  * did the same step before (or was probed) decides alone; without it all measurements do, by the median of measured
- * over modelled, those of the same precision and model before others. Measurements on the other kind of device say
- * nothing; the memory of a GPU is not measured at all.
+ * over modelled, those of the same precision, model and method before others. Measurements on another device say
+ * nothing. What was seen of a card's memory corrects nothing: TensorFlow takes it in regions that it doubles, up to
+ * twice what it needs, and the whole card where it could do with less.
  *
  * Of the parts into which the work may be cut it takes the fastest that find room, or, where none do well, the fastest
  * of those that do best.
@@ -109,7 +122,7 @@ function forecastWith(planned: PlannedTraining, calibration: Calibration, place:
   const { device } = place;
   const memory = trainingMemory(shape, config, largestPass(config, planned), place);
   const work = stepWork(shape, config, meanPass(config, planned), place);
-  const records = calibration.records.filter((record) => record.device === device);
+  const records = recordsOf(calibration);
   const same = records.filter((record) => isSameStep(record, planned));
   const ofModel = records.filter(({ modelId }) => modelId === planned.modelId);
 
@@ -119,14 +132,28 @@ function forecastWith(planned: PlannedTraining, calibration: Calibration, place:
   );
   const timed = (list: readonly ForecastRecord[]) =>
     list.filter(({ measured }) => measured.secondsPerStep !== null);
-  const alike = (record: ForecastRecord) => record.config.precision === config.precision;
+  const alike = (record: ForecastRecord) =>
+    productsOf(record.config, calibration.gpu) === productsOf(config, calibration.gpu);
+  const ofMethod = (record: ForecastRecord) => record.config.adapter.method === config.adapter.method;
   const timedSame = timed(same);
+  const [alikeOfModel, alikeHere] = [ofModel, records].map((list) => timed(list.filter(alike)));
   const timedFrom =
-    [timedSame, timed(ofModel.filter(alike)), timed(records.filter(alike)), timed(records)].find(
-      (list) => list.length > 0,
-    ) ?? [];
+    [
+      timedSame,
+      alikeOfModel!.filter(ofMethod),
+      alikeOfModel!,
+      alikeHere!.filter(ofMethod),
+      alikeHere!,
+      timed(records),
+    ].find((list) => list.length > 0) ?? [];
+  // Forward, for the gradient of what goes in, and forward once more where activations are computed again.
+  const readings = config.accumulate * (config.gradientCheckpointing ? 3 : 2);
   const modelled =
-    work.flops / productsPerSecond(config.precision, calibration) +
+    productSeconds(
+      { flops: work.flops, weightBytes: readings * memory.parts.weights },
+      productsOf(config, calibration.gpu),
+      calibration,
+    ) +
     secondsPerLayer * shape.layers * config.accumulate;
   const slowness = timedFrom.map(
     ({ measured, forecast }) => measured.secondsPerStep! / forecast.modelledSecondsPerStep,
@@ -156,14 +183,35 @@ function forecastWith(planned: PlannedTraining, calibration: Calibration, place:
       modelledSecondsPerStep: modelled,
       basis: timedSame.length > 0 ? 'measured' : timedFrom.length > 0 ? 'machine' : 'model',
       n: timedFrom.length,
+      guess:
+        timedFrom.length === 0 && calibration.gpu
+          ? cardRates(calibration.gpu, productsOf(config, calibration.gpu)).source
+          : null,
     },
   };
+}
+
+/** How a run multiplies matrices on its device. */
+function productsOf(config: Pick<TrainConfig, 'precision' | 'tf32'>, gpu: Calibration['gpu']): Products {
+  return gpu && usesTf32(config, gpu.capability ?? '8.0') ? 'tf32' : config.precision;
+}
+
+/** What was measured on the device that trainings compute on: of cards on those of the same name. */
+function recordsOf({ records, gpu }: Calibration): ForecastRecord[] {
+  return records.filter(({ device, card }) =>
+    gpu ? device === 'gpu' && (card === null || card === gpu.name) : device === 'cpu',
+  );
+}
+
+/** The peak where the forecast's memory is: of the process, or on its card. Null: not known. */
+function measuredPeak({ device, measured }: ForecastRecord): number | null {
+  return device === 'gpu' ? (measured.cardPeak?.bytes ?? null) : measured.peakMemoryBytes;
 }
 
 /** How far forecasts were off on this machine, as shares of what was measured; null without a run. */
 export function forecastErrors(records: readonly ForecastRecord[]): {
   n: number;
-  memory: number;
+  memory: number | null;
   time: number | null;
 } | null {
   // A probe is a forecast's ground, no test of it.
@@ -173,11 +221,13 @@ export function forecastErrors(records: readonly ForecastRecord[]): {
   const timed = runs.flatMap(({ forecast, measured }) =>
     measured.secondsPerStep === null ? [] : [share(forecast.secondsPerStep, measured.secondsPerStep)],
   );
+  const peaked = runs.flatMap((run) => {
+    const peak = measuredPeak(run);
+    return peak === null ? [] : [share(run.forecast.memoryBytes, peak)];
+  });
   return {
     n: runs.length,
-    memory: median(
-      runs.map(({ forecast, measured }) => share(forecast.memoryBytes, measured.peakMemoryBytes)),
-    ),
+    memory: peaked.length > 0 ? median(peaked) : null,
     time: timed.length > 0 ? median(timed) : null,
   };
 }
@@ -186,9 +236,15 @@ export function forecastErrors(records: readonly ForecastRecord[]): {
 const verdicts = ['fits', 'tight', 'too_large'] as const;
 export type FitVerdict = (typeof verdicts)[number];
 
-/** Bytes of memory of the device that trainings compute on. */
-export function deviceMemory({ gpu, memoryBytes }: Calibration): number {
-  return gpu?.memoryBytes ?? memoryBytes;
+/**
+ * Bytes of memory that a job can have of the device that computes: of a card what TensorFlow does not keep free for the
+ * driver and its libraries, which goes by the compute capability (gpu_device.cc).
+ */
+export function deviceMemory({ gpu, memoryBytes }: Pick<Calibration, 'gpu' | 'memoryBytes'>): number {
+  if (!gpu) return memoryBytes;
+  const major = Math.floor(Number(gpu.capability ?? 8));
+  const keptMebibytes = major >= 8 ? 1536 : major === 7 ? 1050 : 500;
+  return Math.max(0, gpu.memoryBytes - keptMebibytes * 2 ** 20);
 }
 
 /** Whether a training finds room on its device, and its process in the machine's memory. */
@@ -218,7 +274,7 @@ function stepKey(modelId: string, config: TrainConfig, { rowTokens, line }: RowL
   const { adapter, batch, accumulate, packing, gradientCheckpointing, precision, optimizer, momentum } =
     config;
   // Labels decide how many logits are made. Their number is known roughly before rows are tokenized, this is known.
-  const { loadIn8bit, loadIn4bit, trainOn } = config;
+  const { loadIn8bit, loadIn4bit, trainOn, tf32 } = config;
   const {
     alpha: _alpha,
     alphaPattern: _alphaPattern,
@@ -237,6 +293,7 @@ function stepKey(modelId: string, config: TrainConfig, { rowTokens, line }: RowL
     loadIn8bit,
     loadIn4bit,
     trainOn,
+    ...(tf32 && { tf32 }),
   };
   // Lines are foreseen from a sample of the rows, so their lengths are not quite those that a run then has.
   const rows = line ? ['line', line.longest] : rowTokens;

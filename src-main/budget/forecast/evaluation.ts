@@ -13,7 +13,7 @@ import {
 } from '../../contract/training.ts';
 import { countParameters } from '../count.ts';
 import type { ModelShape } from '../../shape/modelShape.ts';
-import { correction, median, productsPerSecond, startOf } from './calibrate.ts';
+import { correction, median, productSeconds, startOf } from './calibrate.ts';
 import { possibleParts } from '../../options/deviceSizes.ts';
 import { baseBytes, cudaBytes, hostMemoryBytes, processBytes, widenedBytes } from './memory.ts';
 import { isFusedShape, passOf, sumLayers } from './pass.ts';
@@ -190,11 +190,16 @@ export function forecastEvaluation(
 ): EvaluationForecast {
   const { shape, modelId, benchmark, precision, items, rowTokens, maxTokens } = planned;
   const device: DeviceKind = machine.gpu ? 'gpu' : 'cpu';
-  const { bytes } = evaluationMemory(planned, device);
+  const { bytes, parts } = evaluationMemory(planned, device);
   const { flops, calls } = evaluationWork(planned, device);
   const modelledSeconds =
-    startOf(shape) + flops / productsPerSecond(precision, machine) + calls * secondsPerLayer * shape.layers;
-  const here = records.filter((record) => record.forecast.device === device);
+    startOf(shape) +
+    productSeconds({ flops, weightBytes: calls * parts.weights }, precision, machine) +
+    calls * secondsPerLayer * shape.layers;
+  const card = machine.gpu?.name ?? null;
+  const here = records.filter(
+    ({ forecast }) => forecast.device === device && (forecast.card === null || forecast.card === card),
+  );
   const alike = here.filter((record) => record.benchmark === benchmark && record.precision === precision);
   const same = alike.filter(
     (record) => record.modelId === modelId && record.forecast.maxTokens === maxTokens,
@@ -204,6 +209,7 @@ export function forecastEvaluation(
   const memory = device === 'gpu' ? [] : ground;
   return {
     device,
+    card,
     items,
     rowTokens,
     maxTokens,
@@ -227,14 +233,19 @@ export function forecastEvaluation(
  */
 export function evaluationErrors(
   records: readonly EvaluationRecord[],
-): { n: number; memory: number; time: number } | null {
+): { n: number; memory: number | null; time: number } | null {
   if (records.length === 0) return null;
   const share = (foreseen: number, measured: number) => Math.abs(foreseen / measured - 1);
+  // The peak is the process's on the machine: what a card held is not in it.
+  const peaked = records.filter(({ forecast }) => forecast.device === 'cpu');
   return {
     n: records.length,
-    memory: median(
-      records.map(({ forecast, measured }) => share(forecast.memoryBytes, measured.peakMemoryBytes)),
-    ),
+    memory:
+      peaked.length > 0
+        ? median(
+            peaked.map(({ forecast, measured }) => share(forecast.memoryBytes, measured.peakMemoryBytes)),
+          )
+        : null,
     time: median(records.map(({ forecast, measured }) => share(forecast.seconds, measured.seconds))),
   };
 }

@@ -77,15 +77,18 @@ async function work(core: Core, output: Output, command: CommandContext): Promis
   );
   const titles = new Set<string>();
   const unsubscribe = core.events.subscribe(null, ({ event }) => {
-    if (event.type !== 'scoring' || !event.queue.running || titles.has(event.queue.running.id)) return;
-    titles.add(event.queue.running.id);
-    output.progress(`Scoring ${event.queue.running.title}`);
+    if (event.type !== 'scoring') return;
+    for (const { id, title } of event.queue.running) {
+      if (titles.has(id)) continue;
+      titles.add(id);
+      output.progress(`Scoring ${title}`);
+    }
   });
   core.runs.queue.begin();
   core.scoring.begin();
   const isTrained = () => {
     const { running, waiting, isHeld } = core.runs.queue.state();
-    return running === null && (isHeld || waiting.length === 0);
+    return running.length === 0 && (isHeld || waiting.length === 0);
   };
   const trained = () =>
     new Promise<void>((resolve) => {
@@ -110,10 +113,11 @@ async function work(core: Core, output: Output, command: CommandContext): Promis
 
 function showQueue(core: Core, output: Output): void {
   const scoring = core.scoring.state();
-  const { isHeld, running, waiting } = core.runs.queue.state();
-  const runs = [...(running ? [running] : []), ...waiting];
-  const scores = [...(scoring.running ? [scoring.running] : []), ...scoring.waiting, ...scoring.ended];
-  output.result({ runs: { isHeld, running, waiting }, scoring }, () =>
+  const queued = core.runs.queue.state();
+  const { isHeld, running, waiting } = queued;
+  const runs = [...running, ...waiting];
+  const scores = [...scoring.running, ...scoring.waiting, ...scoring.ended];
+  output.result({ runs: queued, scoring }, () =>
     [
       runs.length === 0 ? 'No run waits.' : runs.map(({ name }, i) => `${i + 1}. ${name}`).join('\n'),
       ...(isHeld ? ['The queue of runs is held.'] : []),

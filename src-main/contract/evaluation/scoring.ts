@@ -7,7 +7,8 @@ import { judgmentInput } from './judgments.ts';
 import { settlingSchema } from './settling.ts';
 
 /**
- * Work that ends in scores, of all projects: one piece at a time has its turn. Kept in the database, so that a restart
+ * Work that ends in scores, of all projects: one piece at a time has its turn, or one on each card on which no run of
+ * the queue trains, where there are several. Kept in the database, so that a restart
  * goes on with it behind the items that are graded.
  */
 
@@ -53,7 +54,7 @@ export type ScoringEntry = z.infer<typeof scoringEntrySchema>;
 export const unreadableEntrySchema = z.object({ id: z.string(), title: z.string(), reason: z.string() });
 
 export const scoringQueueSchema = z.object({
-  running: scoringEntrySchema.nullable(),
+  running: z.array(scoringEntrySchema),
   /** First to last; one that waits for a training lets those behind it pass. */
   waiting: z.array(scoringEntrySchema),
   /** The last ones that were done or failed, newest first. */
@@ -70,7 +71,8 @@ export const scoringProcedures = {
   'scoring.queue': { input: nothing, output: scoringQueueSchema },
   /**
    * Puts work at the end of the queue; what cannot be done is refused at once, and then nothing is put there. A subject
-   * that waits for its training, or trains, is scored when that is done and no other run trains or waits.
+   * that waits for its training, or trains, is scored when that is done and no other run trains or waits; where there
+   * are several cards, when one of them has no run.
    */
   'scoring.add': {
     input: z.object({

@@ -23,6 +23,7 @@ export interface EngineCard {
   name: string;
   /** Compute capability: 8.9. */
   capability: string;
+  memoryBytes: number;
   /** Where XLA finds ptxas and libdevice; null: it looks for them itself, an old system-wide toolkit first. */
   cudaFolder: string | null;
 }
@@ -30,6 +31,10 @@ export interface EngineCard {
 export interface EngineJob<K extends EngineRequest['kind']> {
   /** Ends with the result, or a StudioError: the job's own, `engine_died`, `out_of_memory` or `cancelled`. */
   result: Promise<EngineResults[K]>;
+  /** Of its process; undefined where it could not be started. */
+  pid: number | undefined;
+  /** The card that it has; null: none was known, it computes on what TensorFlow finds. */
+  card: EngineCard | null;
   /** Asks a training job to stop after the current step; others are abandoned. */
   stop(options: { save: boolean }): void;
   /** Tells a chat what comes next; to others it says nothing. */
@@ -42,7 +47,10 @@ export interface EngineJob<K extends EngineRequest['kind']> {
  */
 export interface EngineHost {
   start<R extends EngineRequest>(request: R, options?: EngineRunOptions): EngineJob<R['kind']>;
-  /** The card that a job would get now: that with the fewest, the first of those. Null: none is known. */
+  /**
+   * The card that a job would get now: that with the fewest trainings, of those that with the fewest jobs, of those the
+   * first. Null: none is known.
+   */
   nextCard(): string | null;
   /** What runs on a card. */
   jobsOn(card: string): EngineRequest['kind'][];
@@ -63,6 +71,9 @@ const idleMs = 10_000;
 const isVerbose = (request: EngineRequest) => request.kind === 'probe' && request.verbose === true;
 /** Its process has loaded TensorFlow as jobs do, and holds nothing. */
 const computesNothing = (request: EngineRequest) => request.kind === 'probe' && !isVerbose(request);
+/** CUDA's libraries read it when they are loaded: a process multiplies one way or the other. */
+const asksForTf32 = (request: EngineRequest) =>
+  request.kind === 'train' && request.config.precision === 'f32' && request.config.tf32;
 
 /**
  * One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 % more
@@ -73,7 +84,7 @@ const environmentOnProcessor = { MALLOC_ARENA_MAX: '1' };
 /**
  * Tensors are on the card, and the host, which gives out each launch, gets heaps as its threads like them. It knows
  * its card by `ID_LORA_STUDIO_CARD`. Products of f32 numbers are those of f32 numbers: TF32 rounds them to 10 bits, and
- * is used where somebody sets NVIDIA_TF32_OVERRIDE=1.
+ * is used by runs that ask for it, or by all where somebody sets NVIDIA_TF32_OVERRIDE=1.
  */
 const environmentOnCard = ({ name, capability, cudaFolder }: EngineCard) => ({
   ID_LORA_STUDIO_CARD: `${name}, ${capability}`,
@@ -98,7 +109,9 @@ interface EngineProcess {
   /** What it was asked for. */
   kind: EngineRequest['kind'] | null;
   /** The one card that it sees; null: whatever there is. */
-  card: string | null;
+  card: EngineCard | null;
+  /** Its f32 products are those of TF32, whatever else is set. */
+  isTf32: boolean;
   /** Ends it where it stays idle. */
   timer?: NodeJS.Timeout;
 }
@@ -129,15 +142,17 @@ export function createEngineHost(
   const idle = new Set<EngineProcess>();
   const all = new Set<EngineProcess>();
   const jobsOn = (id: string) =>
-    [...all].flatMap(({ card, job, kind }) => (card === id && job && kind ? [kind] : []));
+    [...all].flatMap(({ card, job, kind }) => (card?.id === id && job && kind ? [kind] : []));
 
   function nextCard(): EngineCard | null {
     const cards = options.cards?.() ?? [];
-    const busy = new Map(cards.map(({ id }) => [id, jobsOn(id).length]));
-    return cards.toSorted((a, b) => busy.get(a.id)! - busy.get(b.id)!)[0] ?? null;
+    const busy = new Map(cards.map(({ id }) => [id, jobsOn(id)]));
+    const trainings = ({ id }: EngineCard) => busy.get(id)!.filter((kind) => kind === 'train').length;
+    const jobs = ({ id }: EngineCard) => busy.get(id)!.length;
+    return cards.toSorted((a, b) => trainings(a) - trainings(b) || jobs(a) - jobs(b))[0] ?? null;
   }
 
-  function open(card: EngineCard | null): EngineProcess {
+  function open(card: EngineCard | null, isTf32 = false): EngineProcess {
     const child = fork(entry, [], {
       execPath: options.nodePath ?? process.execPath,
       serialization: 'advanced',
@@ -146,10 +161,11 @@ export function createEngineHost(
         ...(card ? environmentOnCard(card) : environmentOnProcessor),
         ...process.env,
         ...(card && { CUDA_VISIBLE_DEVICES: card.id, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' }),
+        ...(isTf32 && { NVIDIA_TF32_OVERRIDE: '1' }),
         ...options.env,
       },
     });
-    const opened: EngineProcess = { child, isReady: false, job: null, kind: null, card: card?.id ?? null };
+    const opened: EngineProcess = { child, isReady: false, job: null, kind: null, card, isTf32 };
     all.add(opened);
     child.on('message', (message: EngineOutbound) => opened.job?.receive(message));
     for (const stream of [child.stdout, child.stderr]) readLines(stream!, (text) => opened.job?.line(text));
@@ -163,15 +179,16 @@ export function createEngineHost(
     return opened;
   }
 
-  function take(): EngineProcess {
+  function take(isTf32: boolean): EngineProcess {
     const card = nextCard();
     for (const waiting of idle) {
-      if (waiting.card !== (card?.id ?? null) && isAlive(waiting.child)) continue;
+      const isOther = waiting.card?.id !== card?.id || waiting.isTf32 !== isTf32;
+      if (isOther && isAlive(waiting.child)) continue;
       idle.delete(waiting);
       clearTimeout(waiting.timer);
       if (isAlive(waiting.child)) return waiting;
     }
-    return open(card);
+    return open(card, isTf32);
   }
 
   function keep(engine: EngineProcess): void {
@@ -183,7 +200,7 @@ export function createEngineHost(
 
   return {
     start(request, { signal, ...listeners } = {}) {
-      const engine = isVerbose(request) ? open(nextCard()) : take();
+      const engine = isVerbose(request) ? open(nextCard()) : take(asksForTf32(request));
       engine.kind = request.kind;
       const { child } = engine;
       const signals = [closing.signal, ...(signal ? [signal] : [])];
@@ -216,7 +233,13 @@ export function createEngineHost(
         else child.disconnect();
       };
       const result = follow<(typeof request)['kind']>(engine, { begin, release }, listeners, signals);
-      return { result, stop: ({ save }) => tell({ type: 'stop', save }), tell };
+      return {
+        result,
+        pid: child.pid,
+        card: engine.card,
+        stop: ({ save }) => tell({ type: 'stop', save }),
+        tell,
+      };
     },
     nextCard: () => nextCard()?.id ?? null,
     jobsOn,

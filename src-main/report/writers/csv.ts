@@ -173,6 +173,7 @@ function costRows({ groups, columns, timedColumn }: Report): Row[] {
         ['peak_memory_scoring', cost.peakBytes, 'bytes', timed],
         ['seconds_per_step_training', cost.trainingSecondsPerStep, 'seconds', {}],
         ['peak_memory_training', cost.trainingPeakBytes, 'bytes', {}],
+        ['peak_card_memory_training', cost.trainingCardPeakBytes, 'bytes', {}],
       ] as const;
       const single = [
         ['extra_memory_scoring', cost.extraBytes, timed],

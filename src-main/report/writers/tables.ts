@@ -86,6 +86,8 @@ export function pairTable({ pairs }: ReportGroup, columns: readonly ReportColumn
 }
 
 export function costTable({ groups }: Report): TextTable {
+  // A process's memory on the machine says nothing of what it had on a card.
+  const onCards = groups.some(({ subjects }) => subjects.some(({ cost }) => cost.trainingCardPeakBytes));
   return {
     label: 'Time and memory',
     head: [
@@ -96,6 +98,7 @@ export function costTable({ groups }: Report): TextTable {
       'Numbers beside the base, MB',
       'Training: time a step, ms',
       'Training: peak memory, MB',
+      ...(onCards ? ['Training: peak on the card, MB'] : []),
       'Measurements',
     ],
     rows: groups.flatMap(({ subjects }) =>
@@ -107,6 +110,7 @@ export function costTable({ groups }: Report): TextTable {
         cost.numberBytes === null ? '–' : megabytes(cost.numberBytes),
         measuredText(cost.trainingSecondsPerStep, milliseconds),
         measuredText(cost.trainingPeakBytes, megabytes),
+        ...(onCards ? [measuredText(cost.trainingCardPeakBytes, megabytes)] : []),
         String(cost.secondsPerItem?.n ?? cost.trainingPeakBytes?.n ?? 0),
       ]),
     ),
@@ -119,7 +123,9 @@ export function costBasis(timed: ReportColumn | null): string {
     timed === null
       ? 'No scoring was measured from its begin to its end.'
       : `Time and memory of scoring ${columnName(timed)} (${columnBasis(timed)}), start of the engine included, adapters beside the base model and not merged into it.`;
-  return `${scoring} Measured on this machine with whatever else it did: one measurement has no interval; of several the mean stands, with their range in brackets.`;
+  const peaks =
+    'Peak memory is the greatest resident memory of the engine’s process on the machine; on the card, the greatest that was seen to be in use, with what TensorFlow keeps there without needing it.';
+  return `${scoring} ${peaks} Measured on this machine with whatever else it did: one measurement has no interval; of several the mean stands, with their range in brackets.`;
 }
 
 /** A stored score with its unit. */

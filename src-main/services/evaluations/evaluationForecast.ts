@@ -1,5 +1,5 @@
 import { cpus } from 'node:os';
-import { memoryFit, worstFit, type FitVerdict } from '../../budget/forecast/calibrate.ts';
+import { deviceMemory, memoryFit, worstFit, type FitVerdict } from '../../budget/forecast/calibrate.ts';
 import {
   evaluationErrors,
   forecastEvaluation,
@@ -55,7 +55,7 @@ export function evaluationFit(
   gpu: Calibration['gpu'],
 ): FitVerdict {
   const machine = usableMemory();
-  const onDevice = memoryFit(memoryBytes, gpu?.memoryBytes ?? machine);
+  const onDevice = memoryFit(memoryBytes, deviceMemory({ gpu, memoryBytes: machine }));
   return hostBytes === null ? onDevice : worstFit([onDevice, memoryFit(hostBytes, machine)]);
 }
 

@@ -8,7 +8,6 @@ const run = promisify(execFile);
 
 /** A card that jobs can compute on, in bytes. */
 export interface Card extends EngineCard {
-  memoryBytes: number;
   memoryUsedBytes: number;
 }
 

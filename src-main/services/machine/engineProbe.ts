@@ -4,20 +4,33 @@ import type { EngineHost } from '../../engine/process/supervisor.ts';
 import type { EngineProbe } from '../context.ts';
 import { readLoad } from './machine.ts';
 
-export function createEngineProbe(engine: EngineHost): EngineProbe {
+/** @param onAnswer is called when an engine has said what it is */
+export function createEngineProbe(engine: EngineHost, onAnswer?: () => void): EngineProbe {
   let known: Promise<ProbeResult> | null = null;
+  let devices: readonly string[] = [];
   const askAnew = (onLog?: (line: string) => void) => {
     const asked = engine.start(
       { kind: 'probe', verbose: onLog !== undefined },
       { ...(onLog && { onLog }) },
     ).result;
     known = asked;
-    asked.catch(() => {
-      if (known === asked) known = null;
-    });
+    asked.then(
+      (found) => {
+        devices = found.devices;
+        onAnswer?.();
+      },
+      () => {
+        if (known === asked) known = null;
+      },
+    );
     return asked;
   };
-  return { ask: () => known ?? askAnew(), askAnew, card: () => engine.nextCard() };
+  return {
+    ask: () => known ?? askAnew(),
+    askAnew,
+    card: () => engine.nextCard(),
+    usesCards: () => devices.includes('gpu'),
+  };
 }
 
 /**
@@ -30,7 +43,7 @@ export async function gpuOf(
 ): Promise<Calibration['gpu']> {
   if (!devices.includes('gpu')) return null;
   const { gpu } = await readLoad(card);
-  return gpu && { name: gpu.name, memoryBytes: gpu.memoryBytes };
+  return gpu && { name: gpu.name, memoryBytes: gpu.memoryBytes, capability: gpu.capability ?? null };
 }
 
 /** The same before any engine was asked: only a machine that has a GPU starts one for that, which takes seconds. */

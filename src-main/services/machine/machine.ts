@@ -43,17 +43,18 @@ export function usableMemory(): number {
 async function readGpu(asked: string | null): Promise<MachineLoad['gpu']> {
   try {
     const chosen = /^(\d+|GPU-[\w-]+)/.exec(asked ?? process.env['CUDA_VISIBLE_DEVICES'] ?? '');
-    const fields = ['--query-gpu=name,memory.total,memory.used', '--format=csv,noheader,nounits'];
+    const fields = ['--query-gpu=name,memory.total,memory.used,compute_cap', '--format=csv,noheader,nounits'];
     const card = chosen ? [`--id=${chosen[0]}`] : [];
     const { stdout } = await run('nvidia-smi', [...card, ...fields], { timeout: 2000 });
-    const [name, total, used] = stdout
+    const [name, total, used, capability] = stdout
       .split('\n')[0]!
       .split(',')
       .map((part) => part.trim());
     // MiB, whatever `nounits` leaves out.
     const bytes = (text: string | undefined) => Number(text) * 2 ** 20;
     if (!name || !(bytes(total) > 0)) return null;
-    return { name, memoryBytes: bytes(total), memoryUsedBytes: bytes(used) };
+    const told = /^\d+\.\d+$/.test(capability ?? '') ? capability : null;
+    return { name, memoryBytes: bytes(total), memoryUsedBytes: bytes(used), capability: told };
   } catch (error) {
     if ((error as { code?: unknown }).code === 'ENOENT') hasGpu = false;
     return null;

@@ -23,6 +23,7 @@ import { withProgress, type ReportPart } from '../progress.ts';
 import { refuseWhatDoesNotFit } from '../runs/fit.ts';
 import { machineKey, outlookOf, readCalibration } from '../runs/runForecast.ts';
 import { startMeter } from '../runs/runMeter.ts';
+import { meterOf, nextCardOf } from '../runs/runTurn.ts';
 
 export interface ForecastService {
   /** What this machine is, and what was measured on it. */
@@ -106,9 +107,12 @@ export function createForecastService(
           signal,
         );
         const gpu = await findTrainingGpu(context.probe);
-        const { parts, foresee } = outlookOf(context, { model, config, data, gpu });
-        const forecast = foresee(steps);
         report('Starting the engine');
+        await context.cards.found();
+        // The card that it gets: nothing else has a turn until then.
+        const card = nextCardOf(context);
+        const { parts, foresee } = outlookOf(context, { model, config, data, gpu: card ?? gpu });
+        const forecast = foresee(steps);
         const meter = startMeter();
         const job = context.engine.start(
           {
@@ -127,6 +131,7 @@ export function createForecastService(
             signal,
             onEvent(event) {
               meter.see(event);
+              if (event.type === 'step') cardMeter?.look();
               if (event.type === 'progress') report(event.label, event.done, event.total);
               if (event.type !== 'step' && event.type !== 'skipped') return;
               report('Taking steps', Math.min(event.step, steps), steps);
@@ -134,15 +139,17 @@ export function createForecastService(
             },
           },
         );
+        const cardMeter = card && meterOf(context, card.id, job.pid);
         const { peakMemoryBytes } = await job.result;
         const record: ForecastRecord = {
           runId: null,
           name: 'probe',
           modelId: model.id,
           device: gpu ? 'gpu' : 'cpu',
+          card: card?.name ?? gpu?.name ?? null,
           config,
           forecast,
-          measured: meter.read(peakMemoryBytes),
+          measured: meter.read(peakMemoryBytes, cardMeter && (await cardMeter.read())),
           createdAt: new Date().toISOString(),
         };
         insertProbe(context.writable(), machineKey(), record);

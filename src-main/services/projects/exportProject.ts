@@ -172,6 +172,6 @@ function toldChat({ chat, asked }: KeptChat): KeptChat {
 function waitingOf(database: ReadableDatabase, project: string): number {
   const runs = listRuns(database, project).filter(({ state }) => state === 'queued').length;
   const { running, waiting } = readScoring(database);
-  const scores = [...(running ? [running] : []), ...waiting].filter((entry) => entry.project === project);
+  const scores = [...running, ...waiting].filter((entry) => entry.project === project);
   return runs + scores.length;
 }

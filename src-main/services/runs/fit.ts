@@ -103,7 +103,7 @@ function refusal(
     : 'No changes make it fit: choose a smaller model.';
   return new StudioError(
     'does_not_fit',
-    `"${name}" needs about ${gigabytes(memory.correctedBytes)} of memory, and ${device} has ${gigabytes(memoryBytes)}${hostWords(memory, calibration)}.`,
+    `"${name}" needs about ${gigabytes(memory.correctedBytes)} of memory, and ${device} has ${gigabytes(memoryBytes)}${calibration.gpu ? ' for it' : ''}${hostWords(memory, calibration)}.`,
     help,
   );
 }

@@ -1,4 +1,4 @@
-import type { Queue, Run } from '../../contract/entities.ts';
+import type { Queue, Run, TrainAtOnce } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import {
   dequeueRun,
@@ -6,13 +6,15 @@ import {
   holdQueue,
   isQueueHeld,
   orderQueue,
+  readScoring,
   waitingRuns,
 } from '../../store/queue.ts';
 import type { ServiceContext } from '../context.ts';
+import { keepTrainAtOnce, readTrainAtOnce } from './trainAtOnce.ts';
 
 /**
- * The runs of all projects that wait for their turn: one trains at a time. Kept in the database, so a restart goes on
- * with it.
+ * The runs of all projects that wait for their turn. One trains at a time on the processor, and one on each card where
+ * there are several, unless the user wants one. Kept in the database, so a restart goes on with it.
  */
 export interface RunQueue {
   state(): Queue;
@@ -29,8 +31,14 @@ export interface RunQueue {
   takeOut(runId: string): boolean;
   /** Puts a waiting run in front of another, or at the end (null). @throws StudioError busy where it does not wait */
   move(runId: string, before: string | null): void;
-  /** A held queue lets the run that trains go on, and starts no other. */
+  /** A held queue lets runs that train go on, and starts no other. */
   hold(isHeld: boolean): void;
+  /** Keeps on how many cards it trains; runs that train already go on. */
+  trainAtOnce(atOnce: TrainAtOnce): void;
+  /** Cards that no run of the queue has, where there are several; null: there are not. */
+  freeCards(): number | null;
+  /** Looks again whether a run can have its turn: cards were found, or scoring has left one. */
+  look(): void;
   /**
    * From now on takes what waits, also runs that an earlier process left. Before, only runs that this process has added
    * get their turn, held or not: a command line that trains one run must not begin somebody's queue.
@@ -50,15 +58,31 @@ export function createRunQueue(
   const own = new Set<string>();
   let hasBegun = false;
   let isClosed = false;
-  /** The run that has its turn. */
-  let taken: string | null = null;
+  /** The runs that have their turn, in that order. */
+  let taken: readonly string[] = [];
+  /** Of how many cards listeners were told. */
+  let toldCards = 0;
 
+  const cards = () => context.cards.usable().length;
   const state = (): Queue => ({
     isHeld: isQueueHeld(database),
-    running: taken === null ? null : get(taken),
+    cards: cards(),
+    atOnce: readTrainAtOnce(context.paths.trainAtOnce),
+    running: taken.map(get),
     waiting: waitingRuns(database).map(get),
   });
-  const tell = () => context.emit({ type: 'queue', queue: state() });
+  const tell = () => {
+    const queue = state();
+    toldCards = queue.cards;
+    context.emit({ type: 'queue', queue });
+  };
+
+  /** A card on which the queue scores is left to that; where all are, one run shares a card with it all the same. */
+  function places(): number {
+    const all = cards();
+    if (all <= 1 || readTrainAtOnce(context.paths.trainAtOnce) === 'one') return 1;
+    return Math.max(1, all - readScoring(database).running.length);
+  }
 
   function next(): string | undefined {
     const waiting = waitingRuns(database);
@@ -66,30 +90,41 @@ export function createRunQueue(
     return isQueueHeld(database) ? undefined : waiting[0];
   }
 
-  function advance(): void {
-    if (isClosed || taken !== null) return;
-    const runId = next();
-    if (runId === undefined) return;
-    try {
-      dequeueRun(context.writable(), runId);
-    } catch (error) {
-      // A full disk, say: it stays the next, and the queue is looked at again when something is asked of it.
-      console.error(error);
-      return;
+  /** @returns whether a run had its turn: then listeners were told */
+  function advance(): boolean {
+    let hasBegunOne = false;
+    while (!isClosed && taken.length < places()) {
+      const runId = next();
+      if (runId === undefined) break;
+      try {
+        dequeueRun(context.writable(), runId);
+      } catch (error) {
+        // A full disk, say: it stays the next, and the queue is looked at again when something is asked of it.
+        console.error(error);
+        break;
+      }
+      hasBegunOne = true;
+      begin(runId);
     }
-    taken = runId;
+    return hasBegunOne;
+  }
+
+  function begin(runId: string): void {
+    taken = [...taken, runId];
     own.delete(runId);
     const turn = take(runId);
     tell();
+    const leave = () => {
+      taken = taken.filter((id) => id !== runId);
+    };
     turn.then(
       () => {
-        taken = null;
-        advance();
-        if (taken === null && !isClosed) tell();
+        leave();
+        if (!advance() && !isClosed) tell();
       },
       (error: unknown) => {
         // A full disk, say: the next run would fare no better, and the one after it neither.
-        taken = null;
+        leave();
         if (isClosed) return;
         console.error(error);
         tell();
@@ -136,6 +171,18 @@ export function createRunQueue(
       holdQueue(context.writable(), isHeld);
       tell();
       advance();
+    },
+    trainAtOnce(atOnce) {
+      keepTrainAtOnce(context.paths.trainAtOnce, atOnce);
+      tell();
+      advance();
+    },
+    freeCards() {
+      const all = cards();
+      return all > 1 ? all - taken.length : null;
+    },
+    look() {
+      if (!advance() && !isClosed && cards() !== toldCards) tell();
     },
     begin() {
       hasBegun = true;

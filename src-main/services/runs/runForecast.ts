@@ -168,5 +168,8 @@ function recordOf({
 }: Run): ForecastRecord[] {
   if (!forecast || !measured) return [];
   const device = environment?.device.includes('gpu') ? 'gpu' : 'cpu';
-  return [{ runId: id, name, modelId, device, config, forecast, measured, createdAt: endedAt ?? createdAt }];
+  const card = environment?.card?.name ?? null;
+  return [
+    { runId: id, name, modelId, device, card, config, forecast, measured, createdAt: endedAt ?? createdAt },
+  ];
 }

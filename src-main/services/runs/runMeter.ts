@@ -1,5 +1,5 @@
 import { median } from '../../budget/forecast/calibrate.ts';
-import type { RunMeasurement } from '../../contract/forecast.ts';
+import type { CardPeak, RunMeasurement } from '../../contract/forecast.ts';
 import type { EngineEvent } from '../../engine/messages.ts';
 
 /** Times a training by the engine's events, from now on. */
@@ -7,7 +7,8 @@ export interface RunMeter {
   see(event: EngineEvent): void;
   /** Whether it has seen a step: without one, the memory's peak is that of loading. */
   hasSteps(): boolean;
-  read(peakMemoryBytes: number): RunMeasurement;
+  /** @param cardPeak of its card; null: it had none to itself */
+  read(peakMemoryBytes: number, cardPeak: CardPeak | null): RunMeasurement;
 }
 
 /** So many intervals decide the median: a long run need not keep all of them. */
@@ -40,8 +41,9 @@ export function startMeter(now: () => number = () => performance.now()): RunMete
       }
     },
     hasSteps: () => steps > 0,
-    read: (peakMemoryBytes) => ({
+    read: (peakMemoryBytes, cardPeak) => ({
       peakMemoryBytes,
+      cardPeak,
       secondsPerStep: intervals.length > 0 ? median(intervals) : null,
       startSeconds,
       seconds: (now() - begin) / 1000,

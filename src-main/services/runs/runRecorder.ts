@@ -1,4 +1,5 @@
 import { recentSteps, type EndReason, type Run } from '../../contract/entities.ts';
+import type { RunCard } from '../../contract/machine.ts';
 import type {
   EvalMetric,
   LogLevel,
@@ -12,10 +13,12 @@ import type {
 import { toPlainError } from '../../contract/errors.ts';
 import type { EngineEvent } from '../../engine/messages.ts';
 import type { TrainResult } from '../../engine/protocol.ts';
-import type { RunForecast } from '../../contract/forecast.ts';
+import type { CardPeak, RunForecast } from '../../contract/forecast.ts';
 import { recentLossOf, writeMetrics } from '../../store/metrics.ts';
 import type { ServiceContext } from '../context.ts';
 import { endProgress } from '../progress.ts';
+import type { CardMeter } from '../machine/cardMeter.ts';
+import { usesTf32 } from '../../options/tensorUnits.ts';
 import { startMeter } from './runMeter.ts';
 
 /** Metrics go to the database at most this often: one commit costs a disk flush. */
@@ -55,6 +58,7 @@ export function createRunRecorder(
 ) {
   const { watch, foresee, later } = options;
   const meter = startMeter();
+  let cardMeter: CardMeter | null = null;
   let run = initial;
   /** What was foreseen and measured before: it stands where no step is taken now. */
   const { forecast, measured } = initial;
@@ -143,6 +147,18 @@ export function createRunRecorder(
   };
 
   return {
+    /** It has a card to itself. */
+    placed({ id, name, capability, memoryBytes }: RunCard, follow: CardMeter): void {
+      cardMeter = follow;
+      const card = { id, name, capability, memoryBytes };
+      const tf32 = run.config.precision === 'f32' ? usesTf32(run.config, capability, process.env) : null;
+      run = { ...run, environment: run.environment && { ...run.environment, card, tf32 } };
+      log(`trains on card ${id}: ${name}`, 'info');
+      if (tf32) log('f32 products round to TF32: the numbers are not those of f32', 'info');
+      else if (tf32 === false && run.config.tf32)
+        log(`${name} has no units for TF32: products are f32`, 'info');
+      tryFlush();
+    },
     onEvent(event: EngineEvent): void {
       meter.see(event);
       switch (event.type) {
@@ -165,6 +181,8 @@ export function createRunRecorder(
             dataContract: run.dataContract && { ...run.dataContract, packing: event.packing },
           };
           log(`training from step ${event.firstStep} of ${event.totalSteps}`, 'info');
+          if (run.config.tf32 && run.config.precision === 'f32' && run.environment?.device === 'cpu')
+            log('TF32 changes nothing on a processor: products are f32', 'info');
           tryFlush();
           // What follows is told step by step.
           endProgress(context, `run ${run.id}`);
@@ -172,6 +190,7 @@ export function createRunRecorder(
         case 'step': {
           const { type: _type, ...metric } = event;
           steps.push(metric);
+          cardMeter?.look();
           flushSoon();
           break;
         }
@@ -182,6 +201,7 @@ export function createRunRecorder(
         case 'eval': {
           const { type: _type, ...metric } = event;
           evals.push(metric);
+          cardMeter?.look();
           if (metric.loss < (run.best?.loss ?? Infinity))
             run = { ...run, best: { step: metric.step, loss: metric.loss } };
           flushSoon();
@@ -228,8 +248,10 @@ export function createRunRecorder(
       watch?.(event);
     },
     onLog: (line: string) => log(line),
+    /** What is known of its card's memory; null: it has none. */
+    cardPeak: (): Promise<CardPeak | null> => cardMeter?.read() ?? Promise.resolve(null),
     /** @param asked how somebody asked it to end, if anybody did */
-    finish(result: TrainResult, asked: Ending | null): Run {
+    finish(result: TrainResult, asked: Ending | null, cardPeak: CardPeak | null): Run {
       const ending: Pick<Run, 'state' | 'endReason'> =
         result.outcome === 'stopped'
           ? endedBy(asked)
@@ -239,7 +261,7 @@ export function createRunRecorder(
         ...ending,
         step: result.step,
         best: result.best,
-        measured: meter.read(result.peakMemoryBytes),
+        measured: meter.read(result.peakMemoryBytes, cardPeak),
       });
     },
     /** Of a run whose engine was killed because nothing more of it is wanted: what it wrote before stays. */

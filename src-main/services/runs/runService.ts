@@ -77,7 +77,7 @@ export interface RunService extends StoredRuns {
   stop(reference: string, options: { save: boolean }): Promise<Run>;
   /** The same, with a checkpoint, of a run that is to go on later. */
   pause(reference: string): Promise<Run>;
-  /** Pauses the run that trains and gives no other its turn: this process is about to end. */
+  /** Pauses the runs that train and gives no other its turn: this process is about to end. */
   suspend(): Promise<void>;
   /** Takes a run away with all that it has kept; for a minute it can be brought back. */
   remove(reference: string): void;

@@ -5,7 +5,7 @@ import type { TrainConfig } from '../../contract/training.ts';
 import { renderingOf } from '../../data/rendering/tokenizeRow.ts';
 import type { EngineEvent } from '../../engine/messages.ts';
 import type { ProbeResult } from '../../engine/protocol.ts';
-import type { EngineJob } from '../../engine/process/supervisor.ts';
+import type { EngineCard, EngineJob } from '../../engine/process/supervisor.ts';
 import { possibleParts } from '../../options/deviceSizes.ts';
 import { checkpointStep, trainedFolder } from '../../formats/checkpoint/checkpointFolder.ts';
 import { endProgress, type ReportPart } from '../progress.ts';
@@ -13,6 +13,7 @@ import { checkBase, checkCheckpointSpace, latestCheckpoint } from './checkpoints
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import type { ServiceContext } from '../context.ts';
 import type { DatasetService } from '../data/datasetService.ts';
+import { createCardMeter } from '../machine/cardMeter.ts';
 import { gpuOf } from '../machine/engineProbe.ts';
 import { outlookOf } from './runForecast.ts';
 import type { ModelService } from '../models/models.ts';
@@ -90,6 +91,7 @@ export function beginTurn(
     });
     const samples = run.config.samples && (await askSamples(model, source, run.config, preparing.signal));
     report('Starting the engine');
+    await unlessAborted(context.cards.found(), preparing.signal);
     const engine = await unlessAborted(context.probe.ask(), preparing.signal);
     return { model, data, samples, engine, gpu: await gpuOf(engine, context.probe.card()) };
   }
@@ -106,11 +108,13 @@ export function beginTurn(
     try {
       const { model, data, samples, engine, gpu } = await prepare(run);
       const environment = environmentOf(engine, run);
+      // The card that it gets: from here to the engine's start nothing else has a turn.
+      const card = nextCardOf(context);
       const outlook = outlookOf(context, {
         model,
         config: run.config,
         data,
-        gpu,
+        gpu: card ?? gpu,
         begunWith: environment.parts,
       });
       run = save({ ...run, dataContract: data.contract, environment });
@@ -143,8 +147,9 @@ export function beginTurn(
         },
         { onEvent: recorder.onEvent, onLog: recorder.onLog, signal: killing.signal },
       );
+      if (card) recorder.placed(card, meterOf(context, card.id, job.pid));
       return await job.result.then(
-        (result) => recorder.finish(result, asked),
+        async (result) => recorder.finish(result, asked, await recorder.cardPeak()),
         (error: unknown) => {
           if (killing.signal.aborted) return recorder.abandon();
           // The engine ended with the studio, whose next start finds the run interrupted.
@@ -172,6 +177,17 @@ export function beginTurn(
     },
     ended: take(),
   };
+}
+
+/** The card that a job would get now; null: jobs compute on the processor, or TensorFlow chooses. */
+export function nextCardOf({ cards, engine }: Pick<ServiceContext, 'cards' | 'engine'>): EngineCard | null {
+  const next = engine.nextCard();
+  return cards.usable().find(({ id }) => id === next) ?? null;
+}
+
+/** Follows the memory of the card that a job has, and which nothing else of the studio should have. */
+export function meterOf({ engine }: Pick<ServiceContext, 'engine'>, card: string, pid: number | undefined) {
+  return createCardMeter({ card, pid, isAlone: () => engine.jobsOn(card).length <= 1 });
 }
 
 /**
@@ -222,10 +238,12 @@ function environmentOf(
     tensorflow: engine.tensorflow,
     node: process.versions.node,
     device,
+    card: null,
     cores: cpus().length,
     memoryBytes: totalmem(),
     products: begun?.products ?? null,
     // Earlier versions knew one size for each kind of device, that of a base as it is stored.
     parts: begun && (begun.parts ?? possibleParts(kind)[0]),
+    tf32: null,
   };
 }

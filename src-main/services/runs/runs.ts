@@ -44,12 +44,13 @@ export function createRunService(
   const { get, refuseTakenName } = stored;
   const waiters = new Map<string, Waiter>();
   const queue = createRunQueue(context, take, (runId) => get(runId));
-  let turn: RunTurn | null = null;
+  /** Of the runs that have their turn, by id. */
+  const turns = new Map<string, RunTurn>();
   const refuse: RunService['refuseWhatDoesNotFit'] = (wanted) =>
     refuseWhatDoesNotFit({ context, datasets }, wanted);
 
   const refuseBusy = (run: Run): void => {
-    if (turn?.runId === run.id)
+    if (turns.has(run.id))
       throw new StudioError(
         'busy',
         `The run "${run.name}" is running.`,
@@ -98,7 +99,8 @@ export function createRunService(
     const waiter = waiters.get(runId);
     try {
       const parts = { context, models, datasets, save, goBackTo, writeLater };
-      turn = beginTurn(parts, get(runId), waiter?.watch);
+      const turn = beginTurn(parts, get(runId), waiter?.watch);
+      turns.set(runId, turn);
       // Awaited whether or not anybody waits: nobody does for a run that an earlier process left.
       const ended = await turn.ended;
       waiter?.resolve(ended);
@@ -107,7 +109,7 @@ export function createRunService(
       throw error;
     } finally {
       waiters.delete(runId);
-      turn = null;
+      turns.delete(runId);
     }
   }
 
@@ -209,7 +211,8 @@ export function createRunService(
 
   async function end(reference: string, how: Ending): Promise<Run> {
     const run = get(reference);
-    if (turn?.runId === run.id) {
+    const turn = turns.get(run.id);
+    if (turn) {
       turn.end(how);
       return turn.ended;
     }
@@ -252,7 +255,7 @@ export function createRunService(
     },
 
     async resumeTogether(runs, watch, { force = false } = {}) {
-      const resting = () => runs.filter(({ id }) => turn?.runId !== id);
+      const resting = () => runs.filter(({ id }) => !turns.has(id));
       const ended = resting().filter(({ id }) => !isWaiting(database, id));
       if (!force) await refuseToGoOn(ended.map((run) => readyToGoOn(run)));
       // All are checked before any is changed.
@@ -284,8 +287,11 @@ export function createRunService(
 
     async suspend() {
       queue.close();
-      turn?.end('pause');
-      await turn?.ended;
+      const pausing = [...turns.values()];
+      for (const turn of pausing) turn.end('pause');
+      // All are waited for, whatever cannot be recorded of one.
+      const ends = await Promise.allSettled(pausing.map(({ ended }) => ended));
+      for (const end of ends) if (end.status === 'rejected') throw end.reason;
     },
 
     remove(reference) {
@@ -325,6 +331,10 @@ export const runHandlers = (runs: RunService) =>
     },
     'runs.hold': ({ isHeld }) => {
       runs.queue.hold(isHeld);
+      return runs.queue.state();
+    },
+    'runs.trainAtOnce': ({ atOnce }) => {
+      runs.queue.trainAtOnce(atOnce);
       return runs.queue.state();
     },
     'runs.suspend': async () => {

@@ -22,7 +22,7 @@ export class Jobs {
   /** What runs and what waits, in its order. */
   get open(): ScoringEntry[] {
     const { running, waiting } = this.#studio.scoring;
-    return this.#own([...(running ? [running] : []), ...waiting]);
+    return this.#own([...running, ...waiting]);
   }
 
   /** The last that were done or failed, newest first. */
@@ -30,10 +30,9 @@ export class Jobs {
     return this.#own(this.#studio.scoring.ended);
   }
 
-  /** How far what runs is; undefined: nothing was told of it yet. */
-  get progress(): Progress | undefined {
-    if (!this.#studio.scoring.running) return undefined;
-    return [...this.#studio.progress].find(([task]) => /^(evaluation|judgment) /.test(task))?.[1];
+  /** How far an entry is that runs; undefined: nothing was told of it yet. */
+  progressOf({ id }: ScoringEntry): Progress | undefined {
+    return [...this.#studio.progress.values()].find(({ entry }) => entry === id);
   }
 
   /** @returns what was queued; null where it was refused */
@@ -95,19 +94,21 @@ export function isAwaited({ state }: Run): boolean {
 /**
  * Milliseconds until an entry has its turn: what runs, and what waits before it. What waits for a training is passed.
  * Null: of one of them it is not known how long it takes.
+ * @param runningMs of each that runs, one on each card: what waits takes the place of the first that ends
  */
 export function waitMs(
   entry: ScoringEntry,
   waiting: readonly ScoringEntry[],
-  runningMs: number | null,
+  runningMs: readonly (number | null)[],
 ): number | null {
-  let sum = runningMs;
+  const places = runningMs.length === 0 ? [0] : runningMs.map((ms) => ms ?? Infinity);
+  const first = () => places.reduce((least, ms) => Math.min(least, ms), Infinity);
   for (const one of waiting) {
-    if (one.id === entry.id) return sum;
+    if (one.id === entry.id) break;
     if (one.after.length > 0) continue;
-    sum = sum === null || one.seconds === null ? null : sum + 1000 * one.seconds;
+    places[places.indexOf(first())] = first() + (one.seconds === null ? Infinity : 1000 * one.seconds);
   }
-  return sum;
+  return Number.isFinite(first()) ? first() : null;
 }
 
 /** How what was done went, in words. */

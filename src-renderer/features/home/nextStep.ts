@@ -22,7 +22,7 @@ export function nextStep(state: {
   const trained = state.runs.filter(
     (run) => run.state === 'done' || (run.state === 'stopped' && run.step > 0),
   );
-  const active = state.runs.find((run) => run.state === 'running');
+  const active = state.runs.filter((run) => run.state === 'running');
   if (usable.length === 0)
     return {
       position: 'Next',
@@ -39,13 +39,21 @@ export function nextStep(state: {
       action: 'Add a dataset',
       href: '/data',
     };
-  if (active)
+  if (active.length > 1)
     return {
       position: 'Training',
-      title: `${active.name} is training`,
+      title: `${active.length} runs are training`,
+      text: 'Each has a card of its own. They go on when you leave this page.',
+      action: 'Watch them',
+      href: '/train/queue',
+    };
+  if (active[0])
+    return {
+      position: 'Training',
+      title: `${active[0].name} is training`,
       text: 'It goes on when you leave this page. Watch the held-out loss: it says when more steps no longer help.',
       action: 'Watch the run',
-      href: `/train/runs/${active.id}`,
+      href: `/train/runs/${active[0].id}`,
     };
   if (trained.length === 0)
     return {

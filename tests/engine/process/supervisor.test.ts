@@ -180,6 +180,7 @@ describe('with several cards', () => {
     id,
     name: `card ${id}`,
     capability,
+    memoryBytes: 24e9,
     cudaFolder: '/cuda',
   });
   const cards = [card('0', '8.9'), card('2', '12.0')];
@@ -207,6 +208,50 @@ describe('with several cards', () => {
     host.close();
     await Promise.allSettled(jobs.map(({ result }) => result));
     expect(cards.flatMap(({ id }) => host.jobsOn(id))).toEqual([]);
+  });
+
+  it('gives a training the card without one, and multiplies in TF32 for those that ask for it', async () => {
+    const train = (config: object) => ({ kind: 'train', config }) as unknown as EngineRequest;
+    const seen = new Map<string, string[]>();
+    const host = engineThat(tell, cards);
+    const start = (name: string, request: EngineRequest) => {
+      const lines: string[] = [];
+      seen.set(name, lines);
+      return host.start(request, { onEvent: (event) => event.type === 'log' && lines.push(event.line) });
+    };
+    const jobs = [
+      start('exact', train({ precision: 'f32', tf32: false })),
+      start('a chat', { kind: 'probe' }),
+      start('another', { kind: 'probe' }),
+      // Two jobs are on the other card, and no training.
+      start('rounded', train({ precision: 'f32', tf32: true })),
+      start('bf16', train({ precision: 'bf16', tf32: true })),
+    ];
+    expect(jobs.map(({ card }) => card?.id)).toEqual(['0', '2', '2', '2', '0']);
+    expect(jobs.map(({ pid }) => typeof pid)).toEqual(jobs.map(() => 'number'));
+    await expect.poll(() => [...seen.values()].every(({ length }) => length === 1)).toBe(true);
+    const override = (name: string) => env(seen.get(name)!)['NVIDIA_TF32_OVERRIDE'];
+    expect(['exact', 'rounded', 'bf16'].map(override)).toEqual(['0', '1', '0']);
+    host.close();
+    await Promise.allSettled(jobs.map(({ result }) => result));
+  });
+
+  it('takes no process that multiplies another way than the next run wants', async () => {
+    const answer = `process.send({ type: 'result', result: { pid: process.pid, tf32: process.env.NVIDIA_TF32_OVERRIDE } });`;
+    const entry = join(temporaryFolder(), 'engine.mjs');
+    writeFileSync(
+      entry,
+      `process.on('message', (m) => { if (m.type === 'request') { ${answer} } });\nprocess.send({ type: 'ready' });\n`,
+    );
+    const host = createEngineHost({ entry, cards: () => cards.slice(0, 1), keeps: () => true });
+    const train = (tf32: boolean) =>
+      host.start({ kind: 'train', config: { precision: 'f32', tf32 } } as unknown as EngineRequest)
+        .result as unknown as Promise<{ pid: number; tf32: string }>;
+    const [exact, again, rounded] = [await train(false), await train(false), await train(true)];
+    expect(again.pid).toBe(exact.pid);
+    expect(rounded.pid).not.toBe(exact.pid);
+    expect([exact.tf32, rounded.tf32]).toEqual(['0', '1']);
+    host.close();
   });
 
   it('leaves the processor one heap, and says nothing of cards', async () => {

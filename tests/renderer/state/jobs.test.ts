@@ -1,16 +1,17 @@
 import { expect, it } from 'vitest';
 import { jobsOf } from '../../../src-renderer/state/jobs.ts';
+import type { Pace } from '../../../src-renderer/state/pace.ts';
 import type { Progress } from '../../../src-renderer/state/studio.svelte.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
 
 const now = 100_000;
-const nothing = { running: null, isHere: true, pace: undefined, now };
+const nothing = { running: [], isHere: () => true, paces: new Map<string, Pace>(), now };
 const progress = (entries: Record<string, Progress>) => new Map(Object.entries(entries));
 
 it('tells of a preparation with its part, of training with its steps', () => {
   const running = sampleRun({ id: 'r', name: 'first', state: 'running', step: 0, totalSteps: 200 });
   const tasks = progress({ 'run r': { label: 'Loading weights', done: 5, total: 20, secondsLeft: 9 } });
-  expect(jobsOf({ ...nothing, running, progress: tasks })).toEqual([
+  expect(jobsOf({ ...nothing, running: [running], progress: tasks })).toEqual([
     {
       key: 'run r',
       kind: 'prepare',
@@ -27,9 +28,14 @@ it('tells of a preparation with its part, of training with its steps', () => {
       { at: 10_000, step: 50 },
     ],
   };
-  const [job] = jobsOf({ ...nothing, running: { ...running, step: 50 }, pace, progress: tasks });
+  const [job] = jobsOf({
+    ...nothing,
+    running: [{ ...running, step: 50 }],
+    paces: new Map([['r', pace]]),
+    progress: tasks,
+  });
   expect(job).toMatchObject({ kind: 'job', part: '', share: 0.25, leftMs: 150_000 });
-  const [elsewhere] = jobsOf({ ...nothing, isHere: false, running, progress: progress({}) });
+  const [elsewhere] = jobsOf({ ...nothing, isHere: () => false, running: [running], progress: progress({}) });
   expect(elsewhere!.href).toBe('/train/queue');
 });
 

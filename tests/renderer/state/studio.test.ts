@@ -15,8 +15,8 @@ async function openedStudio(unfinished: StudioEvent[] = []) {
       asked.push(name);
       if (name === 'studio.info') return { version: '0', home: '/home', project: 'default', benchmarks: [] };
       if (name === 'studio.progress') return unfinished;
-      if (name === 'runs.queue') return { isHeld: false, running: null, waiting: [] };
-      if (name === 'scoring.queue') return { running: null, waiting: [], ended: [], unreadable: [] };
+      if (name === 'runs.queue') return { isHeld: false, cards: 0, atOnce: 'all', running: [], waiting: [] };
+      if (name === 'scoring.queue') return { running: [], waiting: [], ended: [], unreadable: [] };
       return ['runs.list', 'evaluations.list'].includes(name) ? { entries: [], next: null } : [];
     },
   } as unknown as StudioClient;

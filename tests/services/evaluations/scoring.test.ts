@@ -62,7 +62,7 @@ describe('the queue of what is scored', () => {
     });
     core.runs.remove('waits');
     core.runs.queue.hold(false);
-    expect(state()).toEqual({ running: null, waiting: [], ended: [], unreadable: [] });
+    expect(state()).toEqual({ running: [], waiting: [], ended: [], unreadable: [] });
   });
 
   it('keeps what waits, in its order, over a restart, and can be moved and taken out', async () => {
@@ -112,7 +112,7 @@ describe('the queue of what is scored', () => {
     core.scoring.begin();
     await core.scoring.idle();
     const { ended, waiting, running } = state();
-    expect([running, waiting]).toEqual([null, []]);
+    expect([running, waiting]).toEqual([[], []]);
     expect(limits(ended)).toEqual([5, 3]);
     for (const { state: how, made } of ended) {
       expect(how).toBe('done');
@@ -136,12 +136,12 @@ describe('the queue of what is scored', () => {
   it('goes on at the next start with what a closed studio was at', async () => {
     const [entry] = await add([score(60, { maxTokens: 40 })]);
     core.scoring.begin();
-    await expect.poll(() => state().running?.id).toBe(entry!.id);
+    await expect.poll(() => state().running[0]?.id).toBe(entry!.id);
     reopen();
-    expect(state()).toMatchObject({ running: null, waiting: [{ id: entry!.id }] });
+    expect(state()).toMatchObject({ running: [], waiting: [{ id: entry!.id }] });
     core.scoring.begin();
     // Ended by a person, it is forgotten, and the next has its turn.
-    await expect.poll(() => state().running?.id).toBe(entry!.id);
+    await expect.poll(() => state().running[0]?.id).toBe(entry!.id);
     core.scoring.cancel([entry!.id]);
     await core.scoring.idle();
     expect(state().ended.map(({ id }) => id)).not.toContain(entry!.id);

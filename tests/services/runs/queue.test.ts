@@ -77,7 +77,7 @@ it('trains one run after another, in the order that a person gives them', async 
   expect(endedFirst).toBeLessThan(begunSecond);
   expect(events.findLast((event) => event.type === 'queue')).toEqual({
     type: 'queue',
-    queue: { isHeld: false, running: null, waiting: [] },
+    queue: { isHeld: false, cards: 0, atOnce: 'all', running: [], waiting: [] },
   });
 });
 
@@ -203,7 +203,7 @@ it('is one for all projects: a run goes on and the next begins while another pro
   core.projects.open('Other');
   const c = await start('a');
   expect(core.runs.queue.state()).toMatchObject({
-    running: { name: 'a', project: 'default' },
+    running: [{ name: 'a', project: 'default' }],
     waiting: [
       { name: 'b', project: 'default' },
       { name: 'a', project: 'Other' },

@@ -122,7 +122,14 @@ it('tells the end of a run that cannot be written, and leaves the writing for la
 });
 
 it('keeps what was measured where a part of the run takes no step', () => {
-  const measured = { peakMemoryBytes: 5e9, secondsPerStep: 2, startSeconds: 9, seconds: 90, steps: 40 };
+  const measured = {
+    peakMemoryBytes: 5e9,
+    cardPeak: null,
+    secondsPerStep: 2,
+    startSeconds: 9,
+    seconds: 90,
+    steps: 40,
+  };
   const before = { forecast: { ...sampleForecast, seconds: 80 }, measured };
   const result: TrainResult = {
     outcome: 'done',
@@ -137,20 +144,20 @@ it('keeps what was measured where a part of the run takes no step', () => {
 
   const idle = openRecorder({ step: 40, ...before });
   idle.recorder.onEvent(atEnd);
-  expect(idle.recorder.finish(result, null)).toMatchObject({ state: 'done', step: 40, ...before });
+  expect(idle.recorder.finish(result, null, null)).toMatchObject({ state: 'done', step: 40, ...before });
   const broken = openRecorder({ step: 40, ...before });
   broken.recorder.onEvent(atEnd);
   expect(broken.recorder.fail(new Error('no device'))).toMatchObject({ state: 'failed', ...before });
 
   const stopped = openRecorder();
   stopped.recorder.onEvent(start);
-  const early = stopped.recorder.finish({ ...result, outcome: 'stopped', step: 0 }, 'stop');
+  const early = stopped.recorder.finish({ ...result, outcome: 'stopped', step: 0 }, 'stop', null);
   expect(early).toMatchObject({ state: 'stopped', forecast: sampleForecast, measured: null });
 
   const further = openRecorder({ step: 40, ...before });
   further.recorder.onEvent({ ...start, firstStep: 41 });
   further.recorder.onEvent(step(41));
-  expect(further.recorder.finish({ ...result, step: 41 }, null)).toMatchObject({
+  expect(further.recorder.finish({ ...result, step: 41 }, null, null)).toMatchObject({
     forecast: sampleForecast,
     measured: { peakMemoryBytes: 1e9, steps: 1 },
   });

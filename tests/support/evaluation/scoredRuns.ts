@@ -94,6 +94,7 @@ function insertSetting(
     recentLoss: losses.slice(-recentSteps).reduce((sum, loss) => sum + loss, 0) / recentSteps,
     measured: {
       peakMemoryBytes: 400_000_000 + 1000 * trainable,
+      cardPeak: null,
       secondsPerStep: 0.05 + seed / 1000,
       startSeconds: 1,
       seconds: 3,
@@ -104,10 +105,12 @@ function insertSetting(
       tensorflow: '2.9.1',
       node: '24.21.0',
       device: 'cpu',
+      card: null,
       cores: 2,
       memoryBytes: 8_000_000_000,
       products: null,
       parts: null,
+      tf32: null,
     },
   });
   insertRun(database, run);

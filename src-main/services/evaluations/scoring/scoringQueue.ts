@@ -16,9 +16,12 @@ import { addScoring, orderScoring, readScoring, removeScoring, updateScoring } f
 import { ensureProject } from '../../../store/projects.ts';
 import { missing, newId } from '../../context.ts';
 import type { SettlingService } from '../verdicts/settling.ts';
-import { knownScores, planTask, scoreTask, type ScoringParts } from './scoringWork.ts';
+import { knownScores, planTask, scoreTask, subjectsOf, type ScoringParts } from './scoringWork.ts';
 
-/** What is to be scored, of all projects: one piece at a time, kept in the database. */
+/**
+ * What is to be scored, of all projects: one piece at a time, or where there are several cards one on each that no run
+ * has. Kept in the database.
+ */
 export interface ScoringService {
   state(): ScoringQueue;
   /** Queues nothing. @throws StudioError what `add` would refuse, and where data are not there */
@@ -52,7 +55,7 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
   let hasBegun = false;
   let isClosed = false;
   /** What has its turn. */
-  let current: { id: string; abort: AbortController } | null = null;
+  const current = new Map<string, { entry: ScoringEntry; abort: AbortController }>();
   let idlers: (() => void)[] = [];
 
   function state(): ScoringQueue {
@@ -93,9 +96,19 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
         };
       if (run.state !== 'done') return { waits: true };
     }
-    // Two at once would need the memory of both; who queued trainings wants them done first.
+    return mayBegin(after.length > 0) ? null : { waits: true };
+  }
+
+  /**
+   * Whether another entry can have its turn. Two jobs on one device would need the memory of both; who queued trainings
+   * wants them done first. What waits for none is asked for now: one of that has its turn beside whatever trains.
+   */
+  function mayBegin(isAfterTraining: boolean): boolean {
+    if (current.size === 0 && !isAfterTraining) return true;
+    const free = runs.queue.freeCards();
+    if (free !== null) return current.size < free;
     const { running, waiting, isHeld } = runs.queue.state();
-    return after.length > 0 && (running !== null || (waiting.length > 0 && !isHeld)) ? { waits: true } : null;
+    return current.size === 0 && running.length === 0 && (waiting.length === 0 || isHeld);
   }
 
   /** A paused or interrupted run does not go on by itself. */
@@ -109,7 +122,9 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
 
   /** The first that can have its turn. @param fail is given what never can */
   function next(fail: (entry: ScoringEntry) => void): ScoringEntry | undefined {
+    const underWay = new Set([...current.values()].flatMap(({ entry }) => subjectsOf(entry.task)));
     return state().waiting.find((entry) => {
+      if (subjectsOf(entry.task).some((subject) => underWay.has(subject))) return false;
       const found = obstacle(entry);
       if (found && 'error' in found)
         fail({ ...entry, state: 'failed', error: toPlainError(found.error), endedAt: now() });
@@ -119,35 +134,31 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
 
   /** @param hasChanged whether listeners are to be told also where nothing has its turn */
   function advance(hasChanged = false): void {
-    if (isClosed || !hasBegun || current !== null) {
+    if (isClosed || !hasBegun) {
       if (hasChanged) tell();
       return;
     }
-    let entry: ScoringEntry | undefined;
     let mustTell = hasChanged;
+    const fail = (failed: ScoringEntry) => {
+      updateScoring(context.writable(), failed);
+      mustTell = true;
+    };
+    const begun: ScoringEntry[] = [];
     try {
-      entry = next((failed) => {
-        updateScoring(context.writable(), failed);
-        mustTell = true;
-      });
-      if (entry) {
-        entry = { ...entry, state: 'running', startedAt: now() };
-        updateScoring(context.writable(), entry);
+      for (let entry = next(fail); entry; entry = next(fail)) {
+        const running: ScoringEntry = { ...entry, state: 'running', startedAt: now() };
+        updateScoring(context.writable(), running);
+        current.set(running.id, { entry: running, abort: new AbortController() });
+        begun.push(running);
       }
     } catch (error) {
       // A full disk, say: looked at again when something is asked of the queue.
       console.error(error);
-      return;
+      if (begun.length === 0) return;
     }
-    if (!entry) {
-      if (mustTell || stallsOf(state()) !== toldStalls) tell();
-      for (const done of idlers.splice(0)) done();
-      return;
-    }
-    const abort = new AbortController();
-    current = { id: entry.id, abort };
-    tell();
-    void work(entry, abort);
+    if (mustTell || begun.length > 0 || stallsOf(state()) !== toldStalls) tell();
+    for (const entry of begun) void work(entry, current.get(entry.id)!.abort);
+    if (current.size === 0) for (const done of idlers.splice(0)) done();
   }
 
   async function work(entry: ScoringEntry, abort: AbortController): Promise<void> {
@@ -167,8 +178,10 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
       console.error(error);
       return;
     } finally {
-      current = null;
+      current.delete(entry.id);
     }
+    // The card that is free now is a waiting run's first.
+    runs.queue.look();
     advance(true);
   }
 
@@ -179,7 +192,7 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
 
   function readableEntry(id: string): ScoringEntry {
     const { running, waiting, ended } = state();
-    const all = [...(running ? [running] : []), ...waiting, ...ended];
+    const all = [...running, ...waiting, ...ended];
     const found = all.find((entry) => entry.id === id);
     if (found) return found;
     throw missing(
@@ -231,7 +244,7 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
     add,
     cancel(ids) {
       removeScoring(context.writable(), ids);
-      if (current && ids.includes(current.id)) current.abort.abort();
+      for (const id of ids) current.get(id)?.abort.abort();
       return tell();
     },
     move(id, before) {
@@ -271,7 +284,7 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
       const plan = await settling.plan({ comparison, a, b });
       const batch = settlingBatch(a, b);
       const { running, waiting } = state();
-      const queued = [...(running ? [running] : []), ...waiting].filter((entry) => entry.batch === batch);
+      const queued = [...running, ...waiting].filter((entry) => entry.batch === batch);
       if (queued.length > 0) return { plan, entries: queued };
       if (plan.step === 'items') {
         const tasks = plan.evaluations.map((input): ScoringTask => ({ kind: 'score', input }));
@@ -293,8 +306,8 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
       return { plan, entries: await add(tasks, batch) };
     },
     recover() {
-      const { running } = state();
-      if (running) updateScoring(context.writable(), { ...running, state: 'waiting', startedAt: null });
+      for (const entry of state().running)
+        updateScoring(context.writable(), { ...entry, state: 'waiting', startedAt: null });
     },
     begin() {
       hasBegun = true;
@@ -308,7 +321,7 @@ export function createScoringService(parts: ScoringParts, settling: SettlingServ
       }),
     close() {
       isClosed = true;
-      current?.abort.abort();
+      for (const { abort } of current.values()) abort.abort();
     },
   };
 }

@@ -89,13 +89,40 @@ export async function knownScores(parts: ScoringParts, task: ScoringTask): Promi
   return found;
 }
 
+/**
+ * Names what a task scores: tasks that have none of it in common need no evaluation of each other, so that both can be
+ * worked on at once.
+ */
+export function subjectsOf(task: ScoringTask): string[] {
+  const one = ({ model, adapter }: { model: string; adapter: string | null }) => adapter ?? model;
+  switch (task.kind) {
+    case 'score':
+      return [one(task.input), ...(task.input.judge ? [one(task.input.judge)] : [])];
+    case 'compare':
+      return task.input.runs;
+    // The base of a run is scored with it, and not named: one at a time.
+    case 'guards':
+      return ['guards', task.input.run];
+    case 'judge':
+      return [one(task.input.judge)];
+    default:
+      throw new Error(`unknown task ${JSON.stringify(task satisfies never)}`);
+  }
+}
+
 /** Computes the scores of a task in its project; those that are there stay. */
 export async function scoreTask(
   parts: ScoringParts,
-  { project, task }: { project: string; task: ScoringTask },
+  { id: entry, project, task }: { id: string; project: string; task: ScoringTask },
   signal: AbortSignal,
 ): Promise<Evaluation[]> {
-  const context = { ...parts.context, project };
+  const { emit } = parts.context;
+  const context: ServiceContext = {
+    ...parts.context,
+    project,
+    // Several may be under way: whoever shows one must know which.
+    emit: (event) => emit(event.type === 'progress' ? { ...event, entry } : event),
+  };
   const evaluations = parts.evaluationsOf(context);
   switch (task.kind) {
     case 'score':

@@ -29,9 +29,12 @@ it('adds up what stands before an entry, without what waits for a training', () 
     sampleEntry('last', { seconds: 5 }),
   ] as const;
   const waiting = [first, trained, last];
-  expect(waiting.map((entry) => waitMs(entry, waiting, 10_000))).toEqual([10_000, 70_000, 70_000]);
-  expect(waitMs(last, waiting, null)).toBeNull();
-  expect(waitMs(last, [sampleEntry('unknown'), last], 0)).toBeNull();
+  expect(waiting.map((entry) => waitMs(entry, waiting, [10_000]))).toEqual([10_000, 70_000, 70_000]);
+  expect(waitMs(last, waiting, [null])).toBeNull();
+  // With two at once each takes the place of the first that ends.
+  expect(waiting.map((entry) => waitMs(entry, waiting, [30_000, 10_000]))).toEqual([10_000, 30_000, 30_000]);
+  expect(waitMs(last, waiting, [null, 10_000])).toBe(70_000);
+  expect(waitMs(last, [sampleEntry('unknown'), last], [])).toBeNull();
 });
 
 it('says how long what was done took, or that it was there', () => {

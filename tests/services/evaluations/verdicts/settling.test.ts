@@ -14,7 +14,14 @@ import { sampleEvaluation, sampleItem } from '../../../support/sampleEvaluation.
 import { sampleRun } from '../../../support/sampleRun.ts';
 
 const context = { signal: neverAborted };
-const measured = { peakMemoryBytes: 1, seconds: 30, steps: 10, secondsPerStep: 3, startSeconds: 1 };
+const measured = {
+  peakMemoryBytes: 1,
+  cardPeak: null,
+  seconds: 30,
+  steps: 10,
+  secondsPerStep: 3,
+  startSeconds: 1,
+};
 let core: Core;
 beforeAll(async () => {
   const opened = await openTrainingCore();
