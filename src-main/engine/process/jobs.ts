@@ -32,9 +32,6 @@ export async function runEngineRequest(
   if (request.kind === 'adopt') return adoptAdapter(request, emit);
   if (request.kind === 'adoptModel') return adoptModel(request, emit);
   const card = chosenCard();
-  // Gradients of embeddings are summed in any order on a card unless it is told otherwise: full fine-tuning has them.
-  if (card && request.kind === 'train' && request.config.adapter.method === 'full')
-    process.env['TF_DETERMINISTIC_OPS'] ??= '1';
   const note = card && request.kind === 'train' ? cardNote(card) : null;
   if (note) emit({ type: 'log', line: note });
   const runtime = loadTensorflow({ verbose: request.kind === 'probe' && (request.verbose ?? false) });
