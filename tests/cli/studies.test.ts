@@ -119,6 +119,11 @@ describe('small studies', () => {
     expect(functions!.sentence).toMatch(/^better is better than worse/);
     expect(loss).toMatchObject({ found: 'second', paper: 'first' });
     expect(loss!.sentence).toContain('better is better, p = ');
+    // As the runs were made, whoever asked for what.
+    const { batch, context, learningRate, maxSteps } = arms[0]!.runs[0]!.config;
+    expect(record.settings).toBe(
+      `${maxSteps} steps of ${batch} rows of at most ${context} tokens, learning rate ${learningRate}`,
+    );
   });
 
   it('each compares settings that it trains', () => {
@@ -159,6 +164,7 @@ describe('small studies', () => {
     [[], /Which study/],
     [['table-9'], /no study "table-9"; there are table-2/],
     [['table-2', '--seeds', '0,x'], /whole numbers/],
+    [['table-2', '--precision', 'f16'], /"f16" is neither f32 nor bf16/],
     [['table-2', '--draw', '--out', '/nowhere'], /has no figures/],
   ])('%j is refused', async (args, message) => {
     await expect(studiesCommand(args, command)).rejects.toThrow(message);

@@ -28,8 +28,20 @@ const mixName = 'functions-requests';
 /** A larger model learns at lower rates and knows more to begin with: the demo's settings. */
 const otherSettings: Omit<TrainConfigInput, 'adapter'> = { learningRate: 5e-4, batch: 8, context: 256 };
 
+/** How long and in what a study trains. */
+export interface Training {
+  steps: number;
+  /** Rows a step; undefined: the usual ones of the model. */
+  batch: number | undefined;
+  precision: TrainConfig['precision'];
+}
+
 /** @param given a model's name or folder; undefined: the starter model */
-export async function materialOf(core: Core, given: string | undefined, steps: number): Promise<Material> {
+export async function materialOf(
+  core: Core,
+  given: string | undefined,
+  { steps, batch, precision }: Training,
+): Promise<Material> {
   const model = given === undefined ? (await core.addStarter()).model : await core.models.getOrAdd(given);
   const { datasets } = await addStarterTasks(core);
   const own = datasets.filter((_, i) => learned.includes(starterTasks[i]!.name));
@@ -46,7 +58,14 @@ export async function materialOf(core: Core, given: string | undefined, steps: n
     shape: readDecoderConfig(model.folder),
     mix,
     // All rows that are held out: their loss is what settings are compared by.
-    settings: { ...usual, maxSteps: steps, heldOutRows: 1000, checkpointEvery: 0 },
+    settings: {
+      ...usual,
+      ...(batch !== undefined && { batch }),
+      precision,
+      maxSteps: steps,
+      heldOutRows: 1000,
+      checkpointEvery: 0,
+    },
   };
 }
 

@@ -42,10 +42,11 @@ export async function recordOf(
     measured.push(await scoresOf(core, { study, arms, task: name, limit }, command));
   }
   const seeds = arms[0]!.runs.map(({ config }) => config.seed);
-  const { steps, learningRate } = { steps: material.settings.maxSteps, ...material.settings };
+  const { config } = arms[0]!.runs[0]!;
+  const rows = `${config.batch} ${config.packing ? 'packed rows' : 'rows'} of ${config.packing ? '' : 'at most '}${config.context} tokens`;
   return {
     ...aboutOf(study, material),
-    settings: `${steps} steps of ${material.settings.batch} packed rows of ${material.settings.context} tokens, learning rate ${learningRate}`,
+    settings: `${config.maxSteps} steps of ${rows}, learning rate ${config.learningRate}${config.precision === 'f32' ? '' : `, ${config.precision}`}`,
     seeds,
     basis:
       seeds.length === 1

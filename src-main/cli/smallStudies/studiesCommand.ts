@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { StudioError } from '../../contract/errors.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
+import { precisionSchema } from '../../contract/training.ts';
 import { agreement, type StudyRecord } from '../../report/studyRecord.ts';
 import { studyPicture } from '../../report/writers/studyPicture.ts';
 import { list, number, parseCommand, text, usageError } from '../arguments.ts';
 import { homeOf, withCore, type CommandContext } from '../commandContext.ts';
 import { formatCount, formatTable } from '../output.ts';
-import { materialOf, trainedArms } from './made.ts';
+import { materialOf, trainedArms, type Training } from './made.ts';
 import { recordOf } from './recorded.ts';
 import { speedRecord } from './speed.ts';
 import { smallStudies, type SmallStudy } from './studies.ts';
@@ -17,15 +18,17 @@ const usualSteps = 60;
 const usualItems = 60;
 
 /**
- * studies NAME...|all [--model M --seeds 0,1,2 --max-steps N --limit N --out DIR --allow-code-execution]: studies of
- * the paper at the size of the starter model. Goes on where it was stopped. `--draw` makes the pictures anew from what
- * was recorded in --out.
+ * studies NAME...|all [--model M --seeds 0,1,2 --max-steps N --batch N --precision P --limit N --out DIR
+ * --allow-code-execution]: studies of the paper at the size of the starter model, or of another. Goes on where it was
+ * stopped. `--draw` makes the pictures anew from what was recorded in --out.
  */
 export async function studiesCommand(args: readonly string[], command: CommandContext): Promise<void> {
   const { values, positionals } = parseCommand(args, {
     model: { type: 'string' },
     seeds: { type: 'string' },
     'max-steps': { type: 'string' },
+    batch: { type: 'string' },
+    precision: { type: 'string' },
     limit: { type: 'string' },
     out: { type: 'string' },
     draw: { type: 'boolean' },
@@ -43,7 +46,14 @@ export async function studiesCommand(args: readonly string[], command: CommandCo
   const seeds = (list(values, 'seeds') ?? ['0', '1', '2']).map(Number);
   if (seeds.some((seed) => !Number.isInteger(seed) || seed < 0))
     throw usageError('--seeds takes whole numbers from 0, for example 0,1,2.');
-  const steps = number(values, 'max-steps') ?? usualSteps;
+  const precision = precisionSchema.safeParse(text(values, 'precision') ?? 'f32');
+  if (!precision.success)
+    throw usageError(`--precision "${text(values, 'precision')}" is neither f32 nor bf16.`);
+  const training: Training = {
+    steps: number(values, 'max-steps') ?? usualSteps,
+    batch: number(values, 'batch'),
+    precision: precision.data,
+  };
   const limit = number(values, 'limit') ?? usualItems;
   await withCore({ ...values, home }, 'write', async (core, output) => {
     output.progress(`The data folder of the studies is ${home}.`);
@@ -51,7 +61,10 @@ export async function studiesCommand(args: readonly string[], command: CommandCo
     const records: StudyRecord[] = [];
     for (const study of chosen) {
       output.progress(`\n${study.title}`);
-      const material = await materialOf(core, text(values, 'model'), study.isSpeed ? 1 : steps);
+      const material = await materialOf(core, text(values, 'model'), {
+        ...training,
+        ...(study.isSpeed && { steps: 1 }),
+      });
       const wanted = { material, keys: study.settings, seeds: study.isSpeed ? [0] : seeds };
       const arms = await trainedArms(core, wanted, command, output);
       const record = study.isSpeed
