@@ -7,6 +7,14 @@ import { ensureOrExit } from './ensure.mjs';
 import { launch, studioEnvironment } from './launch.mjs';
 import { modulesFolder, projectFolder } from './paths.mjs';
 import { say } from './report.mjs';
+import { answerHelp } from './usage.mjs';
+
+answerHelp(`
+npm start [-- options]   the studio in its window, or in a browser where there is no display
+  --home DIR             its data folder
+  --project NAME         the project that it opens
+  --host HOST --port N   without a display: where it serves a browser
+`);
 
 const node = await ensureOrExit({ page: true });
 const env = studioEnvironment(node);

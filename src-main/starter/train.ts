@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs, type ParseArgsConfig } from 'node:util';
 import { StudioError } from '../contract/errors.ts';
 import type { Run } from '../contract/entities.ts';
 import { trainConfigSchema, type TrainConfig } from '../contract/training.ts';
@@ -17,7 +17,7 @@ import { generalTexts, taskNames, taskRows } from './texts.ts';
  * studio's own engine (full training of random weights), and puts model, tasks and a record of how they came about
  * into resources/starter.
  */
-const { values } = parseArgs({
+const { values } = readOptions({
   options: {
     /** Where texts, random weights and the run's data folder are kept while it works. */
     work: { type: 'string', default: 'starter-work' },
@@ -35,6 +35,10 @@ const [seed, documents, maxSteps] = [values.seed, values.documents, values.steps
   number,
 ];
 const [out, work] = [resolve(values.out), resolve(values.work)];
+if (![seed, documents, maxSteps].every((value) => Number.isInteger(value) && value >= 0))
+  wrongUsage(
+    `--seed, --documents and --steps take whole numbers: ${values.seed}, ${values.documents}, ${values.steps} are given.`,
+  );
 const { signal } = new AbortController();
 const lines = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
@@ -58,6 +62,19 @@ for (const name of taskNames) {
     writeFileAtomic(join(folder, `${part}.jsonl`), lines(rows));
 }
 if (values.only !== 'tasks') await makeModel();
+
+function readOptions<const T extends ParseArgsConfig>(config: T) {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    return wrongUsage(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function wrongUsage(message: string): never {
+  process.stderr.write(`${message}\nSee \`npm run starter:train -- --help\`.\n`);
+  process.exit(2);
+}
 
 async function makeModel(): Promise<void> {
   mkdirSync(work, { recursive: true });

@@ -13,6 +13,14 @@ import { launch, studioEnvironment } from '../launch.mjs';
 import { ensureParityPython } from './parityPython.mjs';
 import { projectFolder } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
+import { answerHelp } from '../usage.mjs';
+
+answerHelp(`
+npm run bench:peers -- [options]   this engine and PyTorch + PEFT on one shape, in turn (docs/performance.md)
+  --what training                  steps; inference: answers; epoch: one over 242 rows; growth: one size at a time
+  --methods lora,idlora            all takes the other methods, too
+  --rounds 3 --steps 6 --context 256 --shape small --rank 32 --tokens 192
+`);
 
 const { values } = parseArgs({
   options: {

@@ -4,6 +4,12 @@ import { ensureOrExit } from '../ensure.mjs';
 import { studioEnvironment } from '../launch.mjs';
 import { projectFolder } from '../paths.mjs';
 import { runVitest } from './vitest.mjs';
+import { answerHelp } from '../usage.mjs';
+
+answerHelp(`
+npm run check:long                                checks that take minutes to hours, one after the other
+npm run check:long -- tests/long/steps.long.ts    some of them; options are Vitest's
+`);
 
 process.chdir(projectFolder);
 const node = await ensureOrExit();

@@ -13,6 +13,12 @@ import { ensureParityPython } from './parityPython.mjs';
 import { projectFolder } from '../paths.mjs';
 import { say, SetupError } from '../report.mjs';
 import { runVitest } from './vitest.mjs';
+import { answerHelp } from '../usage.mjs';
+
+answerHelp(`
+npm run parity                checks the engine against PyTorch, transformers and PEFT, which it installs by pip
+npm run parity -- --record    writes the reference values into the checkout instead
+`);
 
 process.chdir(projectFolder);
 const generator = join(projectFolder, 'tests', 'parity', 'generator');

@@ -4,6 +4,11 @@ import { ensureOrExit } from '../ensure.mjs';
 import { studioEnvironment } from '../launch.mjs';
 import { projectFolder } from '../paths.mjs';
 import { runVitest } from './vitest.mjs';
+import { answerHelp } from '../usage.mjs';
+
+answerHelp(
+  'npm run docs:pictures   makes the pictures of the documentation anew (docs/images); needs Chromium',
+);
 
 process.chdir(projectFolder);
 const node = await ensureOrExit();

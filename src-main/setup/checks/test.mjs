@@ -9,6 +9,9 @@ import { ensurePage } from '../checkout/page.mjs';
 import { modulesFolder, projectFolder } from '../paths.mjs';
 import { say } from '../report.mjs';
 import { runVitest } from './vitest.mjs';
+import { answerHelp } from '../usage.mjs';
+
+answerHelp('npm test   everything that runs without a GPU, half an hour on two cores');
 
 /** Places of Chromium on Linux. */
 const chromiumPaths = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
