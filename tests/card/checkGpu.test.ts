@@ -10,7 +10,7 @@ import type { CheckReport } from './checkGpu.ts';
 import { worstError } from './parity.ts';
 import { parityTrainings } from './parityCases.ts';
 import { deadlineIn, runCase, Skipped } from './partRunner.ts';
-import { bf16PeakOf } from './peaks.ts';
+import { bf16PeakOf } from '../../src-main/budget/forecast/cardRates.ts';
 import { performanceTable } from './table.ts';
 import { foreseen, noRoom, randomLoss, timedShapes, timedTrainings } from './trainingCases.ts';
 

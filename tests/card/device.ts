@@ -6,7 +6,7 @@ import type { EngineRequest } from '../../src-main/engine/protocol.ts';
 import { createCards, type Card } from '../../src-main/services/machine/cards.ts';
 import { usableMemory } from '../../src-main/services/machine/machine.ts';
 import { findGpu, installedWheel, whyUnused } from '../../src-main/setup/tensorflow/gpu.mjs';
-import { bf16PeakOf } from './peaks.ts';
+import { bf16PeakOf } from '../../src-main/budget/forecast/cardRates.ts';
 
 /** What the check computes on. */
 export interface CheckedDevice {

@@ -19,11 +19,14 @@ const peaks = (bf16: number | null, f32: number, bandwidth: number): CardPeaks =
  */
 const known: readonly (readonly [name: RegExp, peaks: CardPeaks])[] = [
   [/\bB200\b/, peaks(2250, 75, 8000)],
+  [/\bGH200\b/, peaks(989, 67, 4000)],
   [/\bH200\b/, peaks(989, 67, 4800)],
   [/\bH100 PCIe\b/, peaks(756, 51, 2000)],
   [/\bH100 NVL\b/, peaks(835, 60, 3900)],
-  [/\bH100\b/, peaks(989, 67, 3350)],
-  [/\bA100\b/, peaks(312, 19.5, 1555)],
+  [/\bH[18]00\b/, peaks(989, 67, 3350)],
+  [/\bH20\b/, peaks(148, 44, 4000)],
+  [/\bA[18]00\b.*80GB/, peaks(312, 19.5, 1935)],
+  [/\bA[18]00\b/, peaks(312, 19.5, 1555)],
   [/\bL40S\b/, peaks(362, 91.6, 864)],
   [/\bL40\b/, peaks(181, 90.5, 864)],
   [/\bL4\b/, peaks(121, 30.3, 300)],
@@ -31,22 +34,23 @@ const known: readonly (readonly [name: RegExp, peaks: CardPeaks])[] = [
   [/\bA30\b/, peaks(165, 10.3, 933)],
   [/\bA10G\b/, peaks(70, 31.2, 600)],
   [/\bA10\b/, peaks(125, 31.2, 600)],
+  [/\bRTX PRO 6000 Blackwell\b/, peaks(504, 126, 1792)],
   [/\bRTX 6000 Ada\b/, peaks(364, 91.1, 960)],
   [/\bRTX A6000\b/, peaks(155, 38.7, 768)],
   [/\bRTX A5000\b/, peaks(111, 27.8, 768)],
   [/\bRTX A4000\b/, peaks(77, 19.2, 448)],
-  [/\bRTX 5090\b/, peaks(210, 105, 1792)],
-  [/\bRTX 5080\b/, peaks(113, 56, 960)],
+  [/\bRTX 5090\b/, peaks(209.5, 105, 1792)],
+  [/\bRTX 5080\b/, peaks(112.6, 56, 960)],
   [/\bRTX 5070 Ti\b/, peaks(88, 44, 896)],
   [/\bRTX 5070\b/, peaks(62, 31, 672)],
-  [/\bRTX 4090\b/, peaks(165, 83, 1008)],
-  [/\bRTX 4080\b/, peaks(97, 49, 717)],
+  [/\bRTX 4090\b/, peaks(165.2, 83, 1008)],
+  [/\bRTX 4080\b/, peaks(97.5, 49, 717)],
   [/\bRTX 4070 Ti\b/, peaks(80, 40, 504)],
   [/\bRTX 4070\b/, peaks(58, 29, 504)],
   [/\bRTX 4060 Ti\b/, peaks(44, 22, 288)],
   [/\bRTX 4060\b/, peaks(30, 15, 272)],
   [/\bRTX 3090\b/, peaks(71, 36, 936)],
-  [/\bRTX 3080\b/, peaks(60, 30, 760)],
+  [/\bRTX 3080\b/, peaks(59.5, 30, 760)],
   [/\bRTX 3070\b/, peaks(41, 20, 448)],
   [/\bRTX 3060\b/, peaks(26, 12.7, 360)],
   [/\bV100\b/, peaks(null, 15.7, 900)],
@@ -101,6 +105,21 @@ export function cardRates(card: CardName, products: Products): CardRates {
     bytes: shareOfPeak.bandwidth * bandwidth * 1e9,
     source: `${Math.round(100 * share)} % of ${of}`,
   };
+}
+
+/** Names behind which a card has other units or clocks than the one of the list that is called so far alike. */
+const isVariant = /^ (?:Ti|SUPER|D|Laptop|Mobile|Max-Q)\b/;
+
+/**
+ * Products of bf16 matrices with sums in f32 that a card does in a second at most, by the name that nvidia-smi gives;
+ * null: it is not known, as of a laptop's card or another variant of one in the list.
+ */
+export function bf16PeakOf(name: string): number | null {
+  const found = known.flatMap(([pattern, { bf16 }]) => {
+    const match = pattern.exec(name);
+    return match ? [{ bf16, rest: name.slice(match.index + match[0].length) }] : [];
+  })[0];
+  return found?.bf16 && !isVariant.test(found.rest) ? found.bf16 * 1e12 : null;
 }
 
 /** How matrices are multiplied. */
