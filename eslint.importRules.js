@@ -48,6 +48,8 @@ const services = {
     // What GPU the pinned TensorFlow can use, and why it could not be provided: known to the set-up alone.
     'src-main/setup/tensorflow/gpu.mjs',
     'src-main/setup/tensorflow/failure.mjs',
+    // What kind of installation this is, and how its command line is called.
+    'src-main/setup/paths.mjs',
   ],
   packages: ['node', 'zod'],
 };
@@ -174,6 +176,8 @@ const parts = {
   },
   'src-main/services': services,
   ...serviceRooms,
+  // The list of a release is YAML.
+  'src-main/services/machine/releaseFile.ts': { parts: main('contract'), packages: ['zod', 'yaml'] },
   // What makes the starter lab in resources/: texts and tasks, a tokenizer, random weights, and their training.
   'src-main/starter': {
     parts: main('contract', 'statistics', 'formats', 'core', 'services'),

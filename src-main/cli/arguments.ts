@@ -2,12 +2,13 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { z } from 'zod';
 import { StudioError, type OptionPath } from '../contract/errors.ts';
 import { entryName } from '../contract/inputs.ts';
+import { commandLine } from '../setup/paths.mjs';
 import { limitText, optionPath } from '../options/optionText.ts';
 
 /** The call itself is wrong: exit code 2. */
 export function usageError(
   message: string,
-  remedy = 'See `npm run -s studio -- help`.',
+  remedy = `See \`${commandLine === null ? '' : `${commandLine} `}help\`.`,
   option?: OptionPath,
 ): StudioError {
   return new StudioError('usage', message, remedy, { option });

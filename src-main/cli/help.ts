@@ -128,7 +128,8 @@ ${trainHelp()}
   study plan | start --name N --model M --data MIX1,MIX2 --max-steps S --seeds 0,1   one configuration on several data
   study plan | start --model M --data D --paper table7 --seeds 0   a table of the paper; study papers lists them
   study list | show NAME | resume NAME [--force] | remove NAME
-  studies NAME...|all [--model M --seeds 0,1,2 --max-steps N --limit N --out DIR --draw --allow-code-execution]
+  studies NAME...|all [--model M --seeds 0,1,2 --max-steps N --batch N --precision f32|bf16 --limit N --out DIR
+          --draw --allow-code-execution]
         tables 2, 3, 7 and 8 and figure 3 of the paper in small, and what its reviewers asked (docs/studies.md)
   samples --difference 2 [--discordance 10] [--items N] [--seed-scatter 1] [--metric loss --scatter 0.5] [--power 80 --alpha 5]
                                                    test items and seeds with which a difference is seen
@@ -160,6 +161,7 @@ ${chatHelp()}
                                                    the studio in a browser (docs/remote.md)
   bench [--shape small|medium|tiny --method lora,idlora --rank 32 --context 256 --batch 4 --precision bf16|f32 --steps 6]
                                                    the engine's own speed and memory on random weights
+  settings updates [allow|forbid|look]             whether newer versions of a packaged studio are looked for; looks
   settings [code-execution [allow|forbid]]         whether programs that a model wrote are run in the sandbox: shows it, agrees
         for all commands to come, for the queue and the page, or takes that back
   settings train-at-once [all|one]                 whether the queue trains on each card, or one run at a time

@@ -38,6 +38,7 @@ export const errorCodes = [
   'engine_died',
   'core_died', // the process that owns the data folder ended while a window was open
   'core_silent', // it runs, and does not answer
+  'update_unavailable', // the address of newer versions does not answer, or not with a release
   'cancelled',
   'internal',
 ] as const;

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { plainErrorSchema } from './errors.ts';
+import { nothing } from './inputs.ts';
 
 /** What the machine that the studio runs on has, lacks and uses. Sizes are bytes. */
 
@@ -63,3 +65,38 @@ export const storageReportSchema = z.object({
   parts: z.array(storagePartSchema),
 });
 export type StorageReport = z.infer<typeof storageReportSchema>;
+
+/** Newer versions of a packaged application: where they are looked for, and what was found. */
+export const releaseSchema = z.object({
+  version: z.string(),
+  isNewer: z.boolean(),
+  /** What this installation would be replaced by; null: there is none of its kind. */
+  file: z.object({ name: z.string(), url: z.string(), sizeBytes: z.number().nullable() }).nullable(),
+  /** ISO 8601. */
+  releasedAt: z.string().nullable(),
+});
+export type Release = z.infer<typeof releaseSchema>;
+
+export const updatesSchema = z.object({
+  /** Address of the releases; null: packaged without one, or a checkout. Then nothing is ever asked. */
+  channel: z.string().nullable(),
+  /** Whether the user agreed that it is asked once a day. */
+  isAllowed: z.boolean(),
+  /** What the last answer said. */
+  found: releaseSchema.nullable(),
+  /** When it was asked last, whatever came of it: ISO 8601. */
+  lookedAt: z.string().nullable(),
+  /** Why the last time brought no answer. */
+  problem: plainErrorSchema.nullable(),
+});
+export type Updates = z.infer<typeof updatesSchema>;
+
+export const updateProcedures = {
+  'updates.get': { input: nothing, output: updatesSchema },
+  'updates.allow': { input: z.object({ isAllowed: z.boolean() }), output: updatesSchema },
+  /**
+   * Asks the channel. `daily`: only where the user agreed and it was not asked within a day. Nothing is fetched but the
+   * list of the release, and nothing is installed.
+   */
+  'updates.look': { input: z.object({ daily: z.boolean().default(false) }), output: updatesSchema },
+} as const;

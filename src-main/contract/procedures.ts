@@ -35,6 +35,7 @@ import { settlingProcedures } from './evaluation/settling.ts';
 import { preferenceProcedures } from './evaluation/preferences.ts';
 import { clusterProcedures } from './cluster.ts';
 import { browserAccessProcedures } from './browserAccess.ts';
+import { updateProcedures } from './machine.ts';
 import { progressEventSchema } from './events.ts';
 import { datasetProcedures } from './datasets/datasetProcedures.ts';
 import { previewProcedures, templateFactsSchema } from './datasets/previews.ts';
@@ -72,6 +73,8 @@ export const procedures = {
       version: z.string(),
       home: z.string(),
       project: z.string(),
+      /** How a shell calls the command line of this installation; null: nothing can be typed (`commandCall`). */
+      commandLine: z.string().nullable(),
       /** All that a model can be scored by. */
       benchmarks: z.array(benchmarkInfoSchema),
     }),
@@ -117,6 +120,7 @@ export const procedures = {
   ...statisticsProcedures,
   ...clusterProcedures,
   ...browserAccessProcedures,
+  ...updateProcedures,
   ...datasetProcedures,
   ...previewProcedures,
   ...gradingProcedures,

@@ -77,6 +77,8 @@ import {
   type StatisticsService,
 } from '../services/statistics/statistics.ts';
 import { createStudyService, studyHandlers, type StudyService } from '../services/plan/studies.ts';
+import { createUpdateService, updateHandlers } from '../services/machine/updates.ts';
+import { commandLine, updateChannel } from '../setup/paths.mjs';
 import { createTrash } from '../services/trash.ts';
 import {
   needsUpgrade,
@@ -224,7 +226,13 @@ export function createCore(options: {
   }
 
   const handlers: ProcedureHandlers = {
-    'studio.info': () => ({ version: studioVersion, home, project, benchmarks: [...benchmarkInfos] }),
+    'studio.info': () => ({
+      version: studioVersion,
+      home,
+      project,
+      commandLine,
+      benchmarks: [...benchmarkInfos],
+    }),
     'studio.progress': () => events.unfinished(),
     'studio.doctor': examined,
     'studio.repair': async (_input, { signal }) => {
@@ -271,6 +279,7 @@ export function createCore(options: {
     ...exportHandlers(exports),
     ...clusterHandlers(cluster),
     ...browserHandlers(browsers),
+    ...updateHandlers(createUpdateService({ file: paths.updates, channel: updateChannel })),
   };
   let isClosed = false;
   const core: Core = {

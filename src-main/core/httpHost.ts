@@ -8,6 +8,7 @@ import { WebSocketServer } from 'ws';
 import { StudioError, toPlainError } from '../contract/errors.ts';
 import { securityHeaders } from '../channel/pageServing.ts';
 import type { Reply } from '../contract/transport.ts';
+import { isPackaged } from '../setup/paths.mjs';
 import { serveSocket, type ServedCore } from './channelHost.ts';
 import { dispatch } from './dispatch.ts';
 import { createServerAccess, type ServedPlace, type ServerAccess } from './serverAccess.ts';
@@ -250,7 +251,7 @@ function servePage(folder: string): (request: IncomingMessage, response: ServerR
     onNoMatch: (_request, response) =>
       void response
         .writeHead(404, { 'Content-Type': 'text/plain' })
-        .end('Not found. Is the page built (npm run build)?'),
+        .end(isPackaged ? 'Not found.' : 'Not found. Is the page built (npm run build)?'),
     // The names of these files change with what they hold.
     setHeaders: (response, path) => {
       if (path.startsWith('/assets/'))

@@ -18,6 +18,8 @@ export interface HomePaths {
   codeExecution: string;
   /** On how many cards the queue trains, where that is not on all. */
   trainAtOnce: string;
+  /** Whether newer versions are looked for, and what was found. */
+  updates: string;
   runCheckpoints(runId: string): string;
   /** What a run that trains another's adapter on began with, as a checkpoint has it. */
   runStart(runId: string): string;
@@ -48,6 +50,7 @@ export function homePaths(home: string): HomePaths {
     hubToken: join(home, 'hub-token'),
     codeExecution: join(home, 'code-execution'),
     trainAtOnce: join(home, 'train-at-once'),
+    updates: join(home, 'updates.json'),
     runFolder,
     runStart: (runId) => join(runFolder(runId), 'start'),
     runCheckpoints: (runId) => join(runFolder(runId), 'checkpoints'),

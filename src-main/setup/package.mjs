@@ -6,11 +6,21 @@ import { join } from 'node:path';
 import { runNpm } from './command.mjs';
 import { ensureOrExit } from './ensure.mjs';
 import { launch, studioEnvironment } from './launch.mjs';
-import { builderConfig } from './package/builderConfig.mjs';
+import { builderConfig, publishing, updateFolder } from './package/builderConfig.mjs';
 import { stageApplication } from './package/stage.mjs';
 import { npmFailure } from './checkout/packages.mjs';
 import { projectFolder } from './paths.mjs';
 import { say } from './report.mjs';
+import { answerHelp } from './usage.mjs';
+
+answerHelp(`
+npm run package -- --linux dir            an application as a folder: dist/packages
+npm run package -- --linux AppImage deb   as files to install; --win nsis and --mac dmg on their own systems
+  --preinstalled                          with TensorFlow inside, for machines without a connection
+  all else is electron-builder's: --arm64, --publish=always, ...
+ELECTRON_DIR=FOLDER                       an Electron that is there already
+ID_LORA_STUDIO_UPDATES=https://HOST/FOLDER/   where its user may look for newer versions (docs/packaging.md)
+`);
 
 const dist = join(projectFolder, 'dist');
 /** Where the builder's packages are installed. */
@@ -35,11 +45,13 @@ const args = process.argv.slice(2);
 const preinstalled = args.includes('--preinstalled');
 const node = await ensureOrExit({ page: true });
 try {
+  // What is wrong with the address is said before the work.
+  const manifest = JSON.parse(readFileSync(join(projectFolder, 'package.json'), 'utf8'));
+  const updates = updateFolder(publishing(manifest, process.env));
   await ensureBuilder();
   const staged = join(dist, 'staged');
   rmSync(staged, { recursive: true, force: true });
-  await stageApplication(staged, node, { preinstalled });
-  const manifest = JSON.parse(readFileSync(join(projectFolder, 'package.json'), 'utf8'));
+  await stageApplication(staged, node, { preinstalled, updates });
   const config = join(dist, 'builder.json');
   writeFileSync(config, JSON.stringify(builderConfig(manifest, staged, process.env), null, 2));
   const program = join(builder, 'node_modules', 'electron-builder', 'cli.js');

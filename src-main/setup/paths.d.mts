@@ -6,3 +6,16 @@ export const versions: { node: string; tensorflow: string; bindings: string };
 export const isPackaged: boolean;
 /** The binding that is loaded: what set-up provided, or what an application brings. */
 export const installedBinding: string;
+/** Where a packaged application looks for newer versions: an address; null: nowhere. */
+export const updateChannel: string | null;
+/** How a shell calls the command line of an installation; null: nothing can be typed. */
+export function commandCall(installed: {
+  folder: string;
+  isPackaged: boolean;
+  platform: string;
+  image: string | undefined;
+}): string | null;
+/** How the command line is called here. */
+export const commandLine: string | null;
+/** How TensorFlow is tried again, as the end of a sentence. */
+export const repair: string;

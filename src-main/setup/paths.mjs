@@ -33,10 +33,37 @@ export const modulesFolder = join(projectFolder, 'node_modules');
 /** Whether this is a packaged application: everything but TensorFlow is there, and nothing in it can be written. */
 export const isPackaged = existsSync(join(projectFolder, 'packaged.json'));
 
+/** Where a packaged application looks for newer versions: an address; null: nowhere. */
+export const updateChannel = isPackaged
+  ? (JSON.parse(readFileSync(join(projectFolder, 'packaged.json'), 'utf8')).updates ?? null)
+  : null;
+
+/**
+ * How a shell calls the command line of an installation; its arguments follow.
+ * @param {{folder: string, isPackaged: boolean, platform: string, image: string | undefined}} installed image: the file
+ *   that an AppImage runs from
+ * @returns {string | null} null: an image lies somewhere else each time it runs, so that nothing can be typed
+ */
+export function commandCall({ folder, isPackaged, platform, image }) {
+  if (!isPackaged) return 'npm run -s studio --';
+  if (image) return null;
+  if (platform === 'win32') return `"${folder}\\bin\\id-lora-studio-cli.cmd"`;
+  const program = `${folder}/bin/id-lora-studio-cli`;
+  return /^[\w./+-]+$/.test(program) ? program : `'${program.replaceAll("'", `'\\''`)}'`;
+}
+
+/** How the command line is called here. */
+export const commandLine = commandCall({
+  folder: projectFolder,
+  isPackaged,
+  platform: process.platform,
+  image: process.env.APPIMAGE,
+});
+
 /** How TensorFlow is tried again. */
 export const repair = isPackaged
   ? 'press Repair in the settings of the studio'
-  : 'run `npm run -s studio -- doctor --fix`';
+  : `run \`${commandLine} doctor --fix\``;
 
 /** What an application brings of the runtime folder: the compiled bindings, and TensorFlow where it was put in. */
 export const broughtRuntime = join(projectFolder, 'runtime');

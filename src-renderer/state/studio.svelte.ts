@@ -5,7 +5,7 @@ import type { Dataset, Model, Project, Queue, Run } from '../../src-main/contrac
 import type { ScoringQueue } from '../../src-main/contract/evaluation/scoring.ts';
 import type { Evaluation } from '../../src-main/contract/results.ts';
 import type { ListPlace, ListSlice } from '../../src-main/contract/listSlices.ts';
-import type { DoctorReport } from '../../src-main/contract/machine.ts';
+import type { DoctorReport, Updates } from '../../src-main/contract/machine.ts';
 import type { Download } from '../../src-main/contract/modelLibrary.ts';
 import { toPlainError, type PlainError } from '../../src-main/contract/errors.ts';
 import type { Mix } from '../../src-main/contract/mixing/mixes.ts';
@@ -61,6 +61,8 @@ export class Studio {
   /** By name. */
   mixes: Mix[] = $state.raw([]);
   doctor: DoctorReport | null = $state.raw(null);
+  /** What is known of newer versions. */
+  updates: Updates | null = $state.raw(null);
   /** By task: what takes longer than a second. */
   readonly progress = new SvelteMap<string, Progress>();
   readonly curves: CurveStore;
@@ -159,6 +161,11 @@ export class Studio {
 
   async loadDoctor(): Promise<void> {
     this.doctor = await this.client.call('studio.doctor', {});
+  }
+
+  /** Looks for a newer version where the user agreed to that, once a day. */
+  async loadUpdates(): Promise<void> {
+    this.updates = await this.client.call('updates.look', { daily: true });
   }
 
   /**

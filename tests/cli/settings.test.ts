@@ -65,7 +65,7 @@ describe('settings code-execution', () => {
 
   it('names what is no setting and no decision, and changes nothing', async () => {
     for (const [args, message] of [
-      [['theme'], 'no setting "theme"; there is code-execution'],
+      [['theme'], 'no setting "theme"; there are code-execution, train-at-once, updates'],
       [['code-execution', 'perhaps'], 'allow|forbid'],
       [['code-execution', 'allow', 'forbid'], 'allow|forbid'],
     ] as const) {

@@ -121,7 +121,9 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await page.getByRole('button', { name: 'Copy', exact: true }).click();
     await expect
       .poll(clipboard)
-      .toMatch(/train --model tiny-llama --data sums --method lora --rank 6 --alpha 12 --lr 0.001 /);
+      .toMatch(
+        /^npm run -s studio -- train --model tiny-llama --data sums --method lora --rank 6 --alpha 12 --lr 0.001 /,
+      );
     await page.getByText('YAML', { exact: true }).click();
     await expect.poll(() => page.getByTestId('recipe').textContent()).toMatch(/^r: 6\nlora_alpha: 12$/m);
     await takePicture(page, 'train-recipe');

@@ -134,6 +134,18 @@ describe.runIf(isThere && existsSync(library) && process.getuid?.() === 0)('the 
     }
   });
 
+  it('says how its command line is called, and looks for newer versions only where it was packaged so', () => {
+    const program = join(studio, 'bin', 'id-lora-studio-cli');
+    const { stderr } = spawnSync(program, ['nothing'], { env, encoding: 'utf8' });
+    expect(stderr).toContain(`See \`'${program}' help\`.`);
+    const { updates } = JSON.parse(readFileSync(join(studio, 'packaged.json'), 'utf8')) as {
+      updates?: string;
+    };
+    expect(json('settings', 'updates')).toMatchObject({
+      updates: { channel: updates ?? null, isAllowed: false, lookedAt: null },
+    });
+  });
+
   it('trains a real step on its command line', () => {
     const tasks = join(studio, 'resources', 'starter', 'tasks', 'requests');
     const train = readdirSync(tasks).find((name) => name.startsWith('train'))!;

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import util from 'node:util';
 import { StudioError } from '../../contract/errors.ts';
-import { installedBinding, isPackaged } from '../../setup/paths.mjs';
+import { installedBinding, isPackaged, repair } from '../../setup/paths.mjs';
 import type { Tensorflow } from '../graph/session.ts';
 import { keepCompiledFunctions } from './compiledFunctions.ts';
 
@@ -58,9 +58,7 @@ function load(verbose: boolean): Runtime {
       'runtime_missing',
       // The package's own advice follows in further lines; ours is the remedy.
       `TensorFlow cannot be loaded: ${(error instanceof Error ? error.message : String(error)).split('\n')[0]}`,
-      isPackaged
-        ? 'Press Repair in the settings of the studio; it provides the library and says what it does.'
-        : 'Run `npm run -s studio -- doctor --fix`; it provides the library and says what it does.',
+      `${repair[0]!.toUpperCase()}${repair.slice(1)}; it provides the library and says what it does.`,
       { cause: error },
     );
   }

@@ -6,6 +6,7 @@ import type { DataContract, Model, Run } from '../../contract/entities.ts';
 import { StudioError } from '../../contract/errors.ts';
 import { quantizationOf } from '../../contract/training.ts';
 import { methodOf } from '../../methods/registry.ts';
+import { commandLine } from '../../setup/paths.mjs';
 import { syncFolder, writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { identityOf } from '../../formats/model/identity.ts';
 import type { HandOverResult } from '../../engine/protocol.ts';
@@ -190,12 +191,16 @@ function readme(handed: HandedRun): string {
     '',
     'The same command goes on after a job that was killed: state.safetensors there has the trained numbers, the optimizer’s state, the step and the random numbers, every --save-every steps and when the job is told to end (SIGTERM). The curve is that of one job; with another number of processes dropout draws other numbers. --fresh begins anew. With --fsdp each process keeps the rows that it has, in a folder beside that file, and any number of processes goes on from them.',
     '',
-    'Copy that folder back, and take it in:',
-    '',
-    '```sh',
-    'npm run -s studio -- runs import result',
-    '```',
-    '',
+    ...(commandLine === null
+      ? ['Copy that folder back, and take it in on the page Export, under Cluster.', '']
+      : [
+          'Copy that folder back, and take it in on the page Export, under Cluster, or by:',
+          '',
+          '```sh',
+          `${commandLine} runs import result`,
+          '```',
+          '',
+        ]),
     '| file | what |',
     '| --- | --- |',
     '| run.json | the configuration, and on what the rows were made |',

@@ -2,10 +2,16 @@ interface Manifest {
   repository?: string | { url?: string };
   devDependencies: { electron: string };
 }
-/** Where releases are published and looked for: the repository's own, where package.json names one on GitHub. */
+type Published =
+  | { provider: 'generic'; url: string }
+  | { provider: 'github'; owner: string; repo: string; releaseType: 'draft' };
+/** Where releases are published and looked for: where the environment says, else the repository's own on GitHub. */
 export function publishing(
   manifest: Pick<Manifest, 'repository'>,
-): { provider: 'github'; owner: string; repo: string; releaseType: 'draft' }[] | null;
+  env?: NodeJS.ProcessEnv,
+): Published[] | null;
+/** Where an application that is published so finds the list of the newest release, and the files beside it. */
+export function updateFolder(published: Published[] | null): string | null;
 /** What electron-builder makes of what was staged. */
 export function builderConfig(
   manifest: Manifest,

@@ -1,16 +1,43 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectFolder } from '../paths.mjs';
+import { SetupError } from '../report.mjs';
 
 /**
- * Where releases are published and looked for: the repository's own, where package.json names one on GitHub.
+ * Where releases are published and looked for: the folder of a web server that ID_LORA_STUDIO_UPDATES names, else the
+ * repository's own releases, where package.json names one on GitHub.
  * @param {{repository?: string | {url?: string}}} manifest
- * @returns {{provider: 'github', owner: string, repo: string, releaseType: 'draft'}[] | null}
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {({provider: 'generic', url: string} |
+ *   {provider: 'github', owner: string, repo: string, releaseType: 'draft'})[] | null}
+ * @throws {SetupError} where the variable has no address that can be trusted
  */
-export function publishing(manifest) {
+export function publishing(manifest, env = {}) {
+  if (env.ID_LORA_STUDIO_UPDATES)
+    return [{ provider: 'generic', url: updateAddress(env.ID_LORA_STUDIO_UPDATES) }];
   const address = typeof manifest.repository === 'string' ? manifest.repository : manifest.repository?.url;
   const [, owner, repo] = /github(?:\.com[/:]|:)([\w.-]+)\/([\w.-]+?)(?:\.git)?$/.exec(address ?? '') ?? [];
   return owner ? [{ provider: 'github', owner, repo, releaseType: 'draft' }] : null;
+}
+
+/** Who can change an unencrypted answer could send people anywhere; to one's own machine there is no way between. */
+function updateAddress(given) {
+  const address = URL.canParse(given) ? new URL(given) : null;
+  const isOwn = address?.protocol === 'http:' && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(address.hostname);
+  if (address && (address.protocol === 'https:' || isOwn)) return address.href;
+  throw new SetupError(
+    `ID_LORA_STUDIO_UPDATES is "${given}", which is no https address.`,
+    'Give the folder of a web server in which the releases will lie: https://HOST/FOLDER/',
+  );
+}
+
+/** Where an application that is published so finds the list of the newest release, and the files beside it. */
+export function updateFolder(published) {
+  const [first] = published ?? [];
+  if (!first) return null;
+  return first.provider === 'generic'
+    ? first.url
+    : `https://github.com/${first.owner}/${first.repo}/releases/latest/download/`;
 }
 
 /** An Electron that is there already, instead of the pinned one: for machines that cannot fetch it. */
@@ -42,7 +69,8 @@ const fuses = {
  * What electron-builder makes of what was staged: the shell in an archive, and beside it what Node runs.
  * @param {object} manifest the studio's package.json
  * @param {string} staged as stageApplication filled it
- * @param {NodeJS.ProcessEnv} env ELECTRON_DIR: an Electron that is there already, instead of the pinned one
+ * @param {NodeJS.ProcessEnv} env ELECTRON_DIR: an Electron that is there already, instead of the pinned one;
+ *   ID_LORA_STUDIO_UPDATES: where newer versions will lie
  */
 export function builderConfig(manifest, staged, env) {
   const own = (...path) => join(projectFolder, ...path);
@@ -70,7 +98,7 @@ export function builderConfig(manifest, staged, env) {
     ],
     electronFuses: hasAllFuses ? { ...oldFuses, grantFileProtocolExtraPrivileges } : oldFuses,
     electronLanguages: ['en-US'],
-    publish: publishing(manifest),
+    publish: publishing(manifest, env),
     artifactName: '${name}-${version}-${os}-${arch}.${ext}',
     linux: {
       target: ['AppImage', 'deb'],

@@ -32,9 +32,10 @@ const superfluous = [
  * sources as they are, the packages that they need, Node itself, and the compiled binding of TensorFlow.
  * @param {string} target
  * @param {string} node the Node that runs the studio
- * @param {{preinstalled: boolean}} options preinstalled: with TensorFlow inside
+ * @param {{preinstalled: boolean, updates: string | null}} options preinstalled: with TensorFlow inside; updates: where
+ *   it looks for newer versions
  */
-export async function stageApplication(target, node, { preinstalled }) {
+export async function stageApplication(target, node, { preinstalled, updates }) {
   const manifest = JSON.parse(readFileSync(join(projectFolder, 'package.json'), 'utf8'));
   say('gathering what goes into the application');
   stageShell(join(target, 'app'), manifest);
@@ -51,7 +52,11 @@ export async function stageApplication(target, node, { preinstalled }) {
   const program = stageNode(join(studio, 'node'), node);
   writeFileSync(
     join(studio, 'packaged.json'),
-    JSON.stringify({ platform: platformKey, node: slashed(relative(studio, program)) }),
+    JSON.stringify({
+      platform: platformKey,
+      node: slashed(relative(studio, program)),
+      ...(updates !== null && { updates }),
+    }),
   );
   stageCommand(studio, program);
   await stageTensorflow(join(studio, 'runtime'), preinstalled);

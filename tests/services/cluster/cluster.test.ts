@@ -8,6 +8,7 @@ import { adoptModel } from '../../../src-main/engine/process/adoptAdapter.ts';
 import { checkpointName } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { SafetensorsFile, writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
+import { commandLine } from '../../../src-main/setup/paths.mjs';
 import { learningRate } from '../../../src-main/options/schedule.ts';
 import { neverAborted, openTrainingCore } from '../../support/core.ts';
 import { fixtures, projectFolder } from '../../support/paths.ts';
@@ -40,6 +41,7 @@ describe('a training that is handed over', () => {
     expect(made.notes.join(' ')).toMatch(/^Dropout \(0\.1\) draws other random numbers/);
     const readme = readFileSync(join(made.folder, 'README.md'), 'utf8');
     expect(readme).toContain('torchrun --nproc-per-node 8 train.py --base tiny');
+    expect(readme).toContain(`${commandLine} runs import result`);
     for (const name of ['README.md', 'run.json', 'start/adapter_config.json', 'rows.jsonl'])
       expect(readFileSync(join(made.folder, name), 'utf8'), name).not.toContain(home);
     // Nothing was trained, and no run is there.

@@ -45,10 +45,13 @@ export function commandArguments(config: TrainConfig, names: CommandNames): stri
   ];
 }
 
-/** The command line that does what the form will do, for a shell. */
-export function commandLine(config: TrainConfig, names: CommandNames): string {
+/**
+ * The command line that does what the form will do, for a shell.
+ * @param call how the command line of the installation is called; null: unknown, and its bare name stands there
+ */
+export function commandLine(config: TrainConfig, names: CommandNames, call: string | null): string {
   const words = commandArguments(config, names).map((word) =>
     /^[\w.,/+=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`,
   );
-  return `npm run -s studio -- train ${words.join(' ')}`;
+  return `${call ?? 'id-lora-studio-cli'} train ${words.join(' ')}`;
 }
