@@ -152,7 +152,16 @@ describe.skipIf(installedWheel() === null)('the repair', () => {
     const { status, stderr } = spawnSync(
       process.execPath,
       [join(checkout, 'src-main/setup/tensorflow/repair.mjs')],
-      { env: { ...process.env, ID_LORA_STUDIO_RUNTIME: runtime, PIP_NO_INDEX: '1' }, encoding: 'utf8' },
+      {
+        env: {
+          ...process.env,
+          ID_LORA_STUDIO_RUNTIME: runtime,
+          PIP_NO_INDEX: '1',
+          // The binding looks for its library beside itself, where the pretended wheel has none.
+          LD_LIBRARY_PATH: join(installedWheel()!.library, 'tensorflow'),
+        },
+        encoding: 'utf8',
+      },
     );
     expect(stderr).not.toMatch(/downloading|installing/);
     expect(status).toBe(0);
