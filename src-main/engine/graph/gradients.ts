@@ -1,5 +1,4 @@
-import type { AddendGradientFunction, InputGradients, LaterProduct } from './gradientFunctions.ts';
-import type { Operation, Tensor } from './graph.ts';
+import type { AddendGradientFunction, InputGradients, LaterProduct, Operation, Tensor } from './graph.ts';
 import { addAll } from './ops/elementwise.ts';
 import { concat, sliceAxis } from './ops/layout.ts';
 import { matmul } from './ops/linear.ts';

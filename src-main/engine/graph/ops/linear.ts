@@ -1,7 +1,14 @@
 import { mostJoinedColumns } from '../../../options/deviceSizes.ts';
 import { elementCount, type DType } from '../dtype.ts';
-import type { GradientFunction, LaterProduct } from '../gradientFunctions.ts';
-import { typeAttribute, type Attribute, type Operation, type Shape, type Tensor } from '../graph.ts';
+import {
+  typeAttribute,
+  type Attribute,
+  type GradientFunction,
+  type LaterProduct,
+  type Operation,
+  type Shape,
+  type Tensor,
+} from '../graph.ts';
 import { cast, multiply, sumToShape } from './elementwise.ts';
 import { mostTurnedBack, turnedBack } from './turned.ts';
 
