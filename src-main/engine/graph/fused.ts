@@ -1,6 +1,7 @@
 import type { DType } from './dtype.ts';
 import { gradients } from './gradients.ts';
-import type { Attribute, FunctionDefinition, Graph, GraphNode, Tensor } from './graph.ts';
+import type { Graph, Tensor } from './graph.ts';
+import type { Attribute, FunctionDefinition, GraphNode } from './nodes.ts';
 import { addAll, cast } from './ops/elementwise.ts';
 import { beforeTurning } from './ops/turned.ts';
 

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { dtypeCode } from './dtype.ts';
-import type { Attribute, FunctionDefinition, Graph, GraphNode, Shape } from './graph.ts';
+import type { Graph, Shape } from './graph.ts';
+import type { Attribute, FunctionDefinition, GraphNode } from './nodes.ts';
 
 /**
  * The part of tfjs-node's generated protobuf classes (TensorFlow's SavedModel, GraphDef and friends) that we write.

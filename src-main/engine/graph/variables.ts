@@ -1,5 +1,6 @@
 import type { DType } from './dtype.ts';
-import { typeAttribute, type Attribute, type Graph, type Shape, type Tensor } from './graph.ts';
+import { typeAttribute, type Graph, type Shape, type Tensor } from './graph.ts';
+import type { Attribute } from './nodes.ts';
 import { cast } from './ops/elementwise.ts';
 
 /**

@@ -8,7 +8,8 @@ import {
   type TrainConfigInput,
 } from '../../../src-main/contract/training.ts';
 import { PivotChooser } from '../../../src-main/engine/adapters/pivots/pivots.ts';
-import { Graph, type GraphNode } from '../../../src-main/engine/graph/graph.ts';
+import { Graph } from '../../../src-main/engine/graph/graph.ts';
+import type { GraphNode } from '../../../src-main/engine/graph/nodes.ts';
 import { openSession, type Tensorflow } from '../../../src-main/engine/graph/session.ts';
 import { declareTransfers } from '../../../src-main/engine/graph/transfers.ts';
 import { createVariable } from '../../../src-main/engine/graph/variables.ts';

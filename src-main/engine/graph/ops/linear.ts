@@ -2,13 +2,13 @@ import { mostJoinedColumns } from '../../../options/deviceSizes.ts';
 import { elementCount, type DType } from '../dtype.ts';
 import {
   typeAttribute,
-  type Attribute,
   type GradientFunction,
   type LaterProduct,
   type Operation,
   type Shape,
   type Tensor,
 } from '../graph.ts';
+import type { Attribute } from '../nodes.ts';
 import { cast, multiply, sumToShape } from './elementwise.ts';
 import { mostTurnedBack, turnedBack } from './turned.ts';
 

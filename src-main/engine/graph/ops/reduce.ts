@@ -1,4 +1,5 @@
-import { typeAttribute, type Attribute, type Shape, type Tensor } from '../graph.ts';
+import { typeAttribute, type Shape, type Tensor } from '../graph.ts';
+import type { Attribute } from '../nodes.ts';
 import { broadcastTo, reshape } from './layout.ts';
 
 function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): Shape {
