@@ -25,7 +25,8 @@ it('looks for newer versions where the one who packages says, and only where nob
   expect(folder('https://files.example/studio/', named)).toBe('https://files.example/studio/');
   expect(folder('http://localhost:8000/')).toBe('http://localhost:8000/');
   expect(folder(undefined, named)).toBe('https://github.com/some-lab/studio/releases/latest/download/');
-  for (const address of ['http://files.example/', 'files.example', 'file:///tmp/'])
+  const signed = ['https://files.example/?list=', 'https://me:secret@files.example/'];
+  for (const address of ['http://files.example/', 'files.example', 'file:///tmp/', ...signed])
     expect(() => folder(address), address).toThrow(`"${address}", which is no https address`);
 });
 

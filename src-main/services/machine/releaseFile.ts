@@ -18,9 +18,10 @@ export function releaseFileName({ platform, arch }: Platform): string {
   return arch === 'x64' ? 'latest-linux.yml' : `latest-linux-${arch}.yml`;
 }
 
-const version = /^(\d+)\.(\d+)\.(\d+)(?:-([\w.-]+))?(?:\+[\w.-]+)?$/;
+/** A version by semver.org. */
+export const versionPattern = /^(\d+)\.(\d+)\.(\d+)(?:-([\w.-]+))?(?:\+[\w.-]+)?$/;
 const writtenSchema = z.object({
-  version: z.string().regex(version),
+  version: z.string().regex(versionPattern),
   files: z.array(z.object({ url: z.string().min(1), size: z.number().nonnegative().optional() })).min(1),
   releaseDate: z.string().optional(),
 });
@@ -40,20 +41,41 @@ export function readRelease(text: string, address: URL, own: string, here: Platf
   const endings = endingsOf(here);
   const [fitting] = files
     .filter(({ url }) => endings.some((ending) => url.toLowerCase().endsWith(ending)))
-    .filter(({ url }) => URL.canParse(url, address.href) && /^https?:$/.test(new URL(url, address).protocol));
+    .filter(({ url }) => !otherArchitectures[here.arch]?.test(url))
+    .filter(({ url }) => URL.canParse(url, address.href) && isAsSafe(new URL(url, address), address));
   const file = fitting && new URL(fitting.url, address);
   return {
     version: written.data.version,
     isNewer: compareVersions(written.data.version, own) > 0,
     file: file
       ? {
-          name: decodeURIComponent(file.pathname.split('/').at(-1)!),
+          name: decoded(file.pathname.split('/').at(-1)!),
           url: file.href,
           sizeBytes: fitting.size ?? null,
         }
       : null,
     releasedAt: releaseDate !== undefined && !Number.isNaN(Date.parse(releaseDate)) ? releaseDate : null,
   };
+}
+
+/** Whether an address to which another one leads is at least as hard to tamper with. */
+export function isAsSafe({ protocol }: URL, from: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && from.protocol === 'http:');
+}
+
+/** Windows and macOS have one list for all processors, whose names the files bear. */
+const otherArchitectures: Readonly<Record<string, RegExp>> = {
+  x64: /arm64|aarch64/i,
+  arm64: /x64|x86_64|amd64/i,
+};
+
+/** A name as people read it; as it is where its escapes are none. */
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 function parsed(text: string): unknown {
@@ -80,7 +102,7 @@ function endingsOf({ platform, isImage }: Platform): readonly string[] {
 
 /** Precedence of semantic versions (semver.org, 11). @returns above 0 where the first is newer */
 export function compareVersions(first: string, second: string): number {
-  const [a, b] = [version.exec(first)!, version.exec(second)!];
+  const [a, b] = [versionPattern.exec(first)!, versionPattern.exec(second)!];
   for (const place of [1, 2, 3]) {
     const difference = Number(a[place]) - Number(b[place]);
     if (difference !== 0) return difference;

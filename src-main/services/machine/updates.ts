@@ -5,7 +5,14 @@ import type { ProcedureHandlers } from '../../contract/procedures.ts';
 import { releaseSchema, type Release, type Updates } from '../../contract/machine.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { studioVersion } from './machine.ts';
-import { compareVersions, readRelease, releaseFileName, type Platform } from './releaseFile.ts';
+import {
+  compareVersions,
+  isAsSafe,
+  readRelease,
+  releaseFileName,
+  versionPattern,
+  type Platform,
+} from './releaseFile.ts';
 
 export interface UpdateService {
   get(): Updates;
@@ -19,19 +26,26 @@ export interface UpdateService {
   look(daily: boolean, signal: AbortSignal): Promise<Updates>;
 }
 
-/** What is kept between two starts; a damaged file is none, which takes the consent back and never gives it. */
+/**
+ * What is kept between two starts; a damaged file is none, which takes the consent back and never gives it. What
+ * belongs to another address does not count either: nobody agreed to this one.
+ */
 const keptSchema = z.object({
+  channel: z.string().nullable().default(null),
   isAllowed: z.boolean().default(false),
   lookedAt: z.iso.datetime().nullable().default(null),
-  found: releaseSchema.nullable().default(null),
+  found: releaseSchema
+    .extend({ version: z.string().regex(versionPattern) })
+    .nullable()
+    .default(null),
   problem: plainErrorSchema.nullable().default(null),
 });
 type Kept = z.infer<typeof keptSchema>;
 
 const dayMs = 24 * 3600 * 1000;
 const timeoutMs = 15_000;
-/** A list of a release has some hundred bytes for each file. */
-const mostBytes = 1e6;
+/** A list of a release has some hundred bytes for each file; one of a megabyte can keep the YAML reader for minutes. */
+const mostBytes = 32 * 1024;
 
 /** @param options.file what is kept, in the data folder  @param options.channel null: nothing is ever asked */
 export function createUpdateService({
@@ -49,11 +63,14 @@ export function createUpdateService({
 }): UpdateService {
   const kept = (): Kept => {
     try {
-      if (existsSync(file)) return keptSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+      if (existsSync(file)) {
+        const found = keptSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+        if (found.channel === channel) return found;
+      }
     } catch {
       // As if it were not there.
     }
-    return keptSchema.parse({});
+    return keptSchema.parse({ channel });
   };
   const keep = (change: Partial<Kept>) =>
     writeFileAtomic(file, `${JSON.stringify({ ...kept(), ...change }, null, 1)}\n`);
@@ -61,7 +78,7 @@ export function createUpdateService({
     const { found, ...rest } = kept();
     // The application may have been replaced since.
     const isNewer = found !== null && compareVersions(found.version, version) > 0;
-    return { channel, ...rest, found: found && { ...found, isNewer } };
+    return { ...rest, found: found && { ...found, isNewer } };
   };
   const ask = async (address: string, signal: AbortSignal): Promise<void> => {
     try {
@@ -81,7 +98,8 @@ export function createUpdateService({
     async look(daily, signal) {
       if (daily) {
         const { isAllowed, lookedAt } = kept();
-        const isDue = lookedAt === null || now() - Date.parse(lookedAt) >= dayMs;
+        // A clock that was set back must not put it off until the time that it once had.
+        const isDue = lookedAt === null || Math.abs(now() - Date.parse(lookedAt)) >= dayMs;
         if (channel !== null && isAllowed && isDue) await ask(channel, signal).catch(() => undefined);
         return get();
       }
@@ -112,7 +130,8 @@ async function askRelease(
     );
   const ending = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   try {
-    const response = await fetch(address, { signal: ending, credentials: 'omit' });
+    const response = await fetchSafely(address, ending);
+    if (!response) throw unreachable('it leads somewhere else without end or encryption');
     if (!response.ok) throw unreachable(`it answers ${response.status}`);
     const parts: Uint8Array[] = [];
     let length = 0;
@@ -127,6 +146,22 @@ async function askRelease(
       throw new StudioError('cancelled', 'The look for updates was cancelled.', 'Look again.');
     throw unreachable(reasonOf(error), error);
   }
+}
+
+const mostRedirects = 5;
+
+/** Follows redirects, as those of GitHub. @returns null where one leads from https to http, or too many lead on */
+async function fetchSafely(address: URL, signal: AbortSignal): Promise<Response | null> {
+  let at = address;
+  for (let redirects = 0; redirects <= mostRedirects; redirects++) {
+    const response = await fetch(at, { signal, credentials: 'omit', redirect: 'manual' });
+    const location = response.headers.get('location');
+    if (response.status < 300 || response.status >= 400 || location === null) return response;
+    await response.body?.cancel();
+    at = new URL(location, at);
+    if (!isAsSafe(at, address)) return null;
+  }
+  return null;
 }
 
 /** What fetch says lies in its cause; of several addresses that failed together only a code is told. */

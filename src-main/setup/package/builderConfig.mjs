@@ -24,9 +24,11 @@ export function publishing(manifest, env = {}) {
 function updateAddress(given) {
   const address = URL.canParse(given) ? new URL(given) : null;
   const isOwn = address?.protocol === 'http:' && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(address.hostname);
-  if (address && (address.protocol === 'https:' || isOwn)) return address.href;
+  // Behind a question mark nothing could be appended, and who signs in would be kept in the application.
+  const isFolder = address && !address.search && !address.hash && !address.username && !address.password;
+  if (isFolder && (address.protocol === 'https:' || isOwn)) return address.href;
   throw new SetupError(
-    `ID_LORA_STUDIO_UPDATES is "${given}", which is no https address.`,
+    `ID_LORA_STUDIO_UPDATES is "${given}", which is no https address of a folder.`,
     'Give the folder of a web server in which the releases will lie: https://HOST/FOLDER/',
   );
 }

@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   compareVersions,
   readRelease,
@@ -31,13 +31,16 @@ const image: Platform = { platform: 'linux', arch: 'x64', isImage: true };
 
 let server: Server;
 let asked: { url: string; headers: string }[];
-let answer: { status: number; body: string };
+let answer: { status: number; body: string; location?: string };
 let channel: string;
 beforeEach(async () => {
   [asked, answer] = [[], { status: 200, body: list('0.2.0') }];
   server = createServer((request, response) => {
     asked.push({ url: request.url!, headers: JSON.stringify(request.headers) });
-    response.writeHead(answer.status).end(answer.body);
+    const { status, body, location } = request.url!.startsWith('/moved/')
+      ? { status: 200, body: list('0.2.0') }
+      : answer;
+    response.writeHead(status, location === undefined ? {} : { location }).end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   channel = `http://127.0.0.1:${(server.address() as AddressInfo).port}/studio/`;
@@ -109,7 +112,7 @@ describe('looking for a newer version', () => {
     ['an error', { status: 503, body: '' }, 'it answers 503'],
     ['a page', { status: 200, body: '<html></html>' }, 'is no list of a release'],
     ['a version that is none', { status: 200, body: list('new') }, 'is no list of a release (version'],
-    ['too much', { status: 200, body: 'x'.repeat(1_100_000) }, 'more than 1000000 bytes'],
+    ['too much', { status: 200, body: '"'.repeat(40_000) }, 'more than 32768 bytes'],
   ])('says what is wrong with %s, and what was found before stays', async (_name, given, message) => {
     const { updates, later } = service();
     updates.allow(true);
@@ -125,6 +128,50 @@ describe('looking for a newer version', () => {
       problem: null,
       found: { version: '0.2.1' },
     });
+  });
+
+  it('follows the list to where it lies, and no circle', async () => {
+    const { updates } = service();
+    answer = { status: 302, body: '', location: '/moved/latest-linux.yml' };
+    expect((await updates.look(false, neverAborted)).found!.file!.url).toMatch(/\/studio\/id-lora-studio/);
+    expect(asked.map(({ url }) => url)).toEqual(['/studio/latest-linux.yml', '/moved/latest-linux.yml']);
+    answer = { status: 302, body: '', location: '/studio/latest-linux.yml' };
+    await expect(updates.look(false, neverAborted)).rejects.toThrow('leads somewhere else');
+  });
+
+  it('never goes on without encryption', async () => {
+    const fetched = vi.fn(() =>
+      Promise.resolve(
+        new Response(null, { status: 302, headers: { location: 'http://files.example/list' } }),
+      ),
+    );
+    vi.stubGlobal('fetch', fetched);
+    const { updates } = service({ channel: 'https://files.example/studio/' });
+    await expect(updates.look(false, neverAborted)).rejects.toThrow('without end or encryption');
+    expect(fetched).toHaveBeenCalledTimes(1);
+    vi.unstubAllGlobals();
+  });
+
+  it('takes leave for the address that was named, and no other', async () => {
+    const { updates, options } = service();
+    updates.allow(true);
+    await updates.look(true, neverAborted);
+    const other = createUpdateService({ ...options, channel: `${channel}other/` });
+    expect(other.get()).toMatchObject({ isAllowed: false, found: null });
+    expect(createUpdateService({ ...options, channel: null }).get().found).toBeNull();
+    await other.look(true, neverAborted);
+    expect(asked).toHaveLength(1);
+  });
+
+  it('looks again after the clock was set back, and survives a version that is none in its file', async () => {
+    const { updates, later, options } = service();
+    updates.allow(true);
+    await updates.look(true, neverAborted);
+    later(-365 * day);
+    await updates.look(true, neverAborted);
+    expect(asked).toHaveLength(2);
+    writeFileSync(options.file, readFileSync(options.file, 'utf8').replace('"0.2.0"', '"newest"'));
+    expect(updates.get()).toMatchObject({ isAllowed: false, found: null });
   });
 
   it('says that nobody answers', async () => {
@@ -152,6 +199,18 @@ describe('the list of a release', () => {
   it('cannot send people to what is no web address', () => {
     const text = list('0.2.0').replaceAll('url: id-lora', 'url: javascript:id-lora');
     expect(readRelease(text, address, '0.1.0', image).file).toBeNull();
+    const plain = list('0.2.0').replaceAll('url: id-lora', 'url: http://files.example/id-lora');
+    expect(readRelease(plain, address, '0.1.0', image).file).toBeNull();
+    expect(readRelease(plain, new URL('http://[::1]/latest-linux.yml'), '0.1.0', image).file).not.toBeNull();
+  });
+
+  it('names the file for the processor, and one whose name has no right escapes as it is', () => {
+    const text = `version: 0.2.0\nfiles: [{ url: s-x64.exe }, { url: s-arm64.exe }]`;
+    const onWindows = (arch: string) =>
+      readRelease(text, address, '0.1.0', { platform: 'win32', arch, isImage: false }).file!.name;
+    expect([onWindows('x64'), onWindows('arm64')]).toEqual(['s-x64.exe', 's-arm64.exe']);
+    const odd = 'version: 0.2.0\nfiles: [{ url: "100%.AppImage" }]';
+    expect(readRelease(odd, address, '0.1.0', image).file!.name).toBe('100%.AppImage');
   });
 
   it('has the order of semantic versions', () => {
