@@ -19,15 +19,17 @@ export interface MarkedText {
   begin: boolean;
   /** The end token is put behind as a label, unless the text ends with one that is a label. */
   end: boolean;
+  /** Where a prompt ends that is later asked as it stands here, in order; absent: nowhere. */
+  seams?: readonly number[];
 }
 
 /**
- * A text's tokens, for training and for perplexity. It is tokenized as a whole and cut by characters: a token is a
- * label where any of its characters is trained on, as transformers' assistant masks have it.
+ * A text's tokens, for training and for perplexity. It is tokenized as a whole, but for its seams, and cut by
+ * characters: a token is a label where any of its characters is trained on, as transformers' assistant masks have it.
  */
 export function tokenizeMarked(tokenizer: Tokenizer, marked: MarkedText): TokenRow {
   const { text, begin, end } = marked;
-  const { ids, ends } = tokenizer.encodeWithEnds(text, { specialTokens: begin });
+  const { ids, ends } = encodeApart(tokenizer, marked);
   const trained = new Uint8Array(ids.length + 1);
   for (const { from, to } of marked.trained) {
     const [first, last] = ends
@@ -54,6 +56,37 @@ export function tokenizeMarked(tokenizer: Tokenizer, marked: MarkedText): TokenR
     const isWhole = promptTokens(tokenizer, ids, text.slice(0, to + 1), begin) > count;
     return isWhole ? count : Math.min(count + 1, ids.length);
   }
+}
+
+/**
+ * No token reaches over a seam: who asks the prompt alone cuts it by itself, and a model that saw its end only as part
+ * of a longer token takes it for something else. (HumanEval's prompts end in a line break, which most tokenizers join
+ * with the indent behind it. Trained on such tokens, a model had learned that a line break alone comes before the end
+ * token, and answered nothing.)
+ */
+function encodeApart(
+  tokenizer: Tokenizer,
+  { text, begin, seams = [] }: MarkedText,
+): { ids: number[]; ends: Uint32Array | null } {
+  const whole = tokenizer.encodeWithEnds(text, { specialTokens: begin });
+  if (!whole.ends) return whole;
+  const reached = new Set(whole.ends);
+  const places = seams.filter((seam) => !reached.has(Buffer.byteLength(text.slice(0, seam))));
+  if (places.length === 0) return whole;
+  const ids: number[] = [];
+  const ends: number[] = [];
+  let bytes = 0;
+  for (const [i, from] of [0, ...places].entries()) {
+    const part = text.slice(from, places[i] ?? text.length);
+    const cut = tokenizer.encodeWithEnds(part, { specialTokens: begin && i === 0 });
+    if (!cut.ends) return whole;
+    for (const id of cut.ids) ids.push(id);
+    for (const end of cut.ends) ends.push(bytes + end);
+    bytes += Buffer.byteLength(part);
+  }
+  // A tokenizer that puts a space before every text would put one amid this.
+  const read = (all: readonly number[]) => tokenizer.decode(all, { specialTokens: true });
+  return read(ids) === read(whole.ids) ? { ids, ends: Uint32Array.from(ends) } : whole;
 }
 
 /** Tokens from the first to before the last that have bytes between two places. */

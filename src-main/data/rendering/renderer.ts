@@ -26,6 +26,8 @@ export interface RenderedRow {
   begin: boolean;
   /** The end token is put behind the text, trained, unless it has ended. */
   end: boolean;
+  /** Where prompts end that are later asked as they stand here; absent: a template decides what is before an answer. */
+  seams?: readonly number[];
   task: number;
 }
 
@@ -133,20 +135,24 @@ function verbatim({
   const text = prompt + answer;
   // Tokens carry leading spaces: those at the prompt's end belong to the answer.
   const from = prompt.trimEnd().length;
-  return { text, trained: from < text.length ? [{ from, to: text.length }] : [], end: true };
+  const trained = from < text.length ? [{ from, to: text.length }] : [];
+  return { text, trained, end: true, seams: answer === '' ? [] : [prompt.length] };
 }
 
 function asWritten(turns: readonly Turn[], trainOn: TrainOn): Omit<RenderedRow, 'begin' | 'task'> {
   const last = turns.findLastIndex(({ role }) => role === 'assistant');
   let text = '';
   const trained: Span[] = [];
+  const seams: number[] = [];
   turns.forEach((turn, i) => {
     const from = text.trimEnd().length;
+    const isAnswer = turn.role === 'assistant';
+    if (isAnswer && text !== '') seams.push(text.length);
     text += contentOf(turn);
-    const isTrained = turn.role === 'assistant' && (trainOn !== 'last' || i === last);
+    const isTrained = isAnswer && (trainOn !== 'last' || i === last);
     if (isTrained && from < text.length) trained.push({ from, to: text.length });
   });
-  return { text, trained, end: last === turns.length - 1 };
+  return { text, trained, end: last === turns.length - 1, seams };
 }
 
 function contentOf({ content, input }: Turn): string {

@@ -43,7 +43,7 @@ export async function tokenizeSource(
   const key = createHash('sha256')
     .update(
       JSON.stringify([
-        'tokens 3',
+        'tokens 4',
         dataset.contentHash,
         split,
         readingOf(model),

@@ -3,7 +3,9 @@ import type { Row, Turn } from '../../../src-main/contract/rows.ts';
 import { templateSchema, type Template, type TrainOn } from '../../../src-main/contract/templates.ts';
 import { createRenderer, type Renderer, type Rendering } from '../../../src-main/data/rendering/renderer.ts';
 import { tokenizeRow } from '../../../src-main/data/rendering/tokenizeRow.ts';
-import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../../../src-main/formats/model/tokenizer.ts';
+import { starterModelFolder } from '../../../src-main/services/projects/starter.ts';
+import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
 import { tinyLlama } from '../../support/trainingRun.ts';
 
 const tokenizer = loadTokenizer(tinyLlama);
@@ -225,6 +227,67 @@ it('finds the same tokens to train without knowing where each stands in the text
       for (const row of rows)
         expect(tokenizeRow(blind, of, row), name).toEqual(tokenizeRow(tokenizer, of, row));
     }
+});
+
+describe('a prompt that is asked as it stands', () => {
+  const starter = loadTokenizer(starterModelFolder);
+  const none = (of: Tokenizer, trainOn: TrainOn = 'assistant') =>
+    createRenderer(of, null, { template: templateSchema.parse({ name: 'none' }), trainOn, format: null });
+  const alone = (text: string) => starter.encode(text, { specialTokens: false });
+
+  it('is cut into tokens by itself, as who asks it cuts it, and the answer behind it', () => {
+    const [prompt, answer] = ['Return the sum of t', 'he list'];
+    const joint = starter.encode(prompt + answer, { specialTokens: true });
+    const asked = starter.encode(prompt, { specialTokens: true });
+    // Else there is nothing to show: "the" is one token.
+    expect(joint.slice(0, asked.length)).not.toEqual(asked);
+    const written: Row = { kind: 'verbatim', prompt, answer };
+    for (const row of [written, chat(user(prompt), assistant(answer))]) {
+      const { ids, trained } = tokenizeRow(starter, none(starter), row);
+      expect([...ids]).toEqual([...asked, ...alone(answer), starter.eosId]);
+      expect([...trained].indexOf(1)).toBe(asked.length);
+      expect([...trained].lastIndexOf(0)).toBe(asked.length - 1);
+    }
+    const all = tokenizeRow(starter, none(starter, 'all'), written);
+    expect([...all.ids]).toEqual([...asked, ...alone(answer), starter.eosId]);
+    expect([...all.trained].indexOf(0)).toBe([...all.trained].lastIndexOf(0));
+  });
+  it('is cut so before each answer of a conversation that is written down as it is', () => {
+    const row = chat(user('Add t'), assistant('he numbers, and t'), user('hen t'), assistant('he rest'));
+    const { ids } = tokenizeRow(starter, none(starter), row);
+    const begin = starter.encode('', { specialTokens: true });
+    expect([...ids]).toEqual([
+      ...begin,
+      ...['Add t', 'he numbers, and then t', 'he rest'].flatMap(alone),
+      starter.eosId,
+    ]);
+  });
+  it('keeps the spaces at its end trained, so that it may be asked without them', () => {
+    const { ids, trained } = tokenizeRow(starter, none(starter), {
+      kind: 'verbatim',
+      prompt: 'Add: ',
+      answer: 'one',
+    });
+    const asked = starter.encode('Add: ', { specialTokens: true });
+    expect([...ids.slice(0, asked.length)]).toEqual(asked);
+    expect([...trained].indexOf(1)).toBe(asked.length - 1);
+  });
+  it.runIf(hasSharedData).each(['mistral', 'gpt2', 'gpt-neox-20b', 'phi-3-mini', 't5-small'])(
+    `has no space more than it is written with: %s${sharedNote}`,
+    (name) => {
+      const real = loadTokenizer(sharedData('tokenizers', name));
+      for (const [prompt, answer] of [
+        ['A: ', '42'],
+        ['def f(x):\n    """Twice x."""\n', '    return 2 * x\n'],
+        ['Count t', 'he words'],
+      ] as const) {
+        const { ids } = tokenizeRow(real, none(real), { kind: 'verbatim', prompt, answer });
+        const joint = real.encode(prompt + answer, { specialTokens: true });
+        const text = (all: readonly number[]) => real.decode(all, { specialTokens: false });
+        expect(text([...ids])).toBe(text(joint));
+      }
+    },
+  );
 });
 
 describe('a hostile template', () => {
