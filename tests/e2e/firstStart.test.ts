@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seriousProblems } from './support/accessibility.ts';
 import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
@@ -61,7 +61,17 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
 
   it('prepares a first run on a model of its own, which the person starts', async () => {
     await takePicture(page, 'first-start');
-    await page.getByRole('button', { name: 'Prepare a first run' }).click();
+    const prepare = page.getByRole('button', { name: 'Prepare a first run' });
+    // It fails half-way, with the model there already.
+    const error = { code: 'disk_full', message: 'The disk is full.', remedy: 'Make room.' };
+    const fail = async (route: Route) => {
+      await route.fetch();
+      await route.fulfill({ json: { ok: false, error } });
+    };
+    await page.route('**/rpc/studio.addStarter', fail, { times: 1 });
+    await prepare.click();
+    await page.getByText('The disk is full.').waitFor();
+    await prepare.click();
     await page.waitForURL(/\/train$/);
     await page.getByText('The form is filled').waitFor();
     const studio = new StudioPage(page);
