@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { smallStudies } from '../../src-main/cli/smallStudies/studies.ts';
 import { agreement, type StudyRecord } from '../../src-main/report/studyRecord.ts';
@@ -79,17 +79,20 @@ describe('the picture of a small study', () => {
 
 describe('docs/studies', () => {
   const folder = join(projectFolder, 'docs', 'studies');
-  const files = readdirSync(folder);
+  // On the starter model, and below that on others.
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  const page = readFileSync(join(projectFolder, 'docs', 'studies.md'), 'utf8');
 
   it.each(files.filter((name) => name.endsWith('.json')))('%s: its picture is drawn from it', (name) => {
     const found = JSON.parse(readFileSync(join(folder, name), 'utf8')) as StudyRecord;
     const study = smallStudies.find((one) => one.name === found.study)!;
-    expect(name).toBe(`${study.name}.json`);
-    expect(readFileSync(join(folder, `${study.name}.svg`), 'utf8')).toBe(studyPicture(found, study.picture));
+    expect(basename(name)).toBe(`${study.name}.json`);
+    const picture = name.replace(/json$/, 'svg');
+    expect(readFileSync(join(folder, picture), 'utf8')).toBe(studyPicture(found, study.picture));
+    expect(page).toContain(`(studies/${picture})`);
   });
 
   it('every study has a section, with its picture where it was made', () => {
-    const page = readFileSync(join(projectFolder, 'docs', 'studies.md'), 'utf8');
     for (const { name } of smallStudies) {
       expect(page).toContain(`npm run studies -- ${name}`);
       expect(page.includes(`(studies/${name}.svg)`), name).toBe(files.includes(`${name}.json`));
