@@ -120,17 +120,22 @@ function fullyTrained(
   return { identity: { ...base, weights, config, generation }, adapterHash: hashOf([precision]) };
 }
 
+/** @throws StudioError config_invalid where a run was trained, or is to be, on another model */
+export function requireOwnModel(run: Pick<Run, 'name' | 'modelId' | 'modelName'>, model: Model): void {
+  if (run.modelId === model.id) return;
+  throw new StudioError(
+    'config_invalid',
+    `The run "${run.name}" was trained on "${run.modelName}", not on "${model.name}".`,
+    `Choose the model "${run.modelName}".`,
+  );
+}
+
 function runCheckpoint(
   { paths }: Pick<ServiceContext, 'paths'>,
   runs: RunService,
   { run, model, step }: { run: Run; model: Model; step: number | undefined },
 ): string {
-  if (run.modelId !== model.id)
-    throw new StudioError(
-      'config_invalid',
-      `The run "${run.name}" was trained on "${run.modelName}", not on "${model.name}".`,
-      `Choose the model "${run.modelName}".`,
-    );
+  requireOwnModel(run, model);
   const kept = step === undefined ? [] : listCheckpoints(paths.runCheckpoints(run.id));
   const checkpoint =
     step === undefined ? runs.requireCheckpoint(run) : kept.find((folder) => checkpointStep(folder) === step);

@@ -55,7 +55,14 @@ describe('the queue of what is scored', () => {
       await expect(code).rejects.toMatchObject({ code: 'consent_missing' });
       const unknown = add([score(2, { benchmark: 'nothing', adapter })]);
       await expect(unknown).rejects.toMatchObject({ code: 'usage' });
+      const unsaid = add([score(2, { adapter, data: null })]);
+      await expect(unsaid, String(adapter)).rejects.toMatchObject({ message: 'exact_match needs its data.' });
     }
+    await core.runs.start({ ...asked, name: 'never' });
+    await core.runs.stop('never', { save: false });
+    const input = { runs: ['waits', 'never'], benchmark: 'exact_match', data: { dataset: 'sums' } };
+    await expect(add([{ kind: 'compare', input }])).rejects.toMatchObject({ code: 'no_checkpoint' });
+    core.runs.remove('never');
     const guards = [{ benchmark: 'humaneval', data: { dataset: 'sums' } }];
     await expect(add([{ kind: 'guards', input: { run: 'waits', guards } }])).rejects.toMatchObject({
       code: 'consent_missing',

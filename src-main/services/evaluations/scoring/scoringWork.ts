@@ -1,5 +1,6 @@
 import type { Run } from '../../../contract/entities.ts';
 import type { ScoredData } from '../../../contract/inputs.ts';
+import type { ProcedureParsedInput } from '../../../contract/procedures.ts';
 import type { ScoringTask } from '../../../contract/evaluation/scoring.ts';
 import type { Evaluation } from '../../../contract/results.ts';
 import { findEvaluations, listEvaluations } from '../../../store/results.ts';
@@ -10,6 +11,7 @@ import { typedPath } from '../../homePaths.ts';
 import type { ModelService } from '../../models/models.ts';
 import type { RunService } from '../../runs/runService.ts';
 import type { EvaluationService } from '../evaluations.ts';
+import { requireOwnModel } from '../subjects.ts';
 import { createGuardService } from '../guards/guards.ts';
 import { itemSeconds } from '../itemSeconds.ts';
 import { createJudgmentService } from '../verdicts/judgedPairs.ts';
@@ -46,24 +48,31 @@ export async function planTask(parts: ScoringParts, task: ScoringTask): Promise<
   const evaluations = parts.evaluationsOf(context);
   // Whether it may be done at all is no question of the training.
   await evaluations.checkBenchmarks(benchmarksOf(named));
-  // What is scored of a run that trains is checked when it is trained.
-  if (after.length === 0)
-    switch (named.kind) {
-      case 'score':
-        await evaluations.check(named.input);
-        break;
-      case 'compare':
-        for (const input of evaluations.inputsOf(named.input)) await evaluations.check(input);
-        break;
-      case 'guards':
-        runs.requireCheckpoint(runs.get(named.input.run));
-        break;
-      case 'judge':
-        judgmentsOf(parts, context).list(named.input.a, named.input.b);
-        break;
-      default:
-        throw new Error(`unknown task ${JSON.stringify(named satisfies never)}`);
-    }
+  const isUntrained = (id: string | null) => id !== null && after.includes(id);
+  // Of a run that is not trained yet everything is checked but its adapter, which is not there.
+  const check = async (input: ProcedureParsedInput<'evaluations.start'>) => {
+    const run = subjects.find(({ id }) => id === input.adapter);
+    if (run && isUntrained(run.id)) {
+      requireOwnModel(run, models.get(input.model));
+      await evaluations.check({ ...input, adapter: null, step: undefined });
+    } else await evaluations.check(input);
+  };
+  switch (named.kind) {
+    case 'score':
+      await check(named.input);
+      break;
+    case 'compare':
+      for (const input of evaluations.inputsOf(named.input)) await check(input);
+      break;
+    case 'guards':
+      if (!isUntrained(named.input.run)) runs.requireCheckpoint(runs.get(named.input.run));
+      break;
+    case 'judge':
+      judgmentsOf(parts, context).list(named.input.a, named.input.b);
+      break;
+    default:
+      throw new Error(`unknown task ${JSON.stringify(named satisfies never)}`);
+  }
   return { task: named, title: titleOf(named, { context, models }), after, seconds: secondsOf(parts, named) };
 }
 
