@@ -107,9 +107,15 @@ export function continuedConfig(
     name === 'baseWeights' ? old[name] !== wanted[name] : !isSame(before[name], after[name]),
   );
   if (changed.length > 0) {
-    const texts = changed.map(
-      (name) => `${name} (${JSON.stringify(old[name])} to ${JSON.stringify(wanted[name])})`,
-    );
+    const texts = changed.flatMap((name) => {
+      const values = (from: unknown, to: unknown) => `(${JSON.stringify(from)} to ${JSON.stringify(to)})`;
+      if (name !== 'baseWeights') return `${name} ${values(old[name], wanted[name])}`;
+      // By the names that configurations and commands have.
+      return baseSwitches
+        .map((one) => ({ ...one, from: old[name] === one.chosen, to: wanted[name] === one.chosen }))
+        .filter(({ from, to }) => from !== to)
+        .map(({ name: own, from, to }) => `${own} ${values(from, to)}`);
+    });
     throw fixed(who, texts.join(', '), changed);
   }
   return parsed.data;
