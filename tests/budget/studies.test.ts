@@ -69,6 +69,24 @@ describe('an equal-budget comparison', () => {
     ]);
   });
 
+  it.each([
+    ['loadIn4bit', 4],
+    ['loadIn8bit', 8],
+  ])('leaves full fine-tuning out where the base is kept by %s, and says why', (name, bits) => {
+    const question = equalBudget(
+      { methods: ['full', 'lora'], budget: { unit: 'percentBase', most: 100 } },
+      { [name]: true },
+    );
+    const { arms, impossible } = planStudy(on(shape), 'eq', question);
+    expect(arms.map(({ method, config }) => [method, config.adapter.method])).toEqual([['lora', 'lora']]);
+    expect(impossible).toEqual([
+      {
+        label: 'full',
+        reason: expect.stringContaining(`its weights cannot be kept in ${bits} bits`) as string,
+      },
+    ]);
+  });
+
   it('refuses what nothing can be trained of, and more runs than a queue should hold', () => {
     const none = equalBudget({ budget: { unit: 'parameters', most: 10 } });
     expect(() => planStudy(on(shape), 'eq', none)).toThrow(/None of the settings.*nearest possible is/);

@@ -42,6 +42,9 @@ describe.skipIf(!chromiumPath)(`how the base’s weights are kept, in a browser$
     await base().selectOption({ label: '4 bits (NF4)' });
     await expect.poll(async () => (await memory())[1]).not.toBe(lora);
     expect((await memory())[0]).toBe(full);
+    await page
+      .getByText('foreseen with it as it is stored; all else with it in 4 bits (NF4)', { exact: false })
+      .waitFor();
     for (const [width, colorScheme] of [
       [390, 'light'],
       [1280, 'dark'],
