@@ -233,12 +233,20 @@ export function certificateLines(certificate: ExportRecord['certificate']): stri
   return [...lines, ...notes, ...contradictions.map((what) => `CONTRADICTION in the model folder: ${what}`)];
 }
 
+/** How weights are packed that a run keeps as they are stored. */
+const keptAsStored: Readonly<Record<Quantization, string | null>> = { none: null, int8: 'INT8', nf4: 'NF4' };
+
 /**
  * What a certificate says of a run whose base was rounded: files and comparison are of the base as it is stored.
+ * @param base.quantization how its weights are packed; null: they are not
  * @returns null where it was not
  */
-export function roundedBaseNote(kept: Quantization, isWholeModel: boolean): string | null {
-  if (kept === 'none') return null;
+export function roundedBaseNote(
+  kept: Quantization,
+  base: { quantization: string | null },
+  isWholeModel: boolean,
+): string | null {
+  if (kept === 'none' || keptAsStored[kept] === base.quantization) return null;
   const bits = kept === 'nf4' ? '4 bits (NF4)' : '8 bits';
   return isWholeModel
     ? `The adapter is merged into the base as it is stored, and was trained on the base rounded to ${bits}: the run’s scores are those of the rounded one, and the merged model has scores of its own.`

@@ -259,8 +259,7 @@ async function writeAndCertify(
       ...writeModelCard(context, job, result),
     ]);
     const certificate = await certify(context, subject, options);
-    // A base that is stored in few bits is the same either way.
-    const note = model.quantization === null && roundedBaseNote(quantizationOf(run.config), isWhole(format));
+    const note = roundedBaseNote(quantizationOf(run.config), model, isWhole(format));
     const notes = note ? { notes: [...(certificate.notes ?? []), note] } : {};
     const files = await Promise.all([...names].map((name) => describeFile(folder, name)));
     return { certificate: { ...certificate, ...notes }, files };
