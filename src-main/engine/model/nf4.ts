@@ -51,11 +51,16 @@ const cells = 64;
 const codeBelow = Uint8Array.from({ length: cells + 1 }, (_, cell) =>
   middles.findIndex((middle) => middle >= (2 * cell) / cells - 1),
 );
+/** The middle behind that code, as `ordered` bits. */
+const middleOf = Int32Array.from(codeBelow, (code) => ordered(bitsOf(middles[code]!)));
 
-/** Index of the nearest entry; the lower one in the middle between two. @param share -1..1 */
-function nearestEntry(share: number): number {
-  const code = codeBelow[((share + 1) * (cells / 2)) | 0]!;
-  return share > middles[code]! ? code + 1 : code;
+function bitsOf(value: number): number {
+  return new Int32Array(Float32Array.of(value).buffer)[0]!;
+}
+
+/** Whole numbers in the order of the f32 whose bits are given. */
+function ordered(bits: number): number {
+  return bits ^ ((bits >> 31) & 0x7fffffff);
 }
 
 /**
@@ -76,33 +81,58 @@ export function toNf4(bytes: Uint8Array, dtype: string): Nf4 & { scaleCodes: Uin
   for (let start = 0; start < count; start += atATime) {
     const end = Math.min(count, start + atATime);
     const values = asFloat32(bytes.subarray(start * size, end * size), dtype);
+    const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
     for (let at = 0; at < values.length; at += nf4Block) {
-      const block = values.subarray(at, at + nf4Block);
       const number = (start + at) / nf4Block;
-      greatest[number] = toBlock(block, codes.subarray(number * half, (number + 1) * half));
+      greatest[number] = toBlock(values, bits, at, codes, number * half);
     }
   }
   return { codes, ...toScales(greatest, groups) };
 }
 
-/** @returns the greatest magnitude */
-function toBlock(block: Float32Array, codes: Uint8Array): number {
-  let greatest = 0;
-  for (let i = 0; i < block.length; i++) {
-    const magnitude = Math.abs(block[i]!);
-    if (magnitude > greatest || Number.isNaN(magnitude)) greatest = magnitude;
+/** The numbers of a block over the greatest magnitude, and their bits. */
+const shares = new Float32Array(nf4Block);
+const shareBits = new Int32Array(shares.buffer);
+
+/**
+ * @param values of the block begin at `at`; behind their end it is padded @param place of its bytes in `codes`
+ * @returns the greatest magnitude
+ */
+function toBlock(
+  values: Float32Array,
+  bits: Int32Array,
+  at: number,
+  codes: Uint8Array,
+  place: number,
+): number {
+  const count = Math.min(nf4Block, values.length - at);
+  // Magnitudes are in the order of their bits, with NaN last.
+  let most = 0;
+  for (let i = 0; i < count; i++) {
+    const magnitude = bits[at + i]! & 0x7fffffff;
+    most = magnitude > most ? magnitude : most;
   }
-  // A block that ends early is divided instead of multiplied.
-  const isWhole = block.length === nf4Block;
+  shareBits[0] = most;
+  const greatest = shares[0]!;
   const divisor = Math.max(greatest, tiny);
   const factor = Math.fround(1 / divisor);
-  const code = (i: number) => {
-    if (i >= block.length) return 7;
-    const share = Math.fround(isWhole ? block[i]! * factor : block[i]! / divisor);
-    return nearestEntry(Math.min(1, Math.max(-1, share)));
-  };
-  for (let i = 0; i < half; i++) codes[i] = (code(i) << 4) | code(i + half);
+  if (count === nf4Block) for (let i = 0; i < nf4Block; i++) shares[i] = values[at + i]! * factor;
+  else {
+    // A block that ends early is divided instead of multiplied.
+    shares.fill(0);
+    for (let i = 0; i < count; i++) shares[i] = values[at + i]! / divisor;
+  }
+  for (let i = 0; i < half; i++) codes[place + i] = (nearestEntry(i) << 4) | nearestEntry(i + half);
   return greatest;
+}
+
+/**
+ * Index of the entry nearest to a share, the lower one in the middle between two. Compared are bits, without a branch:
+ * half of the branches would be foretold wrong, which took most of the time.
+ */
+function nearestEntry(i: number): number {
+  const cell = ((shares[i]! + 1) * (cells / 2)) | 0;
+  return codeBelow[cell]! + ((middleOf[cell]! - ordered(shareBits[i]!)) >>> 31);
 }
 
 const scaleMiddles = midpoints(nf4ScaleMap);
