@@ -80,6 +80,8 @@ export const modelSchema = z.object({
       normPlacement: normPlacementSchema.default('before'),
       /** q, k, v lie in one matrix, gate and up in another (Phi-3). */
       fusedProjections: z.boolean().default(false),
+      /** Its weights are stored in NF4 with scales in f32; absent: they are not, or it was not kept yet. */
+      hasPlainNf4Scales: z.boolean().optional(),
     })
     .optional(),
   /** SHA-256 over the weights' content. */

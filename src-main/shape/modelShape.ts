@@ -22,6 +22,8 @@ export interface ModelShape {
   normPlacement: NormPlacement;
   /** q, k, v lie in one matrix qkv_proj and gate, up in gate_up_proj (Phi-3). */
   fusedProjections: boolean;
+  /** The folder has NF4 weights whose scales are f32: in 4 bits they are kept with these. Absent: it has not. */
+  hasPlainNf4Scales?: boolean | undefined;
 }
 
 /** Llama's: what models do that say nothing else. */

@@ -172,7 +172,7 @@ export function widenedBytes(
  * Bytes of the base's weights.
  * @param wide bytes of a number in the compute type
  * @param quantization of linear modules: in 8 bits a number takes a byte and a row four; in 4 bits a number takes half
- * a byte, a block of 64 one and 256 blocks four
+ * a byte, a block of 64 one and 256 blocks four, or a block four where the folder has its scales in f32
  */
 export function baseBytes(shape: ModelShape, wide: number, quantization: Quantization): number {
   const all = baseParameters(shape) * wide;
@@ -180,8 +180,9 @@ export function baseBytes(shape: ModelShape, wide: number, quantization: Quantiz
   return linearModules(shape).reduce((bytes, module) => {
     const { dIn, dOut } = moduleSize(shape, module);
     const numbers = dIn * dOut;
-    const kept =
-      quantization === 'int8' ? numbers + 4 * dOut : numbers / 2 + numbers / 64 + numbers / 64 / 64 + 4;
+    const blocks = numbers / 64;
+    const scales = shape.hasPlainNf4Scales ? 4 * blocks : blocks + blocks / 64 + 4;
+    const kept = quantization === 'int8' ? numbers + 4 * dOut : numbers / 2 + scales;
     return bytes + shape.layers * (kept - numbers * wide);
   }, all);
 }

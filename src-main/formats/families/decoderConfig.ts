@@ -59,6 +59,8 @@ export interface DecoderConfig {
   mlpBias: boolean;
   /** q, k, v lie in one matrix qkv_proj and gate, up in gate_up_proj (Phi-3). */
   fusedProjections: boolean;
+  /** The folder has NF4 weights whose scales are f32; absent: it has not. */
+  hasPlainNf4Scales?: boolean | undefined;
   bosId: number | null;
   /** Ids at which transformers stops to generate; several for instruct models. */
   eosIds: readonly number[];

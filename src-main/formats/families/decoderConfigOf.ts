@@ -48,8 +48,18 @@ export function readFamily(raw: Readonly<Record<string, unknown>>): {
     queryKeyNorm: rules.queryKeyNorm,
     normPlacement: rules.normPlacement,
     fusedProjections: rules.fusedProjections,
+    ...(hasPlainNf4Scales(raw['quantization_config']) && { hasPlainNf4Scales: true }),
   };
   return { keys, rules, shape };
+}
+
+/** Whether bitsandbytes stored weights in NF4 without quantizing their scales; as transformers, that is its default. */
+function hasPlainNf4Scales(stated: unknown): boolean {
+  const { load_in_4bit, bnb_4bit_quant_type, bnb_4bit_use_double_quant } = (stated ?? {}) as Record<
+    string,
+    unknown
+  >;
+  return load_in_4bit === true && bnb_4bit_quant_type === 'nf4' && bnb_4bit_use_double_quant !== true;
 }
 
 /**

@@ -82,6 +82,7 @@ export function readModel(folder: string): ModelFacts & { weightPaths: string[];
         queryKeyNorm: config.queryKeyNorm,
         normPlacement: config.normPlacement,
         fusedProjections: config.fusedProjections,
+        ...(config.hasPlainNf4Scales && { hasPlainNf4Scales: true }),
       },
     };
   } finally {

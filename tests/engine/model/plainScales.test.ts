@@ -1,10 +1,18 @@
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { baseBytes } from '../../../src-main/budget/forecast/memory.ts';
 import type { Quantization } from '../../../src-main/contract/training.ts';
+import { elementCount } from '../../../src-main/engine/graph/dtype.ts';
+import { Graph } from '../../../src-main/engine/graph/graph.ts';
 import { logits } from '../../../src-main/engine/inference/logits.ts';
+import { BaseWeights } from '../../../src-main/engine/model/baseWeights.ts';
 import { nf4ScaleMap } from '../../../src-main/engine/model/nf4.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
+import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
+import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
+import { readModel } from '../../../src-main/services/models/modelImport.ts';
+import { baseParameters, linearModules, moduleSize } from '../../../src-main/shape/modelShape.ts';
 import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { SafetensorsFile, writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
 import { recorded } from '../../support/paths.ts';
@@ -43,6 +51,42 @@ function withoutDoubleQuantization(): string {
   file.close();
   writeSafetensors(join(folder, 'model.safetensors'), made);
   return folder;
+}
+
+it('a base in NF4 whose scales are stored in f32 is foreseen with them, by its configuration', () => {
+  const folder = withoutDoubleQuantization();
+  expect(readDecoderConfig(folder).hasPlainNf4Scales).toBeUndefined();
+  const file = join(folder, 'config.json');
+  const written = readFileSync(file, 'utf8');
+  writeFileSync(
+    file,
+    written.replace('"bnb_4bit_use_double_quant": true', '"bnb_4bit_use_double_quant": false'),
+  );
+  const { plain, quantized, ...shape } = bytesOf(readModel(folder));
+  const source = new WeightFolder(folder);
+  const weights = new BaseWeights(new Graph({ fusion: false }), source, {
+    dtype: 'f32',
+    trained: null,
+    quantization: 'nf4',
+  });
+  for (const name of source.names) if (/proj\.weight$/.test(name)) weights.linear(name);
+  const kept = weights.targets().reduce((bytes, { variable, stored }) => {
+    return bytes + elementCount(variable.shape) * (stored === 'u8' ? 1 : 4);
+  }, 0);
+  source.close();
+  expect(plain - 4 * shape.others).toBe(kept);
+  expect(plain).toBeGreaterThan(quantized);
+});
+
+/** What is foreseen of a model in 4 bits, and how many of its numbers stay in f32. */
+function bytesOf({ config }: ReturnType<typeof readModel>) {
+  const linear = linearModules(config).map((module) => moduleSize(config, module));
+  const numbers = linear.reduce((sum, { dIn, dOut }) => sum + config.layers * dIn * dOut, 0);
+  return {
+    plain: baseBytes(config, 4, 'nf4'),
+    quantized: baseBytes({ ...config, hasPlainNf4Scales: false }, 4, 'nf4'),
+    others: baseParameters(config) - numbers,
+  };
 }
 
 it('a base in NF4 whose scales are stored in f32 is kept with these', async () => {
