@@ -37,6 +37,7 @@ export function createCardMeter(
   let wasAlone = job.isAlone();
   let before: number | null = null;
   let last: number | null = null;
+  let isLooking = false;
   let work: Promise<void> = begin();
 
   async function begin(): Promise<void> {
@@ -73,9 +74,11 @@ export function createCardMeter(
 
   return {
     look() {
-      if (last !== null && now() - last < betweenLooksMs) return;
+      // Where nvidia-smi does not answer, looks that wait for each other would hold the end of a run up.
+      if (isLooking || (last !== null && now() - last < betweenLooksMs)) return;
       last = now();
-      work = work.then(see);
+      isLooking = true;
+      work = work.then(see).finally(() => (isLooking = false));
     },
     async read() {
       await work;

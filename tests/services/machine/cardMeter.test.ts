@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createCardMeter } from '../../../src-main/services/machine/cardMeter.ts';
@@ -74,6 +74,27 @@ it('looks at most every five seconds', async () => {
   wait(1000);
   meter.look();
   expect((await meter.read()).bytes).toBe(2000 * mebibyte);
+});
+
+it('looks once at a time, however long nvidia-smi takes', async () => {
+  const folder = temporaryFolder();
+  const calls = join(folder, 'calls');
+  const script = `#!/bin/sh\necho call >> '${calls}'\n/bin/sleep 0.5\nexit 9\n`;
+  writeFileSync(join(folder, 'nvidia-smi'), script, { mode: 0o755 });
+  vi.stubEnv('PATH', folder);
+  const { meter, wait } = await begin();
+  for (let step = 0; step < 20; step++) {
+    wait(10_000);
+    meter.look();
+  }
+  await meter.read();
+  const count = () => readFileSync(calls, 'utf8').trim().split('\n').length;
+  // One before the job, and one look.
+  expect(count()).toBe(2);
+  wait(10_000);
+  meter.look();
+  await meter.read();
+  expect(count()).toBe(3);
 });
 
 it('says why it knows nothing', async () => {
