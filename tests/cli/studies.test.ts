@@ -165,6 +165,8 @@ describe('small studies', () => {
     [['table-9'], /no study "table-9"; there are table-2/],
     [['table-2', '--seeds', '0,x'], /whole numbers/],
     [['table-2', '--precision', 'f16'], /"f16" is neither f32 nor bf16/],
+    [['table-2', '--batch', '0'], /--batch 0: at least 1/],
+    [['table-2', '--max-steps', '1.5'], /--max-steps 1.5: a whole number/],
     [['table-2', '--draw', '--out', '/nowhere'], /has no figures/],
   ])('%j is refused', async (args, message) => {
     await expect(studiesCommand(args, command)).rejects.toThrow(message);

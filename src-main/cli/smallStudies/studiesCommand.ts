@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { z } from 'zod';
 import { StudioError } from '../../contract/errors.ts';
 import { writeFileAtomic } from '../../formats/files/atomicFile.ts';
 import { precisionSchema } from '../../contract/training.ts';
 import { agreement, type StudyRecord } from '../../report/studyRecord.ts';
 import { studyPicture } from '../../report/writers/studyPicture.ts';
-import { list, number, parseCommand, text, usageError } from '../arguments.ts';
+import { check, list, number, parseCommand, text, usageError } from '../arguments.ts';
 import { homeOf, withCore, type CommandContext } from '../commandContext.ts';
 import { formatCount, formatTable } from '../output.ts';
 import { materialOf, trainedArms, type Training } from './made.ts';
@@ -49,12 +50,16 @@ export async function studiesCommand(args: readonly string[], command: CommandCo
   const precision = precisionSchema.safeParse(text(values, 'precision') ?? 'f32');
   if (!precision.success)
     throw usageError(`--precision "${text(values, 'precision')}" is neither f32 nor bf16.`);
+  const atLeastOne = (name: string) => {
+    const value = number(values, name);
+    return value === undefined ? undefined : check(z.int().min(1), value, () => `--${name}`);
+  };
   const training: Training = {
-    steps: number(values, 'max-steps') ?? usualSteps,
-    batch: number(values, 'batch'),
+    steps: atLeastOne('max-steps') ?? usualSteps,
+    batch: atLeastOne('batch'),
     precision: precision.data,
   };
-  const limit = number(values, 'limit') ?? usualItems;
+  const limit = atLeastOne('limit') ?? usualItems;
   await withCore({ ...values, home }, 'write', async (core, output) => {
     output.progress(`The data folder of the studies is ${home}.`);
     if (values['allow-code-execution'] === true) core.grading.allowForNow();
