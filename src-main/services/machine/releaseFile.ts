@@ -21,7 +21,8 @@ export function releaseFileName({ platform, arch }: Platform): string {
 /** A version by semver.org. */
 export const versionPattern = /^(\d+)\.(\d+)\.(\d+)(?:-([\w.-]+))?(?:\+[\w.-]+)?$/;
 const writtenSchema = z.object({
-  version: z.string().regex(versionPattern),
+  // It is shown at the top of each page.
+  version: z.string().max(64).regex(versionPattern),
   files: z.array(z.object({ url: z.string().min(1), size: z.number().nonnegative().optional() })).min(1),
   releaseDate: z.string().optional(),
 });

@@ -112,6 +112,11 @@ describe('looking for a newer version', () => {
     ['an error', { status: 503, body: '' }, 'it answers 503'],
     ['a page', { status: 200, body: '<html></html>' }, 'is no list of a release'],
     ['a version that is none', { status: 200, body: list('new') }, 'is no list of a release (version'],
+    [
+      'a version without end',
+      { status: 200, body: list(`1.0.0-${'a'.repeat(99)}`) },
+      'is no list of a release',
+    ],
     ['too much', { status: 200, body: '"'.repeat(40_000) }, 'more than 32768 bytes'],
   ])('says what is wrong with %s, and what was found before stays', async (_name, given, message) => {
     const { updates, later } = service();
