@@ -297,7 +297,7 @@ function nameOfBase(name: string): string {
 /** What became of a base's weights in training. */
 const roundedTo = {
   int8: 'rounded to 8 bits, a scale for each row',
-  nf4: 'rounded to 4 bits (NF4 in blocks of 64, double quantization, as bitsandbytes does it with load_in_4bit)',
+  nf4: 'rounded to 4 bits (NF4 in blocks of 64, as they were stored or else with double quantization, as bitsandbytes does it with load_in_4bit)',
 };
 
 function modelCard(adapter: AdapterConfig, base: AdaptedBase): string {
