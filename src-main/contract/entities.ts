@@ -140,7 +140,6 @@ export const datasetFileSchema = z.object({
   /** Why it is of that part. */
   reason: z.string(),
 });
-export type DatasetFile = z.infer<typeof datasetFileSchema>;
 
 export const datasetSchema = z.object({
   id,

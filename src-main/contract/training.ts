@@ -26,7 +26,6 @@ export const rowStrategies = ['pmrc', 'serial', 'random'] as const;
 /** Bases that are no rows of W, to see what the rows are worth: ablations, not the paper's. */
 export const matrixStrategies = ['gaussian', 'svd'] as const;
 export const pivotStrategySchema = z.enum([...rowStrategies, ...matrixStrategies]);
-export type PivotStrategy = z.infer<typeof pivotStrategySchema>;
 export type RowStrategy = (typeof rowStrategies)[number];
 export type MatrixStrategy = (typeof matrixStrategies)[number];
 export const routerKindSchema = z.enum(['input', 'pivot', 'fixed']);
