@@ -42,6 +42,25 @@ export function parseCommand(
   }
 }
 
+/** Parses the arguments of a command that takes options alone. @throws StudioError as `parseCommand` and `none` do */
+export function parseOptions(
+  args: readonly string[],
+  options: NonNullable<ParseArgsConfig['options']>,
+): Values {
+  const { values, positionals } = parseCommand(args, options);
+  none(positionals);
+  return values;
+}
+
+/** For what takes no names. @throws StudioError usage for a word that nothing would read */
+export function none(positionals: readonly string[]): void {
+  if (positionals.length > 0)
+    throw usageError(
+      `"${positionals[0]}" belongs to no option here.`,
+      `A value follows its option, as in --name VALUE. See \`${commandLine === null ? '' : `${commandLine} `}help\`.`,
+    );
+}
+
 export function text(values: Values, name: string): string | undefined {
   const value = values[name];
   return typeof value === 'string' ? value : undefined;

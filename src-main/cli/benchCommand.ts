@@ -2,7 +2,7 @@ import { cpus, totalmem } from 'node:os';
 import { methodSchema, precisionSchema, type Method } from '../contract/training.ts';
 import type { BenchResult, BenchShape } from '../engine/benchProtocol.ts';
 import { createEngineHost } from '../engine/process/supervisor.ts';
-import { flag, list, number, parseCommand, text, usageError } from './arguments.ts';
+import { flag, list, number, parseOptions, text, usageError } from './arguments.ts';
 import type { CommandContext } from './commandContext.ts';
 import { createOutput, formatBytes, formatCount, formatTable } from './output.ts';
 
@@ -20,7 +20,7 @@ function shapeOf(sizes: readonly [number, number, number, number, number, number
 
 /** bench [--shape NAME --method lora,idlora --rank R --context T --batch B --precision P --steps N] */
 export async function benchCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values } = parseCommand(args, {
+  const values = parseOptions(args, {
     shape: { type: 'string' },
     method: { type: 'string' },
     rank: { type: 'string' },

@@ -28,7 +28,7 @@ import {
   starterTasks,
   type StarterTask,
 } from '../services/projects/starter.ts';
-import { list, number, parseCommand, text, usageError } from './arguments.ts';
+import { list, number, parseOptions, text, usageError } from './arguments.ts';
 import { homeOf, withCore, type CommandContext } from './commandContext.ts';
 import { formatCount, formatScore, formatTable, type Output } from './output.ts';
 import { createWatcher } from './trainCommand.ts';
@@ -48,7 +48,7 @@ const usualItems = 60;
  * writes a report.
  */
 export async function demoCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values } = parseCommand(args, {
+  const values = parseOptions(args, {
     model: { type: 'string' },
     methods: { type: 'string' },
     'max-steps': { type: 'string' },

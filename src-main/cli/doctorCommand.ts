@@ -2,13 +2,13 @@ import { cardWords, createCards } from '../services/machine/cards.ts';
 import { examine } from '../services/machine/doctor.ts';
 import { createEngineProbe } from '../services/machine/engineProbe.ts';
 import { createEngineHost } from '../engine/process/supervisor.ts';
-import { parseCommand } from './arguments.ts';
+import { parseOptions } from './arguments.ts';
 import { homeOf } from './commandContext.ts';
 import { createOutput, formatTable } from './output.ts';
 
 /** doctor [--fix] */
 export async function doctorCommand(args: readonly string[]): Promise<void> {
-  const { values } = parseCommand(args, { fix: { type: 'boolean' } });
+  const values = parseOptions(args, { fix: { type: 'boolean' } });
   const output = createOutput(values['json'] === true);
   const cards = createCards();
   const host = createEngineHost();

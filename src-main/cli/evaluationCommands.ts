@@ -7,7 +7,7 @@ import { judgeBenchmarks } from '../evaluation/compare.ts';
 import { isNearZero } from '../evaluation/verdict.ts';
 import { overriddenWords } from '../statistics/overrides.ts';
 import { leakWarning } from '../statistics/scores.ts';
-import { check, parseCommand, requiredText, text, usageError } from './arguments.ts';
+import { check, parseCommand, parseOptions, requiredText, text, usageError } from './arguments.ts';
 import { benchmarkOptions, benchmarkSettings } from './benchmarkArguments.ts';
 import { isQueued, queueTasks } from './evaluation/queueCommand.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
@@ -21,7 +21,7 @@ const optionOf = (path: string) =>
 
 /** eval --model M [--adapter A] --benchmark gsm8k,perplexity [--path DATA or gsm8k=DATA --limit N --shots N --chat] */
 export async function evalCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values } = parseCommand(args, {
+  const values = parseOptions(args, {
     ...benchmarkOptions,
     model: { type: 'string' },
     adapter: { type: 'string' },

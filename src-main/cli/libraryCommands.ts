@@ -1,4 +1,4 @@
-import { nameOf, only, parseCommand, text, usageError } from './arguments.ts';
+import { nameOf, none, only, parseCommand, text, usageError } from './arguments.ts';
 import { type CommandContext, withCore } from './commandContext.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
@@ -48,6 +48,7 @@ export async function modelsCommand(
         return;
       }
       case 'list': {
+        none(positionals);
         const all = models.list();
         output.result(all, () =>
           all.length === 0
@@ -99,6 +100,7 @@ export async function runsCommand(
   await withCore(values, writes ? 'write' : 'read', async ({ runs, cluster }, output) => {
     switch (action) {
       case 'list': {
+        none(positionals);
         const all = runs.list();
         output.result(all, () =>
           all.length === 0

@@ -16,6 +16,7 @@ import { typedPath } from '../services/homePaths.ts';
 import {
   check,
   flag,
+  none,
   number,
   only,
   parseCommand,
@@ -88,6 +89,7 @@ export async function mixCommand(
         return;
       }
       case 'list': {
+        none(positionals);
         const all = mixes.list();
         output.result(all, () =>
           all.length === 0

@@ -13,6 +13,7 @@ import {
   list,
   number,
   parseCommand,
+  parseOptions,
   requiredText,
   text,
   usageError,
@@ -27,7 +28,7 @@ import { withTemplateFile } from './trainingArguments.ts';
  * 1 --seed S]
  */
 export async function generateCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values } = parseCommand(args, {
+  const values = parseOptions(args, {
     model: { type: 'string' },
     adapter: { type: 'string' },
     prompt: { type: 'string' },
@@ -69,7 +70,7 @@ export async function generateCommand(args: readonly string[], command: CommandC
 
 /** logits --model M [--adapter A] --ids 1,2,3 --out FILE.safetensors */
 export async function logitsCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values } = parseCommand(args, {
+  const values = parseOptions(args, {
     model: { type: 'string' },
     adapter: { type: 'string' },
     ids: { type: 'string' },

@@ -1,5 +1,5 @@
 import { itemsForAccuracy, itemsForLoss, seedsFor, smallestDifference } from '../statistics/sampleSize.ts';
-import { number, parseCommand, usageError, type Values } from './arguments.ts';
+import { number, parseOptions, usageError, type Values } from './arguments.ts';
 import { createOutput, formatCount } from './output.ts';
 
 /**
@@ -7,7 +7,7 @@ import { createOutput, formatCount } from './output.ts';
  * --alpha 5]: test items and seeds with which a difference is seen
  */
 export async function sampleSizeCommand(args: readonly string[]): Promise<void> {
-  const { values } = parseCommand(args, {
+  const values = parseOptions(args, {
     ...Object.fromEntries(
       ['difference', 'discordance', 'metric', 'scatter', 'items', 'seed-scatter', 'power', 'alpha'].map(
         (name) => [name, { type: 'string' } as const],

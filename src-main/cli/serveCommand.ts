@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSyn
 import { dirname, resolve } from 'node:path';
 import { StudioError } from '../contract/errors.ts';
 import type { ServedPlace } from '../core/serverAccess.ts';
-import { parseCommand, number, text, usageError, type Values } from './arguments.ts';
+import { number, parseOptions, text, usageError, type Values } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import type { Core } from '../core/createCore.ts';
 import type { Output } from './output.ts';
@@ -16,7 +16,7 @@ import { warmUp } from '../core/warmUp.ts';
  * Runs until Ctrl+C, and pauses the runs that train before the database is closed.
  */
 export async function serveCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values } = parseCommand(args, {
+  const values = parseOptions(args, {
     host: { type: 'string' },
     port: { type: 'string' },
     'public-address': { type: 'string' },

@@ -20,6 +20,7 @@ import {
   check,
   list,
   nameOf,
+  none,
   parseCommand,
   requiredText,
   text,
@@ -70,11 +71,13 @@ export async function studyCommand(
     };
     switch (action as (typeof actions)[number]) {
       case 'list': {
+        none(positionals);
         const all = studies.list();
         output.result(all, () => listText(all));
         return;
       }
       case 'papers':
+        none(positionals);
         output.result(paperStudies, () =>
           formatTable(
             ['study', 'what', 'model', 'data', 'scored with'],
@@ -94,6 +97,7 @@ export async function studyCommand(
         return;
       }
       case 'plan': {
+        none(positionals);
         const request = requestFrom(core, values);
         noteIdle(output, request, values);
         const planned = await studies.plan(request);
@@ -102,6 +106,7 @@ export async function studyCommand(
         return;
       }
       case 'start': {
+        none(positionals);
         const scores = scoreSettings(values);
         const request = requestFrom(core, values);
         noteIdle(output, request, values);

@@ -6,7 +6,7 @@ import { writeDocument, type ReadDocument } from '../options/trainingDocument.ts
 import { flatten } from '../options/trainingOptions.ts';
 import { configText, configYaml, readConfigYaml } from '../options/trainingYaml.ts';
 import type { EngineEvent } from '../engine/messages.ts';
-import { nameOf, number, parseCommand, text, usageError } from './arguments.ts';
+import { nameOf, number, parseOptions, text, usageError } from './arguments.ts';
 import { withCore, type CommandContext } from './commandContext.ts';
 import { handOverText } from './modelCommands.ts';
 import { createOutput, formatCount, type Output } from './output.ts';
@@ -24,7 +24,7 @@ import {
  * train --from RUN --data D; train --resume RUN; train ... --hand-over DIR
  */
 export async function trainCommand(args: readonly string[], command: CommandContext): Promise<void> {
-  const { values } = parseCommand(args, {
+  const values = parseOptions(args, {
     ...trainOptions,
     model: { type: 'string' },
     data: { type: 'string' },

@@ -9,7 +9,7 @@ import { optionDefaults } from '../../options/trainingOptions.ts';
 import { createCore } from '../../core/createCore.ts';
 import { readDecoderConfig } from '../../formats/families/huggingFaceConfig.ts';
 import { readJsonObject } from '../../formats/files/jsonFile.ts';
-import { list, parseCommand, requiredText, text, usageError } from '../arguments.ts';
+import { list, parseOptions, requiredText, text, usageError } from '../arguments.ts';
 import { budgetSize, countedTrainable, solveOptions } from './budgetSize.ts';
 import { describeBudget } from './budgetTable.ts';
 import { homeOf } from '../commandContext.ts';
@@ -21,7 +21,7 @@ import { adapterFrom, adapterOptions, givenOptions, noteIdleOptions } from '../t
  * [--solve-over rank=4..64,clusters,boost,heads,experts,targets --solve-percent base|paper --solve-dtype f32|bf16]
  */
 export async function budgetCommand(args: readonly string[]): Promise<void> {
-  const { values } = parseCommand(args, { ...adapterOptions, ...solveOptions, model: { type: 'string' } });
+  const values = parseOptions(args, { ...adapterOptions, ...solveOptions, model: { type: 'string' } });
   const model = requiredText(values, 'model');
   const wanted = (list(values, 'method') ?? [...methods]).map((name): Method => {
     const parsed = methodSchema.safeParse(name);

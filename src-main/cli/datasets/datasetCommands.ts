@@ -6,7 +6,17 @@ import { unusableText } from '../../contract/datasets/unusable.ts';
 import { datasetFormatSchema } from '../../contract/entities.ts';
 import { splitSchema } from '../../contract/rows.ts';
 import type { RowChange } from '../../contract/datasets/datasetProcedures.ts';
-import { check, list, nameOf, number, parseCommand, text, usageError, type Values } from '../arguments.ts';
+import {
+  check,
+  list,
+  nameOf,
+  none,
+  number,
+  parseCommand,
+  text,
+  usageError,
+  type Values,
+} from '../arguments.ts';
 import { type CommandContext, withCore } from '../commandContext.ts';
 import { previewCommand } from '../modelCommands.ts';
 import { formatBytes, formatCount, formatTable } from '../output.ts';
@@ -158,6 +168,7 @@ export async function datasetsCommand(
           return;
         }
         case 'list': {
+          none(positionals);
           const all = datasets.list();
           output.result(all, () =>
             all.length === 0

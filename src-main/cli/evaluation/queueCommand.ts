@@ -1,7 +1,7 @@
 import type { ScoringEntry, ScoringTask } from '../../contract/evaluation/scoring.ts';
 import { procedures } from '../../contract/procedures.ts';
 import type { Core } from '../../core/createCore.ts';
-import { check, only, parseCommand, text, usageError, type Values } from '../arguments.ts';
+import { check, none, only, parseCommand, text, usageError, type Values } from '../arguments.ts';
 import { withCore, type CommandContext } from '../commandContext.ts';
 import { formatTable, type Output } from '../output.ts';
 
@@ -13,6 +13,7 @@ export async function queueCommand(
   command: CommandContext,
 ): Promise<void> {
   const { values, positionals } = parseCommand(args, { before: { type: 'string' } });
+  if (action === 'list' || action === 'work') none(positionals);
   switch (action) {
     case 'list':
       return withCore(values, 'read', async (core, output) => showQueue(core, output));

@@ -1,6 +1,6 @@
 import type { Run } from '../../contract/entities.ts';
 import { missing } from '../../services/context.ts';
-import { nameOf, only, parseCommand, text, usageError } from '../arguments.ts';
+import { nameOf, none, only, parseCommand, text, usageError } from '../arguments.ts';
 import { withCore, type CommandContext } from '../commandContext.ts';
 import { formatCount, formatTable } from '../output.ts';
 
@@ -51,6 +51,7 @@ export async function adaptersCommand(
         return;
       }
       case 'list': {
+        none(positionals);
         const all = adapters.list();
         output.result(all, () =>
           all.length === 0

@@ -1,5 +1,5 @@
 import { absentFromArchive, importedCounts, importedNotes } from '../../options/archiveWords.ts';
-import { only, parseCommand, requiredText, text, usageError } from '../arguments.ts';
+import { none, only, parseCommand, requiredText, text, usageError } from '../arguments.ts';
 import { withCore, type CommandContext } from '../commandContext.ts';
 import { formatBytes, formatTable } from '../output.ts';
 
@@ -12,6 +12,7 @@ export async function projectsCommand(
   await withCore(values, action === 'import' ? 'write' : 'read', async ({ projects }, output) => {
     switch (action) {
       case 'list': {
+        none(positionals);
         const all = projects.list();
         output.result(all, () =>
           formatTable(
