@@ -1,11 +1,14 @@
 import { StudioError } from '../../contract/errors.ts';
 
+/** How TensorFlow says that a copy to the card found no room there: as an internal error. */
+const copyWithoutRoom = /Dst tensor is not initialized/;
+
 /** How TensorFlow, XLA, the CUDA libraries, C++ and JavaScript say that memory is full. */
 const kinds =
   /OOM when allocating|failed to allocate|RESOURCE_?EXHAUSTED|out[ _]of[ _]memory|_STATUS_ALLOC_FAILED|bad_alloc|buffer allocation failed/i;
 
 export function saysOutOfMemory(text: string): boolean {
-  return kinds.test(text);
+  return kinds.test(text) || copyWithoutRoom.test(text);
 }
 
 /** Bytes of an element, by the names that TensorFlow prints. */
@@ -30,7 +33,7 @@ export function asOutOfMemory(error: unknown): StudioError | null {
       : shape.split(',').reduce((size, n) => size * Number(n || 1), elementBytes[type] ?? 4);
   const amount = bytes > 0 ? `${(bytes / 1e6).toFixed(1)} MB` : 'memory';
   const purpose = shape === undefined ? '' : ` for a tensor [${shape.replaceAll(',', ', ')}]`;
-  const isOnGpu = /GPU|CUDA|CUBLAS|for device \d/.test(text);
+  const isOnGpu = /GPU|CUDA|CUBLAS|for device \d/.test(text) || copyWithoutRoom.test(text);
   const place = isOnGpu ? "The GPU's memory" : 'Memory';
   return new StudioError(
     'out_of_memory',

@@ -19,6 +19,8 @@ it.each([
   ['INTERNAL: failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED', /^The GPU's memory is full/],
   // Another program holds the card: not even the first buffer is had.
   ['FAILED_PRECONDITION: Failed to allocate scratch buffer for device 0', /^The GPU's memory is full/],
+  // A weight that is fed finds no room.
+  ['Invalid TF_Status: 13\nMessage: Dst tensor is not initialized.', /^The GPU's memory is full/],
   ['std::bad_alloc', /^Memory is full/],
   ['Array buffer allocation failed', /^Memory is full/],
 ])('%s is no defect of the studio', (message, said) => {
