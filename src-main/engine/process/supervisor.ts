@@ -76,19 +76,24 @@ const asksForTf32 = (request: EngineRequest) =>
   request.kind === 'train' && request.config.precision === 'f32' && request.config.tf32;
 
 /**
- * One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 % more
- * memory).
+ * Products of f32 numbers are those of f32 numbers: TF32 rounds them to 10 bits, and is used by runs that ask for it,
+ * or by all where somebody sets NVIDIA_TF32_OVERRIDE=1.
  */
-const environmentOnProcessor = { MALLOC_ARENA_MAX: '1' };
+const exactProducts = { NVIDIA_TF32_OVERRIDE: '0' };
+
+/**
+ * One heap for all threads: with glibc's several, freed tensors of one thread are not reused by the next (4 % more
+ * memory). TensorFlow may still find a card of which nvidia-smi does not tell.
+ */
+const environmentOnProcessor = { ...exactProducts, MALLOC_ARENA_MAX: '1' };
 
 /**
  * Tensors are on the card, and the host, which gives out each launch, gets heaps as its threads like them. It knows
- * its card by `ID_LORA_STUDIO_CARD`. Products of f32 numbers are those of f32 numbers: TF32 rounds them to 10 bits, and
- * is used by runs that ask for it, or by all where somebody sets NVIDIA_TF32_OVERRIDE=1.
+ * its card by `ID_LORA_STUDIO_CARD`.
  */
 const environmentOnCard = ({ name, capability, cudaFolder }: EngineCard) => ({
   ID_LORA_STUDIO_CARD: `${name}, ${capability}`,
-  NVIDIA_TF32_OVERRIDE: '0',
+  ...exactProducts,
   ...(cudaFolder && { XLA_FLAGS: `--xla_gpu_cuda_data_dir=${cudaFolder}` }),
 });
 

@@ -254,7 +254,7 @@ describe('with several cards', () => {
     host.close();
   });
 
-  it('leaves the processor one heap, and says nothing of cards', async () => {
+  it('leaves the processor one heap, and an unknown card exact products', async () => {
     const lines: string[] = [];
     const host = engineThat(tell);
     const job = host.start(
@@ -263,6 +263,7 @@ describe('with several cards', () => {
     );
     await expect.poll(() => lines.length).toBe(1);
     expect(env(lines)['MALLOC_ARENA_MAX']).toBe(process.env['MALLOC_ARENA_MAX'] ?? '1');
+    expect(env(lines)['NVIDIA_TF32_OVERRIDE']).toBe(process.env['NVIDIA_TF32_OVERRIDE'] ?? '0');
     expect(env(lines)['ID_LORA_STUDIO_CARD']).toBeUndefined();
     expect(host.nextCard()).toBeNull();
     host.close();
