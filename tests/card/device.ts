@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { cpus } from 'node:os';
 import { createEngineHost, type EngineHost } from '../../src-main/engine/process/supervisor.ts';
 import type { EngineRequest } from '../../src-main/engine/protocol.ts';
@@ -99,36 +97,4 @@ export function openReference(keeps?: (request: EngineRequest) => boolean): Engi
     env: { CUDA_VISIBLE_DEVICES: '-1', FAKE_GPU_COUNT: '0' },
     ...(keeps && { keeps }),
   });
-}
-
-/** Watches how much of a card's memory is in use. */
-export interface MemoryWatch {
-  /** Greatest use since it began beyond the least, in bytes; null: nvidia-smi told nothing. */
-  end(): number | null;
-}
-
-const watchEveryMs = 200;
-
-/** One nvidia-smi that goes on printing: to start one at a time would take the host's time from the launches. */
-export function watchMemory({ card }: CheckedDevice): MemoryWatch {
-  if (!card) return { end: () => null };
-  const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits'];
-  const child = spawn('nvidia-smi', [`--id=${card.id}`, ...query, `--loop-ms=${watchEveryMs}`], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  child.on('error', () => undefined);
-  // The least is what others hold: the engine before may still be ending when this begins.
-  let [least, most] = [Infinity, 0];
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    const bytes = Number(line.trim()) * 2 ** 20;
-    if (!(bytes >= 0)) return;
-    least = Math.min(least, bytes);
-    most = Math.max(most, bytes);
-  });
-  return {
-    end() {
-      child.kill();
-      return most > least ? most - least : null;
-    },
-  };
 }

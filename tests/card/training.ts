@@ -1,5 +1,7 @@
+import { warmUpSteps } from '../../src-main/engine/bench/trainingBench.ts';
+import { createCardMeter } from '../../src-main/services/machine/cardMeter.ts';
 import { createCards } from '../../src-main/services/machine/cards.ts';
-import { watchMemory, type CheckedDevice } from './device.ts';
+import type { CheckedDevice } from './device.ts';
 import { runCase, Skipped, type CaseResult, type Deadline } from './partRunner.ts';
 import {
   foreseen,
@@ -60,11 +62,17 @@ export async function checkTraining(
         const why = noRoom(expected, await freeMemory(device));
         if (why) throw new Skipped(why);
         const host = device.openHost();
-        const watch = watchMemory(device);
         try {
-          const measured = await host.start(timedRequest(training, timedSteps), { signal: deadline.signal })
-            .result;
-          const seen = watch.end();
+          const job = host.start(timedRequest(training, timedSteps), {
+            signal: deadline.signal,
+            onEvent(event) {
+              if (event.type === 'progress' && event.done === warmUpSteps) meter?.look();
+            },
+          });
+          const { card } = device;
+          const meter = card && createCardMeter({ card: card.id, pid: job.pid, isAlone: () => true });
+          const measured = await job.result;
+          const seen = await meter?.read();
           const first = randomLoss(timedShapes[shape]!);
           if (!(Math.abs(measured.losses.first - first) < lossBound))
             fail(
@@ -83,12 +91,11 @@ export async function checkTraining(
             loadSeconds: measured.loadSeconds,
             teraflops: perSecond / 1e12,
             shareOfPeak: device.peak === null ? null : perSecond / device.peak,
-            memoryBytes: device.kind === 'gpu' ? seen : measured.peakMemoryBytes,
+            memoryBytes: seen ? seen.bytes || null : measured.peakMemoryBytes,
             forecastBytes: expected.bytes,
             losses: measured.losses,
           };
         } finally {
-          watch.end();
           host.close();
         }
       },

@@ -14,7 +14,7 @@ import { openTrainingGraph } from '../training/trainingGraph.ts';
 import { benchConfig, fillWeights, randomEmbedding, randomWeights } from './randomModel.ts';
 
 /** Steps before the measured ones: the first compiles, the second still allocates. */
-const warmUpSteps = 2;
+export const warmUpSteps = 2;
 
 /** Examples in a row of the batch where rows are packed. */
 const packedExamples = 4;

@@ -15,7 +15,7 @@ export interface CardMeter {
   read(): Promise<CardPeak>;
 }
 
-/** nvidia-smi takes up to a tenth of a second of a processor. */
+/** Each look starts nvidia-smi, and takes the host's time from the launches. */
 const betweenLooksMs = 5000;
 const patienceMs = 5000;
 

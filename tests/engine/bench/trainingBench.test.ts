@@ -2,17 +2,10 @@ import { expect, it } from 'vitest';
 import { benchTraining } from '../../../src-main/engine/bench/trainingBench.ts';
 import type { BenchRequest } from '../../../src-main/engine/benchProtocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
+import { timedShapes } from '../../card/trainingCases.ts';
 import { computeBehindPages } from '../../support/trainingRun.ts';
 
-const shape = {
-  hiddenSize: 128,
-  intermediateSize: 256,
-  layers: 2,
-  heads: 4,
-  keyValueHeads: 2,
-  headDim: 32,
-  vocabularySize: 512,
-};
+const shape = timedShapes['tiny']!;
 
 function bench(changes: Partial<BenchRequest>) {
   computeBehindPages();
