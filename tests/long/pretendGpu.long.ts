@@ -39,6 +39,8 @@ const checkout = join(temporaryFolder(), 'checkout');
 const pretend = join(temporaryFolder(), 'pretend');
 /** What the driver saw of each process, called by its number. */
 const logs = temporaryFolder();
+/** What XLA makes of a function that an earlier process of this check had as well. */
+const compiled = temporaryFolder();
 const models = { narrow: join(temporaryFolder(), 'narrow'), wide: join(temporaryFolder(), 'wide') };
 const sizes = { layers: 2, headDim: 32, vocabularySize: 256, intermediateSize: 256, tieEmbeddings: false };
 const trainFile = join(temporaryFolder(), 'train.tokens');
@@ -72,6 +74,7 @@ const pretendDriver = () => ({
   FAKE_GPU_TRUE: '1',
   FAKE_GPU_LIMIT_MB: '3000',
   FAKE_GPU_LOG: join(logs, '%p.log'),
+  TF_XLA_FLAGS: `--tf_xla_persistent_cache_directory='${compiled}' --tf_xla_persistent_cache_device_types=GPU`,
 });
 
 function linkPackages(from: string, to: string): void {
@@ -103,17 +106,26 @@ beforeAll(() => {
   writeRandomModel(models.narrow, { ...sizes, ...width } as never, 512);
   // Whoever generates tells text.
   cpSync(join(tinyLlama, 'tokenizer.json'), join(models.narrow, 'tokenizer.json'));
-  // Wide enough to be compiled.
-  writeRandomModel(models.wide, { ...sizes, ...width, hiddenSize: 512, layers: 1 } as never, 512);
+  // Its linear weights are of another size than all that is saved.
+  writeRandomModel(models.wide, { ...sizes, ...width, hiddenSize: 512 } as never, 512);
   const row = { ids: new Int32Array(160).fill(5), trained: new Uint8Array(160).fill(1), task: 0 };
   writeTokenFile(trainFile, [row, row, { ...row, task: 1 }]);
 }, 3_600_000);
 
-/** An engine that takes the pretend card for a real one; a wrong access ends it. */
+/** An engine that takes the pretend card for a real one, as the studio opens it; a wrong access ends it. */
 function openEngine(env: NodeJS.ProcessEnv = {}) {
   return createEngineHost({
     entry: join(checkout, 'src-main/engine/process/child.ts'),
     env: { ...pretendDriver(), ...env },
+    cards: () => [
+      {
+        id: '0',
+        name: 'NVIDIA GeForce RTX 4090',
+        capability: '8.9',
+        cudaFolder: join(runtime, `tensorflow-gpu-${versions.tensorflow}`, 'nvidia', 'cuda_nvcc'),
+        memoryBytes: 24564 * 2 ** 20,
+      },
+    ],
   });
 }
 
@@ -141,7 +153,10 @@ async function driverLog(): Promise<string> {
 /** What must not be: copies that the driver refused or that went the wrong way, memory of the card read by the host. */
 const faultsIn = (text: string) => text.split('\n').filter((line) => /WRONG|HOSTACCESS/.test(line));
 
-/** Copies from the card of the size of a linear weight in 8 bits of the wide model, which nothing that is saved has. */
+/**
+ * Copies from the card of the size of a linear weight in 8 bits of the wide model, which nothing that is saved has: of
+ * five of the seven modules of a layer. The binding takes each back once as it is loaded.
+ */
 const weightsTaken = (text: string) => text.match(/COPY DtoH (65536|131072)$/gm) ?? [];
 
 async function train(
@@ -169,8 +184,8 @@ async function train(
  * between card and host. What the processor must compute in the middle of a step would show as copies.
  */
 const recordedLaunches = {
-  lora: { launches: 2860, products: 2560, copies: 20 },
-  idlora: { launches: 3750, products: 2780, copies: 20 },
+  lora: { launches: 2660, products: 2145, copies: 20 },
+  idlora: { launches: 3550, products: 2145, copies: 20 },
 };
 
 /** What a step takes of the driver: what two steps more take, halved. */
@@ -187,7 +202,8 @@ async function launchesOf(method: keyof typeof recordedLaunches, layers: number)
     gradientCheckpointing: false,
   } as const;
   const counted = async (steps: number) => {
-    await openEngine().start({ ...request, steps }).result;
+    // All of them compile: what is read back as compiled takes launches and copies of its own.
+    await openEngine({ TF_XLA_FLAGS: '' }).start({ ...request, steps }).result;
     const text = await driverLog();
     expect(faultsIn(text)).toEqual([]);
     const count = (pattern: RegExp) => (text.match(pattern) ?? []).length;
@@ -220,7 +236,9 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
   });
 
   describe.each(methods)('%s trains', (method) => {
-    const adapter = { method, rank: 8, alpha: 16, clusters: 2, dropout: method === 'full' ? 0 : 0.1 };
+    // What PMRC would choose from are no numbers where kernels do nothing; check:gpu asks for it.
+    const pivots = 'serial' as const;
+    const adapter = { method, rank: 8, alpha: 16, clusters: 2, dropout: method === 'full' ? 0 : 0.1, pivots };
     it.each([
       { precision: 'bf16' },
       { precision: 'f32', loadIn8bit: method !== 'full' },
@@ -228,15 +246,14 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
       { precision: 'bf16', optimizer: 'adamw8bit', gradientCheckpointing: true, packing: true },
       { precision: 'f32', optimizer: 'sgd', momentum: 0.9, accumulate: 2 },
     ] as const)('with %j', async (rest) => {
-      for (const folder of [models.narrow, models.wide]) {
-        const { outcome, checkpoint } = await train(folder, { adapter, ...rest });
-        expect(outcome).toBe('done');
-        expect(existsSync(checkpoint!)).toBe(true);
-        const text = await driverLog();
-        expect(faultsIn(text)).toEqual([]);
-        // The one method that takes rows of weights.
-        if (method === 'idlora' && 'loadIn8bit' in rest) expect(weightsTaken(text)).toEqual([]);
-      }
+      const { outcome, checkpoint } = await train(models.wide, { adapter, ...rest });
+      expect(outcome).toBe('done');
+      expect(existsSync(checkpoint!)).toBe(true);
+      const text = await driverLog();
+      expect(faultsIn(text)).toEqual([]);
+      // The one method that takes rows of weights.
+      if (method === 'idlora' && 'loadIn8bit' in rest)
+        expect(weightsTaken(text).length).toBeLessThanOrEqual(5 * sizes.layers);
     });
   });
 
@@ -300,26 +317,30 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
     });
   });
 
-  it('is checked by check:gpu to its end, which finds that no number is right', async () => {
-    const out = join(temporaryFolder(), 'report.json');
-    const script = join(checkout, 'tests', 'card', 'checkGpu.ts');
-    const env = { ...onPretendMachine(), ...pretendDriver(), TF_CPP_MIN_LOG_LEVEL: '3' };
-    const args = ['--shapes', 'tiny', '--minutes', '90', '--out', out];
-    const ended = promisify(execFile)(process.execPath, [script, ...args], { env });
-    await expect(ended).rejects.toMatchObject({ code: 1 });
-    const report = JSON.parse(readFileSync(out, 'utf8')) as CheckReport;
-    expect(report.device).toMatchObject({ kind: 'gpu', name: 'NVIDIA GeForce RTX 4090', peak: 165.2e12 });
-    const casesOf = (part: string) => report.parts.find(({ name }) => name === part)!.cases;
-    expect(casesOf('parity')).toHaveLength(28);
-    for (const compared of [...casesOf('parity'), ...casesOf('training'), casesOf('decoding')[0]!])
-      expect(compared, compared.name).toMatchObject({
-        state: 'failed',
-        reason: expect.stringMatching(/^numbers differ: /) as string,
-      });
-    for (const other of [...casesOf('out of memory'), ...casesOf('PMRC')])
-      expect(other, other.name).toMatchObject({ state: 'passed' });
-    expect(report.left).toEqual([]);
-    // The processor computes its part of the comparison without the driver, and a full memory is no fault.
-    expect(faultsIn(await driverLog())).toEqual([]);
-  });
+  it(
+    'is checked by check:gpu to its end, which finds that no number is right',
+    { timeout: 90 * 60_000 },
+    async () => {
+      const out = join(temporaryFolder(), 'report.json');
+      const script = join(checkout, 'tests', 'card', 'checkGpu.ts');
+      const env = { ...onPretendMachine(), ...pretendDriver(), TF_CPP_MIN_LOG_LEVEL: '3' };
+      const args = ['--shapes', 'tiny', '--minutes', '90', '--out', out];
+      const ended = promisify(execFile)(process.execPath, [script, ...args], { env });
+      await expect(ended).rejects.toMatchObject({ code: 1 });
+      const report = JSON.parse(readFileSync(out, 'utf8')) as CheckReport;
+      expect(report.device).toMatchObject({ kind: 'gpu', name: 'NVIDIA GeForce RTX 4090', peak: 165.2e12 });
+      const casesOf = (part: string) => report.parts.find(({ name }) => name === part)!.cases;
+      expect(casesOf('parity')).toHaveLength(28);
+      for (const compared of [...casesOf('parity'), ...casesOf('training'), casesOf('decoding')[0]!])
+        expect(compared, compared.name).toMatchObject({
+          state: 'failed',
+          reason: expect.stringMatching(/^numbers differ: /) as string,
+        });
+      for (const other of [...casesOf('out of memory'), ...casesOf('PMRC')])
+        expect(other, other.name).toMatchObject({ state: 'passed' });
+      expect(report.left).toEqual([]);
+      // The processor computes its part of the comparison without the driver, and a full memory is no fault.
+      expect(faultsIn(await driverLog())).toEqual([]);
+    },
+  );
 });

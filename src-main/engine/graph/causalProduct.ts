@@ -142,11 +142,12 @@ function overlaid(parts: readonly { begin: number; part: Tensor }[]): Tensor {
   const places = parts.map(({ begin, part }) => ({ begin, end: begin + part.shape[2]! }));
   const bounds = [...new Set(places.flatMap(({ begin, end }) => [begin, end]))].sort((a, b) => a - b);
   const kind = `overlaid_${places.map(({ begin }) => begin).join('_')}`;
+  const isOnCard = parts[0]!.part.graph.device === 'gpu';
   const pieces = fused(
     kind,
     parts.map(({ part }) => part),
-    (all) =>
-      bounds.slice(1).map((end, i) => {
+    (all) => {
+      const sums = bounds.slice(1).map((end, i) => {
         const begin = bounds[i]!;
         const covering = all.flatMap((part, at) => {
           const place = places[at]!;
@@ -154,7 +155,10 @@ function overlaid(parts: readonly { begin: number; part: Tensor }[]): Tensor {
           return [cast(sliceAxis(part, 2, begin - place.begin, end - begin), 'f32')];
         });
         return cast(addAll(covering), all[0]!.dtype);
-      }),
+      });
+      // There a launch more is worse than a copy.
+      return isOnCard ? [concat(sums, 2)] : sums;
+    },
   );
   return concat(pieces, 2);
 }

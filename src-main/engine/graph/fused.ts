@@ -109,9 +109,23 @@ export function castTogether(values: readonly Tensor[], dtype: DType): Tensor[] 
       present.map(({ gradient }) => gradient),
       (at) => values[present[at]!.i]!.dtype,
     );
+    const known = castTogetherFrom.get(graph) ?? new Map<string, Tensor>();
+    castTogetherFrom.set(graph, known);
+    for (const [at, { gradient }] of present.entries()) known.set(gradients[at]!.reference, gradient);
     const found = new Map(present.map(({ i }, at) => [i, gradients[at]!]));
     return values.map((_, i) => found.get(i) ?? null);
   });
+}
+
+/** Of a gradient that was cast together with others, what it was before, by its reference in the main graph. */
+const castTogetherFrom = new WeakMap<Graph, Map<string, Tensor>>();
+
+/**
+ * A gradient in the type in which it was computed, for who casts it inside a function: where all do, the function that
+ * casts is never called.
+ */
+export function beforeCasting(gradient: Tensor): Tensor {
+  return castTogetherFrom.get(gradient.graph)?.get(gradient.reference) ?? gradient;
 }
 
 /**

@@ -37,29 +37,48 @@ export interface HeadLayout {
   heads: number;
 }
 
+/** A projection that is split into heads. */
+export interface Projected {
+  /** Addends of [batch * tokens, heads * headDim]. */
+  terms: Terms;
+  heads: number;
+  /** Null: it is not rotated. */
+  rotary: RotaryTable | null;
+  /** Null: it is not normalized. */
+  gain: Tensor | null;
+}
+
 /**
- * Adds up a projection, splits it into heads, normalizes and rotates it, where the model does so.
- * @param terms addends of [batch * tokens, heads * headDim]
- * @returns [batch, heads, tokens, headDim] in the compute type
+ * Adds up projections, splits them into heads, normalizes and rotates them, where the model does so. On a card all of
+ * them by one function, each call of which takes the host longer than it computes (docs/gpu.md).
+ *
+ * @returns of each [batch, heads, tokens, headDim] in the compute type
  */
 export function splitHeads(
-  terms: Terms,
-  layout: HeadLayout,
+  projections: readonly Projected[],
+  layout: Pick<HeadLayout, 'batch' | 'tokens'>,
   config: DecoderConfig,
   dtype: DType,
-  options: { rotary: RotaryTable | null; gain: Tensor | null },
-): Tensor {
-  const { batch, tokens, heads } = layout;
-  const { rotary, gain } = options;
-  const extra = [...(rotary ? [rotary.cos, rotary.sin] : []), ...(gain ? [gain] : [])];
-  const kind = `heads_${terms.length}${rotary ? '_rotary' : ''}${gain ? `_${config.queryKeyNorm}_${normKind(config)}` : ''}_${batch}x${heads}`;
-  return fusedOne(kind, [...terms, ...extra], (all) => {
-    const total = addAll(all.slice(0, terms.length).map((term) => cast(term, 'f32')));
-    const norm = (value: Tensor) => (gain ? rmsNorm(value, all.at(-1)!, config) : value);
-    const split = (value: Tensor) => reshape(value, [batch, tokens, heads, config.headDim]);
-    let x = config.queryKeyNorm === 'projection' ? split(norm(total)) : norm(split(total));
-    if (rotary) x = applyRotary(x, { cos: all[terms.length]!, sin: all[terms.length + 1]! });
-    return transpose(cast(x, dtype), [0, 2, 1, 3]);
+): Tensor[] {
+  const { batch, tokens } = layout;
+  const parts = projections.map(({ terms, heads, rotary, gain }) => ({
+    kind: `${terms.length}${rotary ? '_rotary' : ''}${gain ? `_${config.queryKeyNorm}_${normKind(config)}` : ''}_${batch}x${heads}`,
+    inputs: [...terms, ...(rotary ? [rotary.cos, rotary.sin] : []), ...(gain ? [gain] : [])],
+    build(all: readonly Tensor[]) {
+      const total = addAll(all.slice(0, terms.length).map((term) => cast(term, 'f32')));
+      const norm = (value: Tensor) => (gain ? rmsNorm(value, all.at(-1)!, config) : value);
+      const split = (value: Tensor) => reshape(value, [batch, tokens, heads, config.headDim]);
+      let x = config.queryKeyNorm === 'projection' ? split(norm(total)) : norm(split(total));
+      if (rotary) x = applyRotary(x, { cos: all[terms.length]!, sin: all[terms.length + 1]! });
+      return transpose(cast(x, dtype), [0, 2, 1, 3]);
+    },
+  }));
+  if (projections[0]!.terms[0]!.graph.device !== 'gpu')
+    return parts.map(({ kind, inputs, build }) => fusedOne(`heads_${kind}`, inputs, build));
+  const all = parts.flatMap(({ inputs }) => inputs);
+  return fused(`heads_${parts.map(({ kind }) => kind).join('_and_')}`, all, (given) => {
+    let at = 0;
+    return parts.map(({ inputs, build }) => build(given.slice(at, (at += inputs.length))));
   });
 }
 

@@ -18,7 +18,7 @@ import {
   tanh,
 } from '../graph/ops/elementwise.ts';
 import { gather, sliceAxis } from '../graph/ops/layout.ts';
-import { splitHeads, type Terms } from './attention.ts';
+import { splitHeads, type Projected, type Terms } from './attention.ts';
 import { branchNorm, residualNorm } from './norm.ts';
 import type { RotaryTable } from './rotary.ts';
 
@@ -95,21 +95,26 @@ export function decoderHidden(
     const leave = (addends: Terms, norm: string | null): Terms =>
       norm ? [branchNorm(addends, weight(`${at}.${norm}.weight`), config, dtype)] : addends;
     const { rope } = config.layerKinds[layer]!;
-    const heads = (addends: Terms, count: number, norm: string | null) =>
-      splitHeads(addends, { ...layout, heads: count }, config, dtype, {
-        rotary: norm && rope !== null ? tables[rope]! : null,
-        gain: norm && config.queryKeyNorm !== 'none' ? weight(`${at}.self_attn.${norm}.weight`) : null,
-      });
+    const projected = (addends: Terms, count: number, norm: string | null): Projected => ({
+      terms: addends,
+      heads: count,
+      rotary: norm && rope !== null ? tables[rope]! : null,
+      gain: norm && config.queryKeyNorm !== 'none' ? weight(`${at}.self_attn.${norm}.weight`) : null,
+    });
 
     const attention = (stream: Terms): Terms => {
       const input = enter(stream, norms.beforeAttention);
       const [queries, keys, values] = projections(linear, input.normed, config);
       const ends = [queries.length, queries.length + keys.length] as const;
-      const [q, k, v] = split(layer, [...queries, ...keys, ...values], (all) => [
-        heads(all.slice(0, ends[0]), config.heads, 'q_norm'),
-        heads(all.slice(...ends), config.keyValueHeads, 'k_norm'),
-        heads(all.slice(ends[1]), config.keyValueHeads, null),
-      ]);
+      const [q, k, v] = split(layer, [...queries, ...keys, ...values], (all) => {
+        const parts = [
+          projected(all.slice(0, ends[0]), config.heads, 'q_norm'),
+          projected(all.slice(...ends), config.keyValueHeads, 'k_norm'),
+          projected(all.slice(ends[1]), config.keyValueHeads, null),
+        ];
+        const [q, k, v] = splitHeads(parts, layout, config, dtype);
+        return [q!, k!, v!];
+      });
       return [input.sum, parts.attend(layer, q, k, v)];
     };
     const gatedUnits = ([sum, attended]: Terms): Terms => {

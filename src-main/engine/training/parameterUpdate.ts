@@ -1,11 +1,12 @@
 import type { OptimizerName, TrainConfig } from '../../contract/training.ts';
 import { elementCount } from '../graph/dtype.ts';
-import { compiledCall } from '../graph/fused.ts';
+import { beforeCasting, compiledCall } from '../graph/fused.ts';
 import { doIf } from '../graph/functions.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
 import {
   add,
   addMany,
+  cast,
   divide,
   isFinite,
   logicalAnd,
@@ -87,7 +88,9 @@ export function parameterUpdate(
   return {
     state: members.flatMap(({ update }) => update.state),
     scalars,
-    update(gradients, loss) {
+    update(whole, loss) {
+      const isGrouped = new Set(groups.filter(({ length }) => length > 1).flat());
+      const gradients = whole.map((gradient, i) => (isGrouped.has(i) ? beforeCasting(gradient) : gradient));
       const gradNorm = globalNorm(groups.map((group) => group.map((i) => gradients[i]!)));
       const isSound = logicalAnd(isFinite(gradNorm), isFinite(loss));
       const factor = clipNorm === null ? graph.constant(1) : clipFactor(gradNorm, clipNorm);
@@ -121,7 +124,8 @@ export function parameterUpdate(
  */
 function globalNorm(groups: readonly (readonly Tensor[])[]): Tensor {
   const halves = groups.map((gradients) => {
-    const sumOf = (given: readonly Tensor[]) => addMany(given.map((each) => halfSquareSum(each)));
+    const sumOf = (given: readonly Tensor[]) =>
+      addMany(given.map((each) => halfSquareSum(cast(each, 'f32'))));
     if (gradients.length === 1) return sumOf(gradients);
     return compiledCall('half_square_sum', gradients, (given) => [sumOf(given)])?.[0] ?? sumOf(gradients);
   });

@@ -2,6 +2,7 @@ import { elementCount } from '../../graph/dtype.ts';
 import { compiledCall } from '../../graph/fused.ts';
 import { callShared } from '../../graph/functions.ts';
 import type { Tensor } from '../../graph/graph.ts';
+import { cast } from '../../graph/ops/elementwise.ts';
 import { concat, reshape, sliceAxis } from '../../graph/ops/layout.ts';
 import { assignVariable, readVariable, type Variable } from '../../graph/variables.ts';
 import { blockSize } from './blockwiseQuantization.ts';
@@ -47,7 +48,8 @@ export function moveTogether(
     const moved: Tensor[][] = [];
     for (const alike of stacks(members)) {
       const [raw, ...values] = stacked(alike.map((i) => own[i]!));
-      const next = members[alike[0]!]!.update.next(values, { raw: raw!, factor: clip }, fed);
+      const gradient = { raw: cast(raw!, 'f32'), factor: clip };
+      const next = members[alike[0]!]!.update.next(values, gradient, fed);
       unstacked(
         next,
         alike.map((i) => own[i]!.slice(1)),
@@ -103,5 +105,5 @@ function unstacked(values: readonly Tensor[], members: readonly (readonly Tensor
 
 /** Numbers; bytes have a shape of their own, the same for all of equal size. */
 function inOneRow(x: Tensor): Tensor {
-  return x.dtype === 'f32' ? reshape(x, [elementCount(x.shape)]) : x;
+  return x.dtype === 'u8' ? x : reshape(x, [elementCount(x.shape)]);
 }
