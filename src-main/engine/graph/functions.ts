@@ -1,4 +1,5 @@
 import type { Graph, Tensor } from './graph.ts';
+import { add, less, select } from './ops/elementwise.ts';
 
 /**
  * Does something only where `condition` holds (TensorFlow's If): what `effects` adds runs in a function of its own, so
@@ -70,6 +71,53 @@ export function callShared(
     },
     outputs,
   });
+}
+
+/**
+ * `step` on values of unchanging shapes and types, again and again. A processor runs one function as a loop, which it
+ * leaves early where nothing is left to do; on a card every round of a loop would wait for the host, so there all stand
+ * one behind the other. No gradient flows through.
+ * @param options.isDone whether further steps would change nothing that matters: bool scalar
+ */
+export function repeated(
+  kind: string,
+  values: readonly Tensor[],
+  options: {
+    step(values: readonly Tensor[]): readonly Tensor[];
+    times: number;
+    isDone(values: readonly Tensor[]): Tensor;
+  },
+): readonly Tensor[] {
+  const { graph } = values[0]!;
+  const { step, times, isDone } = options;
+  if (graph.device === 'gpu') {
+    let now = values;
+    for (let i = 0; i < times; i++) now = step(now);
+    return now;
+  }
+  const all = [graph.constant(0, 'i32'), ...values];
+  const name = `${kind}_${graph.functions.size}`;
+  graph.defineFunction(`${name}_again`, all, ([round, ...now]) => {
+    const left = select(isDone(now), graph.constant(0, 'i32'), graph.constant(times, 'i32'));
+    return [less(round!, left)];
+  });
+  graph.defineFunction(`${name}_step`, all, ([round, ...now]) => [
+    add(round!, graph.constant(1, 'i32')),
+    ...step(now),
+  ]);
+  const [, ...results] = graph.addOperation({
+    op: 'StatelessWhile',
+    inputs: all,
+    attributes: {
+      T: { kind: 'types', value: all.map(({ dtype }) => dtype) },
+      cond: { kind: 'function', value: `${name}_again` },
+      body: { kind: 'function', value: `${name}_step` },
+      output_shapes: { kind: 'shapes', value: all.map(({ shape }) => shape) },
+      parallel_iterations: { kind: 'int', value: 1 },
+    },
+    outputs: all,
+  });
+  return results;
 }
 
 type Outputs = Pick<Tensor, 'shape' | 'dtype'>[];

@@ -1,7 +1,15 @@
+import { drawFeeds, wayOf, waySuffix, type Way } from './choosing.ts';
 import type { Decoder } from './decodingGraph.ts';
 
-/** What a call tells of each of its rows: the most likely token, or the logits of all. */
-type Foreseen = (row: number) => { next: number } | { logits: Float32Array };
+/** How tokens are chosen. */
+interface Draw {
+  /** 0: the most likely ones. */
+  temperature: number;
+  /** In (0, 1]; 1: every token may be drawn. */
+  topP: number;
+  /** The next number of a row's own, in [0, 1). */
+  uniform(row: number): number;
+}
 
 /** A prompt that has been computed, beside the rows that are being decoded. */
 interface Prompt {
@@ -25,7 +33,8 @@ type Placed = Prompt & { text: readonly number[] };
 export class CacheRows {
   readonly #decoder: Decoder;
   readonly #task: number;
-  readonly #suffix: '' | 'Logits';
+  readonly #draw: Draw;
+  readonly #way: Way;
   /** Of each row, the tokens that are in the past. */
   readonly #lengths: number[];
   /** Slots of the past. */
@@ -42,11 +51,12 @@ export class CacheRows {
   #used = 0;
   #prompts: Prompt[] = [];
 
-  /** Makes the decoder's cache. @param isDrawn whether logits are needed */
-  constructor(decoder: Decoder, { task, isDrawn }: { task: number; isDrawn: boolean }) {
+  /** Makes the decoder's cache. */
+  constructor(decoder: Decoder, { task, draw }: { task: number; draw: Draw }) {
     this.#decoder = decoder;
     this.#task = task;
-    this.#suffix = isDrawn ? 'Logits' : '';
+    this.#draw = draw;
+    this.#way = wayOf(draw, decoder.ways);
     this.#lengths = Array.from({ length: decoder.size.batch }, () => 0);
     this.#adapters = this.#lengths.map(() => 0);
     this.#past = decoder.size.pastSlots[0]!;
@@ -60,16 +70,16 @@ export class CacheRows {
 
   /**
    * Computes texts for rows, which they become at the next join; where there is no room for all, some join meanwhile.
-   * @returns what follows each text, as row 0
+   * @returns the token after each text
    */
-  prefill(asked: readonly { row: number; text: readonly number[]; adapter?: number }[]): Foreseen[] {
+  prefill(asked: readonly { row: number; text: readonly number[]; adapter?: number }[]): number[] {
     const { promptSlots, prefillTokens } = this.#decoder.size;
-    const found: Foreseen[] = [];
+    const found: number[] = [];
     let placed: Placed[] = [];
     for (const { row, text, adapter = 0 } of asked) {
       const room = promptSlots - prefillTokens - this.#used;
       if (this.#prompts.length > 0 && text.length - this.#knownOf(text, adapter) > room) {
-        for (const foreseen of this.#compute(placed)) found.push(foreseen);
+        for (const next of this.#compute(placed)) found.push(next);
         placed = [];
         this.join();
       }
@@ -96,13 +106,13 @@ export class CacheRows {
   }
 
   /** Runs what has been placed, one text behind the other. */
-  #compute(placed: readonly Placed[]): Foreseen[] {
+  #compute(placed: readonly Placed[]): number[] {
     const { size, session, lengthInputs } = this.#decoder;
     const { prefillTokens, batch } = size;
     const tokens = placed.flatMap((prompt) =>
       prompt.text.slice(prompt.shared).map((id, i) => ({ id, position: prompt.shared + i, prompt })),
     );
-    const found: Foreseen[] = [];
+    const found: number[] = [];
     for (let from = 0; from < tokens.length; from += prefillTokens) {
       const part = tokens.slice(from, from + prefillTokens);
       const firstSlot = placed[0]!.start + from;
@@ -117,7 +127,8 @@ export class CacheRows {
       const last = new Int32Array(batch);
       last.set(ends);
       const lengths = Array.from({ length: prefillTokens }, (_, i) => part[i]?.prompt.length ?? 1);
-      const out = session.run(`prefill${this.#suffix}`, {
+      const endingRows = Array.from({ length: batch }, (_, i) => part[ends[i] ?? -1]?.prompt.row ?? null);
+      const { next } = session.run(`prefill${waySuffix[this.#way]}`, {
         ids,
         last,
         firstSlot: Int32Array.of(firstSlot),
@@ -128,9 +139,9 @@ export class CacheRows {
         tasks: new Int32Array(prefillTokens).fill(this.#task),
         adapters: Int32Array.from(lengths, (_, i) => part[i]?.prompt.adapter ?? 0),
         ...lengthInputs(lengths),
+        ...drawFeeds(this.#way, endingRows, { ...this.#draw, steps: 1 }),
       });
-      const foreseen = this.#foreseen(out, batch);
-      ends.forEach((_, i) => found.push(() => foreseen(i)));
+      ends.forEach((_, i) => found.push(next![i]!));
     }
     return found;
   }
@@ -185,47 +196,33 @@ export class CacheRows {
     this.#prompts = [];
   }
 
-  /** Computes one more token of every row. @param ids of each row; those of rows that hold nothing are not read */
-  step(ids: Int32Array): Foreseen {
-    return this.#foreseen(this.#decode(ids, this.#suffix, 1), this.#decoder.size.batch);
-  }
-
-  /** Whether `steps` has room before a join. */
-  get hasRoomForSteps(): boolean {
+  /** Whether `step` has room for as many tokens as a call can compute. */
+  get hasRoomForSeveral(): boolean {
     return this.#recent + this.#decoder.tokensPerCall <= this.#decoder.size.recentSlots;
   }
 
   /**
-   * Computes as many tokens of every row as one call can, each the most likely one. @returns what each row is continued
-   * by; what stands behind a row's end is of no use, and gone when the row leaves
+   * Computes one more token of every row, or as many as a call can.
+   * @param ids of each row, its last; null: the row holds nothing
+   * @returns what each row is continued by; what stands behind a row's end is of no use, and gone when the row leaves
    */
-  steps(ids: Int32Array): (row: number) => number[] {
-    const { tokensPerCall, size } = this.#decoder;
-    const next = this.#decode(ids, 'Several', tokensPerCall).next!;
-    return (row) => Array.from({ length: tokensPerCall }, (_, step) => next[step * size.batch + row]!);
-  }
-
-  #decode(ids: Int32Array, suffix: string, tokens: number) {
-    const { session, size, lengthInputs } = this.#decoder;
+  step(ids: readonly (number | null)[], isOfSeveral = false): (row: number) => number[] {
+    const { session, size, lengthInputs, tokensPerCall } = this.#decoder;
+    const tokens = isOfSeveral ? tokensPerCall : 1;
     const slot = this.#recent;
     this.#recent += tokens;
-    return session.run(`decode${this.#past}${suffix}`, {
-      ids,
+    const rows = ids.map((id, row) => (id === null ? null : row));
+    const call = `decode${this.#past}${isOfSeveral ? 'Several' : ''}${waySuffix[this.#way]}`;
+    const { next } = session.run(call, {
+      ids: Int32Array.from(ids, (id) => id ?? 0),
       lengths: Float32Array.from(this.#lengths),
       slot: Int32Array.of(slot),
       tasks: new Int32Array(size.batch).fill(this.#task),
       adapters: Int32Array.from(this.#adapters),
       ...lengthInputs(this.#lengths.map((length) => length + slot + 1)),
+      ...drawFeeds(this.#way, rows, { ...this.#draw, steps: tokens }),
     });
-  }
-
-  #foreseen(out: Readonly<Record<string, Float32Array | Int32Array>>, rows: number): Foreseen {
-    const { next, logits } = out;
-    if (next) return (row) => ({ next: next[row]! });
-    const vocabulary = logits!.length / rows;
-    return (row) => ({
-      logits: logits!.subarray(row * vocabulary, (row + 1) * vocabulary) as Float32Array,
-    });
+    return (row) => Array.from({ length: tokens }, (_, i) => next![i * size.batch + row]!);
   }
 }
 

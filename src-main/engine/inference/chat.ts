@@ -30,7 +30,7 @@ export async function chat(request: ChatRequest, context: AskedContext): Promise
     const { contextLength, ropes } = opened.model.config;
     const limit = Math.min(contextLength, request.context);
     const size = chatDecodingSize(request.adapterFolders.length, limit);
-    decoder = await openDecoder(context.tf, opened.model, size);
+    decoder = await openDecoder(context.tf, opened.model, size, ['greedy', 'drawn', 'nucleus']);
     opened.load(decoder.session);
     context.emit({ type: 'opened', context: limit });
     for (let ask = await context.nextAsk(); ask; ask = await context.nextAsk())

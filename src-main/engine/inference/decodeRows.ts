@@ -3,7 +3,6 @@ import { decodingSize, type DecodingSize } from '../../options/decodingSize.ts';
 import { CacheRows } from './cacheRows.ts';
 import type { ContinuedRow } from './continuedRow.ts';
 import type { Decoder } from './decodingGraph.ts';
-import { drawToken } from './drawToken.ts';
 
 /** How much a decoder must hold to continue prompts by up to `maxTokens`. */
 export function decoderSize(
@@ -46,9 +45,10 @@ export async function decodeRows(
   const { temperature, topP, task, ropes, pause, pauseEvery = 16, onEnded } = options;
   const { tokensPerCall } = decoder;
   const { batch } = decoder.size;
-  const cache = new CacheRows(decoder, { task, isDrawn: temperature > 0 });
   /** The rows that are being decoded, by their place in the cache. */
   const running: (ContinuedRow | null)[] = Array.from({ length: batch }, () => null);
+  const uniform = (place: number) => running[place]!.random.next();
+  const cache = new CacheRows(decoder, { task, draw: { temperature, topP, uniform } });
   let begun = 0;
   let milliseconds = 0;
   let sincePause = pauseEvery;
@@ -82,13 +82,11 @@ export async function decodeRows(
 
   /** Gives places in the cache to rows of these texts, and each row its next token. */
   function fill(entering: readonly { place: number; row: ContinuedRow; text: readonly number[] }[]): void {
-    const foreseen = cache.prefill(
+    for (const { place, row } of entering) running[place] = row;
+    const next = cache.prefill(
       entering.map(({ place, row, text }) => ({ row: place, text, adapter: row.adapter })),
     );
-    entering.forEach(({ place, row }, i) => {
-      running[place] = row;
-      push(place, row, chosen(row, foreseen[i]!(0)));
-    });
+    entering.forEach(({ place, row }, i) => push(place, row, next[i]!));
     const ended = entering.flatMap(({ row }) => (row.ended ? [row] : []));
     if (ended.length > 0) onEnded?.(ended);
   }
@@ -101,29 +99,20 @@ export async function decodeRows(
   }
 
   /**
-   * One more token of every row, or several where nothing is to be drawn and no row is about to end by its length.
+   * One more token of every row, or several where no row is about to end by its length.
    * @returns how many
    */
   function continueAll(): number {
     if (cache.isFull) cache.join();
-    const ids = Int32Array.from(running, (row) => row?.ids.at(-1) ?? 0);
-    const ended: ContinuedRow[] = [];
+    const ids = running.map((row) => (row ? row.ids.at(-1)! : null));
     const least = running.reduce((room, row) => Math.min(room, row?.room ?? Infinity), Infinity);
-    if (temperature === 0 && tokensPerCall > 1 && least >= tokensPerCall && cache.hasRoomForSteps) {
-      const found = cache.steps(ids);
-      running.forEach((row, place) => {
-        if (!row) return;
-        for (const token of found(place)) if (!row.ended) push(place, row, token);
-        if (row.ended) ended.push(row);
-      });
-      if (ended.length > 0) onEnded?.(ended);
-      return tokensPerCall;
-    }
-    const foreseen = cache.step(ids);
+    const isOfSeveral = tokensPerCall > 1 && least >= tokensPerCall && cache.hasRoomForSeveral;
+    const next = cache.step(ids, isOfSeveral);
+    const ended: ContinuedRow[] = [];
     const switched: { place: number; row: ContinuedRow; text: number[] }[] = [];
     running.forEach((row, place) => {
       if (!row) return;
-      push(place, row, chosen(row, foreseen(place)));
+      for (const token of next(place)) if (!row.ended) push(place, row, token);
       if (row.ended) ended.push(row);
       else if (ropes.some((rope) => invalidatesCache(rope, row.length)))
         switched.push({ place, row, text: [...row.prompt, ...row.ids] });
@@ -133,11 +122,7 @@ export async function decodeRows(
       fill(switched);
       cache.join();
     }
-    return 1;
-  }
-
-  function chosen(row: ContinuedRow, foreseen: { next: number } | { logits: Float32Array }): number {
-    return 'next' in foreseen ? foreseen.next : drawToken(foreseen.logits, temperature, topP, row.random);
+    return isOfSeveral ? tokensPerCall : 1;
   }
 }
 

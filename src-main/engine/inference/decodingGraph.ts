@@ -5,7 +5,6 @@ import { compiledPart } from '../graph/fused.ts';
 import type { Tensor } from '../graph/graph.ts';
 import { add, cast } from '../graph/ops/elementwise.ts';
 import { concat, gather, reshape } from '../graph/ops/layout.ts';
-import { argMax } from '../graph/ops/reduce.ts';
 import { clearRows, createRowTable, gatherRows, readRows } from '../graph/rowTable.ts';
 import { effectEntry, type Entry, type Tensorflow } from '../graph/session.ts';
 import {
@@ -28,6 +27,7 @@ import { decoderHidden, type DecoderParts } from '../model/decoder.ts';
 import { headLogits } from '../model/head.ts';
 import type { ModelGraph, ModelSession } from '../model/modelGraph.ts';
 import { rotaryFrequencies, rotaryTable } from '../model/rotary.ts';
+import { choicesBy, entriesOf, type Way } from './choosing.ts';
 
 /** What is decoded: a model, or several adapters on one base (adapterColumns.ts). */
 export type DecodedModel = Pick<
@@ -57,11 +57,18 @@ export interface Decoder {
   dependsOnLength: boolean;
   /** Tokens of each row that `decode<n>Several` computes; 1: there is no such call. */
   tokensPerCall: number;
+  /** In which tokens can be chosen. */
+  ways: readonly Way[];
 }
 
 /** Opens a session of its own that decodes; see decodingEntries. */
-export async function openDecoder(tf: Tensorflow, model: DecodedModel, size: DecodingSize): Promise<Decoder> {
-  const { entries, ...decoder } = decodingEntries(model, size);
+export async function openDecoder(
+  tf: Tensorflow,
+  model: DecodedModel,
+  size: DecodingSize,
+  ways: readonly Way[],
+): Promise<Decoder> {
+  const { entries, ...decoder } = decodingEntries(model, size, ways);
   return { ...decoder, session: await model.open(tf, entries) };
 }
 
@@ -102,18 +109,21 @@ function layerCache(model: DecodedModel, { batch, recentSlots, promptSlots }: De
  * - `clear`: makes the cache, or makes it anew; the past has the fewest slots.
  * - `release`: frees the cache, until it is made again.
  * - `prefill`: ids [prefillTokens] into `prompts` from `firstSlot`, of several texts; each token's stands from `start`
- *   on, behind `shared` tokens of the one at slot 0 -> `next` [batch], the most likely token after each of those at
- *   `last`, counted in the call.
+ *   on, behind `shared` tokens of the one at slot 0 -> `next` [batch], the token after each of those at `last`, counted
+ *   in the call.
  * - `join`: indices [any], the rows of the new past (cacheRows.ts).
  * - `decode<n>`: ids [batch], lengths [batch], slot -> `next` [batch]; the past has n slots.
- * - `decode<n>Several`: as many such steps as `tokensPerCall`, each with the most likely tokens of the one before, in
- *   as many slots -> `next` f32 [tokensPerCall * batch].
- * - `prefillLogits`, `decode<n>Logits`: the same with `logits` [rows * vocabulary] instead.
+ * - `decode<n>Several`: as many such steps as `tokensPerCall`, each with the tokens of the one before, in as many slots
+ *   -> `next` f32 [tokensPerCall * batch].
+ *
+ * There is each that says `next` for every way in which it is asked to be chosen, with that way's suffix (choosing.ts).
  *
  * What `lengthInputs` returns is fed as well.
  */
-export function decodingEntries(model: DecodedModel, size: DecodingSize) {
+export function decodingEntries(model: DecodedModel, size: DecodingSize, asked: readonly Way[]) {
   const { graph, config, dtype } = model;
+  // A card has a chain of layers for each way: there a nucleus of all serves for what is drawn of all.
+  const ways = asked.filter((way) => way !== 'drawn' || graph.device === 'cpu' || !asked.includes('nucleus'));
   const { batch, pastSlots, prefillTokens } = size;
   const { keyValueHeads, headDim } = config;
   const caches = Array.from({ length: config.layers }, (_, layer) => ({
@@ -189,13 +199,8 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
       ...rowInputs,
       ...Object.fromEntries(fed.map((i) => [`frequencies${i}`, frequencies[i]!])),
     };
-    return { inputs, logits, next: argMax(logits, 1) };
+    return { inputs, logits };
   };
-  type Computed = ReturnType<typeof forward>;
-  const inBothWays = (name: string, { inputs, logits, next }: Computed): DecodingEntries => ({
-    [name]: { inputs, outputs: { next } },
-    [`${name}Logits`]: { inputs, outputs: { logits } },
-  });
 
   // Keys in the cache keep the frequencies of the length at which they were made, as in transformers.
   const fed = config.ropes.flatMap((rope, i) => (dependsOnLength(rope) ? [i] : []));
@@ -232,7 +237,7 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
       attend,
       { inputs: { firstSlot, positions, shared, start, last }, last },
     );
-    return inBothWays('prefill', computed);
+    return entriesOf('prefill', computed, choicesBy(ways, graph, 'prefill', { rows: batch, steps: 1 }));
   };
 
   const decode = () => {
@@ -302,31 +307,35 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
     const kept = () =>
       caches.map(({ k, v }): KeyValues => ({ k: readVariable(k.recent), v: readVariable(v.recent) }));
     const first = cast(slot, 'f32');
-    const several = (slots: number): DecodingEntries => {
+    const choices = choicesBy(ways, graph, 'decode', { rows: batch, steps: 1 });
+    const several = (
+      slots: number,
+      { suffix, inputs: more, choose }: (typeof choices)[number],
+    ): [string, Entry] => {
       const recents = kept();
-      const computed: Computed[] = [];
-      for (let i = 0; i < tokensPerCall; i++)
-        computed.push(
-          step(computed.at(-1)?.next ?? ids, {
-            slots,
-            now: add(first, graph.constant(i, 'f32')),
-            recents,
-            isLast: i === tokensPerCall - 1,
-          }),
-        );
+      const chosen: Tensor[] = [];
+      let inputs = {};
+      for (let i = 0; i < tokensPerCall; i++) {
+        const now = add(first, graph.constant(i, 'f32'));
+        const call = { slots, now, recents, isLast: i === tokensPerCall - 1 };
+        const computed = step(chosen.at(-1) ?? ids, call);
+        chosen.push(choose(computed.logits, i));
+        inputs = { ...computed.inputs, ids, ...more };
+      }
       // Integers would come back to the host one by one.
       const next = concat(
-        computed.map((each) => cast(each.next, 'f32')),
+        chosen.map((each) => cast(each, 'f32')),
         0,
       );
-      const inputs = { ...computed[0]!.inputs, ids };
-      return { [`decode${slots}Several`]: { inputs, outputs: { next } } };
+      return [`decode${slots}Several${suffix}`, { inputs, outputs: { next } }];
     };
+    const ofSeveral =
+      tokensPerCall > 1 ? choicesBy(ways, graph, 'several', { rows: batch, steps: tokensPerCall }) : [];
     return Object.assign(
       {},
       ...pastSlots.flatMap((slots) => [
-        inBothWays(`decode${slots}`, step(ids, { slots, now: first, recents: kept(), isLast: true })),
-        tokensPerCall > 1 ? several(slots) : {},
+        entriesOf(`decode${slots}`, step(ids, { slots, now: first, recents: kept(), isLast: true }), choices),
+        Object.fromEntries(ofSeveral.map((choice) => several(slots, choice))),
       ]),
     ) as DecodingEntries;
   };
@@ -363,6 +372,7 @@ export function decodingEntries(model: DecodedModel, size: DecodingSize) {
     lengthInputs: (lengths: readonly number[]) => lengthInputs(config, fed, lengths),
     dependsOnLength: fed.length > 0,
     tokensPerCall,
+    ways,
   };
 }
 

@@ -5,6 +5,7 @@ import { throwIfStopped, type JobContext } from '../jobContext.ts';
 import type { GeneratedRow, GenerateRequest, GenerateResult } from '../protocol.ts';
 import { peakMemoryBytes } from '../runtime/peakMemory.ts';
 import { checkTask } from '../model/taskNumbers.ts';
+import { wayOf } from './choosing.ts';
 import { ContinuedRow, type EndRules } from './continuedRow.ts';
 import { decodeRows, decoderSize } from './decodeRows.ts';
 import { openDecoder, type Decoder } from './decodingGraph.ts';
@@ -30,7 +31,7 @@ export async function generate(request: GenerateRequest, context: JobContext): P
     const { prompts, batch, maxTokens, stop } = request;
     const { ropes } = opened.model.config;
     const size = decoderSize(prompts, { batch, maxTokens }, opened.model.config);
-    decoder = await openDecoder(context.tf, opened.model, size);
+    decoder = await openDecoder(context.tf, opened.model, size, [wayOf(request)]);
     opened.load(decoder.session);
     const endIds = new Set(request.endIds.length > 0 ? request.endIds : tokenizer.endIds);
     const rules: EndRules = { tokenizer, endIds, stop, maxTokens, contextLength };

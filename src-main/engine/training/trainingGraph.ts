@@ -130,7 +130,7 @@ export async function openTrainingGraph(
   // What follows changes nothing of the graph that trains.
   const exposed = options.exposeGradients && { gradients: exposedGradients(graph, first!) };
   const zero = effectEntry(graph, fillWithZeros(graph, [...state, ...step.sums]));
-  const decoding = options.decoding ? decodingEntries(model, options.decoding) : null;
+  const decoding = options.decoding ? decodingEntries(model, options.decoding, ['greedy']) : null;
   const kept = [...keptParameters(model), ...state];
 
   const training: TrainingEntries = { ...step.entries, ...exposed, score, zero };

@@ -174,7 +174,13 @@ describe.each(inBoth)('graphs in $precision, compiled: $fusion', ({ precision, f
     expect(await trainingFaults({ layers: [0] }, { ...options, context: 64, folder })).toEqual([]);
   });
 
-  const context = { ...options, tf, products: 'native' as const, emit: () => undefined };
+  const context = {
+    ...options,
+    tf,
+    device: 'gpu' as const,
+    products: 'native' as const,
+    emit: () => undefined,
+  };
   const job = { ...context, stopRequested: async () => null };
   it.each([null, 'tiny-llama-idlora', 'tiny-llama-moelora-task'])(
     'inference with the adapter %s',
@@ -183,7 +189,12 @@ describe.each(inBoth)('graphs in $precision, compiled: $fusion', ({ precision, f
       const ids = Array.from({ length: 90 }, () => 5);
       for (const quantization of ['none', 'int8', 'nf4'] as const) {
         const model: ModelReference = { folder: llama, precision, adapterFolder, quantization };
-        const decoding = { temperature: 0, topP: 1, seed: 1, stop: [], endIds: [], batch: 2, maxTokens: 4 };
+        const decoding = { seed: 1, stop: [], endIds: [], batch: 2, maxTokens: 4 };
+        const draws = [
+          { temperature: 0, topP: 1 },
+          { temperature: 1, topP: 1 },
+          { temperature: 1, topP: 0.9 },
+        ];
         const jobs = [
           () => score({ kind: 'score', model, tokenFile, batch: 2 }, job),
           () =>
@@ -191,7 +202,10 @@ describe.each(inBoth)('graphs in $precision, compiled: $fusion', ({ precision, f
               { kind: 'choices', model, items: [{ prompt: ids, choices: [[5], ids.slice(85)] }], batch: 2 },
               job,
             ),
-          () => generate({ kind: 'generate', model, prompts: [ids, [5]], ...decoding }, job),
+          ...draws.map(
+            (draw) => () =>
+              generate({ kind: 'generate', model, prompts: [ids, [5]], ...decoding, ...draw }, job),
+          ),
           () => logits({ kind: 'logits', model, ids, outFile: '' }, job),
         ];
         for (const start of jobs) expect(await faultsOfJob(start())).toEqual([]);

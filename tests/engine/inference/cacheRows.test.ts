@@ -5,6 +5,7 @@ import { createRandom } from '../../../src-main/statistics/random.ts';
 
 const size = { batch: 4, pastSlots: [8, 16, 32], recentSlots: 3, promptSlots: 40, prefillTokens: 4 };
 const heads = 2;
+const greedy = { temperature: 0, topP: 1, uniform: () => NaN };
 
 /**
  * A decoder whose cache holds, instead of keys, the token, its position and its head: so it can be read which text a
@@ -77,6 +78,7 @@ function fakeDecoder(dependsOnLength = false) {
     keyValueHeads: heads,
     dependsOnLength,
     tokensPerCall: 1,
+    ways: ['greedy'] as const,
     lengthInputs: () => ({}),
     session: { run } as unknown as Decoder['session'],
   };
@@ -88,7 +90,7 @@ it.each([false, true])(
   (depends) => {
     const random = createRandom(6);
     const { decoder, seen, filled } = fakeDecoder(depends);
-    const cache = new CacheRows(decoder, { task: 0, isDrawn: false });
+    const cache = new CacheRows(decoder, { task: 0, draw: greedy });
     const shots = [1, 2, 3, 4, 5, 6, 7];
     const texts: (number[] | null)[] = [null, null, null, null];
     for (let step = 0; step < 300; step++) {
@@ -114,7 +116,7 @@ it.each([false, true])(
         if (random.next() < 0.2) cache.leave(row);
         else texts[row] = text;
       if (asked.length > 0 || cache.isFull) cache.join();
-      const ids = Int32Array.from(texts, () => 20 + random.integer(50));
+      const ids = texts.map((text) => (text ? 20 + random.integer(50) : null));
       cache.step(ids);
       texts.forEach((text, row) => text?.push(ids[row]!));
       expect(Array.from({ length: 4 }, (_, row) => seen[row] ?? null)).toEqual(texts);
@@ -124,7 +126,7 @@ it.each([false, true])(
 
 it('computes what prompts begin with once', () => {
   const { decoder, calls } = fakeDecoder();
-  const cache = new CacheRows(decoder, { task: 0, isDrawn: false });
+  const cache = new CacheRows(decoder, { task: 0, draw: greedy });
   const shots = Array.from({ length: 12 }, (_, i) => i);
   const prefills = () => calls.filter((name) => name === 'prefill').length;
   cache.prefill([{ row: 0, text: [...shots, 50, 51] }]);
@@ -139,7 +141,7 @@ it('computes what prompts begin with once', () => {
 
 it('does not share what another adapter has read', () => {
   const { decoder, calls } = fakeDecoder();
-  const cache = new CacheRows(decoder, { task: 0, isDrawn: false });
+  const cache = new CacheRows(decoder, { task: 0, draw: greedy });
   const text = Array.from({ length: 8 }, (_, i) => i);
   const prefills = () => calls.filter((name) => name === 'prefill').length;
   cache.prefill([{ row: 0, text: [...text, 50], adapter: 1 }]);

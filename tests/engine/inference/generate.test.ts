@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../../src-main/statistics/random.ts';
 import { choices } from '../../../src-main/engine/inference/choices.ts';
 import { generate } from '../../../src-main/engine/inference/generate.ts';
-import { drawToken } from '../../../src-main/engine/inference/drawToken.ts';
 import type { EngineEvent } from '../../../src-main/engine/messages.ts';
 import type { GenerateRequest } from '../../../src-main/engine/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
@@ -100,15 +99,6 @@ it('refuses prompts that leave no room', async () => {
     code: 'usage',
     message: expect.stringContaining("model's context of 96") as string,
   });
-});
-
-it('sampled tokens follow the distribution, and the nucleus cuts its tail', () => {
-  const random = createRandom(2);
-  const logits = [Math.log(0.5), Math.log(0.3), Math.log(0.2)];
-  const counts = [0, 0, 0];
-  for (let i = 0; i < 20_000; i++) counts[drawToken(logits, 1, 1, random)]!++;
-  [0.5, 0.3, 0.2].forEach((p, i) => expect(counts[i]! / 20_000).toBeCloseTo(p, 1));
-  for (let i = 0; i < 1000; i++) expect(drawToken(logits, 1, 0.6, random)).not.toBe(2);
 });
 
 describe('rows are told as they end', () => {

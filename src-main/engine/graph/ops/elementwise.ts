@@ -99,6 +99,11 @@ export function scale(x: Tensor, factor: number): Tensor {
   return cast(scale(cast(x, 'f32'), factor), 'bf16');
 }
 
+/** The greatest whole number that is not above x; no gradient */
+export function floor(x: Tensor): Tensor {
+  return binary('FloorDiv', x, scalarLike(x, 1), null);
+}
+
 /** max(x, y); no gradient */
 export function maximum(x: Tensor, y: Tensor): Tensor {
   return binary('Maximum', x, y, null);
