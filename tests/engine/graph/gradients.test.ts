@@ -208,28 +208,28 @@ describe('products of bf16 matrices computed in f32', () => {
     const graph = new Graph({ fusion: false, products });
     const x = graph.placeholder('x', [8, 16], 'f32');
     const y = graph.placeholder('y', [4, 16], 'f32');
-    const a = cast(x, 'bf16');
-    const b = cast(y, 'bf16');
-    const z = matmul(a, b, { transposeY: true });
-    const batched = batchMatmul(layout.reshape(a, [2, 4, 16]), layout.reshape(b, [2, 2, 16]), {
-      transposeY: true,
-    });
+    // Operands of their own: where gradients of two products are added up, each is rounded by its own size.
+    const u = graph.placeholder('u', [2, 4, 16], 'f32');
+    const v = graph.placeholder('v', [2, 2, 16], 'f32');
+    const z = matmul(cast(x, 'bf16'), cast(y, 'bf16'), { transposeY: true });
+    const batched = batchMatmul(cast(u, 'bf16'), cast(v, 'bf16'), { transposeY: true });
     const loss = add(sum(cast(z, 'f32'), [0, 1]), sum(cast(batched, 'f32'), [0, 1, 2]));
-    const [dx, dy] = gradients([loss], [graph.constant(1)], [x, y]);
+    const [dx, dy, du, dv] = gradients([loss], [graph.constant(1)], [x, y, u, v]);
     const session = await openSession(tf, graph, {
       f: {
-        inputs: { x, y },
-        outputs: { z: cast(z, 'f32'), batched: cast(batched, 'f32'), dx: dx!, dy: dy! },
+        inputs: { x, y, u, v },
+        outputs: { z: cast(z, 'f32'), batched: cast(batched, 'f32'), dx: dx!, dy: dy!, du: du!, dv: dv! },
       },
     });
-    const out = session.run('f', { x: values(128, 1), y: values(64, 2) });
+    const [of, by] = [values(128, 1), values(64, 2)];
+    const out = session.run('f', { x: of, y: by, u: of, v: by });
     session.close();
     return out;
   }
 
   it('equal those of the bf16 kernels up to one rounding, gradients too', async () => {
     const [native, widened] = [await outcome('native'), await outcome('widened')];
-    for (const name of ['z', 'batched', 'dx', 'dy'] as const)
+    for (const name of ['z', 'batched', 'dx', 'dy', 'du', 'dv'] as const)
       widened[name].forEach((value, i) => {
         // bf16 keeps 8 bits: neighbours differ by at most 2^-7 of the value.
         const expected = native[name][i]!;
