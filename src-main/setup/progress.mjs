@@ -56,15 +56,27 @@ function pace(bytes, totalBytes, bytesPerSecond) {
  */
 export function folderBytes(...folders) {
   let total = 0;
-  const add = (folder) => {
+  for (const bytes of fileSizes(folders)) total += bytes;
+  return total;
+}
+
+/**
+ * Bytes of the largest file under a folder: of one download, which pip first keeps in one place and then copies to
+ * another, so that for a while there are two of it.
+ */
+export function largestFileBytes(folder) {
+  let largest = 0;
+  for (const bytes of fileSizes([folder])) largest = Math.max(largest, bytes);
+  return largest;
+}
+
+function* fileSizes(folders) {
+  for (const folder of folders)
     for (const entry of attempt(() => readdirSync(folder, { withFileTypes: true })) ?? []) {
       const path = join(folder, entry.name);
-      if (entry.isDirectory()) add(path);
-      else if (entry.isFile()) total += attempt(() => statSync(path).size) ?? 0;
+      if (entry.isDirectory()) yield* fileSizes([path]);
+      else if (entry.isFile()) yield attempt(() => statSync(path).size) ?? 0;
     }
-  };
-  folders.forEach(add);
-  return total;
 }
 
 function attempt(read) {

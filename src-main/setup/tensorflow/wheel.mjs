@@ -6,7 +6,7 @@ import { runProgram } from '../command.mjs';
 import { fixAgain, obstacleIn, otherRuntime, requireSpace } from '../surroundings/obstacles.mjs';
 import { platformKey, repair, runtimeFolder, versions } from '../paths.mjs';
 import { cudaPackages, linkLibraries } from './cuda.mjs';
-import { createDownloadProgress, folderBytes } from '../progress.mjs';
+import { createDownloadProgress, folderBytes, largestFileBytes } from '../progress.mjs';
 import { withProxy } from '../surroundings/proxy.mjs';
 import { say, SetupError } from '../report.mjs';
 
@@ -166,7 +166,10 @@ async function download(pip, requirement, work, label, { bytes, platforms }) {
     const { code, output } = await runProgram(
       pip[0],
       [...pip.slice(1), 'download', ...pipOptions(platforms), `--dest=${work}`, requirement],
-      { env: pipEnvironment(work), progress: createDownloadProgress(label, () => folderBytes(work), bytes) },
+      {
+        env: pipEnvironment(work),
+        progress: createDownloadProgress(label, () => largestFileBytes(work), bytes),
+      },
     );
     const file = readdirSync(work).find((name) => name.endsWith('.whl'));
     if (code === 0 && file) return file;
@@ -196,7 +199,7 @@ export async function installCuda(pip, library) {
   const work = join(downloads, 'cuda');
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
-  say(`installing the CUDA libraries (${cudaPackages.length} packages, about 3 GB)`);
+  say(`installing the CUDA libraries (${cudaPackages.length} packages, about 3 GB, 6 GB unpacked)`);
   const before = folderBytes(library);
   const { code, output } = await runProgram(
     pip[0],
