@@ -144,7 +144,10 @@ it('tells items apart that a file holds twice', async () => {
   const { id } = await start({ benchmark: 'multiple_choice', data: { path } });
   const [first, second] = await core.evaluations.items(id);
   expect(second!.id).toBe(`${first!.id} (2)`);
-  expect(second!.choiceLogLikelihoods).toEqual(first!.choiceLogLikelihoods);
+  // Rows of one product may be summed in another order: without AVX-512 the last digit of f32 differs.
+  first!.choiceLogLikelihoods!.forEach((value, choice) =>
+    expect(second!.choiceLogLikelihoods![choice]).toBeCloseTo(value, 5),
+  );
 });
 
 describe('programs', () => {
