@@ -47,8 +47,10 @@ it('widens a large head in parts, to the same logits and gradients', async () =>
   expect(whole.casts).toBe(0);
   expect(inParts.casts).toBe(3 + 2 * 3);
   // bf16 has 8 bits: neighbours differ by at most 2^-7 of the value.
-  inParts.logits.forEach((value, i) =>
-    expect(Math.abs(value - whole.logits[i]!)).toBeLessThanOrEqual(2 ** -7 * Math.abs(value) + 1e-6),
-  );
-  inParts.back.forEach((value, i) => expect(Math.abs(value - whole.back[i]!)).toBeLessThan(2 ** -8));
+  for (const name of ['logits', 'back'] as const)
+    inParts[name].forEach((value, i) =>
+      expect(Math.abs(value - whole[name][i]!), `${name}[${i}]`).toBeLessThanOrEqual(
+        2 ** -7 * Math.abs(value) + 1e-6,
+      ),
+    );
 });
