@@ -220,6 +220,22 @@ it.each(['f32', 'bf16', 'f16'] as const)('pivots are chosen among rows stored as
   expect(await faultsOfJob(job)).toEqual([]);
 });
 
+it('large values of every type go in and out', () => {
+  const graph = new Graph({ fusion: false });
+  const stored = { f32: 'f32', bf16: 'f16', i64: 'i32', u8: 'u8' } as const;
+  const variables = (['f32', 'bf16', 'i64', 'u8'] as const).flatMap((dtype) =>
+    ['first', 'second'].map((name) => createVariable(graph, `${dtype}_${name}`, [4], dtype)),
+  );
+  const targets = variables.map((variable) => ({
+    variable,
+    stored: stored[variable.dtype as keyof typeof stored],
+  }));
+  const kept = variables.filter(({ dtype }) => dtype !== 'bf16');
+  const { entries } = declareTransfers(graph, targets, kept, { small: -1, together: 0 });
+  expect(Object.keys(entries)).toEqual(['assignLarge', 'readLarge']);
+  expect(faultsOf(graph)).toEqual([]);
+});
+
 describe('the check itself', () => {
   it('knows the kernels of the TensorFlow that set-up provides', () => {
     expect(table.tensorflow).toBe(versions.tensorflow);
@@ -247,8 +263,8 @@ describe('the check itself', () => {
 
   it('looks into functions', () => {
     const graph = new Graph({ fusion: false });
-    const variable = createVariable(graph, 'kept', [4], 'i64');
-    declareTransfers(graph, [{ variable, stored: 'i32' }], [], { small: 0, together: 0 });
+    const inputs = [{ shape: [4], dtype: 'f32' as const }];
+    graph.defineFunction('kept', inputs, (values) => values);
     expect(faultsOf(graph)).toEqual([]);
     const [first] = graph.functions.values();
     first!.nodes.push({

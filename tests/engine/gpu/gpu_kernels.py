@@ -16,9 +16,9 @@ import tensorflow
 from tensorflow.python.framework import dtypes, kernels
 
 OPERATIONS = """
-Abs AddN AddV2 ArgMax AssignAddVariableOp AssignSubVariableOp AssignVariableOp BatchMatMulV2 Bitcast BroadcastTo
+_SwitchN Abs AddN AddV2 ArgMax AssignAddVariableOp AssignSubVariableOp AssignVariableOp BatchMatMulV2 Bitcast BroadcastTo
 Bucketize Case Cast ConcatV2 Const Cos DeepCopy DestroyResourceOp Equal Exp Fill FloorDiv FloorMod GatherV2
-GreaterEqual Identity If IsFinite L2Loss Less LessEqual Log LogicalAnd MatMul Max Maximum Mean Minimum Mul Neg Pad
+GreaterEqual Identity If IsFinite L2Loss Less LessEqual Log LogicalAnd MatMul Max Maximum Mean Merge Minimum Mul Neg Pad
 PartitionedCall ReadVariableOp RealDiv Reshape ResourceApplyAdam ResourceStridedSliceAssign Rsqrt SelectV2 Sigmoid Sin
 Slice Softmax SparseSoftmaxCrossEntropyWithLogits Sqrt Square StatefulPartitionedCall StatelessRandomUniform Sub Sum
 Tanh Transpose UnsortedSegmentSum VarHandleOp

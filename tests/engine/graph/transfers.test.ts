@@ -39,7 +39,8 @@ async function open(
 it.each(ways)('variables keep values of their own, not the memory that was fed: %o', async (sizes) => {
   const graph = new Graph({ fusion: false });
   // Whether TensorFlow could use the memory as it is depends on where it lies: some of these lie so that it could.
-  const shapes = Array.from({ length: 48 }, (_, i) => [1 + 37 * i]);
+  // Two of each shape, as the layers of a model have them.
+  const shapes = Array.from({ length: 48 }, (_, i) => [1 + 37 * (i % 24)]);
   const variables = shapes.map((shape, i) => createVariable(graph, `v${i}`, shape, 'f32'));
   const cleared = variables.map((variable) =>
     assignVariable(variable, fill(graph, variable.shape, 0, 'f32')),
