@@ -5,7 +5,7 @@ import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { startHubServer, type HubServer } from '../support/hub/hubServer.ts';
 import { fixtures, recorded } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -24,7 +24,7 @@ describe.skipIf(!chromiumPath)(`adapters from elsewhere in a browser${chromiumNo
     hub = await startHubServer(elsewhere('lora-bf16'));
     server = await startStudio({ env: { HF_ENDPOINT: hub.endpoint } });
     browser = await launchChromium();
-    page = await (await browser.newContext({ viewport: { width: 1280, height: 860 } })).newPage();
+    page = await openPage(browser, { viewport: { width: 1280, height: 860 } });
     page.on('pageerror', (error) => errors.push(error.message));
     studio = new StudioPage(page);
     await page.goto(server.url);

@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { filledHome } from './support/filledHome.ts';
 import { takePicture } from './support/pictures.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -27,13 +27,12 @@ describe.skipIf(!chromiumPath)(`high contrast and unusual windows${chromiumNote}
 
   for (const theme of ['light', 'dark'] as const)
     it(`keeps every page accessible in high contrast, ${theme}, with less motion`, async () => {
-      const context = await browser.newContext({
+      const page = await openPage(browser, {
         viewport: { width: 1360, height: 860 },
         colorScheme: theme,
         contrast: 'more',
         reducedMotion: 'reduce',
       });
-      const page = await context.newPage();
       await page.goto(server.url);
       const problems: string[] = [];
       for (const path of pages) {
@@ -50,12 +49,11 @@ describe.skipIf(!chromiumPath)(`high contrast and unusual windows${chromiumNote}
       expect(tokens).toEqual(
         theme === 'light' ? [black, white, '3px', '0.001s'] : [white, black, '3px', '0.001s'],
       );
-      await context.close();
+      await page.context().close();
     });
 
   it('fits into 320 px and does not stretch over 3,840 px', async () => {
-    const context = await browser.newContext();
-    const page = await context.newPage();
+    const page = await openPage(browser);
     await page.goto(server.url);
     const problems: string[] = [];
     for (const width of [320, 3840])
@@ -72,6 +70,6 @@ describe.skipIf(!chromiumPath)(`high contrast and unusual windows${chromiumNote}
         await takePicture(page, `${nameOf(path)}-${width}`);
       }
     expect(problems).toEqual([]);
-    await context.close();
+    await page.context().close();
   });
 });

@@ -7,7 +7,7 @@ import { patchedFolder } from '../support/patchedFolder.ts';
 import { fixtures, projectFolder } from '../support/paths.ts';
 import { startWritableHub, type WritableHub } from '../support/hub/writableHub.ts';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { enginesOf, removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -26,9 +26,10 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     hub = await startWritableHub();
     server = await startStudio({ env: { HF_ENDPOINT: hub.endpoint, HF_TOKEN: hub.token } });
     browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
-    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
-    page = await context.newPage();
+    page = await openPage(browser, {
+      permissions: ['clipboard-read', 'clipboard-write'],
+      viewport: { width: 1280, height: 860 },
+    });
     page.on('pageerror', (error) => errors.push(error.message));
     studio = new StudioPage(page);
     await page.goto(server.url);

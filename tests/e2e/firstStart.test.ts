@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { enginesOf, removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -34,7 +34,7 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
     );
     server = await startStudio({ env: { NODE_OPTIONS: `--require ${preload}` } });
     browser = await launchChromium();
-    page = await (await browser.newContext({ viewport: { width: 1360, height: 860 } })).newPage();
+    page = await openPage(browser, { viewport: { width: 1360, height: 860 } });
     page.setDefaultTimeout(20_000);
   });
 

@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { fixtures } from '../support/paths.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
 
@@ -18,7 +18,7 @@ describe.skipIf(!chromiumPath)(`a studio that hangs${chromiumNote}`, () => {
   beforeAll(async () => {
     server = await startStudio();
     browser = await launchChromium();
-    page = await (await browser.newContext({ viewport: { width: 1360, height: 860 } })).newPage();
+    page = await openPage(browser, { viewport: { width: 1360, height: 860 } });
     studio = new StudioPage(page);
     await page.goto(server.url);
     const file = join(server.home, 'sums.jsonl');

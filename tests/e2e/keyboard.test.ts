@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { filledHome } from './support/filledHome.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
 
@@ -16,9 +16,10 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
   beforeAll(async () => {
     server = await startStudio({ home: filledHome({ runs: 40, evaluations: scores }) });
     browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
-    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
-    page = await context.newPage();
+    page = await openPage(browser, {
+      permissions: ['clipboard-read', 'clipboard-write'],
+      viewport: { width: 1360, height: 860 },
+    });
     page.setDefaultTimeout(15_000);
     page.on('pageerror', (error) => errors.push(error.message));
     await page.goto(server.url);

@@ -1,6 +1,6 @@
 import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { filledHome } from './support/filledHome.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -29,7 +29,7 @@ describe.skipIf(!chromiumPath)(`a project of 10,000 runs${chromiumNote}`, () => 
   beforeAll(async () => {
     server = await startStudio({ home: filledHome({ runs: 10_000, evaluations: 10_000 }) });
     browser = await launchChromium();
-    page = await (await browser.newContext({ viewport: { width: 1360, height: 900 } })).newPage();
+    page = await openPage(browser, { viewport: { width: 1360, height: 900 } });
     studio = new StudioPage(page);
     await page.goto(server.url);
     await page.getByRole('heading', { level: 1, name: 'Home' }).waitFor();

@@ -7,7 +7,7 @@ import { fixtures } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/trainingRun.ts';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -33,7 +33,7 @@ describe.skipIf(!chromiumPath)(`the Models page${chromiumNote}`, () => {
       vi.stubEnv(name, value);
     server = await startStudio();
     browser = await launchChromium();
-    page = await (await browser.newContext({ viewport: { width: 1360, height: 900 } })).newPage();
+    page = await openPage(browser, { viewport: { width: 1360, height: 900 } });
     studio = new StudioPage(page);
     await page.goto(server.url);
     await studio.goTo('Models');

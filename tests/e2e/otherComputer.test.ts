@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fixtures } from '../support/paths.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
 
@@ -21,7 +21,7 @@ describe.skipIf(!chromiumPath || !hasNetwork)(`the studio from another computer$
   beforeAll(async () => {
     server = await startStudio({ host: '0.0.0.0' });
     browser = await launchChromium();
-    page = await (await browser.newContext()).newPage();
+    page = await openPage(browser);
   });
   afterAll(async () => {
     await browser?.close();

@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fixtures } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -18,8 +18,7 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
   beforeAll(async () => {
     server = await startStudio();
     browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1360, height: 900 } });
-    page = await context.newPage();
+    page = await openPage(browser, { viewport: { width: 1360, height: 900 } });
     page.setDefaultTimeout(20_000);
     page.on('pageerror', (error) => errors.push(error.message));
     page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { fixtures } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -18,8 +18,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
   beforeAll(async () => {
     server = await startStudio();
     browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
-    page = await context.newPage();
+    page = await openPage(browser, { viewport: { width: 1360, height: 860 } });
     studio = new StudioPage(page);
     await page.goto(server.url);
     const file = join(server.home, 'sums.jsonl');

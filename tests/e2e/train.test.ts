@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { fixtures } from '../support/paths.ts';
 import { seriousProblems } from './support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { comparedMethods, homeWithCurves } from './support/comparedRuns.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
@@ -19,9 +19,10 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
   beforeAll(async () => {
     server = await startStudio({ home: homeWithCurves() });
     browser = await launchChromium();
-    const context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
-    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
-    page = await context.newPage();
+    page = await openPage(browser, {
+      permissions: ['clipboard-read', 'clipboard-write'],
+      viewport: { width: 1360, height: 860 },
+    });
     page.on('pageerror', (error) => errors.push(error.message));
     const studio = new StudioPage(page);
     await page.goto(server.url);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
-import { chromiumNote, chromiumPath, launchChromium } from './support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
@@ -15,7 +15,7 @@ describe.skipIf(!chromiumPath)(`taking a deletion back${chromiumNote}`, () => {
   beforeAll(async () => {
     server = await startStudio();
     browser = await launchChromium();
-    page = await (await browser.newContext({ viewport: { width: 1360, height: 860 } })).newPage();
+    page = await openPage(browser, { viewport: { width: 1360, height: 860 } });
     const studio = new StudioPage(page);
     await page.goto(server.url);
     const file = join(server.home, 'sums.jsonl');

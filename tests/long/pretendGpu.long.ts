@@ -297,11 +297,18 @@ describe.skipIf(!isThere)(`a pretend card${isThere ? '' : ' (skipped: needs ../s
     await openEngine().start({ kind: 'logits', model, ids, outFile }).result;
     expect(faultsIn(await driverLog())).toEqual([]);
     // Enough for calls of several tokens.
-    const asked = { maxTokens: 20, temperature: 0, topP: 1, seed: 1, stop: [], endIds: [255], batch: 2 };
-    const { rows } = await openEngine().start({ kind: 'generate', model, prompts: [ids, ids], ...asked })
-      .result;
-    expect(rows).toHaveLength(2);
-    expect(faultsIn(await driverLog())).toEqual([]);
+    const asked = { maxTokens: 20, seed: 1, stop: [], endIds: [255], batch: 2 };
+    // The most likely token, one drawn among all, one drawn from a nucleus.
+    for (const drawn of [
+      { temperature: 0, topP: 1 },
+      { temperature: 0.8, topP: 1 },
+      { temperature: 0.8, topP: 0.9 },
+    ]) {
+      const job = { kind: 'generate', model, prompts: [ids, ids], ...asked, ...drawn } as const;
+      const { rows } = await openEngine().start(job).result;
+      expect(rows).toHaveLength(2);
+      expect(faultsIn(await driverLog()), JSON.stringify(drawn)).toEqual([]);
+    }
   });
 
   it.each([

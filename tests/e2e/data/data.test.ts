@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Dataset } from '../../../src-main/contract/entities.ts';
 import { fixtures } from '../../support/paths.ts';
 import { seriousProblems } from '../support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from '../support/chromium.ts';
 import { takePicture } from '../support/pictures.ts';
 import { StudioPage } from '../support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
@@ -31,11 +31,10 @@ describe.skipIf(!chromiumPath)(`data in a browser${chromiumNote}`, () => {
     server = await startStudio();
     mkdirSync(join(folder(), 'sums'), { recursive: true });
     browser = await launchChromium();
-    const context = await browser.newContext({
+    page = await openPage(browser, {
       viewport: { width: 1360, height: 860 },
       reducedMotion: 'reduce',
     });
-    page = await context.newPage();
     page.on('pageerror', (error) => errors.push(error.message));
     studio = new StudioPage(page);
     await page.goto(server.url);

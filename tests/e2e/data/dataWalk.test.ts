@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { patchedFolder } from '../../support/patchedFolder.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from '../support/chromium.ts';
 import { canRunElectron, electronNote, startElectron } from '../support/electron.ts';
 import { takePicture } from '../support/pictures.ts';
 import { StudioPage } from '../support/studioPage.ts';
@@ -19,7 +19,7 @@ interface Opened {
 async function openInChromium(home: string): Promise<Opened> {
   const server = await startStudio({ home });
   const browser = await launchChromium();
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+  const page = await openPage(browser, { viewport: { width: 1280, height: 900 } });
   await page.goto(server.url);
   return {
     page,

@@ -4,7 +4,7 @@ import type { Dataset } from '../../../src-main/contract/entities.ts';
 import { startDatasetHub, type DatasetHub } from '../../support/hub/datasetHub.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { seriousProblems } from '../support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from '../support/chromium.ts';
 import { takePicture } from '../support/pictures.ts';
 import { StudioPage } from '../support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
@@ -56,7 +56,7 @@ describe.skipIf(!chromiumPath)(`datasets of the Hub in a browser${chromiumNote}`
       vi.stubEnv(name, value);
     server = await startStudio();
     browser = await launchChromium();
-    page = await (await browser.newContext({ viewport: { width: 1360, height: 900 } })).newPage();
+    page = await openPage(browser, { viewport: { width: 1360, height: 900 } });
     studio = new StudioPage(page);
     await page.goto(server.url);
     await studio.goTo('Data');

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
 import { fixtures } from '../../support/paths.ts';
 import { seriousProblems } from '../support/accessibility.ts';
-import { chromiumNote, chromiumPath, launchChromium } from '../support/chromium.ts';
+import { chromiumNote, chromiumPath, launchChromium, openPage } from '../support/chromium.ts';
 import { takePicture } from '../support/pictures.ts';
 import { StudioPage } from '../support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
@@ -38,7 +38,7 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
   beforeAll(async () => {
     server = await startStudio();
     browser = await launchChromium();
-    page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+    page = await openPage(browser, { viewport: { width: 1280, height: 900 } });
     studio = new StudioPage(page);
     page.on('pageerror', (error) => errors.push(error.message));
     page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));

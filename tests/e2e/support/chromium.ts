@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chromium, type Browser } from 'playwright-core';
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 
 /** A real Chromium: the one that the environment names, or the distribution's. */
 export const chromiumPath =
@@ -22,4 +22,12 @@ export function launchChromium(): Promise<Browser> {
       '--disable-background-networking',
     ],
   });
+}
+
+/**
+ * A page of its own context. It asks for no motion: without a graphics card to draw it, that which turns while an
+ * engine computes took a sixth of the processor time of a test.
+ */
+export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Page> {
+  return await (await browser.newContext({ reducedMotion: 'reduce', ...options })).newPage();
 }

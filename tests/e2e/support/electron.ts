@@ -58,9 +58,11 @@ export async function startShell(
   const portFile = join(home, 'window', 'DevToolsActivePort');
   rmSync(portFile, { force: true });
   const display = await openDisplay();
+  // As openPage has it: nothing moves for nobody.
+  const still = '--force-prefers-reduced-motion';
   const child = spawn(
     program,
-    [...args, '--remote-debugging-port=0', '--no-sandbox', '--disable-gpu', '--home', home],
+    [...args, '--remote-debugging-port=0', '--no-sandbox', '--disable-gpu', still, '--home', home],
     { env: { ...process.env, DISPLAY: display.name, ...env }, stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let errors = '';

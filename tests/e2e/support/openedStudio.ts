@@ -1,5 +1,5 @@
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { launchChromium } from './chromium.ts';
+import { launchChromium, openPage } from './chromium.ts';
 import { StudioPage } from './studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './studioServer.ts';
 
@@ -28,8 +28,7 @@ export async function openStudio({
   let server = await startStudio({ ...(home !== undefined && { home }) });
   const browser = await launchChromium();
   const errors: string[] = [];
-  const opened = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...context });
-  const page = await opened.newPage();
+  const page = await openPage(browser, { viewport: { width: 1280, height: 900 }, ...context });
   page.on('pageerror', (error) => errors.push(error.message));
   await page.goto(server.url);
   return {
