@@ -59,7 +59,7 @@ export function adapterSites<A extends AdapterPlacement>(
         const own = { ...(rank && { rank: rank.value }), ...(alpha && { alpha: alpha.value }) };
         sites.push({ site, adapter: rank || alpha ? { ...adapter, ...own } : adapter });
       }
-  const reached = new Set(sites.map(({ site }) => modulePath(site)));
+  const reached = new Set(chosen && sites.map(({ site }) => modulePath(site)));
   const outside = adapter.paths?.find((path) => !reached.has(path));
   if (outside !== undefined)
     throw impossible(

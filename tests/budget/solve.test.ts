@@ -41,6 +41,8 @@ const within = (least: number, most: number) => Array.from({ length: most - leas
 interface Setting {
   adapter: AdapterConfig;
   count: ParameterCount;
+  /** Its place among those that use as much of a budget, first number first: the least is the best. */
+  order: number[];
 }
 
 /** Every setting within the limits that can be built, by trying them all. */
@@ -65,31 +67,33 @@ function everySetting(shape: ModelShape, adapter: AdapterConfig, limits: SearchL
         : within(1, 40))
         try {
           const setting = { ...adapter, ...option, targets, rank };
-          found.push({ adapter: setting, count: countParameters(shape, setting) });
+          const count = countParameters(shape, setting);
+          found.push({ adapter: setting, count, order: orderOf(shape, setting, count) });
         } catch (error) {
           if (!(error instanceof StudioError)) throw error;
         }
   return found;
 }
 
-/** The stated order of settings, best first, written down once more. */
-function best(shape: ModelShape, settings: Setting[], unit: (typeof budgetUnits)[number]): Setting {
-  const key = ({ adapter, count }: Setting) => [
-    -usedOf(count, unit),
-    -count.trainable,
-    -(rankBounds(shape, adapter)?.tokenTotal ?? 0),
-    -adapter.targets.length,
-    adapter.clusters,
-    adapter.boost,
-    adapter.heads,
-    adapter.experts,
-    adapter.rank,
-    ...adapter.targets.map((module) => linearModules(shape).indexOf(module)),
-  ];
+/** The stated order of settings, written down once more. */
+const orderOf = (shape: ModelShape, adapter: AdapterConfig, count: ParameterCount) => [
+  -count.trainable,
+  -(rankBounds(shape, adapter)?.tokenTotal ?? 0),
+  -adapter.targets.length,
+  adapter.clusters,
+  adapter.boost,
+  adapter.heads,
+  adapter.experts,
+  adapter.rank,
+  ...adapter.targets.map((module) => linearModules(shape).indexOf(module)),
+];
+
+function best(settings: Setting[], unit: (typeof budgetUnits)[number]): Setting {
   return settings.reduce((one, other) => {
-    const [a, b] = [key(one), key(other)];
-    const at = a.findIndex((value, i) => value !== b[i]);
-    return at >= 0 && b[at]! < a[at]! ? other : one;
+    const [mine, theirs] = [usedOf(one.count, unit), usedOf(other.count, unit)];
+    if (mine !== theirs) return theirs > mine ? other : one;
+    const at = one.order.findIndex((value, i) => value !== other.order[i]);
+    return at >= 0 && other.order[at]! < one.order[at]! ? other : one;
   });
 }
 
@@ -151,7 +155,7 @@ describe.each(Object.keys(shapes))('equals brute force on the shape "%s"', (name
             expect(found, where).toMatchObject({ solution: null, nearest: { used: least } });
             continue;
           }
-          const expected = best(shape, fitting, unit);
+          const expected = best(fitting, unit);
           expect(found.solution?.adapter, where).toEqual(expected.adapter);
           expect(found.solution?.count, where).toEqual(expected.count);
           expect(found.solution?.remainder, where).toBe(budget - usedOf(expected.count, unit));
