@@ -10,6 +10,8 @@ const mostRatio = 200;
 /** So much may come out of anything. */
 const harmlessBytes = 256 * 1024 * 1024;
 const mostEntries = 100_000;
+/** Unpacked at a time: with the 16 KiB that are usual, passing pieces on takes longer than unpacking them. */
+const chunkSize = 256 * 1024;
 
 /** What a packed file holds, unpacked as it is read. */
 export function unpacked(source: ByteSource, how: 'gzip' | 'zstd', name: string): ByteSource {
@@ -17,7 +19,8 @@ export function unpacked(source: ByteSource, how: 'gzip' | 'zstd', name: string)
     name,
     path: null,
     async *open() {
-      const transform: Transform = how === 'gzip' ? createGunzip() : createZstdDecompress();
+      const transform: Transform =
+        how === 'gzip' ? createGunzip({ chunkSize }) : createZstdDecompress({ chunkSize });
       let packed = 0;
       const counted = async function* () {
         for await (const piece of source.open()) {
