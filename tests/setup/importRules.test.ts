@@ -14,10 +14,8 @@ const linter = new ESLint({
   ruleFilter: ({ ruleId }) => ruleId === 'studio/imports',
 });
 
-/**
- * What the linter says about one module of one line. A module that cannot be parsed would be a mistake of this test.
- */
-async function complaints(path: string, code: string): Promise<string[]> {
+/** What the linter says about one module. One that cannot be parsed would be a mistake of this test. */
+async function complaints(path: string, code: string): Promise<{ message: string; line: number }[]> {
   const filePath = join(projectFolder, path);
   const [result] = await linter.lintText(
     path.endsWith('.svelte') ? `<script lang="ts">${code}</script>` : code,
@@ -27,7 +25,7 @@ async function complaints(path: string, code: string): Promise<string[]> {
   );
   if (!result || result.fatalErrorCount > 0 || result.messages.some(({ ruleId }) => ruleId === null))
     throw new Error(`${path} was not linted: ${JSON.stringify(result?.messages)}`);
-  return result.messages.map(({ message }) => message);
+  return result.messages;
 }
 
 /** A module of each part of the main side, and packages that only some parts may use. */
@@ -92,12 +90,11 @@ function specifier(from: string, target: Target): string {
   return way.startsWith('.') ? way : `./${way}`;
 }
 
-/** The targets that a module at `from` is refused. */
+/** The targets that a module at `from` is refused, which imports one on each line. */
 async function refusals(from: string, candidates: readonly Target[]): Promise<Target[]> {
-  const refused: Target[] = [];
-  for (const target of candidates)
-    if ((await complaints(from, `import '${specifier(from, target)}';`)).length > 0) refused.push(target);
-  return refused;
+  const code = candidates.map((target) => `import '${specifier(from, target)}';`).join('\n');
+  const lines = (await complaints(from, code)).map(({ line }) => line);
+  return candidates.filter((_, i) => lines.includes(i + 1));
 }
 
 const world = ['store', 'services', 'core', 'commands', 'entry', 'shell', 'setup', 'page'] as const;
@@ -252,7 +249,7 @@ describe('the linter refuses what the design refuses', () => {
 
 it('a folder without rules is refused everything, and complaints say where the rules are', async () => {
   expect(await complaints('src-main/novelty/new.ts', `import '../contract/errors.ts';`)).toEqual([
-    expect.stringContaining('eslint.importRules.js'),
+    expect.objectContaining({ message: expect.stringContaining('eslint.importRules.js') as string }),
   ]);
 });
 
