@@ -183,8 +183,8 @@ for (const { kind, sandbox, note } of sandboxes)
       expect(four!.score).toBeNull();
     });
 
-    // Pyodide takes most of a second for each: here every twentieth task, in the long checks all of them.
-    const every = kind === 'pyodide' ? 20 : 1;
+    // Pyodide takes a second for each: here every fortieth task, in the long checks all of them.
+    const every = kind === 'pyodide' ? 40 : 1;
     it.skipIf(!hasSharedData)(
       `passes the solutions of HumanEval and no empty body${every > 1 ? `, of every ${every}th task` : ''}${sharedNote}`,
       async () => {

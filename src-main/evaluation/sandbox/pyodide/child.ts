@@ -140,15 +140,14 @@ async function disarmHandles(): Promise<object[]> {
 
 /** After this no code of this process reaches anything outside it but what was kept above: writeSync and leave. */
 async function closeRealm(): Promise<void> {
-  const modules = await Promise.all(
-    forbiddenModules.map((name) => import(`node:${name}`) as Promise<object>),
-  );
+  // As require gives them: an import reads all exports, and those of http load all of fetch.
+  const modules = forbiddenModules.map((name): object => process.getBuiltinModule(`node:${name}`)!);
   const handles = await disarmHandles();
   // A turn later the sockets are closed.
   await new Promise((resolve) => setTimeout(resolve, 0));
   registerHooks({ resolve: deny, load: deny });
   const seen = new Set<object>();
-  for (const module of modules) if ('default' in module) disarm(module.default as object, seen);
+  for (const module of modules) disarm(module, seen);
   for (const handle of handles) disarm(handle, seen);
   syncBuiltinESMExports();
   const { process: own } = globalThis;
