@@ -4,9 +4,8 @@ import { expect, it } from 'vitest';
 import { chatOptions } from '../../src-main/cli/chat/chatOptions.ts';
 import { help } from '../../src-main/cli/help.ts';
 import { studio } from '../support/commandLine.ts';
-import { projectFolder } from '../support/paths.ts';
+import { projectFolder, tinyLlama } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
 
 it('names every option of chat in the help', () => {
   const part = help.slice(help.indexOf('\n  chat '), help.indexOf('\n  generate '));

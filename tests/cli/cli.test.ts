@@ -7,7 +7,7 @@ import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { studio, type CommandResult } from '../support/commandLine.ts';
 import { spoiltModel, spoiltText } from '../support/spoiltModel.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
 
 const home = temporaryFolder();
 const data = join(home, 'sums.jsonl');

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { studio } from '../support/commandLine.ts';
 import { patchedFolder } from '../support/patchedFolder.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
 
 it('eval has a model judge answers, and compares stored answers by it in both orders', async () => {
   const folder = temporaryFolder();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { studio } from '../support/commandLine.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
 
 const home = temporaryFolder();
 const run = (...args: string[]) => studio([...args, '--home', home]);

@@ -3,9 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startHubServer, type HubServer } from '../support/hub/hubServer.ts';
-import { projectFolder } from '../support/paths.ts';
+import { projectFolder, tinyLlama } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
 
 let hub: HubServer;
 const home = temporaryFolder();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { studio } from '../support/commandLine.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
 
 it('datasets preview prints what training would see, through a template by name or as a file', async () => {
   const folder = temporaryFolder();

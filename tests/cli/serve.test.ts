@@ -7,9 +7,8 @@ import { checkpointStep } from '../../src-main/formats/checkpoint/checkpointFold
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { removeHome, startStudio } from '../e2e/support/studioServer.ts';
 import { studio } from '../support/commandLine.ts';
-import { fixtures } from '../support/paths.ts';
+import { fixtures, tinyLlama } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
 
 const home = temporaryFolder();
 const noToken = join(home, 'no-token');

@@ -7,7 +7,7 @@ import { studio } from '../support/commandLine.ts';
 import { neverAborted, openTestCore } from '../support/core.ts';
 import { asJsonLines, bestSandbox, smallTasks, taskLines } from '../support/evaluation/sandboxes.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
 
 const home = join(temporaryFolder(), 'home');
 const folder = temporaryFolder();

@@ -5,7 +5,7 @@ import type { Study, StudyOutcome } from '../../src-main/contract/studies.ts';
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { studio } from '../support/commandLine.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
 
 const home = temporaryFolder();
 const data = join(home, 'sums.jsonl');

@@ -3,9 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
-import { projectFolder } from '../support/paths.ts';
+import { projectFolder, tinyLlama } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
 
 const home = temporaryFolder();
 

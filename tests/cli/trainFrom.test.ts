@@ -4,7 +4,7 @@ import type { Run } from '../../src-main/contract/entities.ts';
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { studio } from '../support/commandLine.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
 
 it('trains an adapter on with its base kept as it was, unless another way is said', async () => {
   const home = temporaryFolder();

@@ -12,8 +12,7 @@ import { serveChannel } from '../../src-main/core/channelHost.ts';
 import type { Core } from '../../src-main/core/createCore.ts';
 import { startHttpHost, type HttpHost } from '../../src-main/core/httpHost.ts';
 import { openTestCore } from '../support/core.ts';
-import { fixtures } from '../support/paths.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { fixtures, tinyLlama } from '../support/paths.ts';
 
 let core: Core;
 let host: HttpHost;

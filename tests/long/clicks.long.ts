@@ -6,7 +6,7 @@ import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { chromiumNote, chromiumPath, launchChromium } from '../e2e/support/chromium.ts';
 import { StudioPage } from '../e2e/support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from '../e2e/support/studioServer.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
 
 /* Clicks on the parts of a run's page while the run trains, some hundred steps a second. */
 const rounds = 25;

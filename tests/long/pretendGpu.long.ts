@@ -18,9 +18,8 @@ import { writeTokenFile } from '../../src-main/formats/files/tokenFile.ts';
 import { runtimeFolder, versions } from '../../src-main/setup/paths.mjs';
 import type { CheckReport } from '../card/checkGpu.ts';
 import { writeRandomModel } from '../support/measuredTraining.ts';
-import { projectFolder } from '../support/paths.ts';
+import { projectFolder, tinyLlama } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
 
 /*
  * The engine on a pretend CUDA driver: TensorFlow's real placer, executor and allocator, XLA with the real ptxas, and

@@ -23,7 +23,8 @@ import {
 import { adapterMethods } from '../../src-main/methods/registry.ts';
 import { logitsOf } from '../support/parity/parityCase.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { lossesOf, tinyLlama, trainTiny } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
+import { lossesOf, trainTiny } from '../support/trainingRun.ts';
 
 /**
  * A method that nobody needs: one trained factor l_g for each group of s neighbouring outputs, y_j = (1 + l_g(j)) (W

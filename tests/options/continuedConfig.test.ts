@@ -7,7 +7,8 @@ import { continuedConfig, keptOptions } from '../../src-main/options/continuedCo
 import { scheduleChange } from '../../src-main/options/schedule.ts';
 import { trainConfigSchema, type TrainConfig } from '../../src-main/contract/training.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama, trainTiny } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
+import { trainTiny } from '../support/trainingRun.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'lora', rank: 2, alpha: 4 },

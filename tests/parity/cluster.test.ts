@@ -6,9 +6,9 @@ import { readCurve } from '../../src-main/services/cluster/curveFile.ts';
 import { handOverTiny } from '../support/cluster/handedOver.ts';
 import { expectWithin } from '../support/parity/parityBounds.ts';
 import { curveErrors, handedCases, handedSteps, trainElsewhere } from '../support/cluster/handedCases.ts';
-import { projectFolder } from '../support/paths.ts';
+import { projectFolder, tinyLlama } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama, trainTiny } from '../support/trainingRun.ts';
+import { trainTiny } from '../support/trainingRun.ts';
 
 /** `npm run parity` sets it: then PyTorch trains now, with two processes (gloo), and all methods. */
 const python = process.env['ID_LORA_PARITY_PYTHON'];

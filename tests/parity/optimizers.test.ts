@@ -13,8 +13,7 @@ import { openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts
 import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
 import { expectWithin } from '../support/parity/parityBounds.ts';
 import { layoutsOf } from '../support/parity/parityCase.ts';
-import { recorded } from '../support/paths.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
+import { recorded, tinyLlama } from '../support/paths.ts';
 
 interface Curve {
   method: string;

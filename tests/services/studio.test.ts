@@ -15,9 +15,8 @@ import { trainConfigSchema, type TrainConfigInput } from '../../src-main/contrac
 import { createCore, type Core } from '../../src-main/core/createCore.ts';
 import { openAdapterFolder } from '../../src-main/formats/adapter/peftAdapter.ts';
 import { neverAborted, openCoreOn, openTestCore } from '../support/core.ts';
-import { fixtures } from '../support/paths.ts';
+import { fixtures, tinyLlama } from '../support/paths.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { tinyLlama } from '../support/trainingRun.ts';
 
 const config = (rest: Partial<TrainConfigInput> = {}) =>
   trainConfigSchema.parse({

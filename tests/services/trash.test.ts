@@ -6,7 +6,8 @@ import type { StudioEvent } from '../../src-main/contract/events.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import type { Core } from '../../src-main/core/createCore.ts';
 import { neverAborted, openCoreOn, openTestCore } from '../support/core.ts';
-import { checkpointFiles, tinyLlama } from '../support/trainingRun.ts';
+import { tinyLlama } from '../support/paths.ts';
+import { checkpointFiles } from '../support/trainingRun.ts';
 
 const config = trainConfigSchema.parse({
   adapter: { method: 'lora', rank: 2, alpha: 4 },

@@ -9,6 +9,8 @@ const live = process.env['ID_LORA_PARITY_FOLDER'];
 export const isLive = live !== undefined;
 export const fixtures = live ? join(live, 'fixtures') : join(projectFolder, 'tests', 'fixtures');
 export const recorded = live ? join(live, 'recorded') : join(projectFolder, 'tests', 'parity', 'recorded');
+/** A folder of a model of two layers. */
+export const tinyLlama = join(fixtures, 'tiny-llama');
 
 const shared = join(projectFolder, '..', 'shared', 'data');
 /** A path in the shared test data, which users do not have. */

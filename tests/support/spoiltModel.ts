@@ -4,7 +4,7 @@ import { createRandom } from '../../src-main/statistics/random.ts';
 import { SafetensorsFile, writeSafetensors } from '../../src-main/formats/files/safetensors.ts';
 import type { TokenRow } from '../../src-main/formats/files/tokenFile.ts';
 import { temporaryFolder } from './temporaryFolder.ts';
-import { tinyLlama } from './trainingRun.ts';
+import { tinyLlama } from './paths.ts';
 
 /** The token of `spoiltModel` whose embedding is NaN, and its text. */
 export const spoiltToken = 96;

@@ -13,10 +13,8 @@ import { readDecoderConfig } from '../../src-main/formats/families/huggingFaceCo
 import { writeModelFolder } from '../../src-main/formats/model/modelFolder.ts';
 import { writeTokenFile, type TokenRow } from '../../src-main/formats/files/tokenFile.ts';
 import { WeightFolder } from '../../src-main/formats/model/weightFolder.ts';
-import { fixtures } from './paths.ts';
+import { tinyLlama } from './paths.ts';
 import { temporaryFolder } from './temporaryFolder.ts';
-
-export const tinyLlama = join(fixtures, 'tiny-llama');
 
 /** Rows of random tokens with a masked prompt, of different lengths; row i has task i modulo `tasks` + 1. */
 export function writeRandomRows(path: string, rows: number, seed: number, tasks = 0): void {

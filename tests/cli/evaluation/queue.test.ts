@@ -4,7 +4,7 @@ import type { ScoringEntry, ScoringQueue } from '../../../src-main/contract/eval
 import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
 import { studio } from '../../support/commandLine.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 it('eval --queue keeps what is to be scored, and queue lists, orders, takes out and does it', async () => {
   const folder = temporaryFolder();

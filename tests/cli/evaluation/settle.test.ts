@@ -6,7 +6,7 @@ import type { Study } from '../../../src-main/contract/studies.ts';
 import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
 import { studio } from '../../support/commandLine.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 it(
   'compare --settle puts what would settle an open pair into the queue, once, and queue work does it',

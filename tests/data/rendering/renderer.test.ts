@@ -5,8 +5,7 @@ import { createRenderer, type Renderer, type Rendering } from '../../../src-main
 import { tokenizeRow } from '../../../src-main/data/rendering/tokenizeRow.ts';
 import { loadTokenizer, type Tokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { starterModelFolder } from '../../../src-main/services/projects/starter.ts';
-import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { hasSharedData, sharedData, sharedNote, tinyLlama } from '../../support/paths.ts';
 
 const tokenizer = loadTokenizer(tinyLlama);
 

@@ -14,7 +14,7 @@ import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { adapterMethods } from '../../../src-main/methods/registry.ts';
 import { modulePath } from '../../../src-main/shape/adapterSites.ts';
 import { createRandom } from '../../../src-main/statistics/random.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 const { tf } = loadTensorflow();
 const ids = Int32Array.from([1, 20, 33, 47, 5, 90, 14]);

@@ -15,7 +15,8 @@ import { writeAdapterFolder, type AdapterTensor } from '../../../src-main/format
 import { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts';
 import { TokenFileReader, writeTokenFile } from '../../../src-main/formats/files/tokenFile.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama, trainTiny, writeRandomRows } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
+import { trainTiny, writeRandomRows } from '../../support/trainingRun.ts';
 
 const { tf } = loadTensorflow();
 const context = { tf, fusion: false, emit: () => undefined, stopRequested: async () => null };

@@ -8,8 +8,7 @@ import type { GenerateRequest } from '../../../src-main/engine/protocol.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { join } from 'node:path';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
-import { fixtures, hasSharedData, recorded, sharedData, sharedNote } from '../../support/paths.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { fixtures, hasSharedData, recorded, sharedData, sharedNote, tinyLlama } from '../../support/paths.ts';
 
 const context = {
   tf: loadTensorflow().tf,

@@ -8,9 +8,8 @@ import * as batches from '../../../src-main/engine/model/batches.ts';
 import { writeTokenFile, type TokenRow } from '../../../src-main/formats/files/tokenFile.ts';
 import { bucketLengths, scoringCalls } from '../../../src-main/options/scoredLengths.ts';
 import { createRandom } from '../../../src-main/statistics/random.ts';
-import { fixtures } from '../../support/paths.ts';
+import { fixtures, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
 
 // The batches that the engine lays out are counted.
 vi.mock('../../../src-main/engine/model/batches.ts', async (original) => {

@@ -13,8 +13,7 @@ import { readDecoderConfig } from '../../../src-main/formats/families/huggingFac
 import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { deviceSizes } from '../../../src-main/options/deviceSizes.ts';
 import { createRandom } from '../../../src-main/statistics/random.ts';
-import { fixtures, recorded } from '../../support/paths.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { fixtures, recorded, tinyLlama } from '../../support/paths.ts';
 
 /*
  * A card computes several tokens a call, by parts that XLA compiles; here its graphs run on this processor. They must

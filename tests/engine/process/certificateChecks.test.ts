@@ -20,7 +20,7 @@ import { createRandom } from '../../../src-main/statistics/random.ts';
 import { adapterFolderOf } from '../../support/parity/parityCase.ts';
 import { patchedFolder } from '../../support/patchedFolder.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 const folder = adapterFolderOf('tiny-llama-lora')!;
 const config = readDecoderConfig(tinyLlama);

@@ -5,7 +5,8 @@ import { createInbox } from '../../../src-main/engine/process/inbox.ts';
 import { runEngineRequest } from '../../../src-main/engine/process/jobs.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
+import { trainTiny } from '../../support/trainingRun.ts';
 
 vi.mock('../../../src-main/engine/runtime/loadTensorflow.ts', { spy: true });
 

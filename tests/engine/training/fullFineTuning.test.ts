@@ -6,9 +6,9 @@ import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
-import { fixtures } from '../../support/paths.ts';
+import { fixtures, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { checkpointFiles, lossesOf, storedInHalf, tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+import { checkpointFiles, lossesOf, storedInHalf, trainTiny } from '../../support/trainingRun.ts';
 
 const full: TrainConfigInput = {
   adapter: { method: 'full', rank: 1, alpha: 1 },

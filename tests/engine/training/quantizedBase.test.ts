@@ -8,7 +8,8 @@ import { asFloat32 } from '../../../src-main/formats/files/floats.ts';
 import { writeModelFolder } from '../../../src-main/formats/model/modelFolder.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
+import { trainTiny } from '../../support/trainingRun.ts';
 
 const linear = /\.(q|k|v|o|gate|up|down)_proj\.weight$/;
 

@@ -11,7 +11,8 @@ import { describeRouterModule } from '../../../src-main/services/runs/routerModu
 import { adapterConfigSchema } from '../../../src-main/contract/training.ts';
 import { createRandom } from '../../../src-main/statistics/random.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
+import { trainTiny } from '../../support/trainingRun.ts';
 
 const common = { rank: 4, alpha: 8, clusters: 3, heads: 3, experts: 3, dropout: 0.3 };
 const configOf = (adapter: TrainConfigInput['adapter']): TrainConfigInput => ({

@@ -7,7 +7,8 @@ import type { EngineEvent } from '../../../src-main/engine/messages.ts';
 import { loadTensorflow } from '../../../src-main/engine/runtime/loadTensorflow.ts';
 import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { checkpointFiles, lossesOf, tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
+import { checkpointFiles, lossesOf, trainTiny } from '../../support/trainingRun.ts';
 
 const samples = {
   prompts: ['12 + 30 =', 'A longer prompt, of more tokens than the other one: '],

@@ -11,7 +11,8 @@ import { writeSafetensors } from '../../../src-main/formats/files/safetensors.ts
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { logitsOf } from '../../support/parity/parityCase.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { lossesOf, tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
+import { lossesOf, trainTiny } from '../../support/trainingRun.ts';
 
 /**
  * A family that nobody needs: a Llama whose embeddings are stored divided by `embedding_divisor`, whose norms store

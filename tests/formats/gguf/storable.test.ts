@@ -8,7 +8,7 @@ import { quantized, type WrittenType } from '../../../src-main/formats/gguf/quan
 import { refuseUnstorable } from '../../../src-main/formats/gguf/storable.ts';
 import { expectedWeights } from '../../../src-main/formats/model/decoderWeights.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 const config = readDecoderConfig(tinyLlama);
 const types: WrittenType[] = ['F32', 'F16', 'BF16', 'Q8_0', 'Q5_0', 'Q5_1', 'Q4_K', 'Q5_K', 'Q6_K'];

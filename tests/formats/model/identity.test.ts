@@ -4,7 +4,7 @@ import { beforeEach, expect, it } from 'vitest';
 import type { ModelIdentity } from '../../../src-main/contract/entities.ts';
 import { changedParts, createIdentityReader, weightStamp } from '../../../src-main/formats/model/identity.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 const reader = createIdentityReader();
 let folder: string;

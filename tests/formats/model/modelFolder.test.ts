@@ -4,9 +4,8 @@ import { expect, it } from 'vitest';
 import { writeModelFolder } from '../../../src-main/formats/model/modelFolder.ts';
 import type { TensorToWrite } from '../../../src-main/formats/files/safetensors.ts';
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
-import { fixtures } from '../../support/paths.ts';
+import { fixtures, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
 
 /** The tensors of a model folder, each read when its turn comes. */
 function tensorsOf(weights: WeightFolder): TensorToWrite[] {

@@ -8,9 +8,8 @@ import {
   writeTokenFile,
 } from '../../../src-main/formats/files/tokenFile.ts';
 import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
-import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
+import { hasSharedData, sharedData, sharedNote, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
 
 describe.skipIf(!hasSharedData)(`tokenizers of real models${sharedNote}`, () => {
   it('stories260K: ids and text of the recorded story', () => {

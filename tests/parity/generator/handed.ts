@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { handOverTiny } from '../../support/cluster/handedOver.ts';
 import { handedCases, trainElsewhere } from '../../support/cluster/handedCases.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 /**
  * Records what two processes of PyTorch make of trainings that the studio hands over: a folder a case under

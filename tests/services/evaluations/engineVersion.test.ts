@@ -1,7 +1,7 @@
 import { afterAll, expect, it, vi } from 'vitest';
 import type * as protocol from '../../../src-main/engine/protocol.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 /** What the engine is said to be. */
 let version = 1;

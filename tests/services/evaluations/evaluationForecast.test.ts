@@ -3,7 +3,7 @@ import type { ProcedureParsedInput } from '../../../src-main/contract/procedures
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { createEngineHost } from '../../../src-main/engine/process/supervisor.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));

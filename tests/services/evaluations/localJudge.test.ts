@@ -9,7 +9,7 @@ import type { EngineRequest, GenerateRequest } from '../../../src-main/engine/pr
 import { neverAborted, sharedEngine } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { patchedFolder } from '../../support/patchedFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 const verdicts: string[] = [];
 const asked: GenerateRequest[] = [];

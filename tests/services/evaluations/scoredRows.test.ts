@@ -4,8 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
-import { hasSharedData, sharedData, sharedNote } from '../../support/paths.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { hasSharedData, sharedData, sharedNote, tinyLlama } from '../../support/paths.ts';
 
 const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));

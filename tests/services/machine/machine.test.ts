@@ -10,7 +10,7 @@ import { readLoad } from '../../../src-main/services/machine/machine.ts';
 import { progressOf, repairRuntime } from '../../../src-main/services/machine/repair.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 /** A repair that says what `lines` says, then does `end`. */
 function program(end: string): readonly [string, ...string[]] {

@@ -6,7 +6,7 @@ import type { Core } from '../../../src-main/core/createCore.ts';
 import { SafetensorsFile, writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 let core: Core;
 let dataFile: string;

@@ -7,7 +7,7 @@ import type { StartedDownload } from '../../../src-main/services/models/download
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { startHubServer, type HubServer } from '../../support/hub/hubServer.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 describe('downloads', () => {
   let hub: HubServer;

@@ -7,9 +7,8 @@ import { hubAccess } from '../../../src-main/services/models/hub/hubRequest.ts';
 import { parseRepository } from '../../../src-main/services/models/hub/repository.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { startHubServer, type HubServer } from '../../support/hub/hubServer.ts';
-import { fixtures } from '../../support/paths.ts';
+import { fixtures, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
 
 describe('names', () => {
   it.each([

@@ -17,9 +17,8 @@ import { cacheFolder, tokenFile } from '../../../src-main/services/models/hub/pl
 import { addToCache } from '../../support/hub/cacheFolder.ts';
 import { openTestCore } from '../../support/core.ts';
 import { patchedFolder } from '../../support/patchedFolder.ts';
-import { fixtures } from '../../support/paths.ts';
+import { fixtures, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
 
 it('finds cache and token where Hugging Face programs keep them', () => {
   expect(cacheFolder({ HF_HUB_CACHE: '/a', HF_HOME: '/b' })).toEqual({ folder: '/a', setBy: 'HF_HUB_CACHE' });

@@ -4,9 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import { createCore, type Core } from '../../../src-main/core/createCore.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
-import { fixtures } from '../../support/paths.ts';
+import { fixtures, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
 
 describe('the card of a model', () => {
   let core: Core;

@@ -18,9 +18,8 @@ import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { findModelFolder } from '../../../src-main/services/models/findModelFolder.ts';
 import { hashWeights } from '../../../src-main/services/models/modelImport.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
-import { fixtures } from '../../support/paths.ts';
+import { fixtures, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
 
 const sharded = join(fixtures, 'tiny-llama-sharded');
 

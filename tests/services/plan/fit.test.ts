@@ -5,7 +5,7 @@ import type { Core } from '../../../src-main/core/createCore.ts';
 import { openWritable } from '../../../src-main/store/database.ts';
 import { updateRun } from '../../../src-main/store/runs.ts';
 import { openCoreOn, openTestCore, openTrainingCore } from '../../support/core.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));

@@ -11,7 +11,8 @@ import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
 import { filesIn, totalBytes } from '../../../src-main/services/machine/disk.ts';
 import { smallDisk } from '../../support/smallDisk.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama, trainTiny } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
+import { trainTiny } from '../../support/trainingRun.ts';
 
 const kinds: [string, TrainConfigInput][] = [
   ['a full fine-tune', { adapter: { method: 'full', rank: 1, alpha: 1 }, maxSteps: 1 }],

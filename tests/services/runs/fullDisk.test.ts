@@ -9,7 +9,7 @@ import { listCheckpoints } from '../../../src-main/formats/checkpoint/checkpoint
 import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
 import { smallDisk } from '../../support/smallDisk.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
 
 const disk = smallDisk(1500);
 afterAll(() => {

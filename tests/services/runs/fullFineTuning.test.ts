@@ -8,7 +8,8 @@ import { SafetensorsFile } from '../../../src-main/formats/files/safetensors.ts'
 import { WeightFolder } from '../../../src-main/formats/model/weightFolder.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { maxDifference } from '../../support/parity/recordedValues.ts';
-import { storedInHalf, tinyLlama } from '../../support/trainingRun.ts';
+import { tinyLlama } from '../../support/paths.ts';
+import { storedInHalf } from '../../support/trainingRun.ts';
 
 const config = (method: 'full' | 'lora') =>
   trainConfigSchema.parse({

@@ -6,9 +6,8 @@ import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { tokenizedRows } from '../../../src-main/services/tokenizer/tokenizedRows.ts';
 import { createTokenizerThread } from '../../../src-main/services/tokenizer/tokenizerThread.ts';
 import { endlessText, hostilePattern, withPattern } from '../../support/hostileTokenizer.ts';
-import { fixtures } from '../../support/paths.ts';
+import { fixtures, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
-import { tinyLlama } from '../../support/trainingRun.ts';
 
 describe('the thread for tokenizers', () => {
   const thread = createTokenizerThread({ patienceMs: 1500 });

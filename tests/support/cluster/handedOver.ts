@@ -8,7 +8,8 @@ import { handOver } from '../../../src-main/engine/training/handOver.ts';
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { writeTrainer } from '../../../src-main/services/cluster/handOver.ts';
 import { sampleRun } from '../sampleRun.ts';
-import { tinyLlama, writeRandomRows } from '../trainingRun.ts';
+import { tinyLlama } from '../paths.ts';
+import { writeRandomRows } from '../trainingRun.ts';
 
 /** Hands over what `trainTiny` would train with the same options. @returns the folder */
 export async function handOverTiny(options: {
