@@ -86,12 +86,12 @@ describe('module patterns', () => {
       targetModules.map((module) => modulePath({ layer, module })),
     ).flat();
     const rankPattern = Object.fromEntries(keys.map((key, i) => [key, 1 + (i % 5)]));
-    const begun = performance.now();
+    const begin = process.cpuUsage();
     const sites = adapterSites(
       { layers: 126, fusedProjections: false },
       { rank: 8, targets: [...targetModules], rankPattern },
     );
-    expect(performance.now() - begun).toBeLessThan(1000);
+    expect(process.cpuUsage(begin).user / 1000).toBeLessThan(1000);
     expect(sites.map(({ adapter }) => adapter.rank)).toEqual(keys.map((_, i) => 1 + (i % 5)));
     const long = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`${'.'.repeat(150)}${i}`, 1]));
     expect(() => compilePatternMap(long, 'rankPattern')).toThrow(
