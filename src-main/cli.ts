@@ -1,3 +1,4 @@
+import './setup/ownImports.mjs';
 import { toPlainError } from './contract/errors.ts';
 import { usageError } from './cli/arguments.ts';
 import type { CommandContext } from './cli/commandContext.ts';

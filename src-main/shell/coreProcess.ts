@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { PlainError } from '../contract/errors.ts';
 import { beatMs, createHeartbeat, silenceError, silentAfterBeats } from '../channel/heartbeat.ts';
 import type { ProcedureInput, ProcedureName, ProcedureOutput } from '../contract/procedures.ts';
@@ -62,7 +63,9 @@ export function startCoreProcess(options: {
     restarting = false;
     heartbeat = createHeartbeat();
     setState({ kind: 'starting' });
-    const started = spawn(options.node, [join(options.folder, 'src-main', 'core', 'main.ts')], {
+    const sources = join(options.folder, 'src-main');
+    const { href: ownImports } = pathToFileURL(join(sources, 'setup', 'ownImports.mjs'));
+    const started = spawn(options.node, ['--import', ownImports, join(sources, 'core', 'main.ts')], {
       cwd: options.folder,
       env: options.env,
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],

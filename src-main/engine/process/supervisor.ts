@@ -61,6 +61,8 @@ export interface EngineHost {
 /** Lines of the stack that a native crash prints: they would push out what led to it. */
 const nativeFrame = /^\s*\d+: (0x)?[0-9a-f]+|^-----/;
 
+/** What a process imports before its entry. */
+const ownImports = new URL('../../setup/ownImports.mjs', import.meta.url).href;
 /** How many of the last lines of a dead process go into its error. */
 const keptLines = 8;
 
@@ -159,6 +161,7 @@ export function createEngineHost(
 
   function open(card: EngineCard | null, isTf32 = false): EngineProcess {
     const child = fork(entry, [], {
+      execArgv: [...process.execArgv, '--import', ownImports],
       execPath: options.nodePath ?? process.execPath,
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
