@@ -54,7 +54,10 @@ export async function trainCommand(args: readonly string[], command: CommandCont
   if (from === undefined && values['from-step'] !== undefined)
     throw usageError('--from-step says which checkpoint --from means.');
   /** @param base the options of an adapter that is trained on, and how its base was kept */
-  const configWith = (base: GivenOptions) => trainConfigFrom({ ...base, ...file.options, ...given });
+  const configWith = (base: GivenOptions) => {
+    const below = { ...base, ...file.options };
+    return trainConfigFrom({ ...below, ...givenOptions(values, below) });
+  };
   const names = {
     model: text(values, 'model') ?? file.names.model,
     dataset: text(values, 'data') ?? file.names.dataset,
@@ -95,7 +98,9 @@ export async function trainCommand(args: readonly string[], command: CommandCont
           },
           watch,
         )
-      : await runs.resume(resumed!, watch, givenRunOptions(values), { force: values['force'] === true });
+      : await runs.resume(resumed!, watch, givenRunOptions(values, flatten(runs.get(resumed!).config)), {
+          force: values['force'] === true,
+        });
     noteIdleOptions(output, given, [flatten(run.config)], file.options);
     if (config && run.config.context < config.context)
       output.progress(`Rows end after ${run.config.context} tokens: so many positions the model has.`);

@@ -15,7 +15,6 @@ import {
   adapterConfigSchema,
   trainConfigSchema,
   type AdapterConfig,
-  type Quantization,
   type TrainConfig,
 } from '../contract/training.ts';
 import { contradictingBase } from '../options/checkOptions.ts';
@@ -51,9 +50,13 @@ function commandOptions(names: readonly OptionName[]): CommandOptions {
   return Object.fromEntries(flags.map((own) => [own, { type: 'string' }]));
 }
 
-/** The options that were given. @throws StudioError usage where one cannot be read */
-export function givenOptions(values: Values): GivenOptions {
-  const given = optionNames.map((name) => [name, readOption(values, name)] as const);
+/**
+ * The options that were given.
+ * @param below what holds where nothing is given: a switch that is turned off leaves on what it is not about
+ * @throws StudioError usage where one cannot be read
+ */
+export function givenOptions(values: Values, below: GivenOptions = {}): GivenOptions {
+  const given = optionNames.map((name) => [name, readOption(values, name, below)] as const);
   return withTemplateFile(Object.fromEntries(given.filter(([, value]) => value !== undefined)));
 }
 
@@ -76,10 +79,11 @@ export function withTemplateFile(given: GivenOptions): GivenOptions {
 
 /**
  * Those of them that belong to the run, not to its adapter: what a resumed run may change.
+ * @param below the run's own
  * @throws StudioError usage where one is out of range
  */
-export function givenRunOptions(values: Values): Record<string, unknown> {
-  const given = givenOptions(values);
+export function givenRunOptions(values: Values, below: GivenOptions): Record<string, unknown> {
+  const given = givenOptions(values, below);
   for (const name of optionNames)
     if (name in given && !isAdapterOption(name))
       check(optionSchema(name), given[name], () => flagOf(name), [name]);
@@ -132,8 +136,8 @@ function flagOf(path: string): string {
   return `--${optionDeclarations[name].flag}`;
 }
 
-function readOption(values: Values, name: OptionName): unknown {
-  if (name === 'baseWeights') return readBase(values);
+function readOption(values: Values, name: OptionName, below: GivenOptions): unknown {
+  if (name === 'baseWeights') return readBase(values, below.baseWeights ?? 'none');
   const { kind, flag: option } = optionDeclarations[name];
   const given = text(values, option);
   if (given === undefined) return undefined;
@@ -162,11 +166,12 @@ function readOption(values: Values, name: OptionName): unknown {
 }
 
 /** @throws StudioError config_invalid where both switches are on */
-function readBase(values: Values): Quantization | undefined {
+function readBase(values: Values, below: unknown): unknown {
   const given = baseSwitches.filter(({ flag: own }) => text(values, own) !== undefined);
   const on = given.filter(({ flag: own }) => flag(values, own));
   if (on.length > 1) throw contradictingBase();
-  return given.length === 0 ? undefined : (on[0]?.chosen ?? 'none');
+  if (given.length === 0) return undefined;
+  return on[0]?.chosen ?? (given.some(({ chosen }) => chosen === below) ? 'none' : below);
 }
 
 function read<T>(option: string, result: Read<T>): T {

@@ -97,8 +97,11 @@ export function optionText(name: OptionName, value: unknown): string {
 /** An option with its value as the words of a command: `--rank 8`. */
 export function optionWords(name: OptionName, value: unknown): string[] {
   if (name !== 'baseWeights') return [`--${optionDeclarations[name].flag}`, optionText(name, value)];
-  const [on] = baseSwitches.filter(({ chosen }) => chosen === value);
-  return [`--${(on ?? baseSwitches[0]!).flag}`, on ? 'true' : 'false'];
+  const on = baseSwitches.filter(({ chosen }) => chosen === value);
+  // One that is off says nothing of the other.
+  return on.length > 0
+    ? [`--${on[0]!.flag}`, 'true']
+    : baseSwitches.flatMap(({ flag }) => [`--${flag}`, 'false']);
 }
 
 /** Prompts that are asked during training: a JSON object {prompts, every, maxTokens}, or one prompt as it is. */

@@ -8,12 +8,13 @@ import {
   trainConfigFrom,
   trainOptions,
 } from '../../src-main/cli/trainingArguments.ts';
-import type { TrainConfig } from '../../src-main/contract/training.ts';
-import { flatten } from '../../src-main/options/trainingOptions.ts';
+import type { Quantization, TrainConfig } from '../../src-main/contract/training.ts';
+import { flatten, isAdapterOption, mattering } from '../../src-main/options/trainingOptions.ts';
 import { commandArguments, commandLine } from '../../src-renderer/features/train/form/commandLine.ts';
 import { variedConfigs } from '../support/trainConfigs.ts';
 
-const named = { model: { type: 'string' }, data: { type: 'string' }, name: { type: 'string' } } as const;
+const text = { type: 'string' } as const;
+const named = { model: text, data: text, name: text, from: text };
 const names = { run: "it's a run", model: 'a model', dataset: 'sums' };
 
 function parse(args: readonly string[]) {
@@ -30,6 +31,19 @@ describe("the form's command line", () => {
     expect(configFrom(args)).toEqual(config);
     expect(parse(args)).toMatchObject({ name: names.run, model: names.model, data: names.dataset });
   });
+
+  it.each(variedConfigs())(
+    'means it also where an adapter is trained on that has everything otherwise: $label',
+    ({ config }) => {
+      const args = commandArguments(config, { ...names, from: 'another' });
+      const given = givenOptions(parse(args));
+      const said = Object.keys(given).filter((name) => isAdapterOption(name) || name === 'baseWeights');
+      const flat = flatten(config);
+      const mattered = mattering(flat).filter((name) => isAdapterOption(name) || name === 'baseWeights');
+      expect(said.toSorted()).toEqual(mattered.toSorted());
+      expect(configFrom(args)).toEqual(config);
+    },
+  );
 
   it('survives a shell', () => {
     const { config } = variedConfigs().find(({ label }) => label.startsWith('lora, samples'))!;
@@ -70,20 +84,28 @@ describe('options of the command line', () => {
     const one = configFrom(['--load-in-8bit', 'true', '--load-in-4bit', 'false']);
     expect(one).toMatchObject({ loadIn8bit: true, loadIn4bit: false });
     expect(configFrom(['--load-in-8bit', 'false'])).toMatchObject({ loadIn8bit: false, loadIn4bit: false });
+    // Over a file, or the run whose adapter is trained on.
+    const over = (kept: Quantization, ...args: string[]) =>
+      givenOptions(parse(args), { baseWeights: kept }).baseWeights;
+    expect(over('int8', '--load-in-4bit', 'false')).toBe('int8');
+    expect(over('nf4', '--load-in-4bit', 'false')).toBe('none');
+    expect(over('nf4', '--load-in-4bit', 'false', '--load-in-8bit', 'false')).toBe('none');
+    expect(over('nf4', '--load-in-8bit', 'true')).toBe('int8');
+    expect(over('nf4')).toBeUndefined();
     expect(() => configFrom(['--load-in-8bit', 'true', '--load-in-4bit', 'true'])).toThrow(/at once/);
     expect(() => configFrom(['--load-in-4bit', 'nf4'])).toThrow(/--load-in-4bit "nf4"/);
-    expect(givenRunOptions(parse(['--load-in-4bit', 'true']))).toEqual({
+    expect(givenRunOptions(parse(['--load-in-4bit', 'true']), {})).toEqual({
       loadIn8bit: false,
       loadIn4bit: true,
     });
   });
 
   it('of a resumed run are checked for themselves', () => {
-    expect(givenRunOptions(parse(['--max-steps', '9', '--clip-norm', 'none']))).toEqual({
+    expect(givenRunOptions(parse(['--max-steps', '9', '--clip-norm', 'none']), {})).toEqual({
       maxSteps: 9,
       clipNorm: null,
     });
-    expect(() => givenRunOptions(parse(['--batch', '0']))).toThrow(/--batch 0: at least 1/);
+    expect(() => givenRunOptions(parse(['--batch', '0']), {})).toThrow(/--batch 0: at least 1/);
   });
 });
 

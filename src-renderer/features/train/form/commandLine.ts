@@ -2,6 +2,7 @@ import { optionWords } from '../../../../src-main/options/optionText.ts';
 import type { TrainConfig } from '../../../../src-main/contract/training.ts';
 import {
   flatten,
+  isAdapterOption,
   mattering,
   optionDefaults,
   type OptionName,
@@ -26,13 +27,18 @@ const alwaysWritten: readonly OptionName[] = [
   'seed',
 ];
 
-/** The words behind `train` that do what a configuration says: what is not as usual, and the main options. */
+/**
+ * The words behind `train` that do what a configuration says: what is not as usual, and the main options. Where an
+ * adapter is trained on, its own options are the usual ones, and the way in which its base is kept: all are said.
+ */
 export function commandArguments(config: TrainConfig, names: CommandNames): string[] {
   const flat = flatten(config);
+  const isOfAdapter = (name: OptionName) => isAdapterOption(name) || name === 'baseWeights';
   const options = mattering(flat).filter((name) => {
     if (name === 'maxSteps') return flat.maxSteps !== null;
     return (
       name === 'epochs' ||
+      (names.from !== undefined && isOfAdapter(name)) ||
       alwaysWritten.includes(name) ||
       JSON.stringify(flat[name]) !== JSON.stringify(optionDefaults[name])
     );
