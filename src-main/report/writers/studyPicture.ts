@@ -105,11 +105,14 @@ function rowsPanel(record: StudyRecord, column: StudyColumn, place: number): Dra
   return { width, height: bottom + 24, label: told(column, shown), body };
 }
 
+/** What the name of a setting takes beside another one, what a size takes, and a line of text: pixels. */
+const [nameWidth, sizeWidth, lineHeight] = [66, 36, 13];
+
 /** Values over trainable parameters, the points of a method joined: the paper's figure 4. */
 function parityPanel(record: StudyRecord, column: StudyColumn, place: number): Drawing {
   const shown = shownOf(record, place);
   const [width, height] = [430, 300];
-  const box = { left: 48, right: width - 92, top: 26, bottom: height - 44 };
+  const box = { left: 48, right: width - 62, top: 40, bottom: height - 58 };
   if (shown.length === 0) return { width, height, label: column.label, body: '' };
   const sizes = shown.map(({ arm }) => arm.trainable);
   const [least, most] = [
@@ -124,19 +127,42 @@ function parityPanel(record: StudyRecord, column: StudyColumn, place: number): D
   // Two settings of one size would hide each other.
   const aside = ({ arm }: Shown) => (arm.method === 'idlora' ? 3 : -3);
   const at = (one: Shown): [number, number] => [x(one.arm.trainable) + aside(one), y(one.mean)];
+  // Above the higher of two that stand at one size, below the lower; one line further where the last name of its side
+  // would be hit.
+  const isHigher = (one: Shown): boolean => {
+    const beside = shown.find(
+      (other) => other !== one && Math.abs(x(other.arm.trainable) - x(one.arm.trainable)) < sizeWidth,
+    );
+    return beside ? one.mean > beside.mean : one.arm.method === 'idlora';
+  };
+  const last = new Map<boolean, [number, number]>();
+  const labels = shown
+    .toSorted((a, b) => a.arm.trainable - b.arm.trainable)
+    .map((one) => {
+      const isAbove = isHigher(one);
+      const away = isAbove ? -1 : 1;
+      const middle = at(one)[0];
+      const [before, height] = last.get(isAbove) ?? [-Infinity, 0];
+      let place = y(isAbove ? one.high : one.low) + (isAbove ? -6 : 14);
+      if (middle - before < nameWidth && Math.abs(place - height) < lineHeight)
+        place = height + away * lineHeight;
+      last.set(isAbove, [middle, place]);
+      return svgText(one.arm.label, {
+        x: middle,
+        y: place,
+        anchor: 'middle',
+        fill: paint.text,
+        halo: paint.surface,
+      });
+    });
   const body = [
     svgText(column.label, { x: 0, y: 12, fill: paint.text, size: 12, weight: 600 }),
     ...niceTicks(from, to, 4).flatMap((tick) => [
       line([box.left, y(tick)], [box.right, y(tick)], paint.line),
       svgText(valueText(column, tick), { x: box.left - 6, y: y(tick) + 4, fill: paint.soft, anchor: 'end' }),
     ]),
-    ...[...new Set(sizes)].map((size) =>
-      svgText(`${Math.round(size / 1000)} k`, {
-        x: x(size),
-        y: box.bottom + 16,
-        fill: paint.soft,
-        anchor: 'middle',
-      }),
+    ...besideEachOther(sizes, x).map(({ text, at: middle }) =>
+      svgText(text, { x: middle, y: box.bottom + 30, fill: paint.soft, anchor: 'middle' }),
     ),
     svgText('Trainable parameters', {
       x: (box.left + box.right) / 2,
@@ -148,6 +174,7 @@ function parityPanel(record: StudyRecord, column: StudyColumn, place: number): D
       shown.map((one) => ({ method: one.arm.method, at: at(one) })),
       paint,
     ),
+    ...labels,
     ...shown.flatMap((one) =>
       interval([at(one)[0], y(one.low)], [at(one)[0], y(one.high)], colorOf(one.arm.method, paint), {
         low: one.low < from,
@@ -155,17 +182,25 @@ function parityPanel(record: StudyRecord, column: StudyColumn, place: number): D
       }),
     ),
     ...shown.map((one) => marker(one.arm.method, ...at(one), paint)),
-    ...shown.map((one) =>
-      svgText(one.arm.label, {
-        x: at(one)[0] + (one.arm.method === 'idlora' ? 9 : -9),
-        y: at(one)[1] + 4,
-        anchor: one.arm.method === 'idlora' ? 'start' : 'end',
-        fill: paint.text,
-        halo: paint.surface,
-      }),
-    ),
   ].join('');
   return { width, height, label: told(column, shown), body };
+}
+
+/** Sizes in words at their places; those that would be written over each other as one, in the middle. */
+function besideEachOther(
+  sizes: readonly number[],
+  x: (size: number) => number,
+): { text: string; at: number }[] {
+  const groups: number[][] = [];
+  for (const size of [...new Set(sizes)].toSorted((a, b) => a - b)) {
+    const group = groups.at(-1);
+    if (group && x(size) - x(group.at(-1)!) < sizeWidth) group.push(size);
+    else groups.push([size]);
+  }
+  return groups.map((group) => ({
+    text: `${[...new Set(group.map((size) => Math.round(size / 1000)))].join('/')} k`,
+    at: group.reduce((sum, size) => sum + x(size), 0) / group.length,
+  }));
 }
 
 /** A line with ends across it; an end that was cut off has none. */
