@@ -12,10 +12,10 @@ const longest =
 
 /** What a test file takes at most with what it starts: an engine with TensorFlow, a studio, a browser. */
 const fileBytes = 3e9;
-/** Test files at a time: one for each processor, as far as the memory reaches; while one waits, another computes. */
+/** Test files at a time: one more than processors, as far as the memory reaches; while one waits, another computes. */
 const filesAtOnce = Math.max(
   2,
-  Math.min(availableParallelism(), Math.floor(process.availableMemory() / fileBytes)),
+  Math.min(availableParallelism() + 1, Math.floor(process.availableMemory() / fileBytes)),
 );
 
 class LongestFirst extends BaseSequencer {

@@ -1,6 +1,6 @@
 // `npm test`: everything that runs without a GPU. Ends with the line `N passed, N failed`.
 import { existsSync } from 'node:fs';
-import { availableParallelism, freemem } from 'node:os';
+import { availableParallelism, constants, freemem, getPriority, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { runProgram } from '../command.mjs';
 import { ensureOrExit } from '../ensure.mjs';
@@ -68,6 +68,9 @@ async function provideElectron() {
 }
 
 process.chdir(projectFolder);
+// Engines compute below normal priority: beside tests and pages of a usual one they would starve, and be waited for in
+// vain. As all have the same one, they share; and whoever works at this machine is not held up.
+setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL));
 const node = await ensureOrExit();
 const env = studioEnvironment(node);
 let passed = 0;
