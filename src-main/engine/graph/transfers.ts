@@ -79,8 +79,11 @@ export function declareTransfers(
 function declareEntrance(graph: Graph, targets: readonly Target[], { small, together }: TransferSizes) {
   const byVariable = new Map(targets.map((target) => [target.variable, target]));
   const large = targets.filter((target) => bytesOf(target) > small);
-  const { groups, places } = grouped(large, kindOfTarget);
-  const placeOf = new Map(large.map(({ variable }, i) => [variable, places[i]!]));
+  const kinds = [...new Set(large.map(kindOfTarget))];
+  const groups = kinds.map((kind) => large.filter((target) => kindOfTarget(target) === kind));
+  const placeOf = new Map(
+    groups.flatMap((ones, group) => ones.map(({ variable }, place) => [variable, { group, place }] as const)),
+  );
   const entrances = targets.flatMap((target, i) => {
     if (placeOf.has(target.variable)) return [];
     const given = graph.placeholder(`assign_words_${i}`, [Math.ceil(bytesOf(target) / 4)], 'f32');
@@ -195,7 +198,10 @@ function bytesOf({ variable, stored }: Target): number {
  */
 function enteringValue(words: Tensor, { variable, stored }: Target): Tensor {
   const isCopied = stored !== variable.dtype;
-  return cast(decodeWords(isCopied ? words : ownCopy(words), stored, variable.shape), variable.dtype);
+  return cast(
+    decodeWords(isCopied ? words : sameBy('DeepCopy', words), stored, variable.shape),
+    variable.dtype,
+  );
 }
 
 /** A variable's bytes as they are stored, f32 [words]: only f32 and i32 can leave a session. */
@@ -204,18 +210,6 @@ function leavingWords(variable: Variable): Tensor {
   const words = variable.dtype === 'u8' ? bytesAsWords(value) : cast(value, storedTypeOf(variable));
   const flat = reshape(words, [elementCount(words.shape)]);
   return flat.dtype === 'f32' ? flat : bitcast(flat, 'f32', flat.shape);
-}
-
-/** Things of equal kinds together. @returns them, and where each of `items` lies: its group and its place in it */
-function grouped<T>(items: readonly T[], kindOf: (item: T) => string) {
-  const groups = new Map<string, T[]>();
-  const places = items.map((item) => {
-    const kind = kindOf(item);
-    const group = groups.get(kind) ?? [];
-    groups.set(kind, group);
-    return { group: [...groups.keys()].indexOf(kind), place: group.push(item) - 1 };
-  });
-  return { groups: [...groups.values()], places };
 }
 
 /** Of these it is the same how words become what a variable holds. */
@@ -238,7 +232,7 @@ function assignByPlace(graph: Graph, groups: readonly (readonly Target[])[]): En
 function readByIndex(graph: Graph, targets: readonly Variable[]): Entry {
   const index = graph.placeholder('read_index', [], 'i32');
   const words = oneOf(index, index, targets, (taken, variable) =>
-    graph.after([identity(taken)], () => leavingWords(variable)),
+    graph.after([sameBy('Identity', taken)], () => leavingWords(variable)),
   );
   return { inputs: { index }, outputs: { words } };
 }
@@ -279,24 +273,9 @@ function oneOf<T>(
   return merged!;
 }
 
-/** The same value as a node of its own. */
-function identity(value: Tensor): Tensor {
-  const [same] = value.graph.addOperation({
-    op: 'Identity',
-    inputs: [value],
-    attributes: typeAttribute(value.dtype),
-    outputs: [value],
-  });
+/** The same values by a node of its own, `DeepCopy` in other memory. */
+function sameBy(op: 'Identity' | 'DeepCopy', value: Tensor): Tensor {
+  const attributes = typeAttribute(value.dtype);
+  const [same] = value.graph.addOperation({ op, inputs: [value], attributes, outputs: [value] });
   return same!;
-}
-
-/** The same values in other memory. */
-function ownCopy(value: Tensor): Tensor {
-  const [copy] = value.graph.addOperation({
-    op: 'DeepCopy',
-    inputs: [value],
-    attributes: typeAttribute(value.dtype),
-    outputs: [{ shape: value.shape, dtype: value.dtype }],
-  });
-  return copy!;
 }
