@@ -37,10 +37,11 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: filesAtOnce,
     sequence: { sequencer: LongestFirst },
-    // The longest test takes half a minute on two idle cores; one that shares them must not fail for that.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // The longest test takes half a minute on two idle cores; one that shares them must not fail for that. More than
+    // the patience of a single wait (tests/support/patience.ts), which says what it waited for.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     // What a page shows after an action: it is there at once, or a while later on busy cores.
-    expect: { poll: { timeout: 10_000, interval: 100 } },
+    expect: { poll: { timeout: 30_000, interval: 100 } },
   },
 });

@@ -5,7 +5,7 @@ import { SafetensorsFile } from '../../src-main/formats/files/safetensors.ts';
 import { lockHome } from '../../src-main/store/homeLock.ts';
 import { writeGeneratedDataset } from '../fixtures/generatedDataset.ts';
 import { studio, type CommandResult } from '../support/commandLine.ts';
-import { spoiltModel, spoiltText } from '../support/spoiltModel.ts';
+import { spoiltModel, spoiltText } from '../support/faults/spoiltModel.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 import { tinyLlama } from '../support/paths.ts';
 

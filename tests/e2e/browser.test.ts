@@ -8,6 +8,7 @@ import { chromiumNote, chromiumPath } from './support/chromium.ts';
 import { openStudio, type OpenedStudio } from './support/openedStudio.ts';
 import { takePicture } from './support/pictures.ts';
 import type { StudioPage } from './support/studioPage.ts';
+import { patienceMs } from '../support/patience.ts';
 
 const common = { 'Learning rate': '0.01', 'Batch size': '4', 'Context length': '64' };
 /** Pages whose address does not depend on what was trained. */
@@ -130,7 +131,7 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
     await page.getByRole('link', { name: 'Compare' }).click();
     await page.getByRole('button', { name: 'Compare' }).click();
     const verdict = page.getByTestId('verdict');
-    await verdict.waitFor({ timeout: 60_000 });
+    await verdict.waitFor({ timeout: patienceMs });
     const sentence = (await verdict.textContent()) ?? '';
     expect(sentence).toContain('lora-e2e');
     expect(sentence).toContain('idlora-e2e');
@@ -153,7 +154,7 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
 
   it.each(['light', 'dark'] as const)(
     'keeps every page accessible and inside a narrow window, %s',
-    { timeout: 120_000 },
+    { timeout: patienceMs },
     async (theme) => {
       await page.goto(new URL('/train/runs', opened.server.url).href);
       const run = await page.getByRole('link', { name: 'idlora-e2e' }).first().getAttribute('href');
@@ -187,7 +188,7 @@ describe.skipIf(!chromiumPath)(`the studio in a browser${chromiumNote}`, () => {
 
   it(
     'says that the connection is lost, and goes on by itself when the studio is back',
-    { timeout: 90_000 },
+    { timeout: patienceMs },
     async () => {
       await opened.restart({
         whileGone: () => page.getByRole('alert').filter({ hasText: 'connection' }).waitFor({ timeout: 2000 }),

@@ -8,6 +8,7 @@ import { chromiumNote, chromiumPath } from './support/chromium.ts';
 import { openStudio, type OpenedStudio } from './support/openedStudio.ts';
 import { takePicture } from './support/pictures.ts';
 import type { StudioPage } from './support/studioPage.ts';
+import { patienceMs } from '../support/patience.ts';
 
 const note = hasSharedData ? chromiumNote : ' (skipped: needs ../shared/data)';
 
@@ -39,7 +40,7 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a chat with stories260K in a b
     const config = { adapter, maxSteps: 12, batch: 4, context: 64, learningRate: 0.02, heldOutFraction: 0 };
     await studio.call('runs.start', { name: 'tales', model: 'stories', dataset: 'tales', config });
     await page.getByRole('heading', { name: 'No chat is open' }).waitFor();
-    await columns().getByLabel('tales').check({ timeout: 110_000 });
+    await columns().getByLabel('tales').check({ timeout: patienceMs });
     await columns().getByLabel('base, without adapter').uncheck();
     await columns().getByLabel('tales').uncheck();
     await columns().getByText('Choose at least one column.').waitFor();
@@ -50,7 +51,7 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a chat with stories260K in a b
 
   it('puts one prompt to the base and to an adapter, and shows what they say as they say it', async () => {
     await columns().getByRole('button', { name: 'Open the chat' }).click();
-    await talk().waitFor({ timeout: 60_000 });
+    await talk().waitFor({ timeout: patienceMs });
     await talk().getByText('Nothing was asked yet').waitFor();
     const settings = page.getByRole('region', { name: 'How it is asked' });
     await settings.getByLabel('Template').selectOption('none');
@@ -63,16 +64,16 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a chat with stories260K in a b
     // Something stands there before all of it does.
     const answer = talk().getByTestId('answer').first();
     await expect
-      .poll(async () => (await answer.textContent())!.length, { timeout: 60_000 })
+      .poll(async () => (await answer.textContent())!.length, { timeout: patienceMs })
       .toBeGreaterThan(8);
     await talk().getByRole('button', { name: 'Stop answering' }).click();
-    await talk().getByText('All 2 columns have answered.').waitFor({ timeout: 60_000 });
+    await talk().getByText('All 2 columns have answered.').waitFor({ timeout: patienceMs });
     await settings.getByLabel('Longest answer').fill('30');
     await settings.getByLabel('Temperature').fill('0');
     await prompt.fill(' and then');
     await talk().getByRole('button', { name: 'Send' }).click();
     const second = talk().getByRole('group', { name: 'Answers to prompt 2' });
-    await expect.poll(() => second.getByText(/^30 tokens/).count(), { timeout: 60_000 }).toBe(2);
+    await expect.poll(() => second.getByText(/^30 tokens/).count(), { timeout: patienceMs }).toBe(2);
     const told = second.getByRole('article', { name: 'tales' });
     await told.getByText('ID-LoRA').waitFor();
     await told.getByText(/^As it was sent/).click();
@@ -109,7 +110,7 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a chat with stories260K in a b
     await score.getByLabel('Benchmark').selectOption('contains');
     await score.getByLabel('Items', { exact: true }).selectOption({ label: 'kept prompts' });
     await score.getByRole('button', { name: 'Evaluate' }).click();
-    await score.getByRole('status').filter({ hasText: 'n = 1' }).waitFor({ timeout: 60_000 });
+    await score.getByRole('status').filter({ hasText: 'n = 1' }).waitFor({ timeout: patienceMs });
   });
 
   it('is there after a restart, hides names, and tells who was preferred when it is asked', async () => {
@@ -123,7 +124,7 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a chat with stories260K in a b
       await talk().getByLabel('Prompt to all columns').fill(prompt);
       await talk().getByRole('button', { name: 'Send' }).click();
       const votes = talk().getByRole('group', { name: `Your vote on prompt ${number + 1}` });
-      await votes.getByRole('button', { name: 'B is best' }).click({ timeout: 60_000 });
+      await votes.getByRole('button', { name: 'B is best' }).click({ timeout: patienceMs });
       await votes.getByRole('button', { name: 'B is best', pressed: true }).waitFor();
     }
     // Nothing on the page tells whose an answer is.

@@ -9,6 +9,7 @@ import { chromiumNote, chromiumPath } from './support/chromium.ts';
 import { openStudio, type OpenedStudio } from './support/openedStudio.ts';
 import { takePicture } from './support/pictures.ts';
 import type { StudioPage } from './support/studioPage.ts';
+import { patienceMs } from '../support/patience.ts';
 
 describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
   let opened: OpenedStudio;
@@ -45,7 +46,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await page
       .getByLabel('Adapter')
       .getByRole('option', { name: 'routed', exact: true })
-      .waitFor({ state: 'attached', timeout: 110_000 });
+      .waitFor({ state: 'attached', timeout: patienceMs });
   });
 
   afterAll(() => opened?.close());
@@ -69,14 +70,14 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await form.getByLabel('Items', { exact: true }).selectOption({ label: 'quiz' });
     await form.getByLabel('Shots').fill('1');
     await form.getByRole('button', { name: 'Evaluate' }).click();
-    await form.getByRole('status').filter({ hasText: 'n = 12' }).waitFor({ timeout: 60_000 });
+    await form.getByRole('status').filter({ hasText: 'n = 12' }).waitFor({ timeout: patienceMs });
   });
 
   it('asks the same of all that is missing, and orders subjects by a score', async () => {
     await tab('Benchmarks');
     const table = page.getByRole('region', { name: 'Scores of all subjects' });
     await table.getByRole('button', { name: 'Score what is missing (2)' }).click();
-    await table.getByRole('button', { name: 'Score what is missing (0)' }).waitFor({ timeout: 100_000 });
+    await table.getByRole('button', { name: 'Score what is missing (0)' }).waitFor({ timeout: patienceMs });
     await expect.poll(() => table.getByRole('row').count()).toBe(5);
     await table.getByLabel('Best first by').selectOption({ index: 1 });
     await table.getByLabel('Only').fill('idlora');
@@ -203,7 +204,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await settle.getByText(/6 of the 40 items that the data hold are scored\. .* here\.$/).waitFor();
     await settle.getByRole('button', { name: 'Score all items of each' }).click();
     const link = settle.getByRole('link', { name: 'Compare on all of these items' });
-    await link.waitFor({ timeout: 100_000 });
+    await link.waitFor({ timeout: patienceMs });
     await link.click();
     const verdict = page.getByRole('status', { name: 'Verdict' });
     await verdict.getByTestId('verdict').filter({ hasText: 'on 40 items of' }).waitFor();
@@ -267,7 +268,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await forgotten
       .getByTestId('guard')
       .filter({ hasText: /perplexity .* before and .* after; difference .* nats per token/ })
-      .waitFor({ timeout: 120_000 });
+      .waitFor({ timeout: patienceMs });
     await forgotten.getByText(/None of the \d+ items shares 13 words on end/).waitFor();
     await forgotten.getByText(/^Best of the kept checkpoints is that of step \d+/).waitFor();
     await forgotten.getByText('★ best').waitFor();
@@ -313,7 +314,7 @@ describe.skipIf(!chromiumPath)(`scores in a browser${chromiumNote}`, () => {
     await expect.poll(titles).toEqual([both[1]]);
     await studio.call('runs.hold', { isHeld: false });
     const ended = page.getByRole('list', { name: 'Ended' }).getByRole('listitem').first();
-    await ended.getByText(both[1]!).waitFor({ timeout: 100_000 });
+    await ended.getByText(both[1]!).waitFor({ timeout: patienceMs });
     await ended.getByRole('link', { name: 'show it' }).click();
     await page.getByText('11 of 11 items').waitFor();
     expect(errors).toEqual([]);

@@ -11,6 +11,7 @@ import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { enginesOf, removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import { patienceMs } from '../support/patience.ts';
 
 const exported = ['README.md', 'adapter_config.json', 'adapter_model.safetensors'];
 
@@ -46,7 +47,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     }
     await studio.goTo('Export');
     // The second one is there once it has trained.
-    await run().getByRole('option', { name: 'routed' }).waitFor({ state: 'attached', timeout: 110_000 });
+    await run().getByRole('option', { name: 'routed' }).waitFor({ state: 'attached', timeout: patienceMs });
   });
 
   afterAll(async () => {
@@ -106,7 +107,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await chip.waitFor();
     process.kill(engine, 'SIGCONT');
     await chip.click();
-    await latest().getByText('✓ equal to the run').waitFor({ timeout: 60_000 });
+    await latest().getByText('✓ equal to the run').waitFor({ timeout: patienceMs });
     await chip.waitFor({ state: 'detached' });
     await latest().getByText(suggested, { exact: true }).waitFor();
     expect(readdirSync(suggested)).toEqual(expect.arrayContaining(exported));
@@ -128,7 +129,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await row.getByText('equal').waitFor();
     await ways.getByRole('row').filter({ hasText: 'Whole model' }).getByText('not exported').waitFor();
     await ways.getByRole('button', { name: 'Measure speeds' }).click();
-    await expect.poll(() => row.innerText(), { timeout: 60_000 }).toMatch(/100 %\s+[\d.]+\s+equal/);
+    await expect.poll(() => row.innerText(), { timeout: patienceMs }).toMatch(/100 %\s+[\d.]+\s+equal/);
   });
 
   it('pushes it to the Hub, and replaces there only what a person says', async () => {
@@ -164,7 +165,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     const typed = join(server.home, 'for others', 'routed');
     await folder().fill(`"${typed}"`);
     await start();
-    await latest().getByText(typed, { exact: true }).waitFor({ timeout: 60_000 });
+    await latest().getByText(typed, { exact: true }).waitFor({ timeout: patienceMs });
     await latest().getByText('✓ equal to the run').waitFor();
     expect(readdirSync(typed)).toEqual(expect.arrayContaining(exported));
     expect(await page.getByRole('alert').count()).toBe(0);
@@ -176,7 +177,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await expect.poll(() => folder().inputValue()).toBe('');
     await start();
     const rows = page.getByRole('row').filter({ hasText: join('exports', 'plain') });
-    await expect.poll(() => rows.count(), { timeout: 60_000 }).toBe(2);
+    await expect.poll(() => rows.count(), { timeout: patienceMs }).toBe(2);
     await expect.poll(() => rows.nth(0).innerText()).toContain('✓ equal');
     await expect.poll(() => rows.nth(1).innerText()).toContain('overwritten');
     expect(existsSync(join(server.home, 'exports', 'plain-2'))).toBe(false);
@@ -191,7 +192,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     const typed = join(server.home, 'for llama');
     await folder().fill(typed);
     await start();
-    await latest().getByText(typed, { exact: true }).waitFor({ timeout: 60_000 });
+    await latest().getByText(typed, { exact: true }).waitFor({ timeout: patienceMs });
     await latest().getByText('✓ equal to the run').waitFor();
     await latest()
       .getByText(/for rounding to Q4_K_M/)
@@ -205,7 +206,7 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     const handed = join(server.home, 'handed');
     await cluster.getByLabel('Folder to hand over').fill(handed);
     await cluster.getByRole('button', { name: 'Hand over to a cluster' }).click();
-    await cluster.getByText(/^Handed over: 39 rows and 1 held-out/).waitFor({ timeout: 60_000 });
+    await cluster.getByText(/^Handed over: 39 rows and 1 held-out/).waitFor({ timeout: patienceMs });
     expect(readdirSync(handed)).toEqual(expect.arrayContaining(['rows.safetensors', 'start', 'train.py']));
     const result = cluster.getByLabel('Result that came back');
     await result.fill(handed);
@@ -224,12 +225,12 @@ describe.skipIf(!chromiumPath)(`exports in a browser${chromiumNote}`, () => {
     await studio.call('models.add', { folder: model, name: 'double' });
     const config = { adapter: { method: 'lora', rank: 2, alpha: 4 }, maxSteps: 1, batch: 2, context: 64 };
     await studio.call('runs.start', { name: 'doubtful', model: 'double', dataset: 'sums', config });
-    await run().getByRole('option', { name: 'doubtful' }).waitFor({ state: 'attached', timeout: 110_000 });
+    await run().getByRole('option', { name: 'doubtful' }).waitFor({ state: 'attached', timeout: patienceMs });
     await run().selectOption({ label: 'doubtful' });
     await start();
     await latest()
       .getByText('✕ equal here, but the model folder CONTRADICTS ITSELF')
-      .waitFor({ timeout: 60_000 });
+      .waitFor({ timeout: patienceMs });
     const [plain, told, verdict] = await page.evaluate<string[]>(`(() => {
       const region = document.querySelector('section[aria-labelledby="latest-export"]');
       const lines = [...region.querySelectorAll('li')];

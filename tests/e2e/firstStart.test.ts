@@ -8,6 +8,7 @@ import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { enginesOf, removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import { patienceMs } from '../support/patience.ts';
 
 describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
   let server: StudioServer;
@@ -35,7 +36,7 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
     server = await startStudio({ env: { NODE_OPTIONS: `--require ${preload}` } });
     browser = await launchChromium();
     page = await openPage(browser, { viewport: { width: 1360, height: 860 } });
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(60_000);
   });
 
   afterAll(async () => {
@@ -53,7 +54,7 @@ describe.skipIf(!chromiumPath)(`the first start${chromiumNote}`, () => {
     await takePicture(page, 'first-start-broken');
     rmSync(isBroken);
     await page.getByRole('button', { name: 'Repair' }).click();
-    await page.getByText('The engine is ready.').waitFor({ timeout: 60_000 });
+    await page.getByText('The engine is ready.').waitFor({ timeout: patienceMs });
     await page.getByText(/device (cpu|gpu)/).waitFor();
     await expect.poll(() => page.getByRole('button', { name: 'Repair' }).count()).toBe(0);
     await page.getByText(/engine\s*\d+ cores/).waitFor();

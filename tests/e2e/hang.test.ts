@@ -7,6 +7,7 @@ import { fixtures } from '../support/paths.ts';
 import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/chromium.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import { patienceMs } from '../support/patience.ts';
 
 describe.skipIf(!chromiumPath)(`a studio that hangs${chromiumNote}`, () => {
   let server: StudioServer;
@@ -81,21 +82,23 @@ describe.skipIf(!chromiumPath)(`a studio that hangs${chromiumNote}`, () => {
     await studio.waitForStep(seen + 1);
   });
 
-  it('is connected to anew after a long time, without a gap', { timeout: 120_000 }, async () => {
+  it('is connected to anew after a long time, without a gap', async () => {
     signal(server.pid, 'SIGSTOP');
-    await alert().filter({ hasText: 'The connection to the studio is lost.' }).waitFor({ timeout: 60_000 });
+    await alert()
+      .filter({ hasText: 'The connection to the studio is lost.' })
+      .waitFor({ timeout: patienceMs });
     const seen = await studio.shownStep();
     signal(server.pid, 'SIGCONT');
     await alert().waitFor({ state: 'detached' });
     await studio.waitForStep(seen + 1);
   });
 
-  it('says of an engine only that no step came, and what is usual', { timeout: 120_000 }, async () => {
+  it('says of an engine only that no step came, and what is usual', async () => {
     await studio.waitForStep((await studio.shownStep()) + 5);
     signal(engine, 'SIGSTOP');
     await state()
       .getByText(/no step for \d+ s; one usually takes [\d.]+ s/)
-      .waitFor({ timeout: 40_000 });
+      .waitFor({ timeout: patienceMs });
     expect(await alert().count()).toBe(0);
     await studio.waitForState('running');
     signal(engine, 'SIGCONT');

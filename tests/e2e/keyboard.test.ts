@@ -20,7 +20,7 @@ describe.skipIf(!chromiumPath)(`the studio by keyboard alone${chromiumNote}`, ()
       permissions: ['clipboard-read', 'clipboard-write'],
       viewport: { width: 1360, height: 860 },
     });
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(60_000);
     page.on('pageerror', (error) => errors.push(error.message));
     await page.goto(server.url);
     await page.getByRole('heading', { name: 'Recent runs' }).waitFor();

@@ -4,6 +4,7 @@ import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/
 import { filledHome } from './support/filledHome.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import { patienceMs } from '../support/patience.ts';
 
 /** Lets the first slice of each list through and keeps the others back, as a slow connection does. */
 async function holdSlices(page: Page): Promise<() => Promise<void>> {
@@ -47,7 +48,7 @@ describe.skipIf(!chromiumPath)(`a project of 10,000 runs${chromiumNote}`, () => 
   const shows = (text: string) =>
     expect
       .poll(async () => (await rows().textContent())?.replace(/\d+ more columns? →/, '').trim(), {
-        timeout: 40_000,
+        timeout: patienceMs,
       })
       .toBe(text);
 

@@ -19,7 +19,7 @@ describe.skipIf(!chromiumPath)(`planning in a browser${chromiumNote}`, () => {
     server = await startStudio();
     browser = await launchChromium();
     page = await openPage(browser, { viewport: { width: 1360, height: 900 } });
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(60_000);
     page.on('pageerror', (error) => errors.push(error.message));
     page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
     await page.goto(server.url);

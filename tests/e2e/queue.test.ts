@@ -8,6 +8,7 @@ import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import { patienceMs } from '../support/patience.ts';
 
 describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
   let server: StudioServer;
@@ -109,7 +110,7 @@ describe.skipIf(!chromiumPath)(`the queue in a browser${chromiumNote}`, () => {
     await page.getByRole('link', { name: /^Queue/ }).click();
     await page.getByText('not started again by themselves').waitFor();
     await page.getByRole('link', { name: 'first' }).waitFor();
-    await page.getByRole('heading', { name: 'The queue is empty' }).waitFor({ timeout: 60_000 });
+    await page.getByRole('heading', { name: 'The queue is empty' }).waitFor({ timeout: patienceMs });
     await studio.goTo('Train');
     await page.getByRole('link', { name: 'History' }).click();
     for (const name of ['d', 'b']) {

@@ -9,6 +9,7 @@ import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import { patienceMs } from '../support/patience.ts';
 
 const steps = 600;
 /** What must stand on each part of the run's page once the run is done. */
@@ -129,7 +130,7 @@ describe.skipIf(!chromiumPath)(`the parts of a run's page${chromiumNote}`, () =>
 
   it(
     'is accessible and fits a narrow window in every part, in light and dark',
-    { timeout: 90_000 },
+    { timeout: patienceMs },
     async () => {
       const problems: string[] = [];
       for (const theme of ['light', 'dark'] as const) {

@@ -8,6 +8,7 @@ import { chromiumNote, chromiumPath, launchChromium, openPage } from './support/
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from './support/studioServer.ts';
+import { patienceMs } from '../support/patience.ts';
 
 describe.skipIf(!chromiumPath)(`studies in a browser${chromiumNote}`, () => {
   let server: StudioServer;
@@ -106,7 +107,7 @@ describe.skipIf(!chromiumPath)(`studies in a browser${chromiumNote}`, () => {
     await page.getByRole('button', { name: 'Put 4 runs in the queue' }).click();
     await page.getByRole('heading', { level: 1, name: 'pair' }).waitFor();
     // Not by "4 of 4": each run has four steps, too, and says so.
-    await expect.poll(() => page.getByRole('row', { name: /done/ }).count(), { timeout: 90_000 }).toBe(4);
+    await expect.poll(() => page.getByRole('row', { name: /done/ }).count(), { timeout: patienceMs }).toBe(4);
     await page.getByRole('rowheader', { name: /LoRA r\d+ less ID-LoRA r\d+/ }).waitFor();
     await expect.poll(() => seriousProblems(page)).toEqual([]);
     await takePicture(page, 'study-1360-dark');

@@ -302,7 +302,7 @@ describe.skipIf(!chromiumPath)(`the training form and the history of runs${chrom
     await expect.poll(() => misfits.count()).toBe(0);
   });
 
-  it('is accessible and fits a narrow window, in light and dark', { timeout: 120_000 }, async () => {
+  it('is accessible and fits a narrow window, in light and dark', async () => {
     const problems: string[] = [];
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });

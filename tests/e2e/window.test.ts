@@ -10,6 +10,7 @@ import { canRunElectron, electronNote, startElectron, type ElectronStudio } from
 import { takePicture } from './support/pictures.ts';
 import { StudioPage } from './support/studioPage.ts';
 import { removeHome } from './support/studioServer.ts';
+import { patienceMs } from '../support/patience.ts';
 
 describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`, () => {
   const home = temporaryFolder();
@@ -217,7 +218,7 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
     await electron.page.getByRole('link', { name: 'Compare' }).click();
     await electron.page.getByRole('button', { name: 'Compare' }).click();
     const verdict = electron.page.getByTestId('verdict');
-    await verdict.waitFor({ timeout: 60_000 });
+    await verdict.waitFor({ timeout: patienceMs });
     const sentence = await verdict.textContent();
     for (const part of ['window-run', 'window-next', '95 %']) expect(sentence).toContain(part);
     await takePicture(electron.page, 'electron-compare');
@@ -231,7 +232,7 @@ describe.skipIf(!canRunElectron)(`the studio in a real Electron${electronNote}`,
       `(globalThis.shown = [], electron.shell.showItemInFolder = (path) => shown.push(path), true)`,
     );
     const latest = electron.page.getByRole('region', { name: /^Latest export/ });
-    await latest.getByRole('button', { name: 'Show in folder' }).click({ timeout: 60_000 });
+    await latest.getByRole('button', { name: 'Show in folder' }).click({ timeout: patienceMs });
     await expect
       .poll(() => electron.inShell(`globalThis.shown.join()`))
       .toBe(join(home, 'exports', 'window-next'));

@@ -3,7 +3,7 @@ import { existsSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { withLock } from '../../src-main/setup/lock.mjs';
-import { smallDisk } from '../support/smallDisk.ts';
+import { smallDisk } from '../support/faults/smallDisk.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const said: string[] = [];

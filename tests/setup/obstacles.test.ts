@@ -3,7 +3,7 @@ import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { explained, obstacleIn, requireSpace } from '../../src-main/setup/surroundings/obstacles.mjs';
-import { smallDisk } from '../support/smallDisk.ts';
+import { smallDisk } from '../support/faults/smallDisk.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const step = {

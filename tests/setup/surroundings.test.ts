@@ -3,7 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { projectFolder } from '../support/paths.ts';
-import { smallDisk } from '../support/smallDisk.ts';
+import { smallDisk } from '../support/faults/smallDisk.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const entry = join('src-main', 'setup', 'studio.mjs');

@@ -9,6 +9,7 @@ import { chromiumNote, chromiumPath, launchChromium, openPage } from '../support
 import { takePicture } from '../support/pictures.ts';
 import { StudioPage } from '../support/studioPage.ts';
 import { removeHome, startStudio, type StudioServer } from '../support/studioServer.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
   let server: StudioServer;
@@ -369,7 +370,7 @@ describe.skipIf(!chromiumPath)(`mixing in a browser${chromiumNote}`, () => {
       .getByText(/sums-and-words/)
       .first()
       .waitFor();
-    await expect.poll(() => page.getByRole('row', { name: /done/ }).count(), { timeout: 60_000 }).toBe(2);
+    await expect.poll(() => page.getByRole('row', { name: /done/ }).count(), { timeout: patienceMs }).toBe(2);
   });
 
   it('asks what the numbers of another program’s file mean, and which dataset is meant', async () => {

@@ -7,6 +7,7 @@ import { canRunElectron, electronNote, startElectron, type ElectronStudio } from
 import { takePicture } from '../support/pictures.ts';
 import { StudioPage } from '../support/studioPage.ts';
 import { removeHome } from '../support/studioServer.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 /** From a model and a file of questions to items side by side, in the window and by clicks alone. */
 describe.runIf(canRunElectron)(`scores in the window${electronNote}`, () => {
@@ -55,7 +56,7 @@ describe.runIf(canRunElectron)(`scores in the window${electronNote}`, () => {
     await form.getByLabel('Benchmark').selectOption('multiple_choice');
     await form.getByLabel('Items', { exact: true }).selectOption({ label: 'quiz' });
     await form.getByRole('button', { name: 'Evaluate' }).click();
-    await form.getByRole('status').filter({ hasText: 'n = 12' }).waitFor({ timeout: 60_000 });
+    await form.getByRole('status').filter({ hasText: 'n = 12' }).waitFor({ timeout: patienceMs });
   });
 
   it('fills the matrix with what is missing, each cell a score with its interval', async () => {
@@ -71,7 +72,7 @@ describe.runIf(canRunElectron)(`scores in the window${electronNote}`, () => {
     // It is in the queue, and missing no more; its cell fills when it is scored.
     await table.getByRole('button', { name: 'Score what is missing (0)' }).waitFor();
     await expect
-      .poll(() => score('taught'), { timeout: 60_000 })
+      .poll(() => score('taught'), { timeout: patienceMs })
       .toMatch(/^\s*\d+(\.\d)? % \(\d+(\.\d)? to \d+(\.\d)?/);
     await takePicture(page, 'electron-benchmarks');
   });

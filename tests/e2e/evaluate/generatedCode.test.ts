@@ -7,6 +7,7 @@ import { chromiumNote, chromiumPath } from '../support/chromium.ts';
 import { openStudio, type OpenedStudio } from '../support/openedStudio.ts';
 import { takePicture } from '../support/pictures.ts';
 import type { StudioPage } from '../support/studioPage.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 /** The switch that lets benchmarks run what a model wrote; what it allows is in the data folder, and nowhere else. */
 describe.skipIf(!chromiumPath)(`consent to generated code in a browser${chromiumNote}`, () => {
@@ -16,7 +17,8 @@ describe.skipIf(!chromiumPath)(`consent to generated code in a browser${chromium
   const consent = () => existsSync(join(opened.server.home, 'code-execution'));
   const section = () => page.getByRole('region', { name: 'Generated code' });
   /** Each answer waits until the sandbox was tried with two programs. */
-  const saysSoon = () => expect.poll(() => section().getByRole('status').textContent(), { timeout: 60_000 });
+  const saysSoon = () =>
+    expect.poll(() => section().getByRole('status').textContent(), { timeout: patienceMs });
 
   beforeAll(async () => {
     opened = await openStudio();
@@ -28,7 +30,7 @@ describe.skipIf(!chromiumPath)(`consent to generated code in a browser${chromium
     await studio.goTo('Settings');
     await section()
       .getByText(/^Sandbox: (bubblewrap|Pyodide)/i)
-      .waitFor({ timeout: 60_000 });
+      .waitFor({ timeout: patienceMs });
     await saysSoon().toBe('Programs are not run.');
     expect(consent()).toBe(false);
     await section().getByText('What a program may use').click();

@@ -8,6 +8,7 @@ import { chromiumNote, chromiumPath } from '../support/chromium.ts';
 import { openStudio, type OpenedStudio } from '../support/openedStudio.ts';
 import { takePicture } from '../support/pictures.ts';
 import type { StudioPage } from '../support/studioPage.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 const note = hasSharedData ? chromiumNote : ' (skipped: needs ../shared/data)';
 
@@ -41,7 +42,7 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a judge that tells stories, in
     await form
       .getByRole('status')
       .filter({ hasText: 'n = 5; stories gave no verdict on 5' })
-      .waitFor({ timeout: 200_000 });
+      .waitFor({ timeout: patienceMs });
     await form.getByText('0 % (0 to 100)').waitFor();
     await page.getByText('judge, judged by stories').first().waitFor();
     expect(await seriousProblems(page)).toEqual([]);
@@ -73,7 +74,7 @@ describe.skipIf(!chromiumPath || !hasSharedData)(`a judge that tells stories, in
     await judge.getByLabel('Judge').selectOption({ label: 'stories' });
     await judge.getByRole('button', { name: 'Ask the judge' }).click();
     const said = judge.getByTestId('judged');
-    await said.getByText('stories preferred neither: nothing can be told.').waitFor({ timeout: 90_000 });
+    await said.getByText('stories preferred neither: nothing can be told.').waitFor({ timeout: patienceMs });
     await said.getByText(/on [1-5] pairs it gave none/).waitFor();
     await said.getByText(/^Asked by judge-pair-1/).waitFor();
     expect(await seriousProblems(page)).toEqual([]);

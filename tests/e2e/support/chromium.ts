@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import { tellAtFailure } from './shownAtFailure.ts';
 
 /** A real Chromium: the one that the environment names, or the distribution's. */
 export const chromiumPath =
@@ -29,5 +30,7 @@ export function launchChromium(): Promise<Browser> {
  * engine computes took a sixth of the processor time of a test.
  */
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Page> {
-  return await (await browser.newContext({ reducedMotion: 'reduce', ...options })).newPage();
+  const page = await (await browser.newContext({ reducedMotion: 'reduce', ...options })).newPage();
+  tellAtFailure(page);
+  return page;
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium, type Page } from 'playwright-core';
 import WebSocket from 'ws';
 import { projectFolder } from '../../support/paths.ts';
+import { tellAtFailure } from './shownAtFailure.ts';
 
 /** Folder of a real, old Electron, as the test command found it; null: tests of the window are skipped. */
 export const electronFolder = process.env['ELECTRON_DIR'] ?? null;
@@ -81,6 +82,7 @@ export async function startShell(
   const browser = await chromium.connectOverCDP(`http://127.0.0.1:${pagePort}`, { noDefaults: true });
   const [context] = browser.contexts();
   const page = context!.pages()[0] ?? (await context!.waitForEvent('page'));
+  tellAtFailure(page);
   return {
     page,
     process: child,

@@ -1,4 +1,5 @@
 import type { Page } from 'playwright-core';
+import { patienceMs } from '../../support/patience.ts';
 
 /** A state that a run's page can show. */
 type StateWord = 'waiting' | 'running' | 'paused' | 'stopped' | 'done' | 'failed' | 'interrupted';
@@ -9,7 +10,7 @@ export class StudioPage {
 
   constructor(page: Page) {
     this.page = page;
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(60_000);
   }
 
   async goTo(section: string): Promise<void> {
@@ -54,7 +55,7 @@ export class StudioPage {
     await this.page
       .getByTestId('run-state')
       .filter({ hasText: new RegExp(state, 'i') })
-      .waitFor({ timeout: 90_000 });
+      .waitFor({ timeout: patienceMs });
   }
 
   /** The step that the run's page shows. */

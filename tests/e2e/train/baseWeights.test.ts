@@ -8,6 +8,7 @@ import { chromiumNote, chromiumPath } from '../support/chromium.ts';
 import { openStudio, type OpenedStudio } from '../support/openedStudio.ts';
 import { takePicture } from '../support/pictures.ts';
 import type { StudioPage } from '../support/studioPage.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 describe.skipIf(!chromiumPath)(`how the base’s weights are kept, in a browser${chromiumNote}`, () => {
   let opened: OpenedStudio;
@@ -151,12 +152,12 @@ describe.skipIf(!chromiumPath)(`how the base’s weights are kept, in a browser$
       .getByRole('navigation', { name: 'Evaluate' })
       .getByRole('link', { name: 'Benchmarks' })
       .click();
-    await page.getByRole('row').filter({ hasText: 'four bits' }).first().waitFor({ timeout: 60_000 });
+    await page.getByRole('row').filter({ hasText: 'four bits' }).first().waitFor({ timeout: patienceMs });
     await studio.goTo('Export');
     await page.getByLabel('Run', { exact: true }).selectOption({ label: 'four bits' });
     await page.getByRole('button', { name: 'Export and check' }).click();
     const latest = page.getByRole('region', { name: /^Latest export/ });
-    await latest.getByText('✓ equal to the run').waitFor({ timeout: 90_000 });
+    await latest.getByText('✓ equal to the run').waitFor({ timeout: patienceMs });
     await latest.getByText(/^Compared on the base as it is stored; .* rounded to 4 bits/).waitFor();
     const folder = join(opened.server.home, 'exports', 'four bits');
     expect(existsSync(join(folder, 'adapter_model.safetensors'))).toBe(true);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { TrainConfigInput } from '../../../src-main/contract/training.ts';
 import { listCheckpoints } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
-import { rowsWithSpoilt, spoiltModel } from '../../support/spoiltModel.ts';
+import { rowsWithSpoilt, spoiltModel } from '../../support/faults/spoiltModel.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { checkpointFiles, lossesOf, trainTiny } from '../../support/trainingRun.ts';
 

@@ -5,6 +5,7 @@ import { procedures, type ProcedureInput } from '../../../src-main/contract/proc
 import { trainConfigSchema, type Method } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { neverAborted, openCoreOn, openTrainingCore } from '../../support/core.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 let core: Core;
 let home: string;
@@ -149,7 +150,7 @@ describe('a chat', () => {
     await expect(ask(chat, 'More?')).rejects.toMatchObject({ code: 'busy' });
     await expect(open('plain')).rejects.toMatchObject({ code: 'busy' });
     await expect
-      .poll(() => core.chat.state()?.turns[0]?.answers[0]?.tokens ?? 0, { timeout: 20_000 })
+      .poll(() => core.chat.state()?.turns[0]?.answers[0]?.tokens ?? 0, { timeout: patienceMs })
       .toBeGreaterThan(0);
     aborter.abort();
     const [answer] = (await asked).turns[0]!.answers;

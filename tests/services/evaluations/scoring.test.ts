@@ -6,6 +6,7 @@ import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { openWritable } from '../../../src-main/store/database.ts';
 import { neverAborted, openCoreOn, openTrainingCore } from '../../support/core.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 /** Scores of a model without training: some 60 items, of which the first ones are asked. */
 const score = (limit: number, more: object = {}) => ({
@@ -204,7 +205,7 @@ describe('the queue of what is scored', () => {
     core.runs.queue.hold(false);
     await expect.poll(() => told.at(-1)).toBeNull();
     unsubscribe();
-    await expect.poll(() => state().ended[0]?.id, { timeout: 60_000 }).toBe(entries[0]!.id);
+    await expect.poll(() => state().ended[0]?.id, { timeout: patienceMs }).toBe(entries[0]!.id);
     expect(core.runs.get('first').state).toBe('done');
     const [made] = state().ended[0]!.made;
     expect(core.evaluations.list().find(({ id }) => id === made)).toMatchObject({ runId: first.id, n: 2 });

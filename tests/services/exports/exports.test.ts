@@ -15,7 +15,7 @@ import { insertExport } from '../../../src-main/store/results.ts';
 import { insertRun } from '../../../src-main/store/runs.ts';
 import { createCore } from '../../../src-main/core/createCore.ts';
 import { sampleRun } from '../../support/sampleRun.ts';
-import { smallDisk } from '../../support/smallDisk.ts';
+import { smallDisk } from '../../support/faults/smallDisk.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 function failure(path: string, format: 'peft' | 'merged' = 'peft'): unknown {

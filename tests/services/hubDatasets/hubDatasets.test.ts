@@ -5,6 +5,7 @@ import type { Core } from '../../../src-main/core/createCore.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { startDatasetHub, type DatasetHub } from '../../support/hub/datasetHub.ts';
 import { fixtures } from '../../support/paths.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 const card = [
   '---',
@@ -136,7 +137,7 @@ it('downloads to be looked at and mapped first, each choice of parts for itself'
   expect(kept()).toEqual([]);
 });
 
-it('goes on where it was broken off, by the same call', { timeout: 20_000 }, async () => {
+it('goes on where it was broken off, by the same call', async () => {
   const cancel = new AbortController();
   hub.cutAfter = 1000;
   const first = core.hubDatasets.download({ repository: 'org/sums', name: 'again' }, cancel.signal);
@@ -146,7 +147,7 @@ it('goes on where it was broken off, by the same call', { timeout: 20_000 }, asy
       name.endsWith('.partial'),
     );
   await vi.waitFor(() => expect(statSync(join(home, 'cache', 'hub-datasets', partial()!)).size).toBe(1000), {
-    timeout: 10_000,
+    timeout: patienceMs,
     interval: 10,
   });
   await expect(download({ repository: 'org/sums' })).rejects.toMatchObject({ code: 'busy' });
@@ -198,7 +199,7 @@ it('goes on with a download that a page began when the page is gone, and tells t
   const page = new AbortController();
   hub.stallAfter = 10;
   const first = Promise.resolve(call('datasets.hubFetch', page.signal));
-  await vi.waitFor(() => expect(filePaths().length).toBeGreaterThan(1), { timeout: 20_000 });
+  await vi.waitFor(() => expect(filePaths().length).toBeGreaterThan(1), { timeout: patienceMs });
   page.abort();
   // The next page finds it, and waits for the same one: nothing is asked for twice.
   expect(core.hubDatasets.fetches.list()).toMatchObject([{ wanted, path: null, error: null }]);

@@ -11,6 +11,7 @@ import { progressOf, repairRuntime } from '../../../src-main/services/machine/re
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama } from '../../support/paths.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 /** A repair that says what `lines` says, then does `end`. */
 function program(end: string): readonly [string, ...string[]] {
@@ -67,7 +68,9 @@ describe('the repair of the runtime', () => {
       import('node:fs').then(({ writeFileSync }) => writeFileSync(${JSON.stringify(mark)}, String(child.pid)));
     });`;
     const running = repair(child, controller.signal);
-    await expect.poll(() => existsSync(mark) && readFileSync(mark, 'utf8'), { timeout: 10_000 }).toBeTruthy();
+    await expect
+      .poll(() => existsSync(mark) && readFileSync(mark, 'utf8'), { timeout: patienceMs })
+      .toBeTruthy();
     controller.abort();
     expect((await running).outcome).toMatchObject({ code: 'cancelled' });
     const pid = Number(readFileSync(mark, 'utf8'));

@@ -16,7 +16,7 @@ import { keepChat, keptChatSchema, readChat, type KeptChat } from '../../../src-
 import { insertRun } from '../../../src-main/store/runs.ts';
 import { toPlainError } from '../../../src-main/contract/errors.ts';
 import { openReadable, openWritable } from '../../../src-main/store/database.ts';
-import { smallDisk } from '../../support/smallDisk.ts';
+import { smallDisk } from '../../support/faults/smallDisk.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 /** One machine with an imported adapter, a score of it and a mix. */

@@ -9,7 +9,7 @@ import { listCheckpoints } from '../../../src-main/formats/checkpoint/checkpoint
 import { readDecoderConfig } from '../../../src-main/formats/families/huggingFaceConfig.ts';
 import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
 import { filesIn, totalBytes } from '../../../src-main/services/machine/disk.ts';
-import { smallDisk } from '../../support/smallDisk.ts';
+import { smallDisk } from '../../support/faults/smallDisk.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama } from '../../support/paths.ts';
 import { trainTiny } from '../../support/trainingRun.ts';

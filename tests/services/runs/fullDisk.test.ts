@@ -7,9 +7,10 @@ import { toPlainError } from '../../../src-main/contract/errors.ts';
 import { createCore } from '../../../src-main/core/createCore.ts';
 import { listCheckpoints } from '../../../src-main/formats/checkpoint/checkpointFolder.ts';
 import { writeGeneratedDataset } from '../../fixtures/generatedDataset.ts';
-import { smallDisk } from '../../support/smallDisk.ts';
+import { smallDisk } from '../../support/faults/smallDisk.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 import { tinyLlama } from '../../support/paths.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 const disk = smallDisk(1500);
 afterAll(() => {
@@ -66,7 +67,7 @@ describe.skipIf(disk === null)('a full disk (skipped where no file system can be
     expect(kept.length).toBeGreaterThan(0);
     rmSync(filler);
     // What could not be written of its end is written once there is space.
-    await expect.poll(() => core.runs.get('r').state, { timeout: 10_000 }).toBe('failed');
+    await expect.poll(() => core.runs.get('r').state, { timeout: patienceMs }).toBe('failed');
     core.close();
     const again = createCore({ home, project: 'default', mode: 'write' });
     const recovered = again.runs.get('r');

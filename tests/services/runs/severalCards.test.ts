@@ -7,12 +7,10 @@ import { createCore, type Core } from '../../../src-main/core/createCore.ts';
 import { pretendCards } from '../../support/cards/pretendCards.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
 import { fixtures } from '../../support/paths.ts';
+import { patienceMs } from '../../support/patience.ts';
 
 const pretended = pretendCards(2);
 afterAll(() => pretended.close());
-
-/** Steps come slowly where other tests train, too. */
-const patienceMs = 240_000;
 
 const open: Core[] = [];
 afterEach(() => open.splice(0).forEach((core) => core.close()));

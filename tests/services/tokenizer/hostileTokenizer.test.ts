@@ -7,7 +7,7 @@ import { procedures } from '../../../src-main/contract/procedures.ts';
 import { trainConfigSchema } from '../../../src-main/contract/training.ts';
 import type { Core } from '../../../src-main/core/createCore.ts';
 import { neverAborted, openTestCore } from '../../support/core.ts';
-import { endlessText, hostilePattern, withPattern } from '../../support/hostileTokenizer.ts';
+import { endlessText, hostilePattern, withPattern } from '../../support/faults/hostileTokenizer.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 const config = trainConfigSchema.parse({

@@ -5,7 +5,7 @@ import { tokenizeExample } from '../../../src-main/data/tokenize.ts';
 import { loadTokenizer } from '../../../src-main/formats/model/tokenizer.ts';
 import { tokenizedRows } from '../../../src-main/services/tokenizer/tokenizedRows.ts';
 import { createTokenizerThread } from '../../../src-main/services/tokenizer/tokenizerThread.ts';
-import { endlessText, hostilePattern, withPattern } from '../../support/hostileTokenizer.ts';
+import { endlessText, hostilePattern, withPattern } from '../../support/faults/hostileTokenizer.ts';
 import { fixtures, tinyLlama } from '../../support/paths.ts';
 import { temporaryFolder } from '../../support/temporaryFolder.ts';
 

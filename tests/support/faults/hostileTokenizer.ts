@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { temporaryFolder } from './temporaryFolder.ts';
-import { tinyLlama } from './paths.ts';
+import { temporaryFolder } from '../temporaryFolder.ts';
+import { tinyLlama } from '../paths.ts';
 
 /** tiny-llama with another way of cutting text into words. */
 export function withPattern(pattern: string): string {

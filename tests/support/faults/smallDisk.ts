@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { temporaryFolder } from './temporaryFolder.ts';
+import { temporaryFolder } from '../temporaryFolder.ts';
 
 /** A file system of so many kilobytes, where this process may mount one; unmount it after use. */
 export function smallDisk(kilobytes: number): string | null {

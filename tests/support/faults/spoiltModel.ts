@@ -1,10 +1,10 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRandom } from '../../src-main/statistics/random.ts';
-import { SafetensorsFile, writeSafetensors } from '../../src-main/formats/files/safetensors.ts';
-import type { TokenRow } from '../../src-main/formats/files/tokenFile.ts';
-import { temporaryFolder } from './temporaryFolder.ts';
-import { tinyLlama } from './paths.ts';
+import { createRandom } from '../../../src-main/statistics/random.ts';
+import { SafetensorsFile, writeSafetensors } from '../../../src-main/formats/files/safetensors.ts';
+import type { TokenRow } from '../../../src-main/formats/files/tokenFile.ts';
+import { temporaryFolder } from '../temporaryFolder.ts';
+import { tinyLlama } from '../paths.ts';
 
 /** The token of `spoiltModel` whose embedding is NaN, and its text. */
 export const spoiltToken = 96;
