@@ -1,9 +1,9 @@
 """Times an epoch of PyTorch + PEFT over the rows of studioEpoch.ts and prints one JSON document.
 
-usage: python torch_epoch.py '{"folder": "model", "file": "rows.json", "rank": 32, "batch": 8, "groups": false}'
+usage: python torch_epoch.py '{"folder": "model", "file": "rows.json", "rank": 32, "batch": 8, "groups": false, "precision": "bf16"}'
 
 Rows of a batch are padded to the longest of them. With `groups` rows of like lengths form a batch, as transformers'
-Trainer does with group_by_length: within 50 batches at a time. bf16 weights, f32 adapters, autocast.
+Trainer does with group_by_length: within 50 batches at a time. bf16: bf16 weights, f32 adapters, autocast; f32: everything in f32.
 """
 
 import json
@@ -48,9 +48,10 @@ def batch_of(rows):
 def main(request):
     with open(request["file"]) as file:
         rows = json.load(file)
+    is_bf16 = request["precision"] == "bf16"
     torch.manual_seed(0)
     started = time.perf_counter()
-    base = AutoModelForCausalLM.from_pretrained(request["folder"], dtype=torch.bfloat16)
+    base = AutoModelForCausalLM.from_pretrained(request["folder"], dtype=torch.bfloat16 if is_bf16 else torch.float32)
     base.config.use_cache = False
     rank = request["rank"]
     model = get_peft_model(base, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=TARGETS))
@@ -61,7 +62,7 @@ def main(request):
     losses, ends = [], []
     for at in range(0, len(order), request["batch"]):
         batch = batch_of([rows[i] for i in order[at : at + request["batch"]]])
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
             loss = model(**batch).loss
         loss.backward()
         optimizer.step()

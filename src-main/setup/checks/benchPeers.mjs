@@ -3,6 +3,7 @@
 // `--what inference` times answers against transformers' generate, batch 1 and 16 (--tokens 192 each), and choices
 // scored together against each alone instead; `--what epoch` one epoch over 242 rows of GSM8K; `--what growth` steps of
 // the studio alone, with one size changed at a time, and draws docs/images/growth.svg. The last line is one JSON text.
+// Where PyTorch's products are slower in bf16 than in f32, the studio's bf16 is set against PyTorch's f32.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,24 +36,38 @@ const { values } = parseArgs({
   },
 });
 
-/** What runs in each round, in this order. Ratios are against the peer of the same precision, pair by pair. */
-const contenders = [
-  { name: 'PyTorch + PEFT LoRA, bf16 autocast', peer: 'bf16' },
-  { name: 'studio LoRA, bf16', method: 'lora', precision: 'bf16', against: 0 },
-  { name: 'studio ID-LoRA, bf16', method: 'idlora', precision: 'bf16', against: 0 },
-  { name: 'PyTorch + PEFT LoRA, bf16 default', peer: 'bf16-default' },
-  { name: 'PyTorch + PEFT LoRA, f32', peer: 'f32' },
-  { name: 'studio LoRA, f32', method: 'lora', precision: 'f32', against: 4 },
-  { name: 'studio ID-LoRA, f32', method: 'idlora', precision: 'f32', against: 4 },
-];
-
-/** With `--methods all` behind them. PEFT has no HydraLoRA and no MoELoRA: these are set against its LoRA. */
-const otherContenders = [
-  { name: 'PyTorch + PEFT DoRA, bf16 autocast', peer: 'bf16', dora: true },
-  { name: 'studio DoRA, bf16', method: 'dora', precision: 'bf16', against: contenders.length },
-  { name: 'studio HydraLoRA, bf16', method: 'hydralora', precision: 'bf16', against: 0 },
-  { name: 'studio MoELoRA, bf16', method: 'moelora', precision: 'bf16', against: 0 },
-];
+/**
+ * What runs in each round, in this order. Ratios are pair by pair, against the peer of the same precision, or against
+ * PyTorch's f32 where that is its faster one.
+ * @param {boolean} withOthers with the other methods behind; PEFT has no HydraLoRA and no MoELoRA: these are set
+ * against its LoRA
+ * @param {'bf16' | 'f32'} better PyTorch's faster precision
+ */
+function contendersOf(withOthers, better) {
+  const peer = {
+    bf16: 'PyTorch + PEFT LoRA, bf16 autocast',
+    f32: 'PyTorch + PEFT LoRA, f32',
+    dora: `PyTorch + PEFT DoRA, ${better === 'bf16' ? 'bf16 autocast' : 'f32'}`,
+  };
+  const isBf16 = better === 'bf16';
+  return [
+    ...(isBf16 ? [{ name: peer.bf16, peer: 'bf16' }] : []),
+    { name: 'studio LoRA, bf16', method: 'lora', precision: 'bf16', against: peer[better] },
+    { name: 'studio ID-LoRA, bf16', method: 'idlora', precision: 'bf16', against: peer[better] },
+    ...(isBf16 ? [{ name: 'PyTorch + PEFT LoRA, bf16 default', peer: 'bf16-default' }] : []),
+    { name: peer.f32, peer: 'f32' },
+    { name: 'studio LoRA, f32', method: 'lora', precision: 'f32', against: peer.f32 },
+    { name: 'studio ID-LoRA, f32', method: 'idlora', precision: 'f32', against: peer.f32 },
+    ...(withOthers
+      ? [
+          { name: peer.dora, peer: better, dora: true },
+          { name: 'studio DoRA, bf16', method: 'dora', precision: 'bf16', against: peer.dora },
+          { name: 'studio HydraLoRA, bf16', method: 'hydralora', precision: 'bf16', against: peer[better] },
+          { name: 'studio MoELoRA, bf16', method: 'moelora', precision: 'bf16', against: peer[better] },
+        ]
+      : []),
+  ];
+}
 
 /** The shape `small` of `bench`. */
 const smallShape = {
@@ -96,6 +111,16 @@ async function measured(program, args, env) {
   return JSON.parse(line);
 }
 
+/** PyTorch's faster precision on this processor. */
+async function betterPrecision(python) {
+  const script = join(projectFolder, 'tests', 'peers', 'torch_products.py');
+  const { bf16, f32 } = await measured(python, [script], process.env);
+  const better = bf16 >= f32 ? 'bf16' : 'f32';
+  const rates = `PyTorch multiplies ${bf16.toFixed(1)} GFLOP/s in bf16, ${f32.toFixed(1)} in f32`;
+  say(better === 'bf16' ? rates : `${rates}: it is timed in f32 alone, and bf16 is set against that`);
+  return better;
+}
+
 function median(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)];
@@ -111,7 +136,7 @@ async function writeModel(node, env, folder, shape) {
 }
 
 /** One epoch over the same rows, by both in turn, on one folder of random weights. */
-async function epochs(node, python, env) {
+async function epochs(node, python, env, better) {
   const folder = mkdtempSync(join(tmpdir(), 'id-lora-peers-'));
   const file = join(folder, 'rows.json');
   const rank = Number(values.rank);
@@ -142,7 +167,9 @@ async function epochs(node, python, env) {
           precision: 'bf16',
           context: epoch.context,
         };
-        results[i].push(await measured(...(method ? own(request) : theirs({ ...common, rank, groups }))));
+        results[i].push(
+          await measured(...(method ? own(request) : theirs({ ...common, rank, groups, precision: better }))),
+        );
       }
     const report = epochContenders.map(({ name, method }, i) => {
       const of = (key) => median(results[i].map((result) => result[key]));
@@ -171,14 +198,14 @@ async function epochs(node, python, env) {
             ? `: speed x ${line.speedRatios.map((ratio) => ratio.toFixed(2)).join(' and ')}, memory x ${line.memoryRatio.toFixed(2)}`
             : ''),
       );
-    console.log(JSON.stringify({ shape: epochShape, ...epoch, rank, rounds, report }));
+    console.log(JSON.stringify({ shape: epochShape, ...epoch, rank, peer: better, rounds, report }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 /** Prompts and answers of so many tokens, by both in turn, on one folder of random weights. */
-async function inference(node, python, env) {
+async function inference(node, python, env, better) {
   const folder = mkdtempSync(join(tmpdir(), 'id-lora-peers-'));
   const peers = join(projectFolder, 'tests', 'peers');
   const tokens = Number(values.tokens);
@@ -204,7 +231,7 @@ async function inference(node, python, env) {
         for (let round = 1; round <= rounds; round++) {
           say(`${precision}, batch ${batch}, round ${round} of ${rounds}`);
           const request = { batch, precision, newTokens: tokens, rounds: 3 };
-          const peer = await theirs(request);
+          const peer = await theirs({ ...request, precision: precision === 'f32' ? 'f32' : better });
           pairs.push([(await own({ what: 'generate', ...request })).tokensPerSecond, peer.tokensPerSecond]);
         }
         report.push({
@@ -224,13 +251,13 @@ async function inference(node, python, env) {
     for (const line of report)
       console.log(
         `${line.precision.padEnd(5)} batch ${String(line.batch).padStart(2)}  ${line.tokensPerSecond.toFixed(1).padStart(7)} tokens/s, ` +
-          `transformers ${line.peerTokensPerSecond.toFixed(1).padStart(7)}: speed x ${line.speedRatio.toFixed(2)}`,
+          `transformers ${line.peerTokensPerSecond.toFixed(1).padStart(7)} in ${line.precision === 'f32' ? 'f32' : better}: speed x ${line.speedRatio.toFixed(2)}`,
       );
     console.log(
       `choices: ${choices.answersPerSecond.toFixed(1)} answers/s together, ${choices.answersPerSecondAlone.toFixed(1)} each alone: ` +
         `x ${(choices.answersPerSecond / choices.answersPerSecondAlone).toFixed(2)}; greatest difference ${choices.greatestDifference.toExponential(1)}`,
     );
-    console.log(JSON.stringify({ shape: 'small', tokens, rounds, report, choices }));
+    console.log(JSON.stringify({ shape: 'small', tokens, peer: better, rounds, report, choices }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -249,17 +276,20 @@ async function growth(node) {
 }
 
 async function main() {
-  const node = await ensureOrExit();
-  if (values.what === 'growth') return growth(node);
-  const python = await ensureParityPython();
-  const env = { ...studioEnvironment(node), TF_CPP_MIN_LOG_LEVEL: '3' };
-  if (values.what === 'inference') return inference(node, python, env);
-  if (values.what === 'epoch') return epochs(node, python, env);
-  if (values.what !== 'training')
+  if (!['training', 'inference', 'epoch', 'growth'].includes(values.what))
     throw new SetupError(
       `--what ${values.what} is not known.`,
       'Choose training, inference, epoch or growth.',
     );
+  if (!['all', 'lora,idlora'].includes(values.methods))
+    throw new SetupError(`--methods ${values.methods} is not known.`, 'Choose all, or lora,idlora.');
+  const node = await ensureOrExit();
+  if (values.what === 'growth') return growth(node);
+  const python = await ensureParityPython();
+  const env = { ...studioEnvironment(node), TF_CPP_MIN_LOG_LEVEL: '3' };
+  const better = await betterPrecision(python);
+  if (values.what === 'inference') return inference(node, python, env, better);
+  if (values.what === 'epoch') return epochs(node, python, env, better);
   const bench = (method, precision) =>
     measured(
       node,
@@ -270,9 +300,7 @@ async function main() {
       ],
       env,
     );
-  if (!['all', 'lora,idlora'].includes(values.methods))
-    throw new SetupError(`--methods ${values.methods} is not known.`, 'Choose all, or lora,idlora.');
-  const wanted = values.methods === 'all' ? [...contenders, ...otherContenders] : contenders;
+  const wanted = contendersOf(values.methods === 'all', better);
   const results = wanted.map(() => []);
   const rounds = Number(values.rounds);
   let shape;
@@ -299,10 +327,9 @@ async function main() {
 
   const report = wanted.map(({ name, against }, i) => {
     const of = (key) => results[i].map((result) => result[key]);
+    const peers = against && results[wanted.findIndex((one) => one.name === against)];
     const ratio = (key) =>
-      against === undefined
-        ? null
-        : median(results[i].map((result, round) => result[key] / results[against][round][key]));
+      peers ? median(results[i].map((result, round) => result[key] / peers[round][key])) : null;
     return {
       name,
       secondsPerStep: median(results[i].map(({ secondsPerStep }) => secondsPerStep.median)),
@@ -323,7 +350,9 @@ async function main() {
           ? ''
           : `  speed x ${line.speedRatio.toFixed(2)}, memory x ${line.memoryRatio.toFixed(2)} of the peer`),
     );
-  console.log(JSON.stringify({ shape: values.shape, context: Number(values.context), rounds, report }));
+  console.log(
+    JSON.stringify({ shape: values.shape, context: Number(values.context), peer: better, rounds, report }),
+  );
 }
 
 try {

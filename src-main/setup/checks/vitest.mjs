@@ -18,7 +18,7 @@ export async function runVitest(node, args, env) {
   const vitest = join(modulesFolder, 'vitest', 'vitest.mjs');
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   // TensorFlow's banner comes once per process and says nothing about the tests.
-  const quiet = { TF_ENABLE_ONEDNN_OPTS: '1', ...env, TF_CPP_MIN_LOG_LEVEL: '3' };
+  const quiet = { ...env, TF_CPP_MIN_LOG_LEVEL: '3' };
   const code = await launch(node, [vitest, 'run', ...reporters, ...args], quiet);
   try {
     const counts = existsSync(report)

@@ -62,6 +62,32 @@ it.each(
   turned.close();
 });
 
+it.each([1, 4, 16, 64])('%i rows times a weight that is widened in blocks', async (rows) => {
+  const [wide, columns] = [1024, 2 ** 11 + 8];
+  const x = numbers(rows * wide);
+  const w = numbers(columns * wide);
+  const results = [];
+  for (const products of ['native', 'widened'] as const) {
+    const graph = new Graph({ fusion: false, products });
+    const [left, right] = [
+      graph.placeholder('x', [rows, wide], 'f32'),
+      graph.placeholder('w', [columns, wide], 'f32'),
+    ];
+    const product = matmul(cast(left, 'bf16'), cast(right, 'bf16'), { transposeY: true });
+    const slices = graph.main.nodes.filter(({ op }) => op === 'Slice').length;
+    expect(slices).toBe(products === 'widened' ? 3 : 0);
+    const session = await openSession(loadTensorflow().tf, graph, {
+      run: { inputs: { x: left, w: right }, outputs: { out: cast(product, 'f32') } },
+    });
+    results.push(session.run('run', { x, w }).out!);
+    session.close();
+  }
+  const [expected, actual] = results;
+  // One unit of bf16's last place, where sums are taken in another order.
+  expect(actual!.every((value, i) => Math.abs(value - expected![i]!) < 0.26)).toBe(true);
+  expect(actual!.some((value) => Math.abs(value) > 20)).toBe(true);
+});
+
 it('one row, and many, are not turned in bf16', async () => {
   for (const rows of [1, 512]) {
     const { isTurned, close } = await computed(rows, true, readings[0]![1], 'native');
