@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { DataContract, Run } from '../contract/entities.ts';
 import { StudioError } from '../contract/errors.ts';
 import { quantizationOf, type TrainConfig } from '../contract/training.ts';
-import { writeDocument, type ReadDocument } from '../options/trainingDocument.ts';
+import { optionsOver, readDocument, writeDocument, type ReadDocument } from '../options/trainingDocument.ts';
 import { flatten } from '../options/trainingOptions.ts';
 import { configText, configYaml, readConfigYaml } from '../options/trainingYaml.ts';
 import type { EngineEvent } from '../engine/messages.ts';
@@ -55,7 +55,7 @@ export async function trainCommand(args: readonly string[], command: CommandCont
     throw usageError('--from-step says which checkpoint --from means.');
   /** @param base the options of an adapter that is trained on, and how its base was kept */
   const configWith = (base: GivenOptions) => {
-    const below = { ...base, ...file.options };
+    const below = optionsOver(base, file);
     return trainConfigFrom({ ...below, ...givenOptions(values, below) });
   };
   const names = {
@@ -134,7 +134,7 @@ function needed(value: string | undefined, option: string): string {
 
 /** What a file of --config says. @throws StudioError not_found, config_invalid (key, value and limit) */
 function configFile(path: string | undefined): ReadDocument {
-  if (path === undefined) return { options: {}, names: {}, ignored: [], problems: [] };
+  if (path === undefined) return readDocument({});
   const read = readConfigYaml(configText(readFileSync(path)));
   if (read.problems.length > 0)
     throw new StudioError(

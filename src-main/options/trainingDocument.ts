@@ -29,6 +29,8 @@ export interface DocumentNames {
 export interface ReadDocument {
   /** Values of the options that the document names; each is within its own limits. */
   options: Partial<Record<OptionName, unknown>>;
+  /** The way to keep the base that it turns off, without saying anything of the other one. */
+  switchedOff: unknown;
   names: DocumentNames;
   /** Keys with a value that nothing here reads. */
   ignored: string[];
@@ -107,9 +109,18 @@ function written(name: OptionName, flat: FlatConfig): [key: string, value: unkno
   }
 }
 
+/** The options of a document over others, which hold where it says nothing. */
+export function optionsOver(
+  below: ReadDocument['options'],
+  { options, switchedOff }: ReadDocument,
+): ReadDocument['options'] {
+  const isOff = switchedOff !== undefined && switchedOff === below.baseWeights;
+  return { ...below, ...(isOff && { baseWeights: 'none' }), ...options };
+}
+
 /** Reads a document; keys that mean nothing here are listed, values out of range named with their limit. */
 export function readDocument(raw: unknown): ReadDocument {
-  const read: ReadDocument = { options: {}, names: {}, ignored: [], problems: [] };
+  const read: ReadDocument = { options: {}, switchedOff: undefined, names: {}, ignored: [], problems: [] };
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
     read.problems.push('The document is no list of keys with values, such as “r: 16”.');
     return read;
@@ -225,16 +236,19 @@ function readMethod(document: Map<string, unknown>, read: ReadDocument): void {
 
 /** How the base's weights are kept, which files say in two switches. */
 function readBase(document: Map<string, unknown>, read: ReadDocument): void {
+  const off: unknown[] = [];
   for (const { key, chosen } of baseSwitches) {
     const value = document.get(key);
     document.delete(key);
     if (value === undefined || value === null) continue;
     if (typeof value !== 'boolean')
       read.problems.push(`${key}: ${shown(value)} is not possible. true or false.`);
-    else if (!value) read.options.baseWeights ??= 'none';
-    else if ((read.options.baseWeights ?? 'none') !== 'none') read.problems.push(contradictingBase().message);
+    else if (!value) off.push(chosen);
+    else if (read.options.baseWeights !== undefined) read.problems.push(contradictingBase().message);
     else read.options.baseWeights = chosen;
   }
+  if (off.length === baseSwitches.length) read.options.baseWeights = 'none';
+  else if (read.options.baseWeights === undefined) read.switchedOff = off[0];
 }
 
 /** The options of the schedule, and its lowest rate, which transformers has as a rate or as a share of the peak. */

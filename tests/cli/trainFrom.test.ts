@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Run } from '../../src-main/contract/entities.ts';
@@ -23,7 +24,10 @@ it('trains an adapter on with its base kept as it was, unless another way is sai
   const first = await train('first', '--model', tinyLlama, ...adapter, '--load-in-4bit', 'true');
   const inNf4 = { loadIn8bit: false, loadIn4bit: true };
   expect(first).toEqual(inNf4);
-  expect(await train('next', '--from', 'first', '--load-in-8bit', 'false')).toEqual(inNf4);
+  // What a file turns off says nothing of the other way.
+  const file = join(home, 'config.yaml');
+  writeFileSync(file, 'load_in_8bit: false\n');
+  expect(await train('next', '--from', 'first', '--config', file)).toEqual(inNf4);
   const whole = await train('whole', '--from', 'first', '--load-in-4bit', 'false');
   expect(whole).toEqual({ loadIn8bit: false, loadIn4bit: false });
 });

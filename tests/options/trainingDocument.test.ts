@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readDocument, writeDocument } from '../../src-main/options/trainingDocument.ts';
+import { optionsOver, readDocument, writeDocument } from '../../src-main/options/trainingDocument.ts';
 import { configText, configYaml, readConfigYaml } from '../../src-main/options/trainingYaml.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { nest } from '../../src-main/options/trainingOptions.ts';
@@ -52,11 +52,19 @@ describe('a configuration as YAML', () => {
     };
     expect(read({ load_in_4bit: true })).toEqual({ baseWeights: 'nf4' });
     expect(read({ load_in_8bit: true, load_in_4bit: false })).toEqual({ baseWeights: 'int8' });
-    expect(read({ load_in_8bit: null, load_in_4bit: false })).toEqual({ baseWeights: 'none' });
+    expect(read({ load_in_8bit: false, load_in_4bit: false })).toEqual({ baseWeights: 'none' });
+    expect(read({ load_in_8bit: null, load_in_4bit: false })).toEqual({});
     expect(read({ r: 4 })).toEqual({ rank: 4 });
     expect(read({ load_in_8bit: true, load_in_4bit: true })).toEqual([
       'The base cannot be kept in 8 bits and in 4 bits at once.',
     ]);
+    // One alone says nothing of the other.
+    const over = (baseWeights: string, document: object) =>
+      optionsOver({ baseWeights, rank: 2 }, readDocument(document));
+    expect(over('int8', { load_in_4bit: false })).toEqual({ baseWeights: 'int8', rank: 2 });
+    expect(over('nf4', { load_in_4bit: false, r: 4 })).toEqual({ baseWeights: 'none', rank: 4 });
+    expect(over('nf4', { load_in_8bit: true })).toEqual({ baseWeights: 'int8', rank: 2 });
+    expect(over('nf4', { load_in_8bit: false, load_in_4bit: false })).toMatchObject({ baseWeights: 'none' });
     expect(read({ load_in_4bit: 'yes' })).toEqual(['load_in_4bit: "yes" is not possible. true or false.']);
   });
 

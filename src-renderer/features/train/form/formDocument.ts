@@ -1,4 +1,4 @@
-import type { ReadDocument } from '../../../../src-main/options/trainingDocument.ts';
+import { optionsOver, type ReadDocument } from '../../../../src-main/options/trainingDocument.ts';
 import type { OptionName } from '../../../../src-main/options/trainingOptions.ts';
 import type { Library } from '../../../options/formCheck.ts';
 import { formValue, type TrainForm } from '../../../options/trainForm.ts';
@@ -14,7 +14,7 @@ export interface Placement {
 
 /** Puts what a document says into the form; what it does not name stays. */
 export function placeDocument(form: TrainForm, read: ReadDocument, library: Library): Placement {
-  const { maxSteps, ...options } = read.options;
+  const { maxSteps, ...options } = optionsOver({ baseWeights: form.baseWeights }, read);
   for (const [name, value] of Object.entries(options))
     Object.assign(form, { [name]: formValue(name as OptionName, value) });
   if (maxSteps === null) form.length = 'epochs';
