@@ -197,13 +197,13 @@ function computedIn({ graph, dtype }: Tensor): DType {
   return dtype === 'bf16' && isWidened ? 'f32' : dtype;
 }
 
-/** By the operation that gave the other operand: the last product of a weight that was made for it. */
-const lastOfMade = new WeakMap<Operation, Tensor>();
+/** By the operation that gave x: the last product of a weight that was made for it, forward and backward. */
+const lastOfMade = { forward: new WeakMap<Operation, Tensor>(), backward: new WeakMap<Operation, Tensor>() };
 
 /**
  * x W^T for a frozen weight W [n, k] that is kept in fewer bits and made anew for each product, once the other operand
  * is there (see `product`), in the backward pass as well. Weights that multiply results of one operation, as those of
- * gate and up, are made one after the other: all at once they would be the largest thing of a pass.
+ * gate and up, are made one after the other, there and back: all at once they would be the largest thing of a pass.
  *
  * @param x [m, k] @param make W in the type that is asked for
  * @returns [m, n] in the type in which the product was computed: f32 where the graph widens bf16
@@ -212,15 +212,18 @@ export function madeMatmul(x: Tensor, make: (dtype: DType) => Tensor): Tensor {
   const { graph, dtype } = x;
   const { isCompiled } = graph.body;
   const computed = computedIn(x);
-  const times = (rows: Tensor, transposeY: boolean): Tensor => {
+  const times = (rows: Tensor, way: 'forward' | 'backward'): Tensor => {
+    const transposeY = way === 'forward';
     if (isCompiled) return matmul(cast(rows, computed), make(computed), { transposeY });
-    const before = lastOfMade.get(rows.source);
+    const before = lastOfMade[way].get(x.source);
     const made = graph.after(before ? [rows, before] : [rows], () => make(computed));
     const out = matmul(cast(rows, computed), made, { transposeY });
-    lastOfMade.set(rows.source, out);
+    lastOfMade[way].set(x.source, out);
     return out;
   };
-  return graph.withGradient([x], [times(x, true)], ([dOut]) => [cast(times(dOut!, false), dtype)])[0]!;
+  return graph.withGradient([x], [times(x, 'forward')], ([dOut]) => [
+    cast(times(dOut!, 'backward'), dtype),
+  ])[0]!;
 }
 
 /**
