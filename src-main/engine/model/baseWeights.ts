@@ -4,7 +4,7 @@ import { elementCount, type DType } from '../graph/dtype.ts';
 import type { Graph, Tensor } from '../graph/graph.ts';
 import { cast } from '../graph/ops/elementwise.ts';
 import { gather } from '../graph/ops/layout.ts';
-import { matmul } from '../graph/ops/linear.ts';
+import { frozenMatmul, matmul } from '../graph/ops/linear.ts';
 import type { Target } from '../graph/transfers.ts';
 import { createVariable, readVariable, type Variable } from '../graph/variables.ts';
 import type { StoredDType } from '../graph/words.ts';
@@ -80,14 +80,14 @@ export class BaseWeights {
 
   /** The weight of a linear module. @param name of its tensor */
   linear(name: string): LinearWeight {
-    const { quantization } = this.#how;
+    const { quantization, trained } = this.#how;
     if (quantization !== 'none')
       return (
         this.#quantized.get(name) ?? this.#graph.inMain(() => this.#declareQuantized(name, quantization))
       );
     const { value } = this.get(name);
     return {
-      product: (x) => matmul(x, value, { transposeY: true }),
+      product: (x) => (trained ? matmul(x, value, { transposeY: true }) : frozenMatmul(x, value)),
       whole: () => value,
       rows: (numbers) => gather(value, numbers, 0),
     };

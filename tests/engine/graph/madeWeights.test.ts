@@ -2,36 +2,40 @@ import { expect, it } from 'vitest';
 import { gradients } from '../../../src-main/engine/graph/gradients.ts';
 import { Graph, type Tensor } from '../../../src-main/engine/graph/graph.ts';
 import { cast, multiply } from '../../../src-main/engine/graph/ops/elementwise.ts';
-import { madeMatmul } from '../../../src-main/engine/graph/ops/linear.ts';
+import { frozenMatmul, madeMatmul } from '../../../src-main/engine/graph/ops/linear.ts';
 
-it('weights that are made for products of one input are made one after the other, forward and backward', () => {
-  const graph = new Graph({ fusion: false });
-  const x = graph.placeholder('x', [8, 16], 'f32');
-  const made: Tensor[] = [];
-  const product = (name: string) => {
-    const weight = graph.placeholder(name, [32, 16], 'i8');
-    return madeMatmul(x, (dtype) => {
-      made.push(cast(weight, dtype));
-      return made.at(-1)!;
-    });
-  };
-  const gated = multiply(product('gate'), product('up'));
-  expect(gradients([gated], [graph.placeholder('upstream', [8, 32], 'f32')], [x])).not.toContain(null);
+const [rows, width, outputs] = [128, 1024, 1024];
+type Frozen = (x: Tensor, weight: Tensor) => Tensor;
+const ways: [string, 'i8' | 'bf16', Frozen][] = [
+  ['made for products of one input', 'i8', (x, weight) => madeMatmul(x, (dtype) => cast(weight, dtype))],
+  ['widened for products of one input', 'bf16', frozenMatmul],
+];
+
+it.each(ways)('weights that are %s are so one after the other, forward and backward', (_, dtype, product) => {
+  const graph = new Graph({ fusion: false, products: 'widened' });
+  const x = graph.placeholder('x', [rows, width], 'bf16');
+  const weights = ['gate', 'up'].map((name) => graph.placeholder(name, [outputs, width], dtype));
+  const [gate, up] = weights.map((weight) => cast(product(x, weight), 'bf16'));
+  const upstream = graph.placeholder('upstream', [rows, outputs], 'bf16');
+  expect(gradients([multiply(gate!, up!)], [upstream], [x])).not.toContain(null);
 
   const nodes = new Map(graph.main.nodes.map((node) => [node.name, node]));
   const nameOf = (reference: string) => reference.replace(/^\^/, '').replace(/:\d+$/, '');
   /** Whether a node runs only once another has. */
   const waitsFor = (name: string, other: string): boolean =>
     name === other || (nodes.get(name)?.inputs.some((input) => waitsFor(nameOf(input), other)) ?? false);
-  const productOf = (weight: Tensor) =>
-    [...nodes.values()].find(
-      ({ op, inputs }) => op === 'MatMul' && inputs.map(nameOf).includes(nameOf(weight.reference)),
-    )!.name;
-  expect(made).toHaveLength(4);
-  const [first, second, third, fourth] = made.map((weight) => nameOf(weight.reference));
-  expect(waitsFor(second!, productOf(made[0]!))).toBe(true);
-  expect(waitsFor(fourth!, productOf(made[2]!))).toBe(true);
-  // Not at all times: the first of each waits for what it multiplies alone.
-  expect(waitsFor(first!, productOf(made[1]!))).toBe(false);
-  expect(waitsFor(third!, productOf(made[3]!))).toBe(false);
+  const references = new Set(weights.map(({ reference }) => nameOf(reference)));
+  const made = [...nodes.values()].filter(({ inputs }) => references.has(nameOf(inputs[0] ?? '')));
+  const products = made.map(({ name }) =>
+    [...nodes.values()].find(({ op, inputs }) => op === 'MatMul' && inputs.map(nameOf).includes(name))!,
+  );
+  expect(made.map(({ op }) => op)).toEqual(['Cast', 'Cast', 'Cast', 'Cast']);
+  for (const [first, second] of [
+    [0, 1],
+    [2, 3],
+  ] as const) {
+    expect(waitsFor(made[second]!.name, products[first]!.name)).toBe(true);
+    // Not at all times: the first of each waits for what it multiplies alone.
+    expect(waitsFor(made[first]!.name, products[second]!.name)).toBe(false);
+  }
 });

@@ -227,6 +227,22 @@ export function madeMatmul(x: Tensor, make: (dtype: DType) => Tensor): Tensor {
 }
 
 /**
+ * x W^T for a frozen weight W [n, k] in the type of x. Where bf16 is widened that happens to one large weight of x at a
+ * time, as to those in fewer bits: those of gate and up would stand beside each other in f32.
+ * @param x [m, k]
+ * @returns [m, n] in the type of x
+ */
+export function frozenMatmul(x: Tensor, weight: Tensor): Tensor {
+  const isWidened = computedIn(x) !== x.dtype && !x.graph.body.isCompiled;
+  const isLarge = x.shape[0]! > fewRows && elementCount(weight.shape) >= widenedAtOnce;
+  if (!isWidened || !isLarge) return matmul(x, weight, { transposeY: true });
+  return cast(
+    madeMatmul(x, (dtype) => cast(weight, dtype)),
+    x.dtype,
+  );
+}
+
+/**
  * x W^T for a frozen weight that is kept in 8 bits: row i of W is scales_i times row i of `weight`. The scale is
  * applied to the outputs in f32, not to the weight.
  *
