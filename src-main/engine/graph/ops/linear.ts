@@ -91,9 +91,7 @@ const fewRows = 64;
  * [1024, 2816] 2.75 -> 2.3, [8192, 1024] 9.8 -> 6.8; in blocks of a third of the size 3.0, 3.0 and 6.9.
  */
 function blocksOf(x: Tensor, y: Tensor): number {
-  const { graph, dtype } = x;
-  const isWidened = dtype === 'bf16' && computedIn(x) === 'f32' && !graph.body.isCompiled;
-  if (!isWidened || graph.device !== 'cpu' || x.shape[0]! > fewRows) return 1;
+  if (!isWidenedBefore(x) || x.graph.device !== 'cpu' || x.shape[0]! > fewRows) return 1;
   return Math.max(1, Math.round(elementCount(y.shape) / widenedAtOnce));
 }
 
@@ -159,9 +157,7 @@ function product(options: {
   const { op, operands, turns = false, blocks = 1, attributes, shape, gradient } = options;
   const [x, y] = operands;
   const { graph, dtype } = x;
-  const { isCompiled } = graph.body;
   const computed = computedIn(x);
-  const widened = computed !== dtype;
   const multiplied = (left: Tensor, right: Tensor, size: Shape): Tensor =>
     graph.addOperation({
       op,
@@ -171,17 +167,20 @@ function product(options: {
     })[0]!;
   // Each cast waits for the other operand. Otherwise all weights would be cast as soon as a step begins, and the casts
   // of the forward and the backward product would be merged: either way a second copy of the model, in f32.
-  const left = isCompiled || !widened ? cast(x, computed) : graph.after([y], () => cast(x, computed));
-  const widenedAfter = (before: Tensor, part: Tensor) =>
-    isCompiled || !widened ? cast(part, computed) : graph.after([before], () => cast(part, computed));
+  const waits = isWidenedBefore(x);
+  const widened = (value: Tensor, before: Tensor) =>
+    waits ? graph.after([before], () => cast(value, computed)) : cast(value, computed);
+  const left = widened(x, y);
   const parts: Tensor[] = [];
-  const [total, each] = [y.shape[0]!, Math.ceil(y.shape[0]! / blocks)];
-  if (blocks === 1) parts.push(multiplied(left, widenedAfter(x, y), shape));
-  else
+  if (blocks === 1) parts.push(multiplied(left, widened(y, x), shape));
+  else {
+    const total = y.shape[0]!;
+    const each = Math.ceil(total / blocks);
     for (let begin = 0; begin < total; begin += each) {
       const part = sliceAxis(y, 0, begin, Math.min(each, total - begin));
-      parts.push(multiplied(left, widenedAfter(parts.at(-1) ?? x, part), [shape[0]!, part.shape[0]!]));
+      parts.push(multiplied(left, widened(part, parts.at(-1) ?? x), [shape[0]!, part.shape[0]!]));
     }
+  }
   const made = concat(parts, turns ? 0 : 1);
   const rounded = cast(made, dtype);
   const out = turns ? turnedBack(rounded) : rounded;
@@ -195,6 +194,11 @@ function product(options: {
 function computedIn({ graph, dtype }: Tensor): DType {
   const isWidened = graph.products === 'widened' || (graph.body.isCompiled && graph.device === 'cpu');
   return dtype === 'bf16' && isWidened ? 'f32' : dtype;
+}
+
+/** Whether operands of x's type are cast to a wider one by operations of their own, which may wait for others. */
+function isWidenedBefore(x: Tensor): boolean {
+  return computedIn(x) !== x.dtype && !x.graph.body.isCompiled;
 }
 
 /** By the operation that gave x: the last product of a weight that was made for it, forward and backward. */
@@ -233,9 +237,8 @@ export function madeMatmul(x: Tensor, make: (dtype: DType) => Tensor): Tensor {
  * @returns [m, n] in the type of x
  */
 export function frozenMatmul(x: Tensor, weight: Tensor): Tensor {
-  const isWidened = computedIn(x) !== x.dtype && !x.graph.body.isCompiled;
   const isLarge = x.shape[0]! > fewRows && elementCount(weight.shape) >= widenedAtOnce;
-  if (!isWidened || !isLarge) return matmul(x, weight, { transposeY: true });
+  if (!isWidenedBefore(x) || !isLarge) return matmul(x, weight, { transposeY: true });
   return cast(
     madeMatmul(x, (dtype) => cast(weight, dtype)),
     x.dtype,
