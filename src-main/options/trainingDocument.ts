@@ -109,6 +109,11 @@ function written(name: OptionName, flat: FlatConfig): [key: string, value: unkno
   }
 }
 
+/** How many options a document says something of. */
+export function valuesIn({ options, switchedOff }: ReadDocument): number {
+  return Object.keys(options).length + (switchedOff === undefined ? 0 : 1);
+}
+
 /** The options of a document over others, which hold where it says nothing. */
 export function optionsOver(
   below: ReadDocument['options'],

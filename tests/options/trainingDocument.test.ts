@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { optionsOver, readDocument, writeDocument } from '../../src-main/options/trainingDocument.ts';
+import {
+  optionsOver,
+  readDocument,
+  valuesIn,
+  writeDocument,
+} from '../../src-main/options/trainingDocument.ts';
 import { configText, configYaml, readConfigYaml } from '../../src-main/options/trainingYaml.ts';
 import { trainConfigSchema } from '../../src-main/contract/training.ts';
 import { nest } from '../../src-main/options/trainingOptions.ts';
@@ -65,6 +70,7 @@ describe('a configuration as YAML', () => {
     expect(over('nf4', { load_in_4bit: false, r: 4 })).toEqual({ baseWeights: 'none', rank: 4 });
     expect(over('nf4', { load_in_8bit: true })).toEqual({ baseWeights: 'int8', rank: 2 });
     expect(over('nf4', { load_in_8bit: false, load_in_4bit: false })).toMatchObject({ baseWeights: 'none' });
+    expect(valuesIn(readDocument({ load_in_4bit: false, r: 4 }))).toBe(2);
     expect(read({ load_in_4bit: 'yes' })).toEqual(['load_in_4bit: "yes" is not possible. true or false.']);
   });
 

@@ -1,4 +1,4 @@
-import { optionsOver, type ReadDocument } from '../../../../src-main/options/trainingDocument.ts';
+import { optionsOver, valuesIn, type ReadDocument } from '../../../../src-main/options/trainingDocument.ts';
 import type { OptionName } from '../../../../src-main/options/trainingOptions.ts';
 import type { Library } from '../../../options/formCheck.ts';
 import { formValue, type TrainForm } from '../../../options/trainForm.ts';
@@ -33,5 +33,5 @@ export function placeDocument(form: TrainForm, read: ReadDocument, library: Libr
   form.modelId = find('model', model, library.models) ?? form.modelId;
   form.datasetId = find('dataset', dataset, [...library.datasets, ...library.mixes]) ?? form.datasetId;
   if (run !== undefined) form.name = run.slice(0, 100);
-  return { taken: Object.keys(read.options).length, ignored: read.ignored, unknown };
+  return { taken: valuesIn(read), ignored: read.ignored, unknown };
 }
